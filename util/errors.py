@@ -1,0 +1,12 @@
+"""Which mistakes can the person at the keyboard put right, and what stops a run without being anyone's mistake?"""
+
+
+class UserError(Exception):
+    """Something the user can fix: says what is wrong, the value seen and what to do next. Exit status 2."""
+
+
+class RunStopped(Exception):
+    """The run cannot go on although nobody gave wrong input (a dead engine, a lost endpoint, a full disk).
+
+    What is finished is on disk; the same command continues. Exit status 1.
+    """

@@ -1,0 +1,110 @@
+"""What are the things that flow from a data set row to a training row?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+SCHEMA = 1  # goes up when the meaning of a stored field changes; readers refuse other numbers
+
+# Why a text was judged as it was. "" belongs to correct verdicts alone.
+REASONS = (
+    "",
+    "wrong_answer",
+    "no_answer",  # nothing in the response looks like an answer
+    "truncated",  # stopped by the token limit before an answer
+    "no_code",
+    "compile_error",
+    "wrong_output",
+    "runtime_error",
+    "timeout",
+    "memory",
+    "output_limit",
+    "no_tests",  # the row cannot be graded: counted apart, never wrong, never right
+    "sandbox_error",  # the sandbox failed, not the program: counted apart
+    "grader_error",  # the grader failed: counted apart
+)
+NOT_JUDGED = frozenset({"no_tests", "sandbox_error", "grader_error"})  # verdicts that say nothing about the text
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A row made ready to ask and grade; a pure function of the row."""
+
+    id: str  # the data set's own id, else `content_id` of the fields that define the row
+    question: str
+    reference: object  # an answer (str), or a TestSuite; None when the row has none
+    choices: tuple[str, ...] = ()  # texts of a multiple-choice problem in the order shown; option i has letter A+i
+    about: dict = field(default_factory=dict)  # short facts: source, subject, level, difficulty, ...
+    unusable: str = ""  # why this row can be neither asked nor graded, such as "no boxed answer"; counted apart
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt for one sample."""
+
+    problem_id: str
+    messages: list[dict[str, str]]  # [{"role": "system" | "user", "content": ...}, ...]
+    temperature: float
+    index: int  # which of the samples at this temperature, from 0
+    seed: int
+    max_tokens: int  # most tokens that the engine may generate
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What an engine answers to one request."""
+
+    text: str
+    finish_reason: str  # "stop", "length", "prompt_too_long", or what the endpoint calls it
+    prompt_tokens: int
+    completion_tokens: int
+    reasoning: str | None = None  # thought that the endpoint returned apart from the answer
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A request that an engine could not get answered; never becomes a sample."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One completion, named by (problem_id, temperature, index)."""
+
+    problem_id: str
+    temperature: float
+    index: int
+    text: str
+    reasoning: str | None
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+
+    @property
+    def key(self) -> tuple[str, float, int]:
+        return (self.problem_id, self.temperature, self.index)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a grader says of a text."""
+
+    correct: bool
+    reason: str = ""  # one of REASONS
+    extracted: str | None = None  # the answer that was found in the text
+    detail: str = ""  # how it was decided, for people
+    grader: str = ""  # name and version, such as "maths-1"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A sample with all that was later said of it; joined on reading, never stored."""
+
+    question: str
+    prompt: str
+    answer: str | None
+    sample: Sample
+    formatted: str | None
+    verdict: Verdict | None
+    about: dict = field(default_factory=dict)

@@ -1,0 +1,50 @@
+"""What does a benchmark have to say about itself?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from util.records import Problem, Verdict
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows of a benchmark lie: files of one hub repository at one commit."""
+
+    path: str  # "org/name" on the hub; a file beside the task for bundled data
+    files: dict[str, tuple[str, ...]]  # split -> its files, in order
+    split: str  # the split that results are usually reported on
+    revision: str = "main"  # the pinned commit (40 hex digits); "main" is resolved once and then kept
+    keep: Callable[[dict], bool] | None = None  # rows that belong to the benchmark at all
+    by: str | None = None  # the column that --source chooses from
+    columns: tuple[str, ...] | None = None  # columns to read; None reads all
+    labels: str | None = None  # hub repository of difficulty labels that --filter-difficulty joins by problem text
+    licence: str = ""
+    gated: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """One benchmark. All four functions are plain top-level functions, so they travel to other processes by name."""
+
+    name: str
+    source: Source
+    problem: Callable[[dict], Problem]  # what is asked
+    prompt: Callable[[Problem, str], str]  # (problem, model) -> the user message
+    grade: Callable[[Problem, str], Verdict]  # (problem, response text) -> verdict
+    gold: Callable[[dict], str | None]  # a response that the grader must accept; None where the row holds none
+    grade_timeout_s: float = 10.0
+    metric: str = "accuracy"
+    notes: dict = field(default_factory=dict)  # what a reader of the results should know
+
+
+def content_id(*fields: object) -> str:
+    """First 16 hex digits of the SHA-256 of the fields as JSON, just as they are (no trimming, no folding).
+
+    64 bits: for 859,494 rows the chance of any collision is about 2e-8 (birthday bound).
+    """
+    text = json.dumps(fields, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
