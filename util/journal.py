@@ -1,7 +1,7 @@
 """How does a finished piece of work get onto the disk so that nothing can take it away again?
 
-One JSON object a line, appended and flushed at once. A line that was torn by a crash or a power cut can only be
-the last one: it is cut off when the file is opened for appending, and its work is done again.
+One JSON object a line, appended and flushed at once. A line that was torn by a crash or a power cut can
+only be the last one: it is cut off when the file is opened for appending, and its work is done again.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ TAIL_BYTES = 1 << 16
 class Journal:
     """An append-only file of JSON lines, open for one writer.
 
-    Opening it cuts off a torn last line. `append` returns once the line belongs to the operating system; a full
-    disk raises RunStopped and leaves the file with whole lines only.
+    Opening it cuts off a torn last line. `append` returns once the line belongs to the operating system; a
+    full disk raises RunStopped and leaves the file with whole lines only.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,7 +78,8 @@ class Journal:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, dict]]:
-    """Yield (offset in bytes, object) of each line; a torn last line is left out, a missing file has no lines.
+    """Yield (offset in bytes, object) of each line; a torn last line is left out, a missing file has no
+    lines.
 
     Raises UserError with file and line number when a line in the middle is damaged.
     """
@@ -108,7 +109,8 @@ def read_line_at(file, offset: int) -> dict:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a whole file beside its target and move it into place, so that readers see the old or the new one."""
+    """Write a whole file beside its target and move it into place, so that readers see the old or the new
+    one."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(beside, "w", encoding="utf-8", errors="backslashreplace") as file:

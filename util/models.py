@@ -13,7 +13,8 @@ SYSTEM_PROMPTS = {
 
 
 def short_name(model: str) -> str:
-    """The last path component: "Qwen/QwQ-32B-Preview" and "/models/QwQ-32B-Preview/" are both "QwQ-32B-Preview"."""
+    """The last path component: "Qwen/QwQ-32B-Preview" and "/models/QwQ-32B-Preview/" are both
+    "QwQ-32B-Preview"."""
     return model.rstrip("/").rsplit("/", 1)[-1] or model
 
 

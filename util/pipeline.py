@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 
 from util.engines import Engine
@@ -40,7 +39,6 @@ class Outcome:
     """What came of the requests of this command."""
 
     generated: int = 0
-    completion_tokens: int = 0
     failed: int = 0
     failure: str = ""  # the last failure's message
 
@@ -68,36 +66,27 @@ def generate(
     asked: Asked,
     plan: Plan,
     *,
-    open_engine: Callable[[], Engine],
+    engine: Engine,
     grading: Grading | None,
     on_progress: OnProgress,
 ) -> Outcome:
     """Ask for every missing sample; each one is in the run's journal before the next is looked at.
 
-    The engine is opened only if something is missing, and closed before this returns. Samples are offered to
-    `grading` as they arrive; those it has no room for are left to `Grading.grade_rest`, so the engine never waits.
+    Samples are offered to `grading` as they arrive; those it has no room for are left to
+    `Grading.grade_rest`, so the engine never waits.
     """
     outcome = Outcome()
-    requests = _requests(run, asked, plan)
-    first = next(requests, None)
-    if first is None:
-        return outcome
-    engine = open_engine()
-    try:
-        for request, result in engine.generate(chain([first], requests)):
-            if isinstance(result, Failure):
-                outcome.failed += 1
-                outcome.failure = result.message
-                continue
-            sample = _sample(request, result)
-            run.add_sample(sample)
-            outcome.generated += 1
-            outcome.completion_tokens += sample.completion_tokens
-            on_progress(sample.completion_tokens)
-            if grading is not None:
-                grading.offer(sample, sample.text)
-    finally:
-        engine.close()
+    for request, result in engine.generate(_requests(run, asked, plan)):
+        if isinstance(result, Failure):
+            outcome.failed += 1
+            outcome.failure = result.message
+            continue
+        sample = _sample(request, result)
+        run.add_sample(sample)
+        outcome.generated += 1
+        on_progress(sample.completion_tokens)
+        if grading is not None:
+            grading.offer(sample, sample.text)
     return outcome
 
 
@@ -110,7 +99,9 @@ class Grading:
         self._pool = pool
         self._references = references
         self._problems = StoredProblems(run.folder)
-        self._in_flight: dict[tuple[str, float, int], tuple[str, str]] = {}  # key -> text's digest, finish reason
+        self._in_flight: dict[
+            tuple[str, float, int], tuple[str, str]
+        ] = {}  # key -> text's digest, finish reason
         self.graded = 0
         self.without_problem = 0  # samples whose problem has no reference any more
 

