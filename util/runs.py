@@ -246,8 +246,7 @@ def read_records(folder: Path) -> Iterator[Record]:
             )
 
 
-class
-StoredProblems:
+class StoredProblems:
     """Problems of a run by id, rebuilt from problems.jsonl; a reference that is no text is None."""
 
     def __init__(self, folder: Path) -> None:

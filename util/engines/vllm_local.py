@@ -216,8 +216,7 @@ class _Worker:
             pass  # it ended by itself
 
 
-def _completion(answer: dict) -> Completion |
-Failure:
+def _completion(answer: dict) -> Completion | Failure:
     if answer["finish_reason"] not in ("stop", "length", "prompt_too_long"):
         return Failure(f"the engine gave the request up ({answer['finish_reason']})")
     prompt_tokens, completion_tokens = answer["tokens"]
