@@ -23,7 +23,7 @@ from util.errors import UserError
 from util.grading.pool import GradingPool
 from util.pipeline import Grading, Job, generate, ungraded_count
 from util.runs import read_records
-from util.statistics import summarise
+from util.statistics import summarise, summary_line
 from util.task import Task
 
 
@@ -60,7 +60,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--regrade",
         action="store_true",
-        help="with --check: grade all samples again with today's grader; `report.py explain` says what changed",
+        help="with --check: grade all samples again with today's grader (`report.py explain`: what changed)",
     )
     parser.add_argument(
         "--overwrite-settings",
@@ -159,6 +159,9 @@ def _report(args: argparse.Namespace, opened: Benchmark) -> int:
     run.save_info()
     cli.say(f"\n{run.folder}")
     cli.say(_table(summary))
+    for temperature, numbers in summary.items():
+        name = args.dataset if len(summary) == 1 else f"{args.dataset} at {temperature}"
+        cli.say(summary_line(name, numbers, expected=opened.expected(float(temperature))))
     cli.print_result(
         {
             "dataset": args.dataset,
