@@ -192,6 +192,9 @@ def _value_in(text: str) -> str | None:
     sentence = sentence.strip().strip("*").strip()
     if not sentence:
         return None
+    behind = re.search(r"\$\s+(?:is|equals|=)\s+([^$]+)$", sentence)
+    if behind:
+        return _from_words(behind.group(1))
     inside = _FORMULA.search(sentence)
     if inside and len(sentence) > len(inside.group()) + 3:
         return next(group for group in inside.groups() if group is not None).strip()

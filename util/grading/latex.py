@@ -118,6 +118,7 @@ _NOISE = re.compile(
     r"|\\([dtc]frac)(?![a-zA-Z])"
     r"|\\\$|\$|~"
 )
+_DOUBLED = re.compile(r"\\\\(?=[a-zA-Z(){}\[\]])")
 _GLUED = re.compile(r"\\q?quad(?=[a-zA-Z])")
 _GROUPED_TIGHT = re.compile(r"(?<=\d)(?:\s*,\s*\\!\s*|\\!\s*,\s*|\{,\}(?:\\!)?|\{\\,\})(?=\d{3}(?!\d))")
 _GROUPED_LOOSE = re.compile(r"(?<![\d.,])(\d{1,3}(?:(?:\\[,;: ]|~| |'|_)\d{3})+)(?![\d]|\.\d*,)")
@@ -152,6 +153,8 @@ def clean(text: str) -> str:
     if "&" in text:
         for entity, character in _ENTITIES.items():
             text = text.replace(entity, character)
+    if "\\\\" in text and r"\begin" not in text:
+        text = _DOUBLED.sub(r"\\", text)  # LaTeX that went through JSON once too often
     if " " in text or "\\" in text or "{,}" in text or "'" in text or "_" in text:
         text = _GROUPED_TIGHT.sub("", text)
         text = _GROUPED_LOOSE.sub(lambda m: re.sub(r"\\?[^\d]", "", m.group(1)), text)
@@ -768,9 +771,13 @@ class _Reader:
         )
         if tree.kind == "sym":
             tree = self.subscript(tree)
-            if token in "fghFGHPQTpq" and self.peek() == "(":
+            if self.peek() == "(" and (token in "fghFGHPQTpq" or self.is_head()):
                 return self.application(tree)
         return tree
+
+    def is_head(self) -> bool:
+        """Whether an answer opens with x(t) = ...: then x is a function."""
+        return self.at == 1 and self.tokens[3:5] == [")", "="] and self.tokens[2].isalpha()
 
     def subscript(self, symbol: Node) -> Node:
         while self.peek() == "_" or self.peek() == "'":

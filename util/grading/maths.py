@@ -292,8 +292,9 @@ class _Judge:
             verdict = self.same_named(left, right)
             if verdict is not None:
                 return verdict
-        braces = gold.kind == "set" or prediction.kind == "set"
-        return self.same_elements(left, right, unique=braces)
+        # Said twice is said once, unless the gold itself says it twice.
+        repeated = "set" not in (gold.kind, prediction.kind) and len(self.distinct(left)) < len(left)
+        return self.same_elements(left, right, unique=not repeated and len(left) != len(right))
 
     def same_named(self, left: tuple[Node, ...], right: tuple[Node, ...]) -> bool | None:
         """Both sides name each element: the names decide what is compared with what."""
