@@ -21,6 +21,10 @@ class Unreadable(ValueError):
     """The text is not an answer that this reader knows."""
 
 
+class Opaque(Unreadable):
+    """The text uses notation that this reader knows of and cannot read; another engine may."""
+
+
 class Node(NamedTuple):
     """One node of an answer's tree; `kind` says how `parts` and `value` are meant.
 
@@ -934,7 +938,9 @@ class _Reader:
             return Node("sym", (), name + "".join(self.letters()))
         if name in ("ldots", "dots", "cdots", "dotsc", "dotsb", "dotsm", "vdots", "ddots"):
             return Node("sym", (), "...")
-        if name in _NOT_FACTORS or name in _OPAQUE:
+        if name in _OPAQUE:
+            raise Opaque(f"cannot read {token}")
+        if name in _NOT_FACTORS:
             raise Unreadable(f"cannot read {token}")
         return self.subscript(Node("sym", (), _SYMBOL_NAMES.get(name, name)))
 

@@ -22,7 +22,7 @@ from functools import lru_cache
 from util.grading import symbolic as engine
 from util.grading import words
 from util.grading.answers import find_answer, solution_part
-from util.grading.latex import MAX_CHARS, UNITS, Node, Reading, Unreadable, clean, is_ambiguous, read
+from util.grading.latex import MAX_CHARS, UNITS, Node, Opaque, Reading, Unreadable, clean, is_ambiguous, read
 from util.grading.numbers import (
     is_long,
     is_rounded,
@@ -189,10 +189,14 @@ def _compare_options(gold: str, prediction: str) -> bool | None:
 
 
 def _compare_read(gold: str, prediction: str) -> bool | None:
+    if gold.replace(" ", "") == prediction.replace(" ", ""):
+        return True
     try:
         left, right = read(gold), read(prediction)
+    except Opaque:
+        return None
     except Unreadable:
-        return _compare_unread(gold, prediction)
+        return False
     verdict = _same_reading(left, right)
     if verdict is not True and (is_ambiguous(gold) or is_ambiguous(prediction)):
         try:  # 1,234 may be two numbers
@@ -203,18 +207,11 @@ def _compare_read(gold: str, prediction: str) -> bool | None:
     return verdict
 
 
-def _compare_unread(gold: str, prediction: str) -> bool | None:
-    """At least one side cannot be read: equal if only blanks differ, else the other engine has to say."""
-    if gold.replace(" ", "") == prediction.replace(" ", ""):
-        return True
-    if words.text_of(gold) is not None or words.text_of(prediction) is not None:
-        return False
-    return None
-
-
 def _same_reading(gold: Reading, prediction: Reading) -> bool | None:
     if not _units_agree(gold.units, prediction.units):
         return False
+    if has(gold.tree, "const", "i") and gold.tree.kind != "const" and not has(gold.tree, "sym", "j"):
+        prediction = prediction._replace(tree=_renamed(prediction.tree, {"j": Node("const", (), "i")}))  # engineers' j
     free = frozenset(gold.free) | frozenset(prediction.free)
     angles = bool({"rad", "radians", "radian"} & {*gold.units, *prediction.units})
     return _Judge(free, bool(gold.free and prediction.free), angles).same(gold.tree, prediction.tree)

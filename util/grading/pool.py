@@ -72,7 +72,9 @@ class GradingPool:
 
     def __enter__(self) -> GradingPool:
         self._awake, self._waker = self._context.Pipe(duplex=False)
-        self._finalizer = multiprocessing.util.Finalize(None, _kill_all, args=(self._workers,), exitpriority=20)
+        self._finalizer = multiprocessing.util.Finalize(
+            None, _kill_all, args=(self._workers,), exitpriority=20
+        )
         self._thread = threading.Thread(target=self._serve, name="grading", daemon=True)
         self._thread.start()
         return self
@@ -174,7 +176,9 @@ class GradingPool:
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(theirs, os.getpid(), self._symbolic), name="grader")
+        process = self._context.Process(
+            target=_work, args=(theirs, os.getpid(), self._symbolic), name="grader"
+        )
         process.start()
         theirs.close()
         return _Worker(process, ours, since=time.monotonic())
@@ -293,5 +297,7 @@ def _grade(payload: bytes) -> Verdict:
     try:
         grade, problem, text = ForkingPickler.loads(payload)
         return grade(problem, text)
-    except Exception:  # the one place where a fault of any grader becomes a verdict: one sample never stops the others
+    except (
+        Exception
+    ):  # the one place where a fault of any grader becomes a verdict: one sample never stops the others
         return _failure(traceback.format_exc(limit=-3))

@@ -196,6 +196,8 @@ def _variable(node: Node) -> str | None:
 
 
 def _half_line(left: Node, operator: str, right: Node, variable: str) -> Region | None:
+    if operator in ("<", "<=", ">", ">=") and (left.kind, left.value) == ("func", "abs") and not symbols(right):
+        return _within(left.parts[0], operator, right, variable)
     if left == Node("sym", (), variable) and variable not in symbols(right):
         bound = right
     elif right == Node("sym", (), variable) and variable not in symbols(left):
@@ -215,6 +217,15 @@ def _half_line(left: Node, operator: str, right: Node, variable: str) -> Region 
     else:
         pieces = (Piece(bound, operator == ">=", _INFINITY, False),)
     return Region(pieces, variable)
+
+
+def _within(inside: Node, operator: str, bound: Node, variable: str) -> Region | None:
+    """|x - 1| < 2 and |x - 1| >= 2."""
+    low = _half_line(inside, _FLIPPED[operator], Node("neg", (bound,)), variable)
+    high = _half_line(inside, operator, bound, variable)
+    if low is None or high is None or (_place(bound) or 0) <= 0:
+        return None
+    return intersect(low, high) if operator[0] == "<" else Region(low.pieces + high.pieces, variable)
 
 
 def _solve(left: Node, right: Node, variable: str) -> tuple[Node, bool] | None:

@@ -102,12 +102,14 @@ def has(node: Node, kind: str, value: object = None) -> bool:
 
 @lru_cache(maxsize=1024)
 def coordinate(name: str, index: int) -> Fraction:
-    """The value of a symbol at the sample point `index`: 0-2 above one, 3-4 of any sign and size."""
+    """The value of a symbol at the sample point `index`: 0-2 above one, 3 below minus one, others anywhere."""
     generator = random.Random(f"{name}/{index}")
     value = Fraction(generator.randrange(1013, 2999), 997)
     if index < 3:
         return value
-    return (value - 2) * (1 if generator.random() < 0.5 else -1) * generator.choice((1, 2, Fraction(1, 3)))
+    if index == 3:
+        return -value
+    return (value - 1) * (1 if generator.random() < 0.5 else -1) * generator.choice((1, 2, Fraction(1, 3)))
 
 
 # ---------------------------------------------------------------- exact values
@@ -722,24 +724,18 @@ def same_value(left: Node, right: Node, left_at: Reading, right_at: Reading) -> 
 def _same_precisely(
     left: Node, right: Node, left_at: Reading, right_at: Reading, *, surely: bool | None
 ) -> bool | None:
-    """Decide with 60 digits, or 150 where both look like zero; `surely` is the answer if that fails."""
+    """Decide with 60 digits and, where these agree, with 150; `surely` is the answer if that fails."""
     try:
         a, b = precise(left, left_at, 60), precise(right, right_at, 60)
-        size, difference = max(abs(a), abs(b)), abs(a - b)
-        if not difference or difference > size * decimal.Decimal("1e-30") and size > decimal.Decimal("1e-25"):
-            return not difference
-        if size > decimal.Decimal("1e-25"):
-            return difference < size * decimal.Decimal("1e-40")
-        a, b = (
-            0 if _vanishes(node, at) else value
-            for node, at, value in ((left, left_at, a), (right, right_at, b))
-        )
-        return abs(a - b) <= max(abs(a), abs(b)) * decimal.Decimal("1e-30")
+        size = max(abs(a), abs(b))
+        if size > _SMALL and abs(a - b) > size * _APART:
+            return False
+        c, d = precise(left, left_at, 150), precise(right, right_at, 150)
+        if size <= _SMALL:  # what looks like zero is zero if it shrinks with every further digit
+            c, d = (0 if abs(long) <= abs(short) * _APART else long for short, long in ((a, c), (b, d)))
+        return abs(c - d) <= max(abs(c), abs(d)) * _TOGETHER
     except Unknown:
         return surely
 
 
-def _vanishes(node: Node, at: Reading) -> bool:
-    """Whether a value that looks like zero shrinks with every further digit."""
-    short, long = precise(node, at, 60), precise(node, at, 150)
-    return not long or abs(long) < abs(short) * decimal.Decimal("1e-40")
+_SMALL, _APART, _TOGETHER = decimal.Decimal("1e-25"), decimal.Decimal("1e-40"), decimal.Decimal("1e-110")
