@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from util.grading.answers import TAIL, last_box, solution_part
+from util.grading.answers import TAIL, last_box, solution_part, tagged_answer
 from util.grading.latex import clean
 from util.grading.words import normal_text, unwrapped
 from util.records import Verdict
@@ -60,8 +60,8 @@ def choose(solution: str, valid: str, texts: tuple[str, ...] = ()) -> tuple[str 
         if chosen:
             return chosen, "box"
     tail = solution[-TAIL:]
-    tagged = re.findall(r"<answer>(.{0,400}?)</answer>", tail, re.DOTALL | re.IGNORECASE)
-    if tagged and (chosen := _letter_of(tagged[-1], valid, texts)):
+    tagged = tagged_answer(tail)
+    if tagged and (chosen := _letter_of(tagged[:400], valid, texts)):
         return chosen, "answer tag"
     if chosen := _declared(tail, valid):
         return chosen, "declared"

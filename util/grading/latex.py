@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 MAX_CHARS = 4000
 MAX_TOKENS = 1500
-MAX_DEPTH = 40
+MAX_DEPTH = 60
+MAX_SIGNS = 4  # plus-minus signs in one sum
 MAX_DIGITS = 4000  # of one number
 
 
@@ -473,7 +474,7 @@ class _Reader:
 
     def combination(self) -> Node:
         """Unions, intersections and differences of sets; ratios."""
-        left = self.ratio()
+        left, operations = self.ratio(), 0
         while True:
             token = self.peek()
             if (
@@ -488,6 +489,9 @@ class _Reader:
             elif token in (r"\cap", r"\setminus", r"\backslash", "\\-"):
                 self.take()
                 left = Node("inter" if token == r"\cap" else "minus", (left, self.ratio()))
+                operations += 1
+                if operations > MAX_DEPTH:
+                    raise Unreadable("too many differences of sets")
             else:
                 return left
 
@@ -506,7 +510,7 @@ class _Reader:
     # -- arithmetic
 
     def sum(self) -> Node:
-        terms = [self.term()]
+        terms, signs = [self.term()], 0
         while True:
             token = self.peek()
             if token == "+":
@@ -517,6 +521,9 @@ class _Reader:
                 terms.append(Node("neg", (self.term(),)))
             elif token in (r"\pm", r"\mp"):
                 self.take()
+                signs += 1
+                if signs > MAX_SIGNS:
+                    raise Unreadable("too many plus-minus signs")
                 left = terms[0] if len(terms) == 1 else Node("add", tuple(terms))
                 terms = [Node("pm", (left, self.term()), token)]
             else:
@@ -525,20 +532,24 @@ class _Reader:
         return terms[0] if len(terms) == 1 else Node("add", tuple(terms))
 
     def term(self) -> Node:
-        left = self.signed()
+        factors = [self.signed()]
+        operations = 0  # that nest the tree
         while True:
             token = self.peek()
-            if token in _PRODUCTS:
+            if token in _PRODUCTS and _PRODUCTS[token] == "*":
                 self.take()
-                kind = "mul" if _PRODUCTS[token] == "*" else "div"
-                left = Node(kind, (left, self.signed()))
-            elif token == r"\bmod" or token == r"\mod":
+                factors.append(self.signed())
+            elif token in _PRODUCTS or token in (r"\bmod", r"\mod"):
                 self.take()
-                left = Node("func", (left, self.signed()), "mod")
-            elif self.starts_factor(token, left):
-                left = Node("mul", (left, self.power()))
+                kind, value = ("div", None) if token in _PRODUCTS else ("func", "mod")
+                factors = [Node(kind, (_product(factors), self.signed()), value)]
+                operations += 1
+                if operations > MAX_DEPTH:
+                    raise Unreadable("too many divisions")
+            elif self.starts_factor(token, factors[-1]):
+                factors.append(self.power())
             else:
-                return left
+                return _product(factors)
 
     def starts_factor(self, token: str, left: Node) -> bool:
         """Whether `token` goes on with a product without a sign."""
@@ -630,7 +641,7 @@ class _Reader:
             if token == "!":
                 self.take()
                 if self.peek() == "!":
-                    raise Unreadable("double factorial")
+                    raise Opaque("double factorial")
                 tree = Node("fact", (tree,))
             elif token in ("%", r"\%"):
                 self.take()
@@ -1002,6 +1013,7 @@ class _Reader:
         if sign:
             self.take()
         tree = self.power()
+        factors = [tree]
         while True:
             token = self.peek()
             bare = token[1:] if token[:1] == "\\" else token
@@ -1084,6 +1096,10 @@ class _Reader:
                 self.take()
             else:
                 return
+
+
+def _product(factors: list[Node]) -> Node:
+    return factors[0] if len(factors) == 1 else Node("mul", tuple(factors))
 
 
 def _repeat(written: str, repeated: str) -> Node:

@@ -22,7 +22,18 @@ from functools import lru_cache
 from util.grading import symbolic as engine
 from util.grading import words
 from util.grading.answers import find_answer, solution_part
-from util.grading.latex import MAX_CHARS, UNITS, Node, Opaque, Reading, Unreadable, clean, is_ambiguous, read
+from util.grading.latex import (
+    MAX_CHARS,
+    MAX_SIGNS,
+    UNITS,
+    Node,
+    Opaque,
+    Reading,
+    Unreadable,
+    clean,
+    is_ambiguous,
+    read,
+)
 from util.grading.numbers import (
     is_long,
     is_rounded,
@@ -113,7 +124,14 @@ def _decide(gold: str, prediction: str) -> Comparison:
     a, b = plain_number(left), plain_number(right)
     if a and b:
         return Comparison(same_number(a, b), "number", str(a.value), str(b.value))
-    left, right = _spelled(left), _spelled(right)
+    spelled = _spelled(left), _spelled(right)
+    if spelled != (left, right):
+        left, right = spelled
+        if left == right:
+            return Comparison(True, "text", left, right)
+        a, b = plain_number(left), plain_number(right)
+        if a and b:
+            return Comparison(same_number(a, b), "number", str(a.value), str(b.value))
     verdict = _compare_words(left, right)
     if verdict is not None:
         return Comparison(verdict, "text", left, right)
@@ -123,13 +141,7 @@ def _decide(gold: str, prediction: str) -> Comparison:
 
 def _spelled(cleaned: str) -> str:
     """Number words as digits; words for nothing and endlessly many as signs."""
-    if (
-        not cleaned.isascii()
-        or cleaned.isalpha()
-        or "\\text" in cleaned
-        or "\\mathrm" in cleaned
-        or " " in cleaned
-    ):
+    if cleaned[0].isalpha() or cleaned[0] == "\\":
         text = words.unwrapped(cleaned)
         if len(text) < 100 and "\\" not in text:
             value = number_word(text)
@@ -192,12 +204,11 @@ def _compare_read(gold: str, prediction: str) -> bool | None:
     if gold.replace(" ", "") == prediction.replace(" ", ""):
         return True
     try:
-        left, right = read(gold), read(prediction)
+        verdict = _same_reading(read(gold), read(prediction))
     except Opaque:
         return None
     except Unreadable:
         return False
-    verdict = _same_reading(left, right)
     if verdict is not True and (is_ambiguous(gold) or is_ambiguous(prediction)):
         try:  # 1,234 may be two numbers
             other = _same_reading(read(gold, as_list=True), read(prediction, as_list=True))
@@ -211,7 +222,9 @@ def _same_reading(gold: Reading, prediction: Reading) -> bool | None:
     if not _units_agree(gold.units, prediction.units):
         return False
     if has(gold.tree, "const", "i") and gold.tree.kind != "const" and not has(gold.tree, "sym", "j"):
-        prediction = prediction._replace(tree=_renamed(prediction.tree, {"j": Node("const", (), "i")}))  # engineers' j
+        prediction = prediction._replace(
+            tree=_renamed(prediction.tree, {"j": Node("const", (), "i")})
+        )  # engineers' j
     free = frozenset(gold.free) | frozenset(prediction.free)
     angles = bool({"rad", "radians", "radian"} & {*gold.units, *prediction.units})
     return _Judge(free, bool(gold.free and prediction.free), angles).same(gold.tree, prediction.tree)
@@ -422,17 +435,20 @@ class _Judge:
         if gold.kind == prediction.kind == "rel":
             return self.same_relations(gold, prediction, left, right)
         if gold.kind == "rel":
-            return self.same(left.value, prediction) if left else False
-        if right is None and set(prediction.value) <= {
-            "=",
-            "~",
-        }:  # 2 + 2 = 4: true by itself, says its last side
-            sides = [part for part in prediction.parts if part.kind in _SCALARS and not symbols(part)]
-            if len(sides) == len(prediction.parts) and all(
-                self.same_scalar(sides[0], side) for side in sides[1:]
-            ):
-                return self.same(gold, sides[-1])
-        return self.same(gold, right.value) if right else False
+            said = left.value if left else self.said_by_equality(gold)
+            return self.same(said, prediction) if said else False
+        said = right.value if right else self.said_by_equality(prediction)
+        return self.same(gold, said) if said else False
+
+    def said_by_equality(self, node: Node) -> Node | None:
+        """2 + 2 = 4 is true by itself and says its last side."""
+        if not set(node.value) <= {"=", "~"} or any(
+            part.kind not in _SCALARS or symbols(part) for part in node.parts
+        ):
+            return None
+        return (
+            node.parts[-1] if all(self.same_scalar(node.parts[0], side) for side in node.parts[1:]) else None
+        )
 
     def same_relations(
         self, gold: Node, prediction: Node, left: _Named | None, right: _Named | None
@@ -637,7 +653,7 @@ def _same_at_points(
         if valid == 3:
             break
         at = _at(left_at, names, index)
-        verdict = same_value(gold, prediction, at, at)
+        verdict = same_value(gold, prediction, at, at, thorough=index == 0)
         if verdict is False:
             return False
         valid += verdict is True
@@ -645,7 +661,11 @@ def _same_at_points(
         return None
     for index in (3, 4):
         at = _at(left_at, names, index)
-        if same_value(gold, prediction, at, at) is False and _is_real(gold, at) and _is_real(prediction, at):
+        if (
+            same_value(gold, prediction, at, at, thorough=False) is False
+            and _is_real(gold, at)
+            and _is_real(prediction, at)
+        ):
             return False
     return True
 
@@ -762,7 +782,7 @@ def _is_name(node: Node) -> bool:
     if node.kind in ("pair", "tuple", "list"):
         return all(part.kind == "sym" for part in node.parts)
     if node.kind == "mul":
-        return all(part.kind in ("sym", "mul") and _is_segment(part) for part in node.parts)
+        return all(_is_segment(part) for part in node.parts)
     if node.kind == "div":
         return all(_is_name(part) for part in node.parts)
     if node.kind == "func" and node.value in ("abs", "min", "max"):
@@ -771,9 +791,7 @@ def _is_name(node: Node) -> bool:
 
 
 def _is_segment(node: Node) -> bool:
-    """A product of capital letters, such as the segment AB."""
-    if node.kind == "mul":
-        return all(_is_segment(part) for part in node.parts)
+    """A capital letter, as the ends of the segment AB."""
     return node.kind == "sym" and str(node.value)[:1].isupper()
 
 
@@ -826,8 +844,8 @@ def _signed(node: Node) -> tuple[Node, ...]:
     if not has(node, "pm"):
         return (node,)
     count = _count_signs(node)
-    if count > 4:
-        return (node,)
+    if count > MAX_SIGNS:
+        raise Unreadable("too many plus-minus signs")
     if has(node, "pm", r"\mp"):
         choices = [(1,) * count, (-1,) * count]
     else:

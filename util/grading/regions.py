@@ -196,7 +196,11 @@ def _variable(node: Node) -> str | None:
 
 
 def _half_line(left: Node, operator: str, right: Node, variable: str) -> Region | None:
-    if operator in ("<", "<=", ">", ">=") and (left.kind, left.value) == ("func", "abs") and not symbols(right):
+    if (
+        operator in ("<", "<=", ">", ">=")
+        and (left.kind, left.value) == ("func", "abs")
+        and not symbols(right)
+    ):
         return _within(left.parts[0], operator, right, variable)
     if left == Node("sym", (), variable) and variable not in symbols(right):
         bound = right

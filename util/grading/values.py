@@ -153,8 +153,10 @@ def _exact_sum(node: Node, at: Mapping) -> Fraction | Gauss:
 
 
 def _exact_product(node: Node, at: Mapping) -> Fraction | Gauss:
-    left, right = node.parts
-    return _checked(exact(left, at) * exact(right, at))
+    total = exact(node.parts[0], at)
+    for part in node.parts[1:]:
+        total = _checked(total * exact(part, at))
+    return total
 
 
 def _exact_quotient(node: Node, at: Mapping) -> Fraction | Gauss:
@@ -475,7 +477,7 @@ _APPROXIMATE = {
     "sym": _approximate_symbol,
     "const": lambda node, at: 1j if node.value == "i" else math.pi if node.value == "pi" else math.e,
     "add": _approximate_sum,
-    "mul": lambda node, at: approximate(node.parts[0], at) * approximate(node.parts[1], at),
+    "mul": lambda node, at: math.prod(approximate(part, at) for part in node.parts),
     "div": lambda node, at: approximate(node.parts[0], at) / approximate(node.parts[1], at),
     "neg": lambda node, at: -approximate(node.parts[0], at),
     "pow": lambda node, at: _approximate_power(
@@ -680,7 +682,7 @@ def _precise_factorial(node: Node, at: Reading) -> decimal.Decimal:
 
 _PRECISE = {
     "add": lambda node, at: sum((_precise(part, at) for part in node.parts), decimal.Decimal(0)),
-    "mul": lambda node, at: _precise(node.parts[0], at) * _precise(node.parts[1], at),
+    "mul": lambda node, at: math.prod((_precise(part, at) for part in node.parts), start=decimal.Decimal(1)),
     "div": lambda node, at: _precise(node.parts[0], at) / _precise(node.parts[1], at),
     "neg": lambda node, at: -_precise(node.parts[0], at),
     "pow": _precise_power,
@@ -698,8 +700,13 @@ _PRECISE = {
 # ---------------------------------------------------------------- equal or not
 
 
-def same_value(left: Node, right: Node, left_at: Reading, right_at: Reading) -> bool | None:
-    """Whether two trees have one value at a point; None where that cannot be found out."""
+def same_value(
+    left: Node, right: Node, left_at: Reading, right_at: Reading, *, thorough: bool = True
+) -> bool | None:
+    """Whether two trees have one value at a point; None where that cannot be found out.
+
+    Where the values agree to a float's digits, `thorough` asks for many more.
+    """
     try:
         return exact(left, left_at) == exact(right, right_at)
     except Inexact:
@@ -716,7 +723,7 @@ def same_value(left: Node, right: Node, left_at: Reading, right_at: Reading) -> 
     if size > 1e-9 and difference > 1e-6 * size:
         return False
     close = difference <= 1e-9 * size or size < 1e-12
-    if abs(complex(a).imag) > 1e-12 * size or abs(complex(b).imag) > 1e-12 * size:
+    if close and not thorough or abs(complex(a).imag) > 1e-12 * size or abs(complex(b).imag) > 1e-12 * size:
         return close
     return _same_precisely(left, right, left_at, right_at, surely=close)
 
@@ -727,15 +734,18 @@ def _same_precisely(
     """Decide with 60 digits and, where these agree, with 150; `surely` is the answer if that fails."""
     try:
         a, b = precise(left, left_at, 60), precise(right, right_at, 60)
-        size = max(abs(a), abs(b))
-        if size > _SMALL and abs(a - b) > size * _APART:
-            return False
+        with decimal.localcontext(_WIDE):
+            size = max(abs(a), abs(b))
+            if size > _SMALL and abs(a - b) > size * _APART:
+                return False
         c, d = precise(left, left_at, 150), precise(right, right_at, 150)
-        if size <= _SMALL:  # what looks like zero is zero if it shrinks with every further digit
-            c, d = (0 if abs(long) <= abs(short) * _APART else long for short, long in ((a, c), (b, d)))
-        return abs(c - d) <= max(abs(c), abs(d)) * _TOGETHER
+        with decimal.localcontext(_WIDE):
+            if size <= _SMALL:  # what looks like zero is zero if it shrinks with every further digit
+                c, d = (0 if abs(long) <= abs(short) * _APART else long for short, long in ((a, c), (b, d)))
+            return abs(c - d) <= max(abs(c), abs(d)) * _TOGETHER
     except Unknown:
         return surely
 
 
+_WIDE = decimal.Context(prec=160, Emax=10**9, Emin=-(10**9))
 _SMALL, _APART, _TOGETHER = decimal.Decimal("1e-25"), decimal.Decimal("1e-40"), decimal.Decimal("1e-110")
