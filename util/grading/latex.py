@@ -366,6 +366,8 @@ def number(text: str) -> Fraction:
     """The value of a numeral."""
     if len(text) > MAX_DIGITS:
         raise Unreadable("too many digits")
+    if text.isdigit():
+        return Fraction(int(text))
     text = text.replace(",", "")
     mantissa, _, exponent = text.lower().partition("e")
     if exponent and abs(int(exponent[:9])) > MAX_DIGITS:
@@ -377,7 +379,7 @@ class _Reader:
     """Recursive descent over the tokens of one answer."""
 
     def __init__(self, tokens: list[str]) -> None:
-        self.tokens = tokens
+        self.tokens = [*tokens, ""]  # "" is the end
         self.at = 0
         self.depth = 0
         self.bars = 0  # open |
@@ -385,11 +387,12 @@ class _Reader:
         self.units: list[str] = []
 
     def peek(self) -> str:
-        return self.tokens[self.at] if self.at < len(self.tokens) else ""
+        return self.tokens[self.at]
 
     def take(self) -> str:
-        token = self.peek()
-        self.at += 1
+        token = self.tokens[self.at]
+        if token:
+            self.at += 1
         return token
 
     def expect(self, token: str) -> None:
@@ -398,8 +401,8 @@ class _Reader:
 
     def whole(self) -> Node:
         tree = self.statement()
-        if self.at < len(self.tokens):
-            raise Unreadable(f"unexpected {self.peek()[:20]}")
+        if self.tokens[self.at]:
+            raise Unreadable(f"unexpected {self.tokens[self.at][:20]}")
         return tree
 
     # -- lists and relations
@@ -410,13 +413,13 @@ class _Reader:
         if self.depth > MAX_DEPTH:
             raise Unreadable("nested too deeply")
         items, joint = [], ""
-        while self.peek() in _SEPARATORS:
+        while self.tokens[self.at] in _SEPARATORS:
             self.take()
-        while self.peek() and self.peek() not in _CLOSERS:
+        while self.tokens[self.at] and self.tokens[self.at] not in _CLOSERS:
             items.append(self.item())
-            if self.peek() not in _SEPARATORS:
+            if self.tokens[self.at] not in _SEPARATORS:
                 break
-            while self.peek() in _SEPARATORS:
+            while self.tokens[self.at] in _SEPARATORS:
                 token = self.take()
                 if token in (r"\and", r"\land", r"\wedge"):
                     joint = joint or "and"
@@ -431,15 +434,15 @@ class _Reader:
         label = self.label()
         first = self.combination()
         parts, operators = [first], []
-        while self.peek() in _RELATIONS:
+        while self.tokens[self.at] in _RELATIONS:
             operators.append(_RELATIONS[self.take()])
             parts.append(self.combination())
-        if self.peek() == r"\pmod" or (
-            self.peek() == "(" and self.tokens[self.at + 1 : self.at + 2] in (["mod"], [r"\mod"])
+        if self.tokens[self.at] == r"\pmod" or (
+            self.tokens[self.at] == "(" and self.tokens[self.at + 1 : self.at + 2] in (["mod"], [r"\mod"])
         ):
             parts[-1] = Node("modulo", (parts[-1], self.modulus()))
         tree = Node("rel", tuple(parts), tuple(operators)) if operators else first
-        if self.peek() in (r"\choose", r"\over"):
+        if self.tokens[self.at] in (r"\choose", r"\over"):
             kind = "binom" if self.take() == r"\choose" else "div"
             tree = Node(kind, (tree, self.item()))
         return Node("label", (tree,), label) if label else tree
@@ -476,7 +479,7 @@ class _Reader:
         """Unions, intersections and differences of sets; ratios."""
         left, operations = self.ratio(), 0
         while True:
-            token = self.peek()
+            token = self.tokens[self.at]
             if (
                 token in (r"\cup", r"\cupdot", r"\bigcup", r"\uplus", r"\sqcup")
                 or token == "U"
@@ -497,13 +500,13 @@ class _Reader:
 
     def ratio(self) -> Node:
         first = self.sum()
-        if self.peek() != ":" or self.builder:
+        if self.tokens[self.at] != ":" or self.builder:
             return first
         parts = [first]
         numerals = [self.tokens[self.at - 1]]
-        while self.peek() == ":" and not self.builder:
+        while self.tokens[self.at] == ":" and not self.builder:
             self.take()
-            numerals.append(self.peek())
+            numerals.append(self.tokens[self.at])
             parts.append(self.sum())
         return Node("ratio", tuple(parts), tuple(numerals))
 
@@ -512,7 +515,7 @@ class _Reader:
     def sum(self) -> Node:
         terms, signs = [self.term()], 0
         while True:
-            token = self.peek()
+            token = self.tokens[self.at]
             if token == "+":
                 self.take()
                 terms.append(self.term())
@@ -535,7 +538,7 @@ class _Reader:
         factors = [self.signed()]
         operations = 0  # that nest the tree
         while True:
-            token = self.peek()
+            token = self.tokens[self.at]
             if token in _PRODUCTS and _PRODUCTS[token] == "*":
                 self.take()
                 factors.append(self.signed())
@@ -578,9 +581,9 @@ class _Reader:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise Unreadable("nested too deeply")
-        while self.peek() in ("+", "-"):
+        while self.tokens[self.at] in ("+", "-"):
             sign = -sign if self.take() == "-" else sign
-        if self.peek() in (r"\pm", r"\mp"):
+        if self.tokens[self.at] in (r"\pm", r"\mp"):
             token = self.take()
             tree = Node("pm", (Node("num", (), Fraction(0)), self.term()), token)
         else:
@@ -590,7 +593,7 @@ class _Reader:
 
     def power(self) -> Node:
         base = self.postfix(self.primary())
-        if self.peek() in ("^", "**"):
+        if self.tokens[self.at] in ("^", "**"):
             self.take()
             exponent = self.exponent()
             if exponent.kind == "circ":
@@ -604,7 +607,7 @@ class _Reader:
         return base
 
     def power_of(self, base: Node) -> Node:
-        if self.peek() in ("^", "**"):
+        if self.tokens[self.at] in ("^", "**"):
             self.take()
             return Node("pow", (base, self.exponent()))
         return base
@@ -614,7 +617,7 @@ class _Reader:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise Unreadable("nested too deeply")
-        token = self.peek()
+        token = self.tokens[self.at]
         if token == r"\circ" or self.tokens[self.at : self.at + 3] == ["{", r"\circ", "}"]:
             self.at += 1 if token == r"\circ" else 3
             tree = Node("circ")
@@ -627,9 +630,9 @@ class _Reader:
             tree = Node("neg", (tree,)) if sign == "-" else tree
         else:
             tree = self.primary()
-            if self.peek() == "!":
+            if self.tokens[self.at] == "!":
                 tree = self.postfix(tree)
-            if self.peek() in ("^", "**") and self.tokens[self.at + 1 : self.at + 2] != [r"\circ"]:
+            if self.tokens[self.at] in ("^", "**") and self.tokens[self.at + 1 : self.at + 2] != [r"\circ"]:
                 self.take()
                 tree = Node("pow", (tree, self.exponent()))
         self.depth -= 1
@@ -637,10 +640,10 @@ class _Reader:
 
     def postfix(self, tree: Node) -> Node:
         while True:
-            token = self.peek()
+            token = self.tokens[self.at]
             if token == "!":
                 self.take()
-                if self.peek() == "!":
+                if self.tokens[self.at] == "!":
                     raise Opaque("double factorial")
                 tree = Node("fact", (tree,))
             elif token in ("%", r"\%"):

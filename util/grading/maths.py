@@ -45,7 +45,18 @@ from util.grading.numbers import (
 )
 from util.grading.regions import Region, region
 from util.grading.values import Reading as Point
-from util.grading.values import Unknown, approximate, coordinate, exact, has, precise, same_value, symbols
+from util.grading.values import (
+    Unknown,
+    approximate,
+    coordinate,
+    exact,
+    has,
+    names_in,
+    precise,
+    same_value,
+    symbols,
+    traits,
+)
 from util.records import Verdict
 
 GRADER = "maths-1"
@@ -221,7 +232,7 @@ def _compare_read(gold: str, prediction: str) -> bool | None:
 def _same_reading(gold: Reading, prediction: Reading) -> bool | None:
     if not _units_agree(gold.units, prediction.units):
         return False
-    if has(gold.tree, "const", "i") and gold.tree.kind != "const" and not has(gold.tree, "sym", "j"):
+    if has(prediction.tree, "sym", "j") and gold.tree.kind != "const" and has(gold.tree, "const", "i"):
         prediction = prediction._replace(
             tree=_renamed(prediction.tree, {"j": Node("const", (), "i")})
         )  # engineers' j
@@ -260,13 +271,14 @@ class _Judge:
         if gold == prediction:
             return True
         if gold.kind in _SCALARS and prediction.kind in _SCALARS:
-            if not (has(gold, "pm") or has(prediction, "pm")):
-                return self.same_scalar(gold, prediction)
+            left, right = traits(gold), traits(prediction)
+            if "pm" not in left and "pm" not in right:
+                return self.same_values(gold, prediction, left, right)
         if gold.kind == "label" or prediction.kind == "label":
             return self.same_labels(gold, prediction)
         if gold.kind == "transpose" or prediction.kind == "transpose":
             return self.same(_transposed(gold), _transposed(prediction))
-        if gold.kind == "list" or prediction.kind == "list" or has(gold, "pm") or has(prediction, "pm"):
+        if "list" in (gold.kind, prediction.kind) or has(gold, "pm") or has(prediction, "pm"):
             return self.same_lists(gold, prediction)
         if "rel" in (gold.kind, prediction.kind):
             return self.same_relation(gold, prediction)
@@ -549,22 +561,24 @@ class _Judge:
 
     def same_scalar(self, gold: Node, prediction: Node) -> bool | None:
         """Whether two expressions have one value, exactly, or at sample points if they hold symbols."""
-        if gold == prediction:
-            return True
         if gold.kind not in _SCALARS or prediction.kind not in _SCALARS:
             return (
                 self.same(gold, prediction) if gold.kind != prediction.kind or gold.kind == "ratio" else None
             )
-        names, others = symbols(gold), symbols(prediction)
+        return self.same_values(gold, prediction, traits(gold), traits(prediction))
+
+    def same_values(self, gold: Node, prediction: Node, left: set, right: set) -> bool | None:
+        """The same, with what occurs in the two trees."""
+        names, others = names_in(left), names_in(right)
         if names != others:
             if not names or not others:
                 return self.same_despite_names(gold, prediction, names | others)
-            renamed = self.renamed_parameter(gold, prediction, names, others)
+            renamed = self.renamed_parameter(prediction, names, others, ("const", "pi") in left & right)
             if renamed is None:
                 return self.same_despite_names(gold, prediction, names | others)
             prediction = renamed
         verdict: bool | None = False
-        for left_at, right_at in self.points(gold, prediction):
+        for left_at, right_at in self.points(left, right):
             found = _same_at_points(gold, prediction, names, left_at, right_at)
             if found:
                 return True
@@ -588,7 +602,7 @@ class _Judge:
         return True
 
     def renamed_parameter(
-        self, gold: Node, prediction: Node, names: frozenset[str], others: frozenset[str]
+        self, prediction: Node, names: frozenset[str], others: frozenset[str], periodic: bool
     ) -> Node | None:
         """The prediction with its integer parameter under the gold's name: 2 pi n for 2 pi k."""
         mine, theirs = names - others, others - names
@@ -596,26 +610,23 @@ class _Judge:
             return None
         ours, other = next(iter(mine)), next(iter(theirs))
         said = ours in self.free or other in self.free
-        periodic = has(gold, "const", "pi") and has(prediction, "const", "pi")
         if ours in _PARAMETERS | self.free and other in _PARAMETERS | self.free and (said or periodic):
             return _renamed(prediction, {other: Node("sym", (), ours)})
         return None
 
-    def points(self, gold: Node, prediction: Node) -> list[tuple[Point, Point]]:
+    def points(self, left: set, right: set) -> list[tuple[Point, Point]]:
         """How to read degree signs, percent signs and a bare log on the two sides."""
         plain = Point()
         readings = [(plain, plain)]
-        left, right = has(gold, "pct"), has(prediction, "pct")
-        if left != right:
+        if ("pct" in left) != ("pct" in right):
             hundredth = Point()
             hundredth.percent = Fraction(1, 100)
             readings.append((hundredth, hundredth))
-        left, right = has(gold, "deg"), has(prediction, "deg")
-        if left != right:
+        if ("deg" in left) != ("deg" in right):
             turned = Point()
             turned.degree = "pi"
             readings = [*(readings if not self.angles else ()), (turned, turned)]
-        if has(gold, "func", "log") != has(prediction, "func", "log"):
+        if (("func", "log") in left) != (("func", "log") in right):
             decadic = Point()
             decadic.log10 = True
             readings.append((decadic, decadic))

@@ -75,29 +75,42 @@ class Reading(dict):
     log10 = False
 
 
-@lru_cache(maxsize=4096)
 def symbols(node: Node) -> frozenset[str]:
     """Names of the free symbols of a tree."""
-    if node.kind == "sym":
-        return frozenset((node.value,))
-    if node.kind == "decimal":
-        return frozenset()
-    found: frozenset[str] = frozenset()
-    for part in node.parts:
-        for child in part if type(part) is tuple else (part,):
-            if child.kind != "num":
-                found |= symbols(child)
+    return names_in(traits(node))
+
+
+def has(node: Node, kind: str, value: object = None) -> bool:
+    """Whether a node of this kind (and value) occurs in the tree."""
+    return (kind if value is None else (kind, value)) in traits(node)
+
+
+def names_in(traits: set) -> frozenset[str]:
+    """The symbols among a tree's traits."""
+    return frozenset(trait[1] for trait in traits if trait[0] == "sym")
+
+
+def traits(node: Node) -> set:
+    """What occurs in a tree: kinds, and (kind, value) of everything but numbers."""
+    found: set = set()
+    _collect(node, found)
     return found
 
 
-@lru_cache(maxsize=4096)
-def has(node: Node, kind: str, value: object = None) -> bool:
-    """Whether a node of this kind (and value) occurs in the tree."""
-    if node.kind == kind and (value is None or node.value == value):
-        return True
-    return node.kind != "decimal" and any(
-        has(child, kind, value) for part in node.parts for child in (part if type(part) is tuple else (part,))
-    )
+def _collect(node: Node, found: set) -> None:
+    kind, parts, value = node
+    if kind in ("num", "decimal"):
+        found.add(kind)
+        return
+    found.add(kind)
+    if value is not None:
+        found.add((kind, value))
+    for part in parts:
+        if type(part) is tuple:
+            for child in part:
+                _collect(child, found)
+        else:
+            _collect(part, found)
 
 
 @lru_cache(maxsize=1024)
