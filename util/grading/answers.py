@@ -40,7 +40,12 @@ def find_answer(solution: str) -> Found | None:
     boxed = _boxed_answer(solution)
     if boxed is not None:
         return Found(boxed, "box")
+    unfinished = solution.rfind("boxed{")
+    if unfinished >= 0:
+        solution = solution[:unfinished]
     for find, how in _FINDERS:
+        if unfinished >= 0 and how == "last number":
+            return None  # cut off within its box: the numbers before it are no answer
         answer = find(solution[-TAIL:])
         if answer:
             return Found(answer, how)
@@ -136,9 +141,10 @@ _ENVIRONMENT = re.compile(r"\\begin\{([a-z]*matrix)\}.*?\\end\{\1\}", re.DOTALL)
 _BOLD = re.compile(r"\*\*(?!\s)([^*\n]{1,300}?)(?<!\s)\*\*|\\textbf\{([^{}]{1,300})\}")
 _FRACTION = r"-?\\[dt]?frac\s*\{[^{}]{1,40}\}\s*\{[^{}]{1,40}\}"
 _NUMBER = re.compile(
-    rf"{_FRACTION}|[-−]?(?:\d{{1,3}}(?:,\d{{3}})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:[eE][+-]?\d+)?|[-−]?\.\d+"
+    rf"{_FRACTION}|-?\d*√\(?\d+\)?|-?\d*π(?:/\d+)?"
+    r"|[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:[eE][+-]?\d+)?|[-−]?\.\d+"
 )
-_SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|。|;\s|；|！|!\s")
+_SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|。|;\s|；|！|!(?=\s|$)")
 _TRAILING = re.compile(
     r"\s*(?:I hope (?:it|this) is correct.*|\(approximately\)|approximately)$", re.IGNORECASE | re.DOTALL
 )
@@ -216,9 +222,11 @@ def _from_words(sentence: str) -> str:
         sentence,
         flags=re.IGNORECASE,
     )
-    if len(sentence.split()) > 4 and not re.search(r"[\\^_<>|(\[{]", sentence):
-        numbers = _NUMBER.findall(sentence)
-        if len(numbers) == 1:
+    numbers = _NUMBER.findall(sentence)
+    if len(numbers) == 1 and not re.search(r"[\\^_<>|(\[{]", sentence):
+        if len(sentence.split()) > 4 or re.search(
+            rf"\s(?:is|are|equals|=)\s+\$?{re.escape(numbers[0])}\b", sentence
+        ):
             return numbers[0]
     return re.split(r"\s(?:because|since|as|which|so|where)\s", sentence, maxsplit=1)[0].strip().strip("*")
 

@@ -672,10 +672,10 @@ class _Reader:
             return numeral
         if base.kind != "num" or not 2 <= base.value <= 36 or numeral.kind != "num":
             raise Unreadable("unknown base")
-        try:
-            return Node("num", (), Fraction(int(digits, int(base.value))))
-        except ValueError:
-            return Node("sym", (), f"{digits}_{base.value}")  # not a number of that base
+        if base.value == 10:
+            return numeral
+        # In which base a number is written is part of the answer: 52_8 is not 42.
+        return Node("sym", (), f"{digits.lstrip('0') or '0'} in base {base.value}")
 
     digits = ""  # of the numeral read last, as written
 

@@ -124,6 +124,11 @@ def same_answer(gold: str, prediction: str, *, symbolic: bool | None = None) -> 
     return result
 
 
+def forget() -> None:
+    """Empty the memory of pairs already compared; measurements need that."""
+    _decide.cache_clear()
+
+
 @lru_cache(maxsize=4096)
 def _decide(gold: str, prediction: str) -> Comparison:
     """The verdict of the tiers that need no symbolic engine; tier "none" where they do not know."""
@@ -150,8 +155,15 @@ def _decide(gold: str, prediction: str) -> Comparison:
     return Comparison(bool(verdict), "none" if verdict is None else "structure", left, right)
 
 
+_ANSWER_IS = re.compile(
+    r"^(?:\\text\s*\{)?\s*(?:the\s+)?(?:final\s+)?answer\s*(?:is\b|:|=)\s*:?\s*\}?\s*", re.IGNORECASE
+)
+
+
 def _spelled(cleaned: str) -> str:
-    """Number words as digits; words for nothing and endlessly many as signs."""
+    """Number words as digits; words for nothing and endlessly many as signs; no "the answer is"."""
+    if "nswer" in cleaned:
+        cleaned = _ANSWER_IS.sub("", cleaned) or cleaned
     if cleaned[0].isalpha() or cleaned[0] == "\\":
         text = words.unwrapped(cleaned)
         if len(text) < 100 and "\\" not in text:
@@ -331,6 +343,10 @@ class _Judge:
 
     def same_ordered(self, gold: Node, prediction: Node) -> bool | None:
         """A bare list against a tuple or a vector: the order counts."""
+        if {gold.kind, prediction.kind} == {"list", "pair"} and not any(
+            map(_label, (*gold.parts, *prediction.parts))
+        ):
+            return False  # 1, 2 is neither the point nor the interval (1, 2)
         left, right = _ordered_elements(gold), _ordered_elements(prediction)
         if left is None or right is None or len(left) != len(right):
             return False
@@ -449,7 +465,7 @@ class _Judge:
         if gold.kind == "rel":
             said = left.value if left else self.said_by_equality(gold)
             return self.same(said, prediction) if said else False
-        said = right.value if right else self.said_by_equality(prediction)
+        said = right.value if right else self.said_by_equality(prediction) or _said_of_combination(prediction)
         return self.same(gold, said) if said else False
 
     def said_by_equality(self, node: Node) -> Node | None:
@@ -799,6 +815,13 @@ def _is_name(node: Node) -> bool:
     if node.kind == "func" and node.value in ("abs", "min", "max"):
         return all(_is_name(part) for part in node.parts)
     return node.kind == "text"
+
+
+def _said_of_combination(node: Node) -> Node | None:
+    """The number in m + n = 27 and ab = 27, which answer the question for m + n and ab."""
+    if node.value != ("=",) or node.parts[0].kind not in ("add", "mul") or symbols(node.parts[1]):
+        return None
+    return node.parts[1] if all(part.kind == "sym" for part in node.parts[0].parts) else None
 
 
 def _is_segment(node: Node) -> bool:

@@ -62,8 +62,11 @@ def _same(gold: Numeral, prediction: Numeral) -> bool:
 
 
 def is_rounded(value: Fraction, places: int) -> bool:
-    """Whether a decimal may be a rounded value: not an integer in disguise (142.0), and more than one digit long."""
-    return value.denominator != 1 and abs(value) * 10**places >= 10
+    """Whether a decimal may be a rounded value: no integer in disguise (142.0), two places or three digits at least.
+
+    4.5 would be the root of 20 otherwise.
+    """
+    return value.denominator != 1 and (places >= 2 or abs(value) >= 10)
 
 
 def rounds_to(value: Fraction, rounded: Fraction, places: int) -> bool:

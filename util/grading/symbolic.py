@@ -40,6 +40,11 @@ def same(gold: str, prediction: str) -> bool | None:
     return _engine.ask(gold, prediction)
 
 
+def close() -> None:
+    """End the child process; the next question starts another."""
+    _engine.stop()
+
+
 class _Engine:
     """The child process of this process, started at the first question."""
 
