@@ -125,17 +125,13 @@ def _boxed_answer(text: str) -> str | None:
 # ---------------------------------------------------------------- other signs
 
 _HASHES = re.compile(r"^\s*####[ \t]*(\S.*)$|(?<=\s)####[ \t]+(\S.*)$", re.MULTILINE)
-_DECLARED = re.compile(
-    r"(?:\bfinal\s+answer(?!\s*[:：]?\s*the\s+final)[^\S\n]*(?:[:：]|is[:：]?|=|would be|\*\*[:：]?|[:：]\*\*)"
-    r"|\b(?:the|our|my|its|correct|this|one)\s+(?:\w+\s+)?answer(?:\s+(?:to|for)\s+[^.\n]{1,60}?)?\s+(?:is|are|will be|would be|must be|equals|comes to)\s*[:：]?"
-    r"|\banswer\s+is\s*[:：]?|\banswer\s*\*{0,2}\s*[:：]|^\s*\**A(?:nswer)?\s*\**\s*[:：]\**|\banswer\s*=|^\s*answer\b(?=\s*[\\$])"
-    r"|答案\s*(?:是|为|為|应为|应是|就是|等于)?\s*[:：]?|故选\s*[:：]?|应选\s*[:：]?|结果(?:是|为)\s*[:：]?)",
-    re.IGNORECASE | re.MULTILINE,
+_SAYS = re.compile(
+    r"s?(?:[^\S\n]+(?:to|for)\s[^.\n]{1,60}?)?[^\S\n]*\**[^\S\n]*(?:(?:is|are|will be|would be|must be|equals|comes to)\b|[:：=])\**[:：]?"
+    r"|\**\s*(?=[\\$])|\**[^\S\n]*\n\s*(?=[\\$\d*-])"
 )
-_SOLUTION_IS = re.compile(
-    r"\b(?:solution(?:\s+set)?|result|value|total|probability|sum|product|area|number|matrix|range|interval)\b[^.\n$]{0,80}?(?:\s(?:is|are|equals)|:)\s*(?=[$\\\d*-])",
-    re.IGNORECASE,
-)
+_CHINESE = re.compile(r"(?:答案|故选|应选|结果(?=是|为))\s*(?:是|为|為|应为|应是|就是|等于)?\s*[:：]?")
+_LINE_A = re.compile(r"^\s*\**A\**\s*[:：]\**", re.MULTILINE)
+_MOST_DECLARATIONS = 20
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _ENVIRONMENT = re.compile(r"\\begin\{([a-z]*matrix)\}.*?\\end\{\1\}", re.DOTALL)
 _BOLD = re.compile(r"\*\*(?!\s)([^*\n]{1,300}?)(?<!\s)\*\*|\\textbf\{([^{}]{1,300})\}")
@@ -172,12 +168,28 @@ def _after_hashes(text: str) -> str | None:
 
 def _declared(text: str) -> str | None:
     """What stands behind the last "the answer is" and its like."""
-    matches = list(_DECLARED.finditer(text))
-    for match in reversed(matches):
-        answer = _value_in(text[match.end() :][:MAX_ANSWER])
+    for end in _declarations(text):
+        answer = _value_in(text[end : end + MAX_ANSWER])
         if answer:
             return answer
     return None
+
+
+def _declarations(text: str) -> list[int]:
+    """Where declarations of an answer end, the last one first."""
+    ends = [match.end() for match in _LINE_A.finditer(text[-300:])]
+    ends = [end + max(0, len(text) - 300) for end in ends]
+    at = len(text)
+    for _ in range(_MOST_DECLARATIONS):
+        at = max(text.rfind("nswer", 0, at), text.rfind("NSWER", 0, at))
+        if at < 0:
+            break
+        match = _SAYS.match(text, at + 5)
+        if match:
+            ends.append(match.end())
+    if not text.isascii():
+        ends.extend(match.end() for match in _CHINESE.finditer(text))
+    return sorted(ends, reverse=True)
 
 
 def _value_in(text: str) -> str | None:

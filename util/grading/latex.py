@@ -117,13 +117,18 @@ _NOISE = re.compile(
     r"(\\\\)(?:\[[-\d.a-z]{1,8}\])?"
     r"|\\(?:[!,;:> ()\[\]]|(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|quad|qquad|"
     r"hspace\*?\{[^{}]{0,20}\}|phantom\{[^{}]{0,20}\}|thinspace|enspace|hfill|mathstrut|strut|middle|"
-    r"boldsymbol|mathbf|mathit|mathsf|mathcal|mathfrak|mathscr|bm|bf|it|rm|"
+    r"tiny|small|normalsize|large|Large|LARGE|huge|Huge|boldsymbol|mathbf|mathit|mathsf|mathcal|mathfrak|mathscr|bm|bf|it|rm|"
     r"underline|mathop|mathrel|ensuremath|unicode|"
     r"tag\*?\{[^{}]{0,20}\})(?![a-zA-Z]))"
     r"|\\([dtc]frac)(?![a-zA-Z])"
     r"|\\\$|\$|~"
 )
 _DOUBLED = re.compile(r"\\\\(?=[a-zA-Z(){}\[\]])")
+_LETTER_UNIT = re.compile(r"^([\d.,]+ )([mgshLNJWV])((?:\^\{?[23]\}?)?)$")  # 12 m^2
+_CONSTANT = re.compile(r"\bC(\d)\b")
+_ROUGHLY = re.compile(
+    r"^(?:\\approx|\\text\{\s*(?:about|approximately|roughly|only)\s*\}|about\b|approximately\b)\s*|\s*\(approx\w*\)$"
+)
 _GLUED = re.compile(r"\\q?quad(?=[a-zA-Z])")
 _GROUPED_TIGHT = re.compile(r"(?<=\d)(?:\s*,\s*\\!\s*|\\!\s*,\s*|\{,\}(?:\\!)?|\{\\,\})(?=\d{3}(?!\d))")
 _GROUPED_LOOSE = re.compile(r"(?<![\d.,])(\d{1,3}(?:(?:\\[,;: ]|~| |'|_)\d{3})+)(?![\d]|\.\d*,)")
@@ -169,6 +174,13 @@ def clean(text: str) -> str:
         text = _NOISE.sub(_noise, text)
         text = _GLUED.sub(" ", text)
     text = _SPACES.sub(" ", text).strip()
+    if text[:1].isdigit():
+        text = _LETTER_UNIT.sub(r"\1\\text{\2}\3", text)
+    elif r"\angle" in text:
+        text = text.replace(r"m\angle", r"\angle")
+    elif "C" in text:
+        text = _CONSTANT.sub(r"C_{\1}", text)
+    text = _ROUGHLY.sub("", text)
     match = _WRAPPER.match(text)
     if match and text.endswith("}") and _closes_at_end(text, match.end()):
         text = text[match.end() : -1].strip()
@@ -264,7 +276,7 @@ _CLAUSES = re.compile(
 )
 _FORALL = re.compile(r"\s*,?\s*\(?\\forall\b(?=.).*$")
 _PARAMETER = re.compile(
-    r"[,;(]?\s*(?:\\text\s*\{\s*(?:where|for|with)?[^{}]{0,20}\}\s*)?\(?\b([a-zA-Z])\s*\\in\s*\\mathbb\s*\{?\s*[ZN]\s*\}?"
+    r"[,;(]?\s*(?:\\text\s*\{\s*(?:where|for|with)?[^{}]{0,20}\}\s*)?\(?\b([a-zA-Z])\s*\\in\s*(?:\\mathbb\s*|\\mathbf\s*)?\{?\s*[ZN]\s*\}?"
     r"(?:\s*(?:\^|_)\s*(?:\{[^{}]{0,8}\}|[+*]))?\s*\)?\s*$"
 )
 
@@ -310,6 +322,8 @@ def _add_text(tokens: list[str], inside: str) -> None:
             tokens.append(r"\degree")
         elif word in ("percent",):
             tokens.append("%")
+        elif word == "to":
+            tokens.append(":")
         elif word in ("union",):
             tokens.append(r"\cup")
         else:
@@ -789,6 +803,9 @@ class _Reader:
         )
         if tree.kind == "sym":
             tree = self.subscript(tree)
+            if self.tokens[self.at : self.at + 6] == ["^", "{", "-", "1", "}", "("] and token in "fghFGH":
+                self.at += 5
+                return self.application(tree._replace(value=f"{token}^-1"))
             if self.peek() == "(" and (token in "fghFGHPQTpq" or self.is_head()):
                 return self.application(tree)
         return tree
@@ -855,7 +872,10 @@ class _Reader:
             self.take()
             return Node("set")
         outer, self.builder = self.builder, True
+        system = self.peek() in (r"\begin{array}", r"\begin{cases}", r"\begin{aligned}")
         inside = self.statement()
+        if system and not self.peek() and inside.kind == "list":
+            return inside  # \{ before a system of equations is never closed
         if self.peek() in ("|", r"\mid", ":", r"\vert", r"\colon"):
             self.take()
             self.builder = False
@@ -876,14 +896,14 @@ class _Reader:
         if closing not in (")", "]"):
             raise Unreadable("unclosed bracket")
         if inside.kind == "list" and inside.value != "or":
+            if opening == "[" and all(_is_round(part) for part in inside.parts):
+                return inside  # [(1, 2), (3, 4)] is a list as Python writes it
             kind = "pair" if len(inside.parts) == 2 else "tuple"
             if kind == "tuple" and (opening, closing) not in (("(", ")"), ("[", "]")):
                 raise Unreadable("mixed brackets")
             return Node(kind, inside.parts, opening + closing)
         if (opening, closing) not in (("(", ")"), ("[", "]")):
             raise Unreadable("mixed brackets")
-        if inside.kind in ("neg", "num") and opening == "[" and self.peek() == "":
-            return inside
         return inside
 
     def between(self, closing: str) -> Node:
@@ -1064,10 +1084,15 @@ class _Reader:
         if not rows:
             raise Unreadable("empty matrix")
         if (
-            name in ("aligned", "align", "gathered", "split", "cases", "equation", "gather", "align*")
-            or len({len(r) for r in rows}) > 1
+            name in _SYSTEMS
+            or name == "array"
+            and all(len(row) == 1 and row[0].kind == "rel" for row in rows)
         ):
-            return Node("rows", tuple(rows))
+            if any(len(row) > 1 for row in rows):
+                raise Opaque("a case distinction")
+            return Node("list", tuple(row[0] for row in rows), "and")
+        if len({len(row) for row in rows}) > 1:
+            raise Unreadable("rows of different lengths")
         return Node("matrix", tuple(rows), name)
 
     def cell(self) -> Node:
@@ -1099,6 +1124,10 @@ class _Reader:
                 self.take()
             else:
                 return
+
+
+def _is_round(node: Node) -> bool:
+    return node.kind in ("pair", "tuple") and node.value == "()"
 
 
 def _product(factors: list[Node]) -> Node:
@@ -1135,6 +1164,7 @@ _INVERSE = {
     "sinh": "arsinh",
     "cosh": "arcosh",
 }
+_SYSTEMS = frozenset(("aligned", "align", "align*", "gathered", "split", "cases", "equation", "gather"))
 _OPAQUE = frozenset("sum prod int iint oint lim limsup liminf partial nabla bigcup bigcap".split())
 _NOT_FACTORS = frozenset(
     "and or pm mp cup cap cupdot setminus backslash mid vert rvert rfloor rceil rangle rbrace choose over pmod mod bmod"

@@ -155,6 +155,9 @@ def _decide(gold: str, prediction: str) -> Comparison:
     return Comparison(bool(verdict), "none" if verdict is None else "structure", left, right)
 
 
+_ALL_REALS = frozenset(
+    ("all real numbers", "all reals", "all real number", "real numbers", "set all real numbers")
+)
 _ANSWER_IS = re.compile(
     r"^(?:\\text\s*\{)?\s*(?:the\s+)?(?:final\s+)?answer\s*(?:is\b|:|=)\s*:?\s*\}?\s*", re.IGNORECASE
 )
@@ -173,6 +176,8 @@ def _spelled(cleaned: str) -> str:
             normal = words.normal_text(text)
             if normal == "no solution":
                 return r"\emptyset"
+            if normal in _ALL_REALS:
+                return r"\mathbb{R}"
             if normal == "infinitely many":
                 return r"\infty"
     return cleaned
@@ -319,6 +324,14 @@ class _Judge:
                 verdict = self.same_region(gold, prediction)
                 if verdict is not None:
                     return verdict
+        gold, prediction = _conditions_dropped(gold, prediction), _conditions_dropped(prediction, gold)
+        if (
+            gold.kind != "list"
+            and prediction.kind != "list"
+            and not has(gold, "pm")
+            and not has(prediction, "pm")
+        ):
+            return self.same(gold, prediction)
         left, right = _elements(gold), _elements(prediction)
         if left is None or right is None:
             return self.same_ordered(gold, prediction)
@@ -626,7 +639,12 @@ class _Judge:
             return None
         ours, other = next(iter(mine)), next(iter(theirs))
         said = ours in self.free or other in self.free
-        if ours in _PARAMETERS | self.free and other in _PARAMETERS | self.free and (said or periodic):
+        if (
+            {ours, other} == {"c", "C"}
+            or ours in _PARAMETERS | self.free
+            and other in _PARAMETERS | self.free
+            and (said or periodic)
+        ):
             return _renamed(prediction, {other: Node("sym", (), ours)})
         return None
 
@@ -676,9 +694,7 @@ def _same_at_points(
     if not names:
         return bool(same_value(gold, prediction, left_at, right_at))
     valid = 0
-    for index in (0, 1, 2, 5):
-        if valid == 3:
-            break
+    for index in range(3):
         at = _at(left_at, names, index)
         verdict = same_value(gold, prediction, at, at, thorough=index == 0)
         if verdict is False:
@@ -686,7 +702,7 @@ def _same_at_points(
         valid += verdict is True
     if not valid:
         return None
-    for index in (3, 4):
+    for index in (3, 4, 6, 7):
         at = _at(left_at, names, index)
         if (
             same_value(gold, prediction, at, at, thorough=False) is False
@@ -698,19 +714,18 @@ def _same_at_points(
 
 
 def _at(reading: Point, names: frozenset[str], index: int) -> Point:
-    at = Point(
-        (name, coordinate(name, index if index < 5 else 1) + (7 if index == 5 else 0)) for name in names
-    )
+    at = Point((name, coordinate(name, index)) for name in names)
     at.degree, at.percent, at.log10 = reading.degree, reading.percent, reading.log10
     return at
 
 
 def _is_real(node: Node, at: Point) -> bool:
+    """Whether a value is real with all that it is made of: no root or logarithm of a negative number within."""
     try:
-        value = complex(approximate(node, at))
+        precise(node, at, 15)
     except Unknown:
         return False
-    return abs(value.imag) <= 1e-12 * abs(value)
+    return True
 
 
 def _is_rounding(gold: Node, prediction: Node) -> bool:
@@ -808,6 +823,8 @@ def _is_name(node: Node) -> bool:
         return all(part.kind in ("sym", "num", "const") for part in node.parts)
     if node.kind in ("pair", "tuple", "list"):
         return all(part.kind == "sym" for part in node.parts)
+    if node.kind == "mul" and len(node.parts) == 2 and node.parts[0] == Node("sym", (), "d"):
+        return node.parts[1].kind == "sym"  # dy, in dy/dx
     if node.kind == "mul":
         return all(_is_segment(part) for part in node.parts)
     if node.kind == "div":
@@ -841,6 +858,24 @@ def _unlabelled(node: Node) -> Node:
         return node.parts[0]
     named = _named(node)
     return named.value if named else node
+
+
+def _conditions_dropped(node: Node, other: Node) -> Node:
+    """a_n = 2^n of "a_n = 2^n, n >= 1" where the other side states no condition."""
+    if (
+        node.kind != "list"
+        or other.kind == "list"
+        or node.value
+        or node.parts[0].kind != "rel"
+        or _is_inequality(other)
+    ):
+        return node
+    first, *rest = node.parts
+    if set(first.value) == {"="} and all(
+        _is_inequality(part) and symbols(part) <= symbols(first) for part in rest
+    ):
+        return first
+    return node
 
 
 def _is_inequality(node: Node) -> bool:

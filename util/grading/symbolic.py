@@ -8,12 +8,9 @@ before the first question.
 from __future__ import annotations
 
 import atexit
-import logging
-import multiprocessing
 import os
 import threading
 import time
-from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
 TIMEOUT_S = 0.9  # of one comparison
@@ -58,6 +55,8 @@ class _Engine:
         if not self.ready():
             return None
         future = self.pool.schedule(_compare, args=(gold, prediction), timeout=TIMEOUT_S)
+        from concurrent.futures import TimeoutError as FutureTimeout
+
         from pebble import ProcessExpired
 
         try:
@@ -85,6 +84,8 @@ class _Engine:
             return not self.missing
 
     def start(self) -> None:
+        import multiprocessing
+
         from pebble import ProcessPool
 
         self.pool = ProcessPool(
@@ -115,6 +116,7 @@ def _installed() -> bool:
 
 def _prepare(parent: int) -> None:
     """In the child: bound the memory, stay quiet, import what is needed, and end with the parent."""
+    import logging
     import resource
     import signal
     import sys

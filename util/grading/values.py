@@ -9,7 +9,7 @@ from __future__ import annotations
 import cmath
 import decimal
 import math
-import random
+import zlib
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import lru_cache
@@ -115,14 +115,16 @@ def _collect(node: Node, found: set) -> None:
 
 @lru_cache(maxsize=1024)
 def coordinate(name: str, index: int) -> Fraction:
-    """The value of a symbol at the sample point `index`: 0-2 above one, 3 below minus one, others anywhere."""
-    generator = random.Random(f"{name}/{index}")
-    value = Fraction(generator.randrange(1013, 2999), 997)
+    """The value of a symbol at the sample point `index`: 0-2 above one, 3 below minus one, 4-5 anywhere, then integers."""
+    dice = zlib.crc32(f"{name}/{index}".encode("utf-8", "surrogatepass"))  # the same in every process
+    value = Fraction(1013 + dice % 1986, 997)
     if index < 3:
         return value
     if index == 3:
         return -value
-    return (value - 1) * (1 if generator.random() < 0.5 else -1) * generator.choice((1, 2, Fraction(1, 3)))
+    if index > 5:
+        return Fraction(round(value * index))
+    return (value - 1) * (1 if dice >> 16 & 1 else -1) * (1, 2, Fraction(1, 3))[dice % 3]
 
 
 # ---------------------------------------------------------------- exact values
