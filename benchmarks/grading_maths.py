@@ -1,10 +1,10 @@
 """How right and how fast is the maths grader beside math-verify, on the same answers in the same run?
 
-python benchmarks/grading_maths.py --cases ../shared/data/grading/math_dev.jsonl --gsm8k ../shared/data/grading/gsm8k_dev.jsonl
+python benchmarks/grading_maths.py --cases ../shared/data/grading/math_dev.jsonl --rounds 3
 
-Cases are JSON lines with gold, prediction or response, expected and source. Speeds are pairs per second of CPU time; the
-rounds of the two graders take turns, and the median counts. math-verify gets $..$ round bare short answers, without
-which it misreads most of them. A pair that takes it over 5 s counts as "different", by its own alarm.
+Cases are JSON lines with gold, prediction or response, expected and source. Speeds are pairs per second of CPU
+time; the rounds of the two graders take turns, and the median counts. math-verify gets $..$ round bare short
+answers, without which it misreads most of them. A pair that takes it over 5 s counts as "different", by its own alarm.
 """
 
 from __future__ import annotations
@@ -134,6 +134,14 @@ def import_seconds(statement: str) -> float:
     return statistics.median(run(statement) - run("pass") for _ in range(5))
 
 
+def peak_kb() -> int:
+    """Peak memory of this process since it was started; ru_maxrss counts what its parent held, too."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def peak_memory_mb(args: argparse.Namespace) -> float:
     """Peak memory of a fresh process that grades all cases without the symbolic tier."""
     command = [
@@ -161,7 +169,7 @@ def run(args: argparse.Namespace) -> None:
     if args.memory_of:
         for case in cases + gsm8k:
             ours(case)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        print(peak_kb() / 1024)
         return
     logging.disable(logging.CRITICAL)
     graders: dict[str, Decide] = {"ours": ours, "with engine": ours_with_engine, "math-verify": math_verify}
@@ -175,9 +183,8 @@ def run(args: argparse.Namespace) -> None:
     print(f"{'short answers':<16}" + speed_line(speeds(short, pair, args.rounds)))
     print(f"{'GSM8K':<16}" + speed_line(speeds(gsm8k[: args.responses], pair, args.rounds)))
     own, _ = measure(ours, gsm8k)
-    print(
-        f"\nGSM8K accuracy  {sum(v == c['expected'] for v, c in zip(own, gsm8k, strict=True)) / len(gsm8k):.4f}"
-    )
+    right = sum(verdict == case["expected"] for verdict, case in zip(own, gsm8k, strict=True))
+    print(f"\nGSM8K accuracy  {right / len(gsm8k):.4f}")
     for name, statement in IMPORTS.items():
         print(f"import {name:<12}{import_seconds(statement):.3f} s")
     print(f"peak memory     {peak_memory_mb(args):.0f} MB, without the engine")

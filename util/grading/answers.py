@@ -35,7 +35,7 @@ def solution_part(text: str) -> str | None:
 
 
 def find_answer(solution: str) -> Found | None:
-    """The final answer of a solution, by the strongest sign there is: a box before words, words before numbers."""
+    """The final answer of a solution by the strongest sign: boxes before words, words before numbers."""
     solution = _TURN.sub("\n", solution) if "<|" in solution else solution
     boxed = _boxed_answer(solution)
     if boxed is not None:
@@ -56,7 +56,8 @@ def find_answer(solution: str) -> Found | None:
 
 _BOX = re.compile(r"\\(?:f?boxed|framebox|fbox)\s*(?:\[[^\]]{0,20}\])?\s*(\{|\d|\\[a-z]+)")
 _JOINED = re.compile(
-    r"(?:[\s,;$.()\[\]]|\\\\|\\[()\[\],;:! ]|\\q?quad|\\text(?:bf|rm)?\s*\{|\}|(?:\\text\{)?(?:\s*(?:and|or|both|for part|in part)\s*)"
+    r"(?:[\s,;$.()\[\]]|\\\\|\\[()\[\],;:! ]|\\q?quad|\\text(?:bf|rm)?\s*\{|\}"
+    r"|(?:\\text\{)?(?:\s*(?:and|or|both|for part|in part)\s*)"
     r"|\([a-z]\)|&|~|和|或|以及)*"
 )
 
@@ -126,14 +127,14 @@ def _boxed_answer(text: str) -> str | None:
 
 _HASHES = re.compile(r"^\s*####[ \t]*(\S.*)$|(?<=\s)####[ \t]+(\S.*)$", re.MULTILINE)
 _SAYS = re.compile(
-    r"s?(?:[^\S\n]+(?:to|for)\s[^.\n]{1,60}?)?[^\S\n]*\**[^\S\n]*(?:(?:is|are|will be|would be|must be|equals|comes to)\b|[:：=])\**[:：]?"
+    r"s?(?:[^\S\n]+(?:to|for)\s[^.\n]{1,60}?)?[^\S\n]*\**[^\S\n]*"
+    r"(?:(?:is|are|will be|would be|must be|equals|comes to)\b|[:：=])\**[:：]?"
     r"|\**\s*(?=[\\$])|\**[^\S\n]*\n\s*(?=[\\$\d*-])"
 )
 _CHINESE = re.compile(r"(?:答案|故选|应选|结果(?=是|为))\s*(?:是|为|為|应为|应是|就是|等于)?\s*[:：]?")
 _LINE_A = re.compile(r"^\s*\**A\**\s*[:：]\**", re.MULTILINE)
 _MOST_DECLARATIONS = 20
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
-_ENVIRONMENT = re.compile(r"\\begin\{([a-z]*matrix)\}.*?\\end\{\1\}", re.DOTALL)
 _BOLD = re.compile(r"\*\*(?!\s)([^*\n]{1,300}?)(?<!\s)\*\*|\\textbf\{([^{}]{1,300})\}")
 _FRACTION = r"-?\\[dt]?frac\s*\{[^{}]{1,40}\}\s*\{[^{}]{1,40}\}"
 _NUMBER = re.compile(
@@ -244,7 +245,7 @@ def _from_words(sentence: str) -> str:
 
 
 def _in_formula(text: str) -> str | None:
-    """The last formula of the text's last lines, or a last matrix; of an equation between numbers, its last side."""
+    """The last formula of the text's last lines, if no number stands behind it."""
     tail = text.rstrip()[-1500:]
     formulas = [
         next(g for g in groups if g) for groups in _FORMULA.findall(tail) if any(g.strip() for g in groups)

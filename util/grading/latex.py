@@ -1,7 +1,7 @@
 """What does an answer written in LaTeX, Unicode or plain keyboard maths say?
 
-`clean` brings the many spellings of one thing together; `read` turns a cleaned answer into a tree of `Node`s, or
-raises `Unreadable`. Both are bounded in length, depth and number of tokens, and evaluate nothing.
+`clean` brings the many spellings of one thing together; `read` turns a cleaned answer into a tree of `Node`s,
+or raises `Unreadable`. Both are bounded in length, depth and number of tokens, and evaluate nothing.
 """
 
 from __future__ import annotations
@@ -48,16 +48,24 @@ class Reading(NamedTuple):
 # ---------------------------------------------------------------- cleaning
 
 _UNICODE = {
-    "−": "-", "–": "-", "—": "-", "﹣": "-", "－": "-", "‐": "-", "‑": "-", "＋": "+", "×": r"\times ", "✕": r"\times ",
-    "⋅": r"\cdot ", "·": r"\cdot ", "∙": r"\cdot ", "•": r"\cdot ", "∗": "*", "＊": "*", "÷": r"\div ", "∕": "/",
-    "⁄": "/", "／": "/", "＝": "=", "≠": r"\ne ", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≦": r"\le ",
-    "≧": r"\ge ", "＜": "<", "＞": ">", "≈": r"\approx ", "≡": r"\equiv ", "±": r"\pm ", "∓": r"\mp ", "∞": r"\infty ",
+    "−": "-", "–": "-", "—": "-", "﹣": "-", "－": "-", "‐": "-", "‑": "-", "＋": "+",
+    "×": r"\times ", "✕": r"\times ",
+    "⋅": r"\cdot ", "·": r"\cdot ", "∙": r"\cdot ", "•": r"\cdot ", "∗": "*", "＊": "*",
+    "÷": r"\div ", "∕": "/",
+    "⁄": "/", "／": "/", "＝": "=", "≠": r"\ne ", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ",
+    "⩾": r"\ge ", "≦": r"\le ",
+    "≧": r"\ge ", "＜": "<", "＞": ">", "≈": r"\approx ", "≡": r"\equiv ", "±": r"\pm ",
+    "∓": r"\mp ", "∞": r"\infty ",
     "π": r"\pi ", "𝜋": r"\pi ", "𝝅": r"\pi ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∉": r"\notin ",
     "∅": r"\emptyset ", "∖": r"\setminus ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}",
-    "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "√": r"\sqrt ", "∛": r"\sqrt[3]", "∜": r"\sqrt[4]", "°": r"^\circ ",
-    "º": r"^\circ ", "˚": r"^\circ ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "″": "''", "∠": r"\angle ",
-    "（": "(", "）": ")", "［": "[", "］": "]", "｛": r"\{", "｝": r"\}", "，": ",", "、": ",", "；": ";", "：": ":",
-    "。": ".", "．": ".", "％": "%", "﹪": "%", "￥": "", "¥": "", "€": "", "£": "", "₹": "", "⌊": r"\lfloor ",
+    "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "√": r"\sqrt ", "∛": r"\sqrt[3]",
+    "∜": r"\sqrt[4]", "°": r"^\circ ",
+    "º": r"^\circ ", "˚": r"^\circ ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"',
+    "″": "''", "∠": r"\angle ",
+    "（": "(", "）": ")", "［": "[", "］": "]", "｛": r"\{", "｝": r"\}", "，": ",", "、": ",",
+    "；": ";", "：": ":",
+    "。": ".", "．": ".", "％": "%", "﹪": "%", "￥": "", "¥": "", "€": "", "£": "", "₹": "",
+    "⌊": r"\lfloor ",
     "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "⟨": r"\langle ", "⟩": r"\rangle ", "…": r"\ldots ",
     "⋯": r"\ldots ", "∀": r"\forall ", "∃": r"\exists ", "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}",
     "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅕": r"\frac{1}{5}", "⅖": r"\frac{2}{5}",
@@ -65,18 +73,23 @@ _UNICODE = {
     "⅛": r"\frac{1}{8}", "⅜": r"\frac{3}{8}", "⅝": r"\frac{5}{8}", "⅞": r"\frac{7}{8}", "⅑": r"\frac{1}{9}",
     "⅒": r"\frac{1}{10}", "ℯ": "e", "ⅇ": "e", "ⅈ": "i", "𝑖": "i", "𝑒": "e", "𝑥": "x", "𝑦": "y", "ℓ": r"\ell ",
     "∣": "|", "｜": "|", "∥": "|", "→": r"\to ", "⇒": r"\Rightarrow ", "∧": r"\land ", "∨": r"\lor ",
-    "\u2062": "", "\u2061": "", "\u200b": "", "\u200c": "", "\u200d": "", "\ufeff": "", "\u2060": "", "\u00ad": "",
+    "\u2062": "", "\u2061": "", "\u200b": "", "\u200c": "", "\u200d": "", "\ufeff": "",
+    "\u2060": "", "\u00ad": "",
     "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2002": " ", "\u2003": " ", "\u2004": " ", "\u2005": " ",
     "\u2006": " ", "\u2007": " ", "\u2008": " ", "\u200a": " ", "\u3000": " ",
 }  # fmt: skip
 _GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi"
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi"
+    " omicron pi rho sigma tau upsilon phi"
     " chi psi omega"
 ).split()
 for _lower, _name in zip("αβγδεζηθικλμνξοπρστυφχψω", _GREEK, strict=True):
     _UNICODE.setdefault(_lower, f"\\{_name} ")
-for _upper, _name in {"Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma",
-                      "Φ": "Phi", "Ψ": "Psi", "Ω": "Omega", "ϕ": "phi", "ϵ": "epsilon", "ϑ": "theta"}.items():  # fmt: skip
+_OTHER_GREEK = {
+    "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Φ": "Phi",
+    "Ψ": "Psi", "Ω": "Omega", "ϕ": "phi", "ϵ": "epsilon", "ϑ": "theta",
+}  # fmt: skip
+for _upper, _name in _OTHER_GREEK.items():
     _UNICODE[_upper] = f"\\{_name} "
 for _first in (
     0xFF10,
@@ -115,7 +128,8 @@ _ENTITIES = {
 # Spacing and size commands that say nothing; \\ (a row break) is kept.
 _NOISE = re.compile(
     r"(\\\\)(?:\[[-\d.a-z]{1,8}\])?"
-    r"|\\(?:[!,;:> ()\[\]]|(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|quad|qquad|"
+    r"|\\(?:[!,;:> ()\[\]]|(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|"
+    r"limits|nolimits|quad|qquad|"
     r"hspace\*?\{[^{}]{0,20}\}|phantom\{[^{}]{0,20}\}|thinspace|enspace|hfill|mathstrut|strut|middle|"
     r"tiny|small|normalsize|large|Large|LARGE|huge|Huge|boldsymbol|mathbf|mathit|mathsf|mathcal|mathfrak|mathscr|bm|bf|it|rm|"
     r"underline|mathop|mathrel|ensuremath|unicode|"
@@ -124,7 +138,6 @@ _NOISE = re.compile(
     r"|\\\$|\$|~"
 )
 _DOUBLED = re.compile(r"\\\\(?=[a-zA-Z(){}\[\]])")
-_LETTER_UNIT = re.compile(r"^([\d.,]+ )([mgshLNJWV])((?:\^\{?[23]\}?)?)$")  # 12 m^2
 _CONSTANT = re.compile(r"\bC(\d)\b")
 _ROUGHLY = re.compile(
     r"^(?:\\approx|\\text\{\s*(?:about|approximately|roughly|only)\s*\}|about\b|approximately\b)\s*|\s*\(approx\w*\)$"
@@ -174,9 +187,7 @@ def clean(text: str) -> str:
         text = _NOISE.sub(_noise, text)
         text = _GLUED.sub(" ", text)
     text = _SPACES.sub(" ", text).strip()
-    if text[:1].isdigit():
-        text = _LETTER_UNIT.sub(r"\1\\text{\2}\3", text)
-    elif r"\angle" in text:
+    if r"\angle" in text:
         text = text.replace(r"m\angle", r"\angle")
     elif "C" in text:
         text = _CONSTANT.sub(r"C_{\1}", text)
@@ -215,25 +226,34 @@ _AMBIGUOUS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d]|,\d)")
 _TEXT_TOKEN = re.compile(rf"{_TEXT}$")
 
 _RELATIONS = {
-    "=": "=", "==": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "=<": "<=", "!=": "!=", "/=": "!=", "<>": "!=",
-    r"\le": "<=", r"\leq": "<=", r"\leqslant": "<=", r"\leqq": "<=", r"\ge": ">=", r"\geq": ">=", r"\geqslant": ">=",
+    "=": "=", "==": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "=<": "<=",
+    "!=": "!=", "/=": "!=", "<>": "!=",
+    r"\le": "<=", r"\leq": "<=", r"\leqslant": "<=", r"\leqq": "<=", r"\ge": ">=",
+    r"\geq": ">=", r"\geqslant": ">=",
     r"\geqq": ">=", r"\lt": "<", r"\gt": ">", r"\ne": "!=", r"\neq": "!=", r"\in": "in", r"\notin": "notin",
     r"\approx": "~", r"\simeq": "~", r"\sim": "~", r"\equiv": "==", r"\to": "->", r"\rightarrow": "->",
-    r"\Rightarrow": "=>", r"\subset": "sub", r"\subseteq": "sub", r"\mapsto": "->", r"\propto": "prop", r"\colon": ":",
+    r"\Rightarrow": "=>", r"\subset": "sub", r"\subseteq": "sub", r"\mapsto": "->",
+    r"\propto": "prop", r"\colon": ":",
 }  # fmt: skip
 _PRODUCTS = {"*": "*", r"\cdot": "*", r"\times": "*", r"\ast": "*", "/": "/", r"\div": "/", r"\bullet": "*"}
 _FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin acos atan sinh cosh tanh coth ln log lg exp"
-    " min max gcd lcm arg det Re Im sgn sign sup inf cosec tg ctg arctg mod cbrt sqrt abs floor ceil deg dim ker"
+    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin"
+    " acos atan sinh cosh tanh coth ln log lg exp"
+    " min max gcd lcm arg det Re Im sgn sign sup inf cosec tg ctg arctg mod"
+    " cbrt sqrt abs floor ceil deg dim ker"
     .split()
 )  # fmt: skip
 _SYNONYMS = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "tg": "tan", "ctg": "cot", "arctg": "arctan",
              "cosec": "csc", "sign": "sgn"}  # fmt: skip
 _WORDS = {
-    "infinity": r"\infty", "infty": r"\infty", "oo": r"\infty", "inf": r"\infty", "Infinity": r"\infty", "pi": r"\pi",
-    "Pi": r"\pi", "PI": r"\pi", "and": r"\and", "or": r"\or", "AND": r"\and", "OR": r"\or", "union": r"\cup", "U": "U",
-    "in": r"\in", "cup": r"\cup", "sqrt": r"\sqrt", "emptyset": r"\emptyset", "times": r"\times", "cdot": r"\cdot",
-    "degrees": r"\degree", "degree": r"\degree", "deg": r"\degree", "percent": "%", "pm": r"\pm", "frac": r"\frac",
+    "infinity": r"\infty", "infty": r"\infty", "oo": r"\infty", "inf": r"\infty",
+    "Infinity": r"\infty", "pi": r"\pi",
+    "Pi": r"\pi", "PI": r"\pi", "and": r"\and", "or": r"\or", "AND": r"\and",
+    "OR": r"\or", "union": r"\cup", "U": "U",
+    "in": r"\in", "cup": r"\cup", "sqrt": r"\sqrt", "emptyset": r"\emptyset",
+    "times": r"\times", "cdot": r"\cdot",
+    "degrees": r"\degree", "degree": r"\degree", "deg": r"\degree", "percent": "%",
+    "pm": r"\pm", "frac": r"\frac",
     "neq": r"\ne", "leq": r"\le", "geq": r"\ge", "cap": r"\cap", "binom": r"\binom",
 }  # fmt: skip
 _WORDS.update({name: f"\\{name}" for name in _GREEK if name != "pi"})
@@ -254,16 +274,22 @@ _SYMBOL_NAMES = {
 }
 UNITS = {
     "cm": "cm", "centimeters": "cm", "centimeter": "cm", "centimetres": "cm", "mm": "mm", "millimeters": "mm",
-    "km": "km", "kilometers": "km", "kilometres": "km", "kilometer": "km", "m": "m", "meters": "m", "meter": "m",
-    "metres": "m", "metre": "m", "inches": "in", "inch": "in", "feet": "ft", "foot": "ft", "ft": "ft", "miles": "mi",
+    "km": "km", "kilometers": "km", "kilometres": "km", "kilometer": "km", "m": "m",
+    "meters": "m", "meter": "m",
+    "metres": "m", "metre": "m", "inches": "in", "inch": "in", "feet": "ft",
+    "foot": "ft", "ft": "ft", "miles": "mi",
     "mile": "mi", "yards": "yd", "yard": "yd", "dollars": "$", "dollar": "$", "usd": "$", "cents": "cent",
-    "cent": "cent", "hours": "h", "hour": "h", "hrs": "h", "hr": "h", "minutes": "min", "minute": "min", "mins": "min",
+    "cent": "cent", "hours": "h", "hour": "h", "hrs": "h", "hr": "h", "minutes": "min",
+    "minute": "min", "mins": "min",
     "min": "min", "seconds": "s", "second": "s", "sec": "s", "secs": "s", "days": "day", "day": "day",
     "weeks": "week", "week": "week", "months": "month", "month": "month", "years": "year", "year": "year",
-    "kg": "kg", "kilograms": "kg", "kilogram": "kg", "g": "g", "grams": "g", "gram": "g", "mg": "mg", "lb": "lb",
-    "lbs": "lb", "pounds": "lb", "pound": "lb", "oz": "oz", "ounces": "oz", "ml": "ml", "liters": "l", "liter": "l",
+    "kg": "kg", "kilograms": "kg", "kilogram": "kg", "g": "g", "grams": "g", "gram": "g",
+    "mg": "mg", "lb": "lb",
+    "lbs": "lb", "pounds": "lb", "pound": "lb", "oz": "oz", "ounces": "oz", "ml": "ml",
+    "liters": "l", "liter": "l",
     "litres": "l", "litre": "l", "gallons": "gal", "gallon": "gal", "mph": "mph", "kph": "kph", "rad": "rad",
-    "radians": "rad", "radian": "rad", "am": "am", "pm": "pm", "a.m": "am", "p.m": "pm", "units": "", "unit": "",
+    "radians": "rad", "radian": "rad", "am": "am", "pm": "pm", "a.m": "am", "p.m": "pm",
+    "units": "", "unit": "",
     "ev": "ev", "hz": "hz", "nm": "nm", "pa": "pa", "kj": "kj", "amu": "amu",
 }  # fmt: skip
 _BARE_UNITS = frozenset(unit for unit in UNITS if len(unit) > 1)
@@ -272,7 +298,7 @@ _CLOSERS = frozenset(
     (")", "]", "}", r"\}", r"\rfloor", r"\rceil", r"\rangle", r"\rvert", r"\rVert", r"\rbrace", r"\rbrack")
 )
 _CLAUSES = re.compile(
-    r"[,.]?\s*(?:\\text\s*\{\s*)?\(?\b(?:for\s+(?:all|any|every|each|some)|where|with|such that|as required)\b(?!.{0,400}\\boxed).*$"
+    r"[,.]?\s*(?:\\text\s*\{\s*)?\(?\b(?:for\s+(?:all|any|every|each|some)|where|with|such that|as required)\b.*$"
 )
 _FORALL = re.compile(r"\s*,?\s*\(?\\forall\b(?=.).*$")
 _PARAMETER = re.compile(
@@ -305,6 +331,8 @@ def _add_braced(tokens: list[str], token: str) -> None:
         inside = token[token.index("{") + 1 : -1].strip()
         if re.fullmatch("[~ ]*[A-Zabcfghj-z]", inside) and tokens and tokens[-1][-1] in "0123456789)}":
             tokens.append(r"\text{" + inside.strip("~ ") + "}")  # 5 \mathrm{~m}
+        elif re.fullmatch(r"[ap]\.\s?m\.?", inside, re.IGNORECASE):
+            tokens.append(r"\text{" + inside.replace(" ", "").rstrip(".") + "}")
         elif not re.search(r"[A-Za-z]{2}", inside) or token.startswith(
             (r"\mathrm", r"\operatorname", r"\rm")
         ):
@@ -1047,7 +1075,9 @@ class _Reader:
                 or not self.starts_factor(token, tree)
             ):
                 break
-            tree = Node("mul", (tree, self.power()))
+            factors.append(self.power())
+            tree = factors[-1]
+        tree = _product(factors)
         if (
             self.peek() == "/"
             and self.tokens[self.at + 1 : self.at + 2]
@@ -1167,7 +1197,9 @@ _INVERSE = {
 _SYSTEMS = frozenset(("aligned", "align", "align*", "gathered", "split", "cases", "equation", "gather"))
 _OPAQUE = frozenset("sum prod int iint oint lim limsup liminf partial nabla bigcup bigcap".split())
 _NOT_FACTORS = frozenset(
-    "and or pm mp cup cap cupdot setminus backslash mid vert rvert rfloor rceil rangle rbrace choose over pmod mod bmod"
-    " land lor wedge vee cdot times div degree circ le ge ne in notin end colon prime to because therefore hline Vert"
+    "and or pm mp cup cap cupdot setminus backslash mid vert rvert rfloor rceil"
+    " rangle rbrace choose over pmod mod bmod"
+    " land lor wedge vee cdot times div degree circ le ge ne in notin end colon"
+    " prime to because therefore hline Vert"
     " implies iff Leftrightarrow rbrack deg".split()
 )

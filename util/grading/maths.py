@@ -1,8 +1,8 @@
 """Are two answers to a maths problem the same?
 
-Three tiers decide, each with "equal", "different" or "don't know": the cleaned strings, plain numbers, and the trees that
-`util.grading.latex` reads, compared in structure with their leaves compared as values. Only "don't know" goes on to
-the symbolic engine. The conventions:
+Three tiers decide, each with "equal", "different" or "don't know": the cleaned strings, plain numbers, and the
+trees that `util.grading.latex` reads, compared in structure with their leaves compared as values. Only "don't
+know" goes on to the symbolic engine. The conventions:
 
 - brackets of intervals count; order counts in tuples, not in sets and bare lists; every element must be there;
 - a percent sign may be dropped or read as 1/100, a bare number is never rescaled;
@@ -77,8 +77,8 @@ class Comparison:
 def grade_maths(gold: str, response: str, *, kind: str = "any", symbolic: bool | None = None) -> Verdict:
     """Find the answer in a whole model response and compare it with `gold`.
 
-    `kind` is "integer" (033 is 33, 142.0 is 142), "number" (both are numbers, with thousands separators or units) or
-    "any". `symbolic=None` asks the symbolic engine unless it is switched off for this process.
+    `kind` is "integer" (033 is 33, 142.0 is 142), "number" (both are numbers, perhaps with thousands separators or
+    units) or "any". `symbolic=None` asks the symbolic engine unless it is switched off for this process.
     """
     solution = solution_part(response)
     if solution is None:
@@ -140,6 +140,9 @@ def _decide(gold: str, prediction: str) -> Comparison:
     a, b = plain_number(left), plain_number(right)
     if a and b:
         return Comparison(same_number(a, b), "number", str(a.value), str(b.value))
+    if a and (unit := _LETTER_UNIT.match(right)):
+        right = unit.group(1).rstrip()
+        return Comparison(same_number(a, plain_number(right) or a), "number", str(a.value), right)
     spelled = _spelled(left), _spelled(right)
     if spelled != (left, right):
         left, right = spelled
@@ -155,6 +158,9 @@ def _decide(gold: str, prediction: str) -> Comparison:
     return Comparison(bool(verdict), "none" if verdict is None else "structure", left, right)
 
 
+_LETTER_UNIT = re.compile(  # 12 m^2
+    r"([-+]?(?:\d{1,300}(?:\.\d{0,300})?|\.\d{1,300}) )[mgshLNJWV](?:\^\{?[23]\}?)?$"
+)
 _ALL_REALS = frozenset(
     ("all real numbers", "all reals", "all real number", "real numbers", "set all real numbers")
 )
@@ -720,7 +726,7 @@ def _at(reading: Point, names: frozenset[str], index: int) -> Point:
 
 
 def _is_real(node: Node, at: Point) -> bool:
-    """Whether a value is real with all that it is made of: no root or logarithm of a negative number within."""
+    """Whether a value is real with all that it is made of: no root of a negative number within."""
     try:
         precise(node, at, 15)
     except Unknown:
@@ -729,7 +735,7 @@ def _is_real(node: Node, at: Point) -> bool:
 
 
 def _is_rounding(gold: Node, prediction: Node) -> bool:
-    """A decimal gold and an exact value that rounds to it, or an exact gold and a decimal of 15 digits or more."""
+    """A decimal gold and an exact value that rounds to it, or an exact gold and a decimal of 15 digits."""
     percent = has(gold, "pct") != has(prediction, "pct")
     literal = _literal(gold)
     if literal and not has(prediction, "decimal"):
