@@ -2,9 +2,10 @@
 
 python benchmarks/grading_maths.py --cases ../shared/data/grading/math_dev.jsonl --rounds 3
 
-Cases are JSON lines with gold, prediction or response, expected and source. Speeds are pairs per second of CPU
-time; the rounds of the two graders take turns, and the median counts. math-verify gets $..$ round bare short
-answers, without which it misreads most of them. A pair that takes it over 5 s counts as "different", by its own alarm.
+Cases are JSON lines with gold, prediction or response, expected and source. Speeds are pairs per second of
+CPU time; the rounds of the two graders take turns, and the median counts. math-verify gets $..$ round bare
+short answers, without which it misreads most of them. A pair that takes it over 5 s counts as "different", by
+its own alarm.
 """
 
 from __future__ import annotations

@@ -39,7 +39,8 @@ _DECLARATIONS = (
 )
 # A lone letter is no option in "Delta E", "vitamin C", "point A", "x = A".
 _NAMED_THINGS = (
-    "Delta ", "Δ", "Δ ", "vitamin ", "Vitamin ", "hepatitis ", "point ", "Point ", "type ", "Type ", "group ", "Group ",
+    "Delta ", "Δ", "Δ ", "vitamin ", "Vitamin ", "hepatitis ", "point ", "Point ", "type ", "Type ", "group ",
+    "Group ",
     "statement ", "Statement ", "figure ", "Figure ", "angle ", "side ",
 )  # fmt: skip
 _LONE = (

@@ -1,10 +1,10 @@
 """Are two answers to a maths problem the same?
 
-Three tiers decide, each with "equal", "different" or "don't know": the cleaned strings, plain numbers, and the
-trees that `util.grading.latex` reads, compared in structure with their leaves compared as values. Only "don't
-know" goes on to the symbolic engine. The conventions:
+Three tiers decide, each with "equal", "different" or "don't know": the cleaned strings, plain numbers, and
+the trees that `util.grading.latex` reads, compared in structure with their leaves compared as values. Only
+"don't know" goes on to the symbolic engine. The conventions:
 
-- brackets of intervals count; order counts in tuples, not in sets and bare lists; every element must be there;
+- brackets of intervals count; order counts in tuples, not in sets and bare lists; every element is needed;
 - a percent sign may be dropped or read as 1/100, a bare number is never rescaled;
 - units, currency and degree signs behind a value are ignored, but two different known units differ;
 - an exact gold never equals a rounded decimal; a decimal gold equals an exact value that rounds to it;
@@ -77,8 +77,8 @@ class Comparison:
 def grade_maths(gold: str, response: str, *, kind: str = "any", symbolic: bool | None = None) -> Verdict:
     """Find the answer in a whole model response and compare it with `gold`.
 
-    `kind` is "integer" (033 is 33, 142.0 is 142), "number" (both are numbers, perhaps with thousands separators or
-    units) or "any". `symbolic=None` asks the symbolic engine unless it is switched off for this process.
+    `kind` is "integer" (033 is 33, 142.0 is 142), "number" (perhaps with thousands separators or units) or
+    "any". `symbolic=None` asks the symbolic engine unless it is switched off for this process.
     """
     solution = solution_part(response)
     if solution is None:
@@ -140,9 +140,11 @@ def _decide(gold: str, prediction: str) -> Comparison:
     a, b = plain_number(left), plain_number(right)
     if a and b:
         return Comparison(same_number(a, b), "number", str(a.value), str(b.value))
-    if a and (unit := _LETTER_UNIT.match(right)):
-        right = unit.group(1).rstrip()
-        return Comparison(same_number(a, plain_number(right) or a), "number", str(a.value), right)
+    if a or b:  # 12 m^2 beside a bare number
+        left, right = _LETTER_UNIT.sub(r"\1", left), _LETTER_UNIT.sub(r"\1", right)
+        a, b = plain_number(left), plain_number(right)
+        if a and b:
+            return Comparison(same_number(a, b), "number", str(a.value), str(b.value))
     spelled = _spelled(left), _spelled(right)
     if spelled != (left, right):
         left, right = spelled
@@ -158,9 +160,7 @@ def _decide(gold: str, prediction: str) -> Comparison:
     return Comparison(bool(verdict), "none" if verdict is None else "structure", left, right)
 
 
-_LETTER_UNIT = re.compile(  # 12 m^2
-    r"([-+]?(?:\d{1,300}(?:\.\d{0,300})?|\.\d{1,300}) )[mgshLNJWV](?:\^\{?[23]\}?)?$"
-)
+_LETTER_UNIT = re.compile(r"^([-+]?(?:\d{1,300}(?:\.\d{0,300})?|\.\d{1,300})) [mgshLNJWV](?:\^\{?[23]\}?)?$")
 _ALL_REALS = frozenset(
     ("all real numbers", "all reals", "all real number", "real numbers", "set all real numbers")
 )

@@ -54,8 +54,9 @@ class _Worker:
 class GradingPool:
     """Worker processes that grade; verdicts come back in the order in which they are ready.
 
-    Use as a context manager. `grade` is a plain top-level function: it travels by name. A grading over its limit,
-    or one whose worker dies twice, gets a verdict with the reason grader_error; the worker is replaced and nothing else is lost.
+    Use as a context manager. `grade` is a plain top-level function: it travels by name. A grading over its
+    limit, or one whose worker dies twice, gets a verdict with the reason grader_error; the worker is replaced
+    and nothing else is lost.
     """
 
     def __init__(self, workers: int, *, symbolic: bool = True) -> None:
@@ -216,7 +217,7 @@ class GradingPool:
         self._replace(worker, blame=not worker.running)
 
     def _replace(self, worker: _Worker, *, blame: bool) -> None:
-        """End a worker; what it had goes back into the queue, but for a grading that two workers died over."""
+        """End a worker; what it had is queued again, but for a grading that two workers died over."""
         _kill(worker)
         self._workers.remove(worker)
         if blame and worker.jobs:

@@ -115,7 +115,7 @@ def _collect(node: Node, found: set) -> None:
 
 @lru_cache(maxsize=1024)
 def coordinate(name: str, index: int) -> Fraction:
-    """The value of a symbol at a sample point: 0-2 above one, 3 below minus one, 4-5 anywhere, then integers."""
+    """A symbol at a sample point: 0-2 are above one, 3 below minus one, 4-5 anywhere, then integers."""
     dice = zlib.crc32(f"{name}/{index}".encode("utf-8", "surrogatepass"))  # the same in every process
     value = Fraction(1013 + dice % 1986, 997)
     if index < 3:

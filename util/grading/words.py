@@ -82,7 +82,7 @@ def same_text(gold: str, prediction: str) -> bool:
 
 
 def _names_the_subject(sentence: str, name: str) -> bool:
-    """Petya, for "Petya will receive the last token.": the sentence opens with the name and holds no other."""
+    """Petya, for "Petya will receive the last token.": the sentence opens with the only name in it."""
     words, name = re.findall(r"[\w'-]+", sentence), name.strip()
     if not re.fullmatch(r"[A-Z][a-z]+", name) or len(words) < 2 or words[0] != name:
         return False
