@@ -19,8 +19,9 @@ from util.grading.maths import grade_maths, same_answer
 CASES = Path(__file__).parent / "cases"
 MATH500 = Path(__file__).parents[2] / "shared/data/hub/HuggingFaceH4/MATH-500/test.jsonl"
 GOLDS = (
-    "33", "142.0", r"\frac{3}{4}", r"\left( 3, \frac{\pi}{2} \right)", "p - q", r"\text{Evelyn}", r"90^\circ", "6 - 5i",
-    "x=5", "1,-2", "52_8", r"10,\!080", r"\begin{pmatrix} -1/3 \\ 2/3 \end{pmatrix}", r"1 \pm \sqrt{19}", "(3,4]",
+    "33", "142.0", r"\frac{3}{4}", r"\left( 3, \frac{\pi}{2} \right)", "p - q", r"\text{Evelyn}", r"90^\circ",
+    "6 - 5i", "x=5", "1,-2", "52_8", r"10,\!080", r"\begin{pmatrix} -1/3 \\ 2/3 \end{pmatrix}", r"1 \pm \sqrt{19}",
+    "(3,4]",
     r"(-\infty, 2) \cup (3, \infty)", r"\$32,\!348", r"\{1\pm\sqrt{5},-2\}", "y = 2x + 3", r"137 \frac{1}{2}",
     r"x \in [-2,7]", r"\text{(C)}", "70,000", r"f(n) = 2 n+1007", r"\binom{2n}{n}", r"\frac{100!}{2^{50}}",
 )  # fmt: skip
@@ -93,7 +94,8 @@ def test_no_text_makes_the_grader_raise(gold, prediction):
 
 
 PIECES = st.sampled_from(
-    r"\frac \sqrt { } ( ) [ ] 1 2 10 x y + - ^ _ = < , \pm \cup \infty \pi i e ! % | \{ \} \sin \text{a} . : \\ & 0.5".split()
+    r"\frac \sqrt { } ( ) [ ] 1 2 10 x y + - ^ _ = < , \pm \cup \infty \pi i"
+    r" e ! % | \{ \} \sin \text{a} . : \\ & 0.5".split()
 )
 
 
@@ -206,7 +208,7 @@ def test_verdicts_are_the_same_in_any_thread():
 def test_the_first_tiers_load_nothing_heavy():
     code = (
         "import sys, util.grading.maths as m; m.same_answer('1', 'x+1', symbolic=False);"
-        "print([name for name in ('sympy', 'math_verify', 'pebble', 'numpy', 'multiprocessing') if name in sys.modules])"
+        "print([n for n in ('sympy', 'math_verify', 'pebble', 'numpy', 'multiprocessing') if n in sys.modules])"
     )
     root = Path(__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)

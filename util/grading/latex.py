@@ -243,7 +243,8 @@ _FUNCTIONS = frozenset(
     " cbrt sqrt abs floor ceil deg dim ker"
     .split()
 )  # fmt: skip
-_SYNONYMS = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "tg": "tan", "ctg": "cot", "arctg": "arctan",
+_SYNONYMS = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "tg": "tan", "ctg": "cot",
+             "arctg": "arctan",
              "cosec": "csc", "sign": "sgn"}  # fmt: skip
 _WORDS = {
     "infinity": r"\infty", "infty": r"\infty", "oo": r"\infty", "inf": r"\infty",
@@ -298,7 +299,8 @@ _CLOSERS = frozenset(
     (")", "]", "}", r"\}", r"\rfloor", r"\rceil", r"\rangle", r"\rvert", r"\rVert", r"\rbrace", r"\rbrack")
 )
 _CLAUSES = re.compile(
-    r"[,.]?\s*(?:\\text\s*\{\s*)?\(?\b(?:for\s+(?:all|any|every|each|some)|where|with|such that|as required)\b.*$"
+    r"[,.]?\s*(?:\\text\s*\{\s*)?\(?\b(?:for\s+(?:all|any|every|each|some)|where|with"
+    r"|such that|as required)\b.*$"
 )
 _FORALL = re.compile(r"\s*,?\s*\(?\\forall\b(?=.).*$")
 _PARAMETER = re.compile(
