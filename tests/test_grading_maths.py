@@ -20,7 +20,8 @@ CASES = Path(__file__).parent / "cases"
 MATH500 = Path(__file__).parents[2] / "shared/data/hub/HuggingFaceH4/MATH-500/test.jsonl"
 GOLDS = (
     "33", "142.0", r"\frac{3}{4}", r"\left( 3, \frac{\pi}{2} \right)", "p - q", r"\text{Evelyn}", r"90^\circ",
-    "6 - 5i", "x=5", "1,-2", "52_8", r"10,\!080", r"\begin{pmatrix} -1/3 \\ 2/3 \end{pmatrix}", r"1 \pm \sqrt{19}",
+    "6 - 5i", "x=5", "1,-2", "52_8", r"10,\!080", r"\begin{pmatrix} -1/3 \\ 2/3 \end{pmatrix}",
+    r"1 \pm \sqrt{19}",
     "(3,4]",
     r"(-\infty, 2) \cup (3, \infty)", r"\$32,\!348", r"\{1\pm\sqrt{5},-2\}", "y = 2x + 3", r"137 \frac{1}{2}",
     r"x \in [-2,7]", r"\text{(C)}", "70,000", r"f(n) = 2 n+1007", r"\binom{2n}{n}", r"\frac{100!}{2^{50}}",
@@ -208,7 +209,7 @@ def test_verdicts_are_the_same_in_any_thread():
 def test_the_first_tiers_load_nothing_heavy():
     code = (
         "import sys, util.grading.maths as m; m.same_answer('1', 'x+1', symbolic=False);"
-        "print([n for n in ('sympy', 'math_verify', 'pebble', 'numpy', 'multiprocessing') if n in sys.modules])"
+        "print([n for n in ('sympy', 'pebble', 'numpy', 'multiprocessing') if n in sys.modules])"
     )
     root = Path(__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)

@@ -48,7 +48,7 @@ class Reading(NamedTuple):
 # ---------------------------------------------------------------- cleaning
 
 _UNICODE = {
-    "−": "-", "–": "-", "—": "-", "﹣": "-", "－": "-", "‐": "-", "‑": "-", "＋": "+",
+    "−": "-", "–": "-", "—": "-", "﹣": "-", "－": "-", "‐": "-", "‑": "-", "‒": "-", "―": "-", "＋": "+",
     "×": r"\times ", "✕": r"\times ",
     "⋅": r"\cdot ", "·": r"\cdot ", "∙": r"\cdot ", "•": r"\cdot ", "∗": "*", "＊": "*",
     "÷": r"\div ", "∕": "/",
@@ -138,6 +138,7 @@ _NOISE = re.compile(
     r"|\\\$|\$|~"
 )
 _DOUBLED = re.compile(r"\\\\(?=[a-zA-Z(){}\[\]])")
+_BARE_RECURRING = re.compile(r"(?<!\d)\.(?=\\(?:overline|bar|dot)\b)")
 _CONSTANT = re.compile(r"\bC(\d)\b")
 _ROUGHLY = re.compile(
     r"^(?:\\approx|\\text\{\s*(?:about|approximately|roughly|only)\s*\}|about\b|approximately\b)\s*|\s*\(approx\w*\)$"
@@ -187,6 +188,10 @@ def clean(text: str) -> str:
         text = _NOISE.sub(_noise, text)
         text = _GLUED.sub(" ", text)
     text = _SPACES.sub(" ", text).strip()
+    if "\\not" in text:
+        text = text.replace(r"\not=", r"\ne ").replace(r"\not =", r"\ne ").replace(r"\not\in", r"\notin")
+    if "." in text and "\\" in text:
+        text = _BARE_RECURRING.sub("0.", text)
     if r"\angle" in text:
         text = text.replace(r"m\angle", r"\angle")
     elif "C" in text:
@@ -215,15 +220,15 @@ _TEXT = r"\\(?:text|mbox|textbf|textit|textrm|textnormal|textsf|texttt|hbox|emph
 _ROMAN = r"\\(?:mathrm|operatorname\*?|rm|mathnormal)\s*\{[^{}]*\}"
 _TOKEN = re.compile(
     rf"\s*({_TEXT}|{_ROMAN}|\\begin\s*\{{[a-zA-Z]+\*?\}}|\\end\s*\{{[a-zA-Z]+\*?\}}|\\mathbb\s*\{{?\s*[A-Z]\s*\}}?"
-    r"|\\[a-zA-Z]+|\\.|(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?"
+    r"|\\[a-zA-Z]+|\\.|(?<![\d,.])[1-9]\d{0,2}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?"
     r"|\d+(?:\.\d+)?\.\.\.|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+(?![\d.]))?"
     r"|[A-Za-z]+|\*\*|<=>|<=|>=|=<|!=|/=|<>|==|\.\.\.+|\S)"
 )
 _LIST_TOKEN = re.compile(
-    _TOKEN.pattern.replace(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?|", "(?!)|")
+    _TOKEN.pattern.replace(r"(?<![\d,.])[1-9]\d{0,2}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?|", "(?!)|")
 )
-_AMBIGUOUS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d]|,\d)")
-_TEXT_TOKEN = re.compile(rf"{_TEXT}$")
+_AMBIGUOUS = re.compile(r"(?<![\d,.])[1-9]\d{0,2}(?:,[1-9]\d{2})+(?![\d.]|,\d)")
+_JOINTS = re.compile(r"(?<=\w )(?:and|or)(?= \w)")
 
 _RELATIONS = {
     "=": "=", "==": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "=<": "<=",
@@ -335,7 +340,7 @@ def _add_braced(tokens: list[str], token: str) -> None:
             tokens.append(r"\text{" + inside.strip("~ ") + "}")  # 5 \mathrm{~m}
         elif re.fullmatch(r"[ap]\.\s?m\.?", inside, re.IGNORECASE):
             tokens.append(r"\text{" + inside.replace(" ", "").rstrip(".") + "}")
-        elif not re.search(r"[A-Za-z]{2}", inside) or token.startswith(
+        elif not re.search(r"[A-Za-z]{2}", _JOINTS.sub(" ", inside)) or token.startswith(
             (r"\mathrm", r"\operatorname", r"\rm")
         ):
             tokens.extend(_tokens(inside, _TOKEN))

@@ -160,6 +160,7 @@ def _decide(gold: str, prediction: str) -> Comparison:
     return Comparison(bool(verdict), "none" if verdict is None else "structure", left, right)
 
 
+_BLANK = re.compile(r"(?<![\w.]) | (?![\w.])")  # any but those that keep words or digits apart
 _LETTER_UNIT = re.compile(r"^([-+]?(?:\d{1,300}(?:\.\d{0,300})?|\.\d{1,300})) [mgshLNJWV](?:\^\{?[23]\}?)?$")
 _ALL_REALS = frozenset(
     ("all real numbers", "all reals", "all real number", "real numbers", "set all real numbers")
@@ -235,7 +236,7 @@ def _compare_options(gold: str, prediction: str) -> bool | None:
 
 
 def _compare_read(gold: str, prediction: str) -> bool | None:
-    if gold.replace(" ", "") == prediction.replace(" ", ""):
+    if _BLANK.sub("", gold) == _BLANK.sub("", prediction):
         return True
     try:
         verdict = _same_reading(read(gold), read(prediction))
@@ -266,14 +267,19 @@ def _same_reading(gold: Reading, prediction: Reading) -> bool | None:
 
 def _units_agree(gold: tuple[str, ...], prediction: tuple[str, ...]) -> bool:
     """Units may be missing, unknown or spelled otherwise; two different known ones differ."""
-    if not gold or not prediction or len(gold) != len(prediction):
+    if not gold or not prediction:
         return True
-    pairs = [
-        (UNITS.get(a.strip(" .")), UNITS.get(b.strip(" ."))) for a, b in zip(gold, prediction, strict=True)
-    ]
-    return all(not a or not b or a == b for a, b in pairs)
+    left, right = (_first_unit(units) for units in (gold, prediction))
+    return left == right or not {left[0], right[0]} <= _UNIT_NAMES
 
 
+def _first_unit(units: tuple[str, ...]) -> tuple[str, str]:
+    """Short name and exponent of the first unit."""
+    name = units[0].strip(" .")
+    return UNITS.get(name, name), units[1] if units[1:] and units[1][0] == "^" else ""
+
+
+_UNIT_NAMES = frozenset(UNITS.values()) - {""}
 _PARAMETERS = frozenset("knmlj")
 _NO_SYMBOLS: frozenset[str] = frozenset()
 _SCALARS = frozenset(
@@ -508,6 +514,8 @@ class _Judge:
             return self.same_equation(gold, prediction)
         if gold.value == prediction.value:
             return _all(self.same(a, b) for a, b in zip(gold.parts, prediction.parts, strict=True))
+        if gold.value == tuple(_FLIPPED.get(operator) for operator in reversed(prediction.value)):
+            return _all(self.same(a, b) for a, b in zip(gold.parts, reversed(prediction.parts), strict=True))
         return False
 
     def same_named_values(self, left: _Named, right: _Named) -> bool | None:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 _PLAIN = re.compile(
-    r"([+-]?)\s*(?:(\d{1,3}(?:,\d{3})+|\d{1,300})(\.\d{0,300})?|(\.\d{1,300}))\s*(\\?%)?"
+    r"([+-]?)\s*(?:([1-9]\d{0,2}(?:,\d{3})+|\d{1,300})(\.\d{0,300})?|(\.\d{1,300}))\s*(\\?%)?"
     r"|([+-]?)\s*(?:\\frac\s*\{\s*([+-]?\d{1,300})\s*\}\s*\{\s*(\d{1,300})\s*\}|(\d{1,300})\s*/\s*(\d{1,300}))"
 )
 EXACT_DIGITS = 15  # a decimal with so many significant digits is as good as exact

@@ -12,6 +12,7 @@ from util.grading.values import Inexact, Reading, Unknown, approximate, exact, s
 _INFINITY = Node("inf")
 _MINUS_INFINITY = Node("neg", (_INFINITY,))
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!=", "=": "="}
+_TWO = Node("num", (), Fraction(2))
 _HERE = Reading()
 
 
@@ -202,6 +203,8 @@ def _half_line(left: Node, operator: str, right: Node, variable: str) -> Region 
         and not symbols(right)
     ):
         return _within(left.parts[0], operator, right, variable)
+    if operator[0] in "<>" and left.kind == "pow" and left.parts[1] == _TWO and not symbols(right):
+        return _within(left.parts[0], operator, Node("root", (right, _TWO)), variable)
     if left == Node("sym", (), variable) and variable not in symbols(right):
         bound = right
     elif right == Node("sym", (), variable) and variable not in symbols(left):
