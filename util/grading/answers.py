@@ -141,6 +141,7 @@ _NUMBER = re.compile(
     rf"{_FRACTION}|-?\d*√\(?\d+\)?|-?\d*π(?:/\d+)?"
     r"|[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:[eE][+-]?\d+)?|[-−]?\.\d+"
 )
+_PLAIN_END = re.compile(r"[\s*$]*(-?\d[\d,]*(?:\.\d+)?)(?<!,)[\s*$.]*\Z")
 _SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|。|;\s|；|！|!(?=\s|$)")
 _TRAILING = re.compile(
     r"\s*(?:I hope (?:it|this) is correct.*|\(approximately\)|approximately)$", re.IGNORECASE | re.DOTALL
@@ -195,6 +196,8 @@ def _declarations(text: str) -> list[int]:
 
 def _value_in(text: str) -> str | None:
     """The value at the head of what follows a declaration."""
+    if simple := _PLAIN_END.match(text):
+        return simple.group(1)
     text = text.lstrip(" \t:：*=\n").lstrip()
     text = _TRAILING.sub("", text)
     formula = _FORMULA.match(text)

@@ -102,8 +102,8 @@ def _shortened(text: str) -> str:
 
 
 def _same_as_number(gold: str, prediction: str, kind: str, symbolic: bool | None) -> Comparison:
-    left, right = clean(gold), clean(prediction)
-    a, b = plain_number(left), plain_number(right)
+    a = plain_number(gold) or plain_number(clean(gold))
+    b = plain_number(prediction) or plain_number(clean(prediction))
     if a and b and not (a.percent or b.percent):
         equal = a.value == b.value if kind == "integer" else same_number(a, b)
         return Comparison(equal, "number", str(a.value), str(b.value))

@@ -33,7 +33,8 @@ def plain_number(text: str) -> Numeral | None:
         value = Fraction(int(top or top2), int(bottom or bottom2))
         return Numeral(-value if sign2 == "-" else value, None)
     decimals = decimals or bare or ""
-    value = Fraction((whole or "0").replace(",", "") + (decimals if len(decimals) > 1 else ""))
+    digits = (whole or "0").replace(",", "")
+    value = Fraction(digits + decimals) if len(decimals) > 1 else Fraction(int(digits))
     places = len(decimals) - 1 if decimals else None
     return Numeral(-value if sign == "-" else value, places, bool(percent))
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import time
 from typing import Any
 
 TIMEOUT_S = 0.9  # of one comparison
+WAIT_S = 0.98  # for an answer, also while a child is replaced: a grading must not hang
 START_S = 60.0  # of a child: it imports sympy
 MEMORY_BYTES = 2 << 30
 MAX_CHARS = 300  # of one answer; longer ones are not worth the engine's time
@@ -60,7 +62,7 @@ class _Engine:
         from pebble import ProcessExpired
 
         try:
-            return future.result(timeout=START_S)
+            return future.result(timeout=WAIT_S)
         except (
             FutureTimeout,
             ProcessExpired,
@@ -71,7 +73,7 @@ class _Engine:
             ValueError,
         ):
             return None
-        except (AttributeError, LookupError, NotImplementedError, AssertionError):
+        except (AttributeError, LookupError, NotImplementedError, AssertionError, SyntaxError):
             return None  # sympy met something that it has no answer for
 
     def ready(self) -> bool:
@@ -80,13 +82,15 @@ class _Engine:
             if self.pool is None and not self.missing:
                 self.missing = not _installed()
                 if not self.missing:
-                    self.start()
+                    self.missing = not self.start()
             return not self.missing
 
-    def start(self) -> None:
+    def start(self) -> bool:
+        """Start the child and let it warm up; False where it cannot run here."""
         import multiprocessing
+        from concurrent.futures import TimeoutError as FutureTimeout
 
-        from pebble import ProcessPool
+        from pebble import ProcessExpired, ProcessPool
 
         self.pool = ProcessPool(
             max_workers=1,
@@ -96,7 +100,15 @@ class _Engine:
             context=multiprocessing.get_context("spawn"),
         )
         atexit.register(self.stop)
-        self.pool.schedule(_warm_up, timeout=START_S).result()
+        try:
+            self.pool.schedule(_compare, args=("1", "1"), timeout=START_S).result()
+        except (FutureTimeout, ProcessExpired, ImportError, MemoryError) as error:
+            print(
+                f"grading goes on without the symbolic engine, which does not start: {error}", file=sys.stderr
+            )
+            self.stop()
+            return False
+        return True
 
     def stop(self) -> None:
         if self.pool is not None:
@@ -119,7 +131,6 @@ def _prepare(parent: int) -> None:
     import logging
     import resource
     import signal
-    import sys
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
@@ -129,6 +140,7 @@ def _prepare(parent: int) -> None:
     import math_verify  # noqa: F401
 
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _warm_up()
 
 
 def _warm_up() -> None:
