@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _THOUGHT_ENDS = ("</think>", "<|end_of_thought|>")
 _THOUGHT_BEGINS = ("<think>", "<|begin_of_thought|>")
@@ -14,8 +14,7 @@ TAIL = 12_000  # characters at the end of a solution in which answers without a 
 MAX_BOXES = 200
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """An answer found in a response, and by which sign."""
 
     text: str

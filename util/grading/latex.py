@@ -218,15 +218,21 @@ def _closes_at_end(text: str, start: int) -> bool:
 
 _TEXT = r"\\(?:text|mbox|textbf|textit|textrm|textnormal|textsf|texttt|hbox|emph)\s*\{[^{}]*\}"
 _ROMAN = r"\\(?:mathrm|operatorname\*?|rm|mathnormal)\s*\{[^{}]*\}"
+_GROUPED = r"(?<![\d,.])[1-9]\d{0,2}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?"
 _TOKEN = re.compile(
     rf"\s*({_TEXT}|{_ROMAN}|\\begin\s*\{{[a-zA-Z]+\*?\}}|\\end\s*\{{[a-zA-Z]+\*?\}}|\\mathbb\s*\{{?\s*[A-Z]\s*\}}?"
-    r"|\\[a-zA-Z]+|\\.|(?<![\d,.])[1-9]\d{0,2}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?"
+    rf"|\\[a-zA-Z]+|\\.|{_GROUPED}"
     r"|\d+(?:\.\d+)?\.\.\.|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+(?![\d.]))?"
     r"|[A-Za-z]+|\*\*|<=>|<=|>=|=<|!=|/=|<>|==|\.\.\.+|\S)"
 )
-_LIST_TOKEN = re.compile(
-    _TOKEN.pattern.replace(r"(?<![\d,.])[1-9]\d{0,2}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?|", "(?!)|")
-)
+
+
+@lru_cache(maxsize=1)
+def _list_token() -> re.Pattern:
+    """Tokens where 1,234 is two numbers; seldom needed, so compiled at the first use."""
+    return re.compile(_TOKEN.pattern.replace(_GROUPED + "|", ""))
+
+
 _AMBIGUOUS = re.compile(r"(?<![\d,.])[1-9]\d{0,2}(?:,[1-9]\d{2})+(?![\d.]|,\d)")
 _JOINTS = re.compile(r"(?<=\w )(?:and|or)(?= \w)")
 
@@ -401,7 +407,7 @@ def read(cleaned: str, *, as_list: bool = False) -> Reading:
     if r"\forall" in cleaned:
         shorter = _FORALL.sub("", cleaned)
         cleaned = shorter if shorter.strip() else cleaned.replace(r"\forall", " ")
-    reader = _Reader(_tokens(cleaned, _LIST_TOKEN if as_list else _TOKEN))
+    reader = _Reader(_tokens(cleaned, _list_token() if as_list else _TOKEN))
     tree = reader.whole()
     return Reading(tree, tuple(reader.units), free)
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import NamedTuple
 
 from util.grading import symbolic as engine
 from util.grading import words
@@ -64,8 +64,7 @@ MAX_ELEMENTS = 300  # of a list
 MAX_PAIRS = 2500  # of elements compared one by one
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(NamedTuple):
     """What came of comparing two answers."""
 
     equal: bool
@@ -799,8 +798,7 @@ _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 _ARROWS = frozenset(("->", "=>", "sub", "prop", "in", "notin", ":"))
 
 
-@dataclass(frozen=True)
-class _Named:
+class _Named(NamedTuple):
     """A relation that gives a value to a name: x = 5, f(n) = 2n, AB = 4, (x, y) = (1, 2)."""
 
     name: Node

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from util.grading.latex import Node
 from util.grading.values import Inexact, Reading, Unknown, approximate, exact, same_value, symbols
@@ -16,8 +16,7 @@ _TWO = Node("num", (), Fraction(2))
 _HERE = Reading()
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """One interval; a point is a closed interval of no length."""
 
     low: Node
@@ -26,8 +25,7 @@ class Piece:
     high_closed: bool
 
 
-@dataclass(frozen=True)
-class Region:
+class Region(NamedTuple):
     """A union of intervals, in order where the ends are numbers; `variable` where one was named."""
 
     pieces: tuple[Piece, ...]
