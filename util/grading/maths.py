@@ -61,6 +61,7 @@ from util.records import Verdict
 
 GRADER = "maths-1"
 MAX_ELEMENTS = 300  # of a list
+_NO_ENGINE = "undecided"
 MAX_PAIRS = 2500  # of elements compared one by one
 
 
@@ -68,7 +69,7 @@ class Comparison(NamedTuple):
     """What came of comparing two answers."""
 
     equal: bool
-    tier: str  # which tier decided: string, number, text, structure, symbolic, none
+    tier: str  # which tier decided: string, number, text, structure, symbolic, none, undecided
     gold_form: str
     prediction_form: str
 
@@ -93,6 +94,8 @@ def grade_maths(gold: str, response: str, *, kind: str = "any", symbolic: bool |
         f"{result.tier}; {found.how}; {_shortened(result.gold_form)} | {_shortened(result.prediction_form)}"
     )
     reason = "" if result.equal else "wrong_answer"
+    if result.tier.startswith(_NO_ENGINE):
+        reason = "grader_error"
     return Verdict(result.equal, reason, found.text[:MAX_CHARS], detail, GRADER)
 
 
@@ -117,7 +120,10 @@ def same_answer(gold: str, prediction: str, *, symbolic: bool | None = None) -> 
         return Comparison(same, "string", gold[:MAX_CHARS], prediction[:MAX_CHARS])
     result = _decide(gold, prediction)
     if result.tier == "none" and (engine.enabled() if symbolic is None else symbolic):
-        verdict = engine.same(gold, prediction)
+        try:
+            verdict = engine.same(gold, prediction)
+        except engine.Busy as busy:
+            return result._replace(tier=f"{_NO_ENGINE}: {busy}")
         if verdict is not None:
             return Comparison(verdict, "symbolic", result.gold_form, result.prediction_form)
     return result
