@@ -58,7 +58,8 @@ class _Engine:
         self.enabled = True
         self.lock = threading.Lock()
         self.pool: Any = None
-        self.started: Any = None  # done when the first child runs
+        self.started: Any = None  # done when a child runs
+        self.ran = False  # whether any did
         self.missing = False
 
     def ask(self, gold: str, prediction: str) -> bool | None:
@@ -71,12 +72,10 @@ class _Engine:
         future = self.pool.schedule(_compare, args=(gold, prediction), timeout=TIMEOUT_S)
         try:
             return future.result(timeout=WAIT_S)
-        except FutureTimeout:
-            if not future.done() and not future.running():
-                future.cancel()
-                raise Busy("the symbolic engine is being restarted") from None
+        except (FutureTimeout, ProcessExpired):
+            self.probe()  # a new child is on its way
             return None
-        except (ProcessExpired, ArithmeticError, MemoryError, RecursionError, TypeError, ValueError):
+        except (ArithmeticError, MemoryError, RecursionError, TypeError, ValueError):
             return None
         except (AttributeError, LookupError, NotImplementedError, AssertionError, SyntaxError):
             return None  # sympy met something that it has no answer for
@@ -95,9 +94,10 @@ class _Engine:
             from pebble import ProcessExpired
 
             try:
-                self.started.result(timeout=START_S)
+                self.started.result(timeout=WAIT_S if self.ran else START_S)
+                self.ran = True
             except FutureTimeout:
-                raise Busy("the symbolic engine is still starting") from None
+                raise Busy("the symbolic engine is starting") from None
             except (ProcessExpired, ImportError, MemoryError) as error:
                 print(
                     f"grading goes on without the symbolic engine, which does not start: {error}",
@@ -120,6 +120,11 @@ class _Engine:
             context=multiprocessing.get_context("spawn"),
         )
         atexit.register(self.stop)
+        self.ran = False
+        self.probe()
+
+    def probe(self) -> None:
+        """A comparison that is done as soon as a child runs; until then no others are sent."""
         self.started = self.pool.schedule(_compare, args=("1", "1"))
 
     def stop(self) -> None:
