@@ -171,6 +171,12 @@ def test_an_unknown_source_names_the_closest_and_all(data):
         asked(data, source="evn")
 
 
+def test_a_start_past_the_last_row_is_refused(data):
+    assert asked(data, start=4) == ["one"]
+    with pytest.raises(UserError, match="--start 6 is past the last of the 6 rows"):
+        asked(data, start=6)
+
+
 def test_a_benchmark_without_sources_refuses_one(data):
     with pytest.raises(UserError, match="has no sources to choose from"):
         hub.problems(toy(by=None), hub.open_rows(source(), data_dir=data), source="even")

@@ -169,6 +169,8 @@ def _sliced(
             return
     if wanted is not None and counts.rows == 0:
         raise UserError(_unknown_source(task.name, wanted, seen))
+    if 0 < counts.rows <= start:
+        raise UserError(f"--start {start} is past the last of the {counts.rows} rows")
 
 
 def _problem(task: Task, rows: Rows, row: dict) -> Problem:
