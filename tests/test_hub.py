@@ -537,7 +537,7 @@ def test_a_hub_that_cannot_be_reached_says_what_to_do(stand_in, monkeypatch):
     ("number", "kind", "message"),
     [
         (errno.ENOSPC, RunStopped, "no space left .* make room, or set HF_HOME"),
-        (errno.EROFS, UserError, "cannot write to the cache .* set HF_HOME"),
+        (errno.EROFS, UserError, "cannot use the cache .*Read-only.*set HF_HOME"),
     ],
 )
 def test_a_disk_that_takes_no_more_is_named(stand_in, data, monkeypatch, number, kind, message):
@@ -549,6 +549,16 @@ def test_a_disk_that_takes_no_more_is_named(stand_in, data, monkeypatch, number,
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", full)
     with pytest.raises(kind, match=message):
         hub.open_rows(source())
+
+
+@needs_stand_in
+def test_a_cache_folder_that_is_a_file_is_named(stand_in, data, monkeypatch, tmp_path):
+    pin(data)
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "file" / "hub"))
+    for revision in (COMMIT, "main"):
+        with pytest.raises(UserError, match="cannot use the cache .*set HF_HOME"):
+            hub.open_rows(source(revision=revision))
 
 
 @needs_stand_in
