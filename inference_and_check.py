@@ -240,17 +240,12 @@ def _grade_rest(opened: Run, grading: Grading) -> None:
             grading.grade_rest(lambda tokens: progress.step(0))
     if grading.without_problem:
         cli.say(
-            f"{grading.without_problem} samples could not be graded: their problems are not among
-            the rows
-           
-            of " "this command (--limit, or another split)"
-      
-       
+            f"{grading.without_problem} samples could not be graded: their problems are not among the rows "
+            "of this command (--limit, or another split)"
         )
 
 
-def _report(args: argparse.Namespace, opened: Run, asked: Asked, plan: Plan, counts: hub.Counts) ->
-int:
+def _report(args: argparse.Namespace, opened: Run, asked: Asked, plan: Plan, counts: hub.Counts) -> int:
     """Print the table and the JSON line; both cover everything in the folder."""
     summary = summarise(read_records(opened.folder))
     missing = 0 if args.check else missing_count(opened, asked, plan)

@@ -222,12 +222,8 @@ def read_records(folder: Path) -> Iterator[Record]:
             sample = sample_from(line)
             if sample.problem_id not in problems:
                 raise UserError(
-                    f"{folder / SAMPLES} has a sample of {sample.problem_id!r}, which {PROBLEMS}
-                    does not
-                   
-                    name: " "the folder was put together from parts of different runs"
-              
-               
+                    f"{folder / SAMPLES} has a sample of {sample.problem_id!r}, which {PROBLEMS} does not "
+                    "name: the folder was put together from parts of different runs"
                 )
             problem = read_line_at(problem_file, problems[sample.problem_id])
             digest = _key_digest(*sample.key)
@@ -250,8 +246,7 @@ def read_records(folder: Path) -> Iterator[Record]:
             )
 
 
-class
-StoredProblems:
+class StoredProblems:
     """Problems of a run by id, rebuilt from problems.jsonl; a reference that is no text is None."""
 
     def __init__(self, folder: Path) -> None:

@@ -157,11 +157,8 @@ class _Worker:
     def check_alive(self) -> None:
         if self.running and time.monotonic() - self._heard_at > STALL_S:
             raise RunStopped(
-                f"the engine finished no step for {STALL_S:.0f} s and was given up; what is
-                finished is kept:
-                " f"run the same command again (its messages are in {self._log})"
-          
-           
+                f"the engine finished no step for {STALL_S:.0f} s and was given up; what is finished is "
+                f"kept: run the same command again (its messages are in {self._log})"
             )
 
     def end_input(self) -> None:
@@ -219,8 +216,7 @@ class _Worker:
             pass  # it ended by itself
 
 
-def _completion(answer: dict) -> Completion |
-Failure:
+def _completion(answer: dict) -> Completion | Failure:
     if answer["finish_reason"] not in ("stop", "length", "prompt_too_long"):
         return Failure(f"the engine gave the request up ({answer['finish_reason']})")
     prompt_tokens, completion_tokens = answer["tokens"]
