@@ -135,10 +135,16 @@ def _main(code: types.CodeType) -> tuple[str, str]:
         late = _guarded(step)
         if result[0] == ENDED and late[0] == NO_MEMORY:
             result = late
-    module.__dict__.clear()  # files that the program left open are flushed, as at a real end
-    for stream in (sys.stdout, sys.__stdout__):
-        _guarded(lambda stream=stream: stream.flush())
+    # As at a real end: the program's own sys.stdout first, then files that it left open.
+    _guarded(_flush)
+    module.__dict__.clear()
+    _guarded(_flush)
     return result
+
+
+def _flush() -> None:
+    for stream in {sys.stdout, sys.__stdout__}:
+        stream.flush()
 
 
 def _guarded(work, *arguments) -> tuple[str, str]:
