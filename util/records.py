@@ -23,7 +23,9 @@ REASONS = (
     "sandbox_error",  # the sandbox failed, not the program: counted apart
     "grader_error",  # the grader failed: counted apart
 )
-NOT_JUDGED = frozenset({"no_tests", "sandbox_error", "grader_error"})  # verdicts that say nothing about the text
+NOT_JUDGED = frozenset(
+    {"no_tests", "sandbox_error", "grader_error"}
+)  # verdicts that say nothing about the text
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,13 @@ class Problem:
     id: str  # the data set's own id, else `content_id` of the fields that define the row
     question: str
     reference: object  # an answer (str), or a TestSuite; None when the row has none
-    choices: tuple[str, ...] = ()  # texts of a multiple-choice problem in the order shown; option i has letter A+i
+    choices: tuple[
+        str, ...
+    ] = ()  # texts of a multiple-choice problem in the order shown; option i has letter A+i
     about: dict = field(default_factory=dict)  # short facts: source, subject, level, difficulty, ...
-    unusable: str = ""  # why this row can be neither asked nor graded, such as "no boxed answer"; counted apart
+    unusable: str = (
+        ""  # why this row can be neither asked nor graded, such as "no boxed answer"; counted apart
+    )
 
 
 @dataclass(frozen=True)

@@ -21,21 +21,26 @@ class Source:
     keep: Callable[[dict], bool] | None = None  # rows that belong to the benchmark at all
     by: str | None = None  # the column that --source chooses from
     columns: tuple[str, ...] | None = None  # columns to read; None reads all
-    labels: str | None = None  # hub repository of difficulty labels that --filter-difficulty joins by problem text
+    labels: str | None = (
+        None  # hub repository of difficulty labels that --filter-difficulty joins by problem text
+    )
     licence: str = ""
     gated: bool = False
 
 
 @dataclass(frozen=True)
 class Task:
-    """One benchmark. All four functions are plain top-level functions, so they travel to other processes by name."""
+    """One benchmark. All four functions are plain top-level functions, so they travel to other processes
+    by name."""
 
     name: str
     source: Source
     problem: Callable[[dict], Problem]  # what is asked
     prompt: Callable[[Problem, str], str]  # (problem, model) -> the user message
     grade: Callable[[Problem, str], Verdict]  # (problem, response text) -> verdict
-    gold: Callable[[dict], str | None]  # a response that the grader must accept; None where the row holds none
+    gold: Callable[
+        [dict], str | None
+    ]  # a response that the grader must accept; None where the row holds none
     grade_timeout_s: float = 10.0
     metric: str = "accuracy"
     notes: dict = field(default_factory=dict)  # what a reader of the results should know

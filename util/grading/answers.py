@@ -3,33 +3,271 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 _THOUGHT_ENDS = ("</think>", "<|end_of_thought|>")
 _THOUGHT_BEGINS = ("<think>", "<|begin_of_thought|>")
-_BOX = re.compile(r"\\f?boxed\s*\{|\\framebox\s*\{")
+_SOLUTION_BEGIN, _SOLUTION_END = "<|begin_of_solution|>", "<|end_of_solution|>"
+_TURN = re.compile(r"<\|im_start\|>|<\|im_end\|>|<\|eot_id\|>|<\|endoftext\|>")
+MAX_ANSWER = 4_000  # characters of one answer; what is longer is no answer
+TAIL = 12_000  # characters at the end of a solution in which answers without a box are looked for
+MAX_BOXES = 200
+
+
+@dataclass(frozen=True)
+class Found:
+    """An answer found in a response, and by which sign."""
+
+    text: str
+    how: str  # "box", "answer tag", "####", "declared", "formula", "bold", "last number"
 
 
 def solution_part(text: str) -> str | None:
-    """The text after the thought; the whole text where there is no thought; None if the thought is unclosed."""
-    begin = text.rfind("<|begin_of_solution|>")
+    """The text after the thought; all of it where there is no thought; None if the thought is unclosed."""
+    begin = text.rfind(_SOLUTION_BEGIN)
     if begin >= 0:
-        return text[begin + len("<|begin_of_solution|>") :].split("<|end_of_solution|>")[0]
-    end = max(text.rfind(mark) + len(mark) if mark in text else -1 for mark in _THOUGHT_ENDS)
+        return text[begin + len(_SOLUTION_BEGIN) :].split(_SOLUTION_END, 1)[0]
+    end = max((at + len(mark) for mark in _THOUGHT_ENDS if (at := text.rfind(mark)) >= 0), default=-1)
     begin = max(text.rfind(mark) for mark in _THOUGHT_BEGINS)
-    if begin >= 0 and begin > end:
+    if begin > end:
         return None
     return text[end:] if end >= 0 else text
 
 
+def find_answer(solution: str) -> Found | None:
+    """The final answer of a solution, by the strongest sign there is: a box before words, words before numbers."""
+    solution = _TURN.sub("\n", solution) if "<|" in solution else solution
+    boxed = _boxed_answer(solution)
+    if boxed is not None:
+        return Found(boxed, "box")
+    for find, how in _FINDERS:
+        answer = find(solution[-TAIL:])
+        if answer:
+            return Found(answer, how)
+    return None
+
+
+# ---------------------------------------------------------------- boxes
+
+_BOX = re.compile(r"\\+(?:f?boxed|framebox|fbox)\s*(?:\[[^\]]{0,20}\])?\s*(\{|\d|\\[a-z]+)")
+_JOINED = re.compile(
+    r"(?:[\s,;$.()\[\]]|\\\\|\\[()\[\],;:! ]|\\q?quad|\\text(?:bf|rm)?\s*\{|\}|(?:\\text\{)?(?:\s*(?:and|or|both|for part|in part)\s*)"
+    r"|\([a-z]\)|&|~|和|或|以及)*"
+)
+
+
 def last_box(text: str) -> str | None:
     r"""The contents of the last complete, non-empty \boxed{...}; None if there is none."""
-    best = None
-    for match in _BOX.finditer(text):
-        depth = 1
-        for i in range(match.end(), len(text)):
-            depth += (text[i] == "{") - (text[i] == "}")
+    boxes = _boxes(text)
+    return boxes[-1][2] if boxes else None
+
+
+def _boxes(text: str) -> list[tuple[int, int, str]]:
+    """Start, end and contents of the outermost complete boxes, the last ones if there are very many."""
+    starts = list(_BOX.finditer(text))[-MAX_BOXES:]
+    found: list[tuple[int, int, str]] = []
+    for match in starts:
+        if found and match.start() < found[-1][1]:
+            continue  # a box within a box
+        if match.group(1) != "{":
+            end = match.end()
+            if match.group(1).isdigit():
+                found.append((match.start(), end, match.group(1)))
+            continue
+        end = _closing(text, match.end())
+        if end is not None and text[match.end() : end].strip():
+            found.append((match.start(), end + 1, text[match.end() : end].strip()))
+    return found
+
+
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+
+
+def _closing(text: str, start: int) -> int | None:
+    r"""Where the brace opened before `start` closes; \{ and \} do not count."""
+    depth = 1
+    for match in _BRACE.finditer(text, start, start + MAX_ANSWER):
+        brace = match.group()
+        if brace == "{":
+            depth += 1
+        elif brace == "}":
+            depth -= 1
             if depth == 0:
-                if text[match.end() : i].strip():
-                    best = text[match.end() : i].strip()
-                break
-    return best
+                return match.start()
+    return None
+
+
+def _boxed_answer(text: str) -> str | None:
+    """The last box, or the last boxes that the text joins by commas or "and"."""
+    if "box" not in text:
+        return None
+    boxes = _boxes(text)
+    if not boxes:
+        return None
+    joined = [boxes[-1][2]]
+    for (_, end, content), (start, _, _) in zip(reversed(boxes[:-1]), reversed(boxes[1:]), strict=True):
+        between = text[end:start]
+        if (
+            len(between) > 80
+            or not _JOINED.fullmatch(between)
+            or not re.search(r",|;|and|or\b|&|quad|和|或|以及", between)
+        ):
+            break
+        joined.insert(0, content)
+    return ", ".join(joined) if len(set(joined)) > 1 else joined[-1]
+
+
+# ---------------------------------------------------------------- other signs
+
+_TAG = re.compile(r"<answer>(.{0,4000}?)</answer>", re.DOTALL | re.IGNORECASE)
+_HASHES = re.compile(r"^\s*####[ \t]*(\S.*)$|(?<=\s)####[ \t]+(\S.*)$", re.MULTILINE)
+_DECLARED = re.compile(
+    r"(?:\bfinal\s+answer(?!\s*[:：]?\s*the\s+final)[^\S\n]*(?:[:：]|is[:：]?|=|would be|\*\*[:：]?|[:：]\*\*)"
+    r"|\b(?:the|our|my|its|correct|this|one)\s+(?:\w+\s+)?answer(?:\s+(?:to|for)\s+[^.\n]{1,60}?)?\s+(?:is|are|will be|would be|must be|equals|comes to)\s*[:：]?"
+    r"|\banswer\s+is\s*[:：]?|\banswer\s*\*{0,2}\s*[:：]|^\s*\**A(?:nswer)?\s*\**\s*[:：]\**|\banswer\s*=|^\s*answer\b(?=\s*[\\$])"
+    r"|答案\s*(?:是|为|為|应为|应是|就是|等于)?\s*[:：]?|故选\s*[:：]?|应选\s*[:：]?|结果(?:是|为)\s*[:：]?)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_SOLUTION_IS = re.compile(
+    r"\b(?:solution(?:\s+set)?|result|value|total|probability|sum|product|area|number|matrix|range|interval)\b[^.\n$]{0,80}?(?:\s(?:is|are|equals)|:)\s*(?=[$\\\d*-])",
+    re.IGNORECASE,
+)
+_FORMULA = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_ENVIRONMENT = re.compile(r"\\begin\{([a-z]*matrix)\}.*?\\end\{\1\}", re.DOTALL)
+_BOLD = re.compile(r"\*\*(?!\s)([^*\n]{1,300}?)(?<!\s)\*\*|\\textbf\{([^{}]{1,300})\}")
+_FRACTION = r"-?\\[dt]?frac\s*\{[^{}]{1,40}\}\s*\{[^{}]{1,40}\}"
+_NUMBER = re.compile(
+    rf"{_FRACTION}|[-−]?(?:\d{{1,3}}(?:,\d{{3}})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:[eE][+-]?\d+)?|[-−]?\.\d+"
+)
+_SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|。|;\s|；|！|!\s")
+_TRAILING = re.compile(
+    r"\s*(?:I hope (?:it|this) is correct.*|\(approximately\)|approximately)$", re.IGNORECASE | re.DOTALL
+)
+
+
+def _tagged(text: str) -> str | None:
+    answers = [answer.strip() for answer in _TAG.findall(text)]
+    answers = [answer for answer in answers if answer]
+    if not answers:
+        return None
+    inner = find_answer(answers[-1]) if len(answers[-1]) > 60 else None
+    return inner.text if inner and inner.how != "last number" else answers[-1]
+
+
+def _after_hashes(text: str) -> str | None:
+    matches = _HASHES.findall(text)
+    if not matches:
+        return None
+    answer = (matches[-1][0] or matches[-1][1]).strip().strip("*$ ")
+    return _value_in(answer) or answer
+
+
+def _declared(text: str) -> str | None:
+    """What stands behind the last "the answer is" and its like."""
+    matches = list(_DECLARED.finditer(text))
+    for match in reversed(matches):
+        answer = _value_in(text[match.end() :][:MAX_ANSWER])
+        if answer:
+            return answer
+    return None
+
+
+def _value_in(text: str) -> str | None:
+    """The value at the head of what follows a declaration."""
+    text = text.lstrip(" \t:：*=\n").lstrip()
+    text = _TRAILING.sub("", text)
+    formula = _FORMULA.match(text)
+    if formula:
+        inside = next(group for group in formula.groups() if group is not None)
+        rest = text[formula.end() :]
+        joined = [inside.strip()]
+        while (more := re.match(r"\s*(?:,|and|or|, and|, or)\s*\$([^$]+)\$", rest)) is not None:
+            joined.append(more.group(1).strip())
+            rest = rest[more.end() :]
+        return ", ".join(joined) if "=" not in inside or len(joined) > 1 else inside.strip()
+    if text.startswith(("$", "\\$")) and re.match(r"\\?\$\s*-?[\d.]", text):
+        text = text.lstrip("\\$ ")
+    end = _SENTENCE_END.search(text)
+    sentence = text[: end.start()] if end else text
+    sentence = sentence.strip().strip("*").strip()
+    if not sentence:
+        return None
+    inside = _FORMULA.search(sentence)
+    if inside and len(sentence) > len(inside.group()) + 3:
+        return next(group for group in inside.groups() if group is not None).strip()
+    return _from_words(sentence)
+
+
+def _from_words(sentence: str) -> str:
+    """A short answer in words as it is; of a sentence that tells about a number, the number."""
+    sentence = re.sub(
+        r"^(?:that\s+)?(?:the\s+)?(?:largest|smallest|answer|number|value)[^.]{0,60}?\s(?:is|=)\s+",
+        "",
+        sentence,
+    )
+    sentence = re.sub(
+        r"^(?:therefore|thus|so|hence|simply|just|indeed|approximately|about|exactly|equal to)\b,?\s*",
+        "",
+        sentence,
+        flags=re.IGNORECASE,
+    )
+    if len(sentence.split()) > 4 and not re.search(r"[\\^_<>|(\[{]", sentence):
+        numbers = _NUMBER.findall(sentence)
+        if len(numbers) == 1:
+            return numbers[0]
+    return re.split(r"\s(?:because|since|as|which|so|where)\s", sentence, maxsplit=1)[0].strip().strip("*")
+
+
+def _in_formula(text: str) -> str | None:
+    """The last formula of the text's last lines, or a last matrix; of an equation between numbers, its last side."""
+    tail = text.rstrip()[-1500:]
+    formulas = [
+        next(g for g in groups if g) for groups in _FORMULA.findall(tail) if any(g.strip() for g in groups)
+    ]
+    formulas = [formula.strip().rstrip(".,") for formula in formulas if formula.strip(" .,")]
+    if not formulas:
+        return None
+    after = tail[tail.rfind(formulas[-1]) + len(formulas[-1]) :]
+    if re.search(r"\d", after):
+        return None
+    return formulas[-1]
+
+
+def _bare_relation(text: str) -> str | None:
+    match = re.search(
+        r"\$?([a-z]\s*(?:<=|>=|!=|<|>|≤|≥)\s*-?\d+(?:\.\d+)?)\$?\s*(?:is (?:our|the) answer)", text
+    )
+    return match.group(1) if match else None
+
+
+def _in_bold(text: str) -> str | None:
+    lines = [line for line in text.strip().splitlines() if line.strip()][-3:]
+    found = [a or b for a, b in _BOLD.findall("\n".join(lines))]
+    found = [item.strip(" .:$") for item in found if item.strip(" .:$")]
+    if not found:
+        return None
+    last = found[-1]
+    return _NUMBER.findall(last)[-1] if re.search(r"\s", last) and len(_NUMBER.findall(last)) == 1 else last
+
+
+def _last_fraction(text: str) -> str | None:
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    match = re.search(rf"({_FRACTION})\s*\.?\s*$", lines[-1]) if lines else None
+    return match.group(1) if match else None
+
+
+def _last_number(text: str) -> str | None:
+    numbers = [match.group() for match in _NUMBER.finditer(text[-4000:])]
+    return numbers[-1].strip() if numbers else None
+
+
+_FINDERS = (
+    (_tagged, "answer tag"),
+    (_after_hashes, "####"),
+    (_declared, "declared"),
+    (_bare_relation, "formula"),
+    (_in_bold, "bold"),
+    (_in_formula, "formula"),
+    (_last_fraction, "formula"),
+    (_last_number, "last number"),
+)

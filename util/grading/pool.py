@@ -25,6 +25,9 @@ class GradingPool:
     def __exit__(self, *exception: object) -> None:
         self._executor.shutdown(cancel_futures=True)
 
+    def has_room(self) -> bool:
+        return len(self._pending) < 4 * self._workers
+
     def submit(
         self,
         key: Any,

@@ -1,0 +1,310 @@
+"""Which set of real numbers does an interval, an inequality or a set-builder describe?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from util.grading.latex import Node
+from util.grading.values import Inexact, Reading, Unknown, approximate, exact, same_value, symbols
+
+_INFINITY = Node("inf")
+_MINUS_INFINITY = Node("neg", (_INFINITY,))
+_FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!=", "=": "="}
+_HERE = Reading()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One interval; a point is a closed interval of no length."""
+
+    low: Node
+    low_closed: bool
+    high: Node
+    high_closed: bool
+
+
+@dataclass(frozen=True)
+class Region:
+    """A union of intervals, in order where the ends are numbers; `variable` where one was named."""
+
+    pieces: tuple[Piece, ...]
+    variable: str | None = None
+
+
+def region(node: Node) -> Region | None:
+    """The set of reals that a tree describes; None if it describes none that is understood."""
+    function = _KINDS.get(node.kind)
+    found = function(node) if function else None
+    return _ordered(found) if found else None
+
+
+def _pair(node: Node) -> Region | None:
+    low, high = node.parts
+    if not _is_end(low) or not _is_end(high):
+        return None
+    return Region((Piece(low, node.value[0] == "[", high, node.value[1] == "]"),))
+
+
+def _is_end(node: Node) -> bool:
+    return node.kind not in (
+        "list",
+        "set",
+        "pair",
+        "tuple",
+        "rel",
+        "matrix",
+        "text",
+        "domain",
+        "union",
+        "label",
+        "rows",
+    )
+
+
+def _set(node: Node) -> Region | None:
+    if not all(_is_end(part) for part in node.parts):
+        return None
+    return Region(tuple(Piece(part, True, part, True) for part in node.parts))
+
+
+def _union(node: Node) -> Region | None:
+    parts = [region(part) for part in node.parts]
+    if any(part is None for part in parts):
+        return None
+    names = {part.variable for part in parts} - {None}
+    if len(names) > 1:
+        return None
+    return Region(tuple(piece for part in parts for piece in part.pieces), names.pop() if names else None)
+
+
+def _intersection(node: Node) -> Region | None:
+    parts = [region(part) for part in node.parts]
+    if any(part is None for part in parts):
+        return None
+    result = parts[0]
+    for part in parts[1:]:
+        result = intersect(result, part)
+        if result is None:
+            return None
+    return result
+
+
+def intersect(left: Region, right: Region) -> Region | None:
+    """What two regions have in common; None where ends cannot be compared or the variables differ."""
+    if left.variable and right.variable and left.variable != right.variable:
+        return None
+    pieces = []
+    for a in left.pieces:
+        for b in right.pieces:
+            low_order, high_order = _order(a.low, b.low), _order(a.high, b.high)
+            if low_order is None or high_order is None:
+                return None
+            low, low_closed = (a.low, a.low_closed) if low_order > 0 else (b.low, b.low_closed)
+            high, high_closed = (a.high, a.high_closed) if high_order < 0 else (b.high, b.high_closed)
+            if low_order == 0:
+                low_closed = a.low_closed and b.low_closed
+            if high_order == 0:
+                high_closed = a.high_closed and b.high_closed
+            order = _order(low, high)
+            if order is None:
+                return None
+            if order < 0 or order == 0 and low_closed and high_closed:
+                pieces.append(Piece(low, low_closed, high, high_closed))
+    return Region(tuple(pieces), left.variable or right.variable)
+
+
+def _difference(node: Node) -> Region | None:
+    left, right = region(node.parts[0]), region(node.parts[1])
+    if left is None or right is None:
+        return None
+    rest = _complement(right)
+    return intersect(left, rest) if rest else None
+
+
+def _complement(taken: Region) -> Region | None:
+    low, low_closed, pieces = _MINUS_INFINITY, False, []
+    for piece in _ordered(taken).pieces:
+        order = _order(low, piece.low)
+        if order is None or order > 0:
+            return None
+        if order < 0:
+            pieces.append(Piece(low, low_closed, piece.low, not piece.low_closed))
+        low, low_closed = piece.high, not piece.high_closed
+    if low != _INFINITY:
+        pieces.append(Piece(low, low_closed, _INFINITY, False))
+    return Region(tuple(pieces), taken.variable)
+
+
+def _domain(node: Node) -> Region | None:
+    if node.value != "R":
+        return None
+    return Region((Piece(_MINUS_INFINITY, False, _INFINITY, False),))
+
+
+def _builder(node: Node) -> Region | None:
+    head, condition = node.parts
+    base = region(head) if head.kind == "rel" else None
+    name = head.parts[0] if head.kind == "rel" else head
+    found = region(condition)
+    if found is None or name.kind != "sym" or found.variable not in (None, name.value):
+        return None
+    found = Region(found.pieces)
+    return intersect(Region(base.pieces), found) if base else found
+
+
+def _relation(node: Node) -> Region | None:
+    """x < 5, 2 <= x < 3, x in [1, 2], -x > -1, x != 2."""
+    if len(node.value) == 1 and node.value[0] in ("in", "notin") and node.parts[0].kind == "sym":
+        inside = region(node.parts[1])
+        if inside is None or inside.variable:
+            return None
+        inside = inside if node.value[0] == "in" else _complement(inside)
+        return Region(inside.pieces, node.parts[0].value) if inside else None
+    if any(operator not in _FLIPPED for operator in node.value):
+        return None
+    if all(operator == "=" for operator in node.value):
+        return None
+    variable = _variable(node)
+    if variable is None:
+        return None
+    result = None
+    for left, operator, right in zip(node.parts, node.value, node.parts[1:], strict=False):
+        half = _half_line(left, operator, right, variable)
+        if half is None:
+            return None
+        result = half if result is None else intersect(result, half)
+        if result is None:
+            return None
+    return result
+
+
+def _variable(node: Node) -> str | None:
+    """The variable of an inequality: the only symbol, or the one that stands alone on a side."""
+    names = frozenset().union(*(symbols(part) for part in node.parts))
+    if len(names) == 1:
+        return next(iter(names))
+    alone = [part.value for part in node.parts if part.kind == "sym"]
+    if len(alone) == 1 and sum(alone[0] in symbols(part) for part in node.parts) == 1:
+        return alone[0]
+    return None
+
+
+def _half_line(left: Node, operator: str, right: Node, variable: str) -> Region | None:
+    if left == Node("sym", (), variable) and variable not in symbols(right):
+        bound = right
+    elif right == Node("sym", (), variable) and variable not in symbols(left):
+        bound, operator = left, _FLIPPED[operator]
+    else:
+        solved = _solve(left, right, variable)
+        if solved is None:
+            return None
+        bound, rising = solved
+        operator = operator if rising else _FLIPPED[operator]
+    if operator == "!=":
+        pieces = (Piece(_MINUS_INFINITY, False, bound, False), Piece(bound, False, _INFINITY, False))
+    elif operator == "=":
+        pieces = (Piece(bound, True, bound, True),)
+    elif operator in ("<", "<="):
+        pieces = (Piece(_MINUS_INFINITY, False, bound, operator == "<="),)
+    else:
+        pieces = (Piece(bound, operator == ">=", _INFINITY, False),)
+    return Region(pieces, variable)
+
+
+def _solve(left: Node, right: Node, variable: str) -> tuple[Node, bool] | None:
+    """Where left = right, and whether left - right rises there, if that difference is linear with fractions."""
+    if symbols(left) | symbols(right) != {variable}:
+        return None
+    try:
+        values = [
+            exact(left, Reading({variable: x})) - exact(right, Reading({variable: x}))
+            for x in (Fraction(0), Fraction(1), Fraction(7, 3))
+        ]
+    except (Unknown, TypeError):
+        return None
+    slope = values[1] - values[0]
+    if not slope or values[2] != values[0] + slope * Fraction(7, 3):
+        return None
+    return Node("num", (), -values[0] / slope), slope > 0
+
+
+def _list(node: Node) -> Region | None:
+    """Inequalities joined by "or" are a union, by "and" or a comma an intersection (if that leaves anything)."""
+    parts = [region(part) if part.kind in ("rel", "pair", "union") else None for part in node.parts]
+    if any(part is None for part in parts) or not any(part.kind == "rel" for part in node.parts):
+        return None
+    names = {part.variable for part in parts} - {None}
+    if len(names) > 1:
+        return None
+    union = Region(tuple(piece for part in parts for piece in part.pieces), names.pop() if names else None)
+    if node.value == "or":
+        return union
+    common = parts[0]
+    for part in parts[1:]:
+        common = intersect(common, part)
+        if common is None:
+            return None
+    return common if common.pieces else union
+
+
+_KINDS = {
+    "pair": _pair, "set": _set, "union": _union, "inter": _intersection, "minus": _difference, "domain": _domain,
+    "builder": _builder, "rel": _relation, "list": _list,
+}  # fmt: skip
+
+
+def _order(a: Node, b: Node) -> int | None:
+    """-1, 0 or 1 as a is before, at or behind b; None if that cannot be told."""
+    if a == b:
+        return 0
+    x, y = _place(a), _place(b)
+    if x is None or y is None:
+        return None
+    if x == y or abs(x - y) <= 1e-9 * max(abs(x), abs(y)):
+        if abs(x) == float("inf"):
+            return 0
+        if same_value(a, b, _HERE, _HERE):
+            return 0
+        return None if x == y else -1 if x < y else 1
+    return -1 if x < y else 1
+
+
+def _place(node: Node) -> float | None:
+    if node.kind == "inf":
+        return float("inf")
+    if node.kind == "neg" and node.parts[0].kind == "inf":
+        return float("-inf")
+    try:
+        value = exact(node, _HERE)
+        return float(value) if isinstance(value, Fraction) else None
+    except Inexact:
+        pass
+    except (Unknown, OverflowError):
+        return None
+    try:
+        value = complex(approximate(node, _HERE))
+    except Unknown:
+        return None
+    return None if abs(value.imag) > 1e-12 * abs(value) else value.real
+
+
+def _ordered(found: Region) -> Region:
+    """Pieces in order with touching ones joined, where all ends are numbers."""
+    places = [(_place(piece.low), _place(piece.high)) for piece in found.pieces]
+    if len(found.pieces) < 2 or any(low is None or high is None for low, high in places):
+        return found
+    order = sorted(range(len(places)), key=lambda i: (places[i][0], not found.pieces[i].low_closed))
+    pieces = [found.pieces[order[0]]]
+    for i in order[1:]:
+        last, piece = pieces[-1], found.pieces[i]
+        gap = _order(last.high, piece.low)
+        if gap is None or gap < 0 or gap == 0 and not (last.high_closed or piece.low_closed):
+            pieces.append(piece)
+            continue
+        reach = _order(last.high, piece.high)
+        if reach == 0:
+            pieces[-1] = Piece(last.low, last.low_closed, last.high, last.high_closed or piece.high_closed)
+        elif reach is not None and reach < 0:
+            pieces[-1] = Piece(last.low, last.low_closed, piece.high, piece.high_closed)
+    return Region(tuple(pieces), found.variable)

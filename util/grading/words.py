@@ -1,0 +1,100 @@
+"""Are two answers in words the same?"""
+
+from __future__ import annotations
+
+import re
+
+_WRAPPED = re.compile(
+    r"\\(?:text|mbox|textbf|textit|textrm|mathrm|operatorname|hbox|emph|textnormal)\s*\{([^{}]*)\}"
+)
+_TEXT = re.compile(r"[^\W\d_][^\\^_=<>+*|{}$:/%\[\]]*")
+_LONG_WORD = re.compile(r"[^\W\d_]{2,}")
+_MATHS_WORDS = frozenset(
+    "sin cos tan cot sec csc arcsin arccos arctan asin acos atan sinh cosh tanh ln log lg exp sqrt pi infinity infty oo"
+    " inf min max gcd lcm and or union theta alpha beta gamma delta lambda mu omega sigma phi cup pm mod frac cdot"
+    .split()
+)  # fmt: skip
+_ARTICLES = frozenset(("the", "a", "an", "is", "are", "of"))
+_NOTHING = frozenset(
+    "none|no solution|no solutions|no real solution|no real solutions|empty set|the empty set|no such|does not exist|dne"
+    "|no real roots|no integer solutions|there is no solution|there are no solutions|no answer exists|impossible"
+    .split("|")
+)  # fmt: skip
+_ENDLESS = frozenset(("infinitely many", "infinite", "infinitely many solutions", "infinity"))
+_LETTER = re.compile(r"(?:(?:option|choice|answer)\s*)?\(?\s*([A-Za-z])\s*\)?[.:]?")
+_LETTER_AND_MORE = re.compile(r"(?:\(\s*([A-Z])\s*\)|([A-Z])\s*[.):])\s*(\S.*)")
+_NEGATIONS = frozenset("not no never neither nor none or cannot".split())
+
+
+def unwrapped(cleaned: str) -> str:
+    r"""An answer without \text{} and its like."""
+    if "\\" not in cleaned:
+        return cleaned
+    return " ".join(_WRAPPED.sub(r" \1 ", cleaned).replace(r"\ ", " ").split())
+
+
+def text_of(cleaned: str) -> str | None:
+    """The words of an answer that is words and nothing else; None for anything with maths in it."""
+    text = unwrapped(cleaned).strip("\"'`* .")
+    if not _TEXT.fullmatch(text):
+        return None
+    words = _LONG_WORD.findall(text)
+    if not words or all(word in _MATHS_WORDS for word in words):
+        return None
+    if "(" in text and not re.fullmatch(r"[^()]*(?:\s\([^()]*\)[^()]*)*", text):  # f(x) is no word
+        return None
+    if max(len(word) for word in words) < 3 and " " in text:
+        return None
+    return text
+
+
+def normal_text(text: str) -> str:
+    """Case, articles and punctuation taken away; elements of an enumeration in one form."""
+    text = text.casefold().replace("’", "'")
+    parts = re.split(r"\s*[,;]\s*(?:and\s+)?|\s+and\s+", text)
+    plain = []
+    for part in parts:
+        words = re.findall(r"[\w'-]+", part)
+        plain.append(" ".join(word for word in words if word not in _ARTICLES) or " ".join(words))
+    text = ", ".join(part for part in plain if part)
+    if text in _NOTHING or part_is_nothing(text):
+        return "no solution"
+    return "infinitely many" if text in _ENDLESS else text
+
+
+def part_is_nothing(text: str) -> bool:
+    """Whether words say that there is no solution."""
+    return text.replace("there ", "") in _NOTHING
+
+
+def same_text(gold: str, prediction: str) -> bool:
+    """Whether two answers in words say the same, up to case, articles, order of an enumeration, or a bare name."""
+    left, right = normal_text(gold), normal_text(prediction)
+    if left == right or sorted(left.split(", ")) == sorted(right.split(", ")):
+        return True
+    if left.replace(" ", "").replace("-", "") == right.replace(" ", "").replace("-", ""):
+        return True
+    return _names_the_subject(gold, prediction) or _names_the_subject(prediction, gold)
+
+
+def _names_the_subject(sentence: str, name: str) -> bool:
+    """ "Petya" for "Petya will receive the last token.": the sentence opens with the name and holds no other."""
+    words, name = re.findall(r"[\w'-]+", sentence), name.strip()
+    if not re.fullmatch(r"[A-Z][a-z]+", name) or len(words) < 2 or words[0] != name:
+        return False
+    return not any(word[0].isupper() or word.lower() in _NEGATIONS for word in words[1:])
+
+
+def option_letter(cleaned: str) -> str | None:
+    r"""The letter of an answer that is one option: B, (B), \text{B}, \textbf{(B)}, option b."""
+    text = unwrapped(cleaned).strip()
+    match = _LETTER.fullmatch(text)
+    return match.group(1) if match else None
+
+
+def option_with_text(cleaned: str) -> tuple[str, str] | None:
+    r"""Letter and text of an answer such as \textbf{(B)}\ 35 or B. Paris."""
+    match = _LETTER_AND_MORE.fullmatch(unwrapped(cleaned).strip())
+    if match is None or re.search(r"\([A-Z]\)|\b[B-H][.):]\s", match.group(3)):
+        return None
+    return match.group(1) or match.group(2), match.group(3)
