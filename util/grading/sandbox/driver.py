@@ -143,7 +143,7 @@ def _main(code: types.CodeType) -> tuple[str, str]:
 
 
 def _flush() -> None:
-    for stream in {sys.stdout, sys.__stdout__}:
+    for stream in (sys.stdout, sys.__stdout__):
         stream.flush()
 
 

@@ -142,6 +142,11 @@ class Sandbox:
             tuple(report["layers"]), report["missing"], report["python"], report["packages"]
         )
 
+    @property
+    def process_id(self) -> int:
+        """The process whose children are the sandbox."""
+        return self._process.pid
+
     def run(self, program: Program, inputs: Sequence[bytes], limits: Limits) -> Iterator[Outcome]:
         """Run a program on the inputs one after the other, in one process, until it fails or ends.
 

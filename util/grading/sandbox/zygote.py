@@ -53,7 +53,7 @@ def main() -> None:
             shutil.rmtree(scratch, ignore_errors=True)
         return
     wall_in(settings, scratch, own_user, report)
-    Zygote(control, scratch, report).serve()
+    Zygote(settings, scratch, report).serve()
     os._exit(0)
 
 
@@ -139,22 +139,42 @@ def wall_in(settings: dict, scratch: str, own_user: bool, report: dict) -> None:
         _tried(report, "Landlock", layers.landlock, paths, scratch)
 
 
+def filter_of(settings: dict, report: dict) -> bytes:
+    """The filter that every program gets, tried once in a process that ends at once; empty when refused."""
+    if "seccomp" in settings["without"]:
+        report["missing"]["seccomp"] = "switched off"
+        return b""
+    try:
+        found = layers.seccomp_filter()
+    except OSError as error:
+        report["missing"]["seccomp"] = str(error)
+        return b""
+    child = os.fork()
+    if child == 0:
+        try:
+            layers.seccomp(found)
+        except OSError as error:
+            os._exit(error.errno or 1)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code:
+        report["missing"]["seccomp"] = os.strerror(code) if code > 0 else f"ended by signal {-code}"
+        return b""
+    report["layers"].append("seccomp")
+    return found
+
+
 class Zygote:
     """Serves one grader, one request at a time."""
 
-    def __init__(self, control: int, scratch: str, report: dict) -> None:
-        self._control = control
+    def __init__(self, settings: dict, scratch: str, report: dict) -> None:
+        self._control = control = settings["socket"]
         self._scratch = scratch
         self._stdin = os.path.join(scratch, "stdin")
         self._buffer = bytearray()
         self._null = os.open("/dev/null", os.O_RDWR)
         self._alone = "pid namespace" in report["layers"]
-        try:
-            self._filter = layers.seccomp_filter()
-            report["layers"].append("seccomp")
-        except OSError as error:
-            self._filter = b""
-            report["missing"]["seccomp"] = str(error)
+        self._filter = filter_of(settings, report)
         self._prelude = driver.make_prelude()
         report["python"] = sys.version.split()[0]
         report["packages"] = {
