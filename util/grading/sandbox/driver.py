@@ -100,12 +100,15 @@ def _compiled(sources: list[str], told: Told) -> types.CodeType | None:
 def _run_programs(code: types.CodeType, request: dict, stdin: str, out: int, told: Told) -> None:
     """Each test is the whole program again: own globals, standard input and output."""
     recursion, stack = sys.getrecursionlimit(), threading.stack_size()
+    _connect(stdin, out)
     for test in range(request["tests"]):
-        if test and not told.wait():
-            return
-        sys.setrecursionlimit(recursion)
-        threading.stack_size(stack)
-        _connect(stdin, out)
+        if test:
+            if not told.wait():
+                return
+            sys.setrecursionlimit(recursion)
+            threading.stack_size(stack)
+            _connect(stdin, out)
+            make_streams()
         status, note = _main(code)
         lonely = threading.active_count() == 1
         told(test, status, note, last=not lonely or status != ENDED)
@@ -119,6 +122,10 @@ def _connect(stdin: str, out: int) -> None:
     if descriptor:
         os.close(descriptor)
     os.dup2(out, 1)
+
+
+def make_streams() -> None:
+    """sys.stdin and sys.stdout on what descriptors 0 and 1 are now."""
     sys.stdin = sys.__stdin__ = io.open(0, encoding="utf-8", closefd=False)
     sys.stdout = sys.__stdout__ = io.open(
         1, "w", encoding="utf-8", errors="surrogateescape", closefd=False
@@ -216,6 +223,16 @@ def _call(names: dict, name: str, packed: bytes, answer: list[bytes]) -> None:
     else:
         raise NameError(f"the answer defines no {name}")
     answer.append(wire.encode(function(*wire.decode(packed))))
+
+
+def prepare_streams(stdin: str) -> None:
+    """Make the streams of each program's first test beforehand, on a file and a pipe as it will have them."""
+    os.close(os.open(stdin, os.O_CREAT | os.O_WRONLY, 0o600))
+    reading, writing = os.pipe()
+    _connect(stdin, writing)
+    make_streams()
+    os.close(reading)
+    os.close(writing)
 
 
 def prepare() -> None:

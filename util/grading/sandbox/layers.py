@@ -16,6 +16,7 @@ import sys
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+_with_lock = ctypes.PyDLL(None)  # calls that keep the interpreter's lock
 
 
 def _check(result: int, what: str) -> int:
@@ -272,7 +273,7 @@ def _special(name: str, *body: bytes) -> bytes:
 
 
 def seccomp_filter() -> bytes:
-    """The filter as the kernel wants it; the program's own process id is filled in by `seccomp`."""
+    """The filter as the kernel wants it; the program's own process id is filled in later."""
     if not _AUDIT_ARCH:
         raise OSError(errno.ENOSYS, f"no list of system calls for {platform.machine()}")
     denied, harmless = _return(_ERROR | errno.EPERM), _return(_ERROR)
@@ -313,13 +314,30 @@ def seccomp_filter() -> bytes:
     return b"".join([*parts, denied])
 
 
-def seccomp(program: bytes) -> None:
-    """Allow this process nothing but what a calculating program needs; for ever."""
-    program = program.replace(struct.pack("I", _PID_MARK), struct.pack("I", os.getpid()))
-    buffer = ctypes.create_string_buffer(program, len(program))
-    header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
-    no_new_privileges()
-    _check(_libc.prctl(22, 2, ctypes.c_char_p(header), 0, 0), "prctl seccomp")
+class Seccomp:
+    """A filter made ready beforehand, so that a new process needs little to put it on."""
+
+    def __init__(self) -> None:
+        program = seccomp_filter()
+        mark = struct.pack("I", _PID_MARK)
+        self._places = [i for i in range(0, len(program), 4) if program[i : i + 4] == mark]
+        self._buffer = ctypes.create_string_buffer(program, len(program))
+        address = ctypes.addressof(self._buffer)
+        self._header = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program) // 8, address))
+
+    def apply(self) -> None:
+        """Allow this process nothing but what a calculating program needs; for ever."""
+        for place in self._places:
+            struct.pack_into("I", self._buffer, place, os.getpid())
+        _check(_libc.prctl(22, 2, self._header, 0, 0), "prctl seccomp")
+
+
+def fork() -> int:
+    """A plain fork: none of the work that Python does for threads, which the process must not have.
+
+    Random generators therefore begin alike in every program, so that verdicts can be repeated.
+    """
+    return _with_lock.fork()
 
 
 # --- limits ---
@@ -328,12 +346,15 @@ THREADS, OPEN_FILES, FILE_BYTES = 64, 64, 32 << 20
 STACK_BYTES = 256 << 20
 
 
-def limit(name: int, value: int) -> None:
-    """Set a limit of this process, never above what it has already."""
+def limit(name: int, value: int, *, for_good: bool = True) -> None:
+    """Set a limit of this process, never above what it has already.
+
+    One that is not for good can be raised again by the zygote; programs cannot, as seccomp takes the call away.
+    """
     _, hard = resource.getrlimit(name)
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)
-    resource.setrlimit(name, (value, value))
+    resource.setrlimit(name, (value, value if for_good else hard))
 
 
 def limit_for_good(own_user: bool) -> None:

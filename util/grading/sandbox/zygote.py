@@ -139,27 +139,27 @@ def wall_in(settings: dict, scratch: str, own_user: bool, report: dict) -> None:
         _tried(report, "Landlock", layers.landlock, paths, scratch)
 
 
-def filter_of(settings: dict, report: dict) -> bytes:
-    """The filter that every program gets, tried once in a process that ends at once; empty when refused."""
+def filter_of(settings: dict, report: dict) -> layers.Seccomp | None:
+    """The filter that every program gets, tried once in a process that ends at once; None when refused."""
     if "seccomp" in settings["without"]:
         report["missing"]["seccomp"] = "switched off"
-        return b""
+        return None
     try:
-        found = layers.seccomp_filter()
+        found = layers.Seccomp()
     except OSError as error:
         report["missing"]["seccomp"] = str(error)
-        return b""
+        return None
     child = os.fork()
     if child == 0:
         try:
-            layers.seccomp(found)
+            found.apply()
         except OSError as error:
             os._exit(error.errno or 1)
         os._exit(0)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if code:
         report["missing"]["seccomp"] = os.strerror(code) if code > 0 else f"ended by signal {-code}"
-        return b""
+        return None
     report["layers"].append("seccomp")
     return found
 
@@ -168,14 +168,16 @@ class Zygote:
     """Serves one grader, one request at a time."""
 
     def __init__(self, settings: dict, scratch: str, report: dict) -> None:
-        self._control = control = settings["socket"]
+        self.control = control = settings["socket"]
         self._scratch = scratch
-        self._stdin = os.path.join(scratch, "stdin")
-        self._buffer = bytearray()
-        self._null = os.open("/dev/null", os.O_RDWR)
-        self._alone = "pid namespace" in report["layers"]
-        self._filter = filter_of(settings, report)
-        self._prelude = driver.make_prelude()
+        self.stdin = os.path.join(scratch, "stdin")
+        self.buffer = bytearray()
+        self.null = os.open("/dev/null", os.O_RDWR)
+        self.alone = "pid namespace" in report["layers"]
+        self.filter = filter_of(settings, report)
+        self._limits: tuple[int, int] = (0, 0)
+        self.prelude = driver.make_prelude()
+        driver.prepare_streams(self.stdin)
         report["python"] = sys.version.split()[0]
         report["packages"] = {
             name: getattr(sys.modules[name], "__version__", "")
@@ -187,12 +189,12 @@ class Zygote:
 
     def serve(self) -> None:
         while True:
-            message = wire.unpack(self._buffer, 1 << 31)
+            message = wire.unpack(self.buffer, 1 << 31)
             if message is None:
-                data = os.read(self._control, 1 << 20)
+                data = os.read(self.control, 1 << 20)
                 if not data:
                     return
-                self._buffer += data
+                self.buffer += data
                 continue
             header, body = message
             if "cancel" not in header:  # a late word about a request that has ended already
@@ -200,14 +202,21 @@ class Zygote:
 
     # --- what a request needs ---
 
+    def limit(self, memory_bytes: int, file_bytes: int) -> None:
+        """What the next programs may use; they inherit it, which is cheaper than setting it in each of them."""
+        if self._limits != (memory_bytes, file_bytes):
+            layers.limit(resource.RLIMIT_AS, memory_bytes, for_good=False)
+            layers.limit(resource.RLIMIT_FSIZE, file_bytes, for_good=False)
+            self._limits = (memory_bytes, file_bytes)
+
     def cancelled(self, number: int) -> bool:
         """Read what the grader says while a program runs; its end is ours."""
-        data = os.read(self._control, 1 << 16)
+        data = os.read(self.control, 1 << 16)
         if not data:
             self.clean(None)
             os._exit(0)
-        self._buffer += data
-        message = wire.unpack(self._buffer, 1 << 31)
+        self.buffer += data
+        message = wire.unpack(self.buffer, 1 << 31)
         return message is not None and message[0].get("cancel") == number
 
     def clean(self, child: int | None) -> None:
@@ -217,7 +226,7 @@ class Zygote:
                 os.kill(child, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        if self._alone:
+        if self.alone:
             try:
                 os.kill(-1, signal.SIGKILL)
             except ProcessLookupError:
@@ -251,13 +260,19 @@ class Request:
 
     def serve(self) -> None:
         stdin_mode = self._header["mode"] == "stdin"
+        # Programs may write files up to a size; their inputs may be larger.
+        largest = max(map(len, self._inputs)) if stdin_mode else 0
+        self._zygote.limit(self._header["memory_bytes"], max(layers.FILE_BYTES, largest))
         if stdin_mode:
             self._put_input(0)
         self._told, their_told = _socket_pair()
         self._out, their_out = os.pipe() if stdin_mode else (-1, -1)
-        self._child = os.fork()
+        self._child = layers.fork()
         if self._child == 0:
             self._become_program(their_told, their_out)
+        # A second line of defence, for when nobody watches.
+        seconds = int(self._header["problem_s"]) + 1
+        resource.prlimit(self._child, resource.RLIMIT_CPU, (seconds, seconds))
         os.close(their_told)
         if stdin_mode:
             os.close(their_out)
@@ -273,33 +288,31 @@ class Request:
 
     def _put_input(self, test: int) -> None:
         try:
-            os.unlink(self._zygote._stdin)
+            os.unlink(self._zygote.stdin)
         except FileNotFoundError:
             pass
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        descriptor = os.open(self._zygote._stdin, flags, 0o600)
+        descriptor = os.open(self._zygote.stdin, flags, 0o600)
         wire.write_all(descriptor, self._inputs[test])
         os.close(descriptor)
 
     def _become_program(self, told: int, out: int) -> None:
         zygote, header = self._zygote, self._header
         os.setsid()
-        layers.die_with_parent()
+        if not zygote.alone:
+            layers.die_with_parent()
         for descriptor in (0, 1, 2):
-            os.dup2(zygote._null, descriptor)
+            os.dup2(zygote.null, descriptor)
         told, out = _gathered(told, out)
-        layers.limit(resource.RLIMIT_CPU, int(header["problem_s"]) + 1)
-        layers.limit(resource.RLIMIT_FSIZE, layers.FILE_BYTES)
-        layers.limit(resource.RLIMIT_AS, header["memory_bytes"])
-        if zygote._filter:
-            layers.seccomp(zygote._filter)
-        header["prelude"] = zygote._prelude
+        if zygote.filter is not None:
+            zygote.filter.apply()
+        header["prelude"] = zygote.prelude
         arguments = self._inputs if header["mode"] == "call" else []
-        zygote._buffer, self._inputs = bytearray(), []
-        driver.run(header, self._sources, arguments, zygote._stdin, out, driver.Told(told))
+        zygote.buffer, self._inputs = bytearray(), []
+        driver.run(header, self._sources, arguments, zygote.stdin, out, driver.Told(told))
 
     def _report(self, header: dict, body: bytes = b"") -> None:
-        wire.write_all(self._zygote._control, wire.pack({"id": self._header["id"], **header}, body))
+        wire.write_all(self._zygote.control, wire.pack({"id": self._header["id"], **header}, body))
 
     # --- while the program runs ---
 
@@ -307,7 +320,7 @@ class Request:
         """Relay what the program puts out until it ends or must be ended; how and at which test it ended."""
         poll = select.poll()
         poll.register(self._told, select.POLLIN)
-        poll.register(self._zygote._control, select.POLLIN)
+        poll.register(self._zygote.control, select.POLLIN)
         if self._out >= 0:
             poll.register(self._out, select.POLLIN)
         begun = time.monotonic()
@@ -317,7 +330,7 @@ class Request:
             if left <= 0:
                 return self._over("timeout")
             ready = {descriptor for descriptor, _ in poll.poll(left * 1000 + 1)}
-            if self._zygote._control in ready and self._zygote.cancelled(self._header["id"]):
+            if self._zygote.control in ready and self._zygote.cancelled(self._header["id"]):
                 return self._over("cancelled")
             if self._out in ready and not self._read_output():
                 poll.unregister(self._out)  # closed by the program: it may still go on
