@@ -10,26 +10,23 @@ Stop it at any moment; the same command goes on from there.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
 from pathlib import Path
 
-from tasks import TASKS
+from tasks import FILES, load_task
 from util import cli
-from util.benchmark import Benchmark, Selection, counts_line, open_benchmark, order_from
-from util.engines import open_engine
 from util.errors import UserError
-from util.grading.pool import GradingPool
-from util.pipeline import Grading, Job, generate, ungraded_count
-from util.runs import read_records
-from util.statistics import summarise
-from util.task import Task
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from util.benchmark import Benchmark, Selection
+    from util.pipeline import Grading
+    from util.task import Task
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = cli.Parser(__doc__)
-    parser.add_argument("--dataset", required=True, metavar="NAME", help=f"benchmark: {', '.join(TASKS)}")
+    parser.add_argument("--dataset", required=True, metavar="NAME", help=f"benchmark: {', '.join(FILES)}")
     parser.add_argument("--model", required=True, help=cli.MODEL_HELP)
     parser.add_argument(
         "--result-dir", type=Path, default=Path("results"), metavar="DIR", help="folder of runs (results)"
@@ -71,6 +68,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
+    import os
+    from contextlib import ExitStack
+
+    from util.benchmark import counts_line, open_benchmark, order_from
+    from util.grading.pool import GradingPool
+    from util.pipeline import Grading
+
     if args.regrade and not args.check:
         raise UserError("--regrade grades what is there: give it together with --check")
     task = _task(args)
@@ -97,13 +101,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _task(args: argparse.Namespace) -> Task:
-    names = {name.lower(): name for name in TASKS}
+    names = {name.lower(): name for name in FILES}
     if args.dataset.lower() not in names:
-        raise cli.closest("data set", args.dataset, list(TASKS))
-    return TASKS[names[args.dataset.lower()]]
+        raise cli.closest("data set", args.dataset, list(FILES))
+    return load_task(names[args.dataset.lower()])
 
 
 def _selection(args: argparse.Namespace) -> Selection:
+    from util.benchmark import Selection
+
     return Selection(
         split=args.split,
         source=None if args.source in (None, "", "all") else args.source,
@@ -119,6 +125,11 @@ def _selection(args: argparse.Namespace) -> Selection:
 
 
 def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | None) -> int:
+    from contextlib import closing
+
+    from util.engines import open_engine
+    from util.pipeline import Job, generate
+
     missing = opened.missing()
     if not missing:
         cli.say("every sample is there already: nothing to generate")
@@ -139,6 +150,8 @@ def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | No
 
 
 def _grade_rest(opened: Benchmark, grading: Grading, *, again: bool) -> None:
+    from util.pipeline import ungraded_count
+
     left = opened.run.count() if again else ungraded_count(opened.run.folder)
     if left:
         with cli.Progress(left, "grading") as progress:
@@ -152,6 +165,9 @@ def _grade_rest(opened: Benchmark, grading: Grading, *, again: bool) -> None:
 
 def _report(args: argparse.Namespace, opened: Benchmark) -> int:
     """Print the table and the JSON line; both cover everything in the folder."""
+    from util.runs import read_records
+    from util.statistics import summarise
+
     run = opened.run
     summary = summarise(read_records(run.folder))
     missing = 0 if args.check else opened.missing()

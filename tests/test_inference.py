@@ -174,7 +174,7 @@ BAD_INPUT = [
     (["--engine", "tgi"], "tgi"),
     (["--system-prompt", "no_such_prompt"], "no_such_prompt"),
     (["--no-such-flag"], "--no-such-flag"),
-    (["--start", "40"], "no problem of Warmup is left"),
+    (["--start", "40"], "--start 40 is past the last of the 40 rows"),
     (["--filter-difficulty", "--math-difficulty-lower-bound", "9"], "no difficulty labels"),
 ]
 

@@ -23,6 +23,7 @@ from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from util.engines.api_quirks import api_quirks
 from util.engines.dispatch import (
     MOST_CONCURRENCY,
     START_CONCURRENCY,
@@ -34,7 +35,6 @@ from util.engines.dispatch import (
 from util.engines.openai_replies import Answer, Kind, Trouble, read_reply
 from util.errors import RunStopped, UserError
 from util.keys import Key, KeyPool, environment_keys, no_keys, read_keys
-from util.models import api_quirks
 from util.records import Completion, Failure, Request
 
 if TYPE_CHECKING:
