@@ -1,4 +1,4 @@
-"""Does real vLLM keep every finished sample, whichever process is killed? The embedded model on this machine's CPU."""
+"""Does real vLLM keep every finished sample, whichever process is killed? Runs the embedded model on the CPU."""
 
 import json
 import os

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 class _Help(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=100)  # asking for the terminal's width would cost a quarter of a bare start
+        super().__init__(
+            prog, width=100
+        )  # asking for the terminal's width would cost a quarter of a bare start
 
 
 class Parser(argparse.ArgumentParser):
