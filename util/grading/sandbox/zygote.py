@@ -177,14 +177,13 @@ class Zygote:
         self.filter = filter_of(settings, report)
         self._limits: tuple[int, int] = (0, 0)
         self.prelude = driver.make_prelude()
-        driver.prepare_streams(self.stdin)
         report["python"] = sys.version.split()[0]
         report["packages"] = {
             name: getattr(sys.modules[name], "__version__", "")
             for name in ("numpy", "sortedcontainers")
             if name in sys.modules
         }
-        driver.prepare()
+        driver.prepare(self.stdin)
         wire.write_all(control, wire.pack(report))
 
     def serve(self) -> None:
