@@ -121,7 +121,12 @@ def light_cases(cases: list[tuple[dict, Problem]]) -> list[tuple[dict, Problem]]
     kinds: dict[tuple[str, str], list] = {}
     for case, problem in cases:
         found = kinds.setdefault((case["dataset"], case["mode"]), [])
-        if not case["expected"] or case.get("needs") or case.get("debatable") or len(found) >= LIGHT_CHECKS // 6:
+        if (
+            not case["expected"]
+            or case.get("needs")
+            or case.get("debatable")
+            or len(found) >= LIGHT_CHECKS // 6
+        ):
             continue
         tests = problem.reference.tests()
         program = Program(code.code_candidates(case["response"]), problem.reference.function)
@@ -167,7 +172,9 @@ def measure_light(cases: list[tuple[dict, Problem]], rounds: int) -> dict:
 def measure_layers(cases: list[tuple[dict, Problem]], rounds: int) -> dict:
     """Milliseconds of processor time of one check, with all layers and without each of them."""
     program, function_input = Program(("print(input())",)), [b"1\n"]
-    sandboxes = {"all": Sandbox()} | {f"without {name}": Sandbox(without=[name]) for name in (*LAYERS, "seccomp")}
+    sandboxes = {"all": Sandbox()} | {
+        f"without {name}": Sandbox(without=[name]) for name in (*LAYERS, "seccomp")
+    }
     sandboxes["limits only"] = Sandbox(without=[*LAYERS, "seccomp"])
     spent: dict[str, list[float]] = {name: [] for name in sandboxes}
     for _ in range(rounds):
@@ -199,7 +206,9 @@ def measure_agreement(cases: list[tuple[dict, Problem]]) -> dict:
 
 def measure_memory(checks: int) -> dict:
     """Does this process grow over many checks, and is anything left behind?"""
-    problem = Problem("1", "", code.suite_of({"input_output": '{"inputs": ["1\\n"], "outputs": ["1\\n"]}'}, "apps"))
+    problem = Problem(
+        "1", "", code.suite_of({"input_output": '{"inputs": ["1\\n"], "outputs": ["1\\n"]}'}, "apps")
+    )
     sizes = []
     for number in range(checks):
         assert code.grade_code(problem, f"```python\nprint(input())  # {number}\n```").correct
@@ -218,11 +227,17 @@ def _resident_kb(process: int) -> int:
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=("light", "layers", "agreement", "memory"), help="what to measure")
-    parser.add_argument("--cases", type=Path, nargs="*", default=[], metavar="FILE", help="files of labelled answers")
+    parser.add_argument(
+        "--cases", type=Path, nargs="*", default=[], metavar="FILE", help="files of labelled answers"
+    )
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="times that each part is measured")
-    parser.add_argument("--checks", type=int, default=10_000, metavar="N", help="checks of the memory measurement")
+    parser.add_argument(
+        "--checks", type=int, default=10_000, metavar="N", help="checks of the memory measurement"
+    )
     return parser.parse_args(argv)
 
 

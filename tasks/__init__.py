@@ -1,23 +1,28 @@
-"""Which benchmarks are there, in the order of the README?"""
+"""Which benchmarks are there, in the order of the README? Each is loaded when it is first asked for."""
+
+from __future__ import annotations
 
 from importlib import import_module
 
-from util.task import Task
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from util.task import Task
 
-FILES = (
-    "warmup",
-    "numina",
-    "math500",
-    "aime",
-    "gpqa",
-    "mmlu",
-    "mmlu_pro",
-    "gsm8k",
-    "arc_c",
-    "amc23",
-)
+# name on the command line -> file in this folder
+FILES = {
+    "Warmup": "warmup",
+    "NUMINA": "numina",
+    "MATH500": "math500",
+    "AIME": "aime",
+    "GPQADiamond": "gpqa",
+    "MMLU": "mmlu",
+    "MMLUPro": "mmlu_pro",
+    "GSM8K": "gsm8k",
+    "ARC-C": "arc_c",
+    "AMC23": "amc23",
+}
 
-TASKS: dict[str, Task] = {}
-for _file in FILES:
-    _task = import_module(f"tasks.{_file}").task
-    TASKS[_task.name] = _task
+
+def load_task(name: str) -> Task:
+    """The benchmark of this name; raises KeyError when there is none."""
+    return import_module(f"tasks.{FILES[name]}").task

@@ -44,6 +44,7 @@ FAULTS = (
     "no_usage",
     "two_choices",
     "answered_twice",
+    "answered_twice_late",
     "old_answer",
 )
 
@@ -258,6 +259,8 @@ class _Connection(asyncio.Protocol):
         reply = _http(200, body)
         if fault in ("ok", "wrong_usage", "no_usage", "two_choices"):
             endpoint._last_answer = reply
+        if fault == "answered_twice_late":
+            asyncio.get_running_loop().call_later(0.005, self.transport.write, reply)
         return reply * 2 if fault == "answered_twice" else reply
 
     def send(self, reply: bytes) -> None:

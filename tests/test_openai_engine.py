@@ -19,7 +19,8 @@ FIRST, SECOND = "sk-aaaaaaaaaaaa1111", "sk-bbbbbbbbbbbb2222"
 MIXED_FAULTS = (
     "rate_limited rate_limited_seconds error_408 error_409 error_500 error_502_html error_503 html "
     "reset_before_headers reset_after_headers closed_without_answer cut_short invalid_json not_utf8 "
-    "error_in_200 no_choices no_content wrong_usage no_usage two_choices answered_twice old_answer"
+    "error_in_200 no_choices no_content wrong_usage no_usage two_choices old_answer "
+    "answered_twice answered_twice_late"
 ).split()
 
 
@@ -297,6 +298,13 @@ def test_a_mix_of_all_faults_loses_nothing_and_mixes_nothing_up():
         engine = engine_for(endpoint, concurrency=64, request_timeout_s=2.0)
         assert completed(ask(engine, requests(2000))) == 2000
     assert all(endpoint.happened[fault] for fault in faults)
+
+
+@pytest.mark.parametrize("fault", ["answered_twice", "answered_twice_late"])
+def test_an_answer_that_comes_twice_is_not_taken_for_the_next(fault):
+    """Each answer would be one request late from then on, and look right."""
+    with FaultyEndpoint(Script(faults={fault: 0.1}, seed=5, service_s=0.004)) as endpoint:
+        assert completed(ask(engine_for(endpoint, concurrency=32), requests(600))) == 600
 
 
 def test_a_request_that_never_gets_a_good_reply_is_a_failure_and_the_rest_goes_on():

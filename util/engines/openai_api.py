@@ -23,6 +23,7 @@ from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from util.engines.api_quirks import api_quirks
 from util.engines.dispatch import (
     MOST_CONCURRENCY,
     START_CONCURRENCY,
@@ -34,7 +35,6 @@ from util.engines.dispatch import (
 from util.engines.openai_replies import Answer, Kind, Trouble, read_reply
 from util.errors import RunStopped, UserError
 from util.keys import Key, KeyPool, environment_keys, no_keys, read_keys
-from util.models import api_quirks
 from util.records import Completion, Failure, Request
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ MOST_REFUSED = 20  # refused requests before any answer: something is wrong with
 MOST_WAIT_S = 60.0
 MOST_REST_S = 5.0  # between probes of an endpoint that is gone: when it is back, it shall not wait for us
 CONNECT_TIMEOUT_S = 10.0
+KEEP_ALIVE_S = 3.0  # less than servers keep idle connections (uvicorn: 5 s), so that none closes as we send
 PROBE_TIMEOUT_S = 30.0
 MOST_REPLY_BYTES = 256 * 2**20
 KEPT_IDS = 4096
@@ -254,8 +255,16 @@ class OpenAIEngine:
         import aiohttp
 
         _allow_open_files(2 * MOST_CONCURRENCY * len(self._dispatcher.endpoints))
-        # One request per connection: an answer that is sent twice cannot be taken for the next request's.
-        connector = aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=_socket)
+
+        class Connector(aiohttp.TCPConnector):
+            """Leaves a kept connection on which more came than was asked for."""
+
+            async def connect(self, *args, **kwargs):
+                while (connection := await super().connect(*args, **kwargs)).protocol.should_close:
+                    connection.close()
+                return connection
+
+        connector = Connector(limit=0, keepalive_timeout=KEEP_ALIVE_S, socket_factory=_socket)
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
     async def _abandon(self) -> None:
@@ -325,6 +334,8 @@ class OpenAIEngine:
             if isinstance(outcome, Answer):
                 tokens_used = outcome.completion.prompt_tokens + outcome.completion.completion_tokens
                 if self._belongs_to_another(outcome, tries):
+                    self._dispatcher.distrust(lease)
+                if lease.suspect:
                     outcome = Trouble(Kind.BROKEN, f"answer {outcome.id} was another request's already")
             self._note(lease, outcome)
         finally:
@@ -396,6 +407,8 @@ class OpenAIEngine:
         headers = {"Authorization": f"Bearer {key.secret}"} if key.secret else {}
         if body is not None:
             headers["Content-Type"] = "application/json"
+        if not endpoint.keeps_apart:
+            headers["Connection"] = "close"
         try:
             async with self._session.request(
                 "GET" if body is None else "POST",

@@ -134,7 +134,9 @@ def _apps(texts: tuple[str, ...]) -> tuple[str | None, Tests]:
         raise BadRow(f"{len(inputs)} inputs and {len(outputs)} outputs")
     name = found.get("fn_name")
     if not name:
-        return None, Tests(tuple(_text(i).encode("utf-8", "surrogatepass") for i in inputs), tuple(map(_text, outputs)))
+        return None, Tests(
+            tuple(_text(i).encode("utf-8", "surrogatepass") for i in inputs), tuple(map(_text, outputs))
+        )
     if not isinstance(name, str):
         raise BadRow(f"a function called {name!r}")
     if not all(isinstance(arguments, list) for arguments in inputs):
@@ -535,7 +537,9 @@ def same_value(output: object, expected: object) -> bool:
     """Equal as JSON values; a tolerance only where a float is expected; keys of mappings as JSON writes them."""
     if isinstance(expected, list):
         return (
-            isinstance(output, list) and len(output) == len(expected) and all(map(same_value, output, expected))
+            isinstance(output, list)
+            and len(output) == len(expected)
+            and all(map(same_value, output, expected))
         )
     if isinstance(expected, dict):
         if not isinstance(output, dict) or len(output) != len(expected):

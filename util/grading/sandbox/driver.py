@@ -129,9 +129,7 @@ def _connect(stdin: str, out: int) -> None:
 def make_streams() -> None:
     """sys.stdin and sys.stdout on what descriptors 0 and 1 are now."""
     sys.stdin = sys.__stdin__ = io.open(0, encoding="utf-8", closefd=False)
-    sys.stdout = sys.__stdout__ = io.open(
-        1, "w", encoding="utf-8", errors="surrogateescape", closefd=False
-    )
+    sys.stdout = sys.__stdout__ = io.open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
     sys.argv = ["answer.py"]
 
 

@@ -191,7 +191,9 @@ def landlock(readable: list[str], scratch: str) -> int:
     size = 8 if version < 4 else 16 if version < 6 else 24
     ruleset = _syscall(_CREATE_RULESET, attributes[:size], size, 0)
     rules = {path: _READ_FILE | _READ_DIR for path in readable}
-    rules |= {f"/dev/{name}": _READ_FILE | (_WRITE_FILE if name in ("null", "zero") else 0) for name in DEVICES}
+    rules |= {
+        f"/dev/{name}": _READ_FILE | (_WRITE_FILE if name in ("null", "zero") else 0) for name in DEVICES
+    }
     rules[scratch] = _READ_FILE | _READ_DIR | _WRITE_FILE | _REMOVE_FILE | _MAKE_REG | _TRUNCATE
     for path, access in rules.items():
         if not os.path.exists(path):
@@ -288,9 +290,7 @@ def seccomp_filter() -> bytes:
         _special("ioctl", _return(_ERROR | errno.ENOTTY)),
         # Threads only: glibc falls back to clone when clone3 is missing.
         _special("clone3", _return(_ERROR | errno.ENOSYS)),
-        _special(
-            "clone", _argument(0), _instruction(_ANY_BIT, _CLONE_THREAD, 0, 1), _return(_ALLOW), denied
-        ),
+        _special("clone", _argument(0), _instruction(_ANY_BIT, _CLONE_THREAD, 0, 1), _return(_ALLOW), denied),
         _special("kill", _argument(0), *own),
         _special("tgkill", _argument(0), *own),
         # Answers raise their own stack limit: they must not crash over it, and nothing happens.

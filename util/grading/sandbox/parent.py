@@ -83,7 +83,7 @@ class Isolation:
 
     @property
     def tier(self) -> str:
-        """"full", "no-namespace" (files, system calls and amounts are limited) or "weak"."""
+        """ "full", "no-namespace" (files, system calls and amounts are limited) or "weak"."""
         if all(layer in self.layers for layer in LAYERS):
             return "full"
         confined = "Landlock" in self.layers or "private root" in self.layers
@@ -185,7 +185,13 @@ class Sandbox:
                     return
                 test = answer["test"]
                 yield Outcome(
-                    test, answer["status"], body, answer.get("note", ""), answer.get("code", 0), source, test == 0
+                    test,
+                    answer["status"],
+                    body,
+                    answer.get("note", ""),
+                    answer.get("code", 0),
+                    source,
+                    test == 0,
                 )
                 if is_done:
                     return
