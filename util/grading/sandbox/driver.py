@@ -47,13 +47,15 @@ from builtins import *
 
 
 def make_prelude() -> dict:
-    """The names that LeetCode gives to every answer; `pow`, `open` and the like stay the builtins."""
+    """The names that LeetCode gives to every answer, as builtins; `pow`, `open` and the like stay what they are.
+
+    As builtins they need not be copied for each answer, and are not taken for something that it defines.
+    """
     names: dict = {}
     exec(_PRELUDE, names)  # our own text
     if "numpy" in sys.modules:
         names["np"] = names["numpy"] = sys.modules["numpy"]
-    names.pop("__builtins__")
-    return names
+    return {**names, **vars(builtins)}
 
 
 class Told:
@@ -191,9 +193,7 @@ def _run_calls(code: types.CodeType, request: dict, arguments: list[bytes], told
     name = request["function"]
     sys.setrecursionlimit(CALL_RECURSION)
     module = types.ModuleType("answer")
-    prelude = request["prelude"]
-    module.__dict__.update({key: value for key, value in prelude.items() if key != name})
-    module.__dict__["__builtins__"] = builtins
+    module.__dict__["__builtins__"] = request["prelude"]
     sys.modules["answer"] = module
     status, note = _guarded(exec, code, module.__dict__)
     if status != ENDED:
@@ -233,7 +233,8 @@ def prepare_streams(stdin: str) -> None:
     os.close(writing)
 
 
-def prepare() -> None:
+def prepare(stdin: str) -> None:
     """Called once, before any program: what is here already need not be looked at by each program's collector."""
+    prepare_streams(stdin)
     gc.collect()
     gc.freeze()

@@ -11,12 +11,9 @@ import json
 import os
 import resource
 import select
-import shutil
 import signal
 import socket
 import sys
-import sysconfig
-import tempfile
 import threading
 import time
 
@@ -28,7 +25,7 @@ import wire  # noqa: E402
 sys.path.pop(0)
 
 PRELOADED = (
-    "array bisect cmath collections copy dataclasses datetime decimal enum fractions functools hashlib heapq io "
+    "array bisect cmath collections copy dataclasses datetime decimal enum fractions functools heapq io "
     "itertools json math operator queue random re statistics string struct threading time typing sortedcontainers"
 )
 PIPE_CHUNK = 1 << 16
@@ -50,7 +47,8 @@ def main() -> None:
         os.close(control)
         os.waitpid(child, 0)
         if scratch != "/tmp":
-            shutil.rmtree(scratch, ignore_errors=True)
+            remove_files(scratch)
+            os.rmdir(scratch)
         return
     wall_in(settings, scratch, own_user, report)
     Zygote(settings, scratch, report).serve()
@@ -81,7 +79,7 @@ def preload(settings: dict) -> None:
 
 
 def readable_paths(settings: dict) -> list[str]:
-    base = {sys.base_prefix, sys.exec_prefix, sysconfig.get_paths()["stdlib"]}
+    base = {sys.base_prefix, sys.exec_prefix, os.path.dirname(os.__file__)}
     found = ["/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", *base, *settings["packages"]]
     return [path for path in found if path != "/" and os.path.exists(path)]
 
@@ -106,9 +104,17 @@ def separate(settings: dict, report: dict) -> tuple[str, bool]:
         except OSError as error:
             missing["private root"] = str(error)
     if scratch is None:
-        scratch = tempfile.mkdtemp(prefix="sandbox-")
+        scratch = f"/tmp/sandbox-{os.urandom(8).hex()}"
+        os.mkdir(scratch)
         os.chmod(scratch, 0o777)
     return scratch, own_user or is_root
+
+
+def remove_files(folder: str) -> None:
+    """Empty a scratch folder; programs cannot make folders in it."""
+    with os.scandir(os.fsencode(folder)) as entries:
+        for entry in entries:
+            os.unlink(entry.path)
 
 
 def _tried(report: dict, name: str, work, *arguments) -> bool:
@@ -177,14 +183,13 @@ class Zygote:
         self.filter = filter_of(settings, report)
         self._limits: tuple[int, int] = (0, 0)
         self.prelude = driver.make_prelude()
-        driver.prepare_streams(self.stdin)
         report["python"] = sys.version.split()[0]
         report["packages"] = {
             name: getattr(sys.modules[name], "__version__", "")
             for name in ("numpy", "sortedcontainers")
             if name in sys.modules
         }
-        driver.prepare()
+        driver.prepare(self.stdin)
         wire.write_all(control, wire.pack(report))
 
     def serve(self) -> None:
@@ -236,8 +241,7 @@ class Zygote:
                 os.waitpid(-1, 0)
             except ChildProcessError:
                 break
-        for name in os.listdir(os.fsencode(self._scratch)):  # programs cannot make folders
-            os.unlink(os.path.join(os.fsencode(self._scratch), name))
+        remove_files(self._scratch)
 
 
 class Request:
