@@ -16,17 +16,15 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from tasks import TASKS
-from util import cli, hub, labels, prompts
-from util.engines import engine_name, open_engine
+from util import cli
+from util.benchmark import Benchmark, Selection, counts_line, open_benchmark, order_from
+from util.engines import open_engine
 from util.errors import UserError
 from util.grading.pool import GradingPool
-from util.models import short_name, system_prompt_name
-from util.pipeline import Asked, Grading, Plan, generate, missing_count, ungraded_count, write_problems
-from util.runs import Run, Wanted, find_run, made_with, read_records, read_run_json, run_name, text_digest
+from util.pipeline import Grading, Job, generate, ungraded_count
+from util.runs import read_records
 from util.statistics import summarise
 from util.task import Task
-
-LABELS_FOLDER = Path(__file__).parent / "labeled_numina_difficulty"
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -60,6 +58,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     cli.add_sampling_flags(parser)
     cli.add_engine_flags(parser)
     parser.add_argument(
+        "--regrade",
+        action="store_true",
+        help="with --check: grade all samples again with today's grader; `report.py explain` says what changed",
+    )
+    parser.add_argument(
         "--overwrite-settings",
         action="store_true",
         help="when the settings differ from the run that is there, start a fresh folder beside it",
@@ -68,38 +71,29 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.regrade and not args.check:
+        raise UserError("--regrade grades what is there: give it together with --check")
     task = _task(args)
-    system_prompt = _system_prompt(args)
-    wanted = Wanted(_run_name(args, task), _settings(args, task, system_prompt))
-    folder = find_run(args.result_dir, wanted, fresh=args.overwrite_settings)
-    if args.check:
-        read_run_json(folder)  # grading needs a run that is there
-    plan = Plan(
-        model=args.model,
-        temperatures=tuple(dict.fromkeys(args.temperatures)),
-        n=args.n,
-        max_tokens=args.max_tokens,
-        seed=args.seed,
-        system_prompt=system_prompt,
-    )
-    if args.n > 1 and 0 in plan.temperatures and not args.check:
+    order = order_from(args, task, _selection(args), cli.engine_options(args, log=None))
+    if args.n > 1 and 0 in order.plan.temperatures and not args.check:
         cli.say(
             "temperature 0 is greedy: one sample per problem there instead of --n, the others would be equal"
         )
-    with Run(folder, settings=wanted.settings, made_with=made_with()) as opened:
-        asked, counts = _problems(args, task, opened)
+    opened = open_benchmark(order, args.result_dir, fresh=args.overwrite_settings, must_exist=args.check)
+    with opened.run:
+        cli.say(counts_line(task, opened.counts))
         status = 0
         with ExitStack() as stack:
             grading = None
             if not args.inference:
                 pool = stack.enter_context(GradingPool(os.cpu_count() or 1))
-                grading = Grading(opened, task, pool, asked.references)
+                grading = Grading(opened.run, task, pool, opened.asked.references)
                 stack.callback(grading.close)
             if not args.check:
-                status = _generate(args, opened, asked, plan, grading)
+                status = _generate(args, opened, grading)
             if grading is not None:
-                _grade_rest(opened, grading)
-        return max(status, _report(args, opened, asked, plan, counts))
+                _grade_rest(opened, grading, again=args.regrade)
+        return max(status, _report(args, opened))
 
 
 def _task(args: argparse.Namespace) -> Task:
@@ -109,135 +103,46 @@ def _task(args: argparse.Namespace) -> Task:
     return TASKS[names[args.dataset.lower()]]
 
 
-def _system_prompt(args: argparse.Namespace) -> str | None:
-    name = args.system_prompt if args.system_prompt is not None else system_prompt_name(args.model)
-    if name is None or name == "none":
-        return None
-    if Path(name).is_file():
-        return Path(name).read_text(encoding="utf-8").removesuffix("\n")
-    return prompts.load(name)
-
-
-def _source(args: argparse.Namespace) -> str | None:
-    return None if args.source in (None, "", "all") else args.source
-
-
-def _end(args: argparse.Namespace) -> int:
-    return args.end if args.end > 0 else -1
-
-
-def _run_name(args: argparse.Namespace, task: Task) -> str:
-    split = args.split or task.source.split
-    return run_name(short_name(args.model), task.name, split, _source(args), args.start, _end(args))
-
-
-def _settings(args: argparse.Namespace, task: Task, system_prompt: str | None) -> dict:
-    """What must not change within a run folder; temperatures, n and limit may."""
-    return {
-        "task": task.name,
-        "model": args.model,
-        "split": args.split or task.source.split,
-        "source": _source(args),
-        "start": args.start,
-        "end": _end(args),
-        "filter_difficulty": args.filter_difficulty,
-        "difficulty_lower_bound": args.math_difficulty_lower_bound,
-        "difficulty_upper_bound": args.math_difficulty_upper_bound,
-        "system_prompt": system_prompt,
-        "system_prompt_hash": None if system_prompt is None else text_digest(system_prompt),
-        "max_tokens": args.max_tokens,
-        "top_p": args.top_p,
-        "top_k": args.top_k,
-        "min_p": args.min_p,
-        "stop": args.stop,
-        "seed": args.seed,
-    }
-
-
-def _problems(args: argparse.Namespace, task: Task, opened: Run) -> tuple[Asked, hub.Counts]:
-    """Load the rows of this command at the run's own commit and write their problems down."""
-    known = opened.info["dataset"].get("revision")
-    rows = hub.open_rows(
-        task.source, split=args.split, revision=args.revision or known, data_dir=args.data_dir
-    )
-    if known is not None and rows.revision != known:
-        raise UserError(
-            f"{opened.folder} was made with revision {known} of {rows.path}, this command reads "
-            f"{rows.revision}: use the same one, or another --result-dir"
-        )
-    bounds = None
-    known_labels = None
-    if args.filter_difficulty:
-        bounds = (args.math_difficulty_lower_bound, args.math_difficulty_upper_bound)
-        if task.source.labels is not None:
-            known_labels = labels.read_labels(
-                task.source.labels, folder=LABELS_FOLDER, data_dir=args.data_dir
-            ).of
-    counts = hub.Counts()
-    found = hub.problems(
-        task,
-        rows,
-        source=_source(args),
+def _selection(args: argparse.Namespace) -> Selection:
+    return Selection(
+        split=args.split,
+        source=None if args.source in (None, "", "all") else args.source,
         start=args.start,
-        end=_end(args),
-        difficulty=bounds,
-        labels=known_labels,
+        end=args.end if args.end > 0 else -1,
+        filter_difficulty=args.filter_difficulty,
+        lower_bound=args.math_difficulty_lower_bound,
+        upper_bound=args.math_difficulty_upper_bound,
         limit=args.limit,
-        counts=counts,
+        revision=args.revision,
+        data_dir=args.data_dir,
     )
-    asked = write_problems(opened, task, found, args.model)
-    opened.info["dataset"] = {
-        "path": rows.path,
-        "split": rows.split,
-        "revision": rows.revision,
-        "rows": counts.rows,
-        "licence": task.source.licence,
-    }
-    opened.save_info()
-    _say_counts(task, counts)
-    if not asked.ids:
-        raise UserError(
-            f"no problem of {task.name} is left: {counts.rows} rows of the source, {counts.chosen} between "
-            "--start and --end; widen --source, --start/--end or the difficulty bounds"
-        )
-    return asked, counts
 
 
-def _say_counts(task: Task, counts: hub.Counts) -> None:
-    left_out = {
-        **{reason: number for reason, number in counts.unusable.items()},
-        "no difficulty label": counts.unlabelled,
-        "difficulty outside the bounds": counts.outside,
-    }
-    parts = [f"{number} left out ({reason})" for reason, number in left_out.items() if number]
-    cli.say(f"{task.name}: {', '.join([f'{counts.problems} problems', *parts])}")
-
-
-def _generate(
-    args: argparse.Namespace, opened: Run, asked: Asked, plan: Plan, grading: Grading | None
-) -> int:
-    missing = missing_count(opened, asked, plan)
+def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | None) -> int:
+    missing = opened.missing()
     if not missing:
         cli.say("every sample is there already: nothing to generate")
         return 0
-    options = cli.engine_options(args, log=opened.folder / "engine.log")
+    options = cli.engine_options(args, log=opened.run.folder / "engine.log")
+    job = Job(opened.run, opened.asked, opened.order.plan, grading)
     with closing(open_engine(options)) as engine, cli.Progress(missing, "generating") as progress:
-        opened.info["made_with"]["engine"] = getattr(engine, "version", engine_name(options))
-        outcome = generate(opened, asked, plan, engine=engine, grading=grading, on_progress=progress.step)
-    if outcome.failed:
+        opened.note_engine(engine)
+        for _ in generate([job], engine=engine, on_progress=progress.step):
+            pass
+    if job.outcome.failed:
         cli.say(
-            f"{outcome.failed} of {missing} requests failed (the last one: {outcome.failure}); "
+            f"{job.outcome.failed} of {missing} requests failed (the last one: {job.outcome.failure}); "
             "the same command asks them again"
         )
         return 1
     return 0
 
 
-def _grade_rest(opened: Run, grading: Grading) -> None:
-    left = ungraded_count(opened.folder)
+def _grade_rest(opened: Benchmark, grading: Grading, *, again: bool) -> None:
+    left = opened.run.count() if again else ungraded_count(opened.run.folder)
     if left:
         with cli.Progress(left, "grading") as progress:
-            grading.grade_rest(lambda tokens: progress.step(0))
+            grading.grade_rest(lambda tokens: progress.step(0), again=again)
     if grading.without_problem:
         cli.say(
             f"{grading.without_problem} samples could not be graded: their problems are not among the rows "
@@ -245,22 +150,23 @@ def _grade_rest(opened: Run, grading: Grading) -> None:
         )
 
 
-def _report(args: argparse.Namespace, opened: Run, asked: Asked, plan: Plan, counts: hub.Counts) -> int:
+def _report(args: argparse.Namespace, opened: Benchmark) -> int:
     """Print the table and the JSON line; both cover everything in the folder."""
-    summary = summarise(read_records(opened.folder))
-    missing = 0 if args.check else missing_count(opened, asked, plan)
-    opened.info["summary"] = summary
-    opened.save_info()
-    cli.say(f"\n{opened.folder}")
+    run = opened.run
+    summary = summarise(read_records(run.folder))
+    missing = 0 if args.check else opened.missing()
+    run.info["summary"] = summary
+    run.save_info()
+    cli.say(f"\n{run.folder}")
     cli.say(_table(summary))
     cli.print_result(
         {
             "dataset": args.dataset,
             "model": args.model,
-            "run": str(opened.folder),
+            "run": str(run.folder),
             "temperatures": summary,
             "missing": missing,
-            "unusable": dict(counts.unusable),
+            "unusable": dict(opened.counts.unusable),
         }
     )
     return 1 if missing else 0

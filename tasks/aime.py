@@ -22,6 +22,10 @@ def prompt(problem: Problem, model: str) -> str:
     return f"{INSTRUCTION}\n\n{problem.question}"
 
 
+def plain_prompt(problem: Problem, model: str) -> str:
+    return f"{problem.question}\n\nPut the final answer in \\boxed{{}}."
+
+
 def grade(problem: Problem, response: str) -> Verdict:
     return grade_maths(problem.reference, response, kind="integer")
 
@@ -42,6 +46,7 @@ task = Task(
     ),
     problem=problem,
     prompt=prompt,
+    prompts={"plain": plain_prompt},
     grade=grade,
     gold=gold,
 )

@@ -36,6 +36,11 @@ def prompt(problem: Problem, model: str) -> str:
     return f"{problem.question}\n\n{options}\n\n{INSTRUCTION}"
 
 
+def plain_prompt(problem: Problem, model: str) -> str:
+    options = "\n".join(f"({letter}) {text}" for letter, text in zip("ABCD", problem.choices, strict=True))
+    return f"{problem.question}\n{options}\nPut the letter of your choice in \\boxed{{}}."
+
+
 def grade(problem: Problem, response: str) -> Verdict:
     return grade_choice(problem.reference, response, options=problem.choices)
 
@@ -56,6 +61,7 @@ task = Task(
     ),
     problem=problem,
     prompt=prompt,
+    prompts={"plain": plain_prompt},
     grade=grade,
     gold=gold,
     notes={"rows": "the authors ask that questions and options are not published"},

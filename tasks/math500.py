@@ -14,6 +14,10 @@ def prompt(problem: Problem, model: str) -> str:
     return f"{problem.question}\n\nThink it through, then write the final answer inside \\boxed{{}}."
 
 
+def plain_prompt(problem: Problem, model: str) -> str:
+    return f"{problem.question}\n\nPut the final answer in \\boxed{{}}."
+
+
 def grade(problem: Problem, response: str) -> Verdict:
     return grade_maths(problem.reference, response)
 
@@ -33,6 +37,7 @@ task = Task(
     ),
     problem=problem,
     prompt=prompt,
+    prompts={"plain": plain_prompt},
     grade=grade,
     gold=gold,
 )

@@ -171,6 +171,12 @@ def test_an_unknown_source_names_the_closest_and_all(data):
         asked(data, source="evn")
 
 
+def test_a_start_past_the_last_row_is_refused(data):
+    assert asked(data, start=4) == ["one"]
+    with pytest.raises(UserError, match="--start 6 is past the last of the 6 rows"):
+        asked(data, start=6)
+
+
 def test_a_benchmark_without_sources_refuses_one(data):
     with pytest.raises(UserError, match="has no sources to choose from"):
         hub.problems(toy(by=None), hub.open_rows(source(), data_dir=data), source="even")
@@ -531,7 +537,7 @@ def test_a_hub_that_cannot_be_reached_says_what_to_do(stand_in, monkeypatch):
     ("number", "kind", "message"),
     [
         (errno.ENOSPC, RunStopped, "no space left .* make room, or set HF_HOME"),
-        (errno.EROFS, UserError, "cannot write to the cache .* set HF_HOME"),
+        (errno.EROFS, UserError, "cannot use the cache .*Read-only.*set HF_HOME"),
     ],
 )
 def test_a_disk_that_takes_no_more_is_named(stand_in, data, monkeypatch, number, kind, message):
@@ -543,6 +549,16 @@ def test_a_disk_that_takes_no_more_is_named(stand_in, data, monkeypatch, number,
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", full)
     with pytest.raises(kind, match=message):
         hub.open_rows(source())
+
+
+@needs_stand_in
+def test_a_cache_folder_that_is_a_file_is_named(stand_in, data, monkeypatch, tmp_path):
+    pin(data)
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "file" / "hub"))
+    for revision in (COMMIT, "main"):
+        with pytest.raises(UserError, match="cannot use the cache .*set HF_HOME"):
+            hub.open_rows(source(revision=revision))
 
 
 @needs_stand_in

@@ -254,9 +254,16 @@ def add_sampling_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--stop", nargs="+", default=[], metavar="TEXT", help="texts that end an answer")
     group.add_argument(
         "--system-prompt",
-        metavar="NAME|FILE",
-        help="system message: a name under util/prompts, a text file, or 'none'; "
-        "default: the one the model was trained with, if we know it",
+        metavar="NAME|FILE|hf://...",
+        help="system message: a name under util/prompts, a text file, a field of a hub data set "
+        "(hf://datasets/ORG/NAME#field), or 'none'; default: the one the model was trained with, "
+        "if we know it",
+    )
+    group.add_argument(
+        "--prompt",
+        default="default",
+        metavar="NAME",
+        help="which wording of the task's prompt (default); the README's table names the others",
     )
 
 

@@ -169,6 +169,8 @@ def _sliced(
             return
     if wanted is not None and counts.rows == 0:
         raise UserError(_unknown_source(task.name, wanted, seen))
+    if 0 < counts.rows <= start:
+        raise UserError(f"--start {start} is past the last of the {counts.rows} rows")
 
 
 def _problem(task: Task, rows: Rows, row: dict) -> Problem:
@@ -317,7 +319,7 @@ def _read_parquet(file: Path, columns: tuple[str, ...] | None, choice: _Choice) 
     import pyarrow.parquet
 
     try:
-        # With pre_buffer (the default) the reader holds the columns of the whole file: 125 MB for one of NUMINA.
+        # With pre_buffer (the default) the reader holds the columns of a whole file: 125 MB in NUMINA.
         with pyarrow.parquet.ParquetFile(file, pre_buffer=False) as table:
             missing = set(columns or ()) - set(table.schema_arrow.names)
             if missing:

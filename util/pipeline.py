@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -46,11 +47,34 @@ class Outcome:
 OnProgress = Callable[[int], None]  # called with the number of completion tokens of each finished sample
 
 
-def write_problems(run: Run, task: Task, problems: Iterable[Problem], model: str) -> Asked:
+Prompt = Callable[[Problem, str], str]  # (problem, model) -> the user message
+
+
+@dataclass
+class Job:
+    """What one run still wants from an engine."""
+
+    run: Run
+    asked: Asked
+    plan: Plan
+    grading: Grading | None
+    outcome: Outcome = field(default_factory=Outcome)
+    under_way: int = 0  # requests handed to the engine that have no answer yet
+    all_asked: bool = False
+
+
+@dataclass(frozen=True)
+class _JobRequest(Request):
+    """A request that knows which job it belongs to; engines give back the object they were given."""
+
+    job: Job
+
+
+def write_problems(run: Run, problems: Iterable[Problem], prompt: Prompt, model: str) -> Asked:
     """Write a line for each problem and remember which ones this command is about."""
     asked = Asked()
     for problem in problems:
-        run.add_problem(problem, task.prompt(problem, model))
+        run.add_problem(problem, prompt(problem, model))
         asked.ids.append(problem.id)
         if not isinstance(problem.reference, str):
             asked.references[problem.id] = problem.reference
@@ -62,32 +86,53 @@ def missing_count(run: Run, asked: Asked, plan: Plan) -> int:
 
 
 def generate(
-    run: Run,
-    asked: Asked,
-    plan: Plan,
-    *,
-    engine: Engine,
-    grading: Grading | None,
-    on_progress: OnProgress,
-) -> Outcome:
-    """Ask for every missing sample; each one is in the run's journal before the next is looked at.
+    jobs: Iterable[Job | None], *, engine: Engine, on_progress: OnProgress = lambda tokens: None
+) -> Iterator[Job]:
+    """Ask for every missing sample of the jobs, and yield each job when all its requests are answered.
 
-    Samples are offered to `grading` as they arrive; those it has no room for are left to
-    `Grading.grade_rest`, so the engine never waits.
+    The requests of a job follow those of the one before without a gap, so the engine stays full while the
+    last answers of a job come in; None among `jobs` means that the next one is not ready yet. Each sample is
+    in its run's journal before the next is looked at. Samples are offered to `grading` as they arrive; those
+    it has no room for are left to `Grading.grade_rest`, so the engine never waits.
     """
-    outcome = Outcome()
-    for request, result in engine.generate(_requests(run, asked, plan)):
-        if isinstance(result, Failure):
-            outcome.failed += 1
-            outcome.failure = result.message
+    finished: deque[Job] = deque()
+    for request, result in engine.generate(_chained(jobs, finished)):
+        job = request.job
+        _take(job, request, result, on_progress)
+        job.under_way -= 1
+        if job.all_asked and not job.under_way:
+            finished.append(job)
+        while finished:
+            yield finished.popleft()
+    yield from finished
+
+
+def _take(job: Job, request: Request, result: Completion | Failure, on_progress: OnProgress) -> None:
+    if isinstance(result, Failure):
+        job.outcome.failed += 1
+        job.outcome.failure = result.message
+        return
+    sample = _sample(request, result)
+    job.run.add_sample(sample)
+    job.outcome.generated += 1
+    on_progress(sample.completion_tokens)
+    if job.grading is not None:
+        job.grading.offer(sample, sample.text)
+
+
+def _chained(jobs: Iterable[Job | None], finished: deque[Job]) -> Iterator[_JobRequest | None]:
+    """The requests of all jobs; a job whose answers have all come by the time its last request was asked
+    for goes to `finished`."""
+    for job in jobs:
+        if job is None:
+            yield None
             continue
-        sample = _sample(request, result)
-        run.add_sample(sample)
-        outcome.generated += 1
-        on_progress(sample.completion_tokens)
-        if grading is not None:
-            grading.offer(sample, sample.text)
-    return outcome
+        for request in _requests(job):
+            job.under_way += 1
+            yield request
+        job.all_asked = True
+        if not job.under_way:
+            finished.append(job)
 
 
 class Grading:
@@ -111,10 +156,13 @@ class Grading:
         if self._pool.has_room():
             self._submit(sample, text)
 
-    def grade_rest(self, on_progress: OnProgress = lambda tokens: None) -> None:
-        """Grade every sample of the folder that has no verdict on its text of today, and wait for all."""
+    def grade_rest(self, on_progress: OnProgress = lambda tokens: None, *, again: bool = False) -> None:
+        """Grade every sample of the folder that has no verdict on its text of today, and wait for all.
+
+        With `again`, samples that have one are graded too; their new verdicts are further lines.
+        """
         for record in read_records(self._run.folder):
-            if record.verdict is not None or record.sample.key in self._in_flight:
+            if (record.verdict is not None and not again) or record.sample.key in self._in_flight:
                 continue
             while not self._pool.has_room():
                 self._write_verdicts(block=True)
@@ -171,18 +219,19 @@ def _missing(run: Run, asked: Asked, plan: Plan) -> Iterator[tuple[str, float, i
                     yield problem_id, temperature, index
 
 
-def _requests(run: Run, asked: Asked, plan: Plan) -> Iterator[Request]:
-    prompts = StoredProblems(run.folder)
+def _requests(job: Job) -> Iterator[_JobRequest]:
+    plan, prompts = job.plan, StoredProblems(job.run.folder)
     system = [{"role": "system", "content": plan.system_prompt}] if plan.system_prompt else []
     try:
-        for problem_id, temperature, index in _missing(run, asked, plan):
-            yield Request(
+        for problem_id, temperature, index in _missing(job.run, job.asked, plan):
+            yield _JobRequest(
                 problem_id=problem_id,
                 messages=[*system, {"role": "user", "content": prompts.prompt(problem_id)}],
                 temperature=temperature,
                 index=index,
                 seed=sample_seed(plan.seed, problem_id, temperature, index),
                 max_tokens=plan.max_tokens,
+                job=job,
             )
     finally:
         prompts.close()

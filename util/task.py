@@ -41,6 +41,9 @@ class Task:
     gold: Callable[
         [dict], str | None
     ]  # a response that the grader must accept; None where the row holds none
+    prompts: dict[str, Callable[[Problem, str], str]] = field(
+        default_factory=dict
+    )  # further prompts by name for --prompt; `prompt` itself is "default"
     grade_timeout_s: float = 10.0
     metric: str = "accuracy"
     notes: dict = field(default_factory=dict)  # what a reader of the results should know

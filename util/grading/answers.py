@@ -49,7 +49,7 @@ def find_answer(solution: str) -> Found | None:
 
 # ---------------------------------------------------------------- boxes
 
-_BOX = re.compile(r"\\+(?:f?boxed|framebox|fbox)\s*(?:\[[^\]]{0,20}\])?\s*(\{|\d|\\[a-z]+)")
+_BOX = re.compile(r"\\(?:f?boxed|framebox|fbox)\s*(?:\[[^\]]{0,20}\])?\s*(\{|\d|\\[a-z]+)")
 _JOINED = re.compile(
     r"(?:[\s,;$.()\[\]]|\\\\|\\[()\[\],;:! ]|\\q?quad|\\text(?:bf|rm)?\s*\{|\}|(?:\\text\{)?(?:\s*(?:and|or|both|for part|in part)\s*)"
     r"|\([a-z]\)|&|~|和|或|以及)*"
@@ -119,7 +119,6 @@ def _boxed_answer(text: str) -> str | None:
 
 # ---------------------------------------------------------------- other signs
 
-_TAG = re.compile(r"<answer>(.{0,4000}?)</answer>", re.DOTALL | re.IGNORECASE)
 _HASHES = re.compile(r"^\s*####[ \t]*(\S.*)$|(?<=\s)####[ \t]+(\S.*)$", re.MULTILINE)
 _DECLARED = re.compile(
     r"(?:\bfinal\s+answer(?!\s*[:：]?\s*the\s+final)[^\S\n]*(?:[:：]|is[:：]?|=|would be|\*\*[:：]?|[:：]\*\*)"
@@ -145,13 +144,16 @@ _TRAILING = re.compile(
 )
 
 
-def _tagged(text: str) -> str | None:
-    answers = [answer.strip() for answer in _TAG.findall(text)]
-    answers = [answer for answer in answers if answer]
-    if not answers:
+def tagged_answer(text: str) -> str | None:
+    """What the last complete pair of answer tags holds."""
+    lower = text.lower()
+    end = lower.rfind("</answer>")
+    start = lower.rfind("<answer>", 0, max(end, 0))
+    if start < 0:
         return None
-    inner = find_answer(answers[-1]) if len(answers[-1]) > 60 else None
-    return inner.text if inner and inner.how != "last number" else answers[-1]
+    answer = text[start + len("<answer>") : end].strip()
+    inner = find_answer(answer) if len(answer) > 60 and "<answer>" not in answer else None
+    return inner.text if inner and inner.how != "last number" else answer
 
 
 def _after_hashes(text: str) -> str | None:
@@ -192,6 +194,9 @@ def _value_in(text: str) -> str | None:
     sentence = sentence.strip().strip("*").strip()
     if not sentence:
         return None
+    behind = re.search(r"\$\s+(?:is|equals|=)\s+([^$]+)$", sentence)
+    if behind:
+        return _from_words(behind.group(1))
     inside = _FORMULA.search(sentence)
     if inside and len(sentence) > len(inside.group()) + 3:
         return next(group for group in inside.groups() if group is not None).strip()
@@ -262,7 +267,7 @@ def _last_number(text: str) -> str | None:
 
 
 _FINDERS = (
-    (_tagged, "answer tag"),
+    (tagged_answer, "answer tag"),
     (_after_hashes, "####"),
     (_declared, "declared"),
     (_bare_relation, "formula"),

@@ -13,12 +13,17 @@ from typing import NamedTuple
 
 MAX_CHARS = 4000
 MAX_TOKENS = 1500
-MAX_DEPTH = 40
+MAX_DEPTH = 60
+MAX_SIGNS = 4  # plus-minus signs in one sum
 MAX_DIGITS = 4000  # of one number
 
 
 class Unreadable(ValueError):
     """The text is not an answer that this reader knows."""
+
+
+class Opaque(Unreadable):
+    """The text uses notation that this reader knows of and cannot read; another engine may."""
 
 
 class Node(NamedTuple):
@@ -118,6 +123,7 @@ _NOISE = re.compile(
     r"|\\([dtc]frac)(?![a-zA-Z])"
     r"|\\\$|\$|~"
 )
+_DOUBLED = re.compile(r"\\\\(?=[a-zA-Z(){}\[\]])")
 _GLUED = re.compile(r"\\q?quad(?=[a-zA-Z])")
 _GROUPED_TIGHT = re.compile(r"(?<=\d)(?:\s*,\s*\\!\s*|\\!\s*,\s*|\{,\}(?:\\!)?|\{\\,\})(?=\d{3}(?!\d))")
 _GROUPED_LOOSE = re.compile(r"(?<![\d.,])(\d{1,3}(?:(?:\\[,;: ]|~| |'|_)\d{3})+)(?![\d]|\.\d*,)")
@@ -152,6 +158,8 @@ def clean(text: str) -> str:
     if "&" in text:
         for entity, character in _ENTITIES.items():
             text = text.replace(entity, character)
+    if "\\\\" in text and r"\begin" not in text:
+        text = _DOUBLED.sub(r"\\", text)  # LaTeX that went through JSON once too often
     if " " in text or "\\" in text or "{,}" in text or "'" in text or "_" in text:
         text = _GROUPED_TIGHT.sub("", text)
         text = _GROUPED_LOOSE.sub(lambda m: re.sub(r"\\?[^\d]", "", m.group(1)), text)
@@ -358,6 +366,8 @@ def number(text: str) -> Fraction:
     """The value of a numeral."""
     if len(text) > MAX_DIGITS:
         raise Unreadable("too many digits")
+    if text.isdigit():
+        return Fraction(int(text))
     text = text.replace(",", "")
     mantissa, _, exponent = text.lower().partition("e")
     if exponent and abs(int(exponent[:9])) > MAX_DIGITS:
@@ -369,7 +379,7 @@ class _Reader:
     """Recursive descent over the tokens of one answer."""
 
     def __init__(self, tokens: list[str]) -> None:
-        self.tokens = tokens
+        self.tokens = [*tokens, ""]  # "" is the end
         self.at = 0
         self.depth = 0
         self.bars = 0  # open |
@@ -377,11 +387,12 @@ class _Reader:
         self.units: list[str] = []
 
     def peek(self) -> str:
-        return self.tokens[self.at] if self.at < len(self.tokens) else ""
+        return self.tokens[self.at]
 
     def take(self) -> str:
-        token = self.peek()
-        self.at += 1
+        token = self.tokens[self.at]
+        if token:
+            self.at += 1
         return token
 
     def expect(self, token: str) -> None:
@@ -390,8 +401,8 @@ class _Reader:
 
     def whole(self) -> Node:
         tree = self.statement()
-        if self.at < len(self.tokens):
-            raise Unreadable(f"unexpected {self.peek()[:20]}")
+        if self.tokens[self.at]:
+            raise Unreadable(f"unexpected {self.tokens[self.at][:20]}")
         return tree
 
     # -- lists and relations
@@ -402,13 +413,13 @@ class _Reader:
         if self.depth > MAX_DEPTH:
             raise Unreadable("nested too deeply")
         items, joint = [], ""
-        while self.peek() in _SEPARATORS:
+        while self.tokens[self.at] in _SEPARATORS:
             self.take()
-        while self.peek() and self.peek() not in _CLOSERS:
+        while self.tokens[self.at] and self.tokens[self.at] not in _CLOSERS:
             items.append(self.item())
-            if self.peek() not in _SEPARATORS:
+            if self.tokens[self.at] not in _SEPARATORS:
                 break
-            while self.peek() in _SEPARATORS:
+            while self.tokens[self.at] in _SEPARATORS:
                 token = self.take()
                 if token in (r"\and", r"\land", r"\wedge"):
                     joint = joint or "and"
@@ -423,15 +434,15 @@ class _Reader:
         label = self.label()
         first = self.combination()
         parts, operators = [first], []
-        while self.peek() in _RELATIONS:
+        while self.tokens[self.at] in _RELATIONS:
             operators.append(_RELATIONS[self.take()])
             parts.append(self.combination())
-        if self.peek() == r"\pmod" or (
-            self.peek() == "(" and self.tokens[self.at + 1 : self.at + 2] in (["mod"], [r"\mod"])
+        if self.tokens[self.at] == r"\pmod" or (
+            self.tokens[self.at] == "(" and self.tokens[self.at + 1 : self.at + 2] in (["mod"], [r"\mod"])
         ):
             parts[-1] = Node("modulo", (parts[-1], self.modulus()))
         tree = Node("rel", tuple(parts), tuple(operators)) if operators else first
-        if self.peek() in (r"\choose", r"\over"):
+        if self.tokens[self.at] in (r"\choose", r"\over"):
             kind = "binom" if self.take() == r"\choose" else "div"
             tree = Node(kind, (tree, self.item()))
         return Node("label", (tree,), label) if label else tree
@@ -466,9 +477,9 @@ class _Reader:
 
     def combination(self) -> Node:
         """Unions, intersections and differences of sets; ratios."""
-        left = self.ratio()
+        left, operations = self.ratio(), 0
         while True:
-            token = self.peek()
+            token = self.tokens[self.at]
             if (
                 token in (r"\cup", r"\cupdot", r"\bigcup", r"\uplus", r"\sqcup")
                 or token == "U"
@@ -481,27 +492,30 @@ class _Reader:
             elif token in (r"\cap", r"\setminus", r"\backslash", "\\-"):
                 self.take()
                 left = Node("inter" if token == r"\cap" else "minus", (left, self.ratio()))
+                operations += 1
+                if operations > MAX_DEPTH:
+                    raise Unreadable("too many differences of sets")
             else:
                 return left
 
     def ratio(self) -> Node:
         first = self.sum()
-        if self.peek() != ":" or self.builder:
+        if self.tokens[self.at] != ":" or self.builder:
             return first
         parts = [first]
         numerals = [self.tokens[self.at - 1]]
-        while self.peek() == ":" and not self.builder:
+        while self.tokens[self.at] == ":" and not self.builder:
             self.take()
-            numerals.append(self.peek())
+            numerals.append(self.tokens[self.at])
             parts.append(self.sum())
         return Node("ratio", tuple(parts), tuple(numerals))
 
     # -- arithmetic
 
     def sum(self) -> Node:
-        terms = [self.term()]
+        terms, signs = [self.term()], 0
         while True:
-            token = self.peek()
+            token = self.tokens[self.at]
             if token == "+":
                 self.take()
                 terms.append(self.term())
@@ -510,6 +524,9 @@ class _Reader:
                 terms.append(Node("neg", (self.term(),)))
             elif token in (r"\pm", r"\mp"):
                 self.take()
+                signs += 1
+                if signs > MAX_SIGNS:
+                    raise Unreadable("too many plus-minus signs")
                 left = terms[0] if len(terms) == 1 else Node("add", tuple(terms))
                 terms = [Node("pm", (left, self.term()), token)]
             else:
@@ -518,20 +535,24 @@ class _Reader:
         return terms[0] if len(terms) == 1 else Node("add", tuple(terms))
 
     def term(self) -> Node:
-        left = self.signed()
+        factors = [self.signed()]
+        operations = 0  # that nest the tree
         while True:
-            token = self.peek()
-            if token in _PRODUCTS:
+            token = self.tokens[self.at]
+            if token in _PRODUCTS and _PRODUCTS[token] == "*":
                 self.take()
-                kind = "mul" if _PRODUCTS[token] == "*" else "div"
-                left = Node(kind, (left, self.signed()))
-            elif token == r"\bmod" or token == r"\mod":
+                factors.append(self.signed())
+            elif token in _PRODUCTS or token in (r"\bmod", r"\mod"):
                 self.take()
-                left = Node("func", (left, self.signed()), "mod")
-            elif self.starts_factor(token, left):
-                left = Node("mul", (left, self.power()))
+                kind, value = ("div", None) if token in _PRODUCTS else ("func", "mod")
+                factors = [Node(kind, (_product(factors), self.signed()), value)]
+                operations += 1
+                if operations > MAX_DEPTH:
+                    raise Unreadable("too many divisions")
+            elif self.starts_factor(token, factors[-1]):
+                factors.append(self.power())
             else:
-                return left
+                return _product(factors)
 
     def starts_factor(self, token: str, left: Node) -> bool:
         """Whether `token` goes on with a product without a sign."""
@@ -560,9 +581,9 @@ class _Reader:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise Unreadable("nested too deeply")
-        while self.peek() in ("+", "-"):
+        while self.tokens[self.at] in ("+", "-"):
             sign = -sign if self.take() == "-" else sign
-        if self.peek() in (r"\pm", r"\mp"):
+        if self.tokens[self.at] in (r"\pm", r"\mp"):
             token = self.take()
             tree = Node("pm", (Node("num", (), Fraction(0)), self.term()), token)
         else:
@@ -572,7 +593,7 @@ class _Reader:
 
     def power(self) -> Node:
         base = self.postfix(self.primary())
-        if self.peek() in ("^", "**"):
+        if self.tokens[self.at] in ("^", "**"):
             self.take()
             exponent = self.exponent()
             if exponent.kind == "circ":
@@ -586,7 +607,7 @@ class _Reader:
         return base
 
     def power_of(self, base: Node) -> Node:
-        if self.peek() in ("^", "**"):
+        if self.tokens[self.at] in ("^", "**"):
             self.take()
             return Node("pow", (base, self.exponent()))
         return base
@@ -596,7 +617,7 @@ class _Reader:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise Unreadable("nested too deeply")
-        token = self.peek()
+        token = self.tokens[self.at]
         if token == r"\circ" or self.tokens[self.at : self.at + 3] == ["{", r"\circ", "}"]:
             self.at += 1 if token == r"\circ" else 3
             tree = Node("circ")
@@ -609,9 +630,9 @@ class _Reader:
             tree = Node("neg", (tree,)) if sign == "-" else tree
         else:
             tree = self.primary()
-            if self.peek() == "!":
+            if self.tokens[self.at] == "!":
                 tree = self.postfix(tree)
-            if self.peek() in ("^", "**") and self.tokens[self.at + 1 : self.at + 2] != [r"\circ"]:
+            if self.tokens[self.at] in ("^", "**") and self.tokens[self.at + 1 : self.at + 2] != [r"\circ"]:
                 self.take()
                 tree = Node("pow", (tree, self.exponent()))
         self.depth -= 1
@@ -619,11 +640,11 @@ class _Reader:
 
     def postfix(self, tree: Node) -> Node:
         while True:
-            token = self.peek()
+            token = self.tokens[self.at]
             if token == "!":
                 self.take()
-                if self.peek() == "!":
-                    raise Unreadable("double factorial")
+                if self.tokens[self.at] == "!":
+                    raise Opaque("double factorial")
                 tree = Node("fact", (tree,))
             elif token in ("%", r"\%"):
                 self.take()
@@ -768,9 +789,13 @@ class _Reader:
         )
         if tree.kind == "sym":
             tree = self.subscript(tree)
-            if token in "fghFGHPQTpq" and self.peek() == "(":
+            if self.peek() == "(" and (token in "fghFGHPQTpq" or self.is_head()):
                 return self.application(tree)
         return tree
+
+    def is_head(self) -> bool:
+        """Whether an answer opens with x(t) = ...: then x is a function."""
+        return self.at == 1 and self.tokens[3:5] == [")", "="] and self.tokens[2].isalpha()
 
     def subscript(self, symbol: Node) -> Node:
         while self.peek() == "_" or self.peek() == "'":
@@ -927,7 +952,9 @@ class _Reader:
             return Node("sym", (), name + "".join(self.letters()))
         if name in ("ldots", "dots", "cdots", "dotsc", "dotsb", "dotsm", "vdots", "ddots"):
             return Node("sym", (), "...")
-        if name in _NOT_FACTORS or name in _OPAQUE:
+        if name in _OPAQUE:
+            raise Opaque(f"cannot read {token}")
+        if name in _NOT_FACTORS:
             raise Unreadable(f"cannot read {token}")
         return self.subscript(Node("sym", (), _SYMBOL_NAMES.get(name, name)))
 
@@ -989,6 +1016,7 @@ class _Reader:
         if sign:
             self.take()
         tree = self.power()
+        factors = [tree]
         while True:
             token = self.peek()
             bare = token[1:] if token[:1] == "\\" else token
@@ -1071,6 +1099,10 @@ class _Reader:
                 self.take()
             else:
                 return
+
+
+def _product(factors: list[Node]) -> Node:
+    return factors[0] if len(factors) == 1 else Node("mul", tuple(factors))
 
 
 def _repeat(written: str, repeated: str) -> Node:

@@ -22,7 +22,18 @@ from functools import lru_cache
 from util.grading import symbolic as engine
 from util.grading import words
 from util.grading.answers import find_answer, solution_part
-from util.grading.latex import MAX_CHARS, UNITS, Node, Reading, Unreadable, clean, is_ambiguous, read
+from util.grading.latex import (
+    MAX_CHARS,
+    MAX_SIGNS,
+    UNITS,
+    Node,
+    Opaque,
+    Reading,
+    Unreadable,
+    clean,
+    is_ambiguous,
+    read,
+)
 from util.grading.numbers import (
     is_long,
     is_rounded,
@@ -34,7 +45,18 @@ from util.grading.numbers import (
 )
 from util.grading.regions import Region, region
 from util.grading.values import Reading as Point
-from util.grading.values import Unknown, approximate, coordinate, exact, has, precise, same_value, symbols
+from util.grading.values import (
+    Unknown,
+    approximate,
+    coordinate,
+    exact,
+    has,
+    names_in,
+    precise,
+    same_value,
+    symbols,
+    traits,
+)
 from util.records import Verdict
 
 GRADER = "maths-1"
@@ -113,7 +135,14 @@ def _decide(gold: str, prediction: str) -> Comparison:
     a, b = plain_number(left), plain_number(right)
     if a and b:
         return Comparison(same_number(a, b), "number", str(a.value), str(b.value))
-    left, right = _spelled(left), _spelled(right)
+    spelled = _spelled(left), _spelled(right)
+    if spelled != (left, right):
+        left, right = spelled
+        if left == right:
+            return Comparison(True, "text", left, right)
+        a, b = plain_number(left), plain_number(right)
+        if a and b:
+            return Comparison(same_number(a, b), "number", str(a.value), str(b.value))
     verdict = _compare_words(left, right)
     if verdict is not None:
         return Comparison(verdict, "text", left, right)
@@ -123,13 +152,7 @@ def _decide(gold: str, prediction: str) -> Comparison:
 
 def _spelled(cleaned: str) -> str:
     """Number words as digits; words for nothing and endlessly many as signs."""
-    if (
-        not cleaned.isascii()
-        or cleaned.isalpha()
-        or "\\text" in cleaned
-        or "\\mathrm" in cleaned
-        or " " in cleaned
-    ):
+    if cleaned[0].isalpha() or cleaned[0] == "\\":
         text = words.unwrapped(cleaned)
         if len(text) < 100 and "\\" not in text:
             value = number_word(text)
@@ -189,11 +212,14 @@ def _compare_options(gold: str, prediction: str) -> bool | None:
 
 
 def _compare_read(gold: str, prediction: str) -> bool | None:
+    if gold.replace(" ", "") == prediction.replace(" ", ""):
+        return True
     try:
-        left, right = read(gold), read(prediction)
+        verdict = _same_reading(read(gold), read(prediction))
+    except Opaque:
+        return None
     except Unreadable:
-        return _compare_unread(gold, prediction)
-    verdict = _same_reading(left, right)
+        return False
     if verdict is not True and (is_ambiguous(gold) or is_ambiguous(prediction)):
         try:  # 1,234 may be two numbers
             other = _same_reading(read(gold, as_list=True), read(prediction, as_list=True))
@@ -203,18 +229,13 @@ def _compare_read(gold: str, prediction: str) -> bool | None:
     return verdict
 
 
-def _compare_unread(gold: str, prediction: str) -> bool | None:
-    """At least one side cannot be read: equal if only blanks differ, else the other engine has to say."""
-    if gold.replace(" ", "") == prediction.replace(" ", ""):
-        return True
-    if words.text_of(gold) is not None or words.text_of(prediction) is not None:
-        return False
-    return None
-
-
 def _same_reading(gold: Reading, prediction: Reading) -> bool | None:
     if not _units_agree(gold.units, prediction.units):
         return False
+    if has(prediction.tree, "sym", "j") and gold.tree.kind != "const" and has(gold.tree, "const", "i"):
+        prediction = prediction._replace(
+            tree=_renamed(prediction.tree, {"j": Node("const", (), "i")})
+        )  # engineers' j
     free = frozenset(gold.free) | frozenset(prediction.free)
     angles = bool({"rad", "radians", "radian"} & {*gold.units, *prediction.units})
     return _Judge(free, bool(gold.free and prediction.free), angles).same(gold.tree, prediction.tree)
@@ -250,13 +271,14 @@ class _Judge:
         if gold == prediction:
             return True
         if gold.kind in _SCALARS and prediction.kind in _SCALARS:
-            if not (has(gold, "pm") or has(prediction, "pm")):
-                return self.same_scalar(gold, prediction)
+            left, right = traits(gold), traits(prediction)
+            if "pm" not in left and "pm" not in right:
+                return self.same_values(gold, prediction, left, right)
         if gold.kind == "label" or prediction.kind == "label":
             return self.same_labels(gold, prediction)
         if gold.kind == "transpose" or prediction.kind == "transpose":
             return self.same(_transposed(gold), _transposed(prediction))
-        if gold.kind == "list" or prediction.kind == "list" or has(gold, "pm") or has(prediction, "pm"):
+        if "list" in (gold.kind, prediction.kind) or has(gold, "pm") or has(prediction, "pm"):
             return self.same_lists(gold, prediction)
         if "rel" in (gold.kind, prediction.kind):
             return self.same_relation(gold, prediction)
@@ -292,8 +314,9 @@ class _Judge:
             verdict = self.same_named(left, right)
             if verdict is not None:
                 return verdict
-        braces = gold.kind == "set" or prediction.kind == "set"
-        return self.same_elements(left, right, unique=braces)
+        # Said twice is said once, unless the gold itself says it twice.
+        repeated = "set" not in (gold.kind, prediction.kind) and len(self.distinct(left)) < len(left)
+        return self.same_elements(left, right, unique=not repeated and len(left) != len(right))
 
     def same_named(self, left: tuple[Node, ...], right: tuple[Node, ...]) -> bool | None:
         """Both sides name each element: the names decide what is compared with what."""
@@ -424,17 +447,20 @@ class _Judge:
         if gold.kind == prediction.kind == "rel":
             return self.same_relations(gold, prediction, left, right)
         if gold.kind == "rel":
-            return self.same(left.value, prediction) if left else False
-        if right is None and set(prediction.value) <= {
-            "=",
-            "~",
-        }:  # 2 + 2 = 4: true by itself, says its last side
-            sides = [part for part in prediction.parts if part.kind in _SCALARS and not symbols(part)]
-            if len(sides) == len(prediction.parts) and all(
-                self.same_scalar(sides[0], side) for side in sides[1:]
-            ):
-                return self.same(gold, sides[-1])
-        return self.same(gold, right.value) if right else False
+            said = left.value if left else self.said_by_equality(gold)
+            return self.same(said, prediction) if said else False
+        said = right.value if right else self.said_by_equality(prediction)
+        return self.same(gold, said) if said else False
+
+    def said_by_equality(self, node: Node) -> Node | None:
+        """2 + 2 = 4 is true by itself and says its last side."""
+        if not set(node.value) <= {"=", "~"} or any(
+            part.kind not in _SCALARS or symbols(part) for part in node.parts
+        ):
+            return None
+        return (
+            node.parts[-1] if all(self.same_scalar(node.parts[0], side) for side in node.parts[1:]) else None
+        )
 
     def same_relations(
         self, gold: Node, prediction: Node, left: _Named | None, right: _Named | None
@@ -535,22 +561,24 @@ class _Judge:
 
     def same_scalar(self, gold: Node, prediction: Node) -> bool | None:
         """Whether two expressions have one value, exactly, or at sample points if they hold symbols."""
-        if gold == prediction:
-            return True
         if gold.kind not in _SCALARS or prediction.kind not in _SCALARS:
             return (
                 self.same(gold, prediction) if gold.kind != prediction.kind or gold.kind == "ratio" else None
             )
-        names, others = symbols(gold), symbols(prediction)
+        return self.same_values(gold, prediction, traits(gold), traits(prediction))
+
+    def same_values(self, gold: Node, prediction: Node, left: set, right: set) -> bool | None:
+        """The same, with what occurs in the two trees."""
+        names, others = names_in(left), names_in(right)
         if names != others:
             if not names or not others:
                 return self.same_despite_names(gold, prediction, names | others)
-            renamed = self.renamed_parameter(gold, prediction, names, others)
+            renamed = self.renamed_parameter(prediction, names, others, ("const", "pi") in left & right)
             if renamed is None:
                 return self.same_despite_names(gold, prediction, names | others)
             prediction = renamed
         verdict: bool | None = False
-        for left_at, right_at in self.points(gold, prediction):
+        for left_at, right_at in self.points(left, right):
             found = _same_at_points(gold, prediction, names, left_at, right_at)
             if found:
                 return True
@@ -574,7 +602,7 @@ class _Judge:
         return True
 
     def renamed_parameter(
-        self, gold: Node, prediction: Node, names: frozenset[str], others: frozenset[str]
+        self, prediction: Node, names: frozenset[str], others: frozenset[str], periodic: bool
     ) -> Node | None:
         """The prediction with its integer parameter under the gold's name: 2 pi n for 2 pi k."""
         mine, theirs = names - others, others - names
@@ -582,26 +610,23 @@ class _Judge:
             return None
         ours, other = next(iter(mine)), next(iter(theirs))
         said = ours in self.free or other in self.free
-        periodic = has(gold, "const", "pi") and has(prediction, "const", "pi")
         if ours in _PARAMETERS | self.free and other in _PARAMETERS | self.free and (said or periodic):
             return _renamed(prediction, {other: Node("sym", (), ours)})
         return None
 
-    def points(self, gold: Node, prediction: Node) -> list[tuple[Point, Point]]:
+    def points(self, left: set, right: set) -> list[tuple[Point, Point]]:
         """How to read degree signs, percent signs and a bare log on the two sides."""
         plain = Point()
         readings = [(plain, plain)]
-        left, right = has(gold, "pct"), has(prediction, "pct")
-        if left != right:
+        if ("pct" in left) != ("pct" in right):
             hundredth = Point()
             hundredth.percent = Fraction(1, 100)
             readings.append((hundredth, hundredth))
-        left, right = has(gold, "deg"), has(prediction, "deg")
-        if left != right:
+        if ("deg" in left) != ("deg" in right):
             turned = Point()
             turned.degree = "pi"
             readings = [*(readings if not self.angles else ()), (turned, turned)]
-        if has(gold, "func", "log") != has(prediction, "func", "log"):
+        if (("func", "log") in left) != (("func", "log") in right):
             decadic = Point()
             decadic.log10 = True
             readings.append((decadic, decadic))
@@ -639,7 +664,7 @@ def _same_at_points(
         if valid == 3:
             break
         at = _at(left_at, names, index)
-        verdict = same_value(gold, prediction, at, at)
+        verdict = same_value(gold, prediction, at, at, thorough=index == 0)
         if verdict is False:
             return False
         valid += verdict is True
@@ -647,7 +672,11 @@ def _same_at_points(
         return None
     for index in (3, 4):
         at = _at(left_at, names, index)
-        if same_value(gold, prediction, at, at) is False and _is_real(gold, at) and _is_real(prediction, at):
+        if (
+            same_value(gold, prediction, at, at, thorough=False) is False
+            and _is_real(gold, at)
+            and _is_real(prediction, at)
+        ):
             return False
     return True
 
@@ -764,7 +793,7 @@ def _is_name(node: Node) -> bool:
     if node.kind in ("pair", "tuple", "list"):
         return all(part.kind == "sym" for part in node.parts)
     if node.kind == "mul":
-        return all(part.kind in ("sym", "mul") and _is_segment(part) for part in node.parts)
+        return all(_is_segment(part) for part in node.parts)
     if node.kind == "div":
         return all(_is_name(part) for part in node.parts)
     if node.kind == "func" and node.value in ("abs", "min", "max"):
@@ -773,9 +802,7 @@ def _is_name(node: Node) -> bool:
 
 
 def _is_segment(node: Node) -> bool:
-    """A product of capital letters, such as the segment AB."""
-    if node.kind == "mul":
-        return all(_is_segment(part) for part in node.parts)
+    """A capital letter, as the ends of the segment AB."""
     return node.kind == "sym" and str(node.value)[:1].isupper()
 
 
@@ -828,8 +855,8 @@ def _signed(node: Node) -> tuple[Node, ...]:
     if not has(node, "pm"):
         return (node,)
     count = _count_signs(node)
-    if count > 4:
-        return (node,)
+    if count > MAX_SIGNS:
+        raise Unreadable("too many plus-minus signs")
     if has(node, "pm", r"\mp"):
         choices = [(1,) * count, (-1,) * count]
     else:

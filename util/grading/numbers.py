@@ -78,6 +78,8 @@ def is_long(value: Fraction, places: int) -> bool:
 
 def nearly(value: Fraction, long: Fraction, places: int) -> bool:
     """Whether a long decimal is `value` to its last digits (floats lose the very last one)."""
+    if value.denominator == 1:
+        return value == long  # there is no need to round an integer
     return abs(value - long) <= max(Fraction(1, 10**places), abs(long) / 10**15)
 
 

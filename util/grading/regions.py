@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -34,6 +35,12 @@ class Region:
 
 def region(node: Node) -> Region | None:
     """The set of reals that a tree describes; None if it describes none that is understood."""
+    if node.kind == "rel" and set(node.value) == {"="}:
+        return None  # an equation; among inequalities x = 1 is a point
+    return _region(node)
+
+
+def _region(node: Node) -> Region | None:
     function = _KINDS.get(node.kind)
     found = function(node) if function else None
     return _ordered(found) if found else None
@@ -163,8 +170,6 @@ def _relation(node: Node) -> Region | None:
         return Region(inside.pieces, node.parts[0].value) if inside else None
     if any(operator not in _FLIPPED for operator in node.value):
         return None
-    if all(operator == "=" for operator in node.value):
-        return None
     variable = _variable(node)
     if variable is None:
         return None
@@ -191,6 +196,12 @@ def _variable(node: Node) -> str | None:
 
 
 def _half_line(left: Node, operator: str, right: Node, variable: str) -> Region | None:
+    if (
+        operator in ("<", "<=", ">", ">=")
+        and (left.kind, left.value) == ("func", "abs")
+        and not symbols(right)
+    ):
+        return _within(left.parts[0], operator, right, variable)
     if left == Node("sym", (), variable) and variable not in symbols(right):
         bound = right
     elif right == Node("sym", (), variable) and variable not in symbols(left):
@@ -212,6 +223,15 @@ def _half_line(left: Node, operator: str, right: Node, variable: str) -> Region 
     return Region(pieces, variable)
 
 
+def _within(inside: Node, operator: str, bound: Node, variable: str) -> Region | None:
+    """|x - 1| < 2 and |x - 1| >= 2."""
+    low = _half_line(inside, _FLIPPED[operator], Node("neg", (bound,)), variable)
+    high = _half_line(inside, operator, bound, variable)
+    if low is None or high is None or (_place(bound) or 0) <= 0:
+        return None
+    return intersect(low, high) if operator[0] == "<" else Region(low.pieces + high.pieces, variable)
+
+
 def _solve(left: Node, right: Node, variable: str) -> tuple[Node, bool] | None:
     """Where left = right, and whether left - right rises there, if that difference is linear with fractions."""
     if symbols(left) | symbols(right) != {variable}:
@@ -231,8 +251,10 @@ def _solve(left: Node, right: Node, variable: str) -> tuple[Node, bool] | None:
 
 def _list(node: Node) -> Region | None:
     """Inequalities joined by "or" are a union, by "and" or a comma an intersection (if that leaves anything)."""
-    parts = [region(part) if part.kind in ("rel", "pair", "union") else None for part in node.parts]
-    if any(part is None for part in parts) or not any(part.kind == "rel" for part in node.parts):
+    parts = [_region(part) if part.kind in ("rel", "pair", "union") else None for part in node.parts]
+    if any(part is None for part in parts) or not any(
+        part.kind == "rel" and set(part.value) != {"="} for part in node.parts
+    ):
         return None
     names = {part.variable for part in parts} - {None}
     if len(names) > 1:
@@ -261,13 +283,11 @@ def _order(a: Node, b: Node) -> int | None:
     x, y = _place(a), _place(b)
     if x is None or y is None:
         return None
-    if x == y or abs(x - y) <= 1e-9 * max(abs(x), abs(y)):
-        if abs(x) == float("inf"):
-            return 0
-        if same_value(a, b, _HERE, _HERE):
-            return 0
-        return None if x == y else -1 if x < y else 1
-    return -1 if x < y else 1
+    if x != y and (math.isinf(x) or math.isinf(y) or abs(x - y) > 1e-9 * max(abs(x), abs(y))):
+        return -1 if x < y else 1
+    if math.isinf(x) or same_value(a, b, _HERE, _HERE):
+        return 0
+    return None if x == y else -1 if x < y else 1
 
 
 def _place(node: Node) -> float | None:

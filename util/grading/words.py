@@ -21,7 +21,7 @@ _NOTHING = frozenset(
     .split("|")
 )  # fmt: skip
 _ENDLESS = frozenset(("infinitely many", "infinite", "infinitely many solutions", "infinity"))
-_LETTER = re.compile(r"(?:(?:option|choice|answer)\s*)?\(?\s*([A-Za-z])\s*\)?[.:]?")
+_LETTER = re.compile(r"(?:(?i:option|choice|answer)\s*)?\(?\s*([A-Za-z])\s*\)?[.:]?")
 _LETTER_AND_MORE = re.compile(r"(?:\(\s*([A-Z])\s*\)|([A-Z])\s*[.):])\s*(\S.*)")
 _NEGATIONS = frozenset("not no never neither nor none or cannot".split())
 
