@@ -57,7 +57,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--regrade",
         action="store_true",
-        help="with --check: grade all samples again with today's grader; `report.py explain` says what changed",
+        help="with --check: grade all samples again with today's grader (`report.py explain`: what changed)",
     )
     parser.add_argument(
         "--overwrite-settings",
@@ -166,7 +166,7 @@ def _grade_rest(opened: Benchmark, grading: Grading, *, again: bool) -> None:
 def _report(args: argparse.Namespace, opened: Benchmark) -> int:
     """Print the table and the JSON line; both cover everything in the folder."""
     from util.runs import read_records
-    from util.statistics import summarise
+    from util.statistics import summarise, summary_line
 
     run = opened.run
     summary = summarise(read_records(run.folder))
@@ -175,6 +175,9 @@ def _report(args: argparse.Namespace, opened: Benchmark) -> int:
     run.save_info()
     cli.say(f"\n{run.folder}")
     cli.say(_table(summary))
+    for temperature, numbers in summary.items():
+        name = args.dataset if len(summary) == 1 else f"{args.dataset} at {temperature}"
+        cli.say(summary_line(name, numbers, expected=opened.expected(float(temperature))))
     cli.print_result(
         {
             "dataset": args.dataset,

@@ -42,6 +42,7 @@ ALLOWED = {
         "util.hub",
         "util.task",
     ],
+    "util.evaluation": ["util"],  # runs several of them on one engine
     "util.benchmark": ["util"],  # joins the parts for one benchmark
     "util.report": ["util.statistics", "util.runs", "util.records", "util.errors", "util.report"],
     "tasks": ["util.task", "util.records", "util.grading", "util.prompts"],

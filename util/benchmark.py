@@ -15,6 +15,7 @@ from util.models import short_name
 from util.pipeline import Asked, Plan, Prompt, missing_count, write_problems
 from util.records import Problem
 from util.runs import Run, Wanted, find_run, made_with, read_run_json, run_name, text_digest
+from util.sampling import samples_at
 from util.system_prompts import system_prompt
 from util.task import Task
 
@@ -92,6 +93,10 @@ class Benchmark:
     def missing(self) -> int:
         """How many samples this command still has to generate."""
         return missing_count(self.run, self.asked, self.order.plan)
+
+    def expected(self, temperature: float) -> int:
+        """How many samples this command asks for at a temperature."""
+        return len(self.asked.ids) * samples_at(temperature, self.order.plan.n)
 
     def note_engine(self, engine: Engine) -> None:
         """Write down which engine makes the samples from here on."""

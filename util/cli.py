@@ -127,6 +127,11 @@ class Progress:
             self._bar.set_postfix_str(f"{self._tokens / seconds:.0f} tokens/s", refresh=False)
         self._bar.update(1)
 
+    def expect(self, more: int) -> None:
+        """Raise the total."""
+        self._bar.total += more
+        self._bar.refresh()
+
     def __enter__(self) -> Progress:
         return self
 
