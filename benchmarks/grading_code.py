@@ -3,9 +3,9 @@
     python benchmarks/grading_code.py light --cases ../shared/data/grading/code_dev.jsonl
     python benchmarks/grading_code.py agreement --cases ../shared/data/grading/code_dev.jsonl
 
-`light` compares checks per second of processor time with a plain grader that forks a manager and a process
-for each check and isolates nothing, on right answers whose tests are all short. Both grade the same answers in
-turn, so that a busy machine slows both.
+`light` compares checks per second of processor time with a plain grader that forks a manager and a
+process for each check and isolates nothing, on right answers whose tests are all short. Both grade the
+same answers in turn, so that a busy machine slows both.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ from util.records import Problem  # noqa: E402
 
 LIGHT_TEST_S = 0.010
 LIGHT_CHECKS = 120
+PLAIN_PRELUDE = "import math\n" + "".join(
+    f"from {name} import *\n"
+    for name in ("typing", "collections", "math", "heapq", "bisect", "itertools", "functools")
+)
 LAYERS = ("mount", "pid", "net", "ipc", "uts", "landlock")
 
 
@@ -71,8 +75,7 @@ def _plain_run(problem: Problem, text: str, result: list) -> None:
     passed = []
     if problem.reference.function is not None:
         names: dict = {"__name__": "answer"}
-        exec("from typing import *\nfrom collections import *\nfrom math import *\nfrom heapq import *\n"
-             "from bisect import *\nfrom itertools import *\nfrom functools import *\nimport math", names)  # fmt: skip
+        exec(PLAIN_PRELUDE, names)
         exec(program, names)
         for packed, expected in zip(tests.inputs, tests.expected, strict=True):
             owner = names["Solution"]() if "Solution" in names else None

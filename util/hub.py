@@ -33,6 +33,7 @@ class Rows:
     files: tuple[str, ...]
     columns: tuple[str, ...] | None
     folder: Path | None  # where the files lie; None: in the hub's cache
+    with_places: bool = False  # each row says where it lies, under "tests_at"
 
     def __iter__(self) -> Iterator[dict]:
         return self.where(None, None)
@@ -53,7 +54,7 @@ class Rows:
         for attempt in (1, 2):
             local = self.local(name)
             try:
-                for number, row in enumerate(_read(local, self.columns, choice)):
+                for number, row in enumerate(_read(local, self.columns, choice, self.with_places)):
                     if number >= done:
                         yield row
                         done += 1
@@ -105,7 +106,7 @@ def open_rows(
         fetching.fetch(source.path, names[0], found)
     else:
         found = _local_revision(source.path, folder, names, expected=revision)
-    return Rows(source.path, split, found, tuple(names), source.columns, folder)
+    return Rows(source.path, split, found, tuple(names), source.columns, folder, source.tests_on_disk)
 
 
 def problems(
@@ -309,7 +310,13 @@ class _Choice:
         return row[self.column] == self.value
 
 
-def _read(file: Path, columns: tuple[str, ...] | None, choice: _Choice) -> Iterator[dict]:
+def _read(
+    file: Path, columns: tuple[str, ...] | None, choice: _Choice, with_places: bool = False
+) -> Iterator[dict]:
+    if with_places and file.suffix == ".parquet":
+        return _read_parquet_with_places(file, columns, choice)
+    if with_places:
+        return _read_jsonl_with_places(file, choice)
     return READERS[file.suffix](file, columns, choice)
 
 
@@ -338,8 +345,23 @@ def _read_parquet(file: Path, columns: tuple[str, ...] | None, choice: _Choice) 
 
 
 def _read_jsonl(file: Path, columns: tuple[str, ...] | None, choice: _Choice) -> Iterator[dict]:
+    for _, row in _numbered_jsonl(file, choice):
+        yield row
+
+
+def _read_jsonl_with_places(file: Path, choice: _Choice) -> Iterator[dict]:
+    for offset, row in _numbered_jsonl(file, choice):
+        row["tests_at"] = {"file": str(file), "offset": offset}
+        yield row
+
+
+def _numbered_jsonl(file: Path, choice: _Choice) -> Iterator[tuple[int, dict]]:
+    """The rows that are wanted, each with the byte at which its line begins."""
+    offset = 0
     with file.open("rb") as lines:  # in binary, lines end at "\n" alone: rows may hold U+2028 and U+0085
         for number, line in enumerate(lines, 1):
+            begin = offset
+            offset += len(line)
             if not line.strip():
                 continue
             try:
@@ -349,7 +371,33 @@ def _read_jsonl(file: Path, columns: tuple[str, ...] | None, choice: _Choice) ->
             if not isinstance(row, dict):
                 raise _Unreadable(f"line {number} is no JSON object")
             if choice.takes(row):
-                yield row
+                yield begin, row
+
+
+def _read_parquet_with_places(file: Path, columns: tuple[str, ...] | None, choice: _Choice) -> Iterator[dict]:
+    """Few rows at a time: tests are long."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(file, memory_map=True) as table:
+            index = 0
+            for group in range(table.num_row_groups):
+                position = 0
+                for batch in table.iter_batches(16, row_groups=[group], columns=columns, use_threads=False):
+                    for row in batch.to_pylist():
+                        row["tests_at"] = {
+                            "file": str(file),
+                            "row_group": group,
+                            "row": position,
+                            "index": index,
+                        }
+                        position += 1
+                        index += 1
+                        if choice.takes(row):
+                            yield row
+    except (pyarrow.ArrowException, OSError) as error:
+        raise _Unreadable(str(error).splitlines()[0]) from error
 
 
 def _read_csv(file: Path, columns: tuple[str, ...] | None, choice: _Choice) -> Iterator[dict]:

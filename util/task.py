@@ -26,6 +26,9 @@ class Source:
     )
     licence: str = ""
     gated: bool = False
+    tests_on_disk: bool = (
+        False  # rows get "tests_at", where they lie, so that a problem need not keep its tests
+    )
 
 
 @dataclass(frozen=True)
