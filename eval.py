@@ -46,6 +46,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     cli.add_data_flags(parser)
     cli.add_sampling_flags(parser)
     cli.add_engine_flags(parser)
+    cli.add_livecodebench_flags(parser)
+    cli.add_grading_flags(parser)
     return parser.parse_args(argv)
 
 
@@ -53,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from util.benchmark import Selection, order_from
     from util.evaluation import Evaluation, ResultFiles
 
-    tasks = _tasks(args.evals)
+    tasks = _tasks(args.evals, cli.livecodebench_choice(args))
     if args.revision is not None and len(tasks) > 1:
         raise UserError(f"--revision {args.revision} is of one data set: give one benchmark in --evals")
     files = ResultFiles(args.output_file)
@@ -71,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if evaluation.failures else 0
 
 
-def _tasks(names: str) -> list[Task]:
+def _tasks(names: str, livecodebench: dict) -> list[Task]:
     """The tasks that --evals names, each once."""
     known = {name.lower(): name for name in FILES}
     chosen = dict.fromkeys(name.strip() for name in names.split(",") if name.strip())
@@ -80,7 +82,10 @@ def _tasks(names: str) -> list[Task]:
     for name in chosen:
         if name.lower() not in known:
             raise cli.closest("benchmark", name, list(FILES))
-    return [load_task(name) for name in dict.fromkeys(known[name.lower()] for name in chosen)]
+    chosen = dict.fromkeys(known[name.lower()] for name in chosen)
+    if livecodebench and "LiveCodeBench" not in chosen:
+        raise UserError(f"{', '.join(livecodebench)} narrows LiveCodeBench, which --evals does not name")
+    return [load_task(name, **(livecodebench if name == "LiveCodeBench" else {})) for name in chosen]
 
 
 if __name__ == "__main__":

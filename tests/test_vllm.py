@@ -121,7 +121,13 @@ def test_killed_at_random_moments_the_run_resumes_and_ends_with_exactly_the_want
 
 
 def test_an_engine_killed_by_force_and_ctrl_c_stop_the_run_with_a_clear_sentence(tmp_path, model):
-    flags = ["--model", "embedded", "--inference", "--n", "60"]  # enough that the engine is busy when it is hit
+    flags = [
+        "--model",
+        "embedded",
+        "--inference",
+        "--n",
+        "60",
+    ]  # enough that the engine is busy when it is hit
     process = start(tmp_path, *flags)
     wait_for_samples(process, tmp_path, 2)
     for pid in workers_of(process):

@@ -291,6 +291,45 @@ def add_sampling_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_grading_flags(parser: argparse.ArgumentParser) -> None:
+    """How answers are judged; the same in every script that grades."""
+    group = parser.add_argument_group("grading")
+    group.add_argument(
+        "--no-symbolic",
+        action="store_true",
+        help="maths: do not ask the symbolic engine where the rules do not know",
+    )
+    group.add_argument(
+        "--compare",
+        choices=("ordered", "legacy"),
+        default="ordered",
+        help="programs: outputs equal in order (ordered), or as lenient as older graders (legacy)",
+    )
+    group.add_argument(
+        "--all-tests", action="store_true", help="programs: run the other tests after one has failed"
+    )
+    group.add_argument(
+        "--require-isolation",
+        choices=("weak", "no-namespace", "full"),
+        default="no-namespace",
+        help="programs: least isolation under which they may run (no-namespace); see doctor.py",
+    )
+
+
+def add_livecodebench_flags(parser: argparse.ArgumentParser) -> None:
+    """Which problems of LiveCodeBench: they carry the date of their contest."""
+    group = parser.add_argument_group("LiveCodeBench")
+    group.add_argument("--release", metavar="vN", help="release v1 to v6, each with those before it (v2)")
+    group.add_argument("--start-date", metavar="YYYY-MM-DD", help="first contest day")
+    group.add_argument("--end-date", metavar="YYYY-MM-DD", help="last contest day")
+
+
+def livecodebench_choice(args: argparse.Namespace) -> dict:
+    """The flags of `add_livecodebench_flags` that were given."""
+    choice = {"release": args.release, "start_date": args.start_date, "end_date": args.end_date}
+    return {name: value for name, value in choice.items() if value is not None}
+
+
 def engine_options(args: argparse.Namespace, *, log: Path | None) -> EngineOptions:
     """The engine that the flags of `add_engine_flags` and `add_sampling_flags` describe."""
     from util.engines import EngineOptions
