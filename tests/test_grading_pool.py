@@ -79,19 +79,24 @@ def test_verdicts_arrive_while_the_main_thread_is_busy():
         assert len(list(pool.completed(False))) == 50
 
 
-def test_a_full_queue_makes_submit_wait():
-    with GradingPool(1) as pool:
+def test_a_full_queue_makes_submit_wait_and_an_interrupt_ends_the_wait():
+    outcome = []
+
+    def submit_one_more(pool):
+        with pytest.raises(RuntimeError, match="closed"):
+            pool.submit("more", graders.right, PROBLEM, "5", 30)
+        outcome.append("released")
+
+    with pytest.raises(KeyboardInterrupt), GradingPool(1) as pool:
         for i in range(64):
             pool.submit(i, graders.sleep, PROBLEM, "5", 30)
-        blocked = threading.Thread(
-            target=pool.submit, args=("more", graders.right, PROBLEM, "5", 30), daemon=True
-        )
-        blocked.start()
-        blocked.join(0.2)
-        assert blocked.is_alive()
-        pool._broken = "test is over"
-        with pool._changed:
-            pool._changed.notify_all()
+        waiting = threading.Thread(target=submit_one_more, args=(pool,), daemon=True)
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+        raise KeyboardInterrupt
+    waiting.join(5)
+    assert outcome == ["released"]
 
 
 def test_workers_end_with_the_pool():
