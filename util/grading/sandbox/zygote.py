@@ -89,7 +89,9 @@ def separate(settings: dict, report: dict) -> tuple[str, bool]:
     done, missing = report["layers"], report["missing"]
     is_root = os.geteuid() == 0
     own_user = False
-    if not is_root:
+    if not is_root and "user" in settings["without"]:
+        missing["user namespace"] = "switched off"
+    elif not is_root:
         own_user = _tried(report, "user namespace", layers.own_user_namespace)
     scratch = None
     for name in layers.NAMESPACES:
