@@ -54,10 +54,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     cli.add_data_flags(rows)
     cli.add_sampling_flags(parser)
     cli.add_engine_flags(parser)
+    cli.add_livecodebench_flags(parser)
+    cli.add_grading_flags(parser)
     parser.add_argument(
         "--regrade",
         action="store_true",
-        help="with --check: grade all samples again with today's grader; `report.py explain` says what changed",
+        help="with --check: grade all samples again with today's grader (`report.py explain`: what changed)",
     )
     parser.add_argument(
         "--overwrite-settings",
@@ -68,12 +70,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
-    import os
     from contextlib import ExitStack
 
-    from util.benchmark import counts_line, open_benchmark, order_from
-    from util.grading.pool import GradingPool
-    from util.pipeline import Grading
+    from util.benchmark import counts_line, open_benchmark, open_grading, order_from
 
     if args.regrade and not args.check:
         raise UserError("--regrade grades what is there: give it together with --check")
@@ -90,9 +89,7 @@ def run(args: argparse.Namespace) -> int:
         with ExitStack() as stack:
             grading = None
             if not args.inference:
-                pool = stack.enter_context(GradingPool(os.cpu_count() or 1))
-                grading = Grading(opened.run, task, pool, opened.asked.references)
-                stack.callback(grading.close)
+                grading = open_grading(opened, stack)
             if not args.check:
                 status = _generate(args, opened, grading)
             if grading is not None:
@@ -104,7 +101,7 @@ def _task(args: argparse.Namespace) -> Task:
     names = {name.lower(): name for name in FILES}
     if args.dataset.lower() not in names:
         raise cli.closest("data set", args.dataset, list(FILES))
-    return load_task(names[args.dataset.lower()])
+    return load_task(names[args.dataset.lower()], **cli.livecodebench_choice(args))
 
 
 def _selection(args: argparse.Namespace) -> Selection:
@@ -165,22 +162,31 @@ def _grade_rest(opened: Benchmark, grading: Grading, *, again: bool) -> None:
 
 def _report(args: argparse.Namespace, opened: Benchmark) -> int:
     """Print the table and the JSON line; both cover everything in the folder."""
+    from util.benchmark import summary_without_doubtful
     from util.runs import read_records
-    from util.statistics import summarise
+    from util.statistics import summarise, summary_line
 
     run = opened.run
     summary = summarise(read_records(run.folder))
+    without = summary_without_doubtful(opened)
     missing = 0 if args.check else opened.missing()
     run.info["summary"] = summary
     run.save_info()
     cli.say(f"\n{run.folder}")
     cli.say(_table(summary))
+    for temperature, numbers in summary.items():
+        name = args.dataset if len(summary) == 1 else f"{args.dataset} at {temperature}"
+        cli.say(summary_line(name, numbers, expected=opened.expected(float(temperature))))
+    for temperature, numbers in (without or {}).items():
+        name = f"{args.dataset} at {temperature} without problems known to be judged wrongly"
+        cli.say(summary_line(name, numbers))
     cli.print_result(
         {
             "dataset": args.dataset,
             "model": args.model,
             "run": str(run.folder),
             "temperatures": summary,
+            "without_doubtful": without,
             "missing": missing,
             "unusable": dict(opened.counts.unusable),
         }

@@ -30,7 +30,7 @@ from util.records import Completion, Request  # noqa: E402
 def main() -> None:
     parser = argparse.ArgumentParser(description="measure the client for endpoints against a local endpoint")
     parser.add_argument(
-        "--service-s", type=float, default=2.0, help="seconds that the endpoint takes per answer"
+        "--service-s", type=float, default=4.0, help="seconds that the endpoint takes per answer"
     )
     parser.add_argument("--slots", type=int, default=512, help="answers that the endpoint works on at once")
     parser.add_argument("--rounds", type=int, default=10, help="requests per slot")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from util.errors import UserError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from util.task import Task
@@ -26,6 +28,11 @@ FILES = {
 }
 
 
-def load_task(name: str) -> Task:
-    """The benchmark of this name; raises KeyError when there is none."""
-    return import_module(f"tasks.{FILES[name]}").task
+def load_task(name: str, **choice: str) -> Task:
+    """The benchmark of this name, narrowed by `choice` where it can be; raises KeyError for an unknown name."""
+    module = import_module(f"tasks.{FILES[name]}")
+    if not choice:
+        return module.task
+    if not hasattr(module, "narrowed"):
+        raise UserError(f"{name} cannot be narrowed by {', '.join(choice)}: only LiveCodeBench can")
+    return module.narrowed(module.task, **choice)

@@ -55,7 +55,9 @@ def narrowed(
     keep = None
     if start_date or end_date:
         keep = partial(is_between, start_date=start_date or "", end_date=end_date or "9999")
-    return replace(task, source=replace(task.source, files={"test": files_of_release(release)}, keep=keep))
+    source = replace(task.source, files={"test": files_of_release(release)}, keep=keep)
+    rows = {"release": release, "start_date": start_date, "end_date": end_date}
+    return replace(task, source=source, notes={**task.notes, "rows": rows})
 
 
 def is_between(row: dict, *, start_date: str, end_date: str) -> bool:
@@ -114,6 +116,7 @@ task = Task(
     grade_timeout_s=GRADE_TIMEOUT_S,
     notes={
         "tests": "public and private tests",
-        "errata": "problems with about.erratum are known to be judged wrongly; accuracy with and without",
+        "doubtful": "erratum",  # the accuracy is also given without problems that have this in `about`
+        "rows": {"release": "v2", "start_date": None, "end_date": None},
     },
 )

@@ -94,7 +94,6 @@ task = Task(
     gold=gold,
     grade_timeout_s=GRADE_TIMEOUT_S,
     notes={
-        "special judge": "218 of the 1,000 test problems have several right answers (about.special_judge): "
-        "an answer that differs from the stored one is counted as wrong there"
+        "doubtful": "special_judge",  # 218 of the 1,000 test problems have several right answers
     },
 )

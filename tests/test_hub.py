@@ -12,7 +12,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tasks import TASKS
+from tasks import FILES, load_task
 from util import fetching, hub, labels
 from util.errors import RunStopped, UserError
 from util.records import Problem, Verdict
@@ -569,11 +569,11 @@ def test_labels_come_from_the_hub_whatever_their_shards_are_called(stand_in, dat
 
 
 @needs_stand_in
-@pytest.mark.parametrize("name", [name for name in TASKS if name != "Warmup"])
+@pytest.mark.parametrize("name", [name for name in FILES if name != "Warmup"])
 def test_every_benchmark_loads_from_a_hub(name, tmp_path, monkeypatch):
     for stand_in in serve(SHARED / "data" / "hub", tmp_path / "cache", monkeypatch):
         monkeypatch.setenv("HF_TOKEN", "hf_granted_test_token")
-        task = TASKS[name]
+        task = load_task(name)
         rows = hub.open_rows(task.source)
         problems = list(hub.problems(task, rows))
         assert problems and fetching.is_commit(rows.revision)

@@ -1,4 +1,4 @@
-"""Does real vLLM keep every finished sample, whichever process is killed? The embedded model on this machine's CPU."""
+"""Does real vLLM keep every finished sample, whichever process is killed? Runs the embedded model on the CPU."""
 
 import json
 import os
@@ -120,8 +120,15 @@ def test_killed_at_random_moments_the_run_resumes_and_ends_with_exactly_the_want
     assert 0 < numbers["correct"] < WANTED  # the small model gets some right and some wrong
 
 
-def test_an_engine_killed_by_force_stops_the_run_with_a_clear_sentence_and_ctrl_c_with_130(tmp_path, model):
-    process = start(tmp_path, "--model", "embedded", "--inference")
+def test_an_engine_killed_by_force_and_ctrl_c_stop_the_run_with_a_clear_sentence(tmp_path, model):
+    flags = [
+        "--model",
+        "embedded",
+        "--inference",
+        "--n",
+        "60",
+    ]  # enough that the engine is busy when it is hit
+    process = start(tmp_path, *flags)
     wait_for_samples(process, tmp_path, 2)
     for pid in workers_of(process):
         os.kill(pid, signal.SIGKILL)
@@ -131,7 +138,7 @@ def test_an_engine_killed_by_force_stops_the_run_with_a_clear_sentence_and_ctrl_
     kept = whole_lines(tmp_path)
     assert kept
 
-    process = start(tmp_path, "--model", "embedded", "--inference")
+    process = start(tmp_path, *flags)
     wait_for_samples(process, tmp_path, kept.count(b"\n") + 2)
     engines = workers_of(process)
     process.send_signal(signal.SIGINT)

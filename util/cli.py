@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 class _Help(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=100)  # asking for the terminal's width would cost a quarter of a bare start
+        super().__init__(
+            prog, width=100
+        )  # asking for the terminal's width would cost a quarter of a bare start
 
 
 class Parser(argparse.ArgumentParser):
@@ -124,6 +126,11 @@ class Progress:
         if self._tokens and seconds > 0:
             self._bar.set_postfix_str(f"{self._tokens / seconds:.0f} tokens/s", refresh=False)
         self._bar.update(1)
+
+    def expect(self, more: int) -> None:
+        """Raise the total."""
+        self._bar.total += more
+        self._bar.refresh()
 
     def __enter__(self) -> Progress:
         return self
@@ -282,6 +289,45 @@ def add_sampling_flags(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="which wording of the task's prompt (default); the README's table names the others",
     )
+
+
+def add_grading_flags(parser: argparse.ArgumentParser) -> None:
+    """How answers are judged; the same in every script that grades."""
+    group = parser.add_argument_group("grading")
+    group.add_argument(
+        "--no-symbolic",
+        action="store_true",
+        help="maths: do not ask the symbolic engine where the rules do not know",
+    )
+    group.add_argument(
+        "--compare",
+        choices=("ordered", "legacy"),
+        default="ordered",
+        help="programs: outputs equal in order (ordered), or as lenient as older graders (legacy)",
+    )
+    group.add_argument(
+        "--all-tests", action="store_true", help="programs: run the other tests after one has failed"
+    )
+    group.add_argument(
+        "--require-isolation",
+        choices=("weak", "no-namespace", "full"),
+        default="no-namespace",
+        help="programs: least isolation under which they may run (no-namespace); see doctor.py",
+    )
+
+
+def add_livecodebench_flags(parser: argparse.ArgumentParser) -> None:
+    """Which problems of LiveCodeBench: they carry the date of their contest."""
+    group = parser.add_argument_group("LiveCodeBench")
+    group.add_argument("--release", metavar="vN", help="release v1 to v6, each with those before it (v2)")
+    group.add_argument("--start-date", metavar="YYYY-MM-DD", help="first contest day")
+    group.add_argument("--end-date", metavar="YYYY-MM-DD", help="last contest day")
+
+
+def livecodebench_choice(args: argparse.Namespace) -> dict:
+    """The flags of `add_livecodebench_flags` that were given."""
+    choice = {"release": args.release, "start_date": args.start_date, "end_date": args.end_date}
+    return {name: value for name, value in choice.items() if value is not None}
 
 
 def engine_options(args: argparse.Namespace, *, log: Path | None) -> EngineOptions:

@@ -80,6 +80,8 @@ class Endpoint:
         self.failures = 0  # failed tries since the last good one
         self.to_probe = True  # one request asks first whether anybody is there
         self.keeps_apart = True  # whether each answer comes once, so that connections may be used again
+        self.proven = False  # whether it ever spoke the protocol
+        self.pages = 0  # web pages it answered with
         self.room: int | None = None  # tokens of prompt and answer together, where the endpoint says so
 
     @property
@@ -97,9 +99,6 @@ class Lease:
     sent_at: float
     tokens: float  # what was set aside from the token limit
     suspect: bool = False  # whether the answer may be another request's
-    limit_left_out: bool = (
-        False  # whether the request went out without a limit of ours on the answer's length
-    )
 
 
 class Dispatcher:
@@ -164,9 +163,13 @@ class Dispatcher:
     def distrust(self, lease: Lease) -> None:
         """Say that the answer to `lease` was another request's.
 
-        Its connection may have been used again since, so what was sent of late is doubted too.
+        Its connection may have been used again since, so what was sent of late is doubted too; from now on
+        each request to this endpoint has a connection of its own.
         """
-        lease.suspect, lease.endpoint.keeps_apart = True, False
+        lease.suspect = True
+        if not lease.endpoint.keeps_apart:
+            return
+        lease.endpoint.keeps_apart = False
         for other in self.leases.values():
             if other.endpoint is lease.endpoint and other.sent_at > asyncio.get_running_loop().time() - 1.0:
                 other.suspect = True

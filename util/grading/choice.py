@@ -14,24 +14,39 @@ GRADER = "choice-1"
 LETTERS = "ABCDEFGHIJ"
 
 _ALONE = r"[\s*_`$]*[(\[]?\s*([{valid}])\s*[)\].:]*[\s*_`$]*"
+_HEDGES = r"(?:therefore|thus|clearly|definitely|likely|probably|simply|indeed|most likely|best described by)"
+_KINDS = r"(?:option|choice|answer|letter)"
+_OPENING = r"(?:\\text(?:bf|rm)?\s*\{{|\\mathbf\s*\{{|\\mathrm\s*\{{)*[(\[（]?"
+_ENDS = r"(?![\w'’^_/-]|\s*[-+=<>^]|\.\d)"  # no variable, formula or word goes on
 _DECLARATIONS = (
     # "the answer is (B)", "**Answer:** B", "correct option: B", "答案是 B"
-    r"(?:\banswers?|\bchoice|\boption|\bsolution|\bresponse|\bconclusion|\bletter|答案|选项)\s*(?:choice|option|letter)?\s*\**\s*"
-    r"(?:is|are|would be|should be|must be|will be|为|為|是|应为|应该是)?\s*(?:therefore|thus|clearly|definitely|likely|probably|simply"
-    r"|indeed|most likely|best described by|option|choice|answer|letter|the)*\s*[:：=]?\s*(?:option|choice|answer|letter)?[\s*_`$:：\"'「【]*"
-    r"(?:\\text(?:bf|rm)?\s*\{{|\\mathbf\s*\{{|\\mathrm\s*\{{)*[(\[（]?([{valid}])(?![\w'’^_/-]|\s*[-+=<>^]|\.\d)",
+    (
+        rf"(?:\b(?:answers?|choice|option|solution|response|conclusion|letter)|答案|选项)\s*{_KINDS}?\s*\**\s*"
+        r"(?:is|are|would be|should be|must be|will be|为|為|是|应为|应该是)?\s*"
+        rf"(?:{_HEDGES}|{_KINDS}|the|\s)*[:：=]?\s*{_KINDS}?[\s*_`$:：\"'「【]*{_OPENING}([{{valid}}]){_ENDS}"
+    ),
     # "B is correct", "(C) is the right answer", "option D fits best"
-    r"(?:^|[\s(*_`\"'])[(\[]?([{valid}])[)\]]?[\s*_`\"']{{1,4}}(?:is|would be|seems|must be)\s+(?:therefore\s+|clearly\s+)?(?:the\s+)?"
-    r"(?:most\s+)?(?:correct|right|best|true|accurate|appropriate|answer)",
+    (
+        r"(?:^|[\s(*_`\"'])[(\[]?([{valid}])[)\]]?[\s*_`\"']{{1,4}}(?:is|would be|seems|must be)\s+"
+        r"(?:therefore\s+|clearly\s+)?(?:the\s+)?(?:most\s+)?"
+        r"(?:correct|right|best|true|accurate|appropriate|answer)"
+    ),
     # "I choose B", "we select (C)", "go with D", "故选B"
-    r"(?:\b(?:choose|select|pick|go with|going with|chose|selecting|mark)\b|[故应]选|选择?)\s*(?:option|choice|answer|letter)?[\s*_`$:：(\[（]*"
-    r"([{valid}])(?![\w'’^_/-])",
+    (
+        r"(?:\b(?:choose|select|pick|go with|going with|chose|selecting|mark)\b|[故应]选|选择?)\s*"
+        rf"{_KINDS}?[\s*_`$:：(\[（]*([{{valid}}])(?![\w'’^_/-])"
+    ),
 )
-# A lone letter is no option in "a plan", "I think", "Delta E", "vitamin C", "point A", "x = A".
+# A lone letter is no option in "Delta E", "vitamin C", "point A", "x = A".
+_NAMED_THINGS = (
+    "Delta ", "Δ", "Δ ", "vitamin ", "Vitamin ", "hepatitis ", "point ", "Point ", "type ", "Type ", "group ",
+    "Group ",
+    "statement ", "Statement ", "figure ", "Figure ", "angle ", "side ",
+)  # fmt: skip
 _LONE = (
-    r"(?<![\w\\$'’^_{{=+/<>-])(?<![=+*/<>-]\s)(?<!Delta )(?<!Δ)(?<!Δ )(?<!vitamin )(?<!Vitamin )(?<!hepatitis )(?<!point )(?<!Point )"
-    r"(?<!type )(?<!Type )(?<!group )(?<!Group )(?<!statement )(?<!Statement )(?<!figure )(?<!Figure )(?<!angle )(?<!side )"
-    r"\(?([{valid}])\)?(?![\w'’^_/}}$-]|\s*[=+<>^])"
+    r"(?<![\w\\$'’^_{{=+/<>-])(?<![=+*/<>-]\s)"
+    + "".join(f"(?<!{name})" for name in _NAMED_THINGS)
+    + r"\(?([{valid}])\)?(?![\w'’^_/}}$-]|\s*[=+<>^])"
 )
 _PRONOUN = re.compile(r"\s+[a-z]")
 _NEGATED = re.compile(r"(?:\bnot|n't|\bnever|\bnor|incorrect|wrong)\W*$", re.IGNORECASE)
@@ -39,7 +54,7 @@ _LISTED = re.compile(r"\s*(?:,|/|or\b|and\b|&)\s*(?:\(?|option\s+|both\s+)[(\[]?
 
 
 def grade_choice(letter: str, response: str, *, options: int | Sequence[str]) -> Verdict:
-    """Whether the response chooses the option `letter` out of `options` (how many there are, or their texts)."""
+    """Whether the response chooses the option `letter`; `options`: how many there are, or their texts."""
     texts = () if isinstance(options, int) else tuple(options)
     valid = LETTERS[: options if isinstance(options, int) else len(texts)]
     solution = solution_part(response)
@@ -101,7 +116,7 @@ def _declared(text: str, valid: str) -> str | None:
     for pattern in _DECLARATIONS:
         for match in re.finditer(pattern.format(valid=valid), text, re.IGNORECASE | re.MULTILINE):
             start = match.start(1)
-            if not text[start].isupper() and not text[start - 1] in "(*":
+            if not text[start].isupper() and text[start - 1] not in "(*":
                 continue
             if text[start] in "AI" and _is_word(text, match.end(1)):
                 continue

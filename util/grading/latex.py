@@ -1,7 +1,7 @@
 """What does an answer written in LaTeX, Unicode or plain keyboard maths say?
 
-`clean` brings the many spellings of one thing together; `read` turns a cleaned answer into a tree of `Node`s, or
-raises `Unreadable`. Both are bounded in length, depth and number of tokens, and evaluate nothing.
+`clean` brings the many spellings of one thing together; `read` turns a cleaned answer into a tree of `Node`s,
+or raises `Unreadable`. Both are bounded in length, depth and number of tokens, and evaluate nothing.
 """
 
 from __future__ import annotations
@@ -48,16 +48,24 @@ class Reading(NamedTuple):
 # ---------------------------------------------------------------- cleaning
 
 _UNICODE = {
-    "−": "-", "–": "-", "—": "-", "﹣": "-", "－": "-", "‐": "-", "‑": "-", "＋": "+", "×": r"\times ", "✕": r"\times ",
-    "⋅": r"\cdot ", "·": r"\cdot ", "∙": r"\cdot ", "•": r"\cdot ", "∗": "*", "＊": "*", "÷": r"\div ", "∕": "/",
-    "⁄": "/", "／": "/", "＝": "=", "≠": r"\ne ", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≦": r"\le ",
-    "≧": r"\ge ", "＜": "<", "＞": ">", "≈": r"\approx ", "≡": r"\equiv ", "±": r"\pm ", "∓": r"\mp ", "∞": r"\infty ",
+    "−": "-", "–": "-", "—": "-", "﹣": "-", "－": "-", "‐": "-", "‑": "-", "＋": "+",
+    "×": r"\times ", "✕": r"\times ",
+    "⋅": r"\cdot ", "·": r"\cdot ", "∙": r"\cdot ", "•": r"\cdot ", "∗": "*", "＊": "*",
+    "÷": r"\div ", "∕": "/",
+    "⁄": "/", "／": "/", "＝": "=", "≠": r"\ne ", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ",
+    "⩾": r"\ge ", "≦": r"\le ",
+    "≧": r"\ge ", "＜": "<", "＞": ">", "≈": r"\approx ", "≡": r"\equiv ", "±": r"\pm ",
+    "∓": r"\mp ", "∞": r"\infty ",
     "π": r"\pi ", "𝜋": r"\pi ", "𝝅": r"\pi ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∉": r"\notin ",
     "∅": r"\emptyset ", "∖": r"\setminus ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}",
-    "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "√": r"\sqrt ", "∛": r"\sqrt[3]", "∜": r"\sqrt[4]", "°": r"^\circ ",
-    "º": r"^\circ ", "˚": r"^\circ ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "″": "''", "∠": r"\angle ",
-    "（": "(", "）": ")", "［": "[", "］": "]", "｛": r"\{", "｝": r"\}", "，": ",", "、": ",", "；": ";", "：": ":",
-    "。": ".", "．": ".", "％": "%", "﹪": "%", "￥": "", "¥": "", "€": "", "£": "", "₹": "", "⌊": r"\lfloor ",
+    "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "√": r"\sqrt ", "∛": r"\sqrt[3]",
+    "∜": r"\sqrt[4]", "°": r"^\circ ",
+    "º": r"^\circ ", "˚": r"^\circ ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"',
+    "″": "''", "∠": r"\angle ",
+    "（": "(", "）": ")", "［": "[", "］": "]", "｛": r"\{", "｝": r"\}", "，": ",", "、": ",",
+    "；": ";", "：": ":",
+    "。": ".", "．": ".", "％": "%", "﹪": "%", "￥": "", "¥": "", "€": "", "£": "", "₹": "",
+    "⌊": r"\lfloor ",
     "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "⟨": r"\langle ", "⟩": r"\rangle ", "…": r"\ldots ",
     "⋯": r"\ldots ", "∀": r"\forall ", "∃": r"\exists ", "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}",
     "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅕": r"\frac{1}{5}", "⅖": r"\frac{2}{5}",
@@ -65,18 +73,23 @@ _UNICODE = {
     "⅛": r"\frac{1}{8}", "⅜": r"\frac{3}{8}", "⅝": r"\frac{5}{8}", "⅞": r"\frac{7}{8}", "⅑": r"\frac{1}{9}",
     "⅒": r"\frac{1}{10}", "ℯ": "e", "ⅇ": "e", "ⅈ": "i", "𝑖": "i", "𝑒": "e", "𝑥": "x", "𝑦": "y", "ℓ": r"\ell ",
     "∣": "|", "｜": "|", "∥": "|", "→": r"\to ", "⇒": r"\Rightarrow ", "∧": r"\land ", "∨": r"\lor ",
-    "\u2062": "", "\u2061": "", "\u200b": "", "\u200c": "", "\u200d": "", "\ufeff": "", "\u2060": "", "\u00ad": "",
+    "\u2062": "", "\u2061": "", "\u200b": "", "\u200c": "", "\u200d": "", "\ufeff": "",
+    "\u2060": "", "\u00ad": "",
     "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2002": " ", "\u2003": " ", "\u2004": " ", "\u2005": " ",
     "\u2006": " ", "\u2007": " ", "\u2008": " ", "\u200a": " ", "\u3000": " ",
 }  # fmt: skip
 _GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi"
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi"
+    " omicron pi rho sigma tau upsilon phi"
     " chi psi omega"
 ).split()
 for _lower, _name in zip("αβγδεζηθικλμνξοπρστυφχψω", _GREEK, strict=True):
     _UNICODE.setdefault(_lower, f"\\{_name} ")
-for _upper, _name in {"Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma",
-                      "Φ": "Phi", "Ψ": "Psi", "Ω": "Omega", "ϕ": "phi", "ϵ": "epsilon", "ϑ": "theta"}.items():  # fmt: skip
+_OTHER_GREEK = {
+    "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Φ": "Phi",
+    "Ψ": "Psi", "Ω": "Omega", "ϕ": "phi", "ϵ": "epsilon", "ϑ": "theta",
+}  # fmt: skip
+for _upper, _name in _OTHER_GREEK.items():
     _UNICODE[_upper] = f"\\{_name} "
 for _first in (
     0xFF10,
@@ -115,15 +128,20 @@ _ENTITIES = {
 # Spacing and size commands that say nothing; \\ (a row break) is kept.
 _NOISE = re.compile(
     r"(\\\\)(?:\[[-\d.a-z]{1,8}\])?"
-    r"|\\(?:[!,;:> ()\[\]]|(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|quad|qquad|"
+    r"|\\(?:[!,;:> ()\[\]]|(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|"
+    r"limits|nolimits|quad|qquad|"
     r"hspace\*?\{[^{}]{0,20}\}|phantom\{[^{}]{0,20}\}|thinspace|enspace|hfill|mathstrut|strut|middle|"
-    r"boldsymbol|mathbf|mathit|mathsf|mathcal|mathfrak|mathscr|bm|bf|it|rm|"
+    r"tiny|small|normalsize|large|Large|LARGE|huge|Huge|boldsymbol|mathbf|mathit|mathsf|mathcal|mathfrak|mathscr|bm|bf|it|rm|"
     r"underline|mathop|mathrel|ensuremath|unicode|"
     r"tag\*?\{[^{}]{0,20}\})(?![a-zA-Z]))"
     r"|\\([dtc]frac)(?![a-zA-Z])"
     r"|\\\$|\$|~"
 )
 _DOUBLED = re.compile(r"\\\\(?=[a-zA-Z(){}\[\]])")
+_CONSTANT = re.compile(r"\bC(\d)\b")
+_ROUGHLY = re.compile(
+    r"^(?:\\approx|\\text\{\s*(?:about|approximately|roughly|only)\s*\}|about\b|approximately\b)\s*|\s*\(approx\w*\)$"
+)
 _GLUED = re.compile(r"\\q?quad(?=[a-zA-Z])")
 _GROUPED_TIGHT = re.compile(r"(?<=\d)(?:\s*,\s*\\!\s*|\\!\s*,\s*|\{,\}(?:\\!)?|\{\\,\})(?=\d{3}(?!\d))")
 _GROUPED_LOOSE = re.compile(r"(?<![\d.,])(\d{1,3}(?:(?:\\[,;: ]|~| |'|_)\d{3})+)(?![\d]|\.\d*,)")
@@ -169,6 +187,11 @@ def clean(text: str) -> str:
         text = _NOISE.sub(_noise, text)
         text = _GLUED.sub(" ", text)
     text = _SPACES.sub(" ", text).strip()
+    if r"\angle" in text:
+        text = text.replace(r"m\angle", r"\angle")
+    elif "C" in text:
+        text = _CONSTANT.sub(r"C_{\1}", text)
+    text = _ROUGHLY.sub("", text)
     match = _WRAPPER.match(text)
     if match and text.endswith("}") and _closes_at_end(text, match.end()):
         text = text[match.end() : -1].strip()
@@ -203,25 +226,34 @@ _AMBIGUOUS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d]|,\d)")
 _TEXT_TOKEN = re.compile(rf"{_TEXT}$")
 
 _RELATIONS = {
-    "=": "=", "==": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "=<": "<=", "!=": "!=", "/=": "!=", "<>": "!=",
-    r"\le": "<=", r"\leq": "<=", r"\leqslant": "<=", r"\leqq": "<=", r"\ge": ">=", r"\geq": ">=", r"\geqslant": ">=",
+    "=": "=", "==": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "=<": "<=",
+    "!=": "!=", "/=": "!=", "<>": "!=",
+    r"\le": "<=", r"\leq": "<=", r"\leqslant": "<=", r"\leqq": "<=", r"\ge": ">=",
+    r"\geq": ">=", r"\geqslant": ">=",
     r"\geqq": ">=", r"\lt": "<", r"\gt": ">", r"\ne": "!=", r"\neq": "!=", r"\in": "in", r"\notin": "notin",
     r"\approx": "~", r"\simeq": "~", r"\sim": "~", r"\equiv": "==", r"\to": "->", r"\rightarrow": "->",
-    r"\Rightarrow": "=>", r"\subset": "sub", r"\subseteq": "sub", r"\mapsto": "->", r"\propto": "prop", r"\colon": ":",
+    r"\Rightarrow": "=>", r"\subset": "sub", r"\subseteq": "sub", r"\mapsto": "->",
+    r"\propto": "prop", r"\colon": ":",
 }  # fmt: skip
 _PRODUCTS = {"*": "*", r"\cdot": "*", r"\times": "*", r"\ast": "*", "/": "/", r"\div": "/", r"\bullet": "*"}
 _FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin acos atan sinh cosh tanh coth ln log lg exp"
-    " min max gcd lcm arg det Re Im sgn sign sup inf cosec tg ctg arctg mod cbrt sqrt abs floor ceil deg dim ker"
+    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin"
+    " acos atan sinh cosh tanh coth ln log lg exp"
+    " min max gcd lcm arg det Re Im sgn sign sup inf cosec tg ctg arctg mod"
+    " cbrt sqrt abs floor ceil deg dim ker"
     .split()
 )  # fmt: skip
 _SYNONYMS = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "tg": "tan", "ctg": "cot", "arctg": "arctan",
              "cosec": "csc", "sign": "sgn"}  # fmt: skip
 _WORDS = {
-    "infinity": r"\infty", "infty": r"\infty", "oo": r"\infty", "inf": r"\infty", "Infinity": r"\infty", "pi": r"\pi",
-    "Pi": r"\pi", "PI": r"\pi", "and": r"\and", "or": r"\or", "AND": r"\and", "OR": r"\or", "union": r"\cup", "U": "U",
-    "in": r"\in", "cup": r"\cup", "sqrt": r"\sqrt", "emptyset": r"\emptyset", "times": r"\times", "cdot": r"\cdot",
-    "degrees": r"\degree", "degree": r"\degree", "deg": r"\degree", "percent": "%", "pm": r"\pm", "frac": r"\frac",
+    "infinity": r"\infty", "infty": r"\infty", "oo": r"\infty", "inf": r"\infty",
+    "Infinity": r"\infty", "pi": r"\pi",
+    "Pi": r"\pi", "PI": r"\pi", "and": r"\and", "or": r"\or", "AND": r"\and",
+    "OR": r"\or", "union": r"\cup", "U": "U",
+    "in": r"\in", "cup": r"\cup", "sqrt": r"\sqrt", "emptyset": r"\emptyset",
+    "times": r"\times", "cdot": r"\cdot",
+    "degrees": r"\degree", "degree": r"\degree", "deg": r"\degree", "percent": "%",
+    "pm": r"\pm", "frac": r"\frac",
     "neq": r"\ne", "leq": r"\le", "geq": r"\ge", "cap": r"\cap", "binom": r"\binom",
 }  # fmt: skip
 _WORDS.update({name: f"\\{name}" for name in _GREEK if name != "pi"})
@@ -242,16 +274,22 @@ _SYMBOL_NAMES = {
 }
 UNITS = {
     "cm": "cm", "centimeters": "cm", "centimeter": "cm", "centimetres": "cm", "mm": "mm", "millimeters": "mm",
-    "km": "km", "kilometers": "km", "kilometres": "km", "kilometer": "km", "m": "m", "meters": "m", "meter": "m",
-    "metres": "m", "metre": "m", "inches": "in", "inch": "in", "feet": "ft", "foot": "ft", "ft": "ft", "miles": "mi",
+    "km": "km", "kilometers": "km", "kilometres": "km", "kilometer": "km", "m": "m",
+    "meters": "m", "meter": "m",
+    "metres": "m", "metre": "m", "inches": "in", "inch": "in", "feet": "ft",
+    "foot": "ft", "ft": "ft", "miles": "mi",
     "mile": "mi", "yards": "yd", "yard": "yd", "dollars": "$", "dollar": "$", "usd": "$", "cents": "cent",
-    "cent": "cent", "hours": "h", "hour": "h", "hrs": "h", "hr": "h", "minutes": "min", "minute": "min", "mins": "min",
+    "cent": "cent", "hours": "h", "hour": "h", "hrs": "h", "hr": "h", "minutes": "min",
+    "minute": "min", "mins": "min",
     "min": "min", "seconds": "s", "second": "s", "sec": "s", "secs": "s", "days": "day", "day": "day",
     "weeks": "week", "week": "week", "months": "month", "month": "month", "years": "year", "year": "year",
-    "kg": "kg", "kilograms": "kg", "kilogram": "kg", "g": "g", "grams": "g", "gram": "g", "mg": "mg", "lb": "lb",
-    "lbs": "lb", "pounds": "lb", "pound": "lb", "oz": "oz", "ounces": "oz", "ml": "ml", "liters": "l", "liter": "l",
+    "kg": "kg", "kilograms": "kg", "kilogram": "kg", "g": "g", "grams": "g", "gram": "g",
+    "mg": "mg", "lb": "lb",
+    "lbs": "lb", "pounds": "lb", "pound": "lb", "oz": "oz", "ounces": "oz", "ml": "ml",
+    "liters": "l", "liter": "l",
     "litres": "l", "litre": "l", "gallons": "gal", "gallon": "gal", "mph": "mph", "kph": "kph", "rad": "rad",
-    "radians": "rad", "radian": "rad", "am": "am", "pm": "pm", "a.m": "am", "p.m": "pm", "units": "", "unit": "",
+    "radians": "rad", "radian": "rad", "am": "am", "pm": "pm", "a.m": "am", "p.m": "pm",
+    "units": "", "unit": "",
     "ev": "ev", "hz": "hz", "nm": "nm", "pa": "pa", "kj": "kj", "amu": "amu",
 }  # fmt: skip
 _BARE_UNITS = frozenset(unit for unit in UNITS if len(unit) > 1)
@@ -260,11 +298,11 @@ _CLOSERS = frozenset(
     (")", "]", "}", r"\}", r"\rfloor", r"\rceil", r"\rangle", r"\rvert", r"\rVert", r"\rbrace", r"\rbrack")
 )
 _CLAUSES = re.compile(
-    r"[,.]?\s*(?:\\text\s*\{\s*)?\(?\b(?:for\s+(?:all|any|every|each|some)|where|with|such that|as required)\b(?!.{0,400}\\boxed).*$"
+    r"[,.]?\s*(?:\\text\s*\{\s*)?\(?\b(?:for\s+(?:all|any|every|each|some)|where|with|such that|as required)\b.*$"
 )
 _FORALL = re.compile(r"\s*,?\s*\(?\\forall\b(?=.).*$")
 _PARAMETER = re.compile(
-    r"[,;(]?\s*(?:\\text\s*\{\s*(?:where|for|with)?[^{}]{0,20}\}\s*)?\(?\b([a-zA-Z])\s*\\in\s*\\mathbb\s*\{?\s*[ZN]\s*\}?"
+    r"[,;(]?\s*(?:\\text\s*\{\s*(?:where|for|with)?[^{}]{0,20}\}\s*)?\(?\b([a-zA-Z])\s*\\in\s*(?:\\mathbb\s*|\\mathbf\s*)?\{?\s*[ZN]\s*\}?"
     r"(?:\s*(?:\^|_)\s*(?:\{[^{}]{0,8}\}|[+*]))?\s*\)?\s*$"
 )
 
@@ -293,6 +331,8 @@ def _add_braced(tokens: list[str], token: str) -> None:
         inside = token[token.index("{") + 1 : -1].strip()
         if re.fullmatch("[~ ]*[A-Zabcfghj-z]", inside) and tokens and tokens[-1][-1] in "0123456789)}":
             tokens.append(r"\text{" + inside.strip("~ ") + "}")  # 5 \mathrm{~m}
+        elif re.fullmatch(r"[ap]\.\s?m\.?", inside, re.IGNORECASE):
+            tokens.append(r"\text{" + inside.replace(" ", "").rstrip(".") + "}")
         elif not re.search(r"[A-Za-z]{2}", inside) or token.startswith(
             (r"\mathrm", r"\operatorname", r"\rm")
         ):
@@ -310,6 +350,8 @@ def _add_text(tokens: list[str], inside: str) -> None:
             tokens.append(r"\degree")
         elif word in ("percent",):
             tokens.append("%")
+        elif word == "to":
+            tokens.append(":")
         elif word in ("union",):
             tokens.append(r"\cup")
         else:
@@ -672,10 +714,10 @@ class _Reader:
             return numeral
         if base.kind != "num" or not 2 <= base.value <= 36 or numeral.kind != "num":
             raise Unreadable("unknown base")
-        try:
-            return Node("num", (), Fraction(int(digits, int(base.value))))
-        except ValueError:
-            return Node("sym", (), f"{digits}_{base.value}")  # not a number of that base
+        if base.value == 10:
+            return numeral
+        # In which base a number is written is part of the answer: 52_8 is not 42.
+        return Node("sym", (), f"{digits.lstrip('0') or '0'} in base {base.value}")
 
     digits = ""  # of the numeral read last, as written
 
@@ -789,6 +831,9 @@ class _Reader:
         )
         if tree.kind == "sym":
             tree = self.subscript(tree)
+            if self.tokens[self.at : self.at + 6] == ["^", "{", "-", "1", "}", "("] and token in "fghFGH":
+                self.at += 5
+                return self.application(tree._replace(value=f"{token}^-1"))
             if self.peek() == "(" and (token in "fghFGHPQTpq" or self.is_head()):
                 return self.application(tree)
         return tree
@@ -855,7 +900,10 @@ class _Reader:
             self.take()
             return Node("set")
         outer, self.builder = self.builder, True
+        system = self.peek() in (r"\begin{array}", r"\begin{cases}", r"\begin{aligned}")
         inside = self.statement()
+        if system and not self.peek() and inside.kind == "list":
+            return inside  # \{ before a system of equations is never closed
         if self.peek() in ("|", r"\mid", ":", r"\vert", r"\colon"):
             self.take()
             self.builder = False
@@ -876,14 +924,14 @@ class _Reader:
         if closing not in (")", "]"):
             raise Unreadable("unclosed bracket")
         if inside.kind == "list" and inside.value != "or":
+            if opening == "[" and all(_is_round(part) for part in inside.parts):
+                return inside  # [(1, 2), (3, 4)] is a list as Python writes it
             kind = "pair" if len(inside.parts) == 2 else "tuple"
             if kind == "tuple" and (opening, closing) not in (("(", ")"), ("[", "]")):
                 raise Unreadable("mixed brackets")
             return Node(kind, inside.parts, opening + closing)
         if (opening, closing) not in (("(", ")"), ("[", "]")):
             raise Unreadable("mixed brackets")
-        if inside.kind in ("neg", "num") and opening == "[" and self.peek() == "":
-            return inside
         return inside
 
     def between(self, closing: str) -> Node:
@@ -1027,7 +1075,9 @@ class _Reader:
                 or not self.starts_factor(token, tree)
             ):
                 break
-            tree = Node("mul", (tree, self.power()))
+            factors.append(self.power())
+            tree = factors[-1]
+        tree = _product(factors)
         if (
             self.peek() == "/"
             and self.tokens[self.at + 1 : self.at + 2]
@@ -1064,10 +1114,15 @@ class _Reader:
         if not rows:
             raise Unreadable("empty matrix")
         if (
-            name in ("aligned", "align", "gathered", "split", "cases", "equation", "gather", "align*")
-            or len({len(r) for r in rows}) > 1
+            name in _SYSTEMS
+            or name == "array"
+            and all(len(row) == 1 and row[0].kind == "rel" for row in rows)
         ):
-            return Node("rows", tuple(rows))
+            if any(len(row) > 1 for row in rows):
+                raise Opaque("a case distinction")
+            return Node("list", tuple(row[0] for row in rows), "and")
+        if len({len(row) for row in rows}) > 1:
+            raise Unreadable("rows of different lengths")
         return Node("matrix", tuple(rows), name)
 
     def cell(self) -> Node:
@@ -1099,6 +1154,10 @@ class _Reader:
                 self.take()
             else:
                 return
+
+
+def _is_round(node: Node) -> bool:
+    return node.kind in ("pair", "tuple") and node.value == "()"
 
 
 def _product(factors: list[Node]) -> Node:
@@ -1135,9 +1194,12 @@ _INVERSE = {
     "sinh": "arsinh",
     "cosh": "arcosh",
 }
+_SYSTEMS = frozenset(("aligned", "align", "align*", "gathered", "split", "cases", "equation", "gather"))
 _OPAQUE = frozenset("sum prod int iint oint lim limsup liminf partial nabla bigcup bigcap".split())
 _NOT_FACTORS = frozenset(
-    "and or pm mp cup cap cupdot setminus backslash mid vert rvert rfloor rceil rangle rbrace choose over pmod mod bmod"
-    " land lor wedge vee cdot times div degree circ le ge ne in notin end colon prime to because therefore hline Vert"
+    "and or pm mp cup cap cupdot setminus backslash mid vert rvert rfloor rceil"
+    " rangle rbrace choose over pmod mod bmod"
+    " land lor wedge vee cdot times div degree circ le ge ne in notin end colon"
+    " prime to because therefore hline Vert"
     " implies iff Leftrightarrow rbrack deg".split()
 )

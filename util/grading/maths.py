@@ -1,10 +1,10 @@
 """Are two answers to a maths problem the same?
 
-Three tiers decide, each with "equal", "different" or "don't know": the cleaned strings, plain numbers, and the trees that
-`util.grading.latex` reads, compared in structure with their leaves compared as values. Only "don't know" goes on to
-the symbolic engine. The conventions:
+Three tiers decide, each with "equal", "different" or "don't know": the cleaned strings, plain numbers, and
+the trees that `util.grading.latex` reads, compared in structure with their leaves compared as values. Only
+"don't know" goes on to the symbolic engine. The conventions:
 
-- brackets of intervals count; order counts in tuples, not in sets and bare lists; every element must be there;
+- brackets of intervals count; order counts in tuples, not in sets and bare lists; every element is needed;
 - a percent sign may be dropped or read as 1/100, a bare number is never rescaled;
 - units, currency and degree signs behind a value are ignored, but two different known units differ;
 - an exact gold never equals a rounded decimal; a decimal gold equals an exact value that rounds to it;
@@ -77,7 +77,7 @@ class Comparison:
 def grade_maths(gold: str, response: str, *, kind: str = "any", symbolic: bool | None = None) -> Verdict:
     """Find the answer in a whole model response and compare it with `gold`.
 
-    `kind` is "integer" (033 is 33, 142.0 is 142), "number" (both are numbers, with thousands separators or units) or
+    `kind` is "integer" (033 is 33, 142.0 is 142), "number" (perhaps with thousands separators or units) or
     "any". `symbolic=None` asks the symbolic engine unless it is switched off for this process.
     """
     solution = solution_part(response)
@@ -124,6 +124,11 @@ def same_answer(gold: str, prediction: str, *, symbolic: bool | None = None) -> 
     return result
 
 
+def forget() -> None:
+    """Empty the memory of pairs already compared; measurements need that."""
+    _decide.cache_clear()
+
+
 @lru_cache(maxsize=4096)
 def _decide(gold: str, prediction: str) -> Comparison:
     """The verdict of the tiers that need no symbolic engine; tier "none" where they do not know."""
@@ -135,6 +140,11 @@ def _decide(gold: str, prediction: str) -> Comparison:
     a, b = plain_number(left), plain_number(right)
     if a and b:
         return Comparison(same_number(a, b), "number", str(a.value), str(b.value))
+    if a or b:  # 12 m^2 beside a bare number
+        left, right = _LETTER_UNIT.sub(r"\1", left), _LETTER_UNIT.sub(r"\1", right)
+        a, b = plain_number(left), plain_number(right)
+        if a and b:
+            return Comparison(same_number(a, b), "number", str(a.value), str(b.value))
     spelled = _spelled(left), _spelled(right)
     if spelled != (left, right):
         left, right = spelled
@@ -150,8 +160,19 @@ def _decide(gold: str, prediction: str) -> Comparison:
     return Comparison(bool(verdict), "none" if verdict is None else "structure", left, right)
 
 
+_LETTER_UNIT = re.compile(r"^([-+]?(?:\d{1,300}(?:\.\d{0,300})?|\.\d{1,300})) [mgshLNJWV](?:\^\{?[23]\}?)?$")
+_ALL_REALS = frozenset(
+    ("all real numbers", "all reals", "all real number", "real numbers", "set all real numbers")
+)
+_ANSWER_IS = re.compile(
+    r"^(?:\\text\s*\{)?\s*(?:the\s+)?(?:final\s+)?answer\s*(?:is\b|:|=)\s*:?\s*\}?\s*", re.IGNORECASE
+)
+
+
 def _spelled(cleaned: str) -> str:
-    """Number words as digits; words for nothing and endlessly many as signs."""
+    """Number words as digits; words for nothing and endlessly many as signs; no "the answer is"."""
+    if "nswer" in cleaned:
+        cleaned = _ANSWER_IS.sub("", cleaned) or cleaned
     if cleaned[0].isalpha() or cleaned[0] == "\\":
         text = words.unwrapped(cleaned)
         if len(text) < 100 and "\\" not in text:
@@ -161,6 +182,8 @@ def _spelled(cleaned: str) -> str:
             normal = words.normal_text(text)
             if normal == "no solution":
                 return r"\emptyset"
+            if normal in _ALL_REALS:
+                return r"\mathbb{R}"
             if normal == "infinitely many":
                 return r"\infty"
     return cleaned
@@ -307,6 +330,14 @@ class _Judge:
                 verdict = self.same_region(gold, prediction)
                 if verdict is not None:
                     return verdict
+        gold, prediction = _conditions_dropped(gold, prediction), _conditions_dropped(prediction, gold)
+        if (
+            gold.kind != "list"
+            and prediction.kind != "list"
+            and not has(gold, "pm")
+            and not has(prediction, "pm")
+        ):
+            return self.same(gold, prediction)
         left, right = _elements(gold), _elements(prediction)
         if left is None or right is None:
             return self.same_ordered(gold, prediction)
@@ -331,6 +362,10 @@ class _Judge:
 
     def same_ordered(self, gold: Node, prediction: Node) -> bool | None:
         """A bare list against a tuple or a vector: the order counts."""
+        if {gold.kind, prediction.kind} == {"list", "pair"} and not any(
+            map(_label, (*gold.parts, *prediction.parts))
+        ):
+            return False  # 1, 2 is neither the point nor the interval (1, 2)
         left, right = _ordered_elements(gold), _ordered_elements(prediction)
         if left is None or right is None or len(left) != len(right):
             return False
@@ -449,7 +484,7 @@ class _Judge:
         if gold.kind == "rel":
             said = left.value if left else self.said_by_equality(gold)
             return self.same(said, prediction) if said else False
-        said = right.value if right else self.said_by_equality(prediction)
+        said = right.value if right else self.said_by_equality(prediction) or _said_of_combination(prediction)
         return self.same(gold, said) if said else False
 
     def said_by_equality(self, node: Node) -> Node | None:
@@ -610,7 +645,12 @@ class _Judge:
             return None
         ours, other = next(iter(mine)), next(iter(theirs))
         said = ours in self.free or other in self.free
-        if ours in _PARAMETERS | self.free and other in _PARAMETERS | self.free and (said or periodic):
+        if (
+            {ours, other} == {"c", "C"}
+            or ours in _PARAMETERS | self.free
+            and other in _PARAMETERS | self.free
+            and (said or periodic)
+        ):
             return _renamed(prediction, {other: Node("sym", (), ours)})
         return None
 
@@ -660,9 +700,7 @@ def _same_at_points(
     if not names:
         return bool(same_value(gold, prediction, left_at, right_at))
     valid = 0
-    for index in (0, 1, 2, 5):
-        if valid == 3:
-            break
+    for index in range(3):
         at = _at(left_at, names, index)
         verdict = same_value(gold, prediction, at, at, thorough=index == 0)
         if verdict is False:
@@ -670,7 +708,7 @@ def _same_at_points(
         valid += verdict is True
     if not valid:
         return None
-    for index in (3, 4):
+    for index in (3, 4, 6, 7):
         at = _at(left_at, names, index)
         if (
             same_value(gold, prediction, at, at, thorough=False) is False
@@ -682,23 +720,22 @@ def _same_at_points(
 
 
 def _at(reading: Point, names: frozenset[str], index: int) -> Point:
-    at = Point(
-        (name, coordinate(name, index if index < 5 else 1) + (7 if index == 5 else 0)) for name in names
-    )
+    at = Point((name, coordinate(name, index)) for name in names)
     at.degree, at.percent, at.log10 = reading.degree, reading.percent, reading.log10
     return at
 
 
 def _is_real(node: Node, at: Point) -> bool:
+    """Whether a value is real with all that it is made of: no root of a negative number within."""
     try:
-        value = complex(approximate(node, at))
+        precise(node, at, 15)
     except Unknown:
         return False
-    return abs(value.imag) <= 1e-12 * abs(value)
+    return True
 
 
 def _is_rounding(gold: Node, prediction: Node) -> bool:
-    """A decimal gold and an exact value that rounds to it, or an exact gold and a decimal of 15 digits or more."""
+    """A decimal gold and an exact value that rounds to it, or an exact gold and a decimal of 15 digits."""
     percent = has(gold, "pct") != has(prediction, "pct")
     literal = _literal(gold)
     if literal and not has(prediction, "decimal"):
@@ -792,6 +829,8 @@ def _is_name(node: Node) -> bool:
         return all(part.kind in ("sym", "num", "const") for part in node.parts)
     if node.kind in ("pair", "tuple", "list"):
         return all(part.kind == "sym" for part in node.parts)
+    if node.kind == "mul" and len(node.parts) == 2 and node.parts[0] == Node("sym", (), "d"):
+        return node.parts[1].kind == "sym"  # dy, in dy/dx
     if node.kind == "mul":
         return all(_is_segment(part) for part in node.parts)
     if node.kind == "div":
@@ -799,6 +838,13 @@ def _is_name(node: Node) -> bool:
     if node.kind == "func" and node.value in ("abs", "min", "max"):
         return all(_is_name(part) for part in node.parts)
     return node.kind == "text"
+
+
+def _said_of_combination(node: Node) -> Node | None:
+    """The number in m + n = 27 and ab = 27, which answer the question for m + n and ab."""
+    if node.value != ("=",) or node.parts[0].kind not in ("add", "mul") or symbols(node.parts[1]):
+        return None
+    return node.parts[1] if all(part.kind == "sym" for part in node.parts[0].parts) else None
 
 
 def _is_segment(node: Node) -> bool:
@@ -818,6 +864,24 @@ def _unlabelled(node: Node) -> Node:
         return node.parts[0]
     named = _named(node)
     return named.value if named else node
+
+
+def _conditions_dropped(node: Node, other: Node) -> Node:
+    """a_n = 2^n of "a_n = 2^n, n >= 1" where the other side states no condition."""
+    if (
+        node.kind != "list"
+        or other.kind == "list"
+        or node.value
+        or node.parts[0].kind != "rel"
+        or _is_inequality(other)
+    ):
+        return node
+    first, *rest = node.parts
+    if set(first.value) == {"="} and all(
+        _is_inequality(part) and symbols(part) <= symbols(first) for part in rest
+    ):
+        return first
+    return node
 
 
 def _is_inequality(node: Node) -> bool:

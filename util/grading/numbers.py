@@ -22,7 +22,7 @@ class Numeral(NamedTuple):
 
 
 def plain_number(text: str) -> Numeral | None:
-    """The number that `text` is, if it is nothing but an integer, a decimal, a percentage or a simple fraction."""
+    """The number that `text` is, if nothing but an integer, decimal, percentage or simple fraction."""
     match = _PLAIN.fullmatch(text)
     if match is None:
         return None
@@ -62,8 +62,11 @@ def _same(gold: Numeral, prediction: Numeral) -> bool:
 
 
 def is_rounded(value: Fraction, places: int) -> bool:
-    """Whether a decimal may be a rounded value: not an integer in disguise (142.0), and more than one digit long."""
-    return value.denominator != 1 and abs(value) * 10**places >= 10
+    """Whether a decimal may be a rounded value: no integer in disguise, two places or three digits at least.
+
+    4.5 would be the root of 20 otherwise.
+    """
+    return value.denominator != 1 and (places >= 2 or abs(value) >= 10)
 
 
 def rounds_to(value: Fraction, rounded: Fraction, places: int) -> bool:
@@ -84,7 +87,8 @@ def nearly(value: Fraction, long: Fraction, places: int) -> bool:
 
 
 _UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+    "zero one two three four five six seven eight nine ten eleven twelve"
+    " thirteen fourteen fifteen sixteen seventeen"
     " eighteen nineteen"
 ).split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()

@@ -1,7 +1,7 @@
 """How are many gradings done at once, each with a hard time limit?
 
-A thread of the parent hands gradings to worker processes and takes the verdicts back, so it keeps going while the main
-thread is busy. Workers are spawned, never forked: the parent may hold a GPU.
+A thread of the parent hands gradings to worker processes and takes the verdicts back, so it keeps going while
+the main thread is busy. Workers are spawned, never forked: the parent may hold a GPU.
 """
 
 from __future__ import annotations
@@ -52,10 +52,11 @@ class _Worker:
 
 
 class GradingPool:
-    """Worker processes that grade; verdicts come back in the order in which they are ready. Use as a context manager.
+    """Worker processes that grade; verdicts come back in the order in which they are ready.
 
-    `grade` is a plain top-level function: it travels by name. A grading over its limit, or one whose worker dies
-    twice, gets a verdict with the reason grader_error; the worker is replaced and nothing else is lost.
+    Use as a context manager. `grade` is a plain top-level function: it travels by name. A grading over its
+    limit, or one whose worker dies twice, gets a verdict with the reason grader_error; the worker is replaced
+    and nothing else is lost.
     """
 
     def __init__(self, workers: int, *, symbolic: bool = True) -> None:
@@ -177,9 +178,7 @@ class GradingPool:
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(
-            target=_work, args=(theirs, os.getpid(), self._symbolic), name="grader"
-        )
+        process = self._context.Process(target=_work, args=(theirs, self._symbolic), name="grader")
         process.start()
         theirs.close()
         return _Worker(process, ours, since=time.monotonic())
@@ -219,7 +218,7 @@ class GradingPool:
         self._replace(worker, blame=not worker.running)
 
     def _replace(self, worker: _Worker, *, blame: bool) -> None:
-        """End a worker; what it had goes back to the head of the queue, unless it died twice over the first one."""
+        """End a worker; what it had is queued again, but for a grading that two workers died over."""
         _kill(worker)
         self._workers.remove(worker)
         if blame and worker.jobs:
@@ -275,7 +274,7 @@ def _kill_all(workers: list[_Worker]) -> None:
 # ---------------------------------------------------------------- in a worker
 
 
-def _work(connection: Connection, parent: int, symbolic: bool) -> None:
+def _work(connection: Connection, symbolic: bool) -> None:
     """Grade what comes until the parent says stop or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -233,7 +233,7 @@ def _within(inside: Node, operator: str, bound: Node, variable: str) -> Region |
 
 
 def _solve(left: Node, right: Node, variable: str) -> tuple[Node, bool] | None:
-    """Where left = right, and whether left - right rises there, if that difference is linear with fractions."""
+    """Where left = right, and whether left - right rises, if that difference is linear with fractions."""
     if symbols(left) | symbols(right) != {variable}:
         return None
     try:
@@ -250,7 +250,7 @@ def _solve(left: Node, right: Node, variable: str) -> tuple[Node, bool] | None:
 
 
 def _list(node: Node) -> Region | None:
-    """Inequalities joined by "or" are a union, by "and" or a comma an intersection (if that leaves anything)."""
+    """Inequalities joined by "or" are a union, by "and" or a comma an intersection if that is not empty."""
     parts = [_region(part) if part.kind in ("rel", "pair", "union") else None for part in node.parts]
     if any(part is None for part in parts) or not any(
         part.kind == "rel" and set(part.value) != {"="} for part in node.parts
@@ -271,7 +271,8 @@ def _list(node: Node) -> Region | None:
 
 
 _KINDS = {
-    "pair": _pair, "set": _set, "union": _union, "inter": _intersection, "minus": _difference, "domain": _domain,
+    "pair": _pair, "set": _set, "union": _union, "inter": _intersection,
+    "minus": _difference, "domain": _domain,
     "builder": _builder, "rel": _relation, "list": _list,
 }  # fmt: skip
 

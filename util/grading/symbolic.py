@@ -1,19 +1,16 @@
 """What does a symbolic engine say of two answers that the first tiers cannot decide?
 
-math-verify (on sympy and latex2sympy2_extended) runs in one long-lived child process with a memory limit. A comparison
-that takes too long costs the child its life, and the next one starts a new child. Nothing here is imported or started
-before the first question.
+math-verify (on sympy and latex2sympy2_extended) runs in one long-lived child process with a memory limit. A
+comparison that takes too long costs the child its life, and the next one starts a new child. Nothing here is
+imported or started before the first question.
 """
 
 from __future__ import annotations
 
 import atexit
-import logging
-import multiprocessing
 import os
 import threading
 import time
-from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
 TIMEOUT_S = 0.9  # of one comparison
@@ -40,6 +37,11 @@ def same(gold: str, prediction: str) -> bool | None:
     return _engine.ask(gold, prediction)
 
 
+def close() -> None:
+    """End the child process; the next question starts another."""
+    _engine.stop()
+
+
 class _Engine:
     """The child process of this process, started at the first question."""
 
@@ -53,6 +55,8 @@ class _Engine:
         if not self.ready():
             return None
         future = self.pool.schedule(_compare, args=(gold, prediction), timeout=TIMEOUT_S)
+        from concurrent.futures import TimeoutError as FutureTimeout
+
         from pebble import ProcessExpired
 
         try:
@@ -80,6 +84,8 @@ class _Engine:
             return not self.missing
 
     def start(self) -> None:
+        import multiprocessing
+
         from pebble import ProcessPool
 
         self.pool = ProcessPool(
@@ -110,6 +116,7 @@ def _installed() -> bool:
 
 def _prepare(parent: int) -> None:
     """In the child: bound the memory, stay quiet, import what is needed, and end with the parent."""
+    import logging
     import resource
     import signal
     import sys

@@ -1,7 +1,7 @@
 """What is the value of an answer's tree, exactly or to as many digits as it takes?
 
-Everything is bounded before it is computed: a power, a factorial or a binomial whose result would be too long raises
-`Unknown` instead.
+Everything is bounded before it is computed: a power, a factorial or a binomial whose result would be too long
+raises `Unknown` instead.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import cmath
 import decimal
 import math
-import random
+import zlib
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import lru_cache
@@ -115,14 +115,16 @@ def _collect(node: Node, found: set) -> None:
 
 @lru_cache(maxsize=1024)
 def coordinate(name: str, index: int) -> Fraction:
-    """The value of a symbol at the sample point `index`: 0-2 above one, 3 below minus one, others anywhere."""
-    generator = random.Random(f"{name}/{index}")
-    value = Fraction(generator.randrange(1013, 2999), 997)
+    """A symbol at a sample point: 0-2 are above one, 3 below minus one, 4-5 anywhere, then integers."""
+    dice = zlib.crc32(f"{name}/{index}".encode("utf-8", "surrogatepass"))  # the same in every process
+    value = Fraction(1013 + dice % 1986, 997)
     if index < 3:
         return value
     if index == 3:
         return -value
-    return (value - 1) * (1 if generator.random() < 0.5 else -1) * generator.choice((1, 2, Fraction(1, 3)))
+    if index > 5:
+        return Fraction(round(value * index))
+    return (value - 1) * (1 if dice >> 16 & 1 else -1) * (1, 2, Fraction(1, 3))[dice % 3]
 
 
 # ---------------------------------------------------------------- exact values
@@ -469,11 +471,14 @@ def _near_floor(x: float) -> float:
 _TRIGONOMETRIC = frozenset("sin cos tan cot sec csc".split())
 _COMPLEX_FUNCTIONS = {
     "sin": cmath.sin, "cos": cmath.cos, "tan": cmath.tan, "cot": lambda x: 1 / cmath.tan(x),
-    "sec": lambda x: 1 / cmath.cos(x), "csc": lambda x: 1 / cmath.sin(x), "arcsin": cmath.asin, "arccos": cmath.acos,
-    "arctan": cmath.atan, "arccot": lambda x: math.pi / 2 - cmath.atan(x), "arcsec": lambda x: cmath.acos(1 / x),
+    "sec": lambda x: 1 / cmath.cos(x), "csc": lambda x: 1 / cmath.sin(x),
+    "arcsin": cmath.asin, "arccos": cmath.acos,
+    "arctan": cmath.atan, "arccot": lambda x: math.pi / 2 - cmath.atan(x),
+    "arcsec": lambda x: cmath.acos(1 / x),
     "arccsc": lambda x: cmath.asin(1 / x), "sinh": cmath.sinh, "cosh": cmath.cosh, "tanh": cmath.tanh,
     "coth": lambda x: 1 / cmath.tanh(x), "ln": cmath.log, "exp": cmath.exp, "Re": lambda x: complex(x).real,
-    "Im": lambda x: complex(x).imag, "arg": lambda x: cmath.phase(x), "conj": lambda x: complex(x).conjugate(),
+    "Im": lambda x: complex(x).imag, "arg": lambda x: cmath.phase(x),
+    "conj": lambda x: complex(x).conjugate(),
     "arsinh": cmath.asinh, "arcosh": cmath.acosh,
 }  # fmt: skip
 _REAL_FUNCTIONS = {
@@ -683,6 +688,9 @@ _PRECISE_FUNCTIONS = {
     "min": min,
     "max": max,
     "conj": lambda x: x,
+    "floor": lambda x: x.to_integral_value(decimal.ROUND_FLOOR),
+    "ceil": lambda x: x.to_integral_value(decimal.ROUND_CEILING),
+    "sgn": lambda x: decimal.Decimal((x > 0) - (x < 0)),
     "cbrt": lambda x: (
         x ** (decimal.Decimal(1) / 3) if x > 0 else -((-x) ** (decimal.Decimal(1) / 3)) if x else x
     ),
