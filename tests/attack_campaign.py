@@ -1,4 +1,4 @@
-"""Runs every attack in every format against this machine's sandbox and prints what succeeded, as one JSON line.
+"""Runs every attack in every format against this machine's sandbox; prints what succeeded as a JSON line.
 
 A script of its own so that the tests can also run it as an unprivileged user, or with layers switched off:
 
@@ -14,13 +14,17 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
-from attacks import ATTACKS  # noqa: E402
 from util.grading import code  # noqa: E402
 from util.grading.sandbox import Limits, Sandbox, parent  # noqa: E402
 from util.records import Problem  # noqa: E402
 
+# Each sets `loot` to what it got hold of, or does damage. FILE, FOLDER, HOST, PORT and HOSTNAME stand for a
+# secret file outside, a listening socket and this machine's name; SECRET is what those print that know they won.
+ATTACKS = [
+    json.loads(line) for line in (ROOT / "tests" / "cases" / "attacks.jsonl").read_bytes().splitlines()
+]
 LIMITS = Limits(time_s=0.5, problem_s=5, memory_bytes=512 << 20, output_bytes=4 << 20)
 SLOWEST_S = 8.0
 RIGHT = {"stdin": "print(sum(map(int, input().split())))", "call": "def f(a, b):\n    return a + b"}
@@ -100,7 +104,7 @@ def main(folder: Path, without: list[str], *, often: bool = True) -> dict:
     parent._warm(os.getpid())[False] = Sandbox(without=without)
     sandbox = parent.warm_sandbox(numpy=False)
     before, succeeded, reasons = state(folder), [], {}
-    for number, (name, attack) in enumerate(ATTACKS.items()):
+    for number, (name, attack) in enumerate(map(dict.values, ATTACKS)):
         for mode in ("stdin", "call") if often else ("stdin", "call")[number % 2 :][:1]:
             layout = ("apps", "taco", "livecodebench")[(number + (mode == "call")) % 3]
             # Whoever gets hold of the secret, or of the word that stands for "it worked", is right.
