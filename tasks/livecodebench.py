@@ -26,7 +26,8 @@ RELEASES = ("v1", "v2", "v3", "v4", "v5", "v6")
 ERRATA = {
     **dict.fromkeys(
         "abc311_c abc326_d abc327_b abc333_e abc343_e abc362_c arc185_c abc343_a "
-        "find-words-containing-character find-the-peaks generate-binary-strings-without-adjacent-zeros".split(),
+        "find-words-containing-character find-the-peaks "
+        "generate-binary-strings-without-adjacent-zeros".split(),
         "several answers are right",
     ),
     **dict.fromkeys(("abc337_e", "abc355_e"), "interactive"),

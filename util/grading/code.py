@@ -264,7 +264,7 @@ class _Block:
 
 
 def code_candidates(text: str) -> tuple[str, ...]:
-    """The code that a text offers: the last Python block; else others, of which the first to compile counts."""
+    """The code that a text offers: the last Python block, else others: the first that compiles counts."""
     blocks = [block for block in _blocks(text) if block.code.strip()]
     python = [block for block in blocks if _PYTHON.match(block.tag)]
     if python:
@@ -488,7 +488,7 @@ def _close(output: float, expected: float) -> bool:
 
 
 def same_text_legacy(output: str, expected: str) -> bool:
-    """The lenient comparison that older published numbers used: the order of lines and of tokens is ignored."""
+    """The lenient comparison of older published numbers: the order of lines and of tokens is ignored."""
     ours = [line.split() for line in output.strip().split("\n") if line.strip()]
     theirs = [line.split() for line in expected.strip().split("\n") if line.strip()]
     if ours == theirs:
@@ -535,7 +535,7 @@ def _shown(value: object) -> str:
 
 
 def same_value(output: object, expected: object) -> bool:
-    """Equal as JSON values; a tolerance only where a float is expected; keys of mappings as JSON writes them."""
+    """Equal as JSON values; tolerance only where a float is expected; keys as JSON writes them."""
     if isinstance(expected, list):
         return (
             isinstance(output, list)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import builtins
 import gc
-import io
 import os
 import sys
 import threading
@@ -47,7 +46,7 @@ from builtins import *
 
 
 def make_prelude() -> dict:
-    """The names that LeetCode gives to every answer, as builtins; `pow`, `open` and the like stay what they are.
+    """The names that LeetCode gives to every answer, as builtins; `pow` and the like stay what they are.
 
     As builtins they need not be copied for each answer, and are not taken for something that it defines.
     """
@@ -128,8 +127,8 @@ def _connect(stdin: str, out: int) -> None:
 
 def make_streams() -> None:
     """sys.stdin and sys.stdout on what descriptors 0 and 1 are now."""
-    sys.stdin = sys.__stdin__ = io.open(0, encoding="utf-8", closefd=False)
-    sys.stdout = sys.__stdout__ = io.open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
+    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)
+    sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
     sys.argv = ["answer.py"]
 
 
@@ -189,7 +188,7 @@ def _join_threads() -> None:
 
 
 def _run_calls(code: types.CodeType, request: dict, arguments: list[bytes], told: Told) -> None:
-    """The answer is loaded once; then its function is called for every test, on a new `Solution()` each time."""
+    """The answer is loaded once; its function is called for every test, on a new `Solution()` each time."""
     name = request["function"]
     sys.setrecursionlimit(CALL_RECURSION)
     module = types.ModuleType("answer")
@@ -234,7 +233,7 @@ def prepare_streams(stdin: str) -> None:
 
 
 def prepare(stdin: str) -> None:
-    """Called once, before any program: what is here already need not be looked at by each program's collector."""
+    """Called once: what is here already need not be looked at by each program's collector."""
     prepare_streams(stdin)
     gc.collect()
     gc.freeze()

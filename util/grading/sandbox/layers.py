@@ -349,7 +349,7 @@ STACK_BYTES = 256 << 20
 def limit(name: int, value: int, *, for_good: bool = True) -> None:
     """Set a limit of this process, never above what it has already.
 
-    One that is not for good can be raised again by the zygote; programs cannot, as seccomp takes the call away.
+    One that is not for good can be raised again by the zygote; from programs seccomp takes the call away.
     """
     _, hard = resource.getrlimit(name)
     if hard != resource.RLIM_INFINITY:

@@ -43,7 +43,7 @@ class SandboxError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one program may use. A test may take `time_s` of CPU time, and as long by the clock when it waits."""
+    """What one program may use: `time_s` of CPU time a test, and as long by the clock when it waits."""
 
     time_s: float = 6.0
     problem_s: float = 60.0  # for all tests of one process together, by the clock
@@ -98,7 +98,7 @@ class Isolation:
 
 
 class Sandbox:
-    """A warm process that runs one program at a time. Ends with this object, or with the process that made it."""
+    """A warm process that runs one program at a time; ends with this object, or with its process."""
 
     def __init__(self, *, numpy: bool = False, without: Sequence[str] = ()) -> None:
         if sys.platform != "linux":

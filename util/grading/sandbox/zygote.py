@@ -26,7 +26,8 @@ sys.path.pop(0)
 
 PRELOADED = (
     "array bisect cmath collections copy dataclasses datetime decimal enum fractions functools heapq io "
-    "itertools json math operator queue random re statistics string struct threading time typing sortedcontainers"
+    "itertools json math operator queue random re statistics string struct threading time typing "
+    "sortedcontainers"
 )
 PIPE_CHUNK = 1 << 16
 SLACK_S = 0.005
@@ -89,7 +90,9 @@ def separate(settings: dict, report: dict) -> tuple[str, bool]:
     done, missing = report["layers"], report["missing"]
     is_root = os.geteuid() == 0
     own_user = False
-    if not is_root:
+    if not is_root and "user" in settings["without"]:
+        missing["user namespace"] = "switched off"
+    elif not is_root:
         own_user = _tried(report, "user namespace", layers.own_user_namespace)
     scratch = None
     for name in layers.NAMESPACES:
@@ -208,7 +211,7 @@ class Zygote:
     # --- what a request needs ---
 
     def limit(self, memory_bytes: int, file_bytes: int) -> None:
-        """What the next programs may use; they inherit it, which is cheaper than setting it in each of them."""
+        """What the next programs may use; they inherit it, which is cheaper than setting it in each."""
         if self._limits != (memory_bytes, file_bytes):
             layers.limit(resource.RLIMIT_AS, memory_bytes, for_good=False)
             layers.limit(resource.RLIMIT_FSIZE, file_bytes, for_good=False)
