@@ -1,4 +1,4 @@
-"""Does real vLLM keep every finished sample, whichever process is killed? Runs the embedded model on the CPU."""
+"""Does real vLLM keep every finished sample, whichever process is killed? With the embedded model."""
 
 import json
 import os
