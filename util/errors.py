@@ -1,4 +1,5 @@
-"""Which mistakes can the person at the keyboard put right, and what stops a run without being anyone's mistake?"""
+"""Which mistakes can the person at the keyboard put right, and what stops a run without being anyone's
+mistake?"""
 
 
 class UserError(Exception):

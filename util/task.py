@@ -26,11 +26,15 @@ class Source:
     )
     licence: str = ""
     gated: bool = False
+    tests_on_disk: bool = (
+        False  # rows get "tests_at", where they lie, so that a problem need not keep its tests
+    )
 
 
 @dataclass(frozen=True)
 class Task:
-    """One benchmark. All four functions are plain top-level functions, so they travel to other processes by name."""
+    """One benchmark. All four functions are plain top-level functions, so they travel to other processes
+    by name."""
 
     name: str
     source: Source
@@ -40,6 +44,9 @@ class Task:
     gold: Callable[
         [dict], str | None
     ]  # a response that the grader must accept; None where the row holds none
+    prompts: dict[str, Callable[[Problem, str], str]] = field(
+        default_factory=dict
+    )  # further prompts by name for --prompt; `prompt` itself is "default"
     grade_timeout_s: float = 10.0
     metric: str = "accuracy"
     notes: dict = field(default_factory=dict)  # what a reader of the results should know

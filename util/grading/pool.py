@@ -96,11 +96,15 @@ class GradingPool:
         self._awake.close()
         self._waker.close()
 
+    def has_room(self) -> bool:
+        """Whether `submit` would take a grading without waiting."""
+        return self._pending < self._count * WAITING_PER_WORKER
+
     def submit(self, key: Any, grade: Grade, problem: Problem, text: str, timeout_s: float) -> None:
         """Queue one grading; waits while too many are queued."""
         job = _Job(key, bytes(ForkingPickler.dumps((grade, problem, text))), timeout_s)
         with self._changed:
-            self._changed.wait_for(lambda: self._pending < self._count * WAITING_PER_WORKER or self._broken)
+            self._changed.wait_for(lambda: self.has_room() or self._broken)
             if self._broken:
                 raise RuntimeError(self._broken)
             self._pending += 1
@@ -108,18 +112,15 @@ class GradingPool:
         self._wake()
 
     def completed(self, block: bool) -> Iterator[tuple[Any, Verdict]]:
-        """Keys and verdicts that are ready; with `block`, until everything submitted has come back."""
-        while True:
-            with self._changed:
-                if block:
-                    self._changed.wait_for(lambda: self._done or not self._pending or self._broken)
-                if self._broken:
-                    raise RuntimeError(self._broken)
-                if not self._done:
-                    return
-                ready = list(self._done)
-                self._done.clear()
-            yield from ready
+        """Keys and verdicts that are ready; with `block`, at least one as long as any is pending."""
+        with self._changed:
+            if block:
+                self._changed.wait_for(lambda: self._done or not self._pending or self._broken)
+            if self._broken:
+                raise RuntimeError(self._broken)
+            ready = list(self._done)
+            self._done.clear()
+        yield from ready
 
     @property
     def pending(self) -> int:

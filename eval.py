@@ -1,0 +1,92 @@
+"""Evaluate one model on several benchmarks; the model is loaded once.
+
+python eval.py --model Qwen/QwQ-32B-Preview --evals=AIME,MATH500,GPQADiamond --tp=8 \\
+    --output_file=results.txt --temperatures 0.7 --n 4
+
+Each benchmark has its own run folder under --result-dir; stop at any moment, the same command goes on from
+there. The last line of standard output is {"AIME": ACCURACY, ...}, as in --output_file; beside it lie all
+details.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks import FILES, load_task
+from util import cli
+from util.errors import UserError
+from util.models import short_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from util.task import Task
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = cli.Parser(__doc__)
+    parser.add_argument("--model", required=True, help=cli.MODEL_HELP)
+    parser.add_argument(
+        "--evals", required=True, metavar="NAME,...", help=f"benchmarks, with commas: {', '.join(FILES)}"
+    )
+    parser.add_argument(
+        "--output-file",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="accuracies as JSON; FILE without its ending and .details.json has everything else",
+    )
+    parser.add_argument(
+        "--result-dir", type=Path, default=Path("results"), metavar="DIR", help="folder of runs (results)"
+    )
+    parser.add_argument(
+        "--limit", type=cli.at_least(1), metavar="N", help="only the first N problems of each benchmark"
+    )
+    cli.add_data_flags(parser)
+    cli.add_sampling_flags(parser)
+    cli.add_engine_flags(parser)
+    cli.add_livecodebench_flags(parser)
+    cli.add_grading_flags(parser)
+    return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    from util.benchmark import Selection, order_from
+    from util.evaluation import Evaluation, ResultFiles
+
+    tasks = _tasks(args.evals, cli.livecodebench_choice(args))
+    if args.revision is not None and len(tasks) > 1:
+        raise UserError(f"--revision {args.revision} is of one data set: give one benchmark in --evals")
+    files = ResultFiles(args.output_file)
+    try:
+        args.result_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {args.result_dir}: {error.strerror}; choose another") from error
+    name = short_name(args.model)
+    options = cli.engine_options(args, log=args.result_dir / f"{name}_engine.log")
+    selection = Selection(limit=args.limit, revision=args.revision, data_dir=args.data_dir)
+    orders = [order_from(args, task, selection, options) for task in tasks]
+    with Evaluation(orders, args.result_dir, files, log=args.result_dir / f"{name}_eval.log") as evaluation:
+        evaluation.run()
+    cli.print_result(evaluation.accuracies())
+    return 1 if evaluation.failures else 0
+
+
+def _tasks(names: str, livecodebench: dict) -> list[Task]:
+    """The tasks that --evals names, each once."""
+    known = {name.lower(): name for name in FILES}
+    chosen = dict.fromkeys(name.strip() for name in names.split(",") if name.strip())
+    if not chosen:
+        raise UserError(f"--evals {names!r} names no benchmark: choose from {', '.join(FILES)}")
+    for name in chosen:
+        if name.lower() not in known:
+            raise cli.closest("benchmark", name, list(FILES))
+    chosen = dict.fromkeys(known[name.lower()] for name in chosen)
+    if livecodebench and "LiveCodeBench" not in chosen:
+        raise UserError(f"{', '.join(livecodebench)} narrows LiveCodeBench, which --evals does not name")
+    return [load_task(name, **(livecodebench if name == "LiveCodeBench" else {})) for name in chosen]
+
+
+if __name__ == "__main__":
+    cli.main(parse, run)

@@ -1,0 +1,224 @@
+"""Generate answers to a benchmark, grade them, or both at once.
+
+python inference_and_check.py --dataset MATH500 --model Qwen/Qwen2-7B-Instruct --tp 4 --max-tokens 4096 \\
+    --split test --result-dir results --temperatures 0.7 --n 8
+
+--inference generates, --check grades what is there, neither does both: grading while the engine generates.
+Stop it at any moment; the same command goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks import FILES, load_task
+from util import cli
+from util.errors import UserError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from util.benchmark import Benchmark, Selection
+    from util.pipeline import Grading
+    from util.task import Task
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = cli.Parser(__doc__)
+    parser.add_argument("--dataset", required=True, metavar="NAME", help=f"benchmark: {', '.join(FILES)}")
+    parser.add_argument("--model", required=True, help=cli.MODEL_HELP)
+    parser.add_argument(
+        "--result-dir", type=Path, default=Path("results"), metavar="DIR", help="folder of runs (results)"
+    )
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--inference", action="store_true", help="generate only")
+    mode.add_argument("--check", action="store_true", help="grade what is there only")
+    rows = parser.add_argument_group("which problems (in this order)")
+    rows.add_argument("--split", help="split of the data set; default: the one results are reported on")
+    rows.add_argument("--source", help="only rows of this source, such as math; 'all' or none: every row")
+    rows.add_argument("--start", type=cli.at_least(0), default=0, metavar="I", help="first row (0)")
+    rows.add_argument(
+        "--end", type=cli.at_least(-1), default=-1, metavar="I", help="row after the last one; -1: to the end"
+    )
+    rows.add_argument(
+        "--filter-difficulty", action="store_true", help="only rows with a difficulty label within the bounds"
+    )
+    rows.add_argument(
+        "--math-difficulty-lower-bound", type=float, metavar="D", help="least difficulty, 1-10; default: open"
+    )
+    rows.add_argument(
+        "--math-difficulty-upper-bound", type=float, metavar="D", help="most difficulty, 1-10; default: open"
+    )
+    rows.add_argument("--limit", type=cli.at_least(1), metavar="N", help="only the first N of what is left")
+    cli.add_data_flags(rows)
+    cli.add_sampling_flags(parser)
+    cli.add_engine_flags(parser)
+    cli.add_livecodebench_flags(parser)
+    cli.add_grading_flags(parser)
+    parser.add_argument(
+        "--regrade",
+        action="store_true",
+        help="with --check: grade all samples again with today's grader (`report.py explain`: what changed)",
+    )
+    parser.add_argument(
+        "--overwrite-settings",
+        action="store_true",
+        help="when the settings differ from the run that is there, start a fresh folder beside it",
+    )
+    return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    from contextlib import ExitStack
+
+    from util.benchmark import counts_line, open_benchmark, open_grading, order_from
+
+    if args.regrade and not args.check:
+        raise UserError("--regrade grades what is there: give it together with --check")
+    task = _task(args)
+    order = order_from(args, task, _selection(args), cli.engine_options(args, log=None))
+    if args.n > 1 and 0 in order.plan.temperatures and not args.check:
+        cli.say(
+            "temperature 0 is greedy: one sample per problem there instead of --n, the others would be equal"
+        )
+    opened = open_benchmark(order, args.result_dir, fresh=args.overwrite_settings, must_exist=args.check)
+    with opened.run:
+        cli.say(counts_line(task, opened.counts))
+        status = 0
+        with ExitStack() as stack:
+            grading = None
+            if not args.inference:
+                grading = open_grading(opened, stack)
+            if not args.check:
+                status = _generate(args, opened, grading)
+            if grading is not None:
+                _grade_rest(opened, grading, again=args.regrade)
+        return max(status, _report(args, opened))
+
+
+def _task(args: argparse.Namespace) -> Task:
+    names = {name.lower(): name for name in FILES}
+    if args.dataset.lower() not in names:
+        raise cli.closest("data set", args.dataset, list(FILES))
+    return load_task(names[args.dataset.lower()], **cli.livecodebench_choice(args))
+
+
+def _selection(args: argparse.Namespace) -> Selection:
+    from util.benchmark import Selection
+
+    return Selection(
+        split=args.split,
+        source=None if args.source in (None, "", "all") else args.source,
+        start=args.start,
+        end=args.end if args.end > 0 else -1,
+        filter_difficulty=args.filter_difficulty,
+        lower_bound=args.math_difficulty_lower_bound,
+        upper_bound=args.math_difficulty_upper_bound,
+        limit=args.limit,
+        revision=args.revision,
+        data_dir=args.data_dir,
+    )
+
+
+def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | None) -> int:
+    from contextlib import closing
+
+    from util.engines import open_engine
+    from util.pipeline import Job, generate
+
+    missing = opened.missing()
+    if not missing:
+        cli.say("every sample is there already: nothing to generate")
+        return 0
+    options = cli.engine_options(args, log=opened.run.folder / "engine.log")
+    job = Job(opened.run, opened.asked, opened.order.plan, grading)
+    with closing(open_engine(options)) as engine, cli.Progress(missing, "generating") as progress:
+        opened.note_engine(engine)
+        for _ in generate([job], engine=engine, on_progress=progress.step):
+            pass
+    if job.outcome.failed:
+        cli.say(
+            f"{job.outcome.failed} of {missing} requests failed (the last one: {job.outcome.failure}); "
+            "the same command asks them again"
+        )
+        return 1
+    return 0
+
+
+def _grade_rest(opened: Benchmark, grading: Grading, *, again: bool) -> None:
+    from util.pipeline import ungraded_count
+
+    left = opened.run.count() if again else ungraded_count(opened.run.folder)
+    if left:
+        with cli.Progress(left, "grading") as progress:
+            grading.grade_rest(lambda tokens: progress.step(0), again=again)
+    if grading.without_problem:
+        cli.say(
+            f"{grading.without_problem} samples could not be graded: their problems are not among the rows "
+            "of this command (--limit, or another split)"
+        )
+
+
+def _report(args: argparse.Namespace, opened: Benchmark) -> int:
+    """Print the table and the JSON line; both cover everything in the folder."""
+    from util.benchmark import summary_without_doubtful
+    from util.runs import read_records
+    from util.statistics import summarise, summary_line
+
+    run = opened.run
+    summary = summarise(read_records(run.folder))
+    without = summary_without_doubtful(opened)
+    missing = 0 if args.check else opened.missing()
+    run.info["summary"] = summary
+    run.save_info()
+    cli.say(f"\n{run.folder}")
+    cli.say(_table(summary))
+    for temperature, numbers in summary.items():
+        name = args.dataset if len(summary) == 1 else f"{args.dataset} at {temperature}"
+        cli.say(summary_line(name, numbers, expected=opened.expected(float(temperature))))
+    for temperature, numbers in (without or {}).items():
+        name = f"{args.dataset} at {temperature} without problems known to be judged wrongly"
+        cli.say(summary_line(name, numbers))
+    cli.print_result(
+        {
+            "dataset": args.dataset,
+            "model": args.model,
+            "run": str(run.folder),
+            "temperatures": _short(summary),
+            **({} if without is None else {"without_doubtful": _short(without)}),
+            "missing": missing,
+            "unusable": dict(opened.counts.unusable),
+        }
+    )
+    return 1 if missing else 0
+
+
+def _short(summary: dict[str, dict]) -> dict[str, dict]:
+    """What the table says; token statistics and groups are in run.json."""
+    left_out = ("tokens", "tokens_to_first_correct", "groups", "graders")
+    return {
+        temperature: {name: value for name, value in numbers.items() if name not in left_out}
+        for temperature, numbers in summary.items()
+    }
+
+
+def _table(summary: dict[str, dict]) -> str:
+    lines = ["temperature  accuracy  correct of judged    samples  problems  truncated  no answer     tokens"]
+    for temperature, numbers in summary.items():
+        accuracy = "-" if numbers["accuracy"] is None else f"{100 * numbers['accuracy']:.1f} %"
+        judged = f"{numbers['correct']} of {numbers['judged']}"
+        samples = numbers["samples"]
+        lines.append(
+            f"{temperature:>11}  {accuracy:>8}  {judged:>17}  {samples:>9}  {numbers['problems']:>8}  "
+            f"{numbers['truncated'] / samples:>9.1%}  {numbers['no_answer'] / samples:>9.1%}  "
+            f"{numbers['completion_tokens']:>9}"
+        )
+        lines += [
+            f"{'':13}{number} not judged ({reason})" for reason, number in numbers["not_judged"].items()
+        ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    cli.main(parse, run)

@@ -1,0 +1,52 @@
+"""AIME: the 30 problems of the 2024 contests I and II; every answer is an integer from 0 to 999."""
+
+from util.grading.maths import grade_maths
+from util.records import Problem, Verdict
+from util.task import Source, Task
+
+INSTRUCTION = "The answer is an integer from 0 to 999. Think it through, then write it inside \\boxed{}."
+
+
+def is_of_2024(row: dict) -> bool:
+    return "2024" in row["url"]
+
+
+def problem(row: dict) -> Problem:
+    # The answer column says "33"; solutions and models also write "033": `kind="integer"` takes both.
+    return Problem(str(row["id"]), row["problem"], row["answer"], about={"url": row["url"]})
+
+
+def prompt(problem: Problem, model: str) -> str:
+    if "sky-t1" in model.lower():  # trained on questions that come before their instruction
+        return f"{problem.question}\n{INSTRUCTION}"
+    return f"{INSTRUCTION}\n\n{problem.question}"
+
+
+def plain_prompt(problem: Problem, model: str) -> str:
+    return f"{problem.question}\n\nPut the final answer in \\boxed{{}}."
+
+
+def grade(problem: Problem, response: str) -> Verdict:
+    return grade_maths(problem.reference, response, kind="integer")
+
+
+def gold(row: dict) -> str | None:
+    return f"The final answer is \\boxed{{{int(row['answer']):03d}}}."
+
+
+task = Task(
+    name="AIME",
+    source=Source(
+        path="AI-MO/aimo-validation-aime",
+        files={"train": ("data/train-00000-of-00001.parquet",)},
+        split="train",
+        revision="13f9e12f613e720c2a2b2f345dd04b998a29494d",
+        keep=is_of_2024,
+        licence="Apache-2.0",
+    ),
+    problem=problem,
+    prompt=prompt,
+    prompts={"plain": plain_prompt},
+    grade=grade,
+    gold=gold,
+)

@@ -1,0 +1,59 @@
+"""NUMINA: 859,494 competition and school problems whose reference is the boxed end of a worked solution."""
+
+from util.grading.answers import last_box
+from util.grading.maths import grade_maths
+from util.records import Problem, Verdict
+from util.task import Source, Task, content_id
+
+
+def problem(row: dict) -> Problem:
+    question, solution = row["problem"] or "", row["solution"] or ""
+    answer = last_box(solution)
+    about = {"source": row["source"], "boxes": solution.count("\\boxed")}
+    unusable = ""
+    if not question.strip():
+        unusable = "no question"
+    elif answer is None:
+        unusable = "no boxed answer"  # proofs, and solutions that end in words
+    return Problem(
+        content_id(row["source"], row["problem"], row["solution"]),
+        question,
+        answer,
+        about=about,
+        unusable=unusable,
+    )
+
+
+def prompt(problem: Problem, model: str) -> str:
+    return f"{problem.question}\n\nThink it through, then write the final answer inside \\boxed{{}}."
+
+
+def grade(problem: Problem, response: str) -> Verdict:
+    return grade_maths(problem.reference, response)
+
+
+def gold(row: dict) -> str | None:
+    answer = last_box(row["solution"] or "")
+    return None if answer is None else f"The final answer is \\boxed{{{answer}}}."
+
+
+task = Task(
+    name="NUMINA",
+    source=Source(
+        path="AI-MO/NuminaMath-CoT",
+        files={
+            "train": tuple(f"data/train-0000{shard}-of-00005.parquet" for shard in range(5)),
+            "test": ("data/test-00000-of-00001.parquet",),
+        },
+        split="train",
+        revision="9d8d210c9f6a36c8f3cd84045668c9b7800ef517",
+        by="source",
+        columns=("source", "problem", "solution"),  # `messages` repeats both: half of the bytes
+        labels="NovaSky-AI/labeled_numina_difficulty_859K",
+        licence="Apache-2.0",
+    ),
+    problem=problem,
+    prompt=prompt,
+    grade=grade,
+    gold=gold,
+)

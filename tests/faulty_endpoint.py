@@ -1,0 +1,349 @@
+"""What does a client see when everything that can go wrong with an endpoint does?
+
+python tests/faulty_endpoint.py --port 8000 --faults '{"error_500": 0.1, "stall": 0.01}' --seed 1
+
+A server that speaks as much of OpenAI's HTTP as a client needs: POST /v1/chat/completions and GET /v1/models.
+Which requests meet which fault follows from the seed and the order of arrival.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import socket
+import struct
+import threading
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from email.utils import formatdate
+
+FAULTS = (
+    "rate_limited",
+    "rate_limited_seconds",
+    "rate_limited_date",
+    "error_408",
+    "error_409",
+    "error_500",
+    "error_502_html",
+    "error_503",
+    "html",
+    "reset_before_headers",
+    "reset_after_headers",
+    "closed_without_answer",
+    "stall",
+    "cut_short",
+    "invalid_json",
+    "not_utf8",
+    "error_in_200",
+    "no_choices",
+    "no_content",
+    "wrong_usage",
+    "no_usage",
+    "two_choices",
+    "answered_twice",
+    "answered_twice_late",
+    "old_answer",
+)
+
+OLD = 64  # how many answers ago an "old_answer" was given: it has arrived, so whose it is can be known
+
+
+@dataclass(frozen=True)
+class Script:
+    """How the endpoint behaves."""
+
+    faults: dict[str, float] = field(default_factory=dict)  # fault -> share of requests; "ok" for the rest
+    seed: int = 0
+    model: str = "test-model"
+    max_model_len: int | None = None  # given: /models speaks as vLLM does, and longer prompts are refused
+    has_models: bool = True
+    keys: tuple[str, ...] = ()  # accepted keys; none accepts any
+    spent_keys: tuple[str, ...] = ()  # keys without quota
+    service_s: float = 0.0  # how long an answer takes
+    slots: int | None = None  # answers at once; more are refused with 429
+    retry_after_s: float = 0.05
+    reasoning: str | None = None
+    refuse_containing: str | None = None  # prompts with these words are refused with 400
+
+
+class FaultyEndpoint:
+    """The server in a thread of this process; can be stopped and started again on the same port."""
+
+    def __init__(self, script: Script | None = None, port: int = 0) -> None:
+        self.script = script or Script()
+        self.port = port or _free_port()
+        self.requests: list[dict] = []  # bodies of the chat requests, in order of arrival
+        self.headers: list[dict[str, str]] = []
+        self.arrived: list[float] = []
+        self.happened: Counter[str] = Counter()
+        self.in_flight = self.most_in_flight = 0
+        self.keep = True  # whether bodies, headers and times are kept
+        self._random = random.Random(self.script.seed)
+        self._answers = 0
+        self._recent: deque[bytes] = deque(maxlen=OLD)
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def start(self) -> FaultyEndpoint:
+        self._loop = asyncio.new_event_loop()
+        self._connections: set[_Connection] = set()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        listening = self._loop.create_server(lambda: _Connection(self), "127.0.0.1", self.port, backlog=2048)
+        self._server = asyncio.run_coroutine_threadsafe(listening, self._loop).result()
+        return self
+
+    def stop(self) -> None:
+        """End as a killed process does: nobody listens, every connection is reset."""
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self.in_flight = 0
+
+    async def _end(self) -> None:
+        self._server.close()
+        for connection in list(self._connections):
+            connection.reset()
+        await asyncio.sleep(0.01)
+
+    def __enter__(self) -> FaultyEndpoint:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def pick(self, body: dict) -> str:
+        """What happens to a request: a fault or "ok"."""
+        dice = self._random.random()
+        for fault, share in self.script.faults.items():
+            dice -= share
+            if dice < 0:
+                return fault
+        return "ok"
+
+    def refusal(self, body: dict, headers: dict[str, str]) -> bytes | None:
+        """What a healthy endpoint refuses, and how."""
+        script, prompt = self.script, body["messages"][-1]["content"]
+        key = headers.get("authorization", "").removeprefix("Bearer ")
+        if script.keys and key not in script.keys:
+            return _error(401, f"Incorrect API key provided: {key[:2]}***", "invalid_api_key")
+        if key in script.spent_keys:
+            return _error(429, "You exceeded your current quota", "insufficient_quota")
+        if body["model"] != script.model:
+            return _error(404, f"The model `{body['model']}` does not exist.", "model_not_found")
+        if script.refuse_containing and script.refuse_containing in prompt:
+            return _error(400, "This prompt is against our policy", "content_policy_violation")
+        room = script.max_model_len
+        used = len(prompt.split()) + (body.get("max_tokens") or body.get("max_completion_tokens") or 1)
+        if room is not None and used > room:
+            return _error(
+                400, f"This model's maximum context length is {room} tokens. However, you want {used}", None
+            )
+        if script.slots is not None and self.in_flight >= script.slots:
+            return _error(429, "Too many requests", "rate_limit_exceeded")
+        return None
+
+    def answer(self, body: dict) -> dict:
+        """The right answer: it repeats the prompt, so that a mix-up shows."""
+        self._answers += 1
+        prompt = body["messages"][-1]["content"]
+        message = {"role": "assistant", "content": f"answer to {prompt}"}
+        if self.script.reasoning is not None:
+            message["reasoning_content"] = self.script.reasoning
+        tokens = len(prompt.split())
+        return {
+            "id": f"chatcmpl-{self.port}-{self._answers}",
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": body["model"],
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": tokens, "completion_tokens": 3, "total_tokens": tokens + 3},
+        }
+
+
+class _Connection(asyncio.Protocol):
+    """One client's connection."""
+
+    def __init__(self, endpoint: FaultyEndpoint) -> None:
+        self.endpoint = endpoint
+        self.buffer = b""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+        self.endpoint._connections.add(self)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self.endpoint._connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
+            first, *lines = self.buffer[:end].decode("latin-1").split("\r\n")
+            headers = {
+                name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+            }
+            length = int(headers.get("content-length", 0))
+            if len(self.buffer) < end + 4 + length:
+                return
+            body, self.buffer = self.buffer[end + 4 : end + 4 + length], self.buffer[end + 4 + length :]
+            self.request(first, headers, body)
+
+    def request(self, first: str, headers: dict[str, str], body: bytes) -> None:
+        endpoint, loop = self.endpoint, asyncio.get_running_loop()
+        self.close_after = headers.get("connection", "").lower() == "close"
+        if first.startswith("GET"):
+            endpoint.happened["models"] += 1
+            self.send(_models(endpoint.script))
+            return
+        chat = json.loads(body)
+        if endpoint.keep:
+            endpoint.requests.append(chat)
+            endpoint.headers.append(headers)
+            endpoint.arrived.append(time.monotonic())
+        refused = endpoint.refusal(chat, headers)
+        if refused is not None:
+            endpoint.happened["refused"] += 1
+            self.send(refused)
+            return
+        fault = endpoint.pick(chat)
+        endpoint.happened[fault] += 1
+        endpoint.in_flight += 1
+        endpoint.most_in_flight = max(endpoint.most_in_flight, endpoint.in_flight)
+        if fault != "stall":
+            loop.call_later(endpoint.script.service_s, self.respond, fault, chat)
+
+    def respond(self, fault: str, chat: dict) -> None:
+        endpoint = self.endpoint
+        endpoint.in_flight -= 1
+        if fault in ("reset_before_headers", "closed_without_answer"):
+            self.reset() if fault == "reset_before_headers" else self.transport.close()
+            return
+        reply = _faulty_reply(fault, endpoint.script)
+        if reply is None:
+            reply = self._with_answer(fault, chat)
+        if fault in ("reset_after_headers", "cut_short"):
+            self.transport.write(
+                reply[: reply.index(b"\r\n\r\n") + (4 if fault == "reset_after_headers" else 40)]
+            )
+            asyncio.get_running_loop().call_later(
+                0.01, self.reset if fault == "reset_after_headers" else self.transport.close
+            )
+            return
+        self.send(reply)
+
+    def _with_answer(self, fault: str, chat: dict) -> bytes:
+        endpoint = self.endpoint
+        if fault == "old_answer" and len(endpoint._recent) == OLD:
+            return endpoint._recent[0]
+        answer = endpoint.answer(chat)
+        if fault == "no_choices":
+            answer["choices"] = []
+        elif fault == "no_content":
+            answer["choices"][0]["message"] = {"role": "assistant", "content": None}
+        elif fault == "wrong_usage":
+            answer["usage"] = {"prompt_tokens": "many", "completion_tokens": -3}
+        elif fault == "no_usage":
+            del answer["usage"]
+        elif fault == "two_choices":
+            answer["choices"] *= 2
+        body = json.dumps(answer).encode()
+        if fault == "invalid_json":
+            body = body[:-20]
+        elif fault == "not_utf8":
+            body = body.replace(b"answer", b"\xff\xfe")
+        reply = _http(200, body)
+        if fault in ("ok", "wrong_usage", "no_usage", "two_choices"):
+            endpoint._recent.append(reply)
+        if fault == "answered_twice_late":
+            asyncio.get_running_loop().call_later(0.005, self.transport.write, reply)
+        return reply * 2 if fault == "answered_twice" else reply
+
+    def send(self, reply: bytes) -> None:
+        self.transport.write(reply)
+        if self.close_after:
+            self.transport.close()
+
+    def reset(self) -> None:
+        """Close with RST instead of FIN."""
+        connection = self.transport.get_extra_info("socket")
+        if connection is not None and connection.fileno() >= 0:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+
+def _faulty_reply(fault: str, script: Script) -> bytes | None:
+    """The replies that hold no answer."""
+    page = b"<html><head><title>Oops</title></head><body><h1>Something went wrong</h1></body></html>"
+    if fault == "rate_limited":
+        return _error(429, "Rate limit reached", "rate_limit_exceeded")
+    if fault == "rate_limited_seconds":
+        wait = f"Retry-After: {script.retry_after_s}"
+        return _error(429, "Rate limit reached", "rate_limit_exceeded", wait)
+    if fault == "rate_limited_date":
+        now = int(time.time())
+        wait = f"Date: {formatdate(now, usegmt=True)}\r\nRetry-After: {formatdate(now + 1, usegmt=True)}"
+        return _error(429, "Rate limit reached", "rate_limit_exceeded", wait)
+    if fault == "error_502_html":
+        return _http(502, page, "text/html")
+    if fault == "html":
+        return _http(200, page, "text/html; charset=utf-8")
+    if fault == "error_in_200":
+        return _http(200, json.dumps({"error": {"message": "upstream failed", "code": 502}}).encode())
+    if fault.startswith("error_"):
+        return _error(int(fault.removeprefix("error_")), "something went wrong", "server_error")
+    return None
+
+
+def _models(script: Script) -> bytes:
+    if not script.has_models:
+        return _http(404, b'{"detail":"Not Found"}')
+    model = {"id": script.model, "object": "model", "owned_by": "someone"}
+    if script.max_model_len is not None:
+        model |= {"owned_by": "vllm", "max_model_len": script.max_model_len}
+    return _http(200, json.dumps({"object": "list", "data": [model]}).encode())
+
+
+def _error(status: int, message: str, code: str | None, header: str = "") -> bytes:
+    body = json.dumps({"error": {"message": message, "type": code, "code": code}}).encode()
+    return _http(status, body, header=header)
+
+
+def _http(status: int, body: bytes, kind: str = "application/json", header: str = "") -> bytes:
+    head = f"HTTP/1.1 {status} Whatever\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+    return (head + (header + "\r\n" if header else "") + "\r\n").encode() + body
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="an OpenAI-compatible endpoint with scripted faults")
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; any free one by default")
+    parser.add_argument(
+        "--faults", type=json.loads, default={}, metavar="JSON", help="share of requests per fault"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the faults")
+    parser.add_argument("--service-s", type=float, default=0.0, help="seconds that an answer takes")
+    parser.add_argument("--slots", type=int, help="answers at once, more get 429; no limit by default")
+    parser.add_argument("--model", default="test-model", help="name of the model")
+    args = parser.parse_args()
+    script = Script(args.faults, args.seed, args.model, service_s=args.service_s, slots=args.slots)
+    endpoint = FaultyEndpoint(script, args.port)
+    endpoint.keep = False
+    endpoint.start()
+    print(endpoint.url, flush=True)
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,685 @@
+import itertools
+import json
+import threading
+import time
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+from faulty_endpoint import FaultyEndpoint, Script
+
+from util.engines.dispatch import AdaptiveLimit
+from util.engines.openai_api import OpenAIEngine, open_openai_engine
+from util.engines.openai_replies import Kind, read_reply, retry_after_s
+from util.errors import RunStopped, UserError
+from util.keys import KeyPool
+from util.models import api_quirks
+from util.records import Completion, Failure, Request
+
+FIRST, SECOND = "sk-aaaaaaaaaaaa1111", "sk-bbbbbbbbbbbb2222"
+MIXED_FAULTS = (
+    "rate_limited rate_limited_seconds error_408 error_409 error_500 error_502_html error_503 html "
+    "reset_before_headers reset_after_headers closed_without_answer cut_short invalid_json not_utf8 "
+    "error_in_200 no_choices no_content wrong_usage no_usage two_choices old_answer "
+    "answered_twice answered_twice_late"
+).split()
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch):
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def request(number, *, words="", max_tokens=10, system=None):
+    messages = [{"role": "user", "content": f"question {number}{words}"}]
+    if system is not None:
+        messages.insert(0, {"role": "system", "content": system})
+    return Request(f"p{number}", messages, 0.7, 0, 1000 + number, max_tokens)
+
+
+def requests(count, **how):
+    return (request(number, **how) for number in range(count))
+
+
+def engine_for(*endpoints, **settings):
+    settings = {"model": "test-model", "concurrency": 8, "backoff_s": 0.01} | settings
+    return OpenAIEngine(api_base=tuple(endpoint.url for endpoint in endpoints), **settings)
+
+
+def ask(engine, wanted):
+    """All results, checked to be one for each request and each the answer to its own question."""
+    wanted = list(wanted)
+    try:
+        results = list(engine.generate(iter(wanted)))
+    finally:
+        engine.close()
+    assert sorted(asked.problem_id for asked, _ in results) == sorted(asked.problem_id for asked in wanted)
+    for asked, outcome in results:
+        if isinstance(outcome, Completion) and outcome.finish_reason != "prompt_too_long":
+            assert outcome.text == "answer to " + asked.messages[-1]["content"]
+    return results
+
+
+def completed(results):
+    return sum(isinstance(outcome, Completion) for _, outcome in results)
+
+
+# What is asked
+
+
+def test_every_request_carries_what_was_chosen_for_it():
+    with FaultyEndpoint() as endpoint:
+        ask(engine_for(endpoint, top_p=0.9), requests(1, system="be brief"))
+    assert endpoint.requests == [
+        {
+            "model": "test-model",
+            "top_p": 0.9,
+            "messages": [
+                {"role": "system", "content": "be brief"},
+                {"role": "user", "content": "question 0"},
+            ],
+            "seed": 1000,
+            "temperature": 0.7,
+            "max_tokens": 10,
+        }
+    ]
+
+
+def test_what_openai_does_not_know_is_sent_only_when_it_is_set():
+    with FaultyEndpoint() as endpoint:
+        settings = {"top_k": 20, "min_p": 0.1, "stop": ("END",), "extra": {"reasoning_effort": "low"}}
+        ask(engine_for(endpoint, **settings), requests(1))
+    sent = endpoint.requests[0]
+    assert (sent["top_k"], sent["min_p"], sent["stop"]) == (20, 0.1, ["END"])
+    assert sent["reasoning_effort"] == "low"
+
+
+def test_a_reasoning_model_gets_no_system_role_no_temperature_and_its_own_limit_field():
+    with FaultyEndpoint(Script(model="o3-mini")) as endpoint:
+        engine = engine_for(endpoint, model="o3-mini")
+        try:
+            results = list(engine.generate(requests(1, system="be brief")))
+        finally:
+            engine.close()
+    assert endpoint.requests == [
+        {
+            "model": "o3-mini",
+            "messages": [{"role": "user", "content": "be brief\n\nquestion 0"}],
+            "seed": 1000,
+            "max_completion_tokens": 10,
+        }
+    ]
+    assert completed(results) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["o1", "o1-2024-12-17", "o3-mini", "o4-mini", "gpt-5-nano", "gpt-5.1", "x/o1"]
+)
+def test_reasoning_models_are_known_by_name(name):
+    assert not api_quirks(name).system_role
+
+
+@pytest.mark.parametrize(
+    "name", ["gpt-4o-mini", "gpt-5-chat-latest", "Qwen/QwQ-32B-Preview", "olmo", "oss-20b"]
+)
+def test_other_models_are_asked_plainly(name):
+    assert api_quirks(name) == api_quirks("anything")
+
+
+def test_reasoning_is_kept_apart_from_the_answer():
+    with FaultyEndpoint(Script(reasoning="let me think")) as endpoint:
+        [(_, outcome)] = ask(engine_for(endpoint), requests(1))
+    assert outcome == Completion("answer to question 0", "stop", 2, 3, "let me think")
+
+
+def test_the_key_is_sent_and_the_options_of_a_script_are_understood(tmp_path):
+    keys_file = tmp_path / "keys"
+    keys_file.write_text(FIRST, encoding="utf-8")
+    keys_file.chmod(0o600)
+    with FaultyEndpoint(Script(keys=(FIRST,))) as endpoint:
+        options = SimpleNamespace(
+            model="openai/test-model", api_base=(endpoint.url,), keys_file=keys_file, concurrency=3
+        )
+        options.top_p, options.top_k, options.min_p, options.stop = 1.0, -1, 0.0, ()
+        options.engine_args = {"retry_for_s": 5, "logit_bias": {}}
+        assert completed(ask(open_openai_engine(options), requests(3))) == 3
+    assert endpoint.requests[0]["logit_bias"] == {} and "retry_for_s" not in endpoint.requests[0]
+
+
+# How much is asked at once, and when
+
+
+def test_requests_are_pulled_as_there_is_room_and_in_the_callers_thread():
+    pulled, threads = [], set()
+
+    def source():
+        for number in itertools.count():
+            pulled.append(number)
+            threads.add(threading.get_ident())
+            yield request(number)
+
+    with FaultyEndpoint(Script(service_s=0.05)) as endpoint:
+        engine = engine_for(endpoint, concurrency=4)
+        results = engine.generate(source())
+        for taken in range(1, 30):
+            next(results)
+            assert len(pulled) - taken <= 8
+        results.close()
+        engine.close()
+    assert endpoint.most_in_flight == 4
+    assert threads == {threading.get_ident()}
+
+
+def test_a_source_with_nothing_to_ask_is_asked_again():
+    """The second request is found only when the first was answered; before it there is nothing to ask."""
+    answered, idle = [], []
+
+    def source():
+        for _ in range(3):
+            yield None
+        yield request(0)
+        while not answered:
+            idle.append(1)
+            yield None
+        yield request(1)
+
+    with FaultyEndpoint(Script(service_s=0.1)) as endpoint:
+        engine = engine_for(endpoint)
+        for asked, _ in engine.generate(source()):
+            answered.append(asked.problem_id)
+        engine.close()
+    assert answered == ["p0", "p1"]
+    assert 1 <= len(idle) <= 10
+
+
+def test_results_come_as_they_are_ready():
+    class Slow(FaultyEndpoint):
+        def pick(self, body):
+            first = body["seed"] == 1000 and not self.happened["stall"]
+            return "stall" if first else "ok"
+
+    with Slow() as endpoint:
+        results = ask(engine_for(endpoint, request_timeout_s=2.0), requests(20))
+    assert [asked.problem_id for asked, _ in results][-1] == "p0" and completed(results) == 20
+
+
+def test_one_engine_answers_several_runs_one_after_the_other():
+    with FaultyEndpoint() as endpoint:
+        engine = engine_for(endpoint)
+        for _ in range(2):
+            assert completed(engine.generate(requests(5))) == 5
+        engine.close()
+        engine.close()
+
+
+def test_a_run_that_is_left_early_leaves_no_thread_and_no_connection():
+    before = threading.active_count()
+    with FaultyEndpoint(Script(service_s=0.02)) as endpoint:
+        engine = engine_for(endpoint)
+        results = engine.generate(requests(100))
+        next(results)
+        results.close()
+        engine.close()
+        deadline = time.monotonic() + 2
+        while endpoint._connections and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not endpoint._connections
+    assert threading.active_count() == before
+
+
+def test_ctrl_c_hands_over_what_is_finished_first():
+    with FaultyEndpoint() as endpoint:
+        engine = engine_for(endpoint, concurrency=4)
+
+        def source():
+            yield from requests(4)
+            deadline = time.monotonic() + 5
+            while len(endpoint.requests) < 4 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(0.2)
+            raise KeyboardInterrupt
+
+        kept = []
+        with pytest.raises(KeyboardInterrupt):
+            for asked, _ in engine.generate(source()):
+                kept.append(asked.problem_id)
+        engine.close()
+    assert sorted(kept) == ["p0", "p1", "p2", "p3"]
+
+
+def test_the_number_in_flight_follows_what_the_endpoint_takes():
+    with FaultyEndpoint(Script(slots=40, service_s=0.05)) as endpoint:
+        assert completed(ask(engine_for(endpoint, concurrency=None), requests(1500))) == 1500
+    assert endpoint.most_in_flight == 40
+    assert endpoint.happened["refused"] < 300
+
+
+def test_the_limit_halves_once_for_all_that_was_under_way():
+    limit = AdaptiveLimit(64, 64)
+    for sent_at in (1.0, 1.1, 1.2):
+        limit.too_much(sent_at, now=2.0)
+    assert int(limit) == 32
+    limit.too_much(2.5, now=3.0)
+    assert int(limit) == 16
+    for _ in range(200):
+        limit.passed()
+    assert int(limit) == 64
+
+
+def test_a_limit_of_requests_per_minute_is_kept():
+    with FaultyEndpoint() as endpoint:
+        ask(engine_for(endpoint, rpm=1200), requests(20))
+    gaps = [after - before for before, after in itertools.pairwise(endpoint.arrived)]
+    assert endpoint.arrived[-1] - endpoint.arrived[0] >= 0.9
+    assert sum(gaps) / len(gaps) < 0.2
+
+
+def test_a_limit_of_tokens_per_minute_is_kept():
+    with FaultyEndpoint() as endpoint:  # five tokens each: 20 requests are 100 tokens, at 100 a second
+        started = time.monotonic()
+        ask(engine_for(endpoint, tpm=6000), requests(20))
+    assert 0.7 < time.monotonic() - started < 5
+
+
+# What can go wrong
+
+
+@pytest.mark.parametrize("fault", MIXED_FAULTS)
+def test_each_fault_alone_is_survived(fault):
+    with FaultyEndpoint(Script(faults={fault: 0.4}, seed=3)) as endpoint:
+        count = 150 if fault == "old_answer" else 25
+        assert completed(ask(engine_for(endpoint), requests(count))) == count
+    assert endpoint.happened[fault] >= 3
+
+
+def test_a_mix_of_all_faults_loses_nothing_and_mixes_nothing_up():
+    faults = dict.fromkeys(MIXED_FAULTS, 0.008) | {"stall": 0.001}
+    with FaultyEndpoint(Script(faults=faults, seed=11)) as endpoint:
+        endpoint.keep = False
+        engine = engine_for(endpoint, concurrency=64, request_timeout_s=2.0)
+        assert completed(ask(engine, requests(2000))) == 2000
+    assert all(endpoint.happened[fault] for fault in faults)
+
+
+@pytest.mark.parametrize("fault", ["answered_twice", "answered_twice_late"])
+def test_an_answer_that_comes_twice_is_not_taken_for_the_next(fault):
+    """Each answer would be one request late from then on, and look right."""
+    with FaultyEndpoint(Script(faults={fault: 0.1}, seed=5, service_s=0.004)) as endpoint:
+        assert completed(ask(engine_for(endpoint, concurrency=32), requests(600))) == 600
+
+
+def test_a_request_that_never_gets_a_good_reply_is_a_failure_and_the_rest_goes_on():
+    class Poisoned(FaultyEndpoint):
+        def answer(self, body):
+            answer = super().answer(body)
+            if body["messages"][-1]["content"] == "question 3":
+                answer["choices"] = []
+            return answer
+
+    with Poisoned(Script(service_s=0.02)) as endpoint:
+        results = dict(
+            (asked.problem_id, outcome) for asked, outcome in ask(engine_for(endpoint), requests(400))
+        )
+    assert isinstance(results.pop("p3"), Failure)
+    assert all(isinstance(outcome, Completion) for outcome in results.values())
+    assert Counter(body["seed"] for body in endpoint.requests)[1003] == 8
+
+
+@pytest.mark.parametrize("texts", [["the same"], ["A", "B"]])
+def test_answers_that_are_all_named_alike_are_believed_in_the_end(texts):
+    class Nameless(FaultyEndpoint):
+        def answer(self, body):
+            text = texts[body["seed"] % len(texts)]
+            return super().answer(body) | {"id": "chatcmpl-1", "choices": [_choice(text)]}
+
+    with Nameless() as endpoint:
+        engine = engine_for(endpoint)
+        results = list(engine.generate(requests(200)))
+        engine.close()
+    assert completed(results) == 200
+    assert len(endpoint.requests) < 250
+
+
+def _choice(text):
+    return {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+
+
+@pytest.mark.parametrize(("fault", "at_least_s"), [("rate_limited_seconds", 0.5), ("rate_limited_date", 0.9)])
+def test_retry_after_is_obeyed(fault, at_least_s):
+    class Once(FaultyEndpoint):
+        def pick(self, body):
+            return "ok" if self.happened[fault] else fault
+
+    with Once(Script(retry_after_s=0.5)) as endpoint:
+        ask(engine_for(endpoint, concurrency=1), requests(3))
+    assert endpoint.arrived[1] - endpoint.arrived[0] >= at_least_s
+    assert endpoint.arrived[3] - endpoint.arrived[1] < 0.4
+
+
+def test_a_key_that_must_rest_leaves_the_work_to_the_other():
+    class Limited(FaultyEndpoint):
+        def refusal(self, body, headers):
+            if headers["authorization"].endswith(FIRST):
+                return _too_many(30)
+            return super().refusal(body, headers)
+
+    with Limited() as endpoint:
+        engine = engine_for(endpoint, keys=KeyPool([FIRST, SECOND]))
+        started = time.monotonic()
+        assert completed(ask(engine, requests(40))) == 40
+    assert time.monotonic() - started < 10
+    tried = Counter(headers["authorization"][-4:] for headers in endpoint.headers)
+    assert tried["1111"] <= 8 and tried["2222"] == 40
+
+
+def _too_many(wait_s):
+    return (
+        f"HTTP/1.1 429 Too Many\r\nContent-Type: application/json\r\nRetry-After: {wait_s}\r\n"
+        "Content-Length: 2\r\n\r\n{}"
+    ).encode()
+
+
+def test_a_wait_that_is_longer_than_the_run_may_idle_stops_it_at_once():
+    class Tomorrow(FaultyEndpoint):
+        def refusal(self, body, headers):
+            return _too_many(86400)
+
+    with Tomorrow() as endpoint:
+        with pytest.raises(RunStopped, match="86400 s"):
+            ask(engine_for(endpoint), requests(10))
+
+
+def test_a_wrong_key_stops_at_once_and_is_not_shown():
+    with FaultyEndpoint(Script(keys=(FIRST,))) as endpoint:
+        with pytest.raises(UserError, match="401") as stopped:
+            ask(engine_for(endpoint, keys=KeyPool([SECOND])), requests(10_000))
+    assert len(endpoint.requests) <= 8
+    assert SECOND not in str(stopped.value)
+
+
+def test_an_endpoint_that_repeats_the_key_it_refuses_does_not_make_us_show_it(caplog):
+    class Talkative(FaultyEndpoint):
+        def refusal(self, body, headers):
+            words = json.dumps({"error": {"message": f"bad key {headers['authorization']}"}})
+            head = (
+                f"HTTP/1.1 401 No\r\nContent-Type: application/json\r\nContent-Length: {len(words)}\r\n\r\n"
+            )
+            return (head + words).encode()
+
+    with Talkative() as endpoint:
+        with pytest.raises(UserError, match="bad key Bearer ...1111") as stopped:
+            ask(engine_for(endpoint, keys=KeyPool([FIRST])), requests(10))
+    assert FIRST not in str(stopped.value) + caplog.text
+
+
+def test_a_missing_key_says_where_to_put_one():
+    with FaultyEndpoint(Script(keys=(FIRST,))) as endpoint:
+        with pytest.raises(UserError, match="OPENAI_API_KEY"):
+            ask(engine_for(endpoint), requests(10))
+
+
+def test_a_spent_key_is_dropped_and_the_others_go_on(caplog):
+    with FaultyEndpoint(Script(keys=(FIRST, SECOND), spent_keys=(FIRST,))) as endpoint:
+        engine = engine_for(endpoint, keys=KeyPool([FIRST, SECOND]))
+        assert completed(ask(engine, requests(50))) == 50
+    assert "...1111 is dropped, 1 left" in caplog.text and FIRST not in caplog.text
+
+
+def test_keys_that_are_spent_during_a_run_stop_it_with_all_that_was_answered():
+    class Allowance(FaultyEndpoint):
+        def refusal(self, body, headers):
+            spent = (FIRST,) if len(self.requests) > 30 else ()
+            self.script = Script(spent_keys=spent, service_s=0.05)
+            return super().refusal(body, headers)
+
+    with Allowance() as endpoint:
+        engine, kept = engine_for(endpoint, keys=KeyPool([FIRST])), []
+        with pytest.raises(RunStopped, match="quota"):
+            for _, outcome in engine.generate(requests(1000)):
+                kept.append(outcome)
+        engine.close()
+    assert len(kept) == 30 and all(isinstance(outcome, Completion) for outcome in kept)
+
+
+def test_openai_itself_is_not_asked_without_a_key():
+    with pytest.raises(UserError, match="OPENAI_API_KEY"):
+        OpenAIEngine(model="gpt-4o-mini")
+
+
+def test_the_environment_names_endpoint_and_key(monkeypatch):
+    with FaultyEndpoint(Script(keys=(FIRST,))) as endpoint:
+        monkeypatch.setenv("OPENAI_BASE_URL", endpoint.url + "/")
+        monkeypatch.setenv("OPENAI_API_KEY", FIRST)
+        assert completed(ask(OpenAIEngine(model="test-model"), requests(3))) == 3
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:8000/v1", "file:///etc/passwd", "http://", "http://host:port/v1", ""]
+)
+def test_an_address_that_is_none_is_refused(url):
+    with pytest.raises(UserError, match="http://HOST:PORT/v1"):
+        OpenAIEngine(model="m", api_base=(url,))
+
+
+@pytest.mark.parametrize("settings", [{"concurrency": 0}, {"rpm": -1}, {"tpm": 0}])
+def test_limits_must_be_positive(settings):
+    with pytest.raises(UserError, match="must be positive"):
+        OpenAIEngine(model="m", api_base=("http://127.0.0.1:1/v1",), **settings)
+
+
+def test_an_endpoint_that_answers_web_pages_is_named_with_its_first_words():
+    with FaultyEndpoint(Script(faults={"html": 1.0})) as endpoint:
+        with pytest.raises(UserError, match="Something went wrong") as stopped:
+            ask(engine_for(endpoint), requests(100))
+    assert endpoint.url in str(stopped.value) and "<" not in str(stopped.value)
+
+
+def test_a_wrong_path_is_named():
+    class Elsewhere(FaultyEndpoint):
+        def refusal(self, body, headers):
+            return b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+
+    with Elsewhere() as endpoint:
+        with pytest.raises(UserError, match="ends in /v1"):
+            ask(engine_for(endpoint), requests(10))
+
+
+@pytest.mark.parametrize("page", [b"404 page not found", b"<html>Sign in</html>"])
+def test_a_page_from_in_front_of_an_endpoint_that_worked_is_only_a_bad_reply(page):
+    class Rollout(FaultyEndpoint):
+        def refusal(self, body, headers):
+            if 20 <= len(self.requests) < 40:
+                return b"HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n" % len(page) + page
+            return super().refusal(body, headers)
+
+    with Rollout() as endpoint:
+        assert completed(ask(engine_for(endpoint), requests(60))) == 60
+
+
+def test_a_model_that_vllm_does_not_serve_is_refused_with_the_names_of_those_it_does():
+    with FaultyEndpoint(Script(model="smol", max_model_len=100)) as endpoint:
+        with pytest.raises(UserError, match="it serves smol"):
+            ask(engine_for(endpoint), requests(10))
+    assert not endpoint.requests
+
+
+def test_a_model_that_other_endpoints_do_not_know_stops_the_run():
+    with FaultyEndpoint(Script(model="another")) as endpoint:
+        with pytest.raises(UserError, match="does not know the model 'test-model'"):
+            ask(engine_for(endpoint), requests(10))
+
+
+def test_an_endpoint_that_lists_no_models_is_asked_all_the_same():
+    with FaultyEndpoint(Script(has_models=False)) as endpoint:
+        assert completed(ask(engine_for(endpoint), requests(3))) == 3
+
+
+def test_a_prompt_that_is_too_long_is_recorded_and_the_rest_goes_on():
+    with FaultyEndpoint(Script(max_model_len=50)) as endpoint:
+        wanted = [request(0), request(1, words=" word" * 60), request(2)]
+        results = {asked.problem_id: outcome for asked, outcome in ask(engine_for(endpoint), wanted)}
+    assert results["p1"] == Completion("", "prompt_too_long", 0, 0)
+    assert completed(results.items()) == 3
+
+
+@pytest.mark.parametrize("max_tokens", [45, 50, 100_000])
+def test_more_tokens_than_the_context_has_room_for_are_not_asked_for(max_tokens):
+    with FaultyEndpoint(Script(max_model_len=50)) as endpoint:
+        results = ask(engine_for(endpoint), requests(1, words=" word" * 10, max_tokens=max_tokens))
+    assert results[0][1].finish_reason == "stop"
+    assert "max_tokens" not in endpoint.requests[-1]
+
+
+def test_a_refused_request_is_a_failure_and_the_rest_goes_on():
+    with FaultyEndpoint(Script(refuse_containing="question 7")) as endpoint:
+        results = {asked.problem_id: outcome for asked, outcome in ask(engine_for(endpoint), requests(20))}
+    assert results["p7"] == Failure("HTTP 400: This prompt is against our policy")
+    assert completed(results.items()) == 19
+
+
+def test_a_run_in_which_every_request_is_refused_stops():
+    with FaultyEndpoint(Script(refuse_containing="question")) as endpoint:
+        with pytest.raises(UserError, match="against our policy"):
+            ask(engine_for(endpoint), requests(10_000))
+    assert len(endpoint.requests) <= 40
+
+
+# Endpoints that come and go
+
+
+def test_an_endpoint_that_is_killed_and_restarted_is_found_again():
+    endpoint = FaultyEndpoint(Script(service_s=0.02)).start()
+    engine = engine_for(endpoint, concurrency=16)
+    results = []
+    for asked, outcome in engine.generate(requests(300)):
+        results.append((asked.problem_id, outcome))
+        if len(results) in (60, 150):
+            endpoint.stop()
+            threading.Timer(0.3, endpoint.start).start()
+    engine.close()
+    endpoint.stop()
+    assert len({problem_id for problem_id, _ in results}) == len(results) == 300
+    assert completed(results) == 300
+
+
+def test_an_endpoint_that_is_not_there_yet_is_waited_for():
+    endpoint = FaultyEndpoint()
+    threading.Timer(0.3, endpoint.start).start()
+    assert completed(ask(engine_for(endpoint), requests(5))) == 5
+    endpoint.stop()
+
+
+def test_an_endpoint_that_stays_away_stops_the_run_with_all_that_was_answered():
+    endpoint = FaultyEndpoint().start()
+    engine, kept = engine_for(endpoint, retry_for_s=0.5), []
+    with pytest.raises(RunStopped, match=endpoint.url):
+        for _, outcome in engine.generate(requests(100)):
+            kept.append(outcome)
+            if len(kept) == 20:
+                endpoint.stop()
+    engine.close()
+    assert len(kept) >= 20 and all(isinstance(outcome, Completion) for outcome in kept)
+
+
+def test_an_endpoint_that_only_fails_stops_the_run():
+    with FaultyEndpoint(Script(faults={"error_500": 1.0})) as endpoint:
+        with pytest.raises(RunStopped, match="HTTP 500"):
+            ask(engine_for(endpoint, retry_for_s=0.5), requests(100))
+
+
+def test_requests_go_to_the_endpoint_with_the_fewest_in_flight():
+    with FaultyEndpoint(Script(service_s=0.2)) as slow, FaultyEndpoint(Script(service_s=0.02)) as fast:
+        assert completed(ask(engine_for(slow, fast, concurrency=8), requests(80))) == 80
+    assert len(fast.requests) > 2 * len(slow.requests) > 0
+    assert slow.most_in_flight <= 7
+
+
+@pytest.mark.parametrize("fault", ["error_500", "reset_before_headers", "rate_limited"])
+def test_an_endpoint_that_only_fails_leaves_the_work_to_the_other(fault):
+    with FaultyEndpoint(Script(faults={fault: 1.0})) as bad, FaultyEndpoint(Script(service_s=0.01)) as good:
+        assert completed(ask(engine_for(bad, good), requests(200))) == 200
+    assert len(bad.requests) < 100
+
+
+def test_an_endpoint_that_is_gone_leaves_the_work_to_the_other_until_it_is_back():
+    away = FaultyEndpoint(Script(service_s=0.01))
+    with FaultyEndpoint(Script(service_s=0.01)) as good:
+        engine, done = engine_for(away, good), 0
+        for _, outcome in engine.generate(requests(600)):
+            done += isinstance(outcome, Completion)
+            if done == 100:
+                assert len(good.requests) >= 100
+                away.start()
+        engine.close()
+    away.stop()
+    assert done == 600 and len(away.requests) > 50
+
+
+# What a reply means
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "7"}, 7.0),
+        ({"retry-after-ms": "1500", "Retry-After": "2"}, 1.5),
+        (
+            {
+                "Date": "Wed, 21 Oct 2015 07:28:00 GMT",
+                "Retry-After": "Wed, 21 Oct 2015 07:28:30 GMT",
+            },
+            30.0,
+        ),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "-3"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({}, None),
+    ],
+)
+def test_the_wait_that_an_endpoint_asks_for_is_read_in_all_its_forms(headers, seconds):
+    assert retry_after_s(headers) == seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (401, b'{"error":{"message":"no"}}', Kind.KEY),
+        (403, b"", Kind.KEY),
+        (404, b'{"error":{"message":"The model `x` does not exist"}}', Kind.KEY),
+        (404, b'{"detail":"Not Found"}', Kind.ADDRESS),
+        (307, b"", Kind.ADDRESS),
+        (405, b"", Kind.ADDRESS),
+        (429, b'{"error":{"code":"insufficient_quota"}}', Kind.KEY),
+        (429, b"slow down", Kind.BUSY),
+        (503, b"<html>busy</html>", Kind.BUSY),
+        (504, b"<html>late</html>", Kind.BROKEN),
+        (200, b"", Kind.BROKEN),
+        (200, b"[" * 100_000, Kind.BROKEN),
+        (200, b'{"choices":[{"message":{"content":7}}]}', Kind.BROKEN),
+        (200, b'{"choices":[{"message":{"content":"half"},"finish_reason":"abort"}]}', Kind.BROKEN),
+        (200, b'{"error":{"message":"slow down","code":429}}', Kind.BUSY),
+        (200, b"<!doctype html><title>Log in</title>", Kind.HTML),
+        (400, b'{"error":{"message":"maximum context length is 10"}}', Kind.TOO_LONG),
+        (400, b'{"error":{"message":"max_tokens is too large","param":"max_tokens"}}', Kind.TOO_LONG),
+        (400, b'{"error":{"message":"unknown parameter"}}', Kind.REFUSED),
+        (422, b'{"error":"unknown parameter"}', Kind.REFUSED),
+    ],
+)
+def test_trouble_is_sorted_by_what_is_to_be_done_about_it(status, body, kind):
+    assert read_reply(status, {}, body).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("choice", "text", "finish_reason"),
+    [
+        (b'{"message":{"content":""},"finish_reason":"stop"}', "", "stop"),
+        (b'{"message":{"content":null,"reasoning":"hm"},"finish_reason":"length"}', "", "length"),
+        (b'{"message":{"content":null},"finish_reason":"length"}', "", "length"),
+        (b'{"message":{"content":"a\\ud83d"},"finish_reason":null}', "a?", "unknown"),
+    ],
+)
+def test_answers_are_read_in_all_their_forms(choice, text, finish_reason):
+    completion = read_reply(200, {}, b'{"choices":[' + choice + b"]}").completion
+    assert (completion.text, completion.finish_reason) == (text, finish_reason)
+    assert (completion.prompt_tokens, completion.completion_tokens) == (0, 0)

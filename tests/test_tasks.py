@@ -1,0 +1,179 @@
+"""Does every benchmark turn its rows into problems, and does its grader accept the row's own answer?"""
+
+import copy
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks import FILES, load_task
+from util import hub
+
+ROOT = Path(__file__).resolve().parent.parent
+HUB = ROOT.parent / "shared" / "data" / "hub"
+ROWS = json.loads((ROOT / "tests" / "rows.json").read_text(encoding="utf-8"))
+TASKS = {name: load_task(name) for name in FILES}
+needs_real_rows = pytest.mark.skipif(not HUB.is_dir(), reason=f"no copies of the data sets at {HUB}")
+
+
+def example(name):
+    return copy.deepcopy(ROWS[name]["row"])
+
+
+def right_answer(name):
+    """The row's own answer; LiveCodeBench has none, so that its example brings one."""
+    return TASKS[name].gold(example(name)) or ROWS[name]["right"]
+
+
+def test_every_task_file_is_listed():
+    files = {file.stem for file in (ROOT / "tasks").glob("*.py")} - {"__init__"}
+    assert files == set(FILES.values()), "add the new file to FILES in tasks/__init__.py"
+
+
+def test_every_task_has_an_example_row():
+    assert set(ROWS) == set(TASKS), "give each task one example row in tests/rows.json"
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_row_becomes_the_same_problem_twice(name):
+    assert TASKS[name].problem(example(name)) == TASKS[name].problem(example(name))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_row_comes_out_as_it_went_in(name):
+    row = example(name)
+    problem = TASKS[name].problem(row)
+    TASKS[name].prompt(problem, "some/model")
+    TASKS[name].grade(problem, right_answer(name))
+    assert row == ROWS[name]["row"]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_gold_answer_of_a_row_is_accepted(name):
+    problem = TASKS[name].problem(example(name))
+    assert problem.unusable == ""
+    verdict = TASKS[name].grade(problem, right_answer(name))
+    assert verdict.correct, verdict
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_wrong_answer_is_not_accepted(name):
+    verdict = TASKS[name].grade(TASKS[name].problem(example(name)), ROWS[name]["wrong"])
+    assert not verdict.correct and verdict.reason, verdict
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_prompt_holds_the_question_and_every_option(name):
+    problem = TASKS[name].problem(example(name))
+    prompt = TASKS[name].prompt(problem, "some/model")
+    assert problem.question in prompt
+    for letter, text in zip("ABCDEFGHIJ", problem.choices, strict=False):
+        assert f"{letter}. {text}" in prompt
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_travels_to_other_processes_by_name(name):
+    task = TASKS[name]
+    for function in (task.problem, task.prompt, task.grade, task.gold):
+        assert getattr(sys.modules[function.__module__], function.__name__) is function
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_says_where_its_rows_lie_and_under_which_licence(name):
+    source = TASKS[name].source
+    assert source.split in source.files and source.licence
+
+
+def test_gpqa_options_keep_their_order_and_the_letter_follows_the_right_one():
+    letters = set()
+    for number in range(40):
+        row = example("GPQADiamond") | {"Record ID": f"recInvented{number:06d}"}
+        problem = TASKS["GPQADiamond"].problem(row)
+        assert problem.choices["ABCD".index(problem.reference)] == "The blip"
+        assert set(problem.choices) == {"The blip", "NA", "None", "The blop"}
+        letters.add(problem.reference)
+    assert letters == set("ABCD")
+
+
+def test_gpqa_options_that_differ_by_white_space_alone_make_a_row_unusable():
+    row = example("GPQADiamond") | {"Incorrect Answer 1": " The blip"}
+    assert TASKS["GPQADiamond"].problem(row).unusable == "two options are equal"
+
+
+def test_a_numina_reference_is_the_last_box_and_boxes_are_counted():
+    problem = TASKS["NUMINA"].problem(example("NUMINA"))
+    assert (problem.reference, problem.about["boxes"]) == ("4", 2)
+
+
+@pytest.mark.parametrize("solution", ["Thus it is proved.", "\\boxed{}", "\\boxed{3", None])
+def test_a_numina_solution_without_a_whole_box_is_unusable(solution):
+    row = example("NUMINA") | {"solution": solution}
+    assert TASKS["NUMINA"].problem(row).unusable == "no boxed answer"
+    assert TASKS["NUMINA"].gold(row) is None
+
+
+def test_an_mmlu_pro_row_whose_letter_and_index_disagree_is_unusable():
+    row = example("MMLUPro") | {"answer": "A"}
+    assert TASKS["MMLUPro"].problem(row).unusable == "letter and index of the answer disagree"
+
+
+def test_arc_answers_follow_the_position_whatever_the_labels_are():
+    assert TASKS["ARC-C"].problem(example("ARC-C")).reference == "C"
+    row = example("ARC-C") | {"answerKey": "9"}
+    assert TASKS["ARC-C"].problem(row).unusable == "the answer is not among the options"
+
+
+def test_two_mmlu_rows_that_share_a_question_have_different_ids():
+    other = example("MMLU") | {"choices": ["2", "4", "6", "8"], "answer": 0}
+    assert TASKS["MMLU"].problem(other).id != TASKS["MMLU"].problem(example("MMLU")).id
+
+
+def test_aime_answers_are_compared_as_integers():
+    task = TASKS["AIME"]
+    problem = task.problem(example("AIME"))
+    assert task.grade(problem, "\\boxed{033}").correct and task.grade(problem, "\\boxed{33}").correct
+
+
+def test_warmup_has_forty_different_problems():
+    rows = hub.open_rows(TASKS["Warmup"].source)
+    problems = list(hub.problems(TASKS["Warmup"], rows))
+    assert len({p.id for p in problems}) == len({p.question for p in problems}) == 40
+
+
+def rows_here(task):
+    for split, files in task.source.files.items():
+        if all((HUB / task.source.path / file).is_file() for file in files):
+            yield from hub.open_rows(task.source, split=split, data_dir=HUB)
+
+
+@needs_real_rows
+@pytest.mark.parametrize("name", [name for name in TASKS if name not in ("Warmup", "LiveCodeBench")])
+def test_the_gold_answers_of_all_rows_are_accepted(name):
+    task, refused, asked = TASKS[name], [], 0
+    for row in rows_here(task):
+        problem, answer = task.problem(row), task.gold(row)
+        if problem.unusable or answer is None:
+            continue
+        asked += 1
+        verdict = task.grade(problem, answer)
+        if not verdict.correct:
+            refused.append((problem.id, answer[:200], verdict))
+    assert asked and not refused, f"{len(refused)} of {asked}: {refused[:5]}"
+
+
+@needs_real_rows
+@pytest.mark.parametrize("name", [name for name in TASKS if name not in ("Warmup", "LiveCodeBench")])
+def test_the_ids_of_all_problems_differ(name):
+    rows = hub.open_rows(TASKS[name].source, data_dir=HUB)
+    ids = [problem.id for problem in hub.problems(TASKS[name], rows)]
+    assert len(ids) == len(set(ids)) > 0
+
+
+@needs_real_rows
+@pytest.mark.parametrize(("name", "rows"), [("AIME", 30), ("AMC23", 40), ("MATH500", 500), ("ARC-C", 1172)])
+def test_a_benchmark_has_the_rows_it_is_known_for(name, rows):
+    counts = hub.Counts()
+    for _ in hub.problems(TASKS[name], hub.open_rows(TASKS[name].source, data_dir=HUB), counts=counts):
+        pass
+    assert counts.rows == counts.problems == rows

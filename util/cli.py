@@ -1,0 +1,357 @@
+"""How do the scripts speak with the person at the keyboard: flags, progress, errors and exit status?"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from util.errors import RunStopped, UserError
+from util.models import EMBEDDED, ENGINES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from util.engines import EngineOptions
+
+# What --help does not need is imported where it is used: a script's help is there at once.
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(
+            prog, width=100
+        )  # asking for the terminal's width would cost a quarter of a bare start
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes each long flag with "-" and with "_", and more flags from @FILE."""
+
+    def __init__(self, description: str, **options: Any) -> None:
+        super().__init__(
+            description=description,
+            fromfile_prefix_chars="@",
+            allow_abbrev=False,
+            formatter_class=_Help,
+            **options,
+        )
+
+    def convert_arg_line_to_args(self, arg_line: str) -> list[str]:
+        import shlex
+
+        return shlex.split(arg_line, comments=True)
+
+    def _parse_optional(self, arg_string: str):
+        return super()._parse_optional(self._as_declared(arg_string))
+
+    def _as_declared(self, argument: str) -> str:
+        """The spelling under which a flag was declared: both --max_tokens and --max-tokens are
+        --max-tokens."""
+        flag, equals, value = argument.partition("=")
+        if flag.startswith("--") and flag not in self._option_string_actions:
+            for spelling in (flag.replace("_", "-"), flag.replace("-", "_").replace("__", "--", 1)):
+                if spelling in self._option_string_actions:
+                    return spelling + equals + value
+        return argument
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+
+
+def main(parse: Callable[[Sequence[str]], argparse.Namespace], run: Callable[..., int]) -> NoReturn:
+    """Run a script: 0 done, 1 stopped or incomplete, 2 the person can fix it, 130 Ctrl-C, 143 SIGTERM."""
+    import signal
+
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        status = run(parse(sys.argv[1:]))
+        sys.stdout.flush()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = 2
+    except RunStopped as error:
+        print(f"stopped: {error}", file=sys.stderr)
+        status = 1
+    except KeyboardInterrupt:
+        print("interrupted: what is finished is kept, the same command goes on from there", file=sys.stderr)
+        status = 130
+    except BrokenPipeError:  # the reader of our output went away
+        sys.stderr.close()
+        status = 1
+    sys.exit(status)
+
+
+def _terminated(*_: object) -> NoReturn:
+    print("terminated: what is finished is kept, the same command goes on from there", file=sys.stderr)
+    sys.exit(143)
+
+
+def closest(kind: str, value: str, known: Sequence[str]) -> UserError:
+    """The error for a name that is not known: names the closest one and all others."""
+    import difflib
+
+    lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(value.lower(), lower, n=1, cutoff=0.4)
+    hint = f"did you mean {lower[close[0]]}? " if close else ""
+    return UserError(f"unknown {kind} {value!r}: {hint}known are {', '.join(known)}")
+
+
+def say(message: str) -> None:
+    """A line for people."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def print_result(result: dict) -> None:
+    """The last line of standard output: the result as JSON, for programs."""
+    import json
+
+    print(json.dumps(result, ensure_ascii=False), flush=True)
+
+
+class Progress:
+    """A bar on standard error: samples done, tokens per second, time left."""
+
+    def __init__(self, total: int, what: str) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(total=total, desc=what, unit=" samples", dynamic_ncols=True, mininterval=0.5)
+        self._tokens = 0
+
+    def step(self, tokens: int) -> None:
+        """One sample more, with so many completion tokens."""
+        self._tokens += tokens
+        seconds = self._bar.format_dict["elapsed"]
+        if self._tokens and seconds > 0:
+            self._bar.set_postfix_str(f"{self._tokens / seconds:.0f} tokens/s", refresh=False)
+        self._bar.update(1)
+
+    def expect(self, more: int) -> None:
+        """Raise the total."""
+        self._bar.total += more
+        self._bar.refresh()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """An argparse type: an integer that is not smaller than `least`."""
+
+    def integer(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is too small: give at least {least}")
+        return value
+
+    return integer
+
+
+def number_in(low: float, high: float) -> Callable[[str], float]:
+    """An argparse type: a number from `low` to `high`."""
+
+    def number(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not between {low:g} and {high:g}")
+        return value
+
+    return number
+
+
+def json_object(text: str) -> dict:
+    """An argparse type: a JSON object."""
+    import json
+
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"{text!r} is no JSON object such as '{{\"max_num_seqs\": 64}}'")
+    return value
+
+
+def add_data_flags(parser: argparse.ArgumentParser) -> None:
+    """Where data sets come from; the same in every script."""
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="read data sets from a local mirror (DIR/ORG/NAME/FILE) instead of the hub",
+    )
+    parser.add_argument(
+        "--revision", help="commit, tag or branch of the data set; default: the commit pinned by the suite"
+    )
+
+
+def add_engine_flags(parser: argparse.ArgumentParser) -> None:
+    """What runs the model; the same in every script that generates."""
+    group = parser.add_argument_group("engine")
+    group.add_argument(
+        "--engine",
+        choices=ENGINES,
+        help="what runs the model; default: openai for openai/NAME or --api-base, else vllm",
+    )
+    group.add_argument(
+        "--tp", type=at_least(1), default=1, metavar="N", help="GPUs that share one copy of the model (1)"
+    )
+    group.add_argument("--pp", type=at_least(1), default=1, metavar="N", help="pipeline parallel stages (1)")
+    group.add_argument(
+        "--dp", type=at_least(1), default=1, metavar="N", help="copies of the model on this machine (1)"
+    )
+    group.add_argument(
+        "--api-base",
+        nargs="+",
+        default=[],
+        metavar="URL",
+        help="OpenAI-compatible endpoints; default: $OPENAI_BASE_URL, else OpenAI",
+    )
+    group.add_argument(
+        "--keys", type=Path, metavar="FILE", help="API keys, one a line; default: $OPENAI_API_KEY"
+    )
+    group.add_argument(
+        "--concurrency",
+        type=_concurrency,
+        default=None,
+        metavar="N|auto",
+        help="requests in flight at an endpoint; auto, the default, adapts to what it takes",
+    )
+    group.add_argument(
+        "--engine-args",
+        type=json_object,
+        default={},
+        metavar="JSON",
+        help="further arguments for the engine as a JSON object, such as '{\"max_num_seqs\": 64}'",
+    )
+
+
+def _concurrency(text: str) -> int | None:
+    return None if text == "auto" else at_least(1)(text)
+
+
+def add_sampling_flags(parser: argparse.ArgumentParser) -> None:
+    """How answers are drawn; the same in every script that generates."""
+    group = parser.add_argument_group("sampling")
+    group.add_argument(
+        "--temperatures",
+        type=number_in(0, 10),
+        nargs="+",
+        default=[0.0],
+        metavar="T",
+        help="sampling temperatures (0: greedy); a further one adds only its own samples",
+    )
+    group.add_argument(
+        "--n",
+        type=at_least(1),
+        default=1,
+        metavar="N",
+        help="samples per problem and temperature (1); a larger N later adds only what is missing",
+    )
+    group.add_argument(
+        "--max-tokens",
+        type=at_least(1),
+        default=32768,
+        metavar="N",
+        help="most tokens of one answer (32768); less if the model's context ends before",
+    )
+    group.add_argument(
+        "--seed", type=int, default=0, help="seed of the run (0); each sample's own seed follows from it"
+    )
+    group.add_argument(
+        "--top-p", type=number_in(0, 1), default=1.0, metavar="P", help="nucleus sampling (1: off)"
+    )
+    group.add_argument(
+        "--top-k", type=int, default=-1, metavar="K", help="sample from the K likeliest tokens (-1: off)"
+    )
+    group.add_argument(
+        "--min-p",
+        type=number_in(0, 1),
+        default=0.0,
+        metavar="P",
+        help="least share of the top probability (0: off)",
+    )
+    group.add_argument("--stop", nargs="+", default=[], metavar="TEXT", help="texts that end an answer")
+    group.add_argument(
+        "--system-prompt",
+        metavar="NAME|FILE|hf://...",
+        help="system message: a name under util/prompts, a text file, a field of a hub data set "
+        "(hf://datasets/ORG/NAME#field), or 'none'; default: the one the model was trained with, "
+        "if we know it",
+    )
+    group.add_argument(
+        "--prompt",
+        default="default",
+        metavar="NAME",
+        help="which wording of the task's prompt (default); the README's table names the others",
+    )
+
+
+def add_grading_flags(parser: argparse.ArgumentParser) -> None:
+    """How answers are judged; the same in every script that grades."""
+    group = parser.add_argument_group("grading")
+    group.add_argument(
+        "--no-symbolic",
+        action="store_true",
+        help="maths: do not ask the symbolic engine where the rules do not know",
+    )
+    group.add_argument(
+        "--compare",
+        choices=("ordered", "legacy"),
+        default="ordered",
+        help="programs: outputs equal in order (ordered), or as lenient as older graders (legacy)",
+    )
+    group.add_argument(
+        "--all-tests", action="store_true", help="programs: run the other tests after one has failed"
+    )
+    group.add_argument(
+        "--require-isolation",
+        choices=("weak", "no-namespace", "full"),
+        default="no-namespace",
+        help="programs: least isolation under which they may run (no-namespace); see doctor.py",
+    )
+
+
+def add_livecodebench_flags(parser: argparse.ArgumentParser) -> None:
+    """Which problems of LiveCodeBench: they carry the date of their contest."""
+    group = parser.add_argument_group("LiveCodeBench")
+    group.add_argument("--release", metavar="vN", help="release v1 to v6, each with those before it (v2)")
+    group.add_argument("--start-date", metavar="YYYY-MM-DD", help="first contest day")
+    group.add_argument("--end-date", metavar="YYYY-MM-DD", help="last contest day")
+
+
+def livecodebench_choice(args: argparse.Namespace) -> dict:
+    """The flags of `add_livecodebench_flags` that were given."""
+    choice = {"release": args.release, "start_date": args.start_date, "end_date": args.end_date}
+    return {name: value for name, value in choice.items() if value is not None}
+
+
+def engine_options(args: argparse.Namespace, *, log: Path | None) -> EngineOptions:
+    """The engine that the flags of `add_engine_flags` and `add_sampling_flags` describe."""
+    from util.engines import EngineOptions
+
+    return EngineOptions(
+        model=args.model,
+        engine=args.engine,
+        tp=args.tp,
+        pp=args.pp,
+        dp=args.dp,
+        top_p=args.top_p,
+        top_k=args.top_k,
+        min_p=args.min_p,
+        stop=tuple(args.stop),
+        api_base=tuple(args.api_base),
+        keys_file=args.keys,
+        concurrency=args.concurrency,
+        engine_args=args.engine_args,
+        log=log,
+    )
+
+
+MODEL_HELP = (
+    f"name on the hub, local folder, openai/NAME for an endpoint, or {EMBEDDED} (small, needs no GPU)"
+)

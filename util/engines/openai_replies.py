@@ -1,0 +1,198 @@
+"""What does an endpoint's HTTP reply to a chat request mean: an answer, or which kind of trouble?"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from enum import Enum
+
+from util.records import Completion
+
+
+class Kind(Enum):
+    """Kinds of trouble, by what is to be done about them."""
+
+    AWAY = "nobody listens: rest the endpoint and probe it"
+    BUSY = "too much at once: slow down and ask again"
+    BROKEN = "a bad reply: ask again, a limited number of times"
+    KEY = "the key is not accepted: drop it"
+    ADDRESS = "there is no such endpoint: stop"
+    HTML = "a web page instead of an answer: stop if nothing else ever comes"
+    TOO_LONG = "prompt or token limit exceed the context: ask without a limit, else record it"
+    REFUSED = "this request is refused for what it is: a failure"
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a try did not bring an answer."""
+
+    kind: Kind
+    message: str
+    wait_s: float | None = None  # how long the endpoint asks us to wait
+    status: int | None = None  # of the HTTP reply, where it holds an error
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A usable reply; `usage_known` says whether the endpoint counted the tokens."""
+
+    completion: Completion
+    id: str
+    usage_known: bool
+
+
+# Error codes of OpenAI that come as 429 although waiting does not help.
+NO_QUOTA = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated")
+# "prompt too long" in the words of OpenAI, vLLM, SGLang, llama-server and TGI.
+CONTEXT_WORDS = re.compile(
+    r"context[ _]length|context[ _]window|context size|maximum input length|prompt (?:is )?too long"
+    r"|(?:input|prompt)\b.{0,40}\b(?:longer than|exceeds?)\b.{0,40}\b(?:model|context|maximum|limit)",
+    re.IGNORECASE | re.DOTALL,
+)
+LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
+TIMEOUT_STATUS = (408, 409, 425)
+BUSY_STATUS = (429, 503, 529)
+
+
+def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Answer | Trouble:
+    """Sort a reply; error text never becomes the text of an answer."""
+    if 300 <= status < 400:
+        target = headers.get("Location", "another address")
+        return Trouble(Kind.ADDRESS, f"it redirects to {target}: give that address")
+    if is_html(headers, body) and status < 500 and status not in (*TIMEOUT_STATUS, *BUSY_STATUS):
+        return Trouble(Kind.HTML, f"HTTP {status} with a web page: {first_words(body)}")
+    try:
+        reply = json.loads(body)
+    except (ValueError, RecursionError):
+        reply = None
+    if status == 200:
+        return _read_answer(reply, body)
+    return _read_error(status, headers, reply, body)
+
+
+def _read_answer(reply: object, body: bytes) -> Answer | Trouble:
+    if not isinstance(reply, dict):
+        return Trouble(Kind.BROKEN, f"the reply is not valid JSON: {first_words(body)}")
+    # Some gateways report errors of the server behind them with status 200.
+    if reply.get("error"):
+        code = _error_fields(reply).get("code")
+        status = code if isinstance(code, int) and 400 <= code < 600 else 500
+        return _read_error(status, {}, reply, body)
+    choices = reply.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        return Trouble(Kind.BROKEN, "the reply holds no choices")
+    message = choices[0].get("message")
+    if not isinstance(message, dict):
+        return Trouble(Kind.BROKEN, "the reply holds no message")
+    finish_reason = choices[0].get("finish_reason")
+    if finish_reason in ("error", "abort"):
+        return Trouble(Kind.BROKEN, f"the endpoint broke off the answer (finish_reason {finish_reason})")
+    text, reasoning = message.get("content"), message.get("reasoning_content") or message.get("reasoning")
+    if not isinstance(reasoning, str):
+        reasoning = None
+    if text is None and (reasoning is not None or finish_reason in ("length", "content_filter")):
+        text = ""  # the token limit was reached while thinking, or a filter took the text away
+    if not isinstance(text, str):
+        return Trouble(Kind.BROKEN, f"the reply's content is {type(text).__name__}, not text")
+    usage = reply.get("usage")
+    prompt_tokens, completion_tokens = (
+        _count(usage.get(name)) if isinstance(usage, dict) else None
+        for name in ("prompt_tokens", "completion_tokens")
+    )
+    completion = Completion(
+        text=_encodable(text),
+        finish_reason=finish_reason if isinstance(finish_reason, str) and finish_reason else "unknown",
+        prompt_tokens=prompt_tokens or 0,
+        completion_tokens=completion_tokens or 0,
+        reasoning=None if reasoning is None else _encodable(reasoning),
+    )
+    answer_id = reply.get("id")
+    return Answer(
+        completion,
+        id=answer_id if isinstance(answer_id, str) else "",
+        usage_known=prompt_tokens is not None and completion_tokens is not None,
+    )
+
+
+def _read_error(status: int, headers: Mapping[str, str], reply: object, body: bytes) -> Trouble:
+    error = _error_fields(reply)
+    words = str(error.get("message") or "").strip() or first_words(body)
+    message = f"HTTP {status}: {words[:500]}" if words else f"HTTP {status}"
+    codes = {str(error.get("code")), str(error.get("type"))}
+    if status in (401, 403) or codes & set(NO_QUOTA):
+        return Trouble(Kind.KEY, message, status=status)
+    if status == 404:
+        # A key may lack the right to a model; the endpoint then says that the model does not exist.
+        return Trouble(Kind.KEY if "model" in message.lower() else Kind.ADDRESS, message, status=status)
+    if status in BUSY_STATUS:
+        return Trouble(Kind.BUSY, message, retry_after_s(headers), status)
+    if status in TIMEOUT_STATUS or status >= 500:
+        return Trouble(Kind.BROKEN, message, retry_after_s(headers), status)
+    if status in (400, 413, 422):
+        about_length = "context_length_exceeded" in codes or error.get("param") in LIMIT_FIELDS
+        if about_length or CONTEXT_WORDS.search(words):
+            return Trouble(Kind.TOO_LONG, message)
+    if status < 400:  # such as 204: nothing went wrong, but there is no answer either
+        return Trouble(Kind.BROKEN, message)
+    return Trouble(Kind.ADDRESS if status == 405 else Kind.REFUSED, message)
+
+
+def _error_fields(reply: object) -> dict:
+    """The error object of a reply: {"error": {...}} with OpenAI, the reply itself with some servers."""
+    if not isinstance(reply, dict):
+        return {}
+    error = reply.get("error", reply)
+    return error if isinstance(error, dict) else {"message": error}
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _encodable(text: str) -> str:
+    """The text without lone surrogates (half an emoji in the JSON): they cannot be stored as UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def is_html(headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether a reply is a web page."""
+    return "text/html" in headers.get("Content-Type", "").lower() or body[:100].lstrip().startswith(b"<")
+
+
+def first_words(body: bytes, limit: int = 120) -> str:
+    """The beginning of a reply as one line, without markup."""
+    text = re.sub(
+        r"<(?:script|style)\b.*?(?:</|$)|<[^>]*>", " ", body[:4000].decode("utf-8", "replace"), flags=re.S
+    )
+    return " ".join(text.split())[:limit]
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the endpoint asks to wait, from Retry-After (seconds or a date) or retry-after-ms."""
+    for value, unit in ((headers.get("retry-after-ms"), 1000.0), (headers.get("Retry-After"), 1.0)):
+        try:
+            seconds = float(value) / unit if value is not None else -1.0
+        except ValueError:
+            seconds = _seconds_until(value, headers.get("Date"))
+        if math.isfinite(seconds) and seconds >= 0:
+            return seconds
+    return None
+
+
+def _seconds_until(date: str, now: str | None) -> float:
+    """Seconds from the endpoint's own clock (its Date header, else ours) to a date; -1 when it is none."""
+    try:
+        until = _in_utc(parsedate_to_datetime(date))
+        started = _in_utc(parsedate_to_datetime(now)) if now else datetime.now(timezone.utc)
+    except (ValueError, TypeError):
+        return -1.0
+    return max(0.0, (until - started).total_seconds())
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

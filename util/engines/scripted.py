@@ -1,0 +1,60 @@
+"""What does a model of paper answer? Lines of a file, for tests of what a real model cannot be made to do."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from util.engines import EngineOptions
+from util.errors import RunStopped, UserError
+from util.records import Completion, Failure, Request
+
+
+class ScriptedEngine:
+    """Answers from the JSON-lines file named by engine_args {"script": FILE}.
+
+    A line may name `problem_id`, `index` or `contains` (a part of the prompt) to say what it answers; the
+    first line that fits is used. It gives `text` and optionally `finish_reason`, `reasoning`, `delay_s`, or
+    instead of a text `fail` (a message: this request fails) or `stop` (a message: the engine dies).
+    """
+
+    def __init__(self, options: EngineOptions) -> None:
+        script = options.engine_args.get("script")
+        if script is None:
+            raise UserError('the scripted engine needs --engine-args \'{"script": "FILE"}\'')
+        try:
+            lines = Path(script).read_text(encoding="utf-8").split("\n")
+        except OSError as error:
+            raise UserError(f"cannot read the script {script}: {error.strerror}") from error
+        self._lines = [json.loads(line) for line in lines if line.strip()]
+
+    def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
+        for request in requests:
+            if request is not None:
+                yield request, self._answer(request)
+
+    def _answer(self, request: Request) -> Completion | Failure:
+        prompt = "\n".join(message["content"] for message in request.messages)
+        for line in self._lines:
+            if line.get("problem_id", request.problem_id) != request.problem_id:
+                continue
+            if line.get("index", request.index) != request.index or line.get("contains", "") not in prompt:
+                continue
+            time.sleep(line.get("delay_s", 0))
+            if "stop" in line:
+                raise RunStopped(line["stop"])
+            if "fail" in line:
+                return Failure(line["fail"])
+            return Completion(
+                text=line["text"],
+                finish_reason=line.get("finish_reason", "stop"),
+                prompt_tokens=len(prompt.split()),
+                completion_tokens=len(line["text"].split()),
+                reasoning=line.get("reasoning"),
+            )
+        return Failure("no line of the script answers this request")
+
+    def close(self) -> None:
+        pass

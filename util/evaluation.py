@@ -1,0 +1,283 @@
+"""How do several benchmarks share one engine so that it never waits for data or for grading?
+
+While benchmark k generates, the problems of k + 1 are loaded in one thread and the rest of k - 1 is graded in
+another. The requests of k + 1 follow those of k without a gap.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from util import cli
+from util.benchmark import (
+    Benchmark,
+    Order,
+    counts_line,
+    open_benchmark,
+    open_grading,
+    summary_without_doubtful,
+)
+from util.engines import Engine, open_engine
+from util.errors import RunStopped, UserError
+from util.journal import write_whole
+from util.pipeline import Grading, Job, generate
+from util.runs import read_records
+from util.statistics import summarise, summary_line
+
+
+class ResultFiles:
+    """The short result file and the details beside it; both are replaced as wholes."""
+
+    def __init__(self, path: Path) -> None:
+        if path.is_dir() or not path.parent.is_dir():
+            problem = "is a folder" if path.is_dir() else f"lies in {path.parent}, which is no folder"
+            raise UserError(f"--output_file {path} {problem}: name a file in a folder that exists")
+        self.path = path
+        self.details = path.with_suffix(".details.json")
+        if not os.access(path.parent, os.W_OK):
+            raise UserError(f"--output_file {path}: {path.parent} is not writable, choose another folder")
+
+    def write(self, accuracies: dict, details: dict) -> None:
+        write_whole(self.path, json.dumps(accuracies, ensure_ascii=False) + "\n")
+        write_whole(self.details, json.dumps(details, ensure_ascii=False, indent=1) + "\n")
+
+
+@dataclass
+class _Part:
+    """One benchmark on its way through the evaluation."""
+
+    opened: Benchmark
+    grading: Grading
+    resources: ExitStack = field(default_factory=ExitStack)
+    job: Job | None = None
+    failure: str = ""
+
+
+class _Cancelled(Exception):
+    """The evaluation ends early; what is graded is kept."""
+
+
+class Evaluation:
+    """Runs the orders one after the other on one engine; a failure of one does not stop the others."""
+
+    def __init__(self, orders: list[Order], result_dir: Path, files: ResultFiles, *, log: Path) -> None:
+        self._orders = orders
+        self._result_dir = result_dir
+        self._files = files
+        self._log = log
+        self.failures: dict[str, str] = {}  # benchmark -> why it is not complete
+        self._details: dict[str, dict] = {}
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._grader = ThreadPoolExecutor(1, thread_name_prefix="grade")
+        self._endings: list[Future] = []
+        self._cancelled = threading.Event()
+        self._parts: list[_Part] = []
+
+    def __enter__(self) -> Evaluation:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._cancelled.set()
+        self._loader.shutdown(wait=True, cancel_futures=True)
+        self._grader.shutdown(wait=True, cancel_futures=kind is not None)
+        for part in self._parts:
+            part.resources.close()
+
+    def run(self) -> None:
+        """Generate and grade everything; writes the result files after each benchmark."""
+        parts = _Prepared(self)
+        first = parts.next_to_generate()
+        if first is not None:
+            self._generate(first, parts)
+        for ending in self._endings:
+            ending.result()
+        self._write()
+
+    def accuracies(self) -> dict:
+        """Benchmark -> accuracy, or temperature -> accuracy where there are several; None: no result."""
+        found = {}
+        for order in self._orders:
+            results = self._details.get(order.task.name, {}).get("temperatures", {})
+            values = {
+                key: None if numbers["avg"] is None else numbers["avg"]["value"]
+                for key, numbers in results.items()
+            }
+            found[order.task.name] = next(iter(values.values()), None) if len(values) < 2 else values
+        return found
+
+    def _generate(self, first: _Part, parts: _Prepared) -> None:
+        options = self._orders[0].options
+        self._say(f"loading {options.model}")
+        engine = open_engine(options)
+        unfinished: list[_Part] = []
+        try:
+            with cli.Progress(0, "generating") as progress:
+                jobs = self._jobs(first, parts, engine, unfinished, progress)
+                for job in generate(jobs, engine=engine, on_progress=progress.step):
+                    part = next(part for part in unfinished if part.job is job)
+                    unfinished.remove(part)
+                    self._end_generation(part)
+        except RunStopped as error:
+            for part in unfinished:
+                part.failure = str(error)
+                self._end_later(part)
+            for name in parts.left():
+                self._fail(name, f"not begun: {error}")
+        finally:
+            engine.close()
+
+    def _jobs(
+        self,
+        first: _Part,
+        parts: _Prepared,
+        engine: Engine,
+        unfinished: list[_Part],
+        progress: cli.Progress,
+    ) -> Iterator[Job | None]:
+        part: _Part | None = first
+        while part is not None:
+            opened = part.opened
+            opened.note_engine(engine)
+            progress.expect(opened.missing())
+            part.job = Job(opened.run, opened.asked, opened.order.plan, part.grading)
+            unfinished.append(part)
+            parts.prefetch()
+            yield part.job
+            while not parts.is_ready():
+                yield None
+            part = parts.next_to_generate()
+
+    def _end_generation(self, part: _Part) -> None:
+        outcome = part.job.outcome
+        if outcome.failed:
+            part.failure = (
+                f"{outcome.failed} requests failed (the last one: {outcome.failure}); "
+                "the same command asks them again"
+            )
+        self._end_later(part)
+
+    def _end_later(self, part: _Part) -> None:
+        """Grade what is left and report in the background, one benchmark at a time."""
+        self._endings.append(self._grader.submit(self._end, part))
+
+    def _end(self, part: _Part) -> None:
+        name = part.opened.order.task.name
+        with part.resources:
+            try:
+                part.grading.grade_rest(self._stop_if_cancelled)
+                self._report(part)
+            except _Cancelled:
+                return
+            except (UserError, RunStopped) as error:
+                self._fail(name, str(error))
+        self._write()
+
+    def _report(self, part: _Part) -> None:
+        opened = part.opened
+        name, info = opened.order.task.name, opened.run.info
+        summary = info["summary"] = summarise(read_records(opened.run.folder))
+        opened.run.save_info()
+        missing = opened.missing()
+        self._details[name] = {
+            "run": str(opened.run.folder),
+            "model": opened.order.plan.model,
+            "dataset": info["dataset"],
+            "prompt": {key: info["prompt"][key] for key in ("name", "hash")},
+            "max_tokens": opened.order.plan.max_tokens,
+            "made_with": info["made_with"],
+            "missing": missing,
+            "unusable": dict(opened.counts.unusable),
+            "temperatures": summary,
+            "without_doubtful": summary_without_doubtful(opened),
+        }
+        for temperature, numbers in summary.items():
+            label = name if len(summary) == 1 else f"{name} at {temperature}"
+            self._say(summary_line(label, numbers, expected=opened.expected(float(temperature))))
+        if part.failure or missing:
+            self._fail(name, part.failure or f"{missing} samples are missing")
+
+    def _stop_if_cancelled(self, tokens: int) -> None:
+        if self._cancelled.is_set():
+            raise _Cancelled
+
+    def _open(self, order: Order) -> _Part | None:
+        """Load one benchmark; a failure that is its own is written down and None returned."""
+        name = order.task.name
+        try:
+            opened = open_benchmark(order, self._result_dir)
+        except (UserError, RunStopped) as error:
+            self._fail(name, str(error))
+            return None
+        self._say(counts_line(order.task, opened.counts))
+        resources = ExitStack()
+        resources.callback(opened.run.close)
+        try:
+            grading = open_grading(opened, resources)
+        except UserError as error:
+            resources.close()
+            self._fail(name, str(error))
+            return None
+        part = _Part(opened, grading, resources)
+        self._parts.append(part)
+        return part
+
+    def _fail(self, name: str, why: str) -> None:
+        self.failures[name] = why
+        self._say(f"{name} FAILED: {why}")
+
+    def _say(self, message: str) -> None:
+        cli.say(message)
+        with open(self._log, "a", encoding="utf-8") as log:
+            log.write(message + "\n")
+
+    def _write(self) -> None:
+        details = {"benchmarks": self._details, "failed": self.failures}
+        self._files.write(self.accuracies(), details)
+
+
+class _Prepared:
+    """The benchmarks that have something to generate, each loaded while the one before it generates."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        self._evaluation = evaluation
+        self._orders = iter(evaluation._orders)
+        self._coming: Future | None = None
+        self._began = 0
+
+    def prefetch(self) -> None:
+        """Begin to load the next one that has something to generate."""
+        if self._coming is None:
+            self._coming = self._evaluation._loader.submit(self._load)
+
+    def is_ready(self) -> bool:
+        return self._coming is None or self._coming.done()
+
+    def next_to_generate(self) -> _Part | None:
+        """The next benchmark, waiting for it if need be; None when there is none left."""
+        self.prefetch()
+        coming, self._coming = self._coming, None
+        return coming.result()
+
+    def left(self) -> list[str]:
+        """Names of the benchmarks that were not begun."""
+        if self._coming is not None and (part := self._coming.result()) is not None:
+            return [part.opened.order.task.name, *(order.task.name for order in self._orders)]
+        return [order.task.name for order in self._orders]
+
+    def _load(self) -> _Part | None:
+        for order in self._orders:
+            part = self._evaluation._open(order)
+            if part is None:
+                continue
+            if part.opened.missing():
+                return part
+            self._evaluation._end_later(part)  # all there: only grading and the report are left
+        return None

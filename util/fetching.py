@@ -1,0 +1,317 @@
+"""How does one file of a hub repository get onto this machine, or which sentence says why not?"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from util.errors import RunStopped, UserError
+
+ATTEMPTS = 5  # of anything that may pass: a lost connection, 408, 429, 5xx
+FIRST_WAIT_S = 1.0  # doubled after each attempt
+LONGEST_WAIT_S = 60.0  # a hub that asks to wait longer than this is told of, not waited for
+
+Result = TypeVar("Result")
+
+
+class MissingFile(UserError):
+    """The repository has no such file at this commit."""
+
+
+class MissingRevision(UserError):
+    """The repository has no such commit, branch or tag."""
+
+
+def is_commit(revision: str) -> bool:
+    """Whether `revision` is a full commit, which can only ever mean one content."""
+    return re.fullmatch(r"[0-9a-f]{40}", revision) is not None
+
+
+def resolve(path: str, file: str, revision: str) -> str:
+    """Ask the hub which commit `revision` of data set `path` is (one request, through one of its files)."""
+
+    def ask() -> str | None:
+        from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+        url = hf_hub_url(path, file, repo_type="dataset", revision=revision, endpoint=endpoint())
+        return get_hf_file_metadata(url, endpoint=endpoint()).commit_hash
+
+    commit = _persistently(ask, path=path, file=file, revision=revision)
+    if commit is None:
+        raise UserError(f"{endpoint()} does not answer like a data set hub: check HF_ENDPOINT and your proxy")
+    return commit
+
+
+def fetch(path: str, file: str, commit: str) -> Path:
+    """The local copy of one file at a commit. A copy that is already here costs no request."""
+    local = cached(path, file, commit)
+    if local is not None:
+        return local
+    for _ in range(2):
+        local = _download(path, file, commit)
+        if is_intact(local) is not False:
+            return local
+        discard(local)
+    raise UserError(
+        f"{file} of {path} arrived damaged twice (its checksum does not fit): "
+        f"try again later, or another HF_ENDPOINT than {endpoint()}"
+    )
+
+
+def cached(path: str, file: str, commit: str) -> Path | None:
+    """The local copy of a file at a commit, if there is one."""
+    _quiet()
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(path, file, repo_type="dataset", revision=commit)
+    return Path(found) if isinstance(found, str) else None
+
+
+def is_intact(local: Path) -> bool | None:
+    """Whether a file of the cache has the content it was stored under; None where its name does not tell.
+
+    The hub's cache names a blob after its ETag: SHA-256 of a large file, git id (SHA-1) of a small one.
+    """
+    blob = local.resolve()
+    if re.fullmatch(r"[0-9a-f]{64}", blob.name):
+        digest = hashlib.sha256()
+    elif re.fullmatch(r"[0-9a-f]{40}", blob.name):
+        digest = hashlib.sha1(b"blob %d\0" % blob.stat().st_size)
+    else:
+        return None
+    with blob.open("rb") as data:
+        while block := data.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest() == blob.name
+
+
+def discard(local: Path) -> None:
+    """Remove a file from the cache, so that it is fetched anew."""
+    local.resolve().unlink(missing_ok=True)
+    local.unlink(missing_ok=True)
+
+
+def remembered(path: str, ref: str) -> str | None:
+    """The commit that a branch or tag was resolved to when it was first used on this machine."""
+    note = _ref_note(path, ref)
+    return note.read_text(encoding="ascii").strip() if note.is_file() else None
+
+
+def remember(path: str, ref: str, commit: str) -> None:
+    """Keep which commit a branch or tag stands for, in the place where the hub's own cache keeps it."""
+    note = _ref_note(path, ref)
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        fresh = note.with_name(f"{note.name}.{os.getpid()}")
+        fresh.write_text(commit, encoding="ascii")
+        fresh.replace(note)
+    except OSError as error:
+        raise _explained(error, path=path, file=str(note), revision=ref) from error
+
+
+def files_below(path: str, folder: str, revision: str) -> tuple[str, ...]:
+    """Names of the files directly in a folder of a repository, sorted (one request)."""
+
+    def ask() -> list[str]:
+        from huggingface_hub import HfApi
+        from huggingface_hub.hf_api import RepoFile
+
+        tree = HfApi(endpoint=endpoint()).list_repo_tree(path, folder, repo_type="dataset", revision=revision)
+        return [entry.path for entry in tree if isinstance(entry, RepoFile)]
+
+    return tuple(sorted(_persistently(ask, path=path, file=folder, revision=revision)))
+
+
+def endpoint() -> str:
+    """Address of the hub in use."""
+    _quiet()
+    from huggingface_hub import constants
+
+    return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+
+
+def is_mirror() -> bool:
+    """Whether HF_ENDPOINT names another hub than the default one."""
+    return endpoint() != "https://huggingface.co"
+
+
+def say(text: str) -> None:
+    """Tell the person at the screen; results never go this way."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _quiet() -> None:
+    """No telemetry and no warnings from the hub's client: what matters, this module says itself."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+
+
+def _cache() -> Path:
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def _ref_note(path: str, ref: str) -> Path:
+    return _cache() / f"datasets--{path.replace('/', '--')}" / "refs" / ref
+
+
+def _download(path: str, file: str, commit: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    resolve(
+        path, file, commit
+    )  # every refusal is met here, before the client's own retries, which have no bound
+    say(f"fetching {file} of {path} ...")
+    had_bars = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        return Path(
+            _persistently(
+                lambda: hf_hub_download(
+                    path, file, repo_type="dataset", revision=commit, endpoint=endpoint()
+                ),
+                path=path,
+                file=file,
+                revision=commit,
+            )
+        )
+    finally:
+        if had_bars:
+            enable_progress_bars()
+
+
+def _persistently(action: Callable[[], Result], *, path: str, file: str, revision: str) -> Result:
+    """Do `action`, again after errors that may pass, at growing intervals; others become one sentence."""
+    _quiet()
+    from huggingface_hub.errors import FileMetadataError, HTTPError, XetDownloadError
+
+    wait_s = FIRST_WAIT_S
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return action()
+        except (HTTPError, OSError, FileMetadataError, XetDownloadError) as error:
+            asked_s = _asked_to_wait_s(error)
+            if not _may_pass(error) or attempt == ATTEMPTS or asked_s > LONGEST_WAIT_S:
+                raise _explained(error, path=path, file=file, revision=revision) from error
+            pause_s = max(wait_s, asked_s)
+            say(f"{path}: {_in_short(error)}; trying again in {pause_s:.0f} s ({attempt} of {ATTEMPTS})")
+        time.sleep(pause_s)
+        wait_s *= 2
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same request may succeed a little later."""
+    from huggingface_hub.errors import (
+        HTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        XetDownloadError,
+    )
+
+    if isinstance(error, LocalEntryNotFoundError):
+        return isinstance(error.__cause__, Exception) and _may_pass(error.__cause__)
+    status = _status(error)
+    if status is not None:
+        return status in (408, 429) or status >= 500
+    if isinstance(error, OfflineModeIsEnabled):
+        return False
+    if isinstance(error, (HTTPError, ConnectionError, TimeoutError, XetDownloadError)):
+        return True
+    return isinstance(error, OSError) and "Consistency check failed" in str(error)
+
+
+def _status(error: BaseException | None) -> int | None:
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def _asked_to_wait_s(error: Exception) -> float:
+    response = getattr(error, "response", None)
+    value = response.headers.get("Retry-After", "") if response is not None else ""
+    return float(value) if value.isdigit() else 0.0
+
+
+def _in_short(error: Exception) -> str:
+    status = _status(error) or _status(error.__cause__)
+    if status is not None:
+        return f"{endpoint()} answered {status}"
+    return f"no complete answer from {endpoint()} ({type(error).__name__})"
+
+
+def _explained(error: Exception, *, path: str, file: str, revision: str) -> Exception:
+    """The sentence for an error that will not pass."""
+    from huggingface_hub import errors
+
+    page = f"{endpoint()}/datasets/{path}"
+    status = _status(error) or _status(error.__cause__)
+    if isinstance(error, errors.GatedRepoError) and status == 403:
+        return UserError(
+            f"your token has no access to {path}: ask for it at {page} with the account of that token"
+        )
+    if isinstance(error, errors.GatedRepoError):
+        return UserError(
+            f"{path} is given out on request only: ask for access at {page}, "
+            "then log in with `hf auth login` or set HF_TOKEN"
+        )
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return UserError(
+            f"there is no data set {path} at {endpoint()}, or it is private: "
+            "check the name, or log in with `hf auth login`"
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return MissingRevision(
+            f"{path} has no revision {revision!r} at {endpoint()}: see {page}/commits/main"
+        )
+    if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
+        return MissingFile(
+            f"{path} has no file {file} at revision {revision}: "
+            f"see {page}/tree/{revision}, or choose another --revision"
+        )
+    if isinstance(error, errors.OfflineModeIsEnabled) or isinstance(
+        error.__cause__, errors.OfflineModeIsEnabled
+    ):
+        return UserError(
+            f"{file} of {path} is not on this machine and HF_HUB_OFFLINE is set: "
+            "unset it and run once with a connection, or give --data-dir"
+        )
+    if status in (401, 403):
+        return UserError(
+            f"{endpoint()} refused your token for {path} ({status}): log in again with `hf auth login`"
+        )
+    if status == 429:
+        return UserError(
+            f"{endpoint()} refused {file} of {path}: too many requests (429); "
+            "wait a few minutes, or log in with `hf auth login` for a higher limit"
+        )
+    if isinstance(error, errors.FileMetadataError):
+        return UserError(
+            f"{endpoint()} does not answer like a data set hub: check HF_ENDPOINT and your proxy"
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return RunStopped(
+            f"no space left for {file} of {path} in {_cache()}: make room, or set HF_HOME to another disk"
+        )
+    if _may_pass(error):
+        return UserError(
+            f"{file} of {path} could not be fetched in {ATTEMPTS} attempts ({_in_short(error)}): "
+            "check the connection and run the same command again, or give --data-dir"
+        )
+    if isinstance(error, OSError) and error.errno is not None:
+        return UserError(
+            f"cannot use the cache {_cache()} ({error.strerror}): set HF_HOME to a folder of your own"
+        )
+    if status is not None:
+        return UserError(
+            f"{endpoint()} answered {status} for {file} of {path}: check the name and HF_ENDPOINT"
+        )
+    return error

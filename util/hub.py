@@ -1,0 +1,419 @@
+"""Which rows, and then which problems, of a benchmark does a run ask?"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import quote
+
+from util import fetching
+from util.errors import UserError
+from util.fetching import MissingFile, MissingRevision
+from util.records import Problem
+from util.task import Source, Task
+
+BATCH_ROWS = 1000
+LOCAL = "local:"  # begins the revision of files that have no commit: their hash follows
+EDGE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one split at one revision, read file after file; each is fetched when it is reached."""
+
+    path: str
+    split: str
+    revision: str  # full commit, or "local:" and a hash for files of --data-dir and bundled files
+    files: tuple[str, ...]
+    columns: tuple[str, ...] | None
+    folder: Path | None  # where the files lie; None: in the hub's cache
+    with_places: bool = False  # each row says where it lies, under "tests_at"
+
+    def __iter__(self) -> Iterator[dict]:
+        return self.where(None, None)
+
+    def where(self, column: str | None, value: str | None, *, seen: set[str] | None = None) -> Iterator[dict]:
+        """The rows whose `column` is `value`, or all of them; every value met is added to `seen`."""
+        for name in self.files:
+            yield from self._of_file(name, _Choice(column, value, seen))
+
+    def local(self, name: str) -> Path:
+        """Where one of `files` lies on this machine, fetched if need be."""
+        if self.folder is not None:
+            return self.folder / name
+        return fetching.fetch(self.path, name, self.revision)
+
+    def _of_file(self, name: str, choice: _Choice) -> Iterator[dict]:
+        done = 0
+        for attempt in (1, 2):
+            local = self.local(name)
+            try:
+                for number, row in enumerate(_read(local, self.columns, choice, self.with_places)):
+                    if number >= done:
+                        yield row
+                        done += 1
+                return
+            except _Unreadable as error:
+                if attempt == 2 or self.folder is not None or fetching.is_intact(local):
+                    raise UserError(
+                        f"{name} of {self.path} cannot be read ({error}): "
+                        f"replace it or choose another --revision; it lies at {local}"
+                    ) from error
+                fetching.say(f"the cached copy of {name} of {self.path} is damaged; fetching it again")
+                fetching.discard(local)
+
+
+@dataclass
+class Counts:
+    """What became of the rows that `problems` read; complete once all its problems were taken."""
+
+    rows: int = 0  # of the benchmark and the source
+    chosen: int = 0  # of these, between start and end
+    unusable: Counter[str] = field(default_factory=Counter)  # reason -> how many of the chosen
+    unlabelled: int = 0  # of the chosen: left out because they have no difficulty label
+    outside: int = 0  # of the chosen: difficulty outside the bounds
+    problems: int = 0  # given out
+
+
+def open_rows(
+    source: Source,
+    *,
+    split: str | None = None,
+    revision: str | None = None,
+    data_dir: str | Path | None = None,
+    files: tuple[str, ...] | None = None,
+) -> Rows:
+    """The rows of a benchmark at one fixed revision: bundled, of a local copy (`data_dir`), or the hub's."""
+    split = source.split if split is None else split
+    names = files or source.files.get(split)
+    if not names:
+        raise UserError(f"{source.path} has no split {split!r}: choose from {', '.join(source.files)}")
+    bundled = Path(__file__).resolve().parent.parent / source.path
+    if bundled.is_file():
+        folder = bundled.parent
+    elif data_dir is not None:
+        folder = _local_folder(source, revision, Path(data_dir))
+    else:
+        folder = None
+    if folder is None:
+        found = _commit(source, revision, names[0])
+        fetching.fetch(source.path, names[0], found)
+    else:
+        found = _local_revision(source.path, folder, names, expected=revision)
+    return Rows(source.path, split, found, tuple(names), source.columns, folder, source.tests_on_disk)
+
+
+def problems(
+    task: Task,
+    rows: Rows,
+    *,
+    source: str | None = None,
+    start: int = 0,
+    end: int = -1,
+    difficulty: tuple[float | None, float | None] | None = None,
+    labels: Callable[[str], float | None] | None = None,
+    limit: int | None = None,
+    counts: Counts | None = None,
+) -> Iterator[Problem]:
+    """The problems of a run, in the order of the rows.
+
+    The steps: what belongs to the benchmark, `source`, the positions `start` to `end` of what is left,
+    then unusable rows and `difficulty` (lowest, highest; None is open) by the `labels` of a question,
+    then `limit`. `counts` is filled while the problems are taken.
+    """
+    wanted = None if source in (None, "", "all") else source
+    if wanted is not None and task.source.by is None:
+        raise UserError(f"{task.name} has no sources to choose from: leave out --source {source}")
+    if start < 0:
+        raise UserError(f"--start {start} is negative: positions count from 0")
+    if 0 < end < start:
+        raise UserError(f"--end {end} is before --start {start}")
+    if limit is not None and limit < 0:
+        raise UserError(f"--limit {limit} is negative")
+    if difficulty is not None:
+        low, high = difficulty
+        if low is not None and high is not None and low > high:
+            raise UserError(f"the lower difficulty bound {low:g} is above the upper bound {high:g}")
+        if labels is None and difficulty != (None, None):
+            raise UserError(f"{task.name} has no difficulty labels: leave out the difficulty bounds")
+    counts = Counts() if counts is None else counts
+    found = _sliced(task, rows, wanted, start, end, counts)
+    found = _usable(found, counts)
+    if difficulty is not None and labels is not None:
+        found = _within(found, difficulty, labels, counts)
+    return _limited(found, limit, counts)
+
+
+def _sliced(
+    task: Task, rows: Rows, wanted: str | None, start: int, end: int, counts: Counts
+) -> Iterator[Problem]:
+    seen: set[str] = set()
+    times: Counter[str] = Counter()  # from the first row on, so that ids do not depend on `start`
+    for row in rows.where(task.source.by if wanted is not None else None, wanted, seen=seen):
+        if task.source.keep is not None and not task.source.keep(row):
+            continue
+        position = counts.rows
+        counts.rows += 1
+        problem = _problem(task, rows, row)
+        times[problem.id] += 1
+        if position >= start:
+            counts.chosen += 1
+            repeat = times[problem.id]
+            yield problem if repeat == 1 else replace(problem, id=f"{problem.id}-{repeat}")
+        if counts.rows == end:
+            return
+    if wanted is not None and counts.rows == 0:
+        raise UserError(_unknown_source(task.name, wanted, seen))
+    if 0 < counts.rows <= start:
+        raise UserError(f"--start {start} is past the last of the {counts.rows} rows")
+
+
+def _problem(task: Task, rows: Rows, row: dict) -> Problem:
+    try:
+        return task.problem(row)
+    except KeyError as error:
+        if error.args and error.args[0] in row:
+            raise
+        raise UserError(
+            f"a row of {rows.path} at revision {rows.revision} has no {error}, which {task.name} needs: "
+            "choose another --revision or --split"
+        ) from error
+
+
+def _usable(found: Iterator[Problem], counts: Counts) -> Iterator[Problem]:
+    for problem in found:
+        if problem.unusable:
+            counts.unusable[problem.unusable] += 1
+        else:
+            yield problem
+
+
+def _within(
+    found: Iterator[Problem],
+    difficulty: tuple[float | None, float | None],
+    labels: Callable[[str], float | None],
+    counts: Counts,
+) -> Iterator[Problem]:
+    low, high = difficulty
+    for problem in found:
+        label = labels(problem.question)
+        if label is None:
+            counts.unlabelled += 1
+        elif (low is not None and label < low) or (high is not None and label > high):
+            counts.outside += 1
+        else:
+            yield replace(problem, about={**problem.about, "difficulty": label})
+
+
+def _limited(found: Iterator[Problem], limit: int | None, counts: Counts) -> Iterator[Problem]:
+    if limit == 0:
+        return
+    for problem in found:
+        counts.problems += 1
+        yield problem
+        if counts.problems == limit:
+            return
+
+
+def _unknown_source(task: str, wanted: str, seen: set[str]) -> str:
+    close = difflib.get_close_matches(wanted, sorted(seen), n=1, cutoff=0)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"{task} has no rows of --source {wanted}: {hint}there are {', '.join(sorted(seen)) or 'none'}"
+
+
+# --- which revision ---
+
+
+def _commit(source: Source, revision: str | None, file: str) -> str:
+    """The full commit to read: what was asked for, else the pinned one, else what `main` was at first use."""
+    if revision is not None and revision.startswith(LOCAL):
+        raise UserError(f"this run was made from local files ({revision}): give the same --data-dir again")
+    wanted = source.revision if revision is None else revision
+    if not fetching.is_commit(wanted):
+        # A name that the user gives is looked up each time; the task's own is looked up once.
+        commit = fetching.remembered(source.path, wanted) if revision is None else None
+        if commit is None:
+            commit = fetching.resolve(source.path, file, wanted)
+            fetching.remember(source.path, wanted, commit)
+        return commit
+    if revision is not None or not fetching.is_mirror() or fetching.cached(source.path, file, wanted):
+        return wanted
+    try:
+        fetching.resolve(source.path, file, wanted)
+    except MissingRevision:
+        commit = fetching.resolve(source.path, file, "main")
+        fetching.say(
+            f"WARNING: {fetching.endpoint()} does not have commit {wanted} of {source.path}; "
+            f"using its main instead, {commit}"
+        )
+        return commit
+    return wanted
+
+
+def _local_folder(source: Source, revision: str | None, data_dir: Path) -> Path:
+    folder = data_dir / source.path
+    if revision is not None and not revision.startswith(LOCAL) and revision != "main":
+        folder = folder.with_name(f"{folder.name}@{quote(revision, safe='')}")
+    if not folder.is_dir():
+        raise UserError(f"--data-dir has no {source.path}: looked for {folder}")
+    return folder
+
+
+def _local_revision(path: str, folder: Path, names: tuple[str, ...], *, expected: str | None) -> str:
+    """A hash of the files' names, sizes and both ends: cheap for gigabytes (parquet ends in its index)."""
+    digest = hashlib.sha256()
+    for name in names:
+        local = folder / name
+        if not local.is_file():
+            raise MissingFile(f"the local copy of {path} has no {name}: looked for {local}")
+        size = local.stat().st_size
+        digest.update(json.dumps([name, size]).encode())
+        with local.open("rb") as data:
+            digest.update(data.read(EDGE_BYTES))
+            data.seek(max(0, size - EDGE_BYTES))
+            digest.update(data.read())
+    revision = LOCAL + digest.hexdigest()[:16]
+    if expected is not None and expected.startswith(LOCAL) and expected != revision:
+        raise UserError(
+            f"the files of {path} in {folder} have changed since this run ({expected}, now {revision}): "
+            "bring them back, or start a fresh folder with --overwrite-settings"
+        )
+    return revision
+
+
+# --- reading files ---
+
+
+class _Unreadable(Exception):
+    """A file that does not hold what its name promises."""
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Which rows of a file are wanted, and where the values met are noted."""
+
+    column: str | None
+    value: str | None
+    seen: set[str] | None
+
+    def takes(self, row: dict) -> bool:
+        if self.column is None:
+            return True
+        if self.seen is not None and row[self.column] is not None:
+            self.seen.add(row[self.column])
+        return row[self.column] == self.value
+
+
+def _read(
+    file: Path, columns: tuple[str, ...] | None, choice: _Choice, with_places: bool = False
+) -> Iterator[dict]:
+    if with_places and file.suffix == ".parquet":
+        return _read_parquet_with_places(file, columns, choice)
+    if with_places:
+        return _read_jsonl_with_places(file, choice)
+    return READERS[file.suffix](file, columns, choice)
+
+
+def _read_parquet(file: Path, columns: tuple[str, ...] | None, choice: _Choice) -> Iterator[dict]:
+    import pyarrow
+    import pyarrow.compute
+    import pyarrow.parquet
+
+    try:
+        # With pre_buffer (the default) the reader holds the columns of a whole file: 125 MB in NUMINA.
+        with pyarrow.parquet.ParquetFile(file, pre_buffer=False) as table:
+            missing = set(columns or ()) - set(table.schema_arrow.names)
+            if missing:
+                raise UserError(
+                    f"{file} has no column {', '.join(sorted(missing))}: choose another --revision"
+                )
+            for batch in table.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
+                if choice.column is not None:
+                    values = batch.column(choice.column)
+                    if choice.seen is not None:
+                        choice.seen.update(v for v in values.unique().to_pylist() if v is not None)
+                    batch = batch.filter(pyarrow.compute.equal(values, choice.value))
+                yield from batch.to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise _Unreadable(str(error).splitlines()[0]) from error
+
+
+def _read_jsonl(file: Path, columns: tuple[str, ...] | None, choice: _Choice) -> Iterator[dict]:
+    for _, row in _numbered_jsonl(file, choice):
+        yield row
+
+
+def _read_jsonl_with_places(file: Path, choice: _Choice) -> Iterator[dict]:
+    for offset, row in _numbered_jsonl(file, choice):
+        row["tests_at"] = {"file": str(file), "offset": offset}
+        yield row
+
+
+def _numbered_jsonl(file: Path, choice: _Choice) -> Iterator[tuple[int, dict]]:
+    """The rows that are wanted, each with the byte at which its line begins."""
+    offset = 0
+    with file.open("rb") as lines:  # in binary, lines end at "\n" alone: rows may hold U+2028 and U+0085
+        for number, line in enumerate(lines, 1):
+            begin = offset
+            offset += len(line)
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise _Unreadable(f"line {number}: {error}") from error
+            if not isinstance(row, dict):
+                raise _Unreadable(f"line {number} is no JSON object")
+            if choice.takes(row):
+                yield begin, row
+
+
+def _read_parquet_with_places(file: Path, columns: tuple[str, ...] | None, choice: _Choice) -> Iterator[dict]:
+    """Few rows at a time: tests are long."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(file, memory_map=True) as table:
+            index = 0
+            for group in range(table.num_row_groups):
+                position = 0
+                for batch in table.iter_batches(16, row_groups=[group], columns=columns, use_threads=False):
+                    for row in batch.to_pylist():
+                        row["tests_at"] = {
+                            "file": str(file),
+                            "row_group": group,
+                            "row": position,
+                            "index": index,
+                        }
+                        position += 1
+                        index += 1
+                        if choice.takes(row):
+                            yield row
+    except (pyarrow.ArrowException, OSError) as error:
+        raise _Unreadable(str(error).splitlines()[0]) from error
+
+
+def _read_csv(file: Path, columns: tuple[str, ...] | None, choice: _Choice) -> Iterator[dict]:
+    """Every cell as the text it is: "NA" stays "NA"."""
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.DictReader(lines, strict=True)
+        try:
+            for row in reader:
+                if None in row or None in row.values():
+                    raise _Unreadable(
+                        f"line {reader.line_num} has another number of cells than the first line"
+                    )
+                if choice.takes(row):
+                    yield row
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise _Unreadable(f"line {reader.line_num}: {error}") from error
+
+
+READERS = {".parquet": _read_parquet, ".jsonl": _read_jsonl, ".csv": _read_csv}

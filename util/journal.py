@@ -1,0 +1,164 @@
+"""How does a finished piece of work get onto the disk so that nothing can take it away again?
+
+One JSON object a line, appended and flushed at once. A line that was torn by a crash or a power cut can
+only be the last one: it is cut off when the file is opened for appending, and its work is done again.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from util.errors import RunStopped, UserError
+
+FSYNC_EVERY_S = 0.5  # a flush survives the death of the process; the fsync bounds what a power cut can take
+TAIL_BYTES = 1 << 16
+
+
+class Journal:
+    """An append-only file of JSON lines, open for one writer.
+
+    Opening it cuts off a torn last line. `append` returns once the line belongs to the operating system; a
+    full disk raises RunStopped and leaves the file with whole lines only.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}; choose another folder") from error
+        self._end = _cut_torn_tail(self._file)
+        self._synced_at = time.monotonic()
+        self._unsynced = False
+
+    def append(self, line: dict) -> int:
+        """Append one object and return the offset of its line in bytes."""
+        data = (json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+        start = self._end
+        try:
+            written = 0
+            while written < len(data):
+                written += os.write(self._file, data[written:])
+        except OSError as error:
+            os.ftruncate(self._file, start)
+            raise _cannot_append(self.path, error) from error
+        self._end += len(data)
+        self._unsynced = True
+        if time.monotonic() - self._synced_at > FSYNC_EVERY_S:
+            self.sync()
+        return start
+
+    def sync(self) -> None:
+        if self._unsynced:
+            try:
+                os.fsync(self._file)
+            except OSError as error:
+                raise _cannot_append(self.path, error) from error
+            self._unsynced = False
+        self._synced_at = time.monotonic()
+
+    def close(self) -> None:
+        if self._file >= 0:
+            try:
+                self.sync()
+            finally:
+                os.close(self._file)
+                self._file = -1
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, dict]]:
+    """Yield (offset in bytes, object) of each line; a torn last line is left out, a missing file has no
+    lines.
+
+    Raises UserError with file and line number when a line in the middle is damaged.
+    """
+    try:
+        file = open(path, "rb")
+    except FileNotFoundError:
+        return
+    with file:
+        offset = 0
+        for number, raw in enumerate(file, start=1):
+            if not raw.endswith(b"\n"):
+                return  # being written just now, or torn by a crash
+            value = _parsed(raw)
+            if value is None:
+                raise UserError(
+                    f"{path}: line {number} is damaged (it starts with {raw[:40]!r}); to set it aside, run: "
+                    f"sed -i.damaged '{number}d' '{path}' (its work is then done again)"
+                )
+            yield offset, value
+            offset += len(raw)
+
+
+def read_line_at(file, offset: int) -> dict:
+    """The object on the line that starts at `offset` of a file opened in binary mode."""
+    file.seek(offset)
+    return json.loads(file.readline())
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a whole file beside its target and move it into place, so that readers see the old or the new
+    one."""
+    with replacing(path) as file:
+        file.write(text)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """A text file beside `path` that takes its place when the block ends without an error."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(beside, "w", encoding="utf-8", errors="backslashreplace") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        raise _cannot_append(path, error) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _parsed(raw: bytes) -> dict | None:
+    try:
+        value = json.loads(raw)
+    except ValueError:  # JSON and UTF-8 errors alike
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _cut_torn_tail(file: int) -> int:
+    """Cut the bytes after the last newline and return the length of what is left."""
+    end = size = os.fstat(file).st_size
+    while end > 0:
+        start = max(0, end - TAIL_BYTES)
+        newline = os.pread(file, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            end = start + newline + 1
+            break
+        end = start
+    if end != size:
+        os.ftruncate(file, end)
+    return end
+
+
+def _cannot_append(path: Path, error: OSError) -> RunStopped:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        what = f"the disk that holds {path.parent} is full"
+    else:
+        what = f"cannot write {path}: {error.strerror}"
+    return RunStopped(f"{what}; everything finished is kept: make room, then run the same command again")

@@ -1,0 +1,138 @@
+"""Which API key should the next request carry?"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from util.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Key:
+    """One API key and what it is doing; shows itself by its last four characters only."""
+
+    secret: str = field(repr=False)
+    in_flight: int = 0
+    rests_until: float = 0.0
+    dropped: str = ""  # why the key is no longer used
+
+    @property
+    def tail(self) -> str:
+        # Of a short secret four characters would be too much of it.
+        return f"...{self.secret[-4:]}" if len(self.secret) >= 12 else "..."
+
+    def __repr__(self) -> str:
+        return f"Key({self.tail})"
+
+    __str__ = __repr__
+
+
+class KeyPool:
+    """API keys that share the requests: the one with the fewest in flight comes next."""
+
+    def __init__(self, secrets: Iterable[str], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._keys = [Key(secret) for secret in dict.fromkeys(secrets)]
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """How many keys are still in use."""
+        return sum(not key.dropped for key in self._keys)
+
+    def __repr__(self) -> str:
+        return f"KeyPool({', '.join(key.tail for key in self._keys)})"
+
+    def acquire(self) -> Key | None:
+        """The key with the fewest requests in flight; None while all rest or when none is left."""
+        with self._lock:
+            now = self._clock()
+            ready = [key for key in self._keys if not key.dropped and key.rests_until <= now]
+            if not ready:
+                return None
+            key = min(ready, key=lambda key: key.in_flight)
+            key.in_flight += 1
+            return key
+
+    def release(self, key: Key) -> None:
+        """Say that the request that took `key` has ended."""
+        with self._lock:
+            key.in_flight -= 1
+
+    def rest(self, key: Key, seconds: float) -> None:
+        """Leave `key` alone for a while, as the endpoint asked."""
+        with self._lock:
+            key.rests_until = max(key.rests_until, self._clock() + seconds)
+
+    def drop(self, key: Key, why: str) -> None:
+        """Never use `key` again; the warning shows its last four characters."""
+        with self._lock:
+            if key.dropped:
+                return
+            key.dropped = why
+        if key.secret:
+            logger.warning("API key %s is dropped, %d left: %s", key.tail, len(self), why)
+
+    def wait_s(self) -> float | None:
+        """Seconds until some key may be used; None when no key is left."""
+        with self._lock:
+            rests = [key.rests_until for key in self._keys if not key.dropped]
+            return max(0.0, min(rests) - self._clock()) if rests else None
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why keys were dropped, each reason once."""
+        return list(dict.fromkeys(key.dropped for key in self._keys if key.dropped))
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether requests go out without any key."""
+        return not any(key.secret for key in self._keys)
+
+
+def no_keys() -> KeyPool:
+    """A pool for endpoints that ask for no key."""
+    return KeyPool([""])
+
+
+def read_keys(path: str | Path) -> KeyPool:
+    """The keys in a file: one a line, `#` begins a comment."""
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        others_may_read = os.name == "posix" and path.stat().st_mode & 0o004
+    except OSError as error:
+        raise UserError(f"cannot read the key file {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"the key file {path} is not text: write one key a line") from error
+    secrets = [secret for line in lines if (secret := line.partition("#")[0].strip())]
+    if not secrets:
+        raise UserError(f"the key file {path} holds no key: write one a line")
+    for number, line in enumerate(lines, 1):
+        secret = line.partition("#")[0].strip()
+        if secret and not _sendable(secret):
+            raise UserError(
+                f"{path} line {number} is no API key (blanks or signs beyond ASCII): one key a line"
+            )
+    if others_may_read:
+        logger.warning("every user of this machine can read the key file %s: chmod 600 %s", path, path)
+    return KeyPool(secrets)
+
+
+def environment_keys() -> KeyPool | None:
+    """The keys in OPENAI_API_KEY, separated by commas; None when there are none."""
+    secrets = [secret for part in os.environ.get("OPENAI_API_KEY", "").split(",") if (secret := part.strip())]
+    if not all(map(_sendable, secrets)):
+        raise UserError("OPENAI_API_KEY holds blanks or signs beyond ASCII: separate several keys by commas")
+    return KeyPool(secrets) if secrets else None
+
+
+def _sendable(secret: str) -> bool:
+    return secret.isascii() and secret.isprintable() and " " not in secret

@@ -1,0 +1,114 @@
+"""How difficult is a problem, by the labels of an earlier run or of the hub?"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from util import fetching, hub
+from util.errors import UserError
+from util.task import Source
+
+COLUMNS = ("problem", "gpt_difficulty_parsed")
+SHARDS = tuple(f"data/train-0000{shard}-of-00002.parquet" for shard in range(2))
+CHUNK_CHARS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Difficulty by the text of a problem; a text labelled twice has its last label, over all sources."""
+
+    origin: str  # the folder, or the hub's data set
+    revision: str
+    values: dict[int, float]  # hash of the text -> label: the texts of 860,000 problems would not fit
+
+    def of(self, question: str) -> float | None:
+        """The difficulty of a problem; None where it was never labelled, or the labelling failed."""
+        return self.values.get(hash(question))
+
+
+def read_labels(repository: str, *, folder: Path, data_dir: str | Path | None = None) -> Labels:
+    """The labels of the JSON files in `folder` if there are any, else those of a hub repository."""
+    files = sorted(folder.glob("*.json*"), key=_in_natural_order)
+    if files:
+        pairs = (_pair(row, file) for file in files for row in _rows_of(file))
+        return Labels(str(folder), "local", _last_of_each(pairs))
+    rows = _open_repository(repository, data_dir)
+    pairs = ((row["problem"], row["gpt_difficulty_parsed"]) for row in rows)
+    return Labels(repository, rows.revision, _last_of_each(pairs))
+
+
+def _open_repository(repository: str, data_dir: str | Path | None) -> hub.Rows:
+    source = Source(repository, {"train": SHARDS}, "train", columns=COLUMNS)
+    try:
+        return hub.open_rows(source, data_dir=data_dir)
+    except fetching.MissingFile:  # other shard names than the usual ones
+        names = [
+            name for name in _names(repository, data_dir) if re.fullmatch(r"data/train-.*\.parquet", name)
+        ]
+        if not names:
+            raise
+        return hub.open_rows(source, data_dir=data_dir, files=tuple(names))
+
+
+def _names(repository: str, data_dir: str | Path | None) -> Iterable[str]:
+    if data_dir is None:
+        return fetching.files_below(repository, "data", "main")
+    folder = Path(data_dir) / repository
+    return sorted(file.relative_to(folder).as_posix() for file in folder.glob("data/*"))
+
+
+def _last_of_each(pairs: Iterable[tuple[str | None, float | None]]) -> dict[int, float]:
+    values: dict[int, float] = {}
+    same: dict[float, float] = {}  # one object per label instead of one per problem
+    for problem, label in pairs:
+        if problem is None:
+            continue
+        if label is None or label < 0 or math.isnan(label):  # -1: the labelling model gave no number
+            values.pop(hash(problem), None)
+        else:
+            values[hash(problem)] = same.setdefault(label, label)
+    return values
+
+
+def _pair(row: object, file: Path) -> tuple[str | None, float | None]:
+    if not isinstance(row, dict) or not set(COLUMNS) <= row.keys():
+        raise UserError(f"{file} holds a row without {' and '.join(COLUMNS)}: move it out of {file.parent}")
+    label = row["gpt_difficulty_parsed"]
+    if isinstance(label, bool) or not isinstance(label, int | float | None):
+        raise UserError(
+            f"{file} holds the label {label!r}, which is no number: correct it or move the file away"
+        )
+    return row["problem"], label
+
+
+def _rows_of(file: Path) -> Iterator[object]:
+    """The rows of a JSON list, or of JSON lines, read piece by piece."""
+    decoder = json.JSONDecoder()
+    with file.open(encoding="utf-8", newline="\n") as text:
+        buffer, ended, place = text.read(CHUNK_CHARS), False, 0
+        while True:
+            place = _SEPARATORS.match(buffer, place).end()
+            try:
+                row, place = decoder.raw_decode(buffer, place)
+            except json.JSONDecodeError as error:
+                if not ended:
+                    more = text.read(max(CHUNK_CHARS, len(buffer)))
+                    buffer, place, ended = buffer[place:] + more, 0, not more
+                    continue
+                if place < len(buffer):
+                    raise UserError(f"{file} is no whole list of labels ({error}): write it again") from error
+                return
+            yield row
+
+
+_SEPARATORS = re.compile(r"[\s,\[\]]*")
+
+
+def _in_natural_order(file: Path) -> list[int | str]:
+    """labeled_math_100_... after labeled_math_20_..."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", file.name)]

@@ -1,0 +1,26 @@
+"""What words are sent? Longer prompts are text files beside this one: their bytes are what the model
+reads."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from util.errors import UserError
+
+FOLDER = Path(__file__).parent
+
+
+def load(name: str) -> str:
+    """The prompt text `name`, without the newline that ends its file."""
+    path = FOLDER / f"{name}.txt"
+    if not path.exists():
+        names = sorted(path.stem for path in FOLDER.glob("*.txt"))
+        raise UserError(f"no prompt named {name!r}: choose one of {', '.join(names)}, or give a file")
+    return path.read_text(encoding="utf-8").removesuffix("\n")
+
+
+def render(text: str, **fields: str) -> str:
+    """Replace {name} for the given fields only, in one pass; other braces stay as they are."""
+    names = "|".join(map(re.escape, fields))
+    return re.sub(r"\{(" + names + r")\}", lambda found: fields[found[1]], text) if fields else text

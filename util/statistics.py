@@ -1,0 +1,482 @@
+"""What do the records of a run say in numbers, and how sure can one be of each number?
+
+Problems are what is drawn from a larger pool, so every interval treats the samples of one problem as one
+cluster. Only counts are kept, no responses: some 100 bytes a problem and 5 bytes a sample.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from util.records import NOT_JUDGED, Record
+
+GROUPS = ("source", "subject", "field", "level", "difficulty")  # facts of a problem that results are split by
+OUTCOMES = ("correct", "wrong", "no_answer", "truncated", "not_judged")  # of a sample; each has exactly one
+TRUNCATED = ("length", "prompt_too_long")  # finish reasons of a text that did not come to its end
+CONFIDENCE = 0.95
+PERCENTILES = (5, 25, 50, 75, 95)
+SUBSETS = 400  # drawn at random for maj@k
+MAX_GROUPS_COMPARED = 60  # different wrong answers to one problem that are compared by value
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+# --- formulas ---
+
+
+def t_quantile(probability: float, freedom: int) -> float:
+    """Quantile of Student's distribution; exact for 1 and 2 degrees of freedom, else within 0.2 %.
+
+    Cornish-Fisher expansion: Abramowitz and Stegun, Handbook of Mathematical Functions (1964), 26.7.5.
+    """
+    if freedom == 1:
+        return math.tan(math.pi * (probability - 0.5))
+    if freedom == 2:
+        return (2 * probability - 1) * math.sqrt(2 / (4 * probability * (1 - probability)))
+    z = NormalDist().inv_cdf(probability)
+    terms = (
+        z,
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return sum(term / freedom**power for power, term in enumerate(terms))
+
+
+def mean_of_shares(shares: Sequence[float], samples: int) -> Estimate:
+    """Mean of the problems' shares correct with a 95 % interval clustered by problem.
+
+    The standard error comes from the spread between problems (Miller, "Adding Error Bars to Evals", 2024,
+    arXiv:2411.00640, section 2.2), but mean +- t * error misses far too often near 0 and 1 and with few
+    problems (Bowyer et al., 2025, arXiv:2503.01747). So it is turned into the number of independent
+    questions that would be as uncertain (Korn and Graubard, Survey Methodology 24, 1998), for which the
+    score interval is given (Wilson, J. Am. Stat. Assoc. 22, 1927), with Student's quantile for its normal
+    one. When all problems are at 0 or all at 1, each problem counts as one independent question. A single
+    problem says nothing about others: 0 to 1.
+    """
+    count = len(shares)
+    mean = math.fsum(shares) / count
+    if count == 1:
+        return Estimate(mean, 0.0, 1.0)
+    variance = math.fsum((share - mean) ** 2 for share in shares) / (count - 1)
+    spread = mean * (1 - mean)
+    if spread < 1e-12:
+        effective = float(count)
+    else:
+        effective = min(spread * count / variance, samples) if variance > 0 else float(samples)
+    t2 = t_quantile((1 + CONFIDENCE) / 2, count - 1) ** 2
+    centre = (mean + t2 / (2 * effective)) / (1 + t2 / effective)
+    half = math.sqrt(t2 * (spread / effective + t2 / (4 * effective**2))) / (1 + t2 / effective)
+    return Estimate(mean, max(0.0, min(mean, centre - half)), min(1.0, max(mean, centre + half)))
+
+
+def pass_at_k(drawn: int, correct: int, k: int) -> float:
+    """Chance that at least one of k samples is correct, estimated without bias from `drawn` samples.
+
+    1 - C(drawn - correct, k) / C(drawn, k): Chen et al., "Evaluating Large Language Models Trained on
+    Code", 2021, arXiv:2107.03374, section 2.1.
+    """
+    if drawn - correct < k:
+        return 1.0
+    return 1.0 - math.comb(drawn - correct, k) / math.comb(drawn, k)
+
+
+def majority_at_k(correct: int, wrong: Sequence[int], silent: int, k: int, *, seed: int = 0) -> float:
+    """Chance that the answer given most often by k of the samples is right (Wang et al., "Self-Consistency
+    Improves Chain of Thought Reasoning", 2022, arXiv:2203.11171), with ties decided by lot.
+
+    `wrong` counts the samples of each different wrong answer; `silent` ones gave no answer and have no
+    vote. Exact when k is the number of samples, else over random subsets of k.
+    """
+    drawn = correct + sum(wrong) + silent
+    if not correct:
+        return 0.0
+    if k == drawn:
+        return _share_of_vote(correct, wrong)
+    if k == 1:
+        return correct / drawn
+    import numpy
+
+    dice = numpy.random.default_rng([seed, drawn, correct, k])
+    votes = dice.multivariate_hypergeometric([correct, silent, *wrong], k, size=SUBSETS, method="marginals")
+    right, others = votes[:, 0], votes[:, 2:]
+    most = others.max(axis=1) if others.shape[1] else numpy.zeros(SUBSETS, dtype=right.dtype)
+    tied = (others == right[:, None]).sum(axis=1)
+    won = numpy.where(right > most, 1.0, numpy.where(right == most, 1.0 / (1 + tied), 0.0))
+    return float(numpy.where(right > 0, won, 0.0).mean())
+
+
+def _share_of_vote(correct: int, wrong: Sequence[int]) -> float:
+    most = max(wrong, default=0)
+    if correct != most:
+        return float(correct > most)
+    return 1 / (1 + sum(1 for count in wrong if count == most))
+
+
+def tokens_to_first_correct(drawn: int, correct: int, tokens_correct: int, tokens_wrong: int) -> float:
+    """Completion tokens that samples in random order cost up to and with the first correct one.
+
+    (drawn - correct) / (correct + 1) wrong samples come before it on average: mean of the negative
+    hypergeometric distribution (Johnson, Kemp and Kotz, Univariate Discrete Distributions, 2005, 6.2.2).
+    """
+    wrong = drawn - correct
+    before = wrong / (correct + 1) * (tokens_wrong / wrong) if wrong else 0.0
+    return before + tokens_correct / correct
+
+
+# --- counting ---
+
+
+class Tally:
+    """Counts over the samples at one temperature, in one column per count with a row per problem."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, int] = {}  # problem id -> row
+        self.judged = array("I")
+        self.correct = array("I")
+        self.tokens_correct = array("Q")
+        self.tokens_wrong = array("Q")
+        self._wrong: list[None | str | dict[str, int]] = []  # a lone wrong answer, or counts of several
+        self._facts = array("I")  # which of `_known_facts` each problem has
+        self._known_facts: dict[tuple, int] = {}
+        self.tokens = array("I")  # of each sample, with its outcome beside it
+        self.outcomes = array("B")
+        self.truncated = 0  # stopped by a token limit, or the prompt did not fit
+        self.no_answer = 0  # judged, and no answer or program was found
+        self.completed_judged = 0
+        self.completed_correct = 0
+        self.not_judged: dict[str, int] = {}
+        self.prompt_tokens = 0
+        self.completion_tokens = 0
+        self.graders: dict[str, int] = {}
+        self._votes = False  # whether answers can be compared: the references are short texts
+
+    @property
+    def samples(self) -> int:
+        return len(self.tokens)
+
+    def add(self, record: Record) -> None:
+        sample, verdict = record.sample, record.verdict
+        place = self.places.get(sample.problem_id)
+        if place is None:
+            place = self._new_problem(sample.problem_id, record.about)
+        truncated = is_truncated(record)
+        self.truncated += truncated
+        self.prompt_tokens += sample.prompt_tokens
+        self.completion_tokens += sample.completion_tokens
+        outcome = outcome_of(record)
+        self.tokens.append(max(0, sample.completion_tokens))
+        self.outcomes.append(OUTCOMES.index(outcome))
+        if verdict is None or outcome == "not_judged":
+            reason = "not_graded" if verdict is None else verdict.reason
+            self.not_judged[reason] = self.not_judged.get(reason, 0) + 1
+            return
+        self.graders[verdict.grader] = self.graders.get(verdict.grader, 0) + 1
+        self.judged[place] += 1
+        self.no_answer += outcome == "no_answer"
+        self.completed_judged += not truncated
+        if verdict.correct:
+            self.correct[place] += 1
+            self.completed_correct += not truncated
+            self.tokens_correct[place] += max(0, sample.completion_tokens)
+        else:
+            self.tokens_wrong[place] += max(0, sample.completion_tokens)
+        if record.answer is not None:
+            self._votes = True
+            if not verdict.correct and verdict.extracted is not None:
+                self._add_wrong(place, verdict.grader, verdict.extracted)
+
+    def _new_problem(self, problem_id: str, about: dict) -> int:
+        place = self.places[problem_id] = len(self.places)
+        for column in (self.judged, self.correct, self.tokens_correct, self.tokens_wrong):
+            column.append(0)
+        self._wrong.append(None)
+        facts = tuple((name, about[name]) for name in GROUPS if about.get(name) not in (None, ""))
+        self._facts.append(self._known_facts.setdefault(facts, len(self._known_facts)))
+        return place
+
+    def _add_wrong(self, place: int, grader: str, answer: str) -> None:
+        key = f"{grader.partition('-')[0]}:{answer}"
+        there = self._wrong[place]
+        if there is None:
+            self._wrong[place] = key
+            return
+        if isinstance(there, str):
+            there = self._wrong[place] = {there: 1}
+        there[key] = there.get(key, 0) + 1
+
+    def wrong_answers(self, place: int) -> list[tuple[str, int]]:
+        """Different wrong answers to a problem with how many samples gave them, the most frequent first."""
+        there = self._wrong[place]
+        if there is None:
+            return []
+        counts = {there: 1} if isinstance(there, str) else there
+        return (
+            _grouped_by_value(counts)
+            if self.judged[place] > 1
+            else [(next(iter(counts)).partition(":")[2], 1)]
+        )
+
+    def facts(self) -> Iterable[tuple[int, tuple]]:
+        """(row, facts) of each problem."""
+        known = list(self._known_facts)
+        return ((place, known[which]) for place, which in enumerate(self._facts))
+
+    def shares(self) -> dict[str, float]:
+        """Share correct of each problem that has a judged sample."""
+        return {
+            problem_id: self.correct[place] / self.judged[place]
+            for problem_id, place in self.places.items()
+            if self.judged[place]
+        }
+
+    def numbers(self) -> dict:
+        """Everything that is reported about these samples, ready for JSON."""
+        rows = [place for place in range(len(self.judged)) if self.judged[place]]
+        judged, correct = sum(self.judged), sum(self.correct)
+        most = max((self.judged[place] for place in rows), default=0)
+        ks = [2**power for power in range(most.bit_length())]
+        return {
+            "accuracy": correct / judged if judged else None,
+            "correct": correct,
+            "judged": judged,
+            "samples": self.samples,
+            "problems": len(self.places),
+            "n": most,
+            "avg": self._estimate(rows),
+            "pass_at": {str(k): self._pass_at(rows, k) for k in ks},
+            "maj_at": {str(k): self._majority_at(k) for k in ks} if self._votes else {},
+            "truncated": self.truncated,
+            "no_answer": self.no_answer,
+            "completed_accuracy": (
+                self.completed_correct / self.completed_judged if self.completed_judged else None
+            ),
+            "not_judged": self.not_judged,
+            "graders": self.graders,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "tokens": self._tokens(),
+            "tokens_to_first_correct": self._to_first_correct(rows),
+            "groups": self._groups(),
+        }
+
+    def _estimate(self, rows: Sequence[int]) -> dict | None:
+        """Mean and interval over these problems; None where nothing is judged."""
+        if not rows:
+            return None
+        shares = [self.correct[place] / self.judged[place] for place in rows]
+        found = mean_of_shares(shares, sum(self.judged[place] for place in rows))
+        return {"value": found.value, "low": found.low, "high": found.high}
+
+    def _pass_at(self, rows: Sequence[int], k: int) -> dict:
+        """Mean over the problems that have k samples, and how many those are."""
+        values = [
+            pass_at_k(self.judged[place], self.correct[place], k) for place in rows if self.judged[place] >= k
+        ]
+        return {"value": math.fsum(values) / len(values), "problems": len(values)}
+
+    def _majority_at(self, k: int) -> dict:
+        values = []
+        for problem_id, place in self.places.items():
+            drawn, correct = self.judged[place], self.correct[place]
+            if drawn < k or not drawn:
+                continue
+            if correct in (0, drawn) or k == 1:
+                values.append(correct / drawn)
+                continue
+            wrong = [count for _, count in self.wrong_answers(place)]
+            silent = drawn - correct - sum(wrong)
+            values.append(majority_at_k(correct, wrong, silent, k, seed=_seed(problem_id)))
+        return {"value": math.fsum(values) / len(values), "problems": len(values)}
+
+    def _tokens(self) -> dict[str, dict]:
+        """Mean and percentiles of completion tokens: of all samples, of correct ones, of wrong ones."""
+        right = OUTCOMES.index("correct")
+        unjudged = OUTCOMES.index("not_judged")
+        return {
+            "all": _distribution(sorted(self.tokens)),
+            "correct": _distribution(sorted(self.tokens_where(lambda outcome: outcome == right))),
+            "wrong": _distribution(
+                sorted(self.tokens_where(lambda outcome: outcome not in (right, unjudged)))
+            ),
+        }
+
+    def tokens_where(self, wanted: Callable[[int], bool]) -> Iterable[int]:
+        """Token counts of the samples whose outcome is wanted."""
+        return (tokens for tokens, outcome in zip(self.tokens, self.outcomes, strict=True) if wanted(outcome))
+
+    def _to_first_correct(self, rows: Sequence[int]) -> dict | None:
+        """Mean over the problems that were solved at all; None where none was."""
+        values = [
+            tokens_to_first_correct(
+                self.judged[place], self.correct[place], self.tokens_correct[place], self.tokens_wrong[place]
+            )
+            for place in rows
+            if self.correct[place]
+        ]
+        return {"mean": math.fsum(values) / len(values), "problems": len(values)} if values else None
+
+    def _groups(self) -> dict[str, dict[str, dict]]:
+        """Results by subject, level and so on, where problems differ in them."""
+        rows: dict[str, dict[object, list[int]]] = {}
+        for place, facts in self.facts():
+            if self.judged[place]:
+                for name, value in facts:
+                    rows.setdefault(name, {}).setdefault(value, []).append(place)
+        return {
+            name: {
+                _group_name(value): {
+                    "problems": len(places),
+                    "judged": sum(self.judged[place] for place in places),
+                    **self._estimate(places),
+                }
+                for value, places in sorted(values.items(), key=_natural)
+            }
+            for name, values in rows.items()
+            if len(values) > 1
+        }
+
+
+def tallies_of(records: Iterable[Record]) -> dict[float, Tally]:
+    """A tally for each temperature, rising."""
+    tallies: dict[float, Tally] = {}
+    for record in records:
+        tally = tallies.get(record.sample.temperature)
+        if tally is None:
+            tally = tallies[record.sample.temperature] = Tally()
+        tally.add(record)
+    return dict(sorted(tallies.items()))
+
+
+def summarise(records: Iterable[Record]) -> dict[str, dict]:
+    """The numbers of each temperature (as text, rising).
+
+    `accuracy` is correct / judged, None when nothing was judged; `avg` is the mean over problems with its
+    interval; `truncated` and `no_answer` are counts of samples.
+    """
+    return {f"{temperature:g}": tally.numbers() for temperature, tally in tallies_of(records).items()}
+
+
+def is_truncated(record: Record) -> bool:
+    """Whether the text did not come to its end."""
+    return record.sample.finish_reason in TRUNCATED or (
+        record.verdict is not None and record.verdict.reason == "truncated"
+    )
+
+
+def outcome_of(record: Record) -> str:
+    """The one of OUTCOMES that a sample belongs to."""
+    verdict = record.verdict
+    if verdict is None or verdict.reason in NOT_JUDGED:
+        return "not_judged"
+    if verdict.correct:
+        return "correct"
+    if is_truncated(record):
+        return "truncated"
+    return "no_answer" if verdict.reason in ("no_answer", "no_code") else "wrong"
+
+
+def summary_line(name: str, numbers: dict, expected: int | None = None) -> str:
+    """One line for people: `AIME avg@8 45.0 [36.1, 54.2] pass@8 63.3 maj@8 50.0 | 6.3 % truncated, ...`.
+
+    `expected` is how many samples were asked for; default: as many as there are.
+    """
+    total = max(numbers["samples"], expected or 0)
+    of = f"{numbers['judged']} of {total}"
+    if not numbers["judged"]:
+        return f"{name} nothing graded yet | {of}"
+    average, n = numbers["avg"], numbers["n"]
+    value, low, high = (100 * average[key] for key in ("value", "low", "high"))
+    parts = [f"{name} avg@{n} {value:.1f} [{low:.1f}, {high:.1f}]"]
+    if n > 1:
+        for label, values in (("pass", numbers["pass_at"]), ("maj", numbers["maj_at"])):
+            if values:
+                k = max(values, key=int)
+                parts.append(f"{label}@{k} {100 * values[k]['value']:.1f}")
+    samples = numbers["samples"]
+    shares = (
+        f"{100 * numbers['truncated'] / samples:.1f} % truncated, "
+        f"{100 * numbers['no_answer'] / samples:.1f} % no answer"
+    )
+    if numbers["completed_accuracy"] is not None:
+        shares += f", completed-only {100 * numbers['completed_accuracy']:.1f}"
+    return f"{' '.join(parts)} | {shares} | {of}"
+
+
+def _distribution(values: Sequence[int]) -> dict | None:
+    """Mean, percentiles (linear between neighbours) and ends of sorted values."""
+    if not values:
+        return None
+    found = {"samples": len(values), "mean": math.fsum(values) / len(values), "min": values[0]}
+    for percentile in PERCENTILES:
+        position = percentile / 100 * (len(values) - 1)
+        below = int(position)
+        above = min(below + 1, len(values) - 1)
+        found[f"p{percentile}"] = values[below] + (position - below) * (values[above] - values[below])
+    return {**found, "max": values[-1]}
+
+
+def _natural(entry: tuple[object, object]) -> tuple:
+    value = entry[0]
+    is_number = isinstance(value, int | float)
+    return (not is_number, value if is_number else 0, str(value))
+
+
+def _seed(problem_id: str) -> int:
+    return zlib.crc32(problem_id.encode("utf-8", "backslashreplace"))
+
+
+def _group_name(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+# --- answers that are the same ---
+
+
+def _grouped_by_value(counts: dict[str, int]) -> list[tuple[str, int]]:
+    """Join answers that say the same: maths by value, letters and everything else by their text."""
+    groups: dict[object, list] = {}  # normal form -> [an answer as written, count]
+    forms: list[tuple[object, str]] = []  # normal forms that are compared by value
+    for key, count in sorted(counts.items()):
+        kind, _, answer = key.partition(":")
+        form = _normal_form(answer) if kind == "maths" else answer
+        if form not in groups and kind == "maths":
+            form = _same_as_earlier(form, answer, forms)
+        groups.setdefault(form, [answer, 0])[1] += count
+    return sorted(((answer, count) for answer, count in groups.values()), key=lambda group: -group[1])
+
+
+def _normal_form(answer: str) -> object:
+    """What equal answers usually have in common: the number they are, else the cleaned text."""
+    from util.grading.latex import MAX_CHARS, clean
+    from util.grading.numbers import plain_number
+
+    cleaned = clean(answer) if len(answer) <= MAX_CHARS else answer
+    number = plain_number(cleaned)
+    return number.value if number is not None and not number.percent else cleaned
+
+
+def _same_as_earlier(form: object, answer: str, forms: list[tuple[object, str]]) -> object:
+    """The form of an earlier answer with the same value, else this one, which is then remembered."""
+    from util.grading.maths import same_answer
+
+    for earlier, example in forms:
+        plain = not isinstance(form, str) and not isinstance(earlier, str)
+        if not plain and same_answer(example, answer, symbolic=False).equal:
+            return earlier
+    if len(forms) < MAX_GROUPS_COMPARED:
+        forms.append((form, answer))
+    return form

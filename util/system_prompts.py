@@ -1,0 +1,91 @@
+"""Which system message does a run send, and where does it come from?"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from util import fetching, hub, prompts
+from util.errors import UserError
+from util.models import system_prompt_name
+from util.task import Source
+
+HUB_FIELD = re.compile(
+    r"hf://datasets/(?P<path>[^/@#]+/[^/@#]+)(?:@(?P<revision>[^/#]+))?(?:/(?P<file>[^#]+))?#(?P<field>.+)"
+)
+READABLE = (".parquet", ".jsonl", ".csv", ".json")
+FIRST_ROW_CHARS = 1 << 24
+
+
+def system_prompt(
+    name: str | None, model: str, *, data_dir: Path | None = None
+) -> tuple[str | None, str | None]:
+    """The system message and where it was taken from.
+
+    `name` is one of ours, a text file, "hf://datasets/ORG/NAME[@REVISION][/FILE]#FIELD" for the field of a
+    data set's first row, or "none". None takes the message that the model was trained with, if we know it.
+    """
+    name = name if name is not None else system_prompt_name(model)
+    if name is None or name == "none":
+        return None, name
+    if name.startswith("hf://"):
+        return _of_hub(name, data_dir), name
+    if Path(name).is_file():
+        return Path(name).read_text(encoding="utf-8").removesuffix("\n"), name
+    return prompts.load(name), name
+
+
+def _of_hub(address: str, data_dir: Path | None) -> str:
+    match = HUB_FIELD.fullmatch(address)
+    if match is None:
+        raise UserError(
+            f"--system-prompt {address} is no field of a data set: write hf://datasets/ORG/NAME#FIELD, "
+            "such as hf://datasets/NovaSky-AI/Sky-T1_data_17k#system"
+        )
+    path, field = match["path"], match["field"]
+    revision = match["revision"]
+    file = match["file"] or _first_file(path, revision or "main", data_dir)
+    source = Source(path, {"first": (file,)}, "first", revision=revision or "main")
+    rows = hub.open_rows(source, revision=revision, data_dir=data_dir)
+    row = _first_of_json(rows.local(file)) if file.endswith(".json") else next(iter(rows), None)
+    value = None if row is None else row.get(field)
+    if not isinstance(value, str) or not value:
+        fields = "no rows" if row is None else f"the fields {', '.join(row)}"
+        raise UserError(f"{address}: {file} has no text in field {field!r} of its first row; it has {fields}")
+    return value
+
+
+def _first_file(path: str, revision: str, data_dir: Path | None) -> str:
+    for folder in ("data", ""):
+        if data_dir is None:
+            names = _names_on_hub(path, folder, revision)
+        else:
+            names = sorted(
+                file.relative_to(data_dir / path).as_posix() for file in (data_dir / path / folder).glob("*")
+            )
+        for name in names:
+            if name.endswith(READABLE):
+                return name
+    raise UserError(
+        f"{path} has no file of rows that is understood ({', '.join(READABLE)}): "
+        "name one, as in hf://datasets/ORG/NAME/FILE#FIELD"
+    )
+
+
+def _names_on_hub(path: str, folder: str, revision: str) -> tuple[str, ...]:
+    try:
+        return fetching.files_below(path, folder, revision)
+    except fetching.MissingFile:
+        return ()
+
+
+def _first_of_json(file: Path) -> dict | None:
+    """The first object of a JSON list, or of a file that is one object, without reading all of it."""
+    with file.open(encoding="utf-8") as text:
+        head = text.read(FIRST_ROW_CHARS).lstrip("\ufeff \t\r\n")
+    try:
+        row, _ = json.JSONDecoder().raw_decode(head.removeprefix("[").lstrip())
+    except ValueError as error:
+        raise UserError(f"{file} cannot be read ({error}): name another file of the data set") from error
+    return row if isinstance(row, dict) else None
