@@ -267,7 +267,7 @@ def _same_reading(gold: Reading, prediction: Reading) -> bool | None:
         )  # engineers' j
     free = frozenset(gold.free) | frozenset(prediction.free)
     angles = bool({"rad", "radians", "radian"} & {*gold.units, *prediction.units})
-    return _Judge(free, bool(gold.free and prediction.free), angles).same(gold.tree, prediction.tree)
+    return _Judge(free, angles).same(gold.tree, prediction.tree)
 
 
 def _units_agree(gold: tuple[str, ...], prediction: tuple[str, ...]) -> bool:
@@ -295,9 +295,8 @@ _SCALARS = frozenset(
 class _Judge:
     """Compares trees; carries what was said about the whole answer."""
 
-    def __init__(self, free: frozenset[str], all_free: bool, angles: bool) -> None:
+    def __init__(self, free: frozenset[str], angles: bool) -> None:
         self.free = free  # symbols said to be integer parameters
-        self.all_free = all_free
         self.angles = angles  # one side names radians
 
     def same(self, gold: Node, prediction: Node) -> bool | None:
