@@ -518,15 +518,14 @@ def _rounded_sets(lines: list[list[str]]) -> set[frozenset]:
 
 
 def _judge_value(output: bytes, expected: object, wrapped: bool, compare: str) -> tuple[str, str]:
-    shown = _shown(expected)
-    if len(output) > 16 * len(shown) + ROOM:
-        return "wrong_output", f"a result of {len(output)} bytes where {len(shown)} are expected"
+    if len(output) > ROOM and len(output) > 16 * len(_shown(expected)) + ROOM:
+        return "wrong_output", f"a result of {len(output)} bytes is far longer than the expected one"
     try:
         value = wire.decode(output)
         same = same_value(value, expected)
         if not same and (wrapped or (compare == "legacy" and isinstance(expected, list) and expected)):
             same = same_value(value, expected[0])
-        return ("", "") if same else ("wrong_output", _difference(_shown(value), shown))
+        return ("", "") if same else ("wrong_output", _difference(_shown(value), _shown(expected)))
     except (wire.BadMessage, RecursionError) as error:
         return "wrong_output", f"the result cannot be read: {error}"
 
