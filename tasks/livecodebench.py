@@ -108,6 +108,7 @@ task = Task(
         revision="main",
         by="difficulty",
         licence="CC",
+        unread=("private_test_cases",),
         tests_on_disk=True,
     ),
     problem=problem,

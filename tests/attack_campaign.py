@@ -21,7 +21,7 @@ from util.grading.sandbox import Limits, Sandbox, parent  # noqa: E402
 from util.records import Problem  # noqa: E402
 
 # Each sets `loot` to what it got hold of, or does damage. FILE, FOLDER, HOST, PORT and HOSTNAME stand for a
-# secret file outside, a listening socket and this machine's name; SECRET is what those print that know they won.
+# secret file outside, a listening socket and this machine's name; SECRET is what a winner prints.
 ATTACKS = [
     json.loads(line) for line in (ROOT / "tests" / "cases" / "attacks.jsonl").read_bytes().splitlines()
 ]

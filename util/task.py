@@ -26,9 +26,8 @@ class Source:
     )
     licence: str = ""
     gated: bool = False
-    tests_on_disk: bool = (
-        False  # rows get "tests_at", where they lie, so that a problem need not keep its tests
-    )
+    unread: tuple[str, ...] = ()  # columns that rows come without: long texts that only grading needs
+    tests_on_disk: bool = False  # rows come with "tests_at", where they lie: problems need not keep tests
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,10 @@ def _attacks(
     def printed(text: str) -> Callable[[Outcome], bool]:
         return lambda outcome: text.encode() in outcome.output
 
+    environment = (
+        "import os, ctypes\nget = ctypes.CDLL(None).getenv\nget.restype = ctypes.c_char_p\n"
+        f"print(os.environ.get({CANARY!r}), get({CANARY.encode()!r}))"
+    )
     bomb = (
         "import os\nfor _ in range(100):\n    if os.fork() == 0:\n        while True: pass\nprint('forked')"
     )
