@@ -50,6 +50,7 @@ def histogram(groups: Sequence[tuple[str, str, Sequence[int]]], *, along: str) -
         for value in values:
             counts[place][int(value // step)] += 1
     most = max(sum(column) for column in zip(*counts, strict=True)) or 1
+    most += most % 2  # so that the line at half height is at a whole number
     high = HEIGHT - TOP - BOTTOM
     wide = (WIDTH - LEFT - RIGHT) / bins
     parts = []
@@ -71,7 +72,8 @@ def histogram(groups: Sequence[tuple[str, str, Sequence[int]]], *, along: str) -
             )
     every = max(1, bins // 5)
     for place in range(0, bins + 1, every):
-        parts.append(_text(LEFT + place * wide, HEIGHT - BOTTOM + 16, _short(place * step), "middle"))
+        anchor = "end" if place == bins else "middle"
+        parts.append(_text(LEFT + place * wide, HEIGHT - BOTTOM + 16, _short(place * step), anchor))
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, along, "middle"))
     return _svg(f"samples by {along}", parts)
 

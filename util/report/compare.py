@@ -39,14 +39,30 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Given:
+    """How often a run solved a problem, and the answer it gave most often."""
+
+    share: str
+    answer: str | None  # None: the problem has no short answers
+
+    def __str__(self) -> str:
+        return self.share if self.answer is None else f"{self.share}: {_one_line(self.answer)}"
+
+    def as_html(self) -> str:
+        if self.answer is None:
+            return self.share
+        return f"{self.share}: <span data-formula>{escape(_one_line(self.answer))}</span>"
+
+
+@dataclass(frozen=True)
 class Flip:
     """A problem that the two runs solve differently often."""
 
     problem_id: str
     question: str
     reference: str | None
-    first: str  # share and answer
-    second: str
+    first: Given
+    second: Given
     difference: float
 
 
@@ -188,10 +204,10 @@ def write_comparison(path: Path, found: RunComparison) -> None:
             (
                 escape(flip.problem_id),
                 f"{100 * flip.difference:+.0f}",
-                f"<span data-maths>{escape(flip.first)}</span>",
-                f"<span data-maths>{escape(flip.second)}</span>",
-                f"<span data-maths>{escape(_one_line(flip.reference or '(tests)'))}</span>",
-                f"<span data-maths>{escape(flip.question)}</span>",
+                flip.first.as_html(),
+                flip.second.as_html(),
+                f"<span data-formula>{escape(_one_line(flip.reference or '(tests)'))}</span>",
+                f"<span data-prose>{escape(flip.question)}</span>",
             )
             for flip in flips
         ]
@@ -283,8 +299,8 @@ def _flips(
                 problem_id,
                 problem.question,
                 reference,
-                _answer(first.tally, problem_id, reference),
-                _answer(second.tally, problem_id, reference),
+                _given(first.tally, problem_id, reference),
+                _given(second.tally, problem_id, reference),
                 difference,
             )
         )
@@ -292,17 +308,16 @@ def _flips(
     return sorted(flips, key=lambda flip: (-abs(flip.difference), flip.problem_id))
 
 
-def _answer(tally: Tally, problem_id: str, reference: str | None) -> str:
-    """How often a problem was solved, and the answer given most often."""
+def _given(tally: Tally, problem_id: str, reference: str | None) -> Given:
     place = tally.places[problem_id]
     correct, judged = tally.correct[place], tally.judged[place]
     wrong = tally.wrong_answers(place)
     share = f"{correct} of {judged}"
     if reference is None:
-        return share
+        return Given(share, None)
     if correct and (not wrong or correct >= wrong[0][1]):
-        return f"{share}: {_one_line(reference)}"
-    return f"{share}: {_one_line(wrong[0][0])}" if wrong else f"{share}: no answer"
+        return Given(share, reference)
+    return Given(share, wrong[0][0] if wrong else "no answer")
 
 
 def _numbers(found: RunComparison) -> list[str]:

@@ -65,17 +65,28 @@ def write_page(path: Path, title: str, body: str) -> None:
         _close_page(out)
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[int] = ()) -> str:
-    """A table of cells that are HTML already; the columns in `words` hold longer texts."""
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[int] = (), cards: bool = False
+) -> str:
+    """A table of cells that are HTML already.
+
+    The columns in `words` hold longer texts; with `cards`, a phone shows each row as a list with the names of
+    the columns.
+    """
 
     def cells(tag: str, row: Sequence[str]) -> str:
-        return "".join(
-            f'<{tag} class="words">{cell}</{tag}>' if place in words else f"<{tag}>{cell}</{tag}>"
-            for place, cell in enumerate(row)
-        )
+        parts = []
+        for place, cell in enumerate(row):
+            attributes = ' class="words"' if place in words else ""
+            if cards and tag == "td":
+                attributes += f' data-label="{head[place]}"'
+                cell = f"<span>{cell}</span>"
+            parts.append(f"<{tag}{attributes}>{cell}</{tag}>")
+        return "".join(parts)
 
     lines = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{cells("th", head)}</tr>{lines}</table></div>'
+    kind = ' class="cards"' if cards else ""
+    return f'<div class="wide"><table{kind}><tr>{cells("th", head)}</tr>{lines}</table></div>'
 
 
 # --- the frame ---
@@ -117,8 +128,8 @@ def _label(run: RunFacts, temperature: float, runs: Sequence[RunFacts]) -> str:
 
 def _scores(numbers: Numbers) -> str:
     head = (
-        "run", "avg@n with 95 % interval", "pass@k", "majority@k", "completed only", "truncated", "no answer",
-        "not judged", "samples", "problems", "tokens, mean", "tokens to first correct",
+        "run", "avg@n, 95 % interval", "pass@k", "majority@k", "completed only", "truncated", "no answer",
+        "not judged", "samples", "mean tokens", "tokens to first correct",
     )  # fmt: skip
     rows = []
     for label, _, found in numbers:
@@ -135,8 +146,7 @@ def _scores(numbers: Numbers) -> str:
                 f"{100 * found['truncated'] / samples:.1f} %",
                 f"{100 * found['no_answer'] / samples:.1f} %",
                 unjudged,
-                f"{found['judged']} of {samples}",
-                str(found["problems"]),
+                f"{found['judged']} of {samples}<br>{found['problems']} problems",
                 f"{tokens['mean']:.0f}",
                 f"{first['mean']:.0f}" if first else "–",
             )
@@ -145,7 +155,7 @@ def _scores(numbers: Numbers) -> str:
         '<p class="faint">avg@n is the mean over problems. The interval treats the samples of one problem as '
         "one cluster: it says how far another draw of problems and samples would move the mean.</p>"
     )
-    return table(head, rows) + note
+    return table(head, rows, words=(0,), cards=True) + note
 
 
 def _average(n: int, average: dict) -> str:
@@ -206,23 +216,31 @@ def _figure(title: str, picture: str, names: Sequence[tuple[str, str]]) -> str:
 
 
 def _groups(numbers: Numbers) -> str:
-    parts = []
-    for label, _, found in numbers:
-        for name, groups in found["groups"].items():
-            rows = [
-                (
-                    escape(value),
-                    str(entry["problems"]),
-                    _value_and_interval(entry),
-                    charts.interval_bar(entry["value"], entry["low"], entry["high"]),
-                )
-                for value, entry in list(groups.items())[:GROUPS_SHOWN]
-            ]
-            parts.append(f"<h3>By {escape(name)}: {escape(label)}</h3>")
-            parts.append(table((name, "problems", "accuracy", ""), rows))
-            if len(groups) > GROUPS_SHOWN:
-                parts.append(f'<p class="faint">and {len(groups) - GROUPS_SHOWN} more</p>')
+    names = dict.fromkeys(name for _, _, found in numbers for name in found["groups"])
+    parts = [_by(name, numbers) for name in names]
     return f"<h2>Accuracy by kind of problem</h2>{''.join(parts)}" if parts else ""
+
+
+def _by(name: str, numbers: Numbers) -> str:
+    """One row for each value of a fact such as the subject, one column for each run."""
+    groups = [found["groups"].get(name, {}) for _, _, found in numbers]
+    values = list(dict.fromkeys(value for group in groups for value in group))
+    rows = []
+    for value in values[:GROUPS_SHOWN]:
+        entries = [group.get(value) for group in groups]
+        problems = max(entry["problems"] for entry in entries if entry)
+        rows.append((escape(value), str(problems), *(_with_bar(entry) for entry in entries)))
+    head = (escape(name), "problems", *(escape(label) for label, _, _ in numbers))
+    more = len(values) - GROUPS_SHOWN
+    rest = f'<p class="faint">and {more} more</p>' if more > 0 else ""
+    return f"<h3>By {escape(name)}</h3>{table(head, rows)}{rest}"
+
+
+def _with_bar(entry: dict | None) -> str:
+    if entry is None:
+        return "–"
+    bar = charts.interval_bar(entry["value"], entry["low"], entry["high"])
+    return f"{_value_and_interval(entry)}{bar}"
 
 
 def _curation(entry: dict) -> str:

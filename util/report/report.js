@@ -116,7 +116,7 @@ function card(row) {
   if (index.extracted[row] !== null) Maths.append(answers, short(maths(index.extracted[row]), 160));
   else answers.append("—");
   const title = el("span", { class: "title" });
-  title.append(short(problem.question.replace(/\s+/g, " "), 140));
+  Maths.append(title, short(problem.question.replace(/\s+/g, " "), 140));
   const summary = el("summary", {},
     el("span", { class: `badge ${outcome}` }, OUTCOMES[outcome]), title, answers,
     el("span", { class: "tokens" }, `${index.tokens[row].toLocaleString("en")} tokens`));
@@ -206,12 +206,16 @@ function foldAll(open) { for (const place of document.querySelectorAll("details.
 
 async function start() {
   themed();
-  for (const place of document.querySelectorAll("[data-maths]")) {
+  for (const place of document.querySelectorAll("[data-formula], [data-prose]")) {
     const text = place.textContent;
     place.textContent = "";
-    Maths.append(place, maths(text));
+    Maths.append(place, "formula" in place.dataset ? maths(text) : text);
   }
-  if (!$("index")) return;
+  if ($("index")) await startList();
+  document.documentElement.dataset.ready = "yes";
+}
+
+async function startList() {
   index = await unpack("index");
   if (index.runs.length > 1) index.runs.forEach((name, number) => $("run").append(el("option", { value: number }, name)));
   else $("run").hidden = true;
@@ -229,7 +233,6 @@ async function start() {
   $("open-all").addEventListener("click", () => foldAll(true));
   $("close-all").addEventListener("click", () => foldAll(false));
   await refresh();
-  document.documentElement.dataset.ready = "yes";
 }
 
 start();
