@@ -57,11 +57,12 @@ def test_a_grading_whose_worker_dies_once_is_done_again(tmp_path):
         assert dict(everything(pool))["once"].correct
 
 
-def test_an_exception_in_a_grader_becomes_a_verdict_that_tells_it():
+def test_an_exception_in_a_grader_is_shown_and_never_a_wrong_answer(capfd):
     with GradingPool(1) as pool:
         pool.submit("fail", graders.fail, PROBLEM, "5", 30)
         verdict = dict(everything(pool))["fail"]
-    assert verdict.reason == "grader_error" and "ZeroDivisionError" in verdict.detail
+    assert verdict.reason == "grader_error" and "died twice" in verdict.detail
+    assert "ZeroDivisionError" in capfd.readouterr().err
 
 
 def test_a_function_that_cannot_travel_by_name_is_refused_at_once():

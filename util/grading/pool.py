@@ -13,7 +13,6 @@ import os
 import signal
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -228,7 +227,12 @@ class GradingPool:
             job.deaths += 1
             if job.deaths > 1:
                 worker.jobs.popleft()
-                self._finish(job, _failure(f"the worker died twice (exit status {worker.process.exitcode})"))
+                self._finish(
+                    job,
+                    _failure(
+                        f"the worker died twice (exit status {worker.process.exitcode}); its last words are on standard error"
+                    ),
+                )
         with self._changed:
             if not self._stopping:
                 self._queue.extendleft(reversed(worker.jobs))
@@ -281,25 +285,24 @@ def _work(connection: Connection, symbolic: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     threading.Thread(target=_end_with_parent, daemon=True).start()
     engine.use(symbolic)
-    try:
+    with contextlib.suppress(BrokenPipeError):  # the parent is gone
         connection.send(None)
-        while (payloads := connection.recv()) is not None:
+        while (payloads := _received(connection)) is not None:
             for payload in payloads:
-                connection.send(_grade(payload))
+                # A fault of a grader ends this worker with its traceback; after a second try the parent gives
+                # the sample the reason grader_error.
+                grade, problem, text = ForkingPickler.loads(payload)
+                connection.send(grade(problem, text))
+
+
+def _received(connection: Connection) -> list[bytes] | None:
+    """The next gradings; None when there are no more, or no parent."""
+    try:
+        return connection.recv()
     except (EOFError, OSError):
-        return  # the parent is gone
+        return None
 
 
 def _end_with_parent() -> None:
     wait([multiprocessing.parent_process().sentinel])
     os._exit(1)
-
-
-def _grade(payload: bytes) -> Verdict:
-    try:
-        grade, problem, text = ForkingPickler.loads(payload)
-        return grade(problem, text)
-    except (
-        Exception
-    ):  # the one place where a fault of any grader becomes a verdict: one sample never stops the others
-        return _failure(traceback.format_exc(limit=-3))
