@@ -14,20 +14,21 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks import TASKS
+from tasks import FILES, load_task
 from util import cli
-from util.benchmark import Selection, order_from
 from util.errors import UserError
-from util.evaluation import Evaluation, ResultFiles
 from util.models import short_name
-from util.task import Task
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from util.task import Task
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = cli.Parser(__doc__)
     parser.add_argument("--model", required=True, help=cli.MODEL_HELP)
     parser.add_argument(
-        "--evals", required=True, metavar="NAME,...", help=f"benchmarks, with commas: {', '.join(TASKS)}"
+        "--evals", required=True, metavar="NAME,...", help=f"benchmarks, with commas: {', '.join(FILES)}"
     )
     parser.add_argument(
         "--output-file",
@@ -45,11 +46,16 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     cli.add_data_flags(parser)
     cli.add_sampling_flags(parser)
     cli.add_engine_flags(parser)
+    cli.add_livecodebench_flags(parser)
+    cli.add_grading_flags(parser)
     return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace) -> int:
-    tasks = _tasks(args.evals)
+    from util.benchmark import Selection, order_from
+    from util.evaluation import Evaluation, ResultFiles
+
+    tasks = _tasks(args.evals, cli.livecodebench_choice(args))
     if args.revision is not None and len(tasks) > 1:
         raise UserError(f"--revision {args.revision} is of one data set: give one benchmark in --evals")
     files = ResultFiles(args.output_file)
@@ -67,16 +73,19 @@ def run(args: argparse.Namespace) -> int:
     return 1 if evaluation.failures else 0
 
 
-def _tasks(names: str) -> list[Task]:
+def _tasks(names: str, livecodebench: dict) -> list[Task]:
     """The tasks that --evals names, each once."""
-    known = {name.lower(): name for name in TASKS}
+    known = {name.lower(): name for name in FILES}
     chosen = dict.fromkeys(name.strip() for name in names.split(",") if name.strip())
     if not chosen:
-        raise UserError(f"--evals {names!r} names no benchmark: choose from {', '.join(TASKS)}")
+        raise UserError(f"--evals {names!r} names no benchmark: choose from {', '.join(FILES)}")
     for name in chosen:
         if name.lower() not in known:
-            raise cli.closest("benchmark", name, list(TASKS))
-    return [TASKS[name] for name in dict.fromkeys(known[name.lower()] for name in chosen)]
+            raise cli.closest("benchmark", name, list(FILES))
+    chosen = dict.fromkeys(known[name.lower()] for name in chosen)
+    if livecodebench and "LiveCodeBench" not in chosen:
+        raise UserError(f"{', '.join(livecodebench)} narrows LiveCodeBench, which --evals does not name")
+    return [load_task(name, **(livecodebench if name == "LiveCodeBench" else {})) for name in chosen]
 
 
 if __name__ == "__main__":

@@ -10,26 +10,23 @@ Stop it at any moment; the same command goes on from there.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
 from pathlib import Path
 
-from tasks import TASKS
+from tasks import FILES, load_task
 from util import cli
-from util.benchmark import Benchmark, Selection, counts_line, open_benchmark, order_from
-from util.engines import open_engine
 from util.errors import UserError
-from util.grading.pool import GradingPool
-from util.pipeline import Grading, Job, generate, ungraded_count
-from util.runs import read_records
-from util.statistics import summarise, summary_line
-from util.task import Task
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from util.benchmark import Benchmark, Selection
+    from util.pipeline import Grading
+    from util.task import Task
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = cli.Parser(__doc__)
-    parser.add_argument("--dataset", required=True, metavar="NAME", help=f"benchmark: {', '.join(TASKS)}")
+    parser.add_argument("--dataset", required=True, metavar="NAME", help=f"benchmark: {', '.join(FILES)}")
     parser.add_argument("--model", required=True, help=cli.MODEL_HELP)
     parser.add_argument(
         "--result-dir", type=Path, default=Path("results"), metavar="DIR", help="folder of runs (results)"
@@ -57,6 +54,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     cli.add_data_flags(rows)
     cli.add_sampling_flags(parser)
     cli.add_engine_flags(parser)
+    cli.add_livecodebench_flags(parser)
+    cli.add_grading_flags(parser)
     parser.add_argument(
         "--regrade",
         action="store_true",
@@ -71,6 +70,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
+    from contextlib import ExitStack
+
+    from util.benchmark import counts_line, open_benchmark, open_grading, order_from
+
     if args.regrade and not args.check:
         raise UserError("--regrade grades what is there: give it together with --check")
     task = _task(args)
@@ -86,9 +89,7 @@ def run(args: argparse.Namespace) -> int:
         with ExitStack() as stack:
             grading = None
             if not args.inference:
-                pool = stack.enter_context(GradingPool(os.cpu_count() or 1))
-                grading = Grading(opened.run, task, pool, opened.asked.references)
-                stack.callback(grading.close)
+                grading = open_grading(opened, stack)
             if not args.check:
                 status = _generate(args, opened, grading)
             if grading is not None:
@@ -97,13 +98,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _task(args: argparse.Namespace) -> Task:
-    names = {name.lower(): name for name in TASKS}
+    names = {name.lower(): name for name in FILES}
     if args.dataset.lower() not in names:
-        raise cli.closest("data set", args.dataset, list(TASKS))
-    return TASKS[names[args.dataset.lower()]]
+        raise cli.closest("data set", args.dataset, list(FILES))
+    return load_task(names[args.dataset.lower()], **cli.livecodebench_choice(args))
 
 
 def _selection(args: argparse.Namespace) -> Selection:
+    from util.benchmark import Selection
+
     return Selection(
         split=args.split,
         source=None if args.source in (None, "", "all") else args.source,
@@ -119,6 +122,11 @@ def _selection(args: argparse.Namespace) -> Selection:
 
 
 def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | None) -> int:
+    from contextlib import closing
+
+    from util.engines import open_engine
+    from util.pipeline import Job, generate
+
     missing = opened.missing()
     if not missing:
         cli.say("every sample is there already: nothing to generate")
@@ -139,6 +147,8 @@ def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | No
 
 
 def _grade_rest(opened: Benchmark, grading: Grading, *, again: bool) -> None:
+    from util.pipeline import ungraded_count
+
     left = opened.run.count() if again else ungraded_count(opened.run.folder)
     if left:
         with cli.Progress(left, "grading") as progress:
@@ -152,8 +162,13 @@ def _grade_rest(opened: Benchmark, grading: Grading, *, again: bool) -> None:
 
 def _report(args: argparse.Namespace, opened: Benchmark) -> int:
     """Print the table and the JSON line; both cover everything in the folder."""
+    from util.benchmark import summary_without_doubtful
+    from util.runs import read_records
+    from util.statistics import summarise, summary_line
+
     run = opened.run
     summary = summarise(read_records(run.folder))
+    without = summary_without_doubtful(opened)
     missing = 0 if args.check else opened.missing()
     run.info["summary"] = summary
     run.save_info()
@@ -162,17 +177,30 @@ def _report(args: argparse.Namespace, opened: Benchmark) -> int:
     for temperature, numbers in summary.items():
         name = args.dataset if len(summary) == 1 else f"{args.dataset} at {temperature}"
         cli.say(summary_line(name, numbers, expected=opened.expected(float(temperature))))
+    for temperature, numbers in (without or {}).items():
+        name = f"{args.dataset} at {temperature} without problems known to be judged wrongly"
+        cli.say(summary_line(name, numbers))
     cli.print_result(
         {
             "dataset": args.dataset,
             "model": args.model,
             "run": str(run.folder),
-            "temperatures": summary,
+            "temperatures": _short(summary),
+            **({} if without is None else {"without_doubtful": _short(without)}),
             "missing": missing,
             "unusable": dict(opened.counts.unusable),
         }
     )
     return 1 if missing else 0
+
+
+def _short(summary: dict[str, dict]) -> dict[str, dict]:
+    """What the table says; token statistics and groups are in run.json."""
+    left_out = ("tokens", "tokens_to_first_correct", "groups", "graders")
+    return {
+        temperature: {name: value for name, value in numbers.items() if name not in left_out}
+        for temperature, numbers in summary.items()
+    }
 
 
 def _table(summary: dict[str, dict]) -> str:

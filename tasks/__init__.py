@@ -1,23 +1,38 @@
-"""Which benchmarks are there, in the order of the README?"""
+"""Which benchmarks are there, in the order of the README? Each is loaded when it is first asked for."""
+
+from __future__ import annotations
 
 from importlib import import_module
 
-from util.task import Task
+from util.errors import UserError
 
-FILES = (
-    "warmup",
-    "numina",
-    "math500",
-    "aime",
-    "gpqa",
-    "mmlu",
-    "mmlu_pro",
-    "gsm8k",
-    "arc_c",
-    "amc23",
-)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from util.task import Task
 
-TASKS: dict[str, Task] = {}
-for _file in FILES:
-    _task = import_module(f"tasks.{_file}").task
-    TASKS[_task.name] = _task
+# name on the command line -> file in this folder
+FILES = {
+    "Warmup": "warmup",
+    "NUMINA": "numina",
+    "APPS": "apps",
+    "TACO": "taco",
+    "MATH500": "math500",
+    "AIME": "aime",
+    "GPQADiamond": "gpqa",
+    "MMLU": "mmlu",
+    "MMLUPro": "mmlu_pro",
+    "LiveCodeBench": "livecodebench",
+    "GSM8K": "gsm8k",
+    "ARC-C": "arc_c",
+    "AMC23": "amc23",
+}
+
+
+def load_task(name: str, **choice: str) -> Task:
+    """The benchmark of this name, narrowed by `choice`; raises KeyError for an unknown name."""
+    module = import_module(f"tasks.{FILES[name]}")
+    if not choice:
+        return module.task
+    if not hasattr(module, "narrowed"):
+        raise UserError(f"{name} cannot be narrowed by {', '.join(choice)}: only LiveCodeBench can")
+    return module.narrowed(module.task, **choice)

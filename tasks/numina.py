@@ -9,7 +9,7 @@ from util.task import Source, Task, content_id
 def problem(row: dict) -> Problem:
     question, solution = row["problem"] or "", row["solution"] or ""
     answer = last_box(solution)
-    about = {"source": row["source"], "boxes": solution.count("boxed")}
+    about = {"source": row["source"], "boxes": solution.count("\\boxed")}
     unusable = ""
     if not question.strip():
         unusable = "no question"

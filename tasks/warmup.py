@@ -1,22 +1,22 @@
-"""Warmup: 40 one-step word problems that come with the suite, easy enough for a very small model."""
+"""Warmup: 40 word problems that come with the suite; a very small model gets about half of them."""
 
 from util.grading.maths import grade_maths
 from util.records import Problem, Verdict
 from util.task import Source, Task
 
-# A model of 135 million parameters copies worked examples; it follows no instruction about boxes.
+# A model of 135 million parameters copies the form of worked examples and follows no instruction about boxes.
 EXAMPLES = """\
-Question: Tom has 3 apples. He buys 4 more apples. How many apples does he have now?
-Answer: 3 + 4 = 7. The answer is 7.
+Question: A box holds 6 pens. How many pens are in the box?
+Answer: The answer is 6.
 
-Question: There are 9 birds on a wall. 2 birds fly away. How many birds are left?
-Answer: 9 - 2 = 7. The answer is 7.
+Question: Tom has 31 apples. He eats none of them. How many apples does he have?
+Answer: The answer is 31.
 
-Question: A box holds 5 pens. How many pens are in 2 boxes?
-Answer: 5 x 2 = 10. The answer is 10.
+Question: There are 27 ducks on a pond. No duck flies away. How many ducks are on the pond?
+Answer: The answer is 27.
 
-Question: Eva reads 6 pages on Monday and 8 pages on Tuesday. How many pages does she read in all?
-Answer: 6 + 8 = 14. The answer is 14."""
+Question: Lisa has 5 cups. She buys 3 more cups. How many cups does she have?
+Answer: The answer is 8."""
 
 
 def problem(row: dict) -> Problem:
@@ -28,7 +28,8 @@ def prompt(problem: Problem, model: str) -> str:
 
 
 def grade(problem: Problem, response: str) -> Verdict:
-    return grade_maths(problem.reference, response, kind="number")
+    answer = response.split("Question:")[0]  # small models go on with questions of their own
+    return grade_maths(problem.reference, answer, kind="number")
 
 
 def gold(row: dict) -> str | None:

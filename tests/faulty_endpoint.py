@@ -16,7 +16,7 @@ import socket
 import struct
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from email.utils import formatdate
 
@@ -44,8 +44,11 @@ FAULTS = (
     "no_usage",
     "two_choices",
     "answered_twice",
+    "answered_twice_late",
     "old_answer",
 )
+
+OLD = 64  # how many answers ago an "old_answer" was given: it has arrived, so whose it is can be known
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class FaultyEndpoint:
         self.keep = True  # whether bodies, headers and times are kept
         self._random = random.Random(self.script.seed)
         self._answers = 0
-        self._last_answer: bytes | None = None
+        self._recent: deque[bytes] = deque(maxlen=OLD)
         self._thread: threading.Thread | None = None
 
     @property
@@ -237,8 +240,8 @@ class _Connection(asyncio.Protocol):
 
     def _with_answer(self, fault: str, chat: dict) -> bytes:
         endpoint = self.endpoint
-        if fault == "old_answer" and endpoint._last_answer is not None:
-            return endpoint._last_answer
+        if fault == "old_answer" and len(endpoint._recent) == OLD:
+            return endpoint._recent[0]
         answer = endpoint.answer(chat)
         if fault == "no_choices":
             answer["choices"] = []
@@ -257,7 +260,9 @@ class _Connection(asyncio.Protocol):
             body = body.replace(b"answer", b"\xff\xfe")
         reply = _http(200, body)
         if fault in ("ok", "wrong_usage", "no_usage", "two_choices"):
-            endpoint._last_answer = reply
+            endpoint._recent.append(reply)
+        if fault == "answered_twice_late":
+            asyncio.get_running_loop().call_later(0.005, self.transport.write, reply)
         return reply * 2 if fault == "answered_twice" else reply
 
     def send(self, reply: bytes) -> None:

@@ -12,7 +12,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tasks import TASKS
+from tasks import FILES, load_task
 from util import fetching, hub, labels
 from util.errors import RunStopped, UserError
 from util.records import Problem, Verdict
@@ -169,6 +169,12 @@ def test_an_end_below_one_is_the_end_of_the_rows(data, end):
 def test_an_unknown_source_names_the_closest_and_all(data):
     with pytest.raises(UserError, match="did you mean even. there are even, odd"):
         asked(data, source="evn")
+
+
+def test_a_start_past_the_last_row_is_refused(data):
+    assert asked(data, start=4) == ["one"]
+    with pytest.raises(UserError, match="--start 6 is past the last of the 6 rows"):
+        asked(data, start=6)
 
 
 def test_a_benchmark_without_sources_refuses_one(data):
@@ -531,7 +537,7 @@ def test_a_hub_that_cannot_be_reached_says_what_to_do(stand_in, monkeypatch):
     ("number", "kind", "message"),
     [
         (errno.ENOSPC, RunStopped, "no space left .* make room, or set HF_HOME"),
-        (errno.EROFS, UserError, "cannot write to the cache .* set HF_HOME"),
+        (errno.EROFS, UserError, "cannot use the cache .*Read-only.*set HF_HOME"),
     ],
 )
 def test_a_disk_that_takes_no_more_is_named(stand_in, data, monkeypatch, number, kind, message):
@@ -546,6 +552,16 @@ def test_a_disk_that_takes_no_more_is_named(stand_in, data, monkeypatch, number,
 
 
 @needs_stand_in
+def test_a_cache_folder_that_is_a_file_is_named(stand_in, data, monkeypatch, tmp_path):
+    pin(data)
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "file" / "hub"))
+    for revision in (COMMIT, "main"):
+        with pytest.raises(UserError, match="cannot use the cache .*set HF_HOME"):
+            hub.open_rows(source(revision=revision))
+
+
+@needs_stand_in
 def test_labels_come_from_the_hub_whatever_their_shards_are_called(stand_in, data, tmp_path):
     write_label_shards(data, "train-00000-of-00003.parquet", "train-00001-of-00003.parquet")
     found = labels.read_labels("org/labels", folder=tmp_path / "none")
@@ -553,11 +569,11 @@ def test_labels_come_from_the_hub_whatever_their_shards_are_called(stand_in, dat
 
 
 @needs_stand_in
-@pytest.mark.parametrize("name", [name for name in TASKS if name != "Warmup"])
+@pytest.mark.parametrize("name", [name for name in FILES if name != "Warmup"])
 def test_every_benchmark_loads_from_a_hub(name, tmp_path, monkeypatch):
     for stand_in in serve(SHARED / "data" / "hub", tmp_path / "cache", monkeypatch):
         monkeypatch.setenv("HF_TOKEN", "hf_granted_test_token")
-        task = TASKS[name]
+        task = load_task(name)
         rows = hub.open_rows(task.source)
         problems = list(hub.problems(task, rows))
         assert problems and fetching.is_commit(rows.revision)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks import FILES, TASKS
+from tasks import FILES, load_task
 from util import hub
 
 ROOT = Path(__file__).resolve().parent.parent
 HUB = ROOT.parent / "shared" / "data" / "hub"
 ROWS = json.loads((ROOT / "tests" / "rows.json").read_text(encoding="utf-8"))
+TASKS = {name: load_task(name) for name in FILES}
 needs_real_rows = pytest.mark.skipif(not HUB.is_dir(), reason=f"no copies of the data sets at {HUB}")
 
 
@@ -20,9 +21,14 @@ def example(name):
     return copy.deepcopy(ROWS[name]["row"])
 
 
+def right_answer(name):
+    """The row's own answer; LiveCodeBench has none, so that its example brings one."""
+    return TASKS[name].gold(example(name)) or ROWS[name]["right"]
+
+
 def test_every_task_file_is_listed():
     files = {file.stem for file in (ROOT / "tasks").glob("*.py")} - {"__init__"}
-    assert files == set(FILES), "add the new file to FILES in tasks/__init__.py"
+    assert files == set(FILES.values()), "add the new file to FILES in tasks/__init__.py"
 
 
 def test_every_task_has_an_example_row():
@@ -39,7 +45,7 @@ def test_a_row_comes_out_as_it_went_in(name):
     row = example(name)
     problem = TASKS[name].problem(row)
     TASKS[name].prompt(problem, "some/model")
-    TASKS[name].grade(problem, TASKS[name].gold(row))
+    TASKS[name].grade(problem, right_answer(name))
     assert row == ROWS[name]["row"]
 
 
@@ -47,7 +53,7 @@ def test_a_row_comes_out_as_it_went_in(name):
 def test_the_gold_answer_of_a_row_is_accepted(name):
     problem = TASKS[name].problem(example(name))
     assert problem.unusable == ""
-    verdict = TASKS[name].grade(problem, TASKS[name].gold(example(name)))
+    verdict = TASKS[name].grade(problem, right_answer(name))
     assert verdict.correct, verdict
 
 
@@ -142,7 +148,7 @@ def rows_here(task):
 
 
 @needs_real_rows
-@pytest.mark.parametrize("name", [name for name in TASKS if name != "Warmup"])
+@pytest.mark.parametrize("name", [name for name in TASKS if name not in ("Warmup", "LiveCodeBench")])
 def test_the_gold_answers_of_all_rows_are_accepted(name):
     task, refused, asked = TASKS[name], [], 0
     for row in rows_here(task):
@@ -157,7 +163,7 @@ def test_the_gold_answers_of_all_rows_are_accepted(name):
 
 
 @needs_real_rows
-@pytest.mark.parametrize("name", [name for name in TASKS if name != "Warmup"])
+@pytest.mark.parametrize("name", [name for name in TASKS if name not in ("Warmup", "LiveCodeBench")])
 def test_the_ids_of_all_problems_differ(name):
     rows = hub.open_rows(TASKS[name].source, data_dir=HUB)
     ids = [problem.id for problem in hub.problems(TASKS[name], rows)]

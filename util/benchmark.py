@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from util import hub, labels
+from util import cli, hub, labels
 from util.engines import Engine, EngineOptions, engine_name
 from util.errors import UserError
+from util.grading.pool import GradingPool
 from util.models import short_name
-from util.pipeline import Asked, Plan, Prompt, missing_count, write_problems
+from util.pipeline import Asked, Grading, Plan, Prompt, missing_count, write_problems
 from util.records import Problem
-from util.runs import Run, Wanted, find_run, made_with, read_run_json, run_name, text_digest
+from util.runs import (
+    Run,
+    Wanted,
+    find_run,
+    made_with,
+    read_records,
+    read_run_json,
+    run_name,
+    text_digest,
+)
 from util.sampling import samples_at
+from util.statistics import summarise
 from util.system_prompts import system_prompt
 from util.task import Task
 
@@ -40,6 +54,16 @@ class Selection:
 
 
 @dataclass(frozen=True)
+class Judging:
+    """How answers are graded; never a setting of the run, `--regrade` grades again in another way."""
+
+    symbolic: bool = True  # ask the symbolic engine where the rules do not know
+    compare: str = "ordered"  # how outputs of programs are compared
+    all_tests: bool = False  # run a program's other tests after one has failed
+    isolation: str = "no-namespace"  # least isolation under which programs may run
+
+
+@dataclass(frozen=True)
 class Order:
     """What a command asks of one benchmark."""
 
@@ -49,6 +73,7 @@ class Order:
     options: EngineOptions
     prompt: str = DEFAULT_PROMPT  # name of the prompt
     system_prompt_from: str | None = None  # where the system message was taken from
+    judging: Judging = Judging()
 
     def wanted(self) -> Wanted:
         """The run folder's name and what must not change within it; temperatures, n and limit may."""
@@ -74,6 +99,7 @@ class Order:
             "min_p": self.options.min_p,
             "stop": list(self.options.stop),
             "seed": self.plan.seed,
+            **self.task.notes.get("rows", {}),
         }
         model = short_name(self.plan.model)
         return Wanted(
@@ -222,7 +248,39 @@ def order_from(args: argparse.Namespace, task: Task, selection: Selection, optio
         seed=args.seed,
         system_prompt=system,
     )
-    return Order(task, plan, selection, options, args.prompt, origin)
+    judging = Judging(not args.no_symbolic, args.compare, args.all_tests, args.require_isolation)
+    return Order(task, plan, selection, options, args.prompt, origin, judging)
+
+
+def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:
+    """Graders on all cores for one benchmark; they end with `resources`. Writes down how they grade.
+
+    Raises UserError when programs would run with less isolation than was asked for.
+    """
+    judging, task, run = opened.order.judging, opened.order.task, opened.run
+    run.info["grading"] = note = asdict(judging)
+    if task.source.tests_on_disk:
+        from util.grading.code import grade_code
+        from util.grading.sandbox import require_isolation
+
+        found = require_isolation(judging.isolation)
+        if found.warning():
+            cli.say(found.warning())
+        note["isolation"] = {"tier": found.tier, **asdict(found)}
+        task = replace(task, grade=partial(grade_code, compare=judging.compare, all_tests=judging.all_tests))
+    run.save_info()
+    pool = resources.enter_context(GradingPool(os.cpu_count() or 1, symbolic=judging.symbolic))
+    grading = Grading(run, task, pool, opened.asked.references)
+    resources.callback(grading.close)
+    return grading
+
+
+def summary_without_doubtful(opened: Benchmark) -> dict | None:
+    """The summary without problems that are known to be judged wrongly; None where no such list exists."""
+    mark = opened.order.task.notes.get("doubtful")
+    if mark is None:
+        return None
+    return summarise(record for record in read_records(opened.run.folder) if not record.about.get(mark))
 
 
 def prompt_named(task: Task, name: str) -> Prompt:

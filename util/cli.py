@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import difflib
-import json
-import shlex
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
 
-from util.engines import ENGINES, EngineOptions
 from util.errors import RunStopped, UserError
-from util.models import EMBEDDED
+from util.models import EMBEDDED, ENGINES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from util.engines import EngineOptions
+
+# What --help does not need is imported where it is used: a script's help is there at once.
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(
+            prog, width=100
+        )  # asking for the terminal's width would cost a quarter of a bare start
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,11 +34,13 @@ class Parser(argparse.ArgumentParser):
             description=description,
             fromfile_prefix_chars="@",
             allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Help,
             **options,
         )
 
     def convert_arg_line_to_args(self, arg_line: str) -> list[str]:
+        import shlex
+
         return shlex.split(arg_line, comments=True)
 
     def _parse_optional(self, arg_string: str):
@@ -51,6 +62,8 @@ class Parser(argparse.ArgumentParser):
 
 def main(parse: Callable[[Sequence[str]], argparse.Namespace], run: Callable[..., int]) -> NoReturn:
     """Run a script: 0 done, 1 stopped or incomplete, 2 the person can fix it, 130 Ctrl-C, 143 SIGTERM."""
+    import signal
+
     signal.signal(signal.SIGTERM, _terminated)
     try:
         status = run(parse(sys.argv[1:]))
@@ -77,6 +90,8 @@ def _terminated(*_: object) -> NoReturn:
 
 def closest(kind: str, value: str, known: Sequence[str]) -> UserError:
     """The error for a name that is not known: names the closest one and all others."""
+    import difflib
+
     lower = {name.lower(): name for name in known}
     close = difflib.get_close_matches(value.lower(), lower, n=1, cutoff=0.4)
     hint = f"did you mean {lower[close[0]]}? " if close else ""
@@ -90,6 +105,8 @@ def say(message: str) -> None:
 
 def print_result(result: dict) -> None:
     """The last line of standard output: the result as JSON, for programs."""
+    import json
+
     print(json.dumps(result, ensure_ascii=False), flush=True)
 
 
@@ -148,6 +165,8 @@ def number_in(low: float, high: float) -> Callable[[str], float]:
 
 def json_object(text: str) -> dict:
     """An argparse type: a JSON object."""
+    import json
+
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -272,8 +291,49 @@ def add_sampling_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_grading_flags(parser: argparse.ArgumentParser) -> None:
+    """How answers are judged; the same in every script that grades."""
+    group = parser.add_argument_group("grading")
+    group.add_argument(
+        "--no-symbolic",
+        action="store_true",
+        help="maths: do not ask the symbolic engine where the rules do not know",
+    )
+    group.add_argument(
+        "--compare",
+        choices=("ordered", "legacy"),
+        default="ordered",
+        help="programs: outputs equal in order (ordered), or as lenient as older graders (legacy)",
+    )
+    group.add_argument(
+        "--all-tests", action="store_true", help="programs: run the other tests after one has failed"
+    )
+    group.add_argument(
+        "--require-isolation",
+        choices=("weak", "no-namespace", "full"),
+        default="no-namespace",
+        help="programs: least isolation under which they may run (no-namespace); see doctor.py",
+    )
+
+
+def add_livecodebench_flags(parser: argparse.ArgumentParser) -> None:
+    """Which problems of LiveCodeBench: they carry the date of their contest."""
+    group = parser.add_argument_group("LiveCodeBench")
+    group.add_argument("--release", metavar="vN", help="release v1 to v6, each with those before it (v2)")
+    group.add_argument("--start-date", metavar="YYYY-MM-DD", help="first contest day")
+    group.add_argument("--end-date", metavar="YYYY-MM-DD", help="last contest day")
+
+
+def livecodebench_choice(args: argparse.Namespace) -> dict:
+    """The flags of `add_livecodebench_flags` that were given."""
+    choice = {"release": args.release, "start_date": args.start_date, "end_date": args.end_date}
+    return {name: value for name, value in choice.items() if value is not None}
+
+
 def engine_options(args: argparse.Namespace, *, log: Path | None) -> EngineOptions:
     """The engine that the flags of `add_engine_flags` and `add_sampling_flags` describe."""
+    from util.engines import EngineOptions
+
     return EngineOptions(
         model=args.model,
         engine=args.engine,

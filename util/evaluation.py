@@ -16,10 +16,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from util import cli
-from util.benchmark import Benchmark, Order, counts_line, open_benchmark
+from util.benchmark import (
+    Benchmark,
+    Order,
+    counts_line,
+    open_benchmark,
+    open_grading,
+    summary_without_doubtful,
+)
 from util.engines import Engine, open_engine
 from util.errors import RunStopped, UserError
-from util.grading.pool import GradingPool
 from util.journal import write_whole
 from util.pipeline import Grading, Job, generate
 from util.runs import read_records
@@ -190,6 +196,7 @@ class Evaluation:
             "missing": missing,
             "unusable": dict(opened.counts.unusable),
             "temperatures": summary,
+            "without_doubtful": summary_without_doubtful(opened),
         }
         for temperature, numbers in summary.items():
             label = name if len(summary) == 1 else f"{name} at {temperature}"
@@ -212,9 +219,12 @@ class Evaluation:
         self._say(counts_line(order.task, opened.counts))
         resources = ExitStack()
         resources.callback(opened.run.close)
-        pool = resources.enter_context(GradingPool(os.cpu_count() or 1))
-        grading = Grading(opened.run, order.task, pool, opened.asked.references)
-        resources.callback(grading.close)
+        try:
+            grading = open_grading(opened, resources)
+        except UserError as error:
+            resources.close()
+            self._fail(name, str(error))
+            return None
         part = _Part(opened, grading, resources)
         self._parts.append(part)
         return part

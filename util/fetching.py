@@ -301,12 +301,14 @@ def _explained(error: Exception, *, path: str, file: str, revision: str) -> Exce
         return RunStopped(
             f"no space left for {file} of {path} in {_cache()}: make room, or set HF_HOME to another disk"
         )
-    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-        return UserError(f"cannot write to the cache {_cache()}: set HF_HOME to a folder of your own")
     if _may_pass(error):
         return UserError(
             f"{file} of {path} could not be fetched in {ATTEMPTS} attempts ({_in_short(error)}): "
             "check the connection and run the same command again, or give --data-dir"
+        )
+    if isinstance(error, OSError) and error.errno is not None:
+        return UserError(
+            f"cannot use the cache {_cache()} ({error.strerror}): set HF_HOME to a folder of your own"
         )
     if status is not None:
         return UserError(

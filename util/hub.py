@@ -33,6 +33,8 @@ class Rows:
     files: tuple[str, ...]
     columns: tuple[str, ...] | None
     folder: Path | None  # where the files lie; None: in the hub's cache
+    with_places: bool = False  # each row says where it lies, under "tests_at"
+    unread: tuple[str, ...] = ()  # columns that rows come without
 
     def __iter__(self) -> Iterator[dict]:
         return self.where(None, None)
@@ -48,12 +50,19 @@ class Rows:
             return self.folder / name
         return fetching.fetch(self.path, name, self.revision)
 
+    def _read(self, local: Path, choice: _Choice) -> Iterator[dict]:
+        if not self.with_places:
+            return READERS[local.suffix](local, self.columns, choice)
+        if local.suffix == ".parquet":
+            return _read_parquet_with_places(local, self.columns, choice)
+        return _read_jsonl_with_places(local, self.unread, choice)
+
     def _of_file(self, name: str, choice: _Choice) -> Iterator[dict]:
         done = 0
         for attempt in (1, 2):
             local = self.local(name)
             try:
-                for number, row in enumerate(_read(local, self.columns, choice)):
+                for number, row in enumerate(self._read(local, choice)):
                     if number >= done:
                         yield row
                         done += 1
@@ -105,7 +114,9 @@ def open_rows(
         fetching.fetch(source.path, names[0], found)
     else:
         found = _local_revision(source.path, folder, names, expected=revision)
-    return Rows(source.path, split, found, tuple(names), source.columns, folder)
+    return Rows(
+        source.path, split, found, tuple(names), source.columns, folder, source.tests_on_disk, source.unread
+    )
 
 
 def problems(
@@ -169,6 +180,8 @@ def _sliced(
             return
     if wanted is not None and counts.rows == 0:
         raise UserError(_unknown_source(task.name, wanted, seen))
+    if 0 < counts.rows <= start:
+        raise UserError(f"--start {start} is past the last of the {counts.rows} rows")
 
 
 def _problem(task: Task, rows: Rows, row: dict) -> Problem:
@@ -307,17 +320,13 @@ class _Choice:
         return row[self.column] == self.value
 
 
-def _read(file: Path, columns: tuple[str, ...] | None, choice: _Choice) -> Iterator[dict]:
-    return READERS[file.suffix](file, columns, choice)
-
-
 def _read_parquet(file: Path, columns: tuple[str, ...] | None, choice: _Choice) -> Iterator[dict]:
     import pyarrow
     import pyarrow.compute
     import pyarrow.parquet
 
     try:
-        # With pre_buffer (the default) the reader holds the columns of the whole file: 125 MB for one of NUMINA.
+        # With pre_buffer (the default) the reader holds the columns of a whole file: 125 MB in NUMINA.
         with pyarrow.parquet.ParquetFile(file, pre_buffer=False) as table:
             missing = set(columns or ()) - set(table.schema_arrow.names)
             if missing:
@@ -336,10 +345,47 @@ def _read_parquet(file: Path, columns: tuple[str, ...] | None, choice: _Choice) 
 
 
 def _read_jsonl(file: Path, columns: tuple[str, ...] | None, choice: _Choice) -> Iterator[dict]:
+    for _, row in _numbered_jsonl(file, (), choice):
+        yield row
+
+
+def _read_jsonl_with_places(file: Path, unread: tuple[str, ...], choice: _Choice) -> Iterator[dict]:
+    for offset, row in _numbered_jsonl(file, unread, choice):
+        row["tests_at"] = {"file": str(file), "offset": offset}
+        yield row
+
+
+def _without(line: bytes, column: str) -> bytes:
+    """A line of JSON with the text of a column cut out, so that a long one is never copied and decoded."""
+    key = json.dumps(column).encode() + b":"
+    value = line.find(key) + len(key)
+    begin = line.find(b'"', value)
+    if value < len(key) or begin < 0 or line[value:begin].strip():  # no such column, or no text in it
+        return line
+    end = line.find(b'"', begin + 1)
+    while end > 0 and _is_escaped(line, end):
+        end = line.find(b'"', end + 1)
+    return line[: begin + 1] + line[end:] if end > 0 else line
+
+
+def _is_escaped(line: bytes, at: int) -> bool:
+    backslashes = 0
+    while line[at - 1 - backslashes : at - backslashes] == b"\\":
+        backslashes += 1
+    return backslashes % 2 == 1
+
+
+def _numbered_jsonl(file: Path, unread: tuple[str, ...], choice: _Choice) -> Iterator[tuple[int, dict]]:
+    """The rows that are wanted, each with the byte at which its line begins."""
+    offset = 0
     with file.open("rb") as lines:  # in binary, lines end at "\n" alone: rows may hold U+2028 and U+0085
         for number, line in enumerate(lines, 1):
-            if not line.strip():
+            begin = offset
+            offset += len(line)
+            if line.isspace():
                 continue
+            for column in unread:
+                line = _without(line, column)
             try:
                 row = json.loads(line)
             except ValueError as error:
@@ -347,7 +393,33 @@ def _read_jsonl(file: Path, columns: tuple[str, ...] | None, choice: _Choice) ->
             if not isinstance(row, dict):
                 raise _Unreadable(f"line {number} is no JSON object")
             if choice.takes(row):
-                yield row
+                yield begin, row
+
+
+def _read_parquet_with_places(file: Path, columns: tuple[str, ...] | None, choice: _Choice) -> Iterator[dict]:
+    """Few rows at a time: tests are long."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(file, memory_map=True) as table:
+            index = 0
+            for group in range(table.num_row_groups):
+                position = 0
+                for batch in table.iter_batches(16, row_groups=[group], columns=columns, use_threads=False):
+                    for row in batch.to_pylist():
+                        row["tests_at"] = {
+                            "file": str(file),
+                            "row_group": group,
+                            "row": position,
+                            "index": index,
+                        }
+                        position += 1
+                        index += 1
+                        if choice.takes(row):
+                            yield row
+    except (pyarrow.ArrowException, OSError) as error:
+        raise _Unreadable(str(error).splitlines()[0]) from error
 
 
 def _read_csv(file: Path, columns: tuple[str, ...] | None, choice: _Choice) -> Iterator[dict]:

@@ -26,6 +26,8 @@ class Source:
     )
     licence: str = ""
     gated: bool = False
+    unread: tuple[str, ...] = ()  # columns that rows come without: long texts that only grading needs
+    tests_on_disk: bool = False  # rows come with "tests_at", where they lie: problems need not keep tests
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Protocol
 
 from util.errors import UserError
+from util.models import ENGINES
 from util.records import Completion, Failure, Request
-
-ENGINES = ("vllm", "openai", "scripted")
 
 
 class Engine(Protocol):

@@ -11,6 +11,8 @@ from util.keys import Key, KeyPool
 START_CONCURRENCY = 16  # per endpoint, when it has to be found out
 MOST_CONCURRENCY = 512  # per endpoint, when it has to be found out
 GROW_EVERY_S = 1.0
+# A burst would go through connecting, sending and receiving in step, and its answers would be the next burst.
+STARTS_PER_TURN = 8
 
 
 class AdaptiveLimit:
@@ -77,6 +79,9 @@ class Endpoint:
         self.rests = 0  # how often it rested since it last answered
         self.failures = 0  # failed tries since the last good one
         self.to_probe = True  # one request asks first whether anybody is there
+        self.keeps_apart = True  # whether each answer comes once, so that connections may be used again
+        self.proven = False  # whether it ever spoke the protocol
+        self.pages = 0  # web pages it answered with
         self.room: int | None = None  # tokens of prompt and answer together, where the endpoint says so
 
     @property
@@ -93,9 +98,7 @@ class Lease:
     key: Key
     sent_at: float
     tokens: float  # what was set aside from the token limit
-    limit_left_out: bool = (
-        False  # whether the request went out without a limit of ours on the answer's length
-    )
+    suspect: bool = False  # whether the answer may be another request's
 
 
 class Dispatcher:
@@ -118,6 +121,7 @@ class Dispatcher:
         self._waiting: deque[tuple[asyncio.Future[Lease], float]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._growing = False
+        self._started = 0  # leases handed out in this turn of the event loop
         self.leases: dict[int, Lease] = {}  # those handed out, oldest first
 
     def capacity(self) -> int:
@@ -156,6 +160,20 @@ class Dispatcher:
         endpoint.rests = endpoint.failures = 0
         self._hand_out()
 
+    def distrust(self, lease: Lease) -> None:
+        """Say that the answer to `lease` was another request's.
+
+        Its connection may have been used again since, so what was sent of late is doubted too; from now on
+        each request to this endpoint has a connection of its own.
+        """
+        lease.suspect = True
+        if not lease.endpoint.keeps_apart:
+            return
+        lease.endpoint.keeps_apart = False
+        for other in self.leases.values():
+            if other.endpoint is lease.endpoint and other.sent_at > asyncio.get_running_loop().time() - 1.0:
+                other.suspect = True
+
     def wait_s(self) -> float:
         """Seconds until the first rest or rate limit ends."""
         now = asyncio.get_running_loop().time()
@@ -164,7 +182,7 @@ class Dispatcher:
         return max(resting, paced, self.keys.wait_s() or 0.0, 0.0)
 
     def _hand_out(self) -> None:
-        while self._waiting:
+        while self._waiting and self._started < STARTS_PER_TURN:
             future, tokens = self._waiting[0]
             if future.done():  # given up by whoever waited
                 self._waiting.popleft()
@@ -175,6 +193,13 @@ class Dispatcher:
                 return
             self._waiting.popleft()
             future.set_result(lease)
+            if not self._started:
+                asyncio.get_running_loop().call_soon(self._next_turn)
+            self._started += 1
+
+    def _next_turn(self) -> None:
+        self._started = 0
+        self._hand_out()
 
     def _lease(self, tokens: float) -> Lease | None:
         now = asyncio.get_running_loop().time()

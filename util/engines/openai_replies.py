@@ -34,6 +34,7 @@ class Trouble:
     kind: Kind
     message: str
     wait_s: float | None = None  # how long the endpoint asks us to wait
+    status: int | None = None  # of the HTTP reply, where it holds an error
 
 
 @dataclass(frozen=True)
@@ -124,14 +125,14 @@ def _read_error(status: int, headers: Mapping[str, str], reply: object, body: by
     message = f"HTTP {status}: {words[:500]}" if words else f"HTTP {status}"
     codes = {str(error.get("code")), str(error.get("type"))}
     if status in (401, 403) or codes & set(NO_QUOTA):
-        return Trouble(Kind.KEY, message)
+        return Trouble(Kind.KEY, message, status=status)
     if status == 404:
         # A key may lack the right to a model; the endpoint then says that the model does not exist.
-        return Trouble(Kind.KEY if "model" in message.lower() else Kind.ADDRESS, message)
+        return Trouble(Kind.KEY if "model" in message.lower() else Kind.ADDRESS, message, status=status)
     if status in BUSY_STATUS:
-        return Trouble(Kind.BUSY, message, wait_s=retry_after_s(headers))
+        return Trouble(Kind.BUSY, message, retry_after_s(headers), status)
     if status in TIMEOUT_STATUS or status >= 500:
-        return Trouble(Kind.BROKEN, message, wait_s=retry_after_s(headers))
+        return Trouble(Kind.BROKEN, message, retry_after_s(headers), status)
     if status in (400, 413, 422):
         about_length = "context_length_exceeded" in codes or error.get("param") in LIMIT_FIELDS
         if about_length or CONTEXT_WORDS.search(words):

@@ -45,7 +45,9 @@ def main() -> None:
             "version": _version(),
         },
     )
-    _serve(engine, options, inbox, out)
+    cpu_s = time.process_time()
+    steps = _serve(engine, options, inbox, out)
+    print(f"served in {steps} engine steps and {time.process_time() - cpu_s:.2f} s CPU", flush=True)
     shutdown = getattr(engine.engine_core, "shutdown", None)
     if shutdown is not None:
         shutdown()
@@ -64,7 +66,9 @@ def _version() -> str:
     return f"vllm {vllm.__version__}"
 
 
-def _serve(engine, options: dict, inbox: queue.SimpleQueue, out) -> None:
+def _serve(engine, options: dict, inbox: queue.SimpleQueue, out) -> int:
+    """Answer requests until the input ends; returns the number of engine steps."""
+    steps = 0
     prompts = Prompts(engine.get_tokenizer())
     limit = engine.vllm_config.model_config.max_model_len
     running: dict[
@@ -75,7 +79,7 @@ def _serve(engine, options: dict, inbox: queue.SimpleQueue, out) -> None:
         while not inbox.empty() or not running:
             request = inbox.get()
             if request is END:
-                return
+                return steps
             tokens, opened = prompts.render(request["messages"])
             if len(tokens) >= limit:
                 _send(
@@ -89,6 +93,7 @@ def _serve(engine, options: dict, inbox: queue.SimpleQueue, out) -> None:
                 _sampling(request, options, min(request["max_tokens"], room)),
             )
             running[str(request["id"])] = (len(tokens), opened)
+        steps += 1
         for output in engine.step():
             if output.finished:
                 prompt_tokens, opened = running.pop(output.request_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _THOUGHT_ENDS = ("</think>", "<|end_of_thought|>")
 _THOUGHT_BEGINS = ("<think>", "<|begin_of_thought|>")
@@ -14,8 +14,7 @@ TAIL = 12_000  # characters at the end of a solution in which answers without a 
 MAX_BOXES = 200
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """An answer found in a response, and by which sign."""
 
     text: str
@@ -35,12 +34,17 @@ def solution_part(text: str) -> str | None:
 
 
 def find_answer(solution: str) -> Found | None:
-    """The final answer of a solution, by the strongest sign there is: a box before words, words before numbers."""
+    """The final answer of a solution by the strongest sign: boxes before words, words before numbers."""
     solution = _TURN.sub("\n", solution) if "<|" in solution else solution
     boxed = _boxed_answer(solution)
     if boxed is not None:
         return Found(boxed, "box")
+    unfinished = solution.rfind("boxed{")
+    if unfinished >= 0:
+        solution = solution[:unfinished]
     for find, how in _FINDERS:
+        if unfinished >= 0 and how == "last number":
+            return None  # cut off within its box: the numbers before it are no answer
         answer = find(solution[-TAIL:])
         if answer:
             return Found(answer, how)
@@ -49,9 +53,10 @@ def find_answer(solution: str) -> Found | None:
 
 # ---------------------------------------------------------------- boxes
 
-_BOX = re.compile(r"\\+(?:f?boxed|framebox|fbox)\s*(?:\[[^\]]{0,20}\])?\s*(\{|\d|\\[a-z]+)")
+_BOX = re.compile(r"\\(?:f?boxed|framebox|fbox)\s*(?:\[[^\]]{0,20}\])?\s*(\{|\d|\\[a-z]+)")
 _JOINED = re.compile(
-    r"(?:[\s,;$.()\[\]]|\\\\|\\[()\[\],;:! ]|\\q?quad|\\text(?:bf|rm)?\s*\{|\}|(?:\\text\{)?(?:\s*(?:and|or|both|for part|in part)\s*)"
+    r"(?:[\s,;$.()\[\]]|\\\\|\\[()\[\],;:! ]|\\q?quad|\\text(?:bf|rm)?\s*\{|\}"
+    r"|(?:\\text\{)?(?:\s*(?:and|or|both|for part|in part)\s*)"
     r"|\([a-z]\)|&|~|和|或|以及)*"
 )
 
@@ -119,39 +124,39 @@ def _boxed_answer(text: str) -> str | None:
 
 # ---------------------------------------------------------------- other signs
 
-_TAG = re.compile(r"<answer>(.{0,4000}?)</answer>", re.DOTALL | re.IGNORECASE)
 _HASHES = re.compile(r"^\s*####[ \t]*(\S.*)$|(?<=\s)####[ \t]+(\S.*)$", re.MULTILINE)
-_DECLARED = re.compile(
-    r"(?:\bfinal\s+answer(?!\s*[:：]?\s*the\s+final)[^\S\n]*(?:[:：]|is[:：]?|=|would be|\*\*[:：]?|[:：]\*\*)"
-    r"|\b(?:the|our|my|its|correct|this|one)\s+(?:\w+\s+)?answer(?:\s+(?:to|for)\s+[^.\n]{1,60}?)?\s+(?:is|are|will be|would be|must be|equals|comes to)\s*[:：]?"
-    r"|\banswer\s+is\s*[:：]?|\banswer\s*\*{0,2}\s*[:：]|^\s*\**A(?:nswer)?\s*\**\s*[:：]\**|\banswer\s*=|^\s*answer\b(?=\s*[\\$])"
-    r"|答案\s*(?:是|为|為|应为|应是|就是|等于)?\s*[:：]?|故选\s*[:：]?|应选\s*[:：]?|结果(?:是|为)\s*[:：]?)",
-    re.IGNORECASE | re.MULTILINE,
+_SAYS = re.compile(
+    r"s?(?:[^\S\n]+(?:to|for)\s[^.\n]{1,60}?)?[^\S\n]*\**[^\S\n]*"
+    r"(?:(?:is|are|will be|would be|must be|equals|comes to)\b|[:：=])\**[:：]?"
+    r"|\**\s*(?=[\\$])|\**[^\S\n]*\n\s*(?=[\\$\d*-])"
 )
-_SOLUTION_IS = re.compile(
-    r"\b(?:solution(?:\s+set)?|result|value|total|probability|sum|product|area|number|matrix|range|interval)\b[^.\n$]{0,80}?(?:\s(?:is|are|equals)|:)\s*(?=[$\\\d*-])",
-    re.IGNORECASE,
-)
+_CHINESE = re.compile(r"(?:答案|故选|应选|结果(?=是|为))\s*(?:是|为|為|应为|应是|就是|等于)?\s*[:：]?")
+_LINE_A = re.compile(r"^\s*\**A\**\s*[:：]\**", re.MULTILINE)
+_MOST_DECLARATIONS = 20
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
-_ENVIRONMENT = re.compile(r"\\begin\{([a-z]*matrix)\}.*?\\end\{\1\}", re.DOTALL)
 _BOLD = re.compile(r"\*\*(?!\s)([^*\n]{1,300}?)(?<!\s)\*\*|\\textbf\{([^{}]{1,300})\}")
 _FRACTION = r"-?\\[dt]?frac\s*\{[^{}]{1,40}\}\s*\{[^{}]{1,40}\}"
 _NUMBER = re.compile(
-    rf"{_FRACTION}|[-−]?(?:\d{{1,3}}(?:,\d{{3}})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:[eE][+-]?\d+)?|[-−]?\.\d+"
+    rf"{_FRACTION}|-?\d*√\(?\d+\)?|-?\d*π(?:/\d+)?"
+    r"|[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:[eE][+-]?\d+)?|[-−]?\.\d+"
 )
-_SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|。|;\s|；|！|!\s")
+_PLAIN_END = re.compile(r"[\s*$]*(-?\d[\d,]*(?:\.\d+)?)(?<!,)[\s*$.]*\Z")
+_SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|。|;\s|；|！|!(?=\s|$)")
 _TRAILING = re.compile(
     r"\s*(?:I hope (?:it|this) is correct.*|\(approximately\)|approximately)$", re.IGNORECASE | re.DOTALL
 )
 
 
-def _tagged(text: str) -> str | None:
-    answers = [answer.strip() for answer in _TAG.findall(text)]
-    answers = [answer for answer in answers if answer]
-    if not answers:
+def tagged_answer(text: str) -> str | None:
+    """What the last complete pair of answer tags holds."""
+    lower = text.lower()
+    end = lower.rfind("</answer>")
+    start = lower.rfind("<answer>", 0, max(end, 0))
+    if start < 0:
         return None
-    inner = find_answer(answers[-1]) if len(answers[-1]) > 60 else None
-    return inner.text if inner and inner.how != "last number" else answers[-1]
+    answer = text[start + len("<answer>") : end].strip()
+    inner = find_answer(answer) if len(answer) > 60 and "<answer>" not in answer else None
+    return inner.text if inner and inner.how != "last number" else answer
 
 
 def _after_hashes(text: str) -> str | None:
@@ -164,16 +169,34 @@ def _after_hashes(text: str) -> str | None:
 
 def _declared(text: str) -> str | None:
     """What stands behind the last "the answer is" and its like."""
-    matches = list(_DECLARED.finditer(text))
-    for match in reversed(matches):
-        answer = _value_in(text[match.end() :][:MAX_ANSWER])
+    for end in _declarations(text):
+        answer = _value_in(text[end : end + MAX_ANSWER])
         if answer:
             return answer
     return None
 
 
+def _declarations(text: str) -> list[int]:
+    """Where declarations of an answer end, the last one first."""
+    ends = [match.end() for match in _LINE_A.finditer(text[-300:])]
+    ends = [end + max(0, len(text) - 300) for end in ends]
+    at = len(text)
+    for _ in range(_MOST_DECLARATIONS):
+        at = max(text.rfind("nswer", 0, at), text.rfind("NSWER", 0, at))
+        if at < 0:
+            break
+        match = _SAYS.match(text, at + 5)
+        if match:
+            ends.append(match.end())
+    if not text.isascii():
+        ends.extend(match.end() for match in _CHINESE.finditer(text))
+    return sorted(ends, reverse=True)
+
+
 def _value_in(text: str) -> str | None:
     """The value at the head of what follows a declaration."""
+    if simple := _PLAIN_END.match(text):
+        return simple.group(1)
     text = text.lstrip(" \t:：*=\n").lstrip()
     text = _TRAILING.sub("", text)
     formula = _FORMULA.match(text)
@@ -192,6 +215,9 @@ def _value_in(text: str) -> str | None:
     sentence = sentence.strip().strip("*").strip()
     if not sentence:
         return None
+    behind = re.search(r"\$\s+(?:is|equals|=)\s+([^$]+)$", sentence)
+    if behind:
+        return _from_words(behind.group(1))
     inside = _FORMULA.search(sentence)
     if inside and len(sentence) > len(inside.group()) + 3:
         return next(group for group in inside.groups() if group is not None).strip()
@@ -211,15 +237,17 @@ def _from_words(sentence: str) -> str:
         sentence,
         flags=re.IGNORECASE,
     )
-    if len(sentence.split()) > 4 and not re.search(r"[\\^_<>|(\[{]", sentence):
-        numbers = _NUMBER.findall(sentence)
-        if len(numbers) == 1:
+    numbers = _NUMBER.findall(sentence)
+    if len(numbers) == 1 and not re.search(r"[\\^_<>|(\[{]", sentence):
+        if len(sentence.split()) > 4 or re.search(
+            rf"\s(?:is|are|equals|=)\s+\$?{re.escape(numbers[0])}\b", sentence
+        ):
             return numbers[0]
     return re.split(r"\s(?:because|since|as|which|so|where)\s", sentence, maxsplit=1)[0].strip().strip("*")
 
 
 def _in_formula(text: str) -> str | None:
-    """The last formula of the text's last lines, or a last matrix; of an equation between numbers, its last side."""
+    """The last formula of the text's last lines, if no number stands behind it."""
     tail = text.rstrip()[-1500:]
     formulas = [
         next(g for g in groups if g) for groups in _FORMULA.findall(tail) if any(g.strip() for g in groups)
@@ -262,7 +290,7 @@ def _last_number(text: str) -> str | None:
 
 
 _FINDERS = (
-    (_tagged, "answer tag"),
+    (tagged_answer, "answer tag"),
     (_after_hashes, "####"),
     (_declared, "declared"),
     (_bare_relation, "formula"),

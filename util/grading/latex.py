@@ -1,7 +1,7 @@
 """What does an answer written in LaTeX, Unicode or plain keyboard maths say?
 
-`clean` brings the many spellings of one thing together; `read` turns a cleaned answer into a tree of `Node`s, or
-raises `Unreadable`. Both are bounded in length, depth and number of tokens, and evaluate nothing.
+`clean` brings the many spellings of one thing together; `read` turns a cleaned answer into a tree of `Node`s,
+or raises `Unreadable`. Both are bounded in length, depth and number of tokens, and evaluate nothing.
 """
 
 from __future__ import annotations
@@ -13,12 +13,17 @@ from typing import NamedTuple
 
 MAX_CHARS = 4000
 MAX_TOKENS = 1500
-MAX_DEPTH = 40
+MAX_DEPTH = 60
+MAX_SIGNS = 4  # plus-minus signs in one sum
 MAX_DIGITS = 4000  # of one number
 
 
 class Unreadable(ValueError):
     """The text is not an answer that this reader knows."""
+
+
+class Opaque(Unreadable):
+    """The text uses notation that this reader knows of and cannot read; another engine may."""
 
 
 class Node(NamedTuple):
@@ -43,16 +48,24 @@ class Reading(NamedTuple):
 # ---------------------------------------------------------------- cleaning
 
 _UNICODE = {
-    "−": "-", "–": "-", "—": "-", "﹣": "-", "－": "-", "‐": "-", "‑": "-", "＋": "+", "×": r"\times ", "✕": r"\times ",
-    "⋅": r"\cdot ", "·": r"\cdot ", "∙": r"\cdot ", "•": r"\cdot ", "∗": "*", "＊": "*", "÷": r"\div ", "∕": "/",
-    "⁄": "/", "／": "/", "＝": "=", "≠": r"\ne ", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≦": r"\le ",
-    "≧": r"\ge ", "＜": "<", "＞": ">", "≈": r"\approx ", "≡": r"\equiv ", "±": r"\pm ", "∓": r"\mp ", "∞": r"\infty ",
+    "−": "-", "–": "-", "—": "-", "﹣": "-", "－": "-", "‐": "-", "‑": "-", "‒": "-", "―": "-", "＋": "+",
+    "×": r"\times ", "✕": r"\times ",
+    "⋅": r"\cdot ", "·": r"\cdot ", "∙": r"\cdot ", "•": r"\cdot ", "∗": "*", "＊": "*",
+    "÷": r"\div ", "∕": "/",
+    "⁄": "/", "／": "/", "＝": "=", "≠": r"\ne ", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ",
+    "⩾": r"\ge ", "≦": r"\le ",
+    "≧": r"\ge ", "＜": "<", "＞": ">", "≈": r"\approx ", "≡": r"\equiv ", "±": r"\pm ",
+    "∓": r"\mp ", "∞": r"\infty ",
     "π": r"\pi ", "𝜋": r"\pi ", "𝝅": r"\pi ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∉": r"\notin ",
     "∅": r"\emptyset ", "∖": r"\setminus ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}",
-    "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "√": r"\sqrt ", "∛": r"\sqrt[3]", "∜": r"\sqrt[4]", "°": r"^\circ ",
-    "º": r"^\circ ", "˚": r"^\circ ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "″": "''", "∠": r"\angle ",
-    "（": "(", "）": ")", "［": "[", "］": "]", "｛": r"\{", "｝": r"\}", "，": ",", "、": ",", "；": ";", "：": ":",
-    "。": ".", "．": ".", "％": "%", "﹪": "%", "￥": "", "¥": "", "€": "", "£": "", "₹": "", "⌊": r"\lfloor ",
+    "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "√": r"\sqrt ", "∛": r"\sqrt[3]",
+    "∜": r"\sqrt[4]", "°": r"^\circ ",
+    "º": r"^\circ ", "˚": r"^\circ ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"',
+    "″": "''", "∠": r"\angle ",
+    "（": "(", "）": ")", "［": "[", "］": "]", "｛": r"\{", "｝": r"\}", "，": ",", "、": ",",
+    "；": ";", "：": ":",
+    "。": ".", "．": ".", "％": "%", "﹪": "%", "￥": "", "¥": "", "€": "", "£": "", "₹": "",
+    "⌊": r"\lfloor ",
     "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "⟨": r"\langle ", "⟩": r"\rangle ", "…": r"\ldots ",
     "⋯": r"\ldots ", "∀": r"\forall ", "∃": r"\exists ", "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}",
     "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅕": r"\frac{1}{5}", "⅖": r"\frac{2}{5}",
@@ -60,18 +73,23 @@ _UNICODE = {
     "⅛": r"\frac{1}{8}", "⅜": r"\frac{3}{8}", "⅝": r"\frac{5}{8}", "⅞": r"\frac{7}{8}", "⅑": r"\frac{1}{9}",
     "⅒": r"\frac{1}{10}", "ℯ": "e", "ⅇ": "e", "ⅈ": "i", "𝑖": "i", "𝑒": "e", "𝑥": "x", "𝑦": "y", "ℓ": r"\ell ",
     "∣": "|", "｜": "|", "∥": "|", "→": r"\to ", "⇒": r"\Rightarrow ", "∧": r"\land ", "∨": r"\lor ",
-    "\u2062": "", "\u2061": "", "\u200b": "", "\u200c": "", "\u200d": "", "\ufeff": "", "\u2060": "", "\u00ad": "",
+    "\u2062": "", "\u2061": "", "\u200b": "", "\u200c": "", "\u200d": "", "\ufeff": "",
+    "\u2060": "", "\u00ad": "",
     "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2002": " ", "\u2003": " ", "\u2004": " ", "\u2005": " ",
     "\u2006": " ", "\u2007": " ", "\u2008": " ", "\u200a": " ", "\u3000": " ",
 }  # fmt: skip
 _GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi"
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi"
+    " omicron pi rho sigma tau upsilon phi"
     " chi psi omega"
 ).split()
 for _lower, _name in zip("αβγδεζηθικλμνξοπρστυφχψω", _GREEK, strict=True):
     _UNICODE.setdefault(_lower, f"\\{_name} ")
-for _upper, _name in {"Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma",
-                      "Φ": "Phi", "Ψ": "Psi", "Ω": "Omega", "ϕ": "phi", "ϵ": "epsilon", "ϑ": "theta"}.items():  # fmt: skip
+_OTHER_GREEK = {
+    "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Φ": "Phi",
+    "Ψ": "Psi", "Ω": "Omega", "ϕ": "phi", "ϵ": "epsilon", "ϑ": "theta",
+}  # fmt: skip
+for _upper, _name in _OTHER_GREEK.items():
     _UNICODE[_upper] = f"\\{_name} "
 for _first in (
     0xFF10,
@@ -110,13 +128,20 @@ _ENTITIES = {
 # Spacing and size commands that say nothing; \\ (a row break) is kept.
 _NOISE = re.compile(
     r"(\\\\)(?:\[[-\d.a-z]{1,8}\])?"
-    r"|\\(?:[!,;:> ()\[\]]|(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|quad|qquad|"
+    r"|\\(?:[!,;:> ()\[\]]|(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|"
+    r"limits|nolimits|quad|qquad|"
     r"hspace\*?\{[^{}]{0,20}\}|phantom\{[^{}]{0,20}\}|thinspace|enspace|hfill|mathstrut|strut|middle|"
-    r"boldsymbol|mathbf|mathit|mathsf|mathcal|mathfrak|mathscr|bm|bf|it|rm|"
+    r"tiny|small|normalsize|large|Large|LARGE|huge|Huge|boldsymbol|mathbf|mathit|mathsf|mathcal|mathfrak|mathscr|bm|bf|it|rm|"
     r"underline|mathop|mathrel|ensuremath|unicode|"
     r"tag\*?\{[^{}]{0,20}\})(?![a-zA-Z]))"
     r"|\\([dtc]frac)(?![a-zA-Z])"
     r"|\\\$|\$|~"
+)
+_DOUBLED = re.compile(r"\\\\(?=[a-zA-Z(){}\[\]])")
+_BARE_RECURRING = re.compile(r"(?<!\d)\.(?=\\(?:overline|bar|dot)\b)")
+_CONSTANT = re.compile(r"\bC(\d)\b")
+_ROUGHLY = re.compile(
+    r"^(?:\\approx|\\text\{\s*(?:about|approximately|roughly|only)\s*\}|about\b|approximately\b)\s*|\s*\(approx\w*\)$"
 )
 _GLUED = re.compile(r"\\q?quad(?=[a-zA-Z])")
 _GROUPED_TIGHT = re.compile(r"(?<=\d)(?:\s*,\s*\\!\s*|\\!\s*,\s*|\{,\}(?:\\!)?|\{\\,\})(?=\d{3}(?!\d))")
@@ -152,6 +177,8 @@ def clean(text: str) -> str:
     if "&" in text:
         for entity, character in _ENTITIES.items():
             text = text.replace(entity, character)
+    if "\\\\" in text and r"\begin" not in text:
+        text = _DOUBLED.sub(r"\\", text)  # LaTeX that went through JSON once too often
     if " " in text or "\\" in text or "{,}" in text or "'" in text or "_" in text:
         text = _GROUPED_TIGHT.sub("", text)
         text = _GROUPED_LOOSE.sub(lambda m: re.sub(r"\\?[^\d]", "", m.group(1)), text)
@@ -161,6 +188,15 @@ def clean(text: str) -> str:
         text = _NOISE.sub(_noise, text)
         text = _GLUED.sub(" ", text)
     text = _SPACES.sub(" ", text).strip()
+    if "\\not" in text:
+        text = text.replace(r"\not=", r"\ne ").replace(r"\not =", r"\ne ").replace(r"\not\in", r"\notin")
+    if "." in text and "\\" in text:
+        text = _BARE_RECURRING.sub("0.", text)
+    if r"\angle" in text:
+        text = text.replace(r"m\angle", r"\angle")
+    elif "C" in text:
+        text = _CONSTANT.sub(r"C_{\1}", text)
+    text = _ROUGHLY.sub("", text)
     match = _WRAPPER.match(text)
     if match and text.endswith("}") and _closes_at_end(text, match.end()):
         text = text[match.end() : -1].strip()
@@ -182,38 +218,54 @@ def _closes_at_end(text: str, start: int) -> bool:
 
 _TEXT = r"\\(?:text|mbox|textbf|textit|textrm|textnormal|textsf|texttt|hbox|emph)\s*\{[^{}]*\}"
 _ROMAN = r"\\(?:mathrm|operatorname\*?|rm|mathnormal)\s*\{[^{}]*\}"
+_GROUPED = r"(?<![\d,.])[1-9]\d{0,2}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?"
 _TOKEN = re.compile(
     rf"\s*({_TEXT}|{_ROMAN}|\\begin\s*\{{[a-zA-Z]+\*?\}}|\\end\s*\{{[a-zA-Z]+\*?\}}|\\mathbb\s*\{{?\s*[A-Z]\s*\}}?"
-    r"|\\[a-zA-Z]+|\\.|(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?"
+    rf"|\\[a-zA-Z]+|\\.|{_GROUPED}"
     r"|\d+(?:\.\d+)?\.\.\.|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+(?![\d.]))?"
     r"|[A-Za-z]+|\*\*|<=>|<=|>=|=<|!=|/=|<>|==|\.\.\.+|\S)"
 )
-_LIST_TOKEN = re.compile(
-    _TOKEN.pattern.replace(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?|", "(?!)|")
-)
-_AMBIGUOUS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d]|,\d)")
-_TEXT_TOKEN = re.compile(rf"{_TEXT}$")
+
+
+@lru_cache(maxsize=1)
+def _list_token() -> re.Pattern:
+    """Tokens where 1,234 is two numbers; seldom needed, so compiled at the first use."""
+    return re.compile(_TOKEN.pattern.replace(_GROUPED + "|", ""))
+
+
+_AMBIGUOUS = re.compile(r"(?<![\d,.])[1-9]\d{0,2}(?:,[1-9]\d{2})+(?![\d.]|,\d)")
+_JOINTS = re.compile(r"(?<=\w )(?:and|or)(?= \w)")
 
 _RELATIONS = {
-    "=": "=", "==": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "=<": "<=", "!=": "!=", "/=": "!=", "<>": "!=",
-    r"\le": "<=", r"\leq": "<=", r"\leqslant": "<=", r"\leqq": "<=", r"\ge": ">=", r"\geq": ">=", r"\geqslant": ">=",
+    "=": "=", "==": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "=<": "<=",
+    "!=": "!=", "/=": "!=", "<>": "!=",
+    r"\le": "<=", r"\leq": "<=", r"\leqslant": "<=", r"\leqq": "<=", r"\ge": ">=",
+    r"\geq": ">=", r"\geqslant": ">=",
     r"\geqq": ">=", r"\lt": "<", r"\gt": ">", r"\ne": "!=", r"\neq": "!=", r"\in": "in", r"\notin": "notin",
     r"\approx": "~", r"\simeq": "~", r"\sim": "~", r"\equiv": "==", r"\to": "->", r"\rightarrow": "->",
-    r"\Rightarrow": "=>", r"\subset": "sub", r"\subseteq": "sub", r"\mapsto": "->", r"\propto": "prop", r"\colon": ":",
+    r"\Rightarrow": "=>", r"\subset": "sub", r"\subseteq": "sub", r"\mapsto": "->",
+    r"\propto": "prop", r"\colon": ":",
 }  # fmt: skip
 _PRODUCTS = {"*": "*", r"\cdot": "*", r"\times": "*", r"\ast": "*", "/": "/", r"\div": "/", r"\bullet": "*"}
 _FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin acos atan sinh cosh tanh coth ln log lg exp"
-    " min max gcd lcm arg det Re Im sgn sign sup inf cosec tg ctg arctg mod cbrt sqrt abs floor ceil deg dim ker"
+    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin"
+    " acos atan sinh cosh tanh coth ln log lg exp"
+    " min max gcd lcm arg det Re Im sgn sign sup inf cosec tg ctg arctg mod"
+    " cbrt sqrt abs floor ceil deg dim ker"
     .split()
 )  # fmt: skip
-_SYNONYMS = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "tg": "tan", "ctg": "cot", "arctg": "arctan",
+_SYNONYMS = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "tg": "tan", "ctg": "cot",
+             "arctg": "arctan",
              "cosec": "csc", "sign": "sgn"}  # fmt: skip
 _WORDS = {
-    "infinity": r"\infty", "infty": r"\infty", "oo": r"\infty", "inf": r"\infty", "Infinity": r"\infty", "pi": r"\pi",
-    "Pi": r"\pi", "PI": r"\pi", "and": r"\and", "or": r"\or", "AND": r"\and", "OR": r"\or", "union": r"\cup", "U": "U",
-    "in": r"\in", "cup": r"\cup", "sqrt": r"\sqrt", "emptyset": r"\emptyset", "times": r"\times", "cdot": r"\cdot",
-    "degrees": r"\degree", "degree": r"\degree", "deg": r"\degree", "percent": "%", "pm": r"\pm", "frac": r"\frac",
+    "infinity": r"\infty", "infty": r"\infty", "oo": r"\infty", "inf": r"\infty",
+    "Infinity": r"\infty", "pi": r"\pi",
+    "Pi": r"\pi", "PI": r"\pi", "and": r"\and", "or": r"\or", "AND": r"\and",
+    "OR": r"\or", "union": r"\cup", "U": "U",
+    "in": r"\in", "cup": r"\cup", "sqrt": r"\sqrt", "emptyset": r"\emptyset",
+    "times": r"\times", "cdot": r"\cdot",
+    "degrees": r"\degree", "degree": r"\degree", "deg": r"\degree", "percent": "%",
+    "pm": r"\pm", "frac": r"\frac",
     "neq": r"\ne", "leq": r"\le", "geq": r"\ge", "cap": r"\cap", "binom": r"\binom",
 }  # fmt: skip
 _WORDS.update({name: f"\\{name}" for name in _GREEK if name != "pi"})
@@ -234,16 +286,22 @@ _SYMBOL_NAMES = {
 }
 UNITS = {
     "cm": "cm", "centimeters": "cm", "centimeter": "cm", "centimetres": "cm", "mm": "mm", "millimeters": "mm",
-    "km": "km", "kilometers": "km", "kilometres": "km", "kilometer": "km", "m": "m", "meters": "m", "meter": "m",
-    "metres": "m", "metre": "m", "inches": "in", "inch": "in", "feet": "ft", "foot": "ft", "ft": "ft", "miles": "mi",
+    "km": "km", "kilometers": "km", "kilometres": "km", "kilometer": "km", "m": "m",
+    "meters": "m", "meter": "m",
+    "metres": "m", "metre": "m", "inches": "in", "inch": "in", "feet": "ft",
+    "foot": "ft", "ft": "ft", "miles": "mi",
     "mile": "mi", "yards": "yd", "yard": "yd", "dollars": "$", "dollar": "$", "usd": "$", "cents": "cent",
-    "cent": "cent", "hours": "h", "hour": "h", "hrs": "h", "hr": "h", "minutes": "min", "minute": "min", "mins": "min",
+    "cent": "cent", "hours": "h", "hour": "h", "hrs": "h", "hr": "h", "minutes": "min",
+    "minute": "min", "mins": "min",
     "min": "min", "seconds": "s", "second": "s", "sec": "s", "secs": "s", "days": "day", "day": "day",
     "weeks": "week", "week": "week", "months": "month", "month": "month", "years": "year", "year": "year",
-    "kg": "kg", "kilograms": "kg", "kilogram": "kg", "g": "g", "grams": "g", "gram": "g", "mg": "mg", "lb": "lb",
-    "lbs": "lb", "pounds": "lb", "pound": "lb", "oz": "oz", "ounces": "oz", "ml": "ml", "liters": "l", "liter": "l",
+    "kg": "kg", "kilograms": "kg", "kilogram": "kg", "g": "g", "grams": "g", "gram": "g",
+    "mg": "mg", "lb": "lb",
+    "lbs": "lb", "pounds": "lb", "pound": "lb", "oz": "oz", "ounces": "oz", "ml": "ml",
+    "liters": "l", "liter": "l",
     "litres": "l", "litre": "l", "gallons": "gal", "gallon": "gal", "mph": "mph", "kph": "kph", "rad": "rad",
-    "radians": "rad", "radian": "rad", "am": "am", "pm": "pm", "a.m": "am", "p.m": "pm", "units": "", "unit": "",
+    "radians": "rad", "radian": "rad", "am": "am", "pm": "pm", "a.m": "am", "p.m": "pm",
+    "units": "", "unit": "",
     "ev": "ev", "hz": "hz", "nm": "nm", "pa": "pa", "kj": "kj", "amu": "amu",
 }  # fmt: skip
 _BARE_UNITS = frozenset(unit for unit in UNITS if len(unit) > 1)
@@ -252,11 +310,12 @@ _CLOSERS = frozenset(
     (")", "]", "}", r"\}", r"\rfloor", r"\rceil", r"\rangle", r"\rvert", r"\rVert", r"\rbrace", r"\rbrack")
 )
 _CLAUSES = re.compile(
-    r"[,.]?\s*(?:\\text\s*\{\s*)?\(?\b(?:for\s+(?:all|any|every|each|some)|where|with|such that|as required)\b(?!.{0,400}\\boxed).*$"
+    r"[,.]?\s*(?:\\text\s*\{\s*)?\(?\b(?:for\s+(?:all|any|every|each|some)|where|with"
+    r"|such that|as required)\b.*$"
 )
 _FORALL = re.compile(r"\s*,?\s*\(?\\forall\b(?=.).*$")
 _PARAMETER = re.compile(
-    r"[,;(]?\s*(?:\\text\s*\{\s*(?:where|for|with)?[^{}]{0,20}\}\s*)?\(?\b([a-zA-Z])\s*\\in\s*\\mathbb\s*\{?\s*[ZN]\s*\}?"
+    r"[,;(]?\s*(?:\\text\s*\{\s*(?:where|for|with)?[^{}]{0,20}\}\s*)?\(?\b([a-zA-Z])\s*\\in\s*(?:\\mathbb\s*|\\mathbf\s*)?\{?\s*[ZN]\s*\}?"
     r"(?:\s*(?:\^|_)\s*(?:\{[^{}]{0,8}\}|[+*]))?\s*\)?\s*$"
 )
 
@@ -285,7 +344,9 @@ def _add_braced(tokens: list[str], token: str) -> None:
         inside = token[token.index("{") + 1 : -1].strip()
         if re.fullmatch("[~ ]*[A-Zabcfghj-z]", inside) and tokens and tokens[-1][-1] in "0123456789)}":
             tokens.append(r"\text{" + inside.strip("~ ") + "}")  # 5 \mathrm{~m}
-        elif not re.search(r"[A-Za-z]{2}", inside) or token.startswith(
+        elif re.fullmatch(r"[ap]\.\s?m\.?", inside, re.IGNORECASE):
+            tokens.append(r"\text{" + inside.replace(" ", "").rstrip(".") + "}")
+        elif not re.search(r"[A-Za-z]{2}", _JOINTS.sub(" ", inside)) or token.startswith(
             (r"\mathrm", r"\operatorname", r"\rm")
         ):
             tokens.extend(_tokens(inside, _TOKEN))
@@ -302,6 +363,8 @@ def _add_text(tokens: list[str], inside: str) -> None:
             tokens.append(r"\degree")
         elif word in ("percent",):
             tokens.append("%")
+        elif word == "to":
+            tokens.append(":")
         elif word in ("union",):
             tokens.append(r"\cup")
         else:
@@ -344,7 +407,7 @@ def read(cleaned: str, *, as_list: bool = False) -> Reading:
     if r"\forall" in cleaned:
         shorter = _FORALL.sub("", cleaned)
         cleaned = shorter if shorter.strip() else cleaned.replace(r"\forall", " ")
-    reader = _Reader(_tokens(cleaned, _LIST_TOKEN if as_list else _TOKEN))
+    reader = _Reader(_tokens(cleaned, _list_token() if as_list else _TOKEN))
     tree = reader.whole()
     return Reading(tree, tuple(reader.units), free)
 
@@ -358,6 +421,8 @@ def number(text: str) -> Fraction:
     """The value of a numeral."""
     if len(text) > MAX_DIGITS:
         raise Unreadable("too many digits")
+    if text.isdigit():
+        return Fraction(int(text))
     text = text.replace(",", "")
     mantissa, _, exponent = text.lower().partition("e")
     if exponent and abs(int(exponent[:9])) > MAX_DIGITS:
@@ -369,7 +434,7 @@ class _Reader:
     """Recursive descent over the tokens of one answer."""
 
     def __init__(self, tokens: list[str]) -> None:
-        self.tokens = tokens
+        self.tokens = [*tokens, ""]  # "" is the end
         self.at = 0
         self.depth = 0
         self.bars = 0  # open |
@@ -377,11 +442,12 @@ class _Reader:
         self.units: list[str] = []
 
     def peek(self) -> str:
-        return self.tokens[self.at] if self.at < len(self.tokens) else ""
+        return self.tokens[self.at]
 
     def take(self) -> str:
-        token = self.peek()
-        self.at += 1
+        token = self.tokens[self.at]
+        if token:
+            self.at += 1
         return token
 
     def expect(self, token: str) -> None:
@@ -390,8 +456,8 @@ class _Reader:
 
     def whole(self) -> Node:
         tree = self.statement()
-        if self.at < len(self.tokens):
-            raise Unreadable(f"unexpected {self.peek()[:20]}")
+        if self.tokens[self.at]:
+            raise Unreadable(f"unexpected {self.tokens[self.at][:20]}")
         return tree
 
     # -- lists and relations
@@ -402,13 +468,13 @@ class _Reader:
         if self.depth > MAX_DEPTH:
             raise Unreadable("nested too deeply")
         items, joint = [], ""
-        while self.peek() in _SEPARATORS:
+        while self.tokens[self.at] in _SEPARATORS:
             self.take()
-        while self.peek() and self.peek() not in _CLOSERS:
+        while self.tokens[self.at] and self.tokens[self.at] not in _CLOSERS:
             items.append(self.item())
-            if self.peek() not in _SEPARATORS:
+            if self.tokens[self.at] not in _SEPARATORS:
                 break
-            while self.peek() in _SEPARATORS:
+            while self.tokens[self.at] in _SEPARATORS:
                 token = self.take()
                 if token in (r"\and", r"\land", r"\wedge"):
                     joint = joint or "and"
@@ -423,15 +489,15 @@ class _Reader:
         label = self.label()
         first = self.combination()
         parts, operators = [first], []
-        while self.peek() in _RELATIONS:
+        while self.tokens[self.at] in _RELATIONS:
             operators.append(_RELATIONS[self.take()])
             parts.append(self.combination())
-        if self.peek() == r"\pmod" or (
-            self.peek() == "(" and self.tokens[self.at + 1 : self.at + 2] in (["mod"], [r"\mod"])
+        if self.tokens[self.at] == r"\pmod" or (
+            self.tokens[self.at] == "(" and self.tokens[self.at + 1 : self.at + 2] in (["mod"], [r"\mod"])
         ):
             parts[-1] = Node("modulo", (parts[-1], self.modulus()))
         tree = Node("rel", tuple(parts), tuple(operators)) if operators else first
-        if self.peek() in (r"\choose", r"\over"):
+        if self.tokens[self.at] in (r"\choose", r"\over"):
             kind = "binom" if self.take() == r"\choose" else "div"
             tree = Node(kind, (tree, self.item()))
         return Node("label", (tree,), label) if label else tree
@@ -466,9 +532,9 @@ class _Reader:
 
     def combination(self) -> Node:
         """Unions, intersections and differences of sets; ratios."""
-        left = self.ratio()
+        left, operations = self.ratio(), 0
         while True:
-            token = self.peek()
+            token = self.tokens[self.at]
             if (
                 token in (r"\cup", r"\cupdot", r"\bigcup", r"\uplus", r"\sqcup")
                 or token == "U"
@@ -481,27 +547,30 @@ class _Reader:
             elif token in (r"\cap", r"\setminus", r"\backslash", "\\-"):
                 self.take()
                 left = Node("inter" if token == r"\cap" else "minus", (left, self.ratio()))
+                operations += 1
+                if operations > MAX_DEPTH:
+                    raise Unreadable("too many differences of sets")
             else:
                 return left
 
     def ratio(self) -> Node:
         first = self.sum()
-        if self.peek() != ":" or self.builder:
+        if self.tokens[self.at] != ":" or self.builder:
             return first
         parts = [first]
         numerals = [self.tokens[self.at - 1]]
-        while self.peek() == ":" and not self.builder:
+        while self.tokens[self.at] == ":" and not self.builder:
             self.take()
-            numerals.append(self.peek())
+            numerals.append(self.tokens[self.at])
             parts.append(self.sum())
         return Node("ratio", tuple(parts), tuple(numerals))
 
     # -- arithmetic
 
     def sum(self) -> Node:
-        terms = [self.term()]
+        terms, signs = [self.term()], 0
         while True:
-            token = self.peek()
+            token = self.tokens[self.at]
             if token == "+":
                 self.take()
                 terms.append(self.term())
@@ -510,6 +579,9 @@ class _Reader:
                 terms.append(Node("neg", (self.term(),)))
             elif token in (r"\pm", r"\mp"):
                 self.take()
+                signs += 1
+                if signs > MAX_SIGNS:
+                    raise Unreadable("too many plus-minus signs")
                 left = terms[0] if len(terms) == 1 else Node("add", tuple(terms))
                 terms = [Node("pm", (left, self.term()), token)]
             else:
@@ -518,20 +590,24 @@ class _Reader:
         return terms[0] if len(terms) == 1 else Node("add", tuple(terms))
 
     def term(self) -> Node:
-        left = self.signed()
+        factors = [self.signed()]
+        operations = 0  # that nest the tree
         while True:
-            token = self.peek()
-            if token in _PRODUCTS:
+            token = self.tokens[self.at]
+            if token in _PRODUCTS and _PRODUCTS[token] == "*":
                 self.take()
-                kind = "mul" if _PRODUCTS[token] == "*" else "div"
-                left = Node(kind, (left, self.signed()))
-            elif token == r"\bmod" or token == r"\mod":
+                factors.append(self.signed())
+            elif token in _PRODUCTS or token in (r"\bmod", r"\mod"):
                 self.take()
-                left = Node("func", (left, self.signed()), "mod")
-            elif self.starts_factor(token, left):
-                left = Node("mul", (left, self.power()))
+                kind, value = ("div", None) if token in _PRODUCTS else ("func", "mod")
+                factors = [Node(kind, (_product(factors), self.signed()), value)]
+                operations += 1
+                if operations > MAX_DEPTH:
+                    raise Unreadable("too many divisions")
+            elif self.starts_factor(token, factors[-1]):
+                factors.append(self.power())
             else:
-                return left
+                return _product(factors)
 
     def starts_factor(self, token: str, left: Node) -> bool:
         """Whether `token` goes on with a product without a sign."""
@@ -560,9 +636,9 @@ class _Reader:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise Unreadable("nested too deeply")
-        while self.peek() in ("+", "-"):
+        while self.tokens[self.at] in ("+", "-"):
             sign = -sign if self.take() == "-" else sign
-        if self.peek() in (r"\pm", r"\mp"):
+        if self.tokens[self.at] in (r"\pm", r"\mp"):
             token = self.take()
             tree = Node("pm", (Node("num", (), Fraction(0)), self.term()), token)
         else:
@@ -572,7 +648,7 @@ class _Reader:
 
     def power(self) -> Node:
         base = self.postfix(self.primary())
-        if self.peek() in ("^", "**"):
+        if self.tokens[self.at] in ("^", "**"):
             self.take()
             exponent = self.exponent()
             if exponent.kind == "circ":
@@ -586,7 +662,7 @@ class _Reader:
         return base
 
     def power_of(self, base: Node) -> Node:
-        if self.peek() in ("^", "**"):
+        if self.tokens[self.at] in ("^", "**"):
             self.take()
             return Node("pow", (base, self.exponent()))
         return base
@@ -596,7 +672,7 @@ class _Reader:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise Unreadable("nested too deeply")
-        token = self.peek()
+        token = self.tokens[self.at]
         if token == r"\circ" or self.tokens[self.at : self.at + 3] == ["{", r"\circ", "}"]:
             self.at += 1 if token == r"\circ" else 3
             tree = Node("circ")
@@ -609,9 +685,9 @@ class _Reader:
             tree = Node("neg", (tree,)) if sign == "-" else tree
         else:
             tree = self.primary()
-            if self.peek() == "!":
+            if self.tokens[self.at] == "!":
                 tree = self.postfix(tree)
-            if self.peek() in ("^", "**") and self.tokens[self.at + 1 : self.at + 2] != [r"\circ"]:
+            if self.tokens[self.at] in ("^", "**") and self.tokens[self.at + 1 : self.at + 2] != [r"\circ"]:
                 self.take()
                 tree = Node("pow", (tree, self.exponent()))
         self.depth -= 1
@@ -619,11 +695,11 @@ class _Reader:
 
     def postfix(self, tree: Node) -> Node:
         while True:
-            token = self.peek()
+            token = self.tokens[self.at]
             if token == "!":
                 self.take()
-                if self.peek() == "!":
-                    raise Unreadable("double factorial")
+                if self.tokens[self.at] == "!":
+                    raise Opaque("double factorial")
                 tree = Node("fact", (tree,))
             elif token in ("%", r"\%"):
                 self.take()
@@ -651,10 +727,10 @@ class _Reader:
             return numeral
         if base.kind != "num" or not 2 <= base.value <= 36 or numeral.kind != "num":
             raise Unreadable("unknown base")
-        try:
-            return Node("num", (), Fraction(int(digits, int(base.value))))
-        except ValueError:
-            return Node("sym", (), f"{digits}_{base.value}")  # not a number of that base
+        if base.value == 10:
+            return numeral
+        # In which base a number is written is part of the answer: 52_8 is not 42.
+        return Node("sym", (), f"{digits.lstrip('0') or '0'} in base {base.value}")
 
     digits = ""  # of the numeral read last, as written
 
@@ -768,9 +844,16 @@ class _Reader:
         )
         if tree.kind == "sym":
             tree = self.subscript(tree)
-            if token in "fghFGHPQTpq" and self.peek() == "(":
+            if self.tokens[self.at : self.at + 6] == ["^", "{", "-", "1", "}", "("] and token in "fghFGH":
+                self.at += 5
+                return self.application(tree._replace(value=f"{token}^-1"))
+            if self.peek() == "(" and (token in "fghFGHPQTpq" or self.is_head()):
                 return self.application(tree)
         return tree
+
+    def is_head(self) -> bool:
+        """Whether an answer opens with x(t) = ...: then x is a function."""
+        return self.at == 1 and self.tokens[3:5] == [")", "="] and self.tokens[2].isalpha()
 
     def subscript(self, symbol: Node) -> Node:
         while self.peek() == "_" or self.peek() == "'":
@@ -830,7 +913,10 @@ class _Reader:
             self.take()
             return Node("set")
         outer, self.builder = self.builder, True
+        system = self.peek() in (r"\begin{array}", r"\begin{cases}", r"\begin{aligned}")
         inside = self.statement()
+        if system and not self.peek() and inside.kind == "list":
+            return inside  # \{ before a system of equations is never closed
         if self.peek() in ("|", r"\mid", ":", r"\vert", r"\colon"):
             self.take()
             self.builder = False
@@ -851,14 +937,14 @@ class _Reader:
         if closing not in (")", "]"):
             raise Unreadable("unclosed bracket")
         if inside.kind == "list" and inside.value != "or":
+            if opening == "[" and all(_is_round(part) for part in inside.parts):
+                return inside  # [(1, 2), (3, 4)] is a list as Python writes it
             kind = "pair" if len(inside.parts) == 2 else "tuple"
             if kind == "tuple" and (opening, closing) not in (("(", ")"), ("[", "]")):
                 raise Unreadable("mixed brackets")
             return Node(kind, inside.parts, opening + closing)
         if (opening, closing) not in (("(", ")"), ("[", "]")):
             raise Unreadable("mixed brackets")
-        if inside.kind in ("neg", "num") and opening == "[" and self.peek() == "":
-            return inside
         return inside
 
     def between(self, closing: str) -> Node:
@@ -927,7 +1013,9 @@ class _Reader:
             return Node("sym", (), name + "".join(self.letters()))
         if name in ("ldots", "dots", "cdots", "dotsc", "dotsb", "dotsm", "vdots", "ddots"):
             return Node("sym", (), "...")
-        if name in _NOT_FACTORS or name in _OPAQUE:
+        if name in _OPAQUE:
+            raise Opaque(f"cannot read {token}")
+        if name in _NOT_FACTORS:
             raise Unreadable(f"cannot read {token}")
         return self.subscript(Node("sym", (), _SYMBOL_NAMES.get(name, name)))
 
@@ -989,6 +1077,7 @@ class _Reader:
         if sign:
             self.take()
         tree = self.power()
+        factors = [tree]
         while True:
             token = self.peek()
             bare = token[1:] if token[:1] == "\\" else token
@@ -999,7 +1088,9 @@ class _Reader:
                 or not self.starts_factor(token, tree)
             ):
                 break
-            tree = Node("mul", (tree, self.power()))
+            factors.append(self.power())
+            tree = factors[-1]
+        tree = _product(factors)
         if (
             self.peek() == "/"
             and self.tokens[self.at + 1 : self.at + 2]
@@ -1036,10 +1127,15 @@ class _Reader:
         if not rows:
             raise Unreadable("empty matrix")
         if (
-            name in ("aligned", "align", "gathered", "split", "cases", "equation", "gather", "align*")
-            or len({len(r) for r in rows}) > 1
+            name in _SYSTEMS
+            or name == "array"
+            and all(len(row) == 1 and row[0].kind == "rel" for row in rows)
         ):
-            return Node("rows", tuple(rows))
+            if any(len(row) > 1 for row in rows):
+                raise Opaque("a case distinction")
+            return Node("list", tuple(row[0] for row in rows), "and")
+        if len({len(row) for row in rows}) > 1:
+            raise Unreadable("rows of different lengths")
         return Node("matrix", tuple(rows), name)
 
     def cell(self) -> Node:
@@ -1073,6 +1169,14 @@ class _Reader:
                 return
 
 
+def _is_round(node: Node) -> bool:
+    return node.kind in ("pair", "tuple") and node.value == "()"
+
+
+def _product(factors: list[Node]) -> Node:
+    return factors[0] if len(factors) == 1 else Node("mul", tuple(factors))
+
+
 def _repeat(written: str, repeated: str) -> Node:
     whole, _, digits = written.partition(".")
     if len(digits) + len(repeated) > 200:
@@ -1103,9 +1207,12 @@ _INVERSE = {
     "sinh": "arsinh",
     "cosh": "arcosh",
 }
+_SYSTEMS = frozenset(("aligned", "align", "align*", "gathered", "split", "cases", "equation", "gather"))
 _OPAQUE = frozenset("sum prod int iint oint lim limsup liminf partial nabla bigcup bigcap".split())
 _NOT_FACTORS = frozenset(
-    "and or pm mp cup cap cupdot setminus backslash mid vert rvert rfloor rceil rangle rbrace choose over pmod mod bmod"
-    " land lor wedge vee cdot times div degree circ le ge ne in notin end colon prime to because therefore hline Vert"
+    "and or pm mp cup cap cupdot setminus backslash mid vert rvert rfloor rceil"
+    " rangle rbrace choose over pmod mod bmod"
+    " land lor wedge vee cdot times div degree circ le ge ne in notin end colon"
+    " prime to because therefore hline Vert"
     " implies iff Leftrightarrow rbrack deg".split()
 )

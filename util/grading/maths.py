@@ -1,10 +1,10 @@
 """Are two answers to a maths problem the same?
 
-Three tiers decide, each with "equal", "different" or "don't know": the cleaned strings, plain numbers, and the trees that
-`util.grading.latex` reads, compared in structure with their leaves compared as values. Only "don't know" goes on to
-the symbolic engine. The conventions:
+Three tiers decide, each with "equal", "different" or "don't know": the cleaned strings, plain numbers, and
+the trees that `util.grading.latex` reads, compared in structure with their leaves compared as values. Only
+"don't know" goes on to the symbolic engine. The conventions:
 
-- brackets of intervals count; order counts in tuples, not in sets and bare lists; every element must be there;
+- brackets of intervals count; order counts in tuples, not in sets and bare lists; every element is needed;
 - a percent sign may be dropped or read as 1/100, a bare number is never rescaled;
 - units, currency and degree signs behind a value are ignored, but two different known units differ;
 - an exact gold never equals a rounded decimal; a decimal gold equals an exact value that rounds to it;
@@ -15,14 +15,25 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import NamedTuple
 
 from util.grading import symbolic as engine
 from util.grading import words
 from util.grading.answers import find_answer, solution_part
-from util.grading.latex import MAX_CHARS, UNITS, Node, Reading, Unreadable, clean, is_ambiguous, read
+from util.grading.latex import (
+    MAX_CHARS,
+    MAX_SIGNS,
+    UNITS,
+    Node,
+    Opaque,
+    Reading,
+    Unreadable,
+    clean,
+    is_ambiguous,
+    read,
+)
 from util.grading.numbers import (
     is_long,
     is_rounded,
@@ -34,20 +45,31 @@ from util.grading.numbers import (
 )
 from util.grading.regions import Region, region
 from util.grading.values import Reading as Point
-from util.grading.values import Unknown, approximate, coordinate, exact, has, precise, same_value, symbols
+from util.grading.values import (
+    Unknown,
+    approximate,
+    coordinate,
+    exact,
+    has,
+    names_in,
+    precise,
+    same_value,
+    symbols,
+    traits,
+)
 from util.records import Verdict
 
 GRADER = "maths-1"
 MAX_ELEMENTS = 300  # of a list
+_NO_ENGINE = "undecided"
 MAX_PAIRS = 2500  # of elements compared one by one
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(NamedTuple):
     """What came of comparing two answers."""
 
     equal: bool
-    tier: str  # which tier decided: string, number, text, structure, symbolic, none
+    tier: str  # which tier decided: string, number, text, structure, symbolic, none, undecided
     gold_form: str
     prediction_form: str
 
@@ -55,7 +77,7 @@ class Comparison:
 def grade_maths(gold: str, response: str, *, kind: str = "any", symbolic: bool | None = None) -> Verdict:
     """Find the answer in a whole model response and compare it with `gold`.
 
-    `kind` is "integer" (033 is 33, 142.0 is 142), "number" (both are numbers, with thousands separators or units) or
+    `kind` is "integer" (033 is 33, 142.0 is 142), "number" (perhaps with thousands separators or units) or
     "any". `symbolic=None` asks the symbolic engine unless it is switched off for this process.
     """
     solution = solution_part(response)
@@ -72,6 +94,8 @@ def grade_maths(gold: str, response: str, *, kind: str = "any", symbolic: bool |
         f"{result.tier}; {found.how}; {_shortened(result.gold_form)} | {_shortened(result.prediction_form)}"
     )
     reason = "" if result.equal else "wrong_answer"
+    if result.tier.startswith(_NO_ENGINE):
+        reason = "grader_error"
     return Verdict(result.equal, reason, found.text[:MAX_CHARS], detail, GRADER)
 
 
@@ -80,8 +104,8 @@ def _shortened(text: str) -> str:
 
 
 def _same_as_number(gold: str, prediction: str, kind: str, symbolic: bool | None) -> Comparison:
-    left, right = clean(gold), clean(prediction)
-    a, b = plain_number(left), plain_number(right)
+    a = plain_number(gold) or plain_number(clean(gold))
+    b = plain_number(prediction) or plain_number(clean(prediction))
     if a and b and not (a.percent or b.percent):
         equal = a.value == b.value if kind == "integer" else same_number(a, b)
         return Comparison(equal, "number", str(a.value), str(b.value))
@@ -96,10 +120,18 @@ def same_answer(gold: str, prediction: str, *, symbolic: bool | None = None) -> 
         return Comparison(same, "string", gold[:MAX_CHARS], prediction[:MAX_CHARS])
     result = _decide(gold, prediction)
     if result.tier == "none" and (engine.enabled() if symbolic is None else symbolic):
-        verdict = engine.same(gold, prediction)
+        try:
+            verdict = engine.same(gold, prediction)
+        except engine.Busy as busy:
+            return result._replace(tier=f"{_NO_ENGINE}: {busy}")
         if verdict is not None:
             return Comparison(verdict, "symbolic", result.gold_form, result.prediction_form)
     return result
+
+
+def forget() -> None:
+    """Empty the memory of pairs already compared; measurements need that."""
+    _decide.cache_clear()
 
 
 @lru_cache(maxsize=4096)
@@ -113,7 +145,19 @@ def _decide(gold: str, prediction: str) -> Comparison:
     a, b = plain_number(left), plain_number(right)
     if a and b:
         return Comparison(same_number(a, b), "number", str(a.value), str(b.value))
-    left, right = _spelled(left), _spelled(right)
+    if a or b:  # 12 m^2 beside a bare number
+        left, right = _LETTER_UNIT.sub(r"\1", left), _LETTER_UNIT.sub(r"\1", right)
+        a, b = plain_number(left), plain_number(right)
+        if a and b:
+            return Comparison(same_number(a, b), "number", str(a.value), str(b.value))
+    spelled = _spelled(left), _spelled(right)
+    if spelled != (left, right):
+        left, right = spelled
+        if left == right:
+            return Comparison(True, "text", left, right)
+        a, b = plain_number(left), plain_number(right)
+        if a and b:
+            return Comparison(same_number(a, b), "number", str(a.value), str(b.value))
     verdict = _compare_words(left, right)
     if verdict is not None:
         return Comparison(verdict, "text", left, right)
@@ -121,15 +165,21 @@ def _decide(gold: str, prediction: str) -> Comparison:
     return Comparison(bool(verdict), "none" if verdict is None else "structure", left, right)
 
 
+_BLANK = re.compile(r"(?<![\w.]) | (?![\w.])")  # any but those that keep words or digits apart
+_LETTER_UNIT = re.compile(r"^([-+]?(?:\d{1,300}(?:\.\d{0,300})?|\.\d{1,300})) [mgshLNJWV](?:\^\{?[23]\}?)?$")
+_ALL_REALS = frozenset(
+    ("all real numbers", "all reals", "all real number", "real numbers", "set all real numbers")
+)
+_ANSWER_IS = re.compile(
+    r"^(?:\\text\s*\{)?\s*(?:the\s+)?(?:final\s+)?answer\s*(?:is\b|:|=)\s*:?\s*\}?\s*", re.IGNORECASE
+)
+
+
 def _spelled(cleaned: str) -> str:
-    """Number words as digits; words for nothing and endlessly many as signs."""
-    if (
-        not cleaned.isascii()
-        or cleaned.isalpha()
-        or "\\text" in cleaned
-        or "\\mathrm" in cleaned
-        or " " in cleaned
-    ):
+    """Number words as digits; words for nothing and endlessly many as signs; no "the answer is"."""
+    if "nswer" in cleaned:
+        cleaned = _ANSWER_IS.sub("", cleaned) or cleaned
+    if cleaned[0].isalpha() or cleaned[0] == "\\":
         text = words.unwrapped(cleaned)
         if len(text) < 100 and "\\" not in text:
             value = number_word(text)
@@ -138,6 +188,8 @@ def _spelled(cleaned: str) -> str:
             normal = words.normal_text(text)
             if normal == "no solution":
                 return r"\emptyset"
+            if normal in _ALL_REALS:
+                return r"\mathbb{R}"
             if normal == "infinitely many":
                 return r"\infty"
     return cleaned
@@ -189,11 +241,14 @@ def _compare_options(gold: str, prediction: str) -> bool | None:
 
 
 def _compare_read(gold: str, prediction: str) -> bool | None:
+    if _BLANK.sub("", gold) == _BLANK.sub("", prediction):
+        return True
     try:
-        left, right = read(gold), read(prediction)
+        verdict = _same_reading(read(gold), read(prediction))
+    except Opaque:
+        return None
     except Unreadable:
-        return _compare_unread(gold, prediction)
-    verdict = _same_reading(left, right)
+        return False
     if verdict is not True and (is_ambiguous(gold) or is_ambiguous(prediction)):
         try:  # 1,234 may be two numbers
             other = _same_reading(read(gold, as_list=True), read(prediction, as_list=True))
@@ -203,33 +258,33 @@ def _compare_read(gold: str, prediction: str) -> bool | None:
     return verdict
 
 
-def _compare_unread(gold: str, prediction: str) -> bool | None:
-    """At least one side cannot be read: equal if only blanks differ, else the other engine has to say."""
-    if gold.replace(" ", "") == prediction.replace(" ", ""):
-        return True
-    if words.text_of(gold) is not None or words.text_of(prediction) is not None:
-        return False
-    return None
-
-
 def _same_reading(gold: Reading, prediction: Reading) -> bool | None:
     if not _units_agree(gold.units, prediction.units):
         return False
+    if has(prediction.tree, "sym", "j") and gold.tree.kind != "const" and has(gold.tree, "const", "i"):
+        prediction = prediction._replace(
+            tree=_renamed(prediction.tree, {"j": Node("const", (), "i")})
+        )  # engineers' j
     free = frozenset(gold.free) | frozenset(prediction.free)
     angles = bool({"rad", "radians", "radian"} & {*gold.units, *prediction.units})
-    return _Judge(free, bool(gold.free and prediction.free), angles).same(gold.tree, prediction.tree)
+    return _Judge(free, angles).same(gold.tree, prediction.tree)
 
 
 def _units_agree(gold: tuple[str, ...], prediction: tuple[str, ...]) -> bool:
     """Units may be missing, unknown or spelled otherwise; two different known ones differ."""
-    if not gold or not prediction or len(gold) != len(prediction):
+    if not gold or not prediction:
         return True
-    pairs = [
-        (UNITS.get(a.strip(" .")), UNITS.get(b.strip(" ."))) for a, b in zip(gold, prediction, strict=True)
-    ]
-    return all(not a or not b or a == b for a, b in pairs)
+    left, right = (_first_unit(units) for units in (gold, prediction))
+    return left == right or not {left[0], right[0]} <= _UNIT_NAMES
 
 
+def _first_unit(units: tuple[str, ...]) -> tuple[str, str]:
+    """Short name and exponent of the first unit."""
+    name = units[0].strip(" .")
+    return UNITS.get(name, name), units[1] if units[1:] and units[1][0] == "^" else ""
+
+
+_UNIT_NAMES = frozenset(UNITS.values()) - {""}
 _PARAMETERS = frozenset("knmlj")
 _NO_SYMBOLS: frozenset[str] = frozenset()
 _SCALARS = frozenset(
@@ -240,9 +295,8 @@ _SCALARS = frozenset(
 class _Judge:
     """Compares trees; carries what was said about the whole answer."""
 
-    def __init__(self, free: frozenset[str], all_free: bool, angles: bool) -> None:
+    def __init__(self, free: frozenset[str], angles: bool) -> None:
         self.free = free  # symbols said to be integer parameters
-        self.all_free = all_free
         self.angles = angles  # one side names radians
 
     def same(self, gold: Node, prediction: Node) -> bool | None:
@@ -250,13 +304,14 @@ class _Judge:
         if gold == prediction:
             return True
         if gold.kind in _SCALARS and prediction.kind in _SCALARS:
-            if not (has(gold, "pm") or has(prediction, "pm")):
-                return self.same_scalar(gold, prediction)
+            left, right = traits(gold), traits(prediction)
+            if "pm" not in left and "pm" not in right:
+                return self.same_values(gold, prediction, left, right)
         if gold.kind == "label" or prediction.kind == "label":
             return self.same_labels(gold, prediction)
         if gold.kind == "transpose" or prediction.kind == "transpose":
             return self.same(_transposed(gold), _transposed(prediction))
-        if gold.kind == "list" or prediction.kind == "list" or has(gold, "pm") or has(prediction, "pm"):
+        if "list" in (gold.kind, prediction.kind) or has(gold, "pm") or has(prediction, "pm"):
             return self.same_lists(gold, prediction)
         if "rel" in (gold.kind, prediction.kind):
             return self.same_relation(gold, prediction)
@@ -285,6 +340,14 @@ class _Judge:
                 verdict = self.same_region(gold, prediction)
                 if verdict is not None:
                     return verdict
+        gold, prediction = _conditions_dropped(gold, prediction), _conditions_dropped(prediction, gold)
+        if (
+            gold.kind != "list"
+            and prediction.kind != "list"
+            and not has(gold, "pm")
+            and not has(prediction, "pm")
+        ):
+            return self.same(gold, prediction)
         left, right = _elements(gold), _elements(prediction)
         if left is None or right is None:
             return self.same_ordered(gold, prediction)
@@ -292,8 +355,9 @@ class _Judge:
             verdict = self.same_named(left, right)
             if verdict is not None:
                 return verdict
-        braces = gold.kind == "set" or prediction.kind == "set"
-        return self.same_elements(left, right, unique=braces)
+        # Said twice is said once, unless the gold itself says it twice.
+        repeated = "set" not in (gold.kind, prediction.kind) and len(self.distinct(left)) < len(left)
+        return self.same_elements(left, right, unique=not repeated and len(left) != len(right))
 
     def same_named(self, left: tuple[Node, ...], right: tuple[Node, ...]) -> bool | None:
         """Both sides name each element: the names decide what is compared with what."""
@@ -308,6 +372,10 @@ class _Judge:
 
     def same_ordered(self, gold: Node, prediction: Node) -> bool | None:
         """A bare list against a tuple or a vector: the order counts."""
+        if {gold.kind, prediction.kind} == {"list", "pair"} and not any(
+            map(_label, (*gold.parts, *prediction.parts))
+        ):
+            return False  # 1, 2 is neither the point nor the interval (1, 2)
         left, right = _ordered_elements(gold), _ordered_elements(prediction)
         if left is None or right is None or len(left) != len(right):
             return False
@@ -424,17 +492,20 @@ class _Judge:
         if gold.kind == prediction.kind == "rel":
             return self.same_relations(gold, prediction, left, right)
         if gold.kind == "rel":
-            return self.same(left.value, prediction) if left else False
-        if right is None and set(prediction.value) <= {
-            "=",
-            "~",
-        }:  # 2 + 2 = 4: true by itself, says its last side
-            sides = [part for part in prediction.parts if part.kind in _SCALARS and not symbols(part)]
-            if len(sides) == len(prediction.parts) and all(
-                self.same_scalar(sides[0], side) for side in sides[1:]
-            ):
-                return self.same(gold, sides[-1])
-        return self.same(gold, right.value) if right else False
+            said = left.value if left else self.said_by_equality(gold)
+            return self.same(said, prediction) if said else False
+        said = right.value if right else self.said_by_equality(prediction) or _said_of_combination(prediction)
+        return self.same(gold, said) if said else False
+
+    def said_by_equality(self, node: Node) -> Node | None:
+        """2 + 2 = 4 is true by itself and says its last side."""
+        if not set(node.value) <= {"=", "~"} or any(
+            part.kind not in _SCALARS or symbols(part) for part in node.parts
+        ):
+            return None
+        return (
+            node.parts[-1] if all(self.same_scalar(node.parts[0], side) for side in node.parts[1:]) else None
+        )
 
     def same_relations(
         self, gold: Node, prediction: Node, left: _Named | None, right: _Named | None
@@ -447,6 +518,8 @@ class _Judge:
             return self.same_equation(gold, prediction)
         if gold.value == prediction.value:
             return _all(self.same(a, b) for a, b in zip(gold.parts, prediction.parts, strict=True))
+        if gold.value == tuple(_FLIPPED.get(operator) for operator in reversed(prediction.value)):
+            return _all(self.same(a, b) for a, b in zip(gold.parts, reversed(prediction.parts), strict=True))
         return False
 
     def same_named_values(self, left: _Named, right: _Named) -> bool | None:
@@ -535,22 +608,24 @@ class _Judge:
 
     def same_scalar(self, gold: Node, prediction: Node) -> bool | None:
         """Whether two expressions have one value, exactly, or at sample points if they hold symbols."""
-        if gold == prediction:
-            return True
         if gold.kind not in _SCALARS or prediction.kind not in _SCALARS:
             return (
                 self.same(gold, prediction) if gold.kind != prediction.kind or gold.kind == "ratio" else None
             )
-        names, others = symbols(gold), symbols(prediction)
+        return self.same_values(gold, prediction, traits(gold), traits(prediction))
+
+    def same_values(self, gold: Node, prediction: Node, left: set, right: set) -> bool | None:
+        """The same, with what occurs in the two trees."""
+        names, others = names_in(left), names_in(right)
         if names != others:
             if not names or not others:
                 return self.same_despite_names(gold, prediction, names | others)
-            renamed = self.renamed_parameter(gold, prediction, names, others)
+            renamed = self.renamed_parameter(prediction, names, others, ("const", "pi") in left & right)
             if renamed is None:
                 return self.same_despite_names(gold, prediction, names | others)
             prediction = renamed
         verdict: bool | None = False
-        for left_at, right_at in self.points(gold, prediction):
+        for left_at, right_at in self.points(left, right):
             found = _same_at_points(gold, prediction, names, left_at, right_at)
             if found:
                 return True
@@ -574,7 +649,7 @@ class _Judge:
         return True
 
     def renamed_parameter(
-        self, gold: Node, prediction: Node, names: frozenset[str], others: frozenset[str]
+        self, prediction: Node, names: frozenset[str], others: frozenset[str], periodic: bool
     ) -> Node | None:
         """The prediction with its integer parameter under the gold's name: 2 pi n for 2 pi k."""
         mine, theirs = names - others, others - names
@@ -582,26 +657,28 @@ class _Judge:
             return None
         ours, other = next(iter(mine)), next(iter(theirs))
         said = ours in self.free or other in self.free
-        periodic = has(gold, "const", "pi") and has(prediction, "const", "pi")
-        if ours in _PARAMETERS | self.free and other in _PARAMETERS | self.free and (said or periodic):
+        if (
+            {ours, other} == {"c", "C"}
+            or ours in _PARAMETERS | self.free
+            and other in _PARAMETERS | self.free
+            and (said or periodic)
+        ):
             return _renamed(prediction, {other: Node("sym", (), ours)})
         return None
 
-    def points(self, gold: Node, prediction: Node) -> list[tuple[Point, Point]]:
+    def points(self, left: set, right: set) -> list[tuple[Point, Point]]:
         """How to read degree signs, percent signs and a bare log on the two sides."""
         plain = Point()
         readings = [(plain, plain)]
-        left, right = has(gold, "pct"), has(prediction, "pct")
-        if left != right:
+        if ("pct" in left) != ("pct" in right):
             hundredth = Point()
             hundredth.percent = Fraction(1, 100)
             readings.append((hundredth, hundredth))
-        left, right = has(gold, "deg"), has(prediction, "deg")
-        if left != right:
+        if ("deg" in left) != ("deg" in right):
             turned = Point()
             turned.degree = "pi"
             readings = [*(readings if not self.angles else ()), (turned, turned)]
-        if has(gold, "func", "log") != has(prediction, "func", "log"):
+        if (("func", "log") in left) != (("func", "log") in right):
             decadic = Point()
             decadic.log10 = True
             readings.append((decadic, decadic))
@@ -635,41 +712,42 @@ def _same_at_points(
     if not names:
         return bool(same_value(gold, prediction, left_at, right_at))
     valid = 0
-    for index in (0, 1, 2, 5):
-        if valid == 3:
-            break
+    for index in range(3):
         at = _at(left_at, names, index)
-        verdict = same_value(gold, prediction, at, at)
+        verdict = same_value(gold, prediction, at, at, thorough=index == 0)
         if verdict is False:
             return False
         valid += verdict is True
     if not valid:
         return None
-    for index in (3, 4):
+    for index in (3, 4, 6, 7):
         at = _at(left_at, names, index)
-        if same_value(gold, prediction, at, at) is False and _is_real(gold, at) and _is_real(prediction, at):
+        if (
+            same_value(gold, prediction, at, at, thorough=False) is False
+            and _is_real(gold, at)
+            and _is_real(prediction, at)
+        ):
             return False
     return True
 
 
 def _at(reading: Point, names: frozenset[str], index: int) -> Point:
-    at = Point(
-        (name, coordinate(name, index if index < 5 else 1) + (7 if index == 5 else 0)) for name in names
-    )
+    at = Point((name, coordinate(name, index)) for name in names)
     at.degree, at.percent, at.log10 = reading.degree, reading.percent, reading.log10
     return at
 
 
 def _is_real(node: Node, at: Point) -> bool:
+    """Whether a value is real with all that it is made of: no root of a negative number within."""
     try:
-        value = complex(approximate(node, at))
+        precise(node, at, 15)
     except Unknown:
         return False
-    return abs(value.imag) <= 1e-12 * abs(value)
+    return True
 
 
 def _is_rounding(gold: Node, prediction: Node) -> bool:
-    """A decimal gold and an exact value that rounds to it, or an exact gold and a decimal of 15 digits or more."""
+    """A decimal gold and an exact value that rounds to it, or an exact gold and a decimal of 15 digits."""
     percent = has(gold, "pct") != has(prediction, "pct")
     literal = _literal(gold)
     if literal and not has(prediction, "decimal"):
@@ -725,8 +803,7 @@ _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 _ARROWS = frozenset(("->", "=>", "sub", "prop", "in", "notin", ":"))
 
 
-@dataclass(frozen=True)
-class _Named:
+class _Named(NamedTuple):
     """A relation that gives a value to a name: x = 5, f(n) = 2n, AB = 4, (x, y) = (1, 2)."""
 
     name: Node
@@ -763,8 +840,10 @@ def _is_name(node: Node) -> bool:
         return all(part.kind in ("sym", "num", "const") for part in node.parts)
     if node.kind in ("pair", "tuple", "list"):
         return all(part.kind == "sym" for part in node.parts)
+    if node.kind == "mul" and len(node.parts) == 2 and node.parts[0] == Node("sym", (), "d"):
+        return node.parts[1].kind == "sym"  # dy, in dy/dx
     if node.kind == "mul":
-        return all(part.kind in ("sym", "mul") and _is_segment(part) for part in node.parts)
+        return all(_is_segment(part) for part in node.parts)
     if node.kind == "div":
         return all(_is_name(part) for part in node.parts)
     if node.kind == "func" and node.value in ("abs", "min", "max"):
@@ -772,10 +851,15 @@ def _is_name(node: Node) -> bool:
     return node.kind == "text"
 
 
+def _said_of_combination(node: Node) -> Node | None:
+    """The number in m + n = 27 and ab = 27, which answer the question for m + n and ab."""
+    if node.value != ("=",) or node.parts[0].kind not in ("add", "mul") or symbols(node.parts[1]):
+        return None
+    return node.parts[1] if all(part.kind == "sym" for part in node.parts[0].parts) else None
+
+
 def _is_segment(node: Node) -> bool:
-    """A product of capital letters, such as the segment AB."""
-    if node.kind == "mul":
-        return all(_is_segment(part) for part in node.parts)
+    """A capital letter, as the ends of the segment AB."""
     return node.kind == "sym" and str(node.value)[:1].isupper()
 
 
@@ -791,6 +875,24 @@ def _unlabelled(node: Node) -> Node:
         return node.parts[0]
     named = _named(node)
     return named.value if named else node
+
+
+def _conditions_dropped(node: Node, other: Node) -> Node:
+    """a_n = 2^n of "a_n = 2^n, n >= 1" where the other side states no condition."""
+    if (
+        node.kind != "list"
+        or other.kind == "list"
+        or node.value
+        or node.parts[0].kind != "rel"
+        or _is_inequality(other)
+    ):
+        return node
+    first, *rest = node.parts
+    if set(first.value) == {"="} and all(
+        _is_inequality(part) and symbols(part) <= symbols(first) for part in rest
+    ):
+        return first
+    return node
 
 
 def _is_inequality(node: Node) -> bool:
@@ -828,8 +930,8 @@ def _signed(node: Node) -> tuple[Node, ...]:
     if not has(node, "pm"):
         return (node,)
     count = _count_signs(node)
-    if count > 4:
-        return (node,)
+    if count > MAX_SIGNS:
+        raise Unreadable("too many plus-minus signs")
     if has(node, "pm", r"\mp"):
         choices = [(1,) * count, (-1,) * count]
     else:

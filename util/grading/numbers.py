@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 _PLAIN = re.compile(
-    r"([+-]?)\s*(?:(\d{1,3}(?:,\d{3})+|\d{1,300})(\.\d{0,300})?|(\.\d{1,300}))\s*(\\?%)?"
+    r"([+-]?)\s*(?:([1-9]\d{0,2}(?:,\d{3})+|\d{1,300})(\.\d{0,300})?|(\.\d{1,300}))\s*(\\?%)?"
     r"|([+-]?)\s*(?:\\frac\s*\{\s*([+-]?\d{1,300})\s*\}\s*\{\s*(\d{1,300})\s*\}|(\d{1,300})\s*/\s*(\d{1,300}))"
 )
 EXACT_DIGITS = 15  # a decimal with so many significant digits is as good as exact
@@ -22,7 +22,7 @@ class Numeral(NamedTuple):
 
 
 def plain_number(text: str) -> Numeral | None:
-    """The number that `text` is, if it is nothing but an integer, a decimal, a percentage or a simple fraction."""
+    """The number that `text` is, if nothing but an integer, decimal, percentage or simple fraction."""
     match = _PLAIN.fullmatch(text)
     if match is None:
         return None
@@ -33,7 +33,8 @@ def plain_number(text: str) -> Numeral | None:
         value = Fraction(int(top or top2), int(bottom or bottom2))
         return Numeral(-value if sign2 == "-" else value, None)
     decimals = decimals or bare or ""
-    value = Fraction((whole or "0").replace(",", "") + (decimals if len(decimals) > 1 else ""))
+    digits = (whole or "0").replace(",", "")
+    value = Fraction(digits + decimals) if len(decimals) > 1 else Fraction(int(digits))
     places = len(decimals) - 1 if decimals else None
     return Numeral(-value if sign == "-" else value, places, bool(percent))
 
@@ -62,8 +63,11 @@ def _same(gold: Numeral, prediction: Numeral) -> bool:
 
 
 def is_rounded(value: Fraction, places: int) -> bool:
-    """Whether a decimal may be a rounded value: not an integer in disguise (142.0), and more than one digit long."""
-    return value.denominator != 1 and abs(value) * 10**places >= 10
+    """Whether a decimal may be a rounded value: no integer in disguise, two places or three digits at least.
+
+    4.5 would be the root of 20 otherwise.
+    """
+    return value.denominator != 1 and (places >= 2 or abs(value) >= 10)
 
 
 def rounds_to(value: Fraction, rounded: Fraction, places: int) -> bool:
@@ -78,11 +82,14 @@ def is_long(value: Fraction, places: int) -> bool:
 
 def nearly(value: Fraction, long: Fraction, places: int) -> bool:
     """Whether a long decimal is `value` to its last digits (floats lose the very last one)."""
+    if value.denominator == 1:
+        return value == long  # there is no need to round an integer
     return abs(value - long) <= max(Fraction(1, 10**places), abs(long) / 10**15)
 
 
 _UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+    "zero one two three four five six seven eight nine ten eleven twelve"
+    " thirteen fourteen fifteen sixteen seventeen"
     " eighteen nineteen"
 ).split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()

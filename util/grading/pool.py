@@ -1,53 +1,308 @@
-"""How are many gradings done at once, each with a hard time limit?"""
+"""How are many gradings done at once, each with a hard time limit?
+
+A thread of the parent hands gradings to worker processes and takes the verdicts back, so it keeps going while
+the main thread is busy. Workers are spawned, never forked: the parent may hold a GPU.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import multiprocessing.util
+import os
+import signal
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
+from util.grading import symbolic as engine
 from util.records import Problem, Verdict
+
+GRADER = "pool-1"
+WAITING_PER_WORKER = 64  # gradings queued or running per worker before `submit` waits
+BATCH = 16  # short gradings handed over at once
+SHORT_S = 15.0  # gradings with a higher limit travel alone
+START_S = 120.0  # a worker has to say that it runs by then
+STOP_S = 3.0  # workers that are asked to end are killed after that
+
+Grade = Callable[[Problem, str], Verdict]
+
+
+@dataclass
+class _Job:
+    key: Any
+    payload: bytes  # (grade, problem, text), pickled
+    timeout_s: float
+    deaths: int = 0  # workers that died over it
+
+
+@dataclass
+class _Worker:
+    process: Any
+    connection: Connection
+    jobs: deque[_Job] = field(default_factory=deque)  # the first one is being graded
+    since: float = 0.0  # when it began; when the worker was started, before it runs
+    running: bool = False
 
 
 class GradingPool:
-    """Worker processes that grade; verdicts come back in order of completion."""
+    """Worker processes that grade; verdicts come back in the order in which they are ready.
+
+    Use as a context manager. `grade` is a plain top-level function: it travels by name. A grading over its
+    limit, or one whose worker dies twice, gets a verdict with the reason grader_error; the worker is replaced
+    and nothing else is lost.
+    """
 
     def __init__(self, workers: int, *, symbolic: bool = True) -> None:
-        self._workers, self._symbolic = workers, symbolic
+        self._count = max(1, workers)
+        self._symbolic = symbolic
+        self._context = multiprocessing.get_context("spawn")
+        self._changed = threading.Condition()
+        self._queue: deque[_Job] = deque()
+        self._done: deque[tuple[Any, Verdict]] = deque()
+        self._pending = 0  # submitted, verdict not yet there
+        self._workers: list[_Worker] = []
+        self._stopping = False
+        self._broken: str = ""
 
     def __enter__(self) -> GradingPool:
-        self._executor = ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"))
-        self._pending: dict[Future, Any] = {}
+        self._awake, self._waker = self._context.Pipe(duplex=False)
+        self._finalizer = multiprocessing.util.Finalize(
+            None, _kill_all, args=(self._workers,), exitpriority=20
+        )
+        self._thread = threading.Thread(target=self._serve, name="grading", daemon=True)
+        self._thread.start()
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._executor.shutdown(cancel_futures=True)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._changed:
+            self._stopping = True
+            self._broken = "the pool is closed"
+            self._queue.clear()
+            self._changed.notify_all()
+        self._wake()
+        self._thread.join()
+        if kind is None:
+            _end_all(self._workers)
+        _kill_all(self._workers)
+        self._workers.clear()
+        self._finalizer.cancel()
+        self._awake.close()
+        self._waker.close()
 
     def has_room(self) -> bool:
-        return len(self._pending) < 4 * self._workers
+        """Whether `submit` would take a grading without waiting."""
+        return self._pending < self._count * WAITING_PER_WORKER
 
-    def submit(
-        self,
-        key: Any,
-        grade: Callable[[Problem, str], Verdict],
-        problem: Problem,
-        text: str,
-        timeout_s: float,
-    ) -> None:
-        """Queue one grading; waits while the queue is full."""
-        self._pending[self._executor.submit(grade, problem, text)] = key
+    def submit(self, key: Any, grade: Grade, problem: Problem, text: str, timeout_s: float) -> None:
+        """Queue one grading; waits while too many are queued."""
+        job = _Job(key, bytes(ForkingPickler.dumps((grade, problem, text))), timeout_s)
+        with self._changed:
+            self._changed.wait_for(lambda: self.has_room() or self._broken)
+            if self._broken:
+                raise RuntimeError(self._broken)
+            self._pending += 1
+            self._queue.append(job)
+        self._wake()
 
     def completed(self, block: bool) -> Iterator[tuple[Any, Verdict]]:
-        """Verdicts that are ready; with `block`, until everything submitted has come back."""
-        while self._pending:
-            done, _ = wait(self._pending, timeout=None if block else 0, return_when=FIRST_COMPLETED)
-            if not done:
+        """Keys and verdicts that are ready; with `block`, at least one as long as any is pending."""
+        with self._changed:
+            if block:
+                self._changed.wait_for(lambda: self._done or not self._pending or self._broken)
+            if self._broken:
+                raise RuntimeError(self._broken)
+            ready = list(self._done)
+            self._done.clear()
+        yield from ready
+
+    @property
+    def pending(self) -> int:
+        """How many gradings were submitted and have no verdict yet."""
+        return self._pending
+
+    # -- in the thread
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # the pool was closed meanwhile
+            if not self._awake.poll(0):
+                self._waker.send_bytes(b"!")
+
+    def _serve(self) -> None:
+        failed = "the thread that hands out gradings has ended; see its traceback above"
+        try:
+            while not self._stopping:
+                self._hand_out()
+                self._listen()
+            failed = ""
+        finally:
+            with self._changed:
+                self._broken = self._broken or failed
+                self._changed.notify_all()
+
+    def _hand_out(self) -> None:
+        """Give queued gradings to workers with nothing to do; start workers as long as there is need."""
+        with self._changed:
+            idle = [worker for worker in self._workers if not worker.jobs]
+            wanted = min(self._count - len(self._workers), max(0, len(self._queue) - len(idle)))
+        for _ in range(wanted):
+            self._workers.append(self._start())
+            idle.append(self._workers[-1])
+        for worker in idle:
+            jobs = self._next_jobs()
+            if not jobs:
                 return
-            for future in done:
-                key = self._pending.pop(future)
-                try:
-                    yield key, future.result()
-                except BrokenProcessPool as error:
-                    yield key, Verdict(False, "grader_error", detail=str(error))
+            worker.jobs.extend(jobs)
+            if worker.running:
+                worker.since = time.monotonic()
+            try:
+                worker.connection.send([job.payload for job in jobs])
+            except OSError:  # it died while idle: no grading is to blame
+                self._replace(worker, blame=False)
+
+    def _next_jobs(self) -> list[_Job]:
+        with self._changed:
+            jobs: list[_Job] = []
+            most = max(1, min(BATCH, len(self._queue) // (2 * self._count)))
+            while self._queue and len(jobs) < most:
+                if jobs and (self._queue[0].timeout_s > SHORT_S or self._queue[0].deaths):
+                    break
+                jobs.append(self._queue.popleft())
+                if jobs[-1].timeout_s > SHORT_S or jobs[-1].deaths:
+                    break
+            return jobs
+
+    def _start(self) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(theirs, self._symbolic), name="grader")
+        process.start()
+        theirs.close()
+        return _Worker(process, ours, since=time.monotonic())
+
+    def _listen(self) -> None:
+        """Wait for verdicts, deaths, new gradings or the next time limit."""
+        deadlines = [deadline for worker in self._workers if (deadline := _deadline(worker)) is not None]
+        rest = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        by_connection = {worker.connection: worker for worker in self._workers}
+        for ready in wait([self._awake, *by_connection], rest):
+            if ready is self._awake:
+                self._awake.recv_bytes()
+            else:
+                self._receive(by_connection[ready])
+        now = time.monotonic()
+        for worker in list(self._workers):
+            deadline = _deadline(worker)
+            if deadline is not None and now >= deadline and not worker.connection.poll(0):
+                self._time_out(worker)
+
+    def _receive(self, worker: _Worker) -> None:
+        try:
+            verdict = worker.connection.recv()
+        except (EOFError, OSError):
+            self._replace(worker, blame=True)
+            return
+        worker.since = time.monotonic()
+        if verdict is None:  # the worker runs
+            worker.running = True
+        else:
+            self._finish(worker.jobs.popleft(), verdict)
+
+    def _time_out(self, worker: _Worker) -> None:
+        if worker.running:
+            job = worker.jobs.popleft()
+            self._finish(job, _failure(f"over {job.timeout_s:g} s"))
+        self._replace(worker, blame=not worker.running)
+
+    def _replace(self, worker: _Worker, *, blame: bool) -> None:
+        """End a worker; what it had is queued again, but for a grading that two workers died over."""
+        _kill(worker)
+        self._workers.remove(worker)
+        if blame and worker.jobs:
+            job = worker.jobs[0]
+            job.deaths += 1
+            if job.deaths > 1:
+                worker.jobs.popleft()
+                self._finish(
+                    job,
+                    _failure(
+                        f"the worker died twice (exit status {worker.process.exitcode}); its last words are on standard error"
+                    ),
+                )
+        with self._changed:
+            if not self._stopping:
+                self._queue.extendleft(reversed(worker.jobs))
+
+    def _finish(self, job: _Job, verdict: Verdict) -> None:
+        with self._changed:
+            self._done.append((job.key, verdict))
+            self._pending -= 1
+            self._changed.notify_all()
+
+
+def _failure(detail: str) -> Verdict:
+    return Verdict(False, "grader_error", detail=detail, grader=GRADER)
+
+
+def _deadline(worker: _Worker) -> float | None:
+    if not worker.running:
+        return worker.since + START_S
+    return worker.since + worker.jobs[0].timeout_s if worker.jobs else None
+
+
+def _kill(worker: _Worker) -> None:
+    worker.process.kill()
+    worker.process.join()
+    worker.connection.close()
+
+
+def _end_all(workers: list[_Worker]) -> None:
+    """Ask workers to end and give them a moment to close what they have open."""
+    for worker in workers:
+        with contextlib.suppress(OSError):
+            worker.connection.send(None)
+    end = time.monotonic() + STOP_S
+    for worker in workers:
+        worker.process.join(max(0.0, end - time.monotonic()))
+
+
+def _kill_all(workers: list[_Worker]) -> None:
+    for worker in workers:
+        worker.process.kill()
+    for worker in workers:
+        worker.process.join()
+
+
+# ---------------------------------------------------------------- in a worker
+
+
+def _work(connection: Connection, symbolic: bool) -> None:
+    """Grade what comes until the parent says stop or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    engine.use(symbolic)
+    with contextlib.suppress(BrokenPipeError):  # the parent is gone
+        connection.send(None)
+        while (payloads := _received(connection)) is not None:
+            for payload in payloads:
+                # A fault of a grader ends this worker with its traceback; after a second try the parent gives
+                # the sample the reason grader_error.
+                grade, problem, text = ForkingPickler.loads(payload)
+                connection.send(grade(problem, text))
+
+
+def _received(connection: Connection) -> list[bytes] | None:
+    """The next gradings; None when there are no more, or no parent."""
+    try:
+        return connection.recv()
+    except (EOFError, OSError):
+        return None
+
+
+def _end_with_parent() -> None:
+    wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)

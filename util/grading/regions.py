@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from fractions import Fraction
+from typing import NamedTuple
 
 from util.grading.latex import Node
 from util.grading.values import Inexact, Reading, Unknown, approximate, exact, same_value, symbols
@@ -11,11 +12,11 @@ from util.grading.values import Inexact, Reading, Unknown, approximate, exact, s
 _INFINITY = Node("inf")
 _MINUS_INFINITY = Node("neg", (_INFINITY,))
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!=", "=": "="}
+_TWO = Node("num", (), Fraction(2))
 _HERE = Reading()
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """One interval; a point is a closed interval of no length."""
 
     low: Node
@@ -24,8 +25,7 @@ class Piece:
     high_closed: bool
 
 
-@dataclass(frozen=True)
-class Region:
+class Region(NamedTuple):
     """A union of intervals, in order where the ends are numbers; `variable` where one was named."""
 
     pieces: tuple[Piece, ...]
@@ -34,6 +34,12 @@ class Region:
 
 def region(node: Node) -> Region | None:
     """The set of reals that a tree describes; None if it describes none that is understood."""
+    if node.kind == "rel" and set(node.value) == {"="}:
+        return None  # an equation; among inequalities x = 1 is a point
+    return _region(node)
+
+
+def _region(node: Node) -> Region | None:
     function = _KINDS.get(node.kind)
     found = function(node) if function else None
     return _ordered(found) if found else None
@@ -163,8 +169,6 @@ def _relation(node: Node) -> Region | None:
         return Region(inside.pieces, node.parts[0].value) if inside else None
     if any(operator not in _FLIPPED for operator in node.value):
         return None
-    if all(operator == "=" for operator in node.value):
-        return None
     variable = _variable(node)
     if variable is None:
         return None
@@ -191,6 +195,14 @@ def _variable(node: Node) -> str | None:
 
 
 def _half_line(left: Node, operator: str, right: Node, variable: str) -> Region | None:
+    if (
+        operator in ("<", "<=", ">", ">=")
+        and (left.kind, left.value) == ("func", "abs")
+        and not symbols(right)
+    ):
+        return _within(left.parts[0], operator, right, variable)
+    if operator[0] in "<>" and left.kind == "pow" and left.parts[1] == _TWO and not symbols(right):
+        return _within(left.parts[0], operator, Node("root", (right, _TWO)), variable)
     if left == Node("sym", (), variable) and variable not in symbols(right):
         bound = right
     elif right == Node("sym", (), variable) and variable not in symbols(left):
@@ -212,8 +224,17 @@ def _half_line(left: Node, operator: str, right: Node, variable: str) -> Region 
     return Region(pieces, variable)
 
 
+def _within(inside: Node, operator: str, bound: Node, variable: str) -> Region | None:
+    """|x - 1| < 2 and |x - 1| >= 2."""
+    low = _half_line(inside, _FLIPPED[operator], Node("neg", (bound,)), variable)
+    high = _half_line(inside, operator, bound, variable)
+    if low is None or high is None or (_place(bound) or 0) <= 0:
+        return None
+    return intersect(low, high) if operator[0] == "<" else Region(low.pieces + high.pieces, variable)
+
+
 def _solve(left: Node, right: Node, variable: str) -> tuple[Node, bool] | None:
-    """Where left = right, and whether left - right rises there, if that difference is linear with fractions."""
+    """Where left = right, and whether left - right rises, if that difference is linear with fractions."""
     if symbols(left) | symbols(right) != {variable}:
         return None
     try:
@@ -230,9 +251,11 @@ def _solve(left: Node, right: Node, variable: str) -> tuple[Node, bool] | None:
 
 
 def _list(node: Node) -> Region | None:
-    """Inequalities joined by "or" are a union, by "and" or a comma an intersection (if that leaves anything)."""
-    parts = [region(part) if part.kind in ("rel", "pair", "union") else None for part in node.parts]
-    if any(part is None for part in parts) or not any(part.kind == "rel" for part in node.parts):
+    """Inequalities joined by "or" are a union, by "and" or a comma an intersection if that is not empty."""
+    parts = [_region(part) if part.kind in ("rel", "pair", "union") else None for part in node.parts]
+    if any(part is None for part in parts) or not any(
+        part.kind == "rel" and set(part.value) != {"="} for part in node.parts
+    ):
         return None
     names = {part.variable for part in parts} - {None}
     if len(names) > 1:
@@ -249,7 +272,8 @@ def _list(node: Node) -> Region | None:
 
 
 _KINDS = {
-    "pair": _pair, "set": _set, "union": _union, "inter": _intersection, "minus": _difference, "domain": _domain,
+    "pair": _pair, "set": _set, "union": _union, "inter": _intersection,
+    "minus": _difference, "domain": _domain,
     "builder": _builder, "rel": _relation, "list": _list,
 }  # fmt: skip
 
@@ -261,13 +285,11 @@ def _order(a: Node, b: Node) -> int | None:
     x, y = _place(a), _place(b)
     if x is None or y is None:
         return None
-    if x == y or abs(x - y) <= 1e-9 * max(abs(x), abs(y)):
-        if abs(x) == float("inf"):
-            return 0
-        if same_value(a, b, _HERE, _HERE):
-            return 0
-        return None if x == y else -1 if x < y else 1
-    return -1 if x < y else 1
+    if x != y and (math.isinf(x) or math.isinf(y) or abs(x - y) > 1e-9 * max(abs(x), abs(y))):
+        return -1 if x < y else 1
+    if math.isinf(x) or same_value(a, b, _HERE, _HERE):
+        return 0
+    return None if x == y else -1 if x < y else 1
 
 
 def _place(node: Node) -> float | None:

@@ -1,7 +1,7 @@
 """What is the value of an answer's tree, exactly or to as many digits as it takes?
 
-Everything is bounded before it is computed: a power, a factorial or a binomial whose result would be too long raises
-`Unknown` instead.
+Everything is bounded before it is computed: a power, a factorial or a binomial whose result would be too long
+raises `Unknown` instead.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import cmath
 import decimal
 import math
-import random
+import zlib
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import lru_cache
@@ -75,39 +75,56 @@ class Reading(dict):
     log10 = False
 
 
-@lru_cache(maxsize=4096)
 def symbols(node: Node) -> frozenset[str]:
     """Names of the free symbols of a tree."""
-    if node.kind == "sym":
-        return frozenset((node.value,))
-    if node.kind == "decimal":
-        return frozenset()
-    found: frozenset[str] = frozenset()
-    for part in node.parts:
-        for child in part if type(part) is tuple else (part,):
-            if child.kind != "num":
-                found |= symbols(child)
+    return names_in(traits(node))
+
+
+def has(node: Node, kind: str, value: object = None) -> bool:
+    """Whether a node of this kind (and value) occurs in the tree."""
+    return (kind if value is None else (kind, value)) in traits(node)
+
+
+def names_in(traits: set) -> frozenset[str]:
+    """The symbols among a tree's traits."""
+    return frozenset(trait[1] for trait in traits if trait[0] == "sym")
+
+
+def traits(node: Node) -> set:
+    """What occurs in a tree: kinds, and (kind, value) of everything but numbers."""
+    found: set = set()
+    _collect(node, found)
     return found
 
 
-@lru_cache(maxsize=4096)
-def has(node: Node, kind: str, value: object = None) -> bool:
-    """Whether a node of this kind (and value) occurs in the tree."""
-    if node.kind == kind and (value is None or node.value == value):
-        return True
-    return node.kind != "decimal" and any(
-        has(child, kind, value) for part in node.parts for child in (part if type(part) is tuple else (part,))
-    )
+def _collect(node: Node, found: set) -> None:
+    kind, parts, value = node
+    if kind in ("num", "decimal"):
+        found.add(kind)
+        return
+    found.add(kind)
+    if value is not None:
+        found.add((kind, value))
+    for part in parts:
+        if type(part) is tuple:
+            for child in part:
+                _collect(child, found)
+        else:
+            _collect(part, found)
 
 
 @lru_cache(maxsize=1024)
 def coordinate(name: str, index: int) -> Fraction:
-    """The value of a symbol at the sample point `index`: 0-2 above one, 3-4 of any sign and size."""
-    generator = random.Random(f"{name}/{index}")
-    value = Fraction(generator.randrange(1013, 2999), 997)
+    """A symbol at a sample point: 0-2 are above one, 3 below minus one, 4-5 anywhere, then integers."""
+    dice = zlib.crc32(f"{name}/{index}".encode("utf-8", "surrogatepass"))  # the same in every process
+    value = Fraction(1013 + dice % 1986, 997)
     if index < 3:
         return value
-    return (value - 2) * (1 if generator.random() < 0.5 else -1) * generator.choice((1, 2, Fraction(1, 3)))
+    if index == 3:
+        return -value
+    if index > 5:
+        return Fraction(round(value * index))
+    return (value - 1) * (1 if dice >> 16 & 1 else -1) * (1, 2, Fraction(1, 3))[dice % 3]
 
 
 # ---------------------------------------------------------------- exact values
@@ -151,8 +168,10 @@ def _exact_sum(node: Node, at: Mapping) -> Fraction | Gauss:
 
 
 def _exact_product(node: Node, at: Mapping) -> Fraction | Gauss:
-    left, right = node.parts
-    return _checked(exact(left, at) * exact(right, at))
+    total = exact(node.parts[0], at)
+    for part in node.parts[1:]:
+        total = _checked(total * exact(part, at))
+    return total
 
 
 def _exact_quotient(node: Node, at: Mapping) -> Fraction | Gauss:
@@ -452,11 +471,14 @@ def _near_floor(x: float) -> float:
 _TRIGONOMETRIC = frozenset("sin cos tan cot sec csc".split())
 _COMPLEX_FUNCTIONS = {
     "sin": cmath.sin, "cos": cmath.cos, "tan": cmath.tan, "cot": lambda x: 1 / cmath.tan(x),
-    "sec": lambda x: 1 / cmath.cos(x), "csc": lambda x: 1 / cmath.sin(x), "arcsin": cmath.asin, "arccos": cmath.acos,
-    "arctan": cmath.atan, "arccot": lambda x: math.pi / 2 - cmath.atan(x), "arcsec": lambda x: cmath.acos(1 / x),
+    "sec": lambda x: 1 / cmath.cos(x), "csc": lambda x: 1 / cmath.sin(x),
+    "arcsin": cmath.asin, "arccos": cmath.acos,
+    "arctan": cmath.atan, "arccot": lambda x: math.pi / 2 - cmath.atan(x),
+    "arcsec": lambda x: cmath.acos(1 / x),
     "arccsc": lambda x: cmath.asin(1 / x), "sinh": cmath.sinh, "cosh": cmath.cosh, "tanh": cmath.tanh,
     "coth": lambda x: 1 / cmath.tanh(x), "ln": cmath.log, "exp": cmath.exp, "Re": lambda x: complex(x).real,
-    "Im": lambda x: complex(x).imag, "arg": lambda x: cmath.phase(x), "conj": lambda x: complex(x).conjugate(),
+    "Im": lambda x: complex(x).imag, "arg": lambda x: cmath.phase(x),
+    "conj": lambda x: complex(x).conjugate(),
     "arsinh": cmath.asinh, "arcosh": cmath.acosh,
 }  # fmt: skip
 _REAL_FUNCTIONS = {
@@ -473,7 +495,7 @@ _APPROXIMATE = {
     "sym": _approximate_symbol,
     "const": lambda node, at: 1j if node.value == "i" else math.pi if node.value == "pi" else math.e,
     "add": _approximate_sum,
-    "mul": lambda node, at: approximate(node.parts[0], at) * approximate(node.parts[1], at),
+    "mul": lambda node, at: math.prod(approximate(part, at) for part in node.parts),
     "div": lambda node, at: approximate(node.parts[0], at) / approximate(node.parts[1], at),
     "neg": lambda node, at: -approximate(node.parts[0], at),
     "pow": lambda node, at: _approximate_power(
@@ -666,6 +688,9 @@ _PRECISE_FUNCTIONS = {
     "min": min,
     "max": max,
     "conj": lambda x: x,
+    "floor": lambda x: x.to_integral_value(decimal.ROUND_FLOOR),
+    "ceil": lambda x: x.to_integral_value(decimal.ROUND_CEILING),
+    "sgn": lambda x: decimal.Decimal((x > 0) - (x < 0)),
     "cbrt": lambda x: (
         x ** (decimal.Decimal(1) / 3) if x > 0 else -((-x) ** (decimal.Decimal(1) / 3)) if x else x
     ),
@@ -678,7 +703,7 @@ def _precise_factorial(node: Node, at: Reading) -> decimal.Decimal:
 
 _PRECISE = {
     "add": lambda node, at: sum((_precise(part, at) for part in node.parts), decimal.Decimal(0)),
-    "mul": lambda node, at: _precise(node.parts[0], at) * _precise(node.parts[1], at),
+    "mul": lambda node, at: math.prod((_precise(part, at) for part in node.parts), start=decimal.Decimal(1)),
     "div": lambda node, at: _precise(node.parts[0], at) / _precise(node.parts[1], at),
     "neg": lambda node, at: -_precise(node.parts[0], at),
     "pow": _precise_power,
@@ -696,8 +721,13 @@ _PRECISE = {
 # ---------------------------------------------------------------- equal or not
 
 
-def same_value(left: Node, right: Node, left_at: Reading, right_at: Reading) -> bool | None:
-    """Whether two trees have one value at a point; None where that cannot be found out."""
+def same_value(
+    left: Node, right: Node, left_at: Reading, right_at: Reading, *, thorough: bool = True
+) -> bool | None:
+    """Whether two trees have one value at a point; None where that cannot be found out.
+
+    Where the values agree to a float's digits, `thorough` asks for many more.
+    """
     try:
         return exact(left, left_at) == exact(right, right_at)
     except Inexact:
@@ -714,7 +744,7 @@ def same_value(left: Node, right: Node, left_at: Reading, right_at: Reading) -> 
     if size > 1e-9 and difference > 1e-6 * size:
         return False
     close = difference <= 1e-9 * size or size < 1e-12
-    if abs(complex(a).imag) > 1e-12 * size or abs(complex(b).imag) > 1e-12 * size:
+    if close and not thorough or abs(complex(a).imag) > 1e-12 * size or abs(complex(b).imag) > 1e-12 * size:
         return close
     return _same_precisely(left, right, left_at, right_at, surely=close)
 
@@ -722,24 +752,21 @@ def same_value(left: Node, right: Node, left_at: Reading, right_at: Reading) -> 
 def _same_precisely(
     left: Node, right: Node, left_at: Reading, right_at: Reading, *, surely: bool | None
 ) -> bool | None:
-    """Decide with 60 digits, or 150 where both look like zero; `surely` is the answer if that fails."""
+    """Decide with 60 digits and, where these agree, with 150; `surely` is the answer if that fails."""
     try:
         a, b = precise(left, left_at, 60), precise(right, right_at, 60)
-        size, difference = max(abs(a), abs(b)), abs(a - b)
-        if not difference or difference > size * decimal.Decimal("1e-30") and size > decimal.Decimal("1e-25"):
-            return not difference
-        if size > decimal.Decimal("1e-25"):
-            return difference < size * decimal.Decimal("1e-40")
-        a, b = (
-            0 if _vanishes(node, at) else value
-            for node, at, value in ((left, left_at, a), (right, right_at, b))
-        )
-        return abs(a - b) <= max(abs(a), abs(b)) * decimal.Decimal("1e-30")
+        with decimal.localcontext(_WIDE):
+            size = max(abs(a), abs(b))
+            if size > _SMALL and abs(a - b) > size * _APART:
+                return False
+        c, d = precise(left, left_at, 150), precise(right, right_at, 150)
+        with decimal.localcontext(_WIDE):
+            if size <= _SMALL:  # what looks like zero is zero if it shrinks with every further digit
+                c, d = (0 if abs(long) <= abs(short) * _APART else long for short, long in ((a, c), (b, d)))
+            return abs(c - d) <= max(abs(c), abs(d)) * _TOGETHER
     except Unknown:
         return surely
 
 
-def _vanishes(node: Node, at: Reading) -> bool:
-    """Whether a value that looks like zero shrinks with every further digit."""
-    short, long = precise(node, at, 60), precise(node, at, 150)
-    return not long or abs(long) < abs(short) * decimal.Decimal("1e-40")
+_WIDE = decimal.Context(prec=160, Emax=10**9, Emin=-(10**9))
+_SMALL, _APART, _TOGETHER = decimal.Decimal("1e-25"), decimal.Decimal("1e-40"), decimal.Decimal("1e-110")

@@ -10,18 +10,22 @@ _WRAPPED = re.compile(
 _TEXT = re.compile(r"[^\W\d_][^\\^_=<>+*|{}$:/%\[\]]*")
 _LONG_WORD = re.compile(r"[^\W\d_]{2,}")
 _MATHS_WORDS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan asin acos atan sinh cosh tanh ln log lg exp sqrt pi infinity infty oo"
-    " inf min max gcd lcm and or union theta alpha beta gamma delta lambda mu omega sigma phi cup pm mod frac cdot"
+    "sin cos tan cot sec csc arcsin arccos arctan asin acos atan sinh cosh tanh"
+    " ln log lg exp sqrt pi infinity infty oo"
+    " inf min max gcd lcm and or union theta alpha beta gamma delta lambda mu"
+    " omega sigma phi cup pm mod frac cdot"
     .split()
 )  # fmt: skip
 _ARTICLES = frozenset(("the", "a", "an", "is", "are", "of"))
 _NOTHING = frozenset(
-    "none|no solution|no solutions|no real solution|no real solutions|empty set|the empty set|no such|does not exist|dne"
-    "|no real roots|no integer solutions|there is no solution|there are no solutions|no answer exists|impossible"
+    "none|no solution|no solutions|no real solution|no real solutions|empty set"
+    "|the empty set|no such|does not exist|dne"
+    "|no real roots|no integer solutions|there is no solution"
+    "|there are no solutions|no answer exists|impossible"
     .split("|")
 )  # fmt: skip
 _ENDLESS = frozenset(("infinitely many", "infinite", "infinitely many solutions", "infinity"))
-_LETTER = re.compile(r"(?:(?:option|choice|answer)\s*)?\(?\s*([A-Za-z])\s*\)?[.:]?")
+_LETTER = re.compile(r"(?:(?i:option|choice|answer)\s*)?\(?\s*([A-Za-z])\s*\)?[.:]?")
 _LETTER_AND_MORE = re.compile(r"(?:\(\s*([A-Z])\s*\)|([A-Z])\s*[.):])\s*(\S.*)")
 _NEGATIONS = frozenset("not no never neither nor none or cannot".split())
 
@@ -68,7 +72,7 @@ def part_is_nothing(text: str) -> bool:
 
 
 def same_text(gold: str, prediction: str) -> bool:
-    """Whether two answers in words say the same, up to case, articles, order of an enumeration, or a bare name."""
+    """Whether two answers in words agree, up to case, articles, order of an enumeration, or a bare name."""
     left, right = normal_text(gold), normal_text(prediction)
     if left == right or sorted(left.split(", ")) == sorted(right.split(", ")):
         return True
@@ -78,7 +82,7 @@ def same_text(gold: str, prediction: str) -> bool:
 
 
 def _names_the_subject(sentence: str, name: str) -> bool:
-    """ "Petya" for "Petya will receive the last token.": the sentence opens with the name and holds no other."""
+    """Petya, for "Petya will receive the last token.": the sentence opens with the only name in it."""
     words, name = re.findall(r"[\w'-]+", sentence), name.strip()
     if not re.fullmatch(r"[A-Z][a-z]+", name) or len(words) < 2 or words[0] != name:
         return False

@@ -1,0 +1,50 @@
+# make demo: the main job on the embedded model, from nothing. make test: all tests. make check: what CI runs.
+PYTHON ?= python3
+VENV ?= .venv
+PY := $(VENV)/bin/python
+UV := $(VENV)/bin/uv
+RESULTS ?= results
+
+# Where pip is told of a folder of wheels (with torch's CPU build), uv is told too; elsewhere torch's own index
+# serves the CPU build.
+WHEELS := $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
+TORCH := $(if $(WHEELS),,--torch-backend=cpu)
+export UV_FIND_LINKS := $(WHEELS)
+
+.PHONY: setup demo test lint check lock format
+
+setup: $(VENV)/.cpu
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet uv==0.13.9
+
+$(VENV)/.cpu: requirements/cpu.lock | $(UV)
+	$(UV) pip install --quiet --python $(PY) --no-deps $(TORCH) -r requirements/cpu.lock
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.cpu requirements/dev.txt
+	$(UV) pip install --quiet --python $(PY) -r requirements/dev.txt
+	@touch $@
+
+demo: setup
+	$(PY) inference_and_check.py --dataset Warmup --model embedded --temperatures 0.7 --n 4 --max-tokens 64 \
+	    --result-dir $(RESULTS)
+
+test: $(VENV)/.dev
+	$(PY) -m pytest -q $(TESTS)
+
+lint: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+check: lint test
+
+format: $(VENV)/.dev
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+lock: | $(UV)
+	$(UV) pip compile --quiet --python-version 3.11 --excludes requirements/excludes.txt --no-annotate --no-header \
+	    --custom-compile-command "make lock" requirements/cpu.in -o requirements/cpu.lock

@@ -1,0 +1,154 @@
+"""What works on this machine: the sandbox, the engines, GPUs, data sets, disk space.
+
+python doctor.py
+
+Prints one line for each thing that was tried, and as the last line of standard output all of it as JSON. Exit
+status 1 when programs cannot be run safely here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from util import cli
+from util.errors import RunStopped, UserError
+
+ENGINES = {"vllm": "vllm", "OpenAI-compatible endpoints": "openai", "embedded": "transformers", "ray": "ray"}
+PACKAGES = ("numpy", "sortedcontainers")  # that programs may import
+OPEN_DATA, OPEN_FILE = "openai/gsm8k", "main/test-00000-of-00001.parquet"
+GATED_DATA, GATED_FILE = "Idavidrein/gpqa", "gpqa_diamond.csv"
+LITTLE_DISK_GB = 20
+CONNECT_S = 5.0
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = cli.Parser(__doc__)
+    parser.add_argument("--offline", action="store_true", help="do not ask the hub of data sets")
+    return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    found = {
+        "python": platform.python_version(),
+        "sandbox": check_sandbox(),
+        "packages for programs": check_modules({name: name for name in PACKAGES}),
+        "engines": check_modules(ENGINES),
+        "gpus": check_gpus(),
+        "data": {} if args.offline else check_data(),
+        "disk": check_disk(),
+    }
+    cli.print_result(found)
+    return 0 if found["sandbox"]["safe"] else 1
+
+
+def tell(works: bool, thing: str, detail: str = "") -> None:
+    cli.say(f"{'ok  ' if works else 'NO  '}{thing}{': ' + detail if detail else ''}")
+
+
+def check_sandbox() -> dict:
+    """Layers of isolation, and the attacks that must fail."""
+    from util.grading.sandbox import SandboxError
+    from util.grading.sandbox.selftest import self_test
+
+    try:
+        report = self_test()
+    except (SandboxError, UserError) as error:
+        tell(False, "running programs", str(error))
+        return {"safe": False, "tier": None, "error": str(error)}
+    isolation = report.isolation
+    tell(isolation.tier == "full", "isolation of programs", isolation.tier)
+    for layer in isolation.layers:
+        tell(True, f"  {layer}")
+    for layer, said in isolation.missing.items():
+        tell(False, f"  {layer}", said)
+    for probe in report.probes:
+        tell(probe.held, f"  {probe.name} {'fails' if probe.held else 'SUCCEEDS'}", probe.seen)
+    held = all(probe.held for probe in report.probes)
+    return {
+        "safe": held and isolation.tier != "weak",
+        "tier": isolation.tier,
+        "missing": isolation.missing,
+        "attacks": {probe.name: probe.held for probe in report.probes},
+    }
+
+
+def check_modules(modules: dict[str, str]) -> dict[str, bool]:
+    """Whether each package is installed; imports nothing, as that may take minutes."""
+    found = {name: importlib.util.find_spec(module) is not None for name, module in modules.items()}
+    for name, is_here in found.items():
+        tell(is_here, name, "" if is_here else f"pip install {modules[name]}")
+    return found
+
+
+def check_gpus() -> list[str]:
+    query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    if shutil.which(query[0]) is None:
+        tell(False, "GPUs", "no nvidia-smi here")
+        return []
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=30)
+    except subprocess.TimeoutExpired:
+        tell(False, "GPUs", "nvidia-smi does not answer")
+        return []
+    gpus = done.stdout.strip().splitlines() if done.returncode == 0 else []
+    tell(bool(gpus), "GPUs", "; ".join(gpus) or done.stderr.strip() or "none")
+    return gpus
+
+
+def check_data() -> dict[str, bool]:
+    from util import fetching
+
+    address = urlsplit(fetching.endpoint())
+    port = address.port or (443 if address.scheme == "https" else 80)
+    try:
+        socket.create_connection((address.hostname or "", port), CONNECT_S).close()
+    except OSError as error:
+        tell(
+            False,
+            "data sets",
+            f"{fetching.endpoint()} cannot be reached ({error}): use --data-dir with local copies",
+        )
+        return {"open": False, "gated": False}
+    return {
+        "open": _can_resolve("data sets", OPEN_DATA, OPEN_FILE),
+        "gated": _can_resolve("the gated data set", GATED_DATA, GATED_FILE),
+    }
+
+
+def _can_resolve(thing: str, path: str, file: str) -> bool:
+    from util import fetching
+
+    try:
+        fetching.resolve(path, file, "main")
+    except (UserError, RunStopped) as error:
+        tell(False, thing, str(error))
+        return False
+    tell(True, thing, path)
+    return True
+
+
+def check_disk() -> dict[str, float]:
+    """Free gigabytes where results and data sets go."""
+    cache = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
+    found = {}
+    for name, place in (("results", Path.cwd()), ("data sets and models", cache)):
+        while not place.exists():
+            place = place.parent
+        free_gb = shutil.disk_usage(place).free / 1e9
+        found[name] = round(free_gb, 1)
+        tell(free_gb >= LITTLE_DISK_GB, f"disk for {name}", f"{free_gb:.0f} GB free at {place}")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(cli.main(parse, run))

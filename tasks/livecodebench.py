@@ -1,0 +1,124 @@
+"""LiveCodeBench: contest problems from 2023 on, judged by running the answer on public and private tests."""
+
+import re
+from dataclasses import replace
+from functools import partial
+
+from util.errors import UserError
+from util.grading.code import GRADE_TIMEOUT_S, grade_code, suite_of
+from util.grading.places import BadRow
+from util.records import Problem, Verdict
+from util.task import Source, Task
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+PROGRAM = (
+    "Write a Python program that solves this problem. It reads standard input and prints to standard output. "
+    "Put the whole program into one ```python block."
+)
+FUNCTION = (
+    "Write the Python function (or the class with this method) `{name}` that solves this problem; it returns "
+    "its result. Put the whole code into one ```python block."
+)
+
+
+RELEASES = ("v1", "v2", "v3", "v4", "v5", "v6")
+# Problems that the authors' errata list: a comparison of outputs cannot judge the first two kinds.
+ERRATA = {
+    **dict.fromkeys(
+        "abc311_c abc326_d abc327_b abc333_e abc343_e abc362_c arc185_c abc343_a "
+        "find-words-containing-character find-the-peaks "
+        "generate-binary-strings-without-adjacent-zeros".split(),
+        "several answers are right",
+    ),
+    **dict.fromkeys(("abc337_e", "abc355_e"), "interactive"),
+    **dict.fromkeys(
+        ("abc350_c", "apply-operations-to-make-string-empty", "most-frequent-ids", "arc189_a"), "wrong tests"
+    ),
+}
+
+
+def files_of_release(release: str) -> tuple[str, ...]:
+    """The files of a release, which holds those before it; raises UserError for an unknown one."""
+    if release not in RELEASES:
+        raise UserError(f"--release {release}: choose from {', '.join(RELEASES)}")
+    return ("test.jsonl", *(f"test{n}.jsonl" for n in range(2, RELEASES.index(release) + 2)))
+
+
+def narrowed(
+    task: Task, *, release: str = "v2", start_date: str | None = None, end_date: str | None = None
+) -> Task:
+    """The task with the problems of one release, of contests between two dates, both included."""
+    for flag, date in (("--start-date", start_date), ("--end-date", end_date)):
+        if date is not None and not _DATE.fullmatch(date):
+            raise UserError(f"{flag} {date}: write it as YYYY-MM-DD")
+    if start_date and end_date and end_date < start_date:
+        raise UserError(f"--end-date {end_date} is before --start-date {start_date}")
+    keep = None
+    if start_date or end_date:
+        keep = partial(is_between, start_date=start_date or "", end_date=end_date or "9999")
+    source = replace(task.source, files={"test": files_of_release(release)}, keep=keep)
+    rows = {"release": release, "start_date": start_date, "end_date": end_date}
+    return replace(task, source=source, notes={**task.notes, "rows": rows})
+
+
+def is_between(row: dict, *, start_date: str, end_date: str) -> bool:
+    return start_date <= row["contest_date"][:10] <= end_date
+
+
+def erratum(row: dict) -> str:
+    """What the errata say about a row, which they name by id or by title in short form; "" for most."""
+    return ERRATA.get(row["question_id"]) or ERRATA.get(row["question_title"].lower().replace(" ", "-"), "")
+
+
+def problem(row: dict) -> Problem:
+    about = {name: row[name] for name in ("platform", "difficulty", "contest_date")}
+    note = erratum(row)
+    if note:
+        about["erratum"] = note
+    reference, unusable = None, ""
+    try:
+        reference = suite_of(row, "livecodebench", starter_code=row["starter_code"], note=note)
+    except BadRow as error:
+        unusable = str(error)
+    return Problem(row["question_id"], row["question_content"], reference, about=about, unusable=unusable)
+
+
+def prompt(problem: Problem, model: str) -> str:
+    suite = problem.reference
+    words = PROGRAM if suite.function is None else FUNCTION.replace("{name}", suite.function)
+    if suite.starter_code.strip():
+        words += f"\n\nBegin with this code:\n```python\n{suite.starter_code.rstrip()}\n```"
+    return f"{problem.question.strip()}\n\n{words}"
+
+
+def grade(problem: Problem, response: str) -> Verdict:
+    return grade_code(problem, response)
+
+
+def gold(row: dict) -> str | None:
+    return None  # the data set has no solutions
+
+
+task = Task(
+    name="LiveCodeBench",
+    source=Source(
+        path="livecodebench/code_generation_lite",
+        files={"test": files_of_release("v2")},
+        split="test",
+        revision="main",
+        by="difficulty",
+        licence="CC",
+        unread=("private_test_cases",),
+        tests_on_disk=True,
+    ),
+    problem=problem,
+    prompt=prompt,
+    grade=grade,
+    gold=gold,
+    grade_timeout_s=GRADE_TIMEOUT_S,
+    notes={
+        "tests": "public and private tests",
+        "doubtful": "erratum",  # the accuracy is also given without problems that have this in `about`
+        "rows": {"release": "v2", "start_date": None, "end_date": None},
+    },
+)

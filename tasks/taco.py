@@ -1,0 +1,99 @@
+"""TACO: 26,443 programming problems from contests and courses, judged by running the answer on tests."""
+
+import json
+
+from util.grading.code import GRADE_TIMEOUT_S, grade_code, suite_of
+from util.grading.places import BadRow
+from util.records import Problem, Verdict
+from util.task import Source, Task, content_id
+
+PROGRAM = (
+    "Write a Python program that solves this problem. It reads standard input and prints to standard output. "
+    "Put the whole program into one ```python block."
+)
+FUNCTION = (
+    "Write the Python function (or the class with this method) `{name}` that solves this problem; it returns "
+    "its result. Put the whole code into one ```python block."
+)
+
+
+# Rows of the test split with several right answers, which comparing outputs cannot judge: by their position,
+# after the list that the authors published (FlagOpen/TACO, output_spj.jsonl, Apache-2.0).
+SPECIAL_JUDGE = frozenset(
+    map(
+        int,
+        """
+    5 10 16 18 20 23 28 36 41 42 47 54 56 71 72 77 81 83 84 90 94 96 106 107 115 119 130 134 137 140
+    141 143 147 155 161 162 168 169 173 175 179 186 188 191 198 205 210 211 220 221 229 238 240 242
+    243 249 253 257 258 259 260 264 268 279 287 289 290 294 295 298 305 308 318 323 327 329 331 334
+    335 337 342 343 347 348 351 353 362 366 373 375 379 381 382 383 384 391 394 400 408 412 417 422
+    444 447 451 465 475 477 485 487 488 490 504 508 510 519 522 526 527 531 543 550 552 554 555 558
+    561 565 568 574 577 578 579 582 583 586 587 594 601 610 615 617 621 625 628 629 630 638 641 647
+    649 659 663 665 667 671 673 675 677 695 702 718 720 723 726 734 742 743 754 771 774 775 784 785
+    790 805 808 815 818 820 822 825 831 832 834 850 852 856 864 867 868 869 870 876 889 916 918 919
+    936 941 942 945 946 952 953 957 958 962 967 968 969 972 984 986 988 990 991 992
+    """.split(),
+    )
+)
+
+
+def needs_special_judge(row: dict) -> bool:
+    at = row.get("tests_at", {})
+    return "/test-" in at.get("file", "") and at["index"] in SPECIAL_JUDGE
+
+
+def problem(row: dict) -> Problem:
+    reference, unusable = None, ""
+    about = {"difficulty": row["difficulty"], "url": row["url"] or "", "source": row["source"] or ""}
+    note = ""
+    if needs_special_judge(row):
+        about["special_judge"], note = True, "several answers may be right"
+    starter_code = row["starter_code"] or ""
+    try:
+        reference = suite_of(row, "apps", starter_code=starter_code, note=note)
+    except BadRow as error:
+        unusable = str(error)
+    number = content_id(row["question"], row["starter_code"], row["input_output"])
+    return Problem(number, row["question"], reference, about=about, unusable=unusable)
+
+
+def prompt(problem: Problem, model: str) -> str:
+    suite = problem.reference
+    words = PROGRAM if suite.function is None else FUNCTION.replace("{name}", suite.function)
+    if suite.starter_code.strip():
+        words += f"\n\nBegin with this code:\n```python\n{suite.starter_code.rstrip()}\n```"
+    return f"{problem.question.strip()}\n\n{words}"
+
+
+def grade(problem: Problem, response: str) -> Verdict:
+    return grade_code(problem, response)
+
+
+def gold(row: dict) -> str | None:
+    solutions = json.loads(row["solutions"]) if row["solutions"] else []
+    return f"```python\n{solutions[0]}\n```" if solutions else None
+
+
+task = Task(
+    name="TACO",
+    source=Source(
+        path="BAAI/TACO",
+        files={
+            "test": ("ALL/test-00000-of-00001.parquet",),
+            "train": tuple(f"ALL/train-{n:05d}-of-00009.parquet" for n in range(9)),
+        },
+        split="test",
+        by="difficulty",
+        columns=("question", "solutions", "starter_code", "input_output", "difficulty", "source", "url"),
+        licence="Apache-2.0; parts MIT and CC BY 4.0",
+        tests_on_disk=True,
+    ),
+    problem=problem,
+    prompt=prompt,
+    grade=grade,
+    gold=gold,
+    grade_timeout_s=GRADE_TIMEOUT_S,
+    notes={
+        "doubtful": "special_judge",  # 218 of the 1,000 test problems have several right answers
+    },
+)

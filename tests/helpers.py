@@ -1,0 +1,46 @@
+"""What several tests need: running a script as a user would, and small scripts for the engine of paper."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def script(
+    name: str, *flags: object, timeout: float = 300, **environment: str
+) -> subprocess.CompletedProcess:
+    """Run one of the suite's scripts to its end."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / name), *map(str, flags)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, **environment},
+    )
+
+
+def last_line(done: subprocess.CompletedProcess) -> dict:
+    """The JSON of the last line of standard output."""
+    return json.loads(done.stdout.strip().rsplit("\n", 1)[-1])
+
+
+def paper_engine(folder: Path, *lines: dict) -> list[str]:
+    """Flags for the scripted engine with these lines."""
+    path = folder / "script.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return ["--engine", "scripted", "--engine-args", json.dumps({"script": str(path)})]
+
+
+def json_lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+def at_a_terminal() -> None:
+    """For `preexec_fn`: Ctrl-C reaches the child even if the tests themselves run in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

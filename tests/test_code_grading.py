@@ -1,0 +1,389 @@
+"""Is the code found, are the tests read, and are outputs compared as they should be?"""
+
+import base64
+import json
+import pickle
+import random
+import zlib
+from pathlib import Path
+
+import pytest
+
+from tasks import livecodebench
+from util.errors import UserError
+from util.grading import code
+from util.grading.code import code_candidates, grade_code, same_text, same_text_legacy, same_value, suite_of
+from util.grading.places import BadRow
+from util.grading.sandbox import Limits
+from util.records import Problem
+
+SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "grading"
+CASES = Path(__file__).resolve().parent / "cases" / "code.jsonl"
+SHORT = Limits(time_s=1, problem_s=10)
+
+
+def apps(inputs, outputs, function=None):
+    tests = {"inputs": inputs, "outputs": outputs} | ({"fn_name": function} if function else {})
+    return Problem("1", "", suite_of({"input_output": json.dumps(tests)}, "apps"))
+
+
+def lcb(tests, function=None, private=""):
+    row = {
+        "public_test_cases": json.dumps(tests),
+        "private_test_cases": private,
+        "metadata": json.dumps({"func_name": function} if function else {}),
+    }
+    return Problem("1", "", suite_of(row, "livecodebench"))
+
+
+def block(source):
+    return f"Here it is.\n```python\n{source}\n```\n"
+
+
+ADD = "print(sum(map(int, input().split())))"
+SUM = apps(["1 2\n", "3 4\n"], ["3\n", "7\n"])
+
+
+# --- finding the code ---
+
+
+@pytest.mark.parametrize(
+    "fence", ["```python", "```Python", "```py", "```python3", "``` python ", "~~~python", "````python"]
+)
+def test_python_blocks_are_found_in_all_spellings(fence):
+    end = fence.strip(" pythonPYTHON3")
+    assert code_candidates(f"text\n{fence}\nx = 1\n{end}\nmore") == ("x = 1\n",)
+
+
+def test_carriage_returns_and_indented_fences_are_read():
+    assert code_candidates("```python\r\nx = 1\r\n```\r\n") == ("x = 1\n",)
+    assert code_candidates("1. So:\n   ```python\n   if x:\n       y()\n   ```") == ("if x:\n    y()\n",)
+
+
+def test_the_last_python_block_counts_and_a_sample_output_after_it_does_not():
+    assert code_candidates("```python\na\n```\n```python\nb\n```\n```\n1 2 3\n```") == ("b\n",)
+
+
+def test_without_a_tag_the_last_block_that_is_python_counts():
+    text = f"```\n{ADD}\n```\nIt prints\n```\n3 lines are printed\n```"
+    assert grade_code(SUM, text).correct
+
+
+def test_a_block_that_is_never_closed_goes_to_the_end():
+    assert grade_code(SUM, f"```python\n{ADD}").correct
+
+
+def test_code_in_the_thought_does_not_count():
+    assert grade_code(SUM, f"<think>\n{block(ADD)}</think>\nThat is all.").reason == "no_code"
+    assert grade_code(SUM, f"<think>\n{block(ADD)}").reason == "truncated"
+
+
+# --- what a program is judged by ---
+
+
+def test_a_right_program_passes_all_tests():
+    verdict = grade_code(SUM, block(ADD))
+    assert verdict.correct and verdict.reason == "" and verdict.detail == "passed 2 of 2 tests"
+
+
+@pytest.mark.parametrize(
+    ("source", "reason", "words"),
+    [
+        ("print(", "compile_error", "SyntaxError"),
+        ("print(3)", "wrong_output", "test 2 of 2: expected '7\\n', got '3\\n'; 1 passed"),
+        ("raise ValueError('no')", "runtime_error", "test 1 of 2: ValueError: no"),
+        (f"{ADD}\nraise ValueError", "runtime_error", "ValueError"),
+        (f"{ADD}\nimport os, sys\nsys.stdout.flush()\nos._exit(3)", "runtime_error", "exit status 3"),
+        ("while True: pass", "timeout", "time limit"),
+        ("x = bytearray(1 << 40)", "memory", "MemoryError"),
+        ("while True: print('x' * 9999)", "output_limit", "output limit"),
+        ("import ctypes\nctypes.string_at(0)", "runtime_error", "signal 11"),
+    ],
+)
+def test_a_failure_has_its_reason_and_the_number_of_the_test(source, reason, words):
+    verdict = grade_code(SUM, block(source), limits=SHORT)
+    assert not verdict.correct and verdict.reason == reason and words in verdict.detail
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "exit()",
+        "quit()",
+        "import sys; sys.exit(0)",
+        "import sys; sys.exit(1)",
+        "import os, sys; sys.stdout.flush(); os._exit(0)",
+    ],
+)
+def test_leaving_early_is_judged_by_the_output(end):
+    assert grade_code(SUM, block(f"{ADD}\n{end}")).correct
+
+
+def test_a_program_that_one_test_disturbs_is_judged_in_fresh_processes():
+    source = f"import sys\nassert not hasattr(sys, 'met')\nsys.met = 1\n{ADD}"
+    assert grade_code(SUM, block(source)).correct
+
+
+def test_all_tests_are_counted_when_asked_for():
+    verdict = grade_code(apps(["1", "2", "3"], ["1", "0", "3"]), block("print(input())"), all_tests=True)
+    assert (
+        verdict.reason == "wrong_output" and "test 2 of 3" in verdict.detail and "2 passed" in verdict.detail
+    )
+
+
+def test_output_that_is_no_text_is_wrong_output():
+    verdict = grade_code(SUM, block("import os\nos.write(1, b'\\xff\\xfe')"))
+    assert verdict.reason == "wrong_output"
+
+
+def test_a_sandbox_that_fails_twice_is_no_verdict_about_the_program(monkeypatch):
+    def broken(**_):
+        raise code.SandboxError("gone")
+
+    monkeypatch.setattr(code, "warm_sandbox", broken)
+    assert grade_code(SUM, block(ADD)).reason == "sandbox_error"
+
+
+def test_a_sandbox_that_fails_once_is_replaced():
+    code.warm_sandbox(numpy=False).close()
+    assert grade_code(SUM, block(ADD)).correct
+
+
+# --- calls ---
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def add(a, b):\n    return a + b",
+        "add = lambda a, b: a + b",
+        "class Solution:\n    def add(self, a: int, b: int) -> Optional[int]:\n        return a + b",
+        "from operator import add",
+        "class Solution:\n    def helper(self): pass\ndef add(a, b):\n    return a + b",
+        "import sys\ndef add(a, b):\n    print('noise')\n    return a + b",
+    ],
+)
+def test_a_function_or_a_method_is_found(source):
+    for outputs in ([3, 7], [[3], [7]]):
+        verdict = grade_code(apps([[1, 2], [3, 4]], outputs, "add"), block(source))
+        assert verdict.correct, verdict
+
+
+def test_a_name_of_the_prelude_is_not_the_answers_function():
+    verdict = grade_code(apps([[12, 18]], [6], "gcd"), block("def other(): pass"))
+    assert verdict.reason == "runtime_error" and "defines no gcd" in verdict.detail
+
+
+def test_keys_of_mappings_are_integers_again():
+    problem = apps([[{"1": 2}]], [{"1": 3}], "f")
+    source = "def f(d):\n    assert list(d) == [1]\n    return {k: v + 1 for k, v in d.items()}"
+    assert grade_code(problem, block(source)).correct
+
+
+def test_integers_of_ten_thousand_digits_are_read_passed_and_returned():
+    digits = "7" * 10_000
+    row = {"input_output": f'{{"fn_name": "same", "inputs": [[{digits}]], "outputs": [[{digits}]]}}'}
+    problem = Problem("1", "", suite_of(row, "apps"))
+    assert grade_code(problem, block("def same(n): return n")).correct
+    assert not grade_code(problem, block("def same(n): return n + 1")).correct
+    assert grade_code(apps([digits], [digits]), block("print(int(input()))")).correct
+
+
+@pytest.mark.parametrize(
+    ("output", "expected", "same"),
+    [
+        ([1, 2], [1, 2], True),
+        ([2, 1], [1, 2], False),
+        (0.1 + 0.2, 0.3, True),
+        (3, 3.0, True),
+        (1.0000001, 1, False),
+        (10**400, 1.5, False),
+        ("1", 1, False),
+        (None, None, True),
+        ([[1]], [1], False),
+        ({1: 2}, {"1": 2}, True),
+        (float("nan"), 1.0, False),
+    ],
+)
+def test_returned_values_are_compared_as_json_values(output, expected, same):
+    assert same_value(output, expected) is same
+
+
+# --- printed text ---
+
+
+@pytest.mark.parametrize(
+    ("output", "expected", "same", "legacy"),
+    [
+        ("1 2 3", "1 2 3\n", True, True),
+        ("1  2 3 \n", "1 2 3", True, True),
+        ("3 2 1", "1 2 3", False, True),
+        ("b\na", "a\nb", False, True),
+        ("1 1 2", "1 2 2", False, True),
+        ("1\n\n2", "1\n2", True, True),
+        ("1.0", "1", True, True),
+        ("1.0000001", "1.0", True, True),
+        ("1.0000001", "1", False, True),
+        ("100001", "100000", False, True),
+        ("100000", "100001.5", False, False),
+        ("yes", "YES", False, False),
+        ("", "1", False, False),
+        ("", "", True, True),
+        ("1 2\n3", "1\n2 3", False, False),
+        ("1e400", "inf", False, False),
+    ],
+)
+def test_text_is_compared_in_order_and_leniently_only_when_asked_for(output, expected, same, legacy):
+    assert same_text(output, expected) is same
+    assert same_text_legacy(output, expected) is legacy
+
+
+def test_the_lenient_comparison_is_named_in_the_verdict():
+    problem = apps(["1"], ["1 2 3"])
+    assert not grade_code(problem, block("print('3 2 1')")).correct
+    verdict = code.grader(compare="legacy")(problem, block("print('3 2 1')"))
+    assert verdict.correct and verdict.grader == "code-1 legacy"
+    with pytest.raises(UserError, match="--compare exact: choose from"):
+        code.grader(compare="exact")
+
+
+def test_a_grader_with_options_travels_to_other_processes():
+    grade = pickle.loads(pickle.dumps(code.grader(compare="legacy", all_tests=True)))
+    assert grade(pickle.loads(pickle.dumps(SUM)), block(ADD)).correct
+
+
+# --- rows ---
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no tests"),
+        ("{}", "no tests"),
+        ("[]", "no tests"),
+        ('{"inputs": [], "outputs": []}', "no tests"),
+        ('{"inputs": ["1"]}', "no tests"),
+        ('{"inputs": ["1", "2"], "outputs": ["1"]}', "2 inputs and 1 outputs"),
+        ('{"inputs": ["1"', "no JSON"),
+        ("[" * 100_000, "no JSON|no tests"),
+        ('{"fn_name": "f", "inputs": ["n = 5"], "outputs": ["1"]}', "no lists of arguments"),
+        ('{"inputs": "12", "outputs": "12"}', "no lists"),
+    ],
+)
+def test_a_row_without_usable_tests_says_why(text, words):
+    with pytest.raises(BadRow, match=words):
+        suite_of({"input_output": text}, "apps")
+
+
+def test_a_problem_without_tests_is_never_passed():
+    verdict = grade_code(Problem("17", "", None, unusable="no tests"), block(ADD))
+    assert not verdict.correct and verdict.reason == "no_tests" and "problem 17" in verdict.detail
+
+
+def test_tests_given_as_lists_of_lines_are_joined():
+    assert grade_code(apps([["1", "2"]], [["1", "2"]]), block("print(input())\nprint(input())")).correct
+
+
+def private(value):
+    return base64.b64encode(zlib.compress(pickle.dumps(value))).decode()
+
+
+TEST = {"input": "1", "output": "1", "testtype": "stdin"}
+
+
+@pytest.mark.parametrize("text", [json.dumps([TEST]), private(json.dumps([TEST]))])
+def test_private_tests_are_read_in_both_encodings(text):
+    assert len(lcb([TEST], private=text).reference.tests().inputs) == 2
+
+
+class Hostile:
+    def __reduce__(self):
+        return (print, ("unpickled",))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        private(Hostile()),
+        private(["no text"]),
+        "AAAA",
+        "!",
+        base64.b64encode(zlib.compress(b"\x80")).decode(),
+    ],
+)
+def test_private_tests_that_are_no_text_are_refused_without_running_anything(text, capsys):
+    verdict = grade_code(lcb([TEST], private=text), block("print(input())"))
+    assert verdict.reason == "no_tests" and "unpickled" not in capsys.readouterr().out
+
+
+def test_arguments_of_livecodebench_are_one_json_value_a_line():
+    problem = lcb(
+        [{"input": '[1, 2]\n"a=b,c"\ntrue', "output": '[3, "a=b,c", true]', "testtype": "functional"}], "f"
+    )
+    assert grade_code(
+        problem, block("class Solution:\n    def f(self, a, s, t): return sum(a), s, t")
+    ).correct
+
+
+def test_tests_on_disk_are_read_when_a_row_is_graded(tmp_path):
+    file = tmp_path / "test.jsonl"
+    rows = [{"input_output": json.dumps({"inputs": [str(n)], "outputs": [str(n)]})} for n in range(3)]
+    lines = [json.dumps(row).encode() + b"\n" for row in rows]
+    file.write_bytes(b"".join(lines))
+    at = {"file": str(file), "offset": len(lines[0])}
+    problem = Problem("1", "", suite_of(rows[1] | {"tests_at": at}, "apps"))
+    assert problem.reference.texts == () and len(pickle.dumps(problem)) < 1000
+    assert grade_code(problem, block("print(1)")).correct
+    code._tests.cache_clear()
+    file.write_bytes(b"".join(lines).replace(b"1", b"9"))
+    assert "have changed" in grade_code(problem, block("print(1)")).detail
+
+
+def test_releases_and_dates_of_livecodebench():
+    task = livecodebench.narrowed(
+        livecodebench.task, release="v3", start_date="2024-01-01", end_date="2024-02-01"
+    )
+    assert task.source.files["test"] == ("test.jsonl", "test2.jsonl", "test3.jsonl")
+    days = ["2023-12-31", "2024-01-01", "2024-02-01", "2024-02-02"]
+    assert [task.source.keep({"contest_date": f"{day}T09:00:00"}) for day in days] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+    with pytest.raises(UserError, match="--release v9"):
+        livecodebench.files_of_release("v9")
+    with pytest.raises(UserError, match="YYYY-MM-DD"):
+        livecodebench.narrowed(livecodebench.task, start_date="2024")
+
+
+def test_rows_of_the_errata_are_marked():
+    row = {"question_id": "abc311_c", "question_title": "x"}
+    assert livecodebench.erratum(row) == "several answers are right"
+    assert livecodebench.erratum({"question_id": "1", "question_title": "Most Frequent IDs"}) == "wrong tests"
+
+
+# --- labelled answers ---
+
+
+def judged_otherwise(cases):
+    wrong = []
+    for case in cases:
+        layout = "livecodebench" if case["dataset"] == "LiveCodeBench" else "apps"
+        verdict = grade_code(Problem(case["id"], "", suite_of(case["problem"], layout)), case["response"])
+        if verdict.correct != case["expected"]:
+            wrong.append((case["id"], case["expected"], verdict))
+    return wrong
+
+
+def test_the_case_file_is_judged_as_labelled():
+    cases = [json.loads(line) for line in CASES.read_bytes().splitlines()]
+    assert len(cases) >= 20 and judged_otherwise(cases) == []
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"no labelled answers at {SHARED}")
+@pytest.mark.parametrize("file", ["code_dev.jsonl", "code_idioms_dev.jsonl"])
+def test_labelled_answers_are_judged_as_labelled(file):
+    cases = [json.loads(line) for line in (SHARED / file).read_bytes().splitlines()]
+    cases = [case for case in cases if not case.get("debatable") and case["kind"] != "time-limit"]
+    assert judged_otherwise(random.Random(7).sample(cases, 80)) == []

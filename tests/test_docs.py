@@ -1,0 +1,75 @@
+"""Does every command that we show to a user run as it stands?"""
+
+import importlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+from helpers import ROOT
+
+from tasks import FILES, load_task
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+COMMANDS = [line for block in BLOCKS for line in block.split("\n") if line.startswith(("python ", "make "))]
+# What users of such suites have in their scripts already must be understood too.
+FAMILIAR = """
+python inference_and_check.py --dataset NUMINA --model Qwen/QwQ-32B-Preview --tp 8 --max_tokens 16384 --split train --source math --filter-difficulty --result-dir $DIR --inference
+python inference_and_check.py --dataset NUMINA --model Qwen/QwQ-32B-Preview --tp 8 --max_tokens 16384 --split train --source olympiads --end 20000 --filter-difficulty --result-dir $DIR --math_difficulty_lower_bound 9 --math_difficulty_upper_bound 9
+python inference_and_check.py --dataset MATH500 --model Qwen/Qwen2-7B-Instruct --tp 4 --max_tokens 4096 --split test --result-dir ./ --inference --temperatures 0.7 --n 64
+python inference_and_check.py --dataset MATH500 --model Qwen/Qwen2-7B-Instruct --tp 4 --max_tokens 4096 --split test --result-dir ./ --check --temperatures 0.7 --n 8
+python inference_and_check.py --dataset APPS --model Qwen/QwQ-32B-Preview --tp 8 --max_tokens 16384 --split test --source all --result-dir $DIR --check
+python inference_and_check.py --dataset TACO --model Qwen/QwQ-32B-Preview --tp 8 --max_tokens 16384 --split train --source MEDIUM --filter-difficulty --result-dir $DIR --inference
+""".strip().split("\n")  # fmt: skip  # noqa: E501
+
+
+def words(command):
+    return shlex.split(command, comments=True)
+
+
+@pytest.mark.parametrize("command", [line for line in [*COMMANDS, *FAMILIAR] if ".py " in line])
+def test_the_flags_of_a_shown_command_are_known_to_its_script(command):
+    _, script, *flags = words(command)
+    module = importlib.import_module(script.removesuffix(".py"))
+    assert module.parse(flags)
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("make ")])
+def test_a_shown_make_target_exists(command):
+    assert re.search(rf"^{words(command)[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("python -m ")])
+def test_a_shown_tool_runs(command):
+    done = subprocess.run([sys.executable, *words(command)[1:]], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_readme_shows_commands_of_every_script():
+    for script in ROOT.glob("*.py"):
+        assert any(f"python {script.name} " in command for command in COMMANDS), script.name
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_benchmark_is_in_the_readme_with_its_data_set_and_split(name):
+    (row,) = [line for line in README.split("\n") if line.startswith(f"| {name} |")]
+    source = load_task(name).source
+    assert f"| {source.split} |" in row
+    assert source.path in row or source.path.startswith("tasks/")
+
+
+def test_the_example_benchmark_of_the_readme_works(tmp_path):
+    (example,) = re.findall(r"^```python\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+    (tmp_path / "olympiadbench.py").write_text(example)
+    program = (
+        "import olympiadbench as o\n"
+        "row = {'id': 1, 'question': 'What is 1/2?', 'final_answer': ['$0.5$']}\n"
+        "problem = o.task.problem(row)\n"
+        "assert o.task.grade(problem, o.task.gold(row)).correct\n"
+        "assert 'What is 1/2?' in o.task.prompt(problem, 'm')\n"
+    )
+    environment = {"PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,59 @@
+"""Is the answer of a response found where it stands?"""
+
+from util.grading.answers import find_answer, last_box, solution_part
+from util.grading.numbers import number_word, plain_number
+
+
+def test_the_last_complete_box_that_holds_something_counts():
+    assert last_box(r"\boxed{1} and \boxed{\frac{1}{2}} or \boxed{} \boxed{3") == r"\frac{1}{2}"
+
+
+def test_a_text_without_a_complete_box_has_none():
+    assert last_box(r"\boxed{12") is None
+    assert last_box("boxed") is None
+
+
+def test_escaped_braces_do_not_close_a_box():
+    assert last_box(r"\boxed{\{1, 2\}}") == r"\{1, 2\}"
+
+
+def test_a_box_may_hold_a_box():
+    assert last_box(r"\boxed{\text{so } \boxed{5}}") == r"\text{so } \boxed{5}"
+
+
+def test_the_thought_is_cut_off():
+    assert solution_part("<think>a</think>b") == "b"
+    assert solution_part("a</think>b") == "b"
+    assert solution_part("<|begin_of_thought|>a<|end_of_thought|>b") == "b"
+    assert solution_part("x<|begin_of_solution|>b<|end_of_solution|>y") == "b"
+    assert solution_part("no thought") == "no thought"
+
+
+def test_an_unclosed_thought_has_no_solution():
+    assert solution_part("<think>a") is None
+    assert solution_part("<think>a</think>b<think>c") is None
+    assert solution_part("<|begin_of_thought|>a") is None
+
+
+def test_the_last_number_is_marked_as_a_last_resort():
+    assert find_answer("so it makes 12 and then 15 apples").how == "last number"
+
+
+def test_boxes_joined_by_the_text_are_one_list():
+    assert find_answer(r"$\boxed{1}$ and $\boxed{2}$").text == "1, 2"
+    assert find_answer(r"$\boxed{1}$. No, wait, it is rather this: $\boxed{2}$").text == "2"
+
+
+def test_words_are_numbers():
+    assert number_word("three hundred and five") == 305
+    assert number_word("minus twenty-one") == -21
+    assert number_word("two million") == 2_000_000
+    assert number_word("five six") is None
+    assert number_word("hello") is None
+
+
+def test_a_plain_number_keeps_what_was_written():
+    assert plain_number("1,234.50").places == 2
+    assert plain_number("50%").percent
+    assert plain_number("1,23") is None
+    assert plain_number("1/0") is None

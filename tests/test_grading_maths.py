@@ -1,0 +1,263 @@
+"""Are answers to maths problems judged by the conventions, whatever they look like?"""
+
+import itertools
+import json
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from util.grading import symbolic
+from util.grading.__main__ import main
+from util.grading.maths import grade_maths, same_answer
+
+CASES = Path(__file__).parent / "cases"
+MATH500 = Path(__file__).parents[2] / "shared/data/hub/HuggingFaceH4/MATH-500/test.jsonl"
+GOLDS = (
+    "33", "142.0", r"\frac{3}{4}", r"\left( 3, \frac{\pi}{2} \right)", "p - q", r"\text{Evelyn}", r"90^\circ",
+    "6 - 5i", "x=5", "1,-2", "52_8", r"10,\!080", r"\begin{pmatrix} -1/3 \\ 2/3 \end{pmatrix}",
+    r"1 \pm \sqrt{19}",
+    "(3,4]",
+    r"(-\infty, 2) \cup (3, \infty)", r"\$32,\!348", r"\{1\pm\sqrt{5},-2\}", "y = 2x + 3", r"137 \frac{1}{2}",
+    r"x \in [-2,7]", r"\text{(C)}", "70,000", r"f(n) = 2 n+1007", r"\binom{2n}{n}", r"\frac{100!}{2^{50}}",
+)  # fmt: skip
+# Golds of MATH-500 that are written differently and mean the same.
+TWINS = 13
+
+
+def cases(name):
+    return [json.loads(line) for line in (CASES / name).read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize(
+    "case", cases("maths_equality.jsonl"), ids=lambda case: f"{case['gold']} ~ {case['prediction']}"
+)
+def test_two_answers_are_the_same_or_not(case):
+    assert same_answer(case["gold"], case["prediction"], symbolic=False).equal == case["equal"], case["why"]
+
+
+@pytest.mark.parametrize("case", cases("maths_responses.jsonl"), ids=lambda case: case["response"][:40])
+def test_the_answer_of_a_response_is_found_and_judged(case):
+    assert grade_maths(case["gold"], case["response"], symbolic=False).correct == case["correct"], case["why"]
+
+
+@pytest.mark.parametrize("gold", GOLDS)
+def test_a_gold_is_equal_to_itself_in_a_box(gold):
+    assert grade_maths(gold, f"It follows that \\boxed{{{gold}}}.", symbolic=False).correct
+
+
+def test_different_golds_differ():
+    for a, b in itertools.permutations(GOLDS, 2):
+        assert not same_answer(a, b, symbolic=False).equal, (a, b)
+
+
+@pytest.mark.skipif(not MATH500.exists(), reason="MATH-500 does not lie beside the repository")
+def test_no_two_different_golds_of_math500_are_equal():
+    golds = [json.loads(line)["answer"] for line in MATH500.read_text(encoding="utf-8").splitlines()]
+    assert all(same_answer(gold, f" {gold} ", symbolic=False).equal for gold in golds)
+    golds = list(dict.fromkeys(golds))
+    pairs = {
+        frozenset(pair)
+        for pair in itertools.permutations(golds, 2)
+        if same_answer(*pair, symbolic=False).equal
+    }
+    assert len(pairs) == TWINS, pairs
+
+
+def test_integers_may_have_leading_zeros_or_a_point():
+    assert grade_maths("33", r"\boxed{033}", kind="integer").correct
+    assert grade_maths("142.0", r"\boxed{142}", kind="integer").correct
+    assert not grade_maths("33", r"\boxed{33.4}", kind="integer").correct
+
+
+def test_reasons_tell_why_there_is_no_verdict_on_an_answer():
+    assert grade_maths("1", "<think> \\boxed{1}").reason == "truncated"
+    assert grade_maths("1", "I cannot solve this.").reason == "no_answer"
+    assert grade_maths("1", r"\boxed{2}").reason == "wrong_answer"
+
+
+def test_a_verdict_says_what_was_found_who_decided_and_both_forms():
+    verdict = grade_maths(r"\frac12", r"so \boxed{0.5}", symbolic=False)
+    assert (verdict.correct, verdict.extracted, verdict.grader) == (True, "0.5", "maths-1")
+    assert verdict.detail == r"structure; box; \frac12 | 0.5"
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+@settings(max_examples=150, deadline=None)
+def test_no_text_makes_the_grader_raise(gold, prediction):
+    assert same_answer(gold, prediction, symbolic=False).equal in (True, False)
+    assert grade_maths(gold, prediction, symbolic=False).grader
+
+
+PIECES = st.sampled_from(
+    r"\frac \sqrt { } ( ) [ ] 1 2 10 x y + - ^ _ = < , \pm \cup \infty \pi i"
+    r" e ! % | \{ \} \sin \text{a} . : \\ & 0.5".split()
+)
+
+
+@given(st.lists(PIECES, max_size=14).map(" ".join), st.lists(PIECES, max_size=14).map(" ".join))
+@settings(max_examples=300, deadline=None)
+def test_half_finished_latex_gets_a_verdict(gold, prediction):
+    assert same_answer(gold, prediction, symbolic=False).equal in (True, False)
+    if gold.strip(" .,;:=\\"):
+        assert same_answer(gold, gold, symbolic=False).equal in (True, False)
+
+
+EXPRESSIONS = st.recursive(
+    st.integers(-9, 9).map(str) | st.sampled_from(["x", "y", r"\pi", r"\sqrt{2}", "i"]),
+    lambda inner: (
+        st.tuples(inner, st.sampled_from(["+", "-", r"\cdot "]), inner).map("({0[0]}{0[1]}{0[2]})".format)
+        | st.tuples(inner, inner).map(r"\frac{{{0[0]}}}{{{0[1]}}}".format)
+    ),
+    max_leaves=6,
+)
+
+
+@given(EXPRESSIONS, EXPRESSIONS)
+@settings(max_examples=150, deadline=None)
+def test_equality_of_expressions_is_symmetric_and_reflexive(a, b):
+    assert same_answer(a, b, symbolic=False).equal == same_answer(b, a, symbolic=False).equal
+    assert same_answer(a, a, symbolic=False).equal
+
+
+@given(st.lists(st.integers(-99, 99), min_size=2, max_size=6), st.randoms(use_true_random=False))
+@settings(max_examples=50, deadline=None)
+def test_the_order_of_a_bare_list_does_not_count(numbers, shuffler):
+    other = list(numbers)
+    shuffler.shuffle(other)
+    spaced = [", ".join(map(str, values)) for values in (numbers, other)]
+    assert same_answer(*spaced, symbolic=False).equal
+
+
+HOSTILE = {
+    "nothing": "",
+    "a megabyte of text": "lorem ipsum " * 87_000,
+    "a million digits": "9" * 1_000_000,
+    "nested braces": "{" * 10_000,
+    "nested brackets": "(" * 10_000 + ")" * 10_000,
+    "nested boxes": r"\boxed{" * 10_000,
+    "two thousand boxes": r"\boxed{1}" * 2_000,
+    "nested fractions": r"\frac{1}{" * 400 + "1" + "}" * 400,
+    "half a fraction": r"\frac{1}{",
+    "NUL": "\0" * 50,
+    "lone surrogates": "\ud800\udfff 5 \ud800",
+    "a tower": "9^{9^{9^9}}",
+    "a factorial": "10000000!",
+    "factorials of factorials": "((3000!)!)!",
+    "python": "__import__('os').system('touch /tmp/x')",
+    "signs": "-" * 3_900 + "5x",
+    "many plus-minus": r"\pm 1" * 60,
+    "a long list": ",".join(f"x+{i}" for i in range(500)),
+    "a long sum": "+".join(["x"] * 900),
+    "a long product": "x " * 1_400,
+    "bars": "|" * 1_000,
+    "backslashes": "\\" * 3_900,
+    "dollars": "$" * 50_000,
+    "answer is": "the answer is " * 20_000,
+    "tags": "<answer>" * 30_000,
+    "asterisks": "**" * 50_000,
+    "formulas": "$x$ " * 30_000,
+    "blanks in a box": r"\boxed{" + " " * 200_000 + "}",
+    "a large power": "((x+1)^{1000})^{1000}",
+    "a tiny number": "0." + "0" * 3_800 + "1",
+    "a large exponent": "1e999999999",
+    "functions": r"\sin" * 900 + "x",
+    "unicode fractions": "½" * 1_500,
+    "subscripts": "x" + "_1" * 900,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_input_gets_a_verdict_within_50_ms(name):
+    text = HOSTILE[name]
+    for grade in (
+        lambda: same_answer("5", text, symbolic=False),
+        lambda: same_answer(text, "0+" + text, symbolic=False),
+        lambda: grade_maths("5", text, symbolic=False),
+        lambda: grade_maths("5", r"\boxed{" + text + "}", symbolic=False),
+    ):
+        assert min(seconds(grade), seconds(grade)) < 0.05
+
+
+def seconds(function):
+    start = time.process_time()
+    function()
+    return time.process_time() - start
+
+
+def test_nothing_in_an_answer_is_executed(tmp_path):
+    target = tmp_path / "made"
+    for payload in (f"open('{target}','w').write('x')", f"__import__('pathlib').Path('{target}').touch()"):
+        for answer in (payload, f"[{payload}]", f"({payload}, 1)", f"\\boxed{{{payload}}}"):
+            same_answer("1", answer, symbolic=True)
+            grade_maths("1", answer, symbolic=True)
+    assert not target.exists()
+
+
+def test_verdicts_are_the_same_in_any_thread():
+    pairs = [(case["gold"], case["prediction"]) for case in cases("maths_equality.jsonl")[:60]]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda pair: same_answer(*pair, symbolic=False).equal, pairs * 2))
+    assert found == [same_answer(*pair, symbolic=False).equal for pair in pairs] * 2
+
+
+def test_the_first_tiers_load_nothing_heavy():
+    code = (
+        "import sys, util.grading.maths as m; m.same_answer('1', 'x+1', symbolic=False);"
+        "print([n for n in ('sympy', 'pebble', 'numpy', 'multiprocessing') if n in sys.modules])"
+    )
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("case", cases("maths_symbolic.jsonl"), ids=lambda case: case["gold"])
+def test_the_symbolic_engine_decides_what_the_reader_cannot(case):
+    assert same_answer(case["gold"], case["prediction"], symbolic=False).tier == "none"
+    result = settled(case["gold"], case["prediction"])
+    assert (result.equal, result.tier) == (case["equal"], "symbolic")
+
+
+def settled(gold, prediction):
+    """The comparison as soon as the engine runs; each try waits for it."""
+    for _ in range(60):
+        result = same_answer(gold, prediction, symbolic=True)
+        if not result.tier.startswith("undecided"):
+            break
+    return result
+
+
+def test_a_comparison_that_takes_too_long_ends_and_the_engine_comes_back():
+    assert settled(r"\int_0^1 2x \, dx", "1").equal
+    start = time.monotonic()
+    assert settled(r"\prod_{k=1}^{10^9} (k^2+1)", "1").tier == "none"
+    assert time.monotonic() - start < 1.5
+    assert settled(r"\int_0^1 2x \, dx", "1.0").equal
+
+
+def test_an_engine_that_is_not_ready_makes_no_wrong_answer(monkeypatch):
+    def busy(gold, prediction):
+        raise symbolic.Busy("the engine is still starting")
+
+    monkeypatch.setattr(symbolic, "same", busy)
+    assert grade_maths(r"\int_0^1 2x \, dx", r"\boxed{1}", symbolic=True).reason == "grader_error"
+
+
+def test_explain_prints_every_part_of_a_verdict(capsys, monkeypatch, tmp_path):
+    response = tmp_path / "response.txt"
+    response.write_text(r"so it is \boxed{0.5}")
+    monkeypatch.setattr(sys, "argv", ["x", "explain", "--gold", r"\frac12", "--response", str(response)])
+    assert main() == 0
+    printed = capsys.readouterr().out
+    assert "correct" in printed and "0.5" in printed and "structure; box" in printed and "maths-1" in printed
+
+
+def test_explain_says_what_to_do_about_a_wrong_letter(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["x", "explain", "--gold", "E", "--response", "B", "--choice", "4"])
+    assert main() == 2
+    assert "give a letter out of ABCD" in capsys.readouterr().err

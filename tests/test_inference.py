@@ -1,0 +1,247 @@
+"""Does inference_and_check.py do what its user expects? The engine is of paper, everything else is real."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from helpers import ROOT, at_a_terminal, json_lines, last_line, paper_engine, script
+
+WARMUP = ["--dataset", "Warmup", "--model", "paper"]
+ANSWER = {"text": "The answer is 7."}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run inference_and_check.py on Warmup with an engine that always answers 7."""
+    engine = paper_engine(tmp_path, ANSWER)
+
+    def start(*flags, engine=engine):
+        return script("inference_and_check.py", *WARMUP, "--result-dir", tmp_path / "r", *engine, *flags)
+
+    return start
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "r" / "paper_Warmup_test_all_0_-1"
+
+
+def test_one_command_generates_grades_and_reports(run, folder):
+    done = run("--n", 2, "--temperatures", 0.7)
+    assert done.returncode == 0, done.stderr
+    numbers = last_line(done)["temperatures"]["0.7"]
+    assert (numbers["samples"], numbers["problems"], numbers["judged"]) == (80, 40, 80)
+    assert 0 < numbers["correct"] < 80 and numbers["accuracy"] == numbers["correct"] / 80
+    assert f"{numbers['correct']} of 80" in done.stderr
+    verdicts = json_lines(folder / "verdicts.jsonl")
+    assert all(verdict["verdict"]["extracted"] == "7" for verdict in verdicts)
+    assert all(verdict["verdict"]["grader"] for verdict in verdicts)
+
+
+def test_generating_today_and_grading_tomorrow_gives_the_same_numbers_as_both_at_once(run, tmp_path):
+    assert run("--inference").returncode == 0
+    later = last_line(run("--check"))
+    both = last_line(run("--result-dir", tmp_path / "other"))
+    assert later["temperatures"] == both["temperatures"]
+
+
+def test_a_finished_command_generates_nothing_and_prints_the_same_numbers(run, folder):
+    first = run("--n", 2, "--temperatures", 0.7)
+    before = (folder / "samples.jsonl").read_bytes()
+    second = run("--n", 2, "--temperatures", 0.7)
+    assert last_line(first) == last_line(second) and (folder / "samples.jsonl").read_bytes() == before
+    assert "nothing to generate" in second.stderr
+
+
+def test_more_samples_and_a_further_temperature_add_only_what_is_missing(run, folder):
+    run("--n", 2, "--temperatures", 0.7, "--limit", 5)
+    before = (folder / "samples.jsonl").read_bytes()
+    done = run("--n", 3, "--temperatures", 0.7, 1.0, "--limit", 5)
+    after = (folder / "samples.jsonl").read_bytes()
+    assert after.startswith(before) and len(json_lines(folder / "samples.jsonl")) == 5 * 3 + 5 * 3
+    assert list(last_line(done)["temperatures"]) == ["0.7", "1"]
+
+
+def test_both_spellings_of_a_flag_are_one_flag(run):
+    done = run("--max_tokens=100", "--limit", 1)
+    assert done.returncode == 0, done.stderr
+    assert run("--max-tokens", 100, "--limit", 1).returncode == 0
+    assert run("--max_tokens", 101, "--limit", 1).returncode == 2
+
+
+def test_another_setting_is_refused_and_a_fresh_folder_can_be_asked_for(run, folder):
+    run("--limit", 1)
+    refused = run("--limit", 1, "--seed", 5)
+    assert refused.returncode == 2 and "seed = 0, this command says 5" in refused.stderr
+    fresh = run("--limit", 1, "--seed", 5, "--overwrite-settings")
+    assert fresh.returncode == 0 and folder.with_name(folder.name + "-2").is_dir()
+
+
+def test_greedy_decoding_asks_once_and_says_so(run, folder):
+    done = run("--n", 4, "--limit", 3)
+    assert "greedy" in done.stderr and len(json_lines(folder / "samples.jsonl")) == 3
+
+
+def test_a_failed_request_is_counted_never_stored_and_asked_again(run, tmp_path, folder):
+    broken = paper_engine(tmp_path, {"contains": "Answer", "index": 0, "fail": "it is late"})
+    done = run("--limit", 3, engine=broken)
+    assert done.returncode == 1 and "3 of 3 requests failed" in done.stderr and "it is late" in done.stderr
+    assert last_line(done)["missing"] == 3 and json_lines(folder / "samples.jsonl") == []
+    # another script is another set of engine arguments, not another run
+    done = run("--limit", 3, engine=paper_engine(tmp_path, ANSWER))
+    assert done.returncode == 0 and len(json_lines(folder / "samples.jsonl")) == 3
+
+
+def test_an_engine_that_dies_keeps_what_is_finished(run, tmp_path, folder):
+    dying = paper_engine(tmp_path, {"problem_id": "warmup-05", "stop": "the engine died"}, ANSWER)
+    done = run(engine=dying)
+    assert done.returncode == 1 and "the engine died" in done.stderr
+    kept = (folder / "samples.jsonl").read_bytes()
+    assert kept
+    done = run(engine=paper_engine(tmp_path, ANSWER))
+    assert done.returncode == 0 and (folder / "samples.jsonl").read_bytes().startswith(kept)
+
+
+def test_truncated_samples_are_told_apart_from_samples_without_answer(run, tmp_path):
+    engine = paper_engine(
+        tmp_path,
+        {"index": 0, "text": "Let me think about it", "finish_reason": "length"},
+        {"index": 1, "text": "I do not know."},
+        {"index": 2, "text": "", "finish_reason": "prompt_too_long"},
+    )
+    done = run("--n", 3, "--temperatures", 1, "--limit", 4, engine=engine)
+    numbers = last_line(done)["temperatures"]["1"]
+    assert numbers["truncated"] == 8 and numbers["no_answer"] == 4 and numbers["accuracy"] == 0
+
+
+def test_killed_at_any_moment_a_run_ends_with_exactly_the_wanted_samples(tmp_path, folder):
+    engine = paper_engine(tmp_path, {**ANSWER, "delay_s": 0.01})
+    command = [sys.executable, str(ROOT / "inference_and_check.py"), *WARMUP, *engine]
+    command += ["--result-dir", str(tmp_path / "r"), "--n", "5", "--temperatures", "0.7"]
+    rng = random.Random(0)
+    kept = b""
+    for _ in range(4):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        aim = len(kept) + rng.randrange(200, 8000)
+        samples = folder / "samples.jsonl"
+        while process.poll() is None and time.monotonic() < deadline:
+            if samples.exists() and samples.stat().st_size >= aim:
+                break
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        now = samples.read_bytes()
+        assert now.startswith(kept)
+        kept = now[: now.rfind(b"\n") + 1]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "samples.jsonl").read_bytes().startswith(kept)
+    keys = [(line["problem_id"], line["index"]) for line in json_lines(folder / "samples.jsonl")]
+    assert len(keys) == len(set(keys)) == 200
+    assert last_line(done)["temperatures"]["0.7"]["judged"] == 200
+
+
+def test_ctrl_c_keeps_what_is_finished_and_exits_130(tmp_path, folder):
+    engine = paper_engine(tmp_path, {**ANSWER, "delay_s": 0.05})
+    command = [sys.executable, str(ROOT / "inference_and_check.py"), *WARMUP, *engine]
+    command += ["--result-dir", str(tmp_path / "r")]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=at_a_terminal
+    )
+    deadline = time.monotonic() + 60
+    while not (folder / "samples.jsonl").exists() or not (folder / "samples.jsonl").stat().st_size:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and "interrupted" in errors and "Traceback" not in errors
+    assert json_lines(folder / "samples.jsonl")
+
+
+BAD_INPUT = [
+    (["--dataset", "MATH50"], "did you mean MATH500"),
+    (["--n", "-3"], "-3 is too small"),
+    (["--n", "many"], "many"),
+    (["--start", "9", "--end", "4"], "--end 4 is before --start 9"),
+    (["--source", "algebra"], "--source algebra"),
+    (["--split", "dev"], "'dev'"),
+    (["--temperatures", "-1"], "-1 is not between 0 and 10"),
+    (["--engine-args", "{max: 3}"], "is no JSON"),
+    (["--engine", "tgi"], "tgi"),
+    (["--system-prompt", "no_such_prompt"], "no_such_prompt"),
+    (["--no-such-flag"], "--no-such-flag"),
+    (["--start", "40"], "--start 40 is past the last of the 40 rows"),
+    (["--filter-difficulty", "--math-difficulty-lower-bound", "9"], "no difficulty labels"),
+]
+
+
+@pytest.mark.parametrize(("flags", "words"), BAD_INPUT, ids=[" ".join(flags) for flags, _ in BAD_INPUT])
+def test_bad_input_gets_one_clear_sentence_and_exit_status_2(run, flags, words):
+    done = run(*flags)
+    assert done.returncode == 2 and words in done.stderr
+    assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) <= 2
+
+
+def test_a_missing_model_folder_is_named(tmp_path):
+    flags = ["--dataset", "Warmup", "--model", "/no/such/model", "--result-dir", tmp_path]
+    done = script("inference_and_check.py", *flags)
+    assert done.returncode == 2 and "/no/such/model" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_unwritable_result_folder_is_named(run, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    done = run("--result-dir", tmp_path / "file")
+    assert done.returncode == 2 and "choose another --result-dir" in done.stderr
+
+
+def test_checking_a_run_that_is_not_there_says_what_to_do(run):
+    done = run("--check")
+    assert done.returncode == 2 and "generate first" in done.stderr
+
+
+def test_a_damaged_middle_line_is_refused_with_its_number(run, folder):
+    run("--limit", 3)
+    lines = (folder / "samples.jsonl").read_bytes().split(b"\n")
+    (folder / "samples.jsonl").write_bytes(b"\n".join([lines[0], lines[1][:30], lines[2], b""]))
+    done = run("--limit", 3)
+    assert done.returncode == 2 and "samples.jsonl: line 2 is damaged" in done.stderr
+
+
+def test_flags_can_come_from_a_file(run, tmp_path, folder):
+    (tmp_path / "flags").write_text("--n 2\n--temperatures 0.7  # warm\n--stop 'the end'\n")
+    assert run("--limit", 2, f"@{tmp_path / 'flags'}").returncode == 0
+    assert json.loads((folder / "run.json").read_text())["settings"]["stop"] == ["the end"]
+
+
+def test_the_run_says_what_it_was_made_of(run, folder):
+    run("--limit", 2)
+    info = json.loads((folder / "run.json").read_text())
+    assert info["schema"] == 1 and info["dataset"]["revision"] and info["dataset"]["rows"] >= 2
+    assert info["made_with"]["python"] and info["summary"]["0"]["samples"] == 2
+
+
+def test_a_second_writer_is_refused_while_the_first_goes_on(tmp_path, folder):
+    engine = paper_engine(tmp_path, {**ANSWER, "delay_s": 0.05})
+    flags = [*WARMUP, "--result-dir", str(tmp_path / "r"), *engine]
+    first = subprocess.Popen(
+        [sys.executable, str(ROOT / "inference_and_check.py"), *flags],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (folder / "samples.jsonl").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        second = script("inference_and_check.py", *flags)
+        assert second.returncode == 2 and f"process {first.pid}" in second.stderr
+    finally:
+        first.kill()
+        first.wait()

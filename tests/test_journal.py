@@ -1,0 +1,92 @@
+"""Does a journal keep what was finished, whatever happens to the process, the line or the disk?"""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from helpers import ROOT
+
+from util.errors import RunStopped, UserError
+from util.journal import Journal, read_lines, write_whole
+
+
+def values(path):
+    return [value for _, value in read_lines(path)]
+
+
+def test_what_was_appended_is_read_back_as_it_was(tmp_path):
+    lines = [{"text": "a\u2028b\nc"}, {"text": "\ud800 alone"}, {"text": "ü" * 1000, "n": 10**400}]
+    with Journal(tmp_path / "j.jsonl") as journal:
+        for line in lines:
+            journal.append(line)
+    assert values(tmp_path / "j.jsonl") == lines
+
+
+@pytest.mark.parametrize("torn", [b'{"n": 2', b'{"n": 2}', b'{"text": "\xc3', b"\x00" * 100_000])
+def test_a_torn_last_line_is_dropped_and_its_place_taken(tmp_path, torn):
+    path = tmp_path / "j.jsonl"
+    path.write_bytes(b'{"n": 1}\n' + torn)
+    assert values(path) == [{"n": 1}]
+    with Journal(path) as journal:
+        journal.append({"n": 3})
+    assert values(path) == [{"n": 1}, {"n": 3}]
+
+
+def test_a_damaged_line_in_the_middle_is_refused_with_file_and_line_and_the_way_out(tmp_path):
+    path = tmp_path / "j.jsonl"
+    path.write_bytes(b'{"n": 1}\n{"n": garbage\n{"n": 3}\n')
+    with pytest.raises(UserError, match=r"j.jsonl: line 2 is damaged") as caught:
+        values(path)
+    command = str(caught.value).split("run: ")[1].split(" (")[0]
+    subprocess.run(command, shell=True, check=True)
+    assert values(path) == [{"n": 1}, {"n": 3}]
+    assert b"garbage" in (tmp_path / "j.jsonl.damaged").read_bytes()
+
+
+def test_offsets_point_at_their_lines(tmp_path):
+    path = tmp_path / "j.jsonl"
+    with Journal(path) as journal:
+        given = [journal.append({"n": n, "text": "é" * n}) for n in range(5)]
+    assert [offset for offset, _ in read_lines(path)] == given
+
+
+def test_a_full_disk_stops_the_run_and_leaves_whole_lines(tmp_path):
+    program = """
+import resource, signal, sys
+from pathlib import Path
+from util.errors import RunStopped
+from util.journal import Journal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+with Journal(Path(sys.argv[1])) as journal:
+    try:
+        for n in range(1000):
+            journal.append({"n": n, "text": "x" * 90})
+    except RunStopped as error:
+        print(error)
+        sys.exit(1)
+"""
+    path = tmp_path / "j.jsonl"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 1 and "same command again" in done.stdout
+    found = values(path)
+    assert found == [{"n": n, "text": "x" * 90} for n in range(len(found))] and len(found) > 20
+    assert path.read_bytes().endswith(b"\n")
+
+
+def test_a_whole_file_is_replaced_at_once_or_not_at_all(tmp_path):
+    path = tmp_path / "run.json"
+    write_whole(path, json.dumps({"n": 1}))
+    path.parent.chmod(0o755)
+    beside = path.with_name(f".run.json.{os.getpid()}")
+    beside.mkdir()  # the place where the new file would be written is taken
+    with pytest.raises((RunStopped, OSError)):
+        write_whole(path, "new")
+    assert json.loads(path.read_text()) == {"n": 1}

@@ -1,0 +1,132 @@
+"""Is a run folder refused, resumed, joined and summed up rightly?"""
+
+import json
+from contextlib import closing
+
+import pytest
+
+from util.errors import UserError
+from util.records import Problem, Sample, Verdict
+from util.runs import Run, SampleSet, StoredProblems, Wanted, find_run, read_records, text_digest
+from util.statistics import summarise
+
+
+def a_run(folder, **settings):
+    return Run(folder, settings=settings, made_with={})
+
+
+def a_sample(index=0, text="The answer is 4.", problem_id="p1", temperature=0.7, finish_reason="stop"):
+    return Sample(problem_id, temperature, index, text, None, finish_reason, 10, 5)
+
+
+def judge(run, sample, correct, reason=""):
+    run.add_verdict(sample.key, text_digest(sample.text), Verdict(correct, reason))
+
+
+PROBLEM = Problem("p1", "What is 2 + 2?", "4", choices=("3", "4"), about={"subject": "sums"})
+
+
+def test_one_problem_comes_back_through_every_file(tmp_path):
+    with a_run(tmp_path / "run", model="m") as run:
+        run.add_problem(PROBLEM, "What is 2 + 2? Box it.")
+        run.add_sample(a_sample())
+        judge(run, a_sample(), True)
+    (record,) = read_records(tmp_path / "run")
+    assert record.question == "What is 2 + 2?" and record.prompt == "What is 2 + 2? Box it."
+    assert record.answer == "4" and record.about == {"subject": "sums"}
+    assert record.sample == a_sample() and record.verdict == Verdict(True) and record.formatted is None
+    with closing(StoredProblems(tmp_path / "run")) as stored:
+        assert stored.get("p1") == PROBLEM
+
+
+def test_a_verdict_no_longer_holds_after_the_text_changed(tmp_path):
+    with a_run(tmp_path / "run") as run:
+        run.add_problem(PROBLEM, "?")
+        run.add_sample(a_sample())
+        judge(run, a_sample(), True)
+    line = {"problem_id": "p1", "temperature": 0.7, "index": 0, "text": "rewritten", "by": "rules"}
+    (tmp_path / "run" / "formatted.jsonl").write_text(json.dumps(line) + "\n")
+    (record,) = read_records(tmp_path / "run")
+    assert record.formatted == "rewritten" and record.verdict is None
+
+
+def test_the_last_verdict_about_a_sample_wins(tmp_path):
+    with a_run(tmp_path / "run") as run:
+        run.add_problem(PROBLEM, "?")
+        run.add_sample(a_sample())
+        judge(run, a_sample(), True)
+        judge(run, a_sample(), False, "wrong_answer")
+    (record,) = read_records(tmp_path / "run")
+    assert record.verdict == Verdict(False, "wrong_answer")
+
+
+def test_a_second_writer_is_refused_and_told_who_writes(tmp_path):
+    with a_run(tmp_path / "run"):
+        with pytest.raises(UserError, match="is being written by process"):
+            a_run(tmp_path / "run")
+    a_run(tmp_path / "run").close()
+
+
+def test_samples_and_problems_are_known_again_after_reopening(tmp_path):
+    with a_run(tmp_path / "run") as run:
+        run.add_problem(PROBLEM, "?")
+        run.add_sample(a_sample(3))
+    with a_run(tmp_path / "run") as run:
+        assert run.has("p1", 0.7, 3) and not run.has("p1", 0.7, 0) and not run.has("p1", 0.6, 3)
+        run.add_problem(PROBLEM, "?")
+    assert len((tmp_path / "run" / "problems.jsonl").read_text().splitlines()) == 1
+
+
+def test_settings_that_differ_are_refused_with_both_values_named(tmp_path):
+    a_run(tmp_path / "name", max_tokens=100).close()
+    assert find_run(tmp_path, Wanted("name", {"max_tokens": 100})) == tmp_path / "name"
+    with pytest.raises(UserError, match=r"max_tokens = 100, this command says 200"):
+        find_run(tmp_path, Wanted("name", {"max_tokens": 200}))
+
+
+def test_a_fresh_folder_beside_the_old_one_is_found_again(tmp_path):
+    a_run(tmp_path / "name", max_tokens=100).close()
+    wanted = Wanted("name", {"max_tokens": 200})
+    fresh = find_run(tmp_path, wanted, fresh=True)
+    assert fresh == tmp_path / "name-2"
+    a_run(fresh, max_tokens=200).close()
+    assert find_run(tmp_path, wanted) == fresh and find_run(tmp_path, wanted, fresh=True) == fresh
+
+
+def test_another_schema_is_refused(tmp_path):
+    a_run(tmp_path / "name").close()
+    path = tmp_path / "name" / "run.json"
+    path.write_text(path.read_text().replace('"schema": 1', '"schema": 99'))
+    with pytest.raises(UserError, match="schema 99"):
+        find_run(tmp_path, Wanted("name", {}))
+
+
+def test_a_sample_set_counts_each_sample_once():
+    samples = SampleSet()
+    for index in (0, 5, 5, 63, 64, 1000):
+        samples.add("p", 0.0, index)
+    assert len(samples) == 5 and samples.has("p", 0.0, 1000) and not samples.has("p", 0.0, 999)
+
+
+def test_the_summary_says_over_what_each_number_was_computed(tmp_path):
+    with a_run(tmp_path / "run") as run:
+        run.add_problem(PROBLEM, "?")
+        cases = [
+            (a_sample(0), Verdict(True)),
+            (a_sample(1, finish_reason="length"), Verdict(False, "truncated")),
+            (a_sample(2), Verdict(False, "no_answer")),
+            (a_sample(3), Verdict(False, "grader_error")),
+            (a_sample(4), None),
+            (a_sample(0, temperature=0.0), Verdict(True)),
+        ]
+        for sample, verdict in cases:
+            run.add_sample(sample)
+            if verdict is not None:
+                run.add_verdict(sample.key, text_digest(sample.text), verdict)
+    summary = summarise(read_records(tmp_path / "run"))
+    assert list(summary) == ["0", "0.7"] and summary["0"]["accuracy"] == 1.0
+    numbers = summary["0.7"]
+    assert (numbers["correct"], numbers["judged"], numbers["samples"]) == (1, 3, 5)
+    assert numbers["accuracy"] == 1 / 3 and numbers["truncated"] == 1 and numbers["no_answer"] == 1
+    assert numbers["not_judged"] == {"grader_error": 1, "not_graded": 1}
+    assert numbers["completion_tokens"] == 25

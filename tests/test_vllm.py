@@ -1,0 +1,278 @@
+"""Does real vLLM keep every finished sample, whichever process is killed? With the embedded model."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+from helpers import ROOT, at_a_terminal, json_lines
+
+from util.engines import EngineOptions, open_engine
+from util.engines.embedded import child_environment, embedded_model
+from util.records import Request
+
+START_S = 600  # an engine starts in 20 s on two quiet cores; these machines are not always quiet
+FLAGS = ["--dataset", "Warmup", "--max-tokens", "24", "--temperatures", "0.7", "--n", "4", "--limit", "12"]
+WANTED = 48
+
+
+@pytest.fixture(scope="module")
+def model():
+    return embedded_model()
+
+
+def command(tmp_path, *flags):
+    script = str(ROOT / "inference_and_check.py")
+    return [sys.executable, script, *FLAGS, "--result-dir", str(tmp_path), *flags]
+
+
+@pytest.fixture
+def start():
+    """Start inference_and_check.py; what still runs when the test ends is killed."""
+    started = []
+
+    def begin(tmp_path, *flags):
+        process = subprocess.Popen(
+            command(tmp_path, *flags),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OPENAI_API_KEY": "k"},
+            preexec_fn=at_a_terminal,
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        kill_and_reap(process)
+
+
+def samples_file(tmp_path):
+    found = list(tmp_path.glob("*/samples.jsonl"))
+    return found[0] if found else None
+
+
+def wait_for_samples(process, tmp_path, count):
+    """Wait until `count` samples are on disk or the process has ended."""
+    deadline = time.monotonic() + START_S
+    while process.poll() is None:
+        assert time.monotonic() < deadline, "no samples came"
+        file = samples_file(tmp_path)
+        if file is not None and file.read_bytes().count(b"\n") >= count:
+            return
+        time.sleep(0.05)
+
+
+def whole_lines(tmp_path):
+    file = samples_file(tmp_path)
+    data = file.read_bytes() if file else b""
+    return data[: data.rfind(b"\n") + 1]
+
+
+def kill_and_reap(process):
+    if process.returncode is None:
+        process.kill()
+        process.communicate()
+
+
+def check_complete(tmp_path, output):
+    keys = [(line["problem_id"], line["index"]) for line in json_lines(samples_file(tmp_path))]
+    assert len(keys) == len(set(keys)) == WANTED
+    numbers = json.loads(output.strip().rsplit("\n", 1)[-1])["temperatures"]["0.7"]
+    assert numbers["judged"] == numbers["samples"] == WANTED
+    return numbers
+
+
+def workers_of(process):
+    """Pids of the engine processes that `process` started."""
+    children = subprocess.run(["pgrep", "-P", str(process.pid), "-f", "vllm_worker"], capture_output=True)
+    return [int(pid) for pid in children.stdout.split()]
+
+
+def is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until_gone(pids, seconds=60):
+    deadline = time.monotonic() + seconds
+    while any(map(is_running, pids)):
+        assert time.monotonic() < deadline, f"engine processes {pids} outlive their parent"
+        time.sleep(0.1)
+
+
+def test_killed_at_random_moments_the_run_resumes_and_ends_with_exactly_the_wanted_samples(
+    tmp_path, start, model
+):
+    rng = random.Random(1)
+    kept = b""
+    for _ in range(2):
+        process = start(tmp_path, "--model", "embedded")
+        wait_for_samples(process, tmp_path, kept.count(b"\n") + rng.randrange(1, 12))
+        engines = workers_of(process)
+        time.sleep(rng.random())
+        kill_and_reap(process)
+        wait_until_gone(engines)
+        now = whole_lines(tmp_path)
+        assert now.startswith(kept) and now != kept
+        kept = now
+    process = start(tmp_path, "--model", "embedded")
+    output, errors = process.communicate(timeout=START_S)
+    assert process.returncode == 0, errors
+    assert whole_lines(tmp_path).startswith(kept)
+    numbers = check_complete(tmp_path, output)
+    assert 0 < numbers["correct"] < WANTED  # the small model gets some right and some wrong
+
+
+def test_an_engine_killed_by_force_and_ctrl_c_stop_the_run_with_a_clear_sentence(tmp_path, start, model):
+    flags = [
+        "--model",
+        "embedded",
+        "--inference",
+        "--n",
+        "60",
+    ]  # enough that the engine is busy when it is hit
+    process = start(tmp_path, *flags)
+    wait_for_samples(process, tmp_path, 2)
+    for pid in workers_of(process):
+        os.kill(pid, signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1 and "was killed by signal 9" in errors and "same command again" in errors
+    assert "Traceback" not in errors
+    kept = whole_lines(tmp_path)
+    assert kept
+
+    process = start(tmp_path, *flags)
+    wait_for_samples(process, tmp_path, kept.count(b"\n") + 2)
+    engines = workers_of(process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in errors
+    wait_until_gone(engines)
+    assert whole_lines(tmp_path).startswith(kept)
+
+
+def test_the_engine_answers_each_request_once_and_the_same_again_with_the_same_seed(tmp_path, model):
+    def request(number, text="Say hello.", max_tokens=8, seed=7):
+        return Request(str(number), [{"role": "user", "content": text}], 0.9, 0, seed, max_tokens)
+
+    engine = open_engine(EngineOptions(model="embedded", log=tmp_path / "engine.log"))
+    try:
+        asked = [request(number) for number in range(3)]
+        asked += [request(3, text="word " * 5000), request(4, max_tokens=10**6, text="Count: 1 2 3"), None]
+        answers = {request.problem_id: answer for request, answer in engine.generate(asked)}
+        assert sorted(answers) == ["0", "1", "2", "3", "4"]
+        assert answers["0"].text == answers["1"].text == answers["2"].text != ""
+        assert answers["3"].finish_reason == "prompt_too_long" and answers["3"].text == ""
+        assert answers["3"].prompt_tokens > 2048 and answers["3"].completion_tokens == 0
+        assert answers["0"].finish_reason in ("stop", "length") and 0 < answers["0"].completion_tokens <= 8
+        assert answers["4"].prompt_tokens + answers["4"].completion_tokens <= 2048
+    finally:
+        engine.close()
+
+
+def test_a_model_that_cannot_be_loaded_is_named_with_the_reason(tmp_path, start):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"model_type": "no_such_type"}')
+    process = start(tmp_path / "results", "--model", str(tmp_path / "model"))
+    _, errors = process.communicate(timeout=START_S)
+    assert process.returncode == 2 and "could not load" in errors and "engine.log" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.fixture(scope="module")
+def server(model):
+    """A real vLLM server of the embedded model on a loopback port, and the way to start it again."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    serve = Server(model, port)
+    serve.start()
+    yield serve
+    serve.kill()
+
+
+class Server:
+    def __init__(self, model, port):
+        self.url = f"http://127.0.0.1:{port}/v1"
+        flags = f"--host 127.0.0.1 --port {port} --served-model-name smol --max-model-len 2048 --api-key k"
+        flags += " --max-num-batched-tokens 4096 --max-num-seqs 8 --enforce-eager --no-enable-chunked-prefill"
+        flags += " --dtype float32"
+        module = "vllm.entrypoints.openai.api_server"
+        self._command = [sys.executable, "-m", module, "--model", str(model), *flags.split()]
+        self._process = None
+
+    def start(self):
+        environment = child_environment() | {
+            "VLLM_CPU_KVCACHE_SPACE": "1",
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            "OMP_NUM_THREADS": "1",
+            "VLLM_NO_USAGE_STATS": "1",
+        }
+        self._process = subprocess.Popen(
+            self._command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + START_S
+        while not self._healthy():
+            assert self._process.poll() is None, "the server ended while it started"
+            assert time.monotonic() < deadline, "the server did not start"
+            time.sleep(0.5)
+
+    def kill(self):
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _healthy(self):
+        try:
+            with urllib.request.urlopen(self.url.removesuffix("/v1") + "/health", timeout=5) as reply:
+                return reply.status == 200
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+
+def test_through_a_real_server_killed_clients_and_a_killed_server_lose_nothing(tmp_path, start, server):
+    flags = ["--model", "openai/smol", "--api-base", server.url, "--concurrency", "8"]
+    process = start(tmp_path, *flags)
+    wait_for_samples(process, tmp_path, 5)
+    kill_and_reap(process)
+    kept = whole_lines(tmp_path)
+    assert kept
+
+    process = start(tmp_path, *flags)
+    wait_for_samples(process, tmp_path, kept.count(b"\n") + 5)
+    server.kill()
+    server.start()
+    output, errors = process.communicate(timeout=START_S)
+    assert process.returncode == 0, errors
+    assert whole_lines(tmp_path).startswith(kept)
+    check_complete(tmp_path, output)
+
+
+def test_a_wrong_key_and_a_wrong_model_name_stop_at_once(tmp_path, start, server):
+    flags = ["--api-base", server.url]
+    process = subprocess.run(
+        command(tmp_path, "--model", "openai/smol", *flags),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "OPENAI_API_KEY": "wrong-key-1234"},
+    )
+    assert process.returncode == 2 and "1234" in process.stderr and "wrong-key" not in process.stderr
+    process = start(tmp_path, "--model", "openai/other", *flags)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2 and "smol" in errors

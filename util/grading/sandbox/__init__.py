@@ -1,0 +1,33 @@
+"""How are untrusted programs run so that nothing they do matters?
+
+`parent` is the grader's side; `zygote`, `driver` and `layers` run on the other side of the wall and import
+nothing of ours but each other and `wire`, the language that both sides speak.
+"""
+
+from util.grading.sandbox.parent import (
+    TIERS,
+    Isolation,
+    Limits,
+    Outcome,
+    Program,
+    Sandbox,
+    SandboxError,
+    discard_sandbox,
+    isolation,
+    require_isolation,
+    warm_sandbox,
+)
+
+__all__ = [
+    "TIERS",
+    "Isolation",
+    "Limits",
+    "Outcome",
+    "Program",
+    "Sandbox",
+    "SandboxError",
+    "discard_sandbox",
+    "isolation",
+    "require_isolation",
+    "warm_sandbox",
+]

@@ -1,0 +1,295 @@
+"""How does the grader have an untrusted program run, and what does it get back?"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from util.errors import UserError
+from util.grading.sandbox import wire
+
+START_S = 60.0
+ANSWER_SLACK_S = 20.0
+BATCH_BYTES = 64 << 20  # inputs sent at a time
+LAYERS = (  # what "full" isolation consists of
+    "mount namespace",
+    "pid namespace",
+    "net namespace",
+    "ipc namespace",
+    "uts namespace",
+    "private root",
+    "Landlock",
+    "seccomp",
+    "limits",
+)
+TIERS = ("weak", "no-namespace", "full")
+
+
+class SandboxError(Exception):
+    """The sandbox failed, not the program."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one program may use: `time_s` of CPU time a test, and as long by the clock when it waits."""
+
+    time_s: float = 6.0
+    problem_s: float = 60.0  # for all tests of one process together, by the clock
+    memory_bytes: int = 2 << 30
+    output_bytes: int = 16 << 20
+
+
+@dataclass(frozen=True)
+class Program:
+    """Source texts, of which the first that compiles is run: as a program, or by calling its `function`."""
+
+    sources: tuple[str, ...]
+    function: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one test ended. `output`: what was printed, or the encoded result of a call."""
+
+    test: int  # position among the inputs given
+    status: str  # of driver.py, or "exit", "timeout", "too large", "meddled"
+    output: bytes
+    note: str
+    code: int  # exit status, negative for a signal; 0 unless the status is "exit"
+    source: int  # which of the sources was run
+    is_first: bool  # the first test that its process ran: nothing can have been left over
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """Which layers stand between a program and this machine."""
+
+    layers: tuple[str, ...]
+    missing: dict[str, str] = field(default_factory=dict)  # layer -> what the kernel said
+    python: str = ""
+    packages: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def tier(self) -> str:
+        """ "full", "no-namespace" (files, system calls and amounts are limited) or "weak"."""
+        if all(layer in self.layers for layer in LAYERS):
+            return "full"
+        confined = "Landlock" in self.layers or "private root" in self.layers
+        return "no-namespace" if confined and "seccomp" in self.layers else "weak"
+
+    def warning(self) -> str | None:
+        """One line for people when something is missing."""
+        if self.tier == "full":
+            return None
+        gone = "; ".join(f"{layer} ({said})" for layer, said in self.missing.items())
+        return f"WARNING: programs run with {self.tier} isolation. Missing here: {gone}"
+
+
+class Sandbox:
+    """A warm process that runs one program at a time; ends with this object, or with its process."""
+
+    def __init__(self, *, numpy: bool = False, without: Sequence[str] = ()) -> None:
+        if sys.platform != "linux":
+            raise UserError(f"programs can only be run safely on Linux, and this is {sys.platform}")
+        self._lock = threading.Lock()
+        self._numbers = itertools.count()
+        self._buffer = bytearray()
+        flags = ["-S", "-s", "-B", "-X", "utf8"]
+        paths = sysconfig.get_paths()
+        self._socket, theirs = socket.socketpair()
+        settings = {
+            "socket": theirs.fileno(),
+            "numpy": numpy,
+            "packages": sorted({paths["purelib"], paths["platlib"]}),
+            "without": list(without),
+            "flags": flags,
+            "parent": os.getpid(),
+        }
+        # A fixed hash seed: a program that prints a set is judged alike every time.
+        environment = {"PYTHONHASHSEED": "0"}
+        if "LD_LIBRARY_PATH" in os.environ:
+            environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+        script = Path(__file__).with_name("zygote.py")
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, *flags, str(script), json.dumps(settings)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=environment,
+                cwd="/",
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        try:
+            report, _ = self._receive(time.monotonic() + START_S, 1 << 20)
+        except SandboxError as error:
+            said = self._last_words()
+            raise SandboxError(f"the sandbox does not start: {said or error}") from error
+        self.isolation = Isolation(
+            tuple(report["layers"]), report["missing"], report["python"], report["packages"]
+        )
+
+    @property
+    def process_id(self) -> int:
+        """The process whose children are the sandbox."""
+        return self._process.pid
+
+    def run(self, program: Program, inputs: Sequence[bytes], limits: Limits) -> Iterator[Outcome]:
+        """Run a program on the inputs one after the other, in one process, until it fails or ends.
+
+        Closing the iterator ends the program.
+        """
+        with self._lock:
+            yield from self._run(program, inputs, limits)
+
+    def _run(self, program: Program, inputs: Sequence[bytes], limits: Limits) -> Iterator[Outcome]:
+        number = next(self._numbers)
+        parts = [source.encode("utf-8", "surrogatepass") for source in program.sources] + list(inputs)
+        header = {
+            "id": number,
+            "mode": "stdin" if program.function is None else "call",
+            "function": program.function,
+            "sources": len(program.sources),
+            "sizes": [len(part) for part in parts],
+            "time_s": limits.time_s,
+            "problem_s": limits.problem_s,
+            "memory_bytes": limits.memory_bytes,
+            "output_bytes": limits.output_bytes,
+        }
+        self._send(wire.pack(header, b"".join(parts)))
+        deadline = time.monotonic() + limits.problem_s + ANSWER_SLACK_S
+        source, is_done = 0, False
+        try:
+            while True:
+                answer, body = self._receive(deadline, limits.output_bytes + wire.HEADER_BYTES)
+                if answer["id"] != number:
+                    raise SandboxError("an answer to another request")
+                if "compiled" in answer:
+                    source = answer["compiled"]
+                    continue
+                is_done = "end" in answer
+                if is_done and answer["status"] == "done":
+                    return
+                test = answer["test"]
+                yield Outcome(
+                    test,
+                    answer["status"],
+                    body,
+                    answer.get("note", ""),
+                    answer.get("code", 0),
+                    source,
+                    test == 0,
+                )
+                if is_done:
+                    return
+        finally:
+            if not is_done:
+                self._cancel(number)
+
+    def _cancel(self, number: int) -> None:
+        self._send(wire.pack({"cancel": number}))
+        deadline = time.monotonic() + ANSWER_SLACK_S
+        while True:
+            answer, _ = self._receive(deadline, 1 << 30)
+            if answer["id"] == number and "end" in answer:
+                return
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._socket.settimeout(START_S)
+            self._socket.sendall(data)
+        except OSError as error:
+            raise SandboxError(f"the sandbox does not listen: {error}") from error
+
+    def _receive(self, deadline: float, most: int) -> tuple[dict, bytes]:
+        while True:
+            try:
+                message = wire.unpack(self._buffer, most)
+            except wire.BadMessage as error:
+                raise SandboxError(f"the sandbox speaks nonsense: {error}") from error
+            if message is not None:
+                return message
+            self._socket.settimeout(max(0.01, deadline - time.monotonic()))
+            try:
+                data = self._socket.recv(1 << 20)
+            except OSError as error:  # also a time-out
+                raise SandboxError(f"the sandbox does not answer: {error}") from error
+            if not data:
+                raise SandboxError("the sandbox has ended")
+            self._buffer += data
+
+    def _last_words(self) -> str:
+        self._socket.close()
+        readable, _, _ = select.select([self._process.stderr], [], [], 2)
+        said = os.read(self._process.stderr.fileno(), 1 << 16) if readable else b""
+        self.close()
+        lines = said.decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+    def close(self) -> None:
+        """End the processes and wait for them."""
+        self._socket.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stderr.close()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+@functools.cache
+def _warm(process: int) -> dict[bool, Sandbox]:
+    return {}
+
+
+def warm_sandbox(*, numpy: bool) -> Sandbox:
+    """This process's own sandbox, started at its first use and kept; it ends when the process does."""
+    kept = _warm(os.getpid())  # a forked process must not speak over its parent's line
+    if numpy not in kept:
+        kept[numpy] = Sandbox(numpy=numpy)
+    return kept[numpy]
+
+
+def discard_sandbox(*, numpy: bool) -> None:
+    """End this process's sandbox; the next use starts a fresh one."""
+    sandbox = _warm(os.getpid()).pop(numpy, None)
+    if sandbox is not None:
+        sandbox.close()
+
+
+def isolation() -> Isolation:
+    """Which layers work on this machine, found by trying them once."""
+    return warm_sandbox(numpy=False).isolation
+
+
+def require_isolation(wanted: str) -> Isolation:
+    """The isolation of this machine; raises UserError when it is less than `wanted`, one of TIERS."""
+    if wanted not in TIERS:
+        raise UserError(f"--require-isolation {wanted}: choose from {', '.join(TIERS)}")
+    found = isolation()
+    if TIERS.index(found.tier) < TIERS.index(wanted):
+        gone = "; ".join(f"{layer} ({said})" for layer, said in found.missing.items())
+        raise UserError(
+            f"programs would run with {found.tier} isolation, and {wanted} is required. Missing: {gone}. "
+            "Run on a machine whose kernel allows it, or ask for less with --require-isolation"
+        )
+    return found

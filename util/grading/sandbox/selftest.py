@@ -1,0 +1,129 @@
+"""Do the walls of the sandbox hold on this machine? A handful of attacks, each of which must fail."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from util.grading.sandbox.parent import Isolation, Limits, Outcome, Program, Sandbox
+
+LIMITS = Limits(time_s=1.0, problem_s=4.0, memory_bytes=512 << 20, output_bytes=1 << 20)
+CANARY = "SANDBOX_SELF_TEST"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One attack and what came of it."""
+
+    name: str
+    held: bool
+    seen: str  # how the program ended
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the self-test found."""
+
+    isolation: Isolation
+    probes: tuple[Probe, ...]
+
+
+def self_test() -> Report:
+    """Try to break out in each of the usual ways."""
+    secret = secrets.token_hex(8)
+    os.environ[CANARY] = secret
+    try:
+        with (
+            Sandbox() as sandbox,
+            tempfile.TemporaryDirectory() as folder,
+            socket.create_server(("127.0.0.1", 0)) as listener,
+        ):
+            port = listener.getsockname()[1]
+            probes = [_probe(sandbox, *attack) for attack in _attacks(secret, Path(folder), port)]
+            isolation, launcher = sandbox.isolation, sandbox.process_id
+    finally:
+        del os.environ[CANARY]
+    gone = not Path(f"/proc/{launcher}").exists()
+    probes.append(Probe("outliving the grader", gone, "ended with it" if gone else "still there"))
+    return Report(isolation, tuple(probes))
+
+
+def _attacks(
+    secret: str, folder: Path, port: int
+) -> list[tuple[str, str, Callable[[Outcome], bool], str | None]]:
+    """Name, program, whether it got what it wanted, and the function to call in call-based tests."""
+    file = folder / "secret"
+    file.write_text(secret)
+    file.chmod(0o644)
+
+    def printed(text: str) -> Callable[[Outcome], bool]:
+        return lambda outcome: text.encode() in outcome.output
+
+    environment = (
+        "import os, ctypes\nget = ctypes.CDLL(None).getenv\nget.restype = ctypes.c_char_p\n"
+        f"print(os.environ.get({CANARY!r}), get({CANARY.encode()!r}))"
+    )
+    bomb = (
+        "import os\nfor _ in range(100):\n    if os.fork() == 0:\n        while True: pass\nprint('forked')"
+    )
+    memory = "x = []\nfor _ in range(64): x.append(bytearray(b'x' * (1 << 24)))\nprint('allocated')"
+    spoof = (
+        "class Equal(str):\n    def __eq__(self, other): return True\n    def __hash__(self): return 0\n"
+        "def f():\n    import gc\n    for o in gc.get_objects():\n"
+        f"        if {secret[::-1]!r}[::-1] in str(o): return o\n"
+        "    return Equal()"
+    )
+    return [
+        (
+            "reading the environment",
+            environment,
+            printed(secret),
+            None,
+        ),
+        ("reading a file", f"print(open({str(file)!r}).read())", printed(secret), None),
+        (
+            "opening a socket",
+            f"import socket\nsocket.create_connection(('127.0.0.1', {port}), 1)\nprint('connected')",
+            printed("connected"),
+            None,
+        ),
+        (
+            "writing outside",
+            f"open({str(folder / 'left')!r}, 'w').write('x')\nprint('written')",
+            lambda outcome: (folder / "left").exists(),
+            None,
+        ),
+        ("forking without end", bomb, printed("forked"), None),
+        ("allocating without end", memory, printed("allocated"), None),
+        (
+            "killing the parent",
+            "import os\nos.kill(os.getppid(), 9)\nprint('killed')",
+            printed("killed"),
+            None,
+        ),
+        ("running without end", "while True: pass", lambda outcome: outcome.status != "timeout", None),
+        (
+            "printing without end",
+            "while True: print('x' * 999)",
+            lambda outcome: outcome.status != "too large",
+            None,
+        ),
+        ("spoofing a pass", spoof, printed(f'"{secret}"'), "f"),
+    ]
+
+
+def _probe(
+    sandbox: Sandbox, name: str, source: str, won: Callable[[Outcome], bool], function: str | None
+) -> Probe:
+    began = time.monotonic()
+    inputs = [b"" if function is None else b"[]"]
+    outcome = next(sandbox.run(Program((source,), function), inputs, LIMITS))
+    slow = time.monotonic() - began > 3 * LIMITS.time_s
+    seen = outcome.note or outcome.status
+    return Probe(name, not won(outcome) and not slow, seen)
