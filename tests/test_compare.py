@@ -133,6 +133,7 @@ def test_the_command_of_a_manifest_repeats_the_settings(tmp_path, capsys):
     info = json.loads((run / "run.json").read_text())
     engine = {"engine": "openai", "tp": 2, "api_base": ["http://a/v1"], "engine_args": {"seed": 1}}
     info["asked"] = {"temperatures": [0.0, 0.7], "n": 4, "limit": 9, "engine": engine}
+    info["grading"] = {"symbolic": False, "compare": "ordered", "all_tests": True}
     (run / "run.json").write_text(json.dumps(info))
     assert report.run(report.parse(["manifest", str(run)])) == 0
     python, script, *flags = shlex.split(capsys.readouterr().out)
@@ -143,4 +144,4 @@ def test_the_command_of_a_manifest_repeats_the_settings(tmp_path, capsys):
         assert getattr(args, given) == value
     assert (args.temperatures, args.n, args.limit, args.revision) == ([0.0, 0.7], 4, 9, "a" * 40)
     assert (args.tp, args.api_base, args.engine_args) == (2, ["http://a/v1"], {"seed": 1})
-    assert args.system_prompt == "none"
+    assert (args.system_prompt, args.no_symbolic, args.all_tests) == ("none", True, True)

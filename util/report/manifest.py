@@ -22,6 +22,9 @@ ROWS = (
     ("--end", "end", -1),
     ("--math-difficulty-lower-bound", "difficulty_lower_bound", None),
     ("--math-difficulty-upper-bound", "difficulty_upper_bound", None),
+    ("--release", "release", None),
+    ("--start-date", "start_date", None),
+    ("--end-date", "end_date", None),
 )
 
 
@@ -54,7 +57,7 @@ def _command(info: dict) -> list[str]:
     if settings.get("prompt", "default") != "default":
         command += ["--prompt", settings["prompt"]]
     command += ["--system-prompt", asked.get("system_prompt_from") or "none"]
-    return command + _engine(asked.get("engine", {}))
+    return command + _grading(info.get("grading", {})) + _engine(asked.get("engine", {}))
 
 
 def _where_from(info: dict) -> list[str]:
@@ -63,6 +66,12 @@ def _where_from(info: dict) -> list[str]:
     data_dir = info.get("asked", {}).get("data_dir")
     where = ["--data-dir", data_dir] if data_dir else []
     return where if revision.startswith("local:") or not revision else [*where, "--revision", revision]
+
+
+def _grading(grading: dict) -> list[str]:
+    command = ["--no-symbolic"] if grading.get("symbolic") is False else []
+    command += _flags(grading, (("--compare", "compare", "ordered"),))
+    return [*command, "--all-tests"] if grading.get("all_tests") else command
 
 
 def _engine(engine: dict) -> list[str]:
