@@ -50,8 +50,8 @@ ALLOWED = {
     "tasks": ["util.task", "util.records", "util.grading", "util.prompts", "util.errors"],
 }
 HEAVY = (
-    "vllm torch transformers ray openai aiohttp huggingface_hub pyarrow datasets math_verify sympy pebble tqdm "
-    "numpy latex2sympy2_extended asyncio datasketch"
+    "vllm torch transformers ray openai aiohttp huggingface_hub pyarrow datasets math_verify sympy pebble "
+    "tqdm numpy latex2sympy2_extended asyncio datasketch"
 ).split()
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
 MODULES = sorted([*ROOT.glob("util/**/*.py"), *ROOT.glob("tasks/*.py"), *ROOT.glob("*.py")])
