@@ -185,13 +185,22 @@ def _report(args: argparse.Namespace, opened: Benchmark) -> int:
             "dataset": args.dataset,
             "model": args.model,
             "run": str(run.folder),
-            "temperatures": summary,
-            "without_doubtful": without,
+            "temperatures": _short(summary),
+            **({} if without is None else {"without_doubtful": _short(without)}),
             "missing": missing,
             "unusable": dict(opened.counts.unusable),
         }
     )
     return 1 if missing else 0
+
+
+def _short(summary: dict[str, dict]) -> dict[str, dict]:
+    """What the table says; token statistics and groups are in run.json."""
+    left_out = ("tokens", "tokens_to_first_correct", "groups", "graders")
+    return {
+        temperature: {name: value for name, value in numbers.items() if name not in left_out}
+        for temperature, numbers in summary.items()
+    }
 
 
 def _table(summary: dict[str, dict]) -> str:

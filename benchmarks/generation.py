@@ -1,9 +1,10 @@
-"""Does our loop, with a write per sample, keep up with one LLM.chat call over all prompts? (goal: at least 0.99)
+"""Does our loop, with a write per sample, keep up with one LLM.chat call over all? (goal: at least 0.99)
 
 python benchmarks/generation.py [--rounds 2] [--n 4]
 
-Both ways run the embedded model on the same Warmup prompts with the same seeds and engine arguments, in turn. Engine
-steps and the CPU seconds of the engine's process do not depend on what else the machine does; the wall clock does.
+Both ways run the embedded model on the same Warmup prompts with the same seeds and engine arguments, in turn.
+Engine steps and the CPU seconds of the engine's process do not depend on what else the machine does; the wall
+clock does.
 """
 
 from __future__ import annotations

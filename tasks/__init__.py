@@ -29,7 +29,7 @@ FILES = {
 
 
 def load_task(name: str, **choice: str) -> Task:
-    """The benchmark of this name, narrowed by `choice` where it can be; raises KeyError for an unknown name."""
+    """The benchmark of this name, narrowed by `choice`; raises KeyError for an unknown name."""
     module = import_module(f"tasks.{FILES[name]}")
     if not choice:
         return module.task

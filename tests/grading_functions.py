@@ -1,4 +1,4 @@
-"""Which graders do the tests of the pool hand to its workers? They travel by name, so they live in a module."""
+"""Which graders do the tests of the pool hand to its workers? They travel by name, so they need a module."""
 
 import os
 import time

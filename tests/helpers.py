@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -38,3 +39,8 @@ def paper_engine(folder: Path, *lines: dict) -> list[str]:
 
 def json_lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+def at_a_terminal() -> None:
+    """For `preexec_fn`: Ctrl-C reaches the child even if the tests themselves run in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -19,8 +19,10 @@ from util.grading.maths import grade_maths, same_answer
 CASES = Path(__file__).parent / "cases"
 MATH500 = Path(__file__).parents[2] / "shared/data/hub/HuggingFaceH4/MATH-500/test.jsonl"
 GOLDS = (
-    "33", "142.0", r"\frac{3}{4}", r"\left( 3, \frac{\pi}{2} \right)", "p - q", r"\text{Evelyn}", r"90^\circ", "6 - 5i",
-    "x=5", "1,-2", "52_8", r"10,\!080", r"\begin{pmatrix} -1/3 \\ 2/3 \end{pmatrix}", r"1 \pm \sqrt{19}", "(3,4]",
+    "33", "142.0", r"\frac{3}{4}", r"\left( 3, \frac{\pi}{2} \right)", "p - q", r"\text{Evelyn}", r"90^\circ",
+    "6 - 5i", "x=5", "1,-2", "52_8", r"10,\!080", r"\begin{pmatrix} -1/3 \\ 2/3 \end{pmatrix}",
+    r"1 \pm \sqrt{19}",
+    "(3,4]",
     r"(-\infty, 2) \cup (3, \infty)", r"\$32,\!348", r"\{1\pm\sqrt{5},-2\}", "y = 2x + 3", r"137 \frac{1}{2}",
     r"x \in [-2,7]", r"\text{(C)}", "70,000", r"f(n) = 2 n+1007", r"\binom{2n}{n}", r"\frac{100!}{2^{50}}",
 )  # fmt: skip
@@ -93,7 +95,8 @@ def test_no_text_makes_the_grader_raise(gold, prediction):
 
 
 PIECES = st.sampled_from(
-    r"\frac \sqrt { } ( ) [ ] 1 2 10 x y + - ^ _ = < , \pm \cup \infty \pi i e ! % | \{ \} \sin \text{a} . : \\ & 0.5".split()
+    r"\frac \sqrt { } ( ) [ ] 1 2 10 x y + - ^ _ = < , \pm \cup \infty \pi i"
+    r" e ! % | \{ \} \sin \text{a} . : \\ & 0.5".split()
 )
 
 
@@ -206,7 +209,7 @@ def test_verdicts_are_the_same_in_any_thread():
 def test_the_first_tiers_load_nothing_heavy():
     code = (
         "import sys, util.grading.maths as m; m.same_answer('1', 'x+1', symbolic=False);"
-        "print([name for name in ('sympy', 'math_verify', 'pebble', 'numpy', 'multiprocessing') if name in sys.modules])"
+        "print([n for n in ('sympy', 'pebble', 'numpy', 'multiprocessing') if n in sys.modules])"
     )
     root = Path(__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
@@ -216,16 +219,33 @@ def test_the_first_tiers_load_nothing_heavy():
 @pytest.mark.parametrize("case", cases("maths_symbolic.jsonl"), ids=lambda case: case["gold"])
 def test_the_symbolic_engine_decides_what_the_reader_cannot(case):
     assert same_answer(case["gold"], case["prediction"], symbolic=False).tier == "none"
-    result = same_answer(case["gold"], case["prediction"], symbolic=True)
+    result = settled(case["gold"], case["prediction"])
     assert (result.equal, result.tier) == (case["equal"], "symbolic")
 
 
-def test_the_engine_gives_up_in_time_and_works_again_afterwards():
-    assert symbolic.same("1", "2") is False
+def settled(gold, prediction):
+    """The comparison as soon as the engine runs; each try waits for it."""
+    for _ in range(60):
+        result = same_answer(gold, prediction, symbolic=True)
+        if not result.tier.startswith("undecided"):
+            break
+    return result
+
+
+def test_a_comparison_that_takes_too_long_ends_and_the_engine_comes_back():
+    assert settled(r"\int_0^1 2x \, dx", "1").equal
     start = time.monotonic()
-    assert symbolic.same(r"\int_0^1 x^{x^{x}} \sin(x^x) dx", "9^{9^{9^{9^{9}}}}!") in (None, False)
-    assert time.monotonic() - start < 20
-    assert symbolic.same(r"\frac{1}{2}", "0.5") is True
+    assert settled(r"\prod_{k=1}^{10^9} (k^2+1)", "1").tier == "none"
+    assert time.monotonic() - start < 1.5
+    assert settled(r"\int_0^1 2x \, dx", "1.0").equal
+
+
+def test_an_engine_that_is_not_ready_makes_no_wrong_answer(monkeypatch):
+    def busy(gold, prediction):
+        raise symbolic.Busy("the engine is still starting")
+
+    monkeypatch.setattr(symbolic, "same", busy)
+    assert grade_maths(r"\int_0^1 2x \, dx", r"\boxed{1}", symbolic=True).reason == "grader_error"
 
 
 def test_explain_prints_every_part_of_a_verdict(capsys, monkeypatch, tmp_path):

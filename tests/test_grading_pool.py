@@ -1,5 +1,6 @@
 """Are verdicts of the pool complete, whatever happens to its workers?"""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -16,11 +17,16 @@ from util.records import Problem
 PROBLEM = Problem("1", "2 + 3?", "5")
 
 
+def everything(pool):
+    """All keys and verdicts: `completed` has none left only when nothing is pending."""
+    return list(itertools.chain.from_iterable(iter(lambda: list(pool.completed(True)), [])))
+
+
 def test_every_grading_comes_back_once_with_its_own_verdict():
     with GradingPool(2) as pool:
         for i in range(500):
             pool.submit(i, graders.right, PROBLEM, "5" if i % 3 else "6", 30)
-        found = list(pool.completed(True))
+        found = everything(pool)
     assert sorted(key for key, _ in found) == list(range(500))
     assert all(verdict.correct == bool(key % 3) for key, verdict in found)
 
@@ -30,7 +36,7 @@ def test_a_grading_over_its_limit_is_a_fault_of_the_grader_and_delays_no_other()
         pool.submit("slow", graders.sleep, PROBLEM, "5", 0.3)
         for i in range(20):
             pool.submit(i, graders.right, PROBLEM, "5", 30)
-        found = dict(pool.completed(True))
+        found = dict(everything(pool))
     assert found["slow"].reason == "grader_error" and "over 0.3 s" in found["slow"].detail
     assert all(found[i].correct for i in range(20))
 
@@ -40,7 +46,7 @@ def test_a_grading_whose_worker_dies_twice_is_given_up_and_the_others_go_on():
         for key in ("before", "after"):
             pool.submit(key, graders.right, PROBLEM, "5", 30)
         pool.submit("die", graders.die, PROBLEM, "5", 30)
-        found = dict(pool.completed(True))
+        found = dict(everything(pool))
     assert found["die"].reason == "grader_error" and "died twice" in found["die"].detail
     assert found["before"].correct and found["after"].correct
 
@@ -48,13 +54,13 @@ def test_a_grading_whose_worker_dies_twice_is_given_up_and_the_others_go_on():
 def test_a_grading_whose_worker_dies_once_is_done_again(tmp_path):
     with GradingPool(1) as pool:
         pool.submit("once", graders.die_once, PROBLEM, str(tmp_path / "been_here"), 30)
-        assert dict(pool.completed(True))["once"].correct
+        assert dict(everything(pool))["once"].correct
 
 
 def test_an_exception_in_a_grader_becomes_a_verdict_that_tells_it():
     with GradingPool(1) as pool:
         pool.submit("fail", graders.fail, PROBLEM, "5", 30)
-        verdict = dict(pool.completed(True))["fail"]
+        verdict = dict(everything(pool))["fail"]
     assert verdict.reason == "grader_error" and "ZeroDivisionError" in verdict.detail
 
 
@@ -66,7 +72,7 @@ def test_a_function_that_cannot_travel_by_name_is_refused_at_once():
 def test_no_symbolic_reaches_the_workers():
     with GradingPool(1, symbolic=False) as pool:
         pool.submit("state", graders.engine_state, PROBLEM, "", 30)
-        assert not dict(pool.completed(True))["state"].correct
+        assert not dict(everything(pool))["state"].correct
 
 
 def test_verdicts_arrive_while_the_main_thread_is_busy():
@@ -79,25 +85,30 @@ def test_verdicts_arrive_while_the_main_thread_is_busy():
         assert len(list(pool.completed(False))) == 50
 
 
-def test_a_full_queue_makes_submit_wait():
-    with GradingPool(1) as pool:
+def test_a_full_queue_makes_submit_wait_and_an_interrupt_ends_the_wait():
+    outcome = []
+
+    def submit_one_more(pool):
+        with pytest.raises(RuntimeError, match="closed"):
+            pool.submit("more", graders.right, PROBLEM, "5", 30)
+        outcome.append("released")
+
+    with pytest.raises(KeyboardInterrupt), GradingPool(1) as pool:
         for i in range(64):
             pool.submit(i, graders.sleep, PROBLEM, "5", 30)
-        blocked = threading.Thread(
-            target=pool.submit, args=("more", graders.right, PROBLEM, "5", 30), daemon=True
-        )
-        blocked.start()
-        blocked.join(0.2)
-        assert blocked.is_alive()
-        pool._broken = "test is over"
-        with pool._changed:
-            pool._changed.notify_all()
+        waiting = threading.Thread(target=submit_one_more, args=(pool,), daemon=True)
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+        raise KeyboardInterrupt
+    waiting.join(5)
+    assert outcome == ["released"]
 
 
 def test_workers_end_with_the_pool():
     with GradingPool(1) as pool:
         pool.submit("pid", graders.process, PROBLEM, "", 30)
-        pid = int(dict(pool.completed(True))["pid"].extracted)
+        pid = int(dict(everything(pool))["pid"].extracted)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 

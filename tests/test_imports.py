@@ -44,7 +44,16 @@ ALLOWED = {
     ],
     "util.evaluation": ["util"],  # runs several of them on one engine
     "util.benchmark": ["util"],  # joins the parts for one benchmark
-    "util.report": ["util.statistics", "util.runs", "util.records", "util.errors", "util.report"],
+    "util.comparison": ["util.statistics", "util.runs", "util.records", "util.errors"],
+    "util.report": [
+        "util.statistics",
+        "util.comparison",
+        "util.journal",
+        "util.runs",
+        "util.records",
+        "util.errors",
+        "util.report",
+    ],
     "tasks": ["util.task", "util.records", "util.grading", "util.prompts", "util.errors"],
 }
 HEAVY = (

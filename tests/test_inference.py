@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from helpers import ROOT, json_lines, last_line, paper_engine, script
+from helpers import ROOT, at_a_terminal, json_lines, last_line, paper_engine, script
 
 WARMUP = ["--dataset", "Warmup", "--model", "paper"]
 ANSWER = {"text": "The answer is 7."}
@@ -151,7 +151,9 @@ def test_ctrl_c_keeps_what_is_finished_and_exits_130(tmp_path, folder):
     engine = paper_engine(tmp_path, {**ANSWER, "delay_s": 0.05})
     command = [sys.executable, str(ROOT / "inference_and_check.py"), *WARMUP, *engine]
     command += ["--result-dir", str(tmp_path / "r")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=at_a_terminal
+    )
     deadline = time.monotonic() + 60
     while not (folder / "samples.jsonl").exists() or not (folder / "samples.jsonl").stat().st_size:
         assert time.monotonic() < deadline and process.poll() is None

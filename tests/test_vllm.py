@@ -1,4 +1,4 @@
-"""Does real vLLM keep every finished sample, whichever process is killed? Runs the embedded model on the CPU."""
+"""Does real vLLM keep every finished sample, whichever process is killed? With the embedded model."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from helpers import ROOT, json_lines
+from helpers import ROOT, at_a_terminal, json_lines
 
 from util.engines import EngineOptions, open_engine
 from util.engines.embedded import child_environment, embedded_model
@@ -33,14 +33,26 @@ def command(tmp_path, *flags):
     return [sys.executable, script, *FLAGS, "--result-dir", str(tmp_path), *flags]
 
 
-def start(tmp_path, *flags):
-    return subprocess.Popen(
-        command(tmp_path, *flags),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OPENAI_API_KEY": "k"},
-    )
+@pytest.fixture
+def start():
+    """Start inference_and_check.py; what still runs when the test ends is killed."""
+    started = []
+
+    def begin(tmp_path, *flags):
+        process = subprocess.Popen(
+            command(tmp_path, *flags),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OPENAI_API_KEY": "k"},
+            preexec_fn=at_a_terminal,
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        kill_and_reap(process)
 
 
 def samples_file(tmp_path):
@@ -66,8 +78,9 @@ def whole_lines(tmp_path):
 
 
 def kill_and_reap(process):
-    process.kill()
-    process.communicate()
+    if process.returncode is None:
+        process.kill()
+        process.communicate()
 
 
 def check_complete(tmp_path, output):
@@ -99,7 +112,9 @@ def wait_until_gone(pids, seconds=60):
         time.sleep(0.1)
 
 
-def test_killed_at_random_moments_the_run_resumes_and_ends_with_exactly_the_wanted_samples(tmp_path, model):
+def test_killed_at_random_moments_the_run_resumes_and_ends_with_exactly_the_wanted_samples(
+    tmp_path, start, model
+):
     rng = random.Random(1)
     kept = b""
     for _ in range(2):
@@ -120,7 +135,7 @@ def test_killed_at_random_moments_the_run_resumes_and_ends_with_exactly_the_want
     assert 0 < numbers["correct"] < WANTED  # the small model gets some right and some wrong
 
 
-def test_an_engine_killed_by_force_and_ctrl_c_stop_the_run_with_a_clear_sentence(tmp_path, model):
+def test_an_engine_killed_by_force_and_ctrl_c_stop_the_run_with_a_clear_sentence(tmp_path, start, model):
     flags = [
         "--model",
         "embedded",
@@ -167,7 +182,7 @@ def test_the_engine_answers_each_request_once_and_the_same_again_with_the_same_s
         engine.close()
 
 
-def test_a_model_that_cannot_be_loaded_is_named_with_the_reason(tmp_path):
+def test_a_model_that_cannot_be_loaded_is_named_with_the_reason(tmp_path, start):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text('{"model_type": "no_such_type"}')
     process = start(tmp_path / "results", "--model", str(tmp_path / "model"))
@@ -230,7 +245,7 @@ class Server:
             return False
 
 
-def test_through_a_real_server_killed_clients_and_a_killed_server_lose_nothing(tmp_path, server):
+def test_through_a_real_server_killed_clients_and_a_killed_server_lose_nothing(tmp_path, start, server):
     flags = ["--model", "openai/smol", "--api-base", server.url, "--concurrency", "8"]
     process = start(tmp_path, *flags)
     wait_for_samples(process, tmp_path, 5)
@@ -248,7 +263,7 @@ def test_through_a_real_server_killed_clients_and_a_killed_server_lose_nothing(t
     check_complete(tmp_path, output)
 
 
-def test_a_wrong_key_and_a_wrong_model_name_stop_at_once(tmp_path, server):
+def test_a_wrong_key_and_a_wrong_model_name_stop_at_once(tmp_path, start, server):
     flags = ["--api-base", server.url]
     process = subprocess.run(
         command(tmp_path, "--model", "openai/smol", *flags),

@@ -11,7 +11,9 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from util.errors import RunStopped, UserError
 
@@ -111,16 +113,24 @@ def read_line_at(file, offset: int) -> dict:
 def write_whole(path: Path, text: str) -> None:
     """Write a whole file beside its target and move it into place, so that readers see the old or the new
     one."""
+    with replacing(path) as file:
+        file.write(text)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """A text file beside `path` that takes its place when the block ends without an error."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(beside, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise _cannot_append(path, error) from error
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _parsed(raw: bytes) -> dict | None:

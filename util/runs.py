@@ -274,6 +274,27 @@ def read_records(folder: Path) -> Iterator[Record]:
             )
 
 
+class VerdictLines:
+    """Finds the earlier line about a sample while verdicts.jsonl is read; keeps offsets, no texts."""
+
+    def __init__(self, path: Path) -> None:
+        self._offsets: dict[int, int] = {}
+        self._file = open(path, "rb")
+
+    def replace(self, line: dict, offset: int) -> dict | None:
+        """The last line about the same sample, if there was one; `line` is from now on the last."""
+        digest = _key_digest(line["problem_id"], line["temperature"], line["index"])
+        before = self._offsets.get(digest)
+        self._offsets[digest] = offset
+        return None if before is None else read_line_at(self._file, before)
+
+    def __enter__(self) -> VerdictLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
 class StoredProblems:
     """Problems of a run by id, rebuilt from problems.jsonl; a reference that is no text is None."""
 

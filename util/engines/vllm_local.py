@@ -266,7 +266,7 @@ def _worker_options(options: EngineOptions, on_cpu: bool) -> dict:
 
 
 def _cpu_dtype() -> str:
-    """bfloat16 where the processor multiplies it; elsewhere it is emulated, seven times slower than float32."""
+    """bfloat16 where the processor multiplies it; elsewhere it is emulated, 7 times slower than float32."""
     try:
         words = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
     except FileNotFoundError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _THOUGHT_ENDS = ("</think>", "<|end_of_thought|>")
 _THOUGHT_BEGINS = ("<think>", "<|begin_of_thought|>")
@@ -14,8 +14,7 @@ TAIL = 12_000  # characters at the end of a solution in which answers without a 
 MAX_BOXES = 200
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """An answer found in a response, and by which sign."""
 
     text: str
@@ -141,6 +140,7 @@ _NUMBER = re.compile(
     rf"{_FRACTION}|-?\d*√\(?\d+\)?|-?\d*π(?:/\d+)?"
     r"|[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:[eE][+-]?\d+)?|[-−]?\.\d+"
 )
+_PLAIN_END = re.compile(r"[\s*$]*(-?\d[\d,]*(?:\.\d+)?)(?<!,)[\s*$.]*\Z")
 _SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|。|;\s|；|！|!(?=\s|$)")
 _TRAILING = re.compile(
     r"\s*(?:I hope (?:it|this) is correct.*|\(approximately\)|approximately)$", re.IGNORECASE | re.DOTALL
@@ -195,6 +195,8 @@ def _declarations(text: str) -> list[int]:
 
 def _value_in(text: str) -> str | None:
     """The value at the head of what follows a declaration."""
+    if simple := _PLAIN_END.match(text):
+        return simple.group(1)
     text = text.lstrip(" \t:：*=\n").lstrip()
     text = _TRAILING.sub("", text)
     formula = _FORMULA.match(text)

@@ -48,7 +48,7 @@ class Reading(NamedTuple):
 # ---------------------------------------------------------------- cleaning
 
 _UNICODE = {
-    "−": "-", "–": "-", "—": "-", "﹣": "-", "－": "-", "‐": "-", "‑": "-", "＋": "+",
+    "−": "-", "–": "-", "—": "-", "﹣": "-", "－": "-", "‐": "-", "‑": "-", "‒": "-", "―": "-", "＋": "+",
     "×": r"\times ", "✕": r"\times ",
     "⋅": r"\cdot ", "·": r"\cdot ", "∙": r"\cdot ", "•": r"\cdot ", "∗": "*", "＊": "*",
     "÷": r"\div ", "∕": "/",
@@ -138,6 +138,7 @@ _NOISE = re.compile(
     r"|\\\$|\$|~"
 )
 _DOUBLED = re.compile(r"\\\\(?=[a-zA-Z(){}\[\]])")
+_BARE_RECURRING = re.compile(r"(?<!\d)\.(?=\\(?:overline|bar|dot)\b)")
 _CONSTANT = re.compile(r"\bC(\d)\b")
 _ROUGHLY = re.compile(
     r"^(?:\\approx|\\text\{\s*(?:about|approximately|roughly|only)\s*\}|about\b|approximately\b)\s*|\s*\(approx\w*\)$"
@@ -187,6 +188,10 @@ def clean(text: str) -> str:
         text = _NOISE.sub(_noise, text)
         text = _GLUED.sub(" ", text)
     text = _SPACES.sub(" ", text).strip()
+    if "\\not" in text:
+        text = text.replace(r"\not=", r"\ne ").replace(r"\not =", r"\ne ").replace(r"\not\in", r"\notin")
+    if "." in text and "\\" in text:
+        text = _BARE_RECURRING.sub("0.", text)
     if r"\angle" in text:
         text = text.replace(r"m\angle", r"\angle")
     elif "C" in text:
@@ -213,17 +218,23 @@ def _closes_at_end(text: str, start: int) -> bool:
 
 _TEXT = r"\\(?:text|mbox|textbf|textit|textrm|textnormal|textsf|texttt|hbox|emph)\s*\{[^{}]*\}"
 _ROMAN = r"\\(?:mathrm|operatorname\*?|rm|mathnormal)\s*\{[^{}]*\}"
+_GROUPED = r"(?<![\d,.])[1-9]\d{0,2}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?"
 _TOKEN = re.compile(
     rf"\s*({_TEXT}|{_ROMAN}|\\begin\s*\{{[a-zA-Z]+\*?\}}|\\end\s*\{{[a-zA-Z]+\*?\}}|\\mathbb\s*\{{?\s*[A-Z]\s*\}}?"
-    r"|\\[a-zA-Z]+|\\.|(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?"
+    rf"|\\[a-zA-Z]+|\\.|{_GROUPED}"
     r"|\d+(?:\.\d+)?\.\.\.|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+(?![\d.]))?"
     r"|[A-Za-z]+|\*\*|<=>|<=|>=|=<|!=|/=|<>|==|\.\.\.+|\S)"
 )
-_LIST_TOKEN = re.compile(
-    _TOKEN.pattern.replace(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?|", "(?!)|")
-)
-_AMBIGUOUS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d]|,\d)")
-_TEXT_TOKEN = re.compile(rf"{_TEXT}$")
+
+
+@lru_cache(maxsize=1)
+def _list_token() -> re.Pattern:
+    """Tokens where 1,234 is two numbers; seldom needed, so compiled at the first use."""
+    return re.compile(_TOKEN.pattern.replace(_GROUPED + "|", ""))
+
+
+_AMBIGUOUS = re.compile(r"(?<![\d,.])[1-9]\d{0,2}(?:,[1-9]\d{2})+(?![\d.]|,\d)")
+_JOINTS = re.compile(r"(?<=\w )(?:and|or)(?= \w)")
 
 _RELATIONS = {
     "=": "=", "==": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "=<": "<=",
@@ -243,7 +254,8 @@ _FUNCTIONS = frozenset(
     " cbrt sqrt abs floor ceil deg dim ker"
     .split()
 )  # fmt: skip
-_SYNONYMS = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "tg": "tan", "ctg": "cot", "arctg": "arctan",
+_SYNONYMS = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "tg": "tan", "ctg": "cot",
+             "arctg": "arctan",
              "cosec": "csc", "sign": "sgn"}  # fmt: skip
 _WORDS = {
     "infinity": r"\infty", "infty": r"\infty", "oo": r"\infty", "inf": r"\infty",
@@ -298,7 +310,8 @@ _CLOSERS = frozenset(
     (")", "]", "}", r"\}", r"\rfloor", r"\rceil", r"\rangle", r"\rvert", r"\rVert", r"\rbrace", r"\rbrack")
 )
 _CLAUSES = re.compile(
-    r"[,.]?\s*(?:\\text\s*\{\s*)?\(?\b(?:for\s+(?:all|any|every|each|some)|where|with|such that|as required)\b.*$"
+    r"[,.]?\s*(?:\\text\s*\{\s*)?\(?\b(?:for\s+(?:all|any|every|each|some)|where|with"
+    r"|such that|as required)\b.*$"
 )
 _FORALL = re.compile(r"\s*,?\s*\(?\\forall\b(?=.).*$")
 _PARAMETER = re.compile(
@@ -333,7 +346,7 @@ def _add_braced(tokens: list[str], token: str) -> None:
             tokens.append(r"\text{" + inside.strip("~ ") + "}")  # 5 \mathrm{~m}
         elif re.fullmatch(r"[ap]\.\s?m\.?", inside, re.IGNORECASE):
             tokens.append(r"\text{" + inside.replace(" ", "").rstrip(".") + "}")
-        elif not re.search(r"[A-Za-z]{2}", inside) or token.startswith(
+        elif not re.search(r"[A-Za-z]{2}", _JOINTS.sub(" ", inside)) or token.startswith(
             (r"\mathrm", r"\operatorname", r"\rm")
         ):
             tokens.extend(_tokens(inside, _TOKEN))
@@ -394,7 +407,7 @@ def read(cleaned: str, *, as_list: bool = False) -> Reading:
     if r"\forall" in cleaned:
         shorter = _FORALL.sub("", cleaned)
         cleaned = shorter if shorter.strip() else cleaned.replace(r"\forall", " ")
-    reader = _Reader(_tokens(cleaned, _LIST_TOKEN if as_list else _TOKEN))
+    reader = _Reader(_tokens(cleaned, _list_token() if as_list else _TOKEN))
     tree = reader.whole()
     return Reading(tree, tuple(reader.units), free)
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import NamedTuple
 
 from util.grading import symbolic as engine
 from util.grading import words
@@ -61,15 +61,15 @@ from util.records import Verdict
 
 GRADER = "maths-1"
 MAX_ELEMENTS = 300  # of a list
+_NO_ENGINE = "undecided"
 MAX_PAIRS = 2500  # of elements compared one by one
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(NamedTuple):
     """What came of comparing two answers."""
 
     equal: bool
-    tier: str  # which tier decided: string, number, text, structure, symbolic, none
+    tier: str  # which tier decided: string, number, text, structure, symbolic, none, undecided
     gold_form: str
     prediction_form: str
 
@@ -94,6 +94,8 @@ def grade_maths(gold: str, response: str, *, kind: str = "any", symbolic: bool |
         f"{result.tier}; {found.how}; {_shortened(result.gold_form)} | {_shortened(result.prediction_form)}"
     )
     reason = "" if result.equal else "wrong_answer"
+    if result.tier.startswith(_NO_ENGINE):
+        reason = "grader_error"
     return Verdict(result.equal, reason, found.text[:MAX_CHARS], detail, GRADER)
 
 
@@ -102,8 +104,8 @@ def _shortened(text: str) -> str:
 
 
 def _same_as_number(gold: str, prediction: str, kind: str, symbolic: bool | None) -> Comparison:
-    left, right = clean(gold), clean(prediction)
-    a, b = plain_number(left), plain_number(right)
+    a = plain_number(gold) or plain_number(clean(gold))
+    b = plain_number(prediction) or plain_number(clean(prediction))
     if a and b and not (a.percent or b.percent):
         equal = a.value == b.value if kind == "integer" else same_number(a, b)
         return Comparison(equal, "number", str(a.value), str(b.value))
@@ -118,7 +120,10 @@ def same_answer(gold: str, prediction: str, *, symbolic: bool | None = None) -> 
         return Comparison(same, "string", gold[:MAX_CHARS], prediction[:MAX_CHARS])
     result = _decide(gold, prediction)
     if result.tier == "none" and (engine.enabled() if symbolic is None else symbolic):
-        verdict = engine.same(gold, prediction)
+        try:
+            verdict = engine.same(gold, prediction)
+        except engine.Busy as busy:
+            return result._replace(tier=f"{_NO_ENGINE}: {busy}")
         if verdict is not None:
             return Comparison(verdict, "symbolic", result.gold_form, result.prediction_form)
     return result
@@ -160,6 +165,7 @@ def _decide(gold: str, prediction: str) -> Comparison:
     return Comparison(bool(verdict), "none" if verdict is None else "structure", left, right)
 
 
+_BLANK = re.compile(r"(?<![\w.]) | (?![\w.])")  # any but those that keep words or digits apart
 _LETTER_UNIT = re.compile(r"^([-+]?(?:\d{1,300}(?:\.\d{0,300})?|\.\d{1,300})) [mgshLNJWV](?:\^\{?[23]\}?)?$")
 _ALL_REALS = frozenset(
     ("all real numbers", "all reals", "all real number", "real numbers", "set all real numbers")
@@ -235,7 +241,7 @@ def _compare_options(gold: str, prediction: str) -> bool | None:
 
 
 def _compare_read(gold: str, prediction: str) -> bool | None:
-    if gold.replace(" ", "") == prediction.replace(" ", ""):
+    if _BLANK.sub("", gold) == _BLANK.sub("", prediction):
         return True
     try:
         verdict = _same_reading(read(gold), read(prediction))
@@ -261,19 +267,24 @@ def _same_reading(gold: Reading, prediction: Reading) -> bool | None:
         )  # engineers' j
     free = frozenset(gold.free) | frozenset(prediction.free)
     angles = bool({"rad", "radians", "radian"} & {*gold.units, *prediction.units})
-    return _Judge(free, bool(gold.free and prediction.free), angles).same(gold.tree, prediction.tree)
+    return _Judge(free, angles).same(gold.tree, prediction.tree)
 
 
 def _units_agree(gold: tuple[str, ...], prediction: tuple[str, ...]) -> bool:
     """Units may be missing, unknown or spelled otherwise; two different known ones differ."""
-    if not gold or not prediction or len(gold) != len(prediction):
+    if not gold or not prediction:
         return True
-    pairs = [
-        (UNITS.get(a.strip(" .")), UNITS.get(b.strip(" ."))) for a, b in zip(gold, prediction, strict=True)
-    ]
-    return all(not a or not b or a == b for a, b in pairs)
+    left, right = (_first_unit(units) for units in (gold, prediction))
+    return left == right or not {left[0], right[0]} <= _UNIT_NAMES
 
 
+def _first_unit(units: tuple[str, ...]) -> tuple[str, str]:
+    """Short name and exponent of the first unit."""
+    name = units[0].strip(" .")
+    return UNITS.get(name, name), units[1] if units[1:] and units[1][0] == "^" else ""
+
+
+_UNIT_NAMES = frozenset(UNITS.values()) - {""}
 _PARAMETERS = frozenset("knmlj")
 _NO_SYMBOLS: frozenset[str] = frozenset()
 _SCALARS = frozenset(
@@ -284,9 +295,8 @@ _SCALARS = frozenset(
 class _Judge:
     """Compares trees; carries what was said about the whole answer."""
 
-    def __init__(self, free: frozenset[str], all_free: bool, angles: bool) -> None:
+    def __init__(self, free: frozenset[str], angles: bool) -> None:
         self.free = free  # symbols said to be integer parameters
-        self.all_free = all_free
         self.angles = angles  # one side names radians
 
     def same(self, gold: Node, prediction: Node) -> bool | None:
@@ -508,6 +518,8 @@ class _Judge:
             return self.same_equation(gold, prediction)
         if gold.value == prediction.value:
             return _all(self.same(a, b) for a, b in zip(gold.parts, prediction.parts, strict=True))
+        if gold.value == tuple(_FLIPPED.get(operator) for operator in reversed(prediction.value)):
+            return _all(self.same(a, b) for a, b in zip(gold.parts, reversed(prediction.parts), strict=True))
         return False
 
     def same_named_values(self, left: _Named, right: _Named) -> bool | None:
@@ -791,8 +803,7 @@ _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 _ARROWS = frozenset(("->", "=>", "sub", "prop", "in", "notin", ":"))
 
 
-@dataclass(frozen=True)
-class _Named:
+class _Named(NamedTuple):
     """A relation that gives a value to a name: x = 5, f(n) = 2n, AB = 4, (x, y) = (1, 2)."""
 
     name: Node

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 _PLAIN = re.compile(
-    r"([+-]?)\s*(?:(\d{1,3}(?:,\d{3})+|\d{1,300})(\.\d{0,300})?|(\.\d{1,300}))\s*(\\?%)?"
+    r"([+-]?)\s*(?:([1-9]\d{0,2}(?:,\d{3})+|\d{1,300})(\.\d{0,300})?|(\.\d{1,300}))\s*(\\?%)?"
     r"|([+-]?)\s*(?:\\frac\s*\{\s*([+-]?\d{1,300})\s*\}\s*\{\s*(\d{1,300})\s*\}|(\d{1,300})\s*/\s*(\d{1,300}))"
 )
 EXACT_DIGITS = 15  # a decimal with so many significant digits is as good as exact
@@ -33,7 +33,8 @@ def plain_number(text: str) -> Numeral | None:
         value = Fraction(int(top or top2), int(bottom or bottom2))
         return Numeral(-value if sign2 == "-" else value, None)
     decimals = decimals or bare or ""
-    value = Fraction((whole or "0").replace(",", "") + (decimals if len(decimals) > 1 else ""))
+    digits = (whole or "0").replace(",", "")
+    value = Fraction(digits + decimals) if len(decimals) > 1 else Fraction(int(digits))
     places = len(decimals) - 1 if decimals else None
     return Numeral(-value if sign == "-" else value, places, bool(percent))
 

@@ -83,7 +83,9 @@ class GradingPool:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._changed:
             self._stopping = True
+            self._broken = "the pool is closed"
             self._queue.clear()
+            self._changed.notify_all()
         self._wake()
         self._thread.join()
         if kind is None:
@@ -141,7 +143,7 @@ class GradingPool:
             failed = ""
         finally:
             with self._changed:
-                self._broken = failed
+                self._broken = self._broken or failed
                 self._changed.notify_all()
 
     def _hand_out(self) -> None:

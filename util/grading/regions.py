@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from util.grading.latex import Node
 from util.grading.values import Inexact, Reading, Unknown, approximate, exact, same_value, symbols
@@ -12,11 +12,11 @@ from util.grading.values import Inexact, Reading, Unknown, approximate, exact, s
 _INFINITY = Node("inf")
 _MINUS_INFINITY = Node("neg", (_INFINITY,))
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!=", "=": "="}
+_TWO = Node("num", (), Fraction(2))
 _HERE = Reading()
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """One interval; a point is a closed interval of no length."""
 
     low: Node
@@ -25,8 +25,7 @@ class Piece:
     high_closed: bool
 
 
-@dataclass(frozen=True)
-class Region:
+class Region(NamedTuple):
     """A union of intervals, in order where the ends are numbers; `variable` where one was named."""
 
     pieces: tuple[Piece, ...]
@@ -202,6 +201,8 @@ def _half_line(left: Node, operator: str, right: Node, variable: str) -> Region 
         and not symbols(right)
     ):
         return _within(left.parts[0], operator, right, variable)
+    if operator[0] in "<>" and left.kind == "pow" and left.parts[1] == _TWO and not symbols(right):
+        return _within(left.parts[0], operator, Node("root", (right, _TWO)), variable)
     if left == Node("sym", (), variable) and variable not in symbols(right):
         bound = right
     elif right == Node("sym", (), variable) and variable not in symbols(left):

@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import time
 from typing import Any
 
 TIMEOUT_S = 0.9  # of one comparison
-START_S = 60.0  # of a child: it imports sympy
+WAIT_S = 0.98  # for an answer, also while a child is replaced: a grading must not hang
+START_S = 8.0  # for the first child: it imports sympy
 MEMORY_BYTES = 2 << 30
 MAX_CHARS = 300  # of one answer; longer ones are not worth the engine's time
 TASKS_PER_CHILD = 2000  # sympy's caches grow
+
+
+class Busy(RuntimeError):
+    """The engine is not ready: a later grading of the same answer may find one."""
 
 
 def enabled() -> bool:
@@ -31,7 +37,10 @@ def use(enabled: bool) -> None:
 
 
 def same(gold: str, prediction: str) -> bool | None:
-    """Whether the engine finds two answers equal; None where it fails, takes too long or is not installed."""
+    """Whether the engine finds two answers equal; None where it fails, takes too long or is not installed.
+
+    Raises Busy while it starts, and for a moment after a comparison that took too long.
+    """
     if max(len(gold), len(prediction)) > MAX_CHARS:
         return None
     return _engine.ask(gold, prediction)
@@ -49,38 +58,53 @@ class _Engine:
         self.enabled = True
         self.lock = threading.Lock()
         self.pool: Any = None
+        self.started: Any = None  # done when a child runs
+        self.ran = False  # whether any did
         self.missing = False
 
     def ask(self, gold: str, prediction: str) -> bool | None:
-        if not self.ready():
-            return None
-        future = self.pool.schedule(_compare, args=(gold, prediction), timeout=TIMEOUT_S)
         from concurrent.futures import TimeoutError as FutureTimeout
 
+        if not self.ready():
+            return None
         from pebble import ProcessExpired
 
+        future = self.pool.schedule(_compare, args=(gold, prediction), timeout=TIMEOUT_S)
         try:
-            return future.result(timeout=START_S)
-        except (
-            FutureTimeout,
-            ProcessExpired,
-            ArithmeticError,
-            MemoryError,
-            RecursionError,
-            TypeError,
-            ValueError,
-        ):
+            return future.result(timeout=WAIT_S)
+        except (FutureTimeout, ProcessExpired):
+            self.probe()  # a new child is on its way
             return None
-        except (AttributeError, LookupError, NotImplementedError, AssertionError):
+        except (ArithmeticError, MemoryError, RecursionError, TypeError, ValueError):
+            return None
+        except (AttributeError, LookupError, NotImplementedError, AssertionError, SyntaxError):
             return None  # sympy met something that it has no answer for
 
     def ready(self) -> bool:
-        """Start the child if there is none; False where the engine is not installed."""
+        """Start the child if there is none; False where the engine cannot run here."""
+        from concurrent.futures import TimeoutError as FutureTimeout
+
         with self.lock:
             if self.pool is None and not self.missing:
                 self.missing = not _installed()
                 if not self.missing:
                     self.start()
+            if self.missing:
+                return False
+            from pebble import ProcessExpired
+
+            try:
+                self.started.result(timeout=WAIT_S if self.ran else START_S)
+                self.ran = True
+            except FutureTimeout:
+                raise Busy("the symbolic engine is starting") from None
+            except (ProcessExpired, ImportError, MemoryError) as error:
+                print(
+                    f"grading goes on without the symbolic engine, which does not start: {error}",
+                    file=sys.stderr,
+                )
+                self.missing = True
+                self.stop()
             return not self.missing
 
     def start(self) -> None:
@@ -96,7 +120,12 @@ class _Engine:
             context=multiprocessing.get_context("spawn"),
         )
         atexit.register(self.stop)
-        self.pool.schedule(_warm_up, timeout=START_S).result()
+        self.ran = False
+        self.probe()
+
+    def probe(self) -> None:
+        """A comparison that is done as soon as a child runs; until then no others are sent."""
+        self.started = self.pool.schedule(_compare, args=("1", "1"))
 
     def stop(self) -> None:
         if self.pool is not None:
@@ -119,7 +148,6 @@ def _prepare(parent: int) -> None:
     import logging
     import resource
     import signal
-    import sys
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
@@ -129,6 +157,7 @@ def _prepare(parent: int) -> None:
     import math_verify  # noqa: F401
 
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _warm_up()
 
 
 def _warm_up() -> None:

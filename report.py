@@ -1,0 +1,131 @@
+"""Report on runs: an HTML file, a paired comparison, what a regrading changed, the command that repeats one.
+
+python report.py results/QwQ-32B-Preview_AIME_train_all_0_-1 -o report.html
+python report.py compare results/QwQ-32B-Preview_AIME_train_all_0_-1 results/Sky-T1-mini_AIME_train_all_0_-1
+python report.py explain results/QwQ-32B-Preview_AIME_train_all_0_-1
+python report.py manifest results/QwQ-32B-Preview_AIME_train_all_0_-1
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from util import cli
+from util.errors import UserError
+from util.report import compare, history
+from util.report.gather import Shelf, read_run
+from util.report.manifest import repeat_command
+from util.report.page import read_curation, write_report
+from util.statistics import summary_line
+
+MODES = ("compare", "explain", "manifest")
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The first word chooses what is done; without one of MODES it is the HTML report."""
+    mode = argv[0] if argv and argv[0] in MODES else "page"
+    parser = cli.Parser(__doc__)
+    if mode == "page":
+        parser.usage = "report.py RUN [RUN ...] -o FILE | report.py {compare,explain,manifest} ..."
+        parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder")
+        parser.add_argument(
+            "-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="(report.html)"
+        )
+        parser.add_argument(
+            "--samples",
+            type=cli.at_least(0),
+            default=10_000,
+            metavar="N",
+            help="most samples in the list (10000); of more, so many are chosen evenly",
+        )
+        parser.add_argument(
+            "--curation",
+            type=Path,
+            nargs="+",
+            default=[],
+            metavar="FILE",
+            help='counts to show as well, as JSON {"title": {"step": count}}; those of the run folders '
+            "(curation.json, pairs.json) are found by themselves",
+        )
+    elif mode == "compare":
+        parser.add_argument("runs", type=Path, nargs=2, metavar="RUN", help="run folder: A, then B")
+        parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="draw it as a page, too")
+        parser.add_argument(
+            "--temperatures",
+            type=cli.number_in(0, 10),
+            nargs="+",
+            metavar="T",
+            help="which samples of a run with several temperatures: one for both runs, or A's and B's",
+        )
+    else:
+        parser.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    args = parser.parse_args(argv[1:] if mode != "page" else argv)
+    args.mode = mode
+    return args
+
+
+def run(args: argparse.Namespace) -> int:
+    modes: dict[str, Callable[[argparse.Namespace], None]] = {
+        "page": _page,
+        "compare": _compare,
+        "explain": _explain,
+        "manifest": _manifest,
+    }
+    modes[args.mode](args)
+    return 0
+
+
+def _page(args: argparse.Namespace) -> None:
+    _check_output(args.output)
+    if len({folder.resolve() for folder in args.runs}) < len(args.runs):
+        raise UserError("a run is named twice: name each run once")
+    curation = read_curation(args.runs, args.curation)
+    with closing(Shelf(args.samples)) as shelf:
+        runs = [read_run(folder, number=number, shelf=shelf) for number, folder in enumerate(args.runs)]
+        summaries = {}
+        for facts in runs:
+            if facts.being_written_by:
+                cli.say(
+                    f"{facts.folder} is being written by {facts.being_written_by}: reporting what is there"
+                )
+            summaries[str(facts.folder)] = {}
+            for temperature, numbers in facts.numbers.items():
+                cli.say(summary_line(f"{facts.name} at {temperature:g}", numbers))
+                summaries[str(facts.folder)][f"{temperature:g}"] = numbers["avg"]
+        write_report(args.output, runs, shelf, curation=curation)
+    cli.print_result({"report": str(args.output), "runs": summaries})
+
+
+def _compare(args: argparse.Namespace) -> None:
+    if args.output is not None:
+        _check_output(args.output)
+    if args.temperatures is not None and len(args.temperatures) > 2:
+        raise UserError(f"--temperatures takes one or two values, not {len(args.temperatures)}")
+    found = compare.compare_runs(*args.runs, args.temperatures)
+    print(compare.as_text(found))
+    if args.output is not None:
+        compare.write_comparison(args.output, found)
+    cli.print_result(found.as_json())
+
+
+def _explain(args: argparse.Namespace) -> None:
+    found = history.read_history(args.run)
+    print(history.as_text(args.run, found))
+    cli.print_result(found.as_json())
+
+
+def _manifest(args: argparse.Namespace) -> None:
+    print(repeat_command(args.run))
+
+
+def _check_output(path: Path) -> None:
+    if path.is_dir() or not path.parent.is_dir():
+        what = "is a folder" if path.is_dir() else f"lies in {path.parent}, which is no folder"
+        raise UserError(f"-o {path} {what}: name a file in a folder that exists")
+
+
+if __name__ == "__main__":
+    cli.main(parse, run)

@@ -1,0 +1,285 @@
+"""Are the numbers right, by values computed in another way, and do the intervals cover what they promise?"""
+
+import itertools
+import math
+import random
+
+import numpy
+import pytest
+import scipy.stats
+
+from util.comparison import compare_shares, mean_difference, permutation_p
+from util.records import Record, Sample, Verdict
+from util.statistics import (
+    majority_at_k,
+    mean_of_shares,
+    pass_at_k,
+    summarise,
+    summary_line,
+    t_quantile,
+    tokens_to_first_correct,
+)
+
+
+def record(problem_id="p", index=0, *, correct=True, tokens=10, temperature=0.7, **given):
+    answer = given.get("extracted", "42" if correct else "41")
+    verdict = Verdict(
+        correct,
+        given.get("reason", "" if correct else "wrong_answer"),
+        answer,
+        "",
+        given.get("grader", "maths-1"),
+    )
+    finish_reason = given.get("finish_reason", "stop")
+    return Record(
+        question="?",
+        prompt="?",
+        answer=given.get("answer", "42"),
+        sample=Sample(problem_id, temperature, index, "text", None, finish_reason, 5, tokens),
+        formatted=None,
+        verdict=given.get("verdict", verdict),
+        about=given.get("about", {}),
+    )
+
+
+def only(records):
+    """The numbers of the one temperature there is."""
+    (numbers,) = summarise(records).values()
+    return numbers
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 7, 29, 499])
+@pytest.mark.parametrize("probability", [0.9, 0.975])
+def test_quantiles_of_students_distribution_agree_with_scipy(freedom, probability):
+    expected = scipy.stats.t.ppf(probability, freedom)
+    assert t_quantile(probability, freedom) == pytest.approx(expected, rel=2e-3)
+
+
+def test_one_sample_each_gives_wilsons_interval_but_for_the_quantile():
+    shares = [1.0] * 12 + [0.0] * 18
+    found = mean_of_shares(shares, 30)
+    z = scipy.stats.t.ppf(0.975, 29)
+    effective = 0.4 * 0.6 / (numpy.var(shares, ddof=1) / 30)
+    centre = (0.4 + z * z / 2 / effective) / (1 + z * z / effective)
+    half = z / (1 + z * z / effective) * math.sqrt(0.24 / effective + z * z / 4 / effective**2)
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (0.4, centre - half, centre + half), abs=1e-3
+    )
+    wilson = scipy.stats.binomtest(12, 30).proportion_ci(0.95, "wilson")
+    assert (found.low, found.high) == pytest.approx((wilson.low, wilson.high), abs=0.02)
+
+
+def test_many_samples_of_few_problems_do_not_narrow_the_interval():
+    once = mean_of_shares([1.0, 0.0] * 10, 20)
+    often = mean_of_shares([1.0, 0.0] * 10, 20 * 64)
+    assert (often.low, often.high) == pytest.approx((once.low, once.high))
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_all_wrong_and_all_right_still_leave_doubt(share):
+    found = mean_of_shares([share] * 30, 240)
+    assert found.value == share
+    assert 0.08 < found.high - found.low < 0.16
+    assert found.low <= share <= found.high
+
+
+def test_one_problem_says_nothing_about_others():
+    found = mean_of_shares([0.5], 8)
+    assert (found.low, found.high) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("problems, samples", [(30, 1), (30, 8), (100, 4)])
+@pytest.mark.parametrize("a, b", [(0.3, 0.3), (2, 2), (0.5, 2), (4, 0.5), (1, 40)])
+def test_intervals_cover_the_truth_in_about_95_of_100_draws(problems, samples, a, b):
+    dice = numpy.random.default_rng(7)
+    truth, hits, draws = a / (a + b), 0, 1000
+    for _ in range(draws):
+        shares = dice.binomial(samples, dice.beta(a, b, problems)) / samples
+        found = mean_of_shares(shares.tolist(), problems * samples)
+        hits += found.low <= truth <= found.high
+    assert 0.905 <= hits / draws <= 0.995
+
+
+@pytest.mark.parametrize("drawn, correct, k", [(8, 3, 2), (8, 0, 4), (8, 8, 1), (10, 1, 10), (6, 5, 4)])
+def test_pass_at_k_is_the_share_of_all_subsets_with_a_right_one(drawn, correct, k):
+    outcomes = [True] * correct + [False] * (drawn - correct)
+    subsets = list(itertools.combinations(outcomes, k))
+    assert pass_at_k(drawn, correct, k) == pytest.approx(sum(map(any, subsets)) / len(subsets))
+
+
+@pytest.mark.parametrize(
+    "correct, wrong, silent, k", [(3, [3, 2], 0, 8), (3, [2, 1], 2, 4), (2, [4, 2], 0, 4), (1, [1] * 5, 2, 2)]
+)
+def test_majority_at_k_is_the_mean_over_all_subsets(correct, wrong, silent, k):
+    answers = ["right"] * correct + ["none"] * silent
+    answers += [f"wrong {number}" for number, count in enumerate(wrong) for _ in range(count)]
+
+    def won(subset):
+        counts = {answer: subset.count(answer) for answer in subset if answer != "none"}
+        most = [answer for answer, count in counts.items() if count == max(counts.values())]
+        return 1 / len(most) if "right" in most else 0.0
+
+    subsets = list(itertools.combinations(answers, k))
+    expected = sum(map(won, subsets)) / len(subsets)
+    tolerance = 1e-9 if k == len(answers) else 0.08
+    assert majority_at_k(correct, wrong, silent, k) == pytest.approx(expected, abs=tolerance)
+
+
+def test_tokens_to_the_first_correct_answer_are_the_mean_over_all_orders():
+    samples = [(100, True), (200, False), (300, False), (50, True), (400, False)]
+    costs = []
+    for order in itertools.permutations(samples):
+        first = next(place for place, (_, correct) in enumerate(order) if correct)
+        costs.append(sum(tokens for tokens, _ in order[: first + 1]))
+    assert tokens_to_first_correct(5, 2, 150, 900) == pytest.approx(sum(costs) / len(costs))
+
+
+def test_every_permutation_is_counted_when_few_problems_differ():
+    differences = [0.5, -0.25, 1.0, 0.0, 0.125, -1.0, 0.75]
+    signs = itertools.product((-1, 1), repeat=len(differences))
+    observed = abs(sum(differences))
+    sums = [abs(sum(s * d for s, d in zip(sign, differences, strict=True))) for sign in signs]
+    expected = sum(value >= observed - 1e-9 for value in sums) / len(sums)
+    assert permutation_p(differences) == (pytest.approx(expected), True)
+
+
+def test_one_sample_each_gives_the_exact_sign_test():
+    differences = [1.0] * 11 + [-1.0] * 3 + [0.0] * 16
+    expected = scipy.stats.binomtest(11, 14).pvalue
+    assert permutation_p(differences) == (pytest.approx(expected), True)
+
+
+def test_random_permutations_come_close_to_the_exact_value_and_repeat():
+    differences = [1.0] * 24 + [-1.0] * 11
+    found, exact = permutation_p(differences)
+    assert not exact
+    assert found == pytest.approx(scipy.stats.binomtest(24, 35).pvalue, abs=0.005)
+    assert permutation_p(differences)[0] == found
+
+
+def test_the_interval_of_a_difference_is_the_paired_t_interval():
+    dice = random.Random(3)
+    differences = [dice.choice([-0.5, 0.0, 0.25, 1.0]) for _ in range(40)]
+    found = mean_difference(differences)
+    expected = scipy.stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-3)
+
+
+def test_runs_that_agree_everywhere_still_leave_doubt():
+    counts = {f"p{number}": (1, 1) for number in range(30)}
+    found = compare_shares(counts, counts)
+    assert (found.differing, found.p_value, found.needed_problems) == (0, 1.0, None)
+    assert found.difference.low < -0.05 and found.difference.high > 0.05
+
+
+def test_the_number_of_problems_that_would_be_needed_has_the_promised_power():
+    dice = numpy.random.default_rng(5)
+    pilot = [-1] * 40 + [0] * 280 + [1] * 80
+    first = {f"p{number}": (max(0, -value), 1) for number, value in enumerate(pilot)}
+    second = {f"p{number}": (max(0, value), 1) for number, value in enumerate(pilot)}
+    needed = compare_shares(first, second).needed_problems
+    found = 0
+    for _ in range(300):
+        drawn = dice.choice([-1.0, 0.0, 1.0], p=[0.1, 0.7, 0.2], size=needed)
+        found += scipy.stats.ttest_1samp(drawn, 0).pvalue < 0.05
+    assert 0.7 < found / 300 < 0.9
+
+
+def test_only_common_problems_are_compared():
+    found = compare_shares({"a": (1, 1), "b": (0, 1)}, {"b": (1, 1), "c": (0, 1)})
+    assert (found.problems, found.difference.value) == (1, 1.0)
+
+
+def test_equal_answers_written_differently_vote_together():
+    wrong = [r"\frac{1}{2}", "0.5", r"\dfrac12"]
+    records = [record(index=place, correct=False, extracted=text) for place, text in enumerate(wrong)]
+    records += [record(index=3), record(index=4), record(index=5, correct=False, extracted="7")]
+    records += [record(index=6, correct=False, extracted="8"), record(index=7, correct=False, extracted="9")]
+    numbers = only(records)
+    assert numbers["maj_at"]["8"]["value"] == 0.0  # three halves against two right ones
+
+
+def test_letters_are_compared_as_letters():
+    records = [record(index=0, grader="choice-1", extracted="A")]
+    records += [
+        record(index=1, correct=False, grader="choice-1", extracted="B"),
+        record(index=2, correct=False, grader="choice-1", extracted="b"),
+        record(index=3, grader="choice-1", extracted="A"),
+    ]
+    assert only(records)["maj_at"]["4"]["value"] == 1.0
+
+
+def test_answers_of_programs_do_not_vote():
+    numbers = only([record(index=0, answer=None), record(index=1, answer=None, correct=False)])
+    assert numbers["maj_at"] == {}
+
+
+def test_truncated_answers_count_as_wrong_and_are_told_apart():
+    cut = [
+        record("q", index, correct=False, reason="truncated", finish_reason="length") for index in range(2)
+    ]
+    numbers = only([record("p", 0), record("p", 1), *cut])
+    assert (numbers["accuracy"], numbers["truncated"], numbers["completed_accuracy"]) == (0.5, 2, 1.0)
+
+
+def test_samples_that_could_not_be_judged_are_neither_right_nor_wrong():
+    broken = record(index=1, verdict=Verdict(False, "grader_error"))
+    ungraded = record(index=2, verdict=None)
+    numbers = only([record(), broken, ungraded])
+    assert (numbers["accuracy"], numbers["judged"], numbers["samples"]) == (1.0, 1, 3)
+    assert numbers["not_judged"] == {"grader_error": 1, "not_graded": 1}
+
+
+def test_a_problem_with_more_samples_weighs_no_more_than_another():
+    records = [record("p", index, correct=False) for index in range(9)] + [record("q")]
+    numbers = only(records)
+    assert (numbers["avg"]["value"], numbers["accuracy"]) == (0.5, 0.1)
+
+
+def test_results_are_split_by_what_problems_differ_in():
+    records = [
+        record("p", about={"level": 2, "subject": "x"}),
+        record("q", about={"level": 10, "subject": "x"}),
+    ]
+    groups = only(records)["groups"]
+    assert list(groups) == ["level"]
+    assert list(groups["level"]) == ["2", "10"]
+
+
+def test_percentiles_of_tokens_agree_with_numpy():
+    dice = random.Random(1)
+    tokens = [dice.randrange(5000) for _ in range(101)]
+    found = only([record(f"p{place}", tokens=count) for place, count in enumerate(tokens)])["tokens"]["all"]
+    for percentile in (5, 50, 95):
+        assert found[f"p{percentile}"] == pytest.approx(numpy.percentile(tokens, percentile))
+
+
+def test_the_numbers_do_not_depend_on_the_order_of_the_samples():
+    dice = random.Random(2)
+    records = [
+        record(
+            f"p{place}",
+            index,
+            correct=(right := dice.random() < 0.5),
+            extracted="42" if right else str(index % 3),
+        )
+        for place in range(6)
+        for index in range(10)
+    ]
+    shuffled = dice.sample(records, len(records))
+    assert only(shuffled)["maj_at"] == only(records)["maj_at"]
+    assert only(shuffled)["avg"] == pytest.approx(only(records)["avg"])
+
+
+def test_the_line_of_a_benchmark_names_everything_in_order():
+    records = [record(f"p{place}", index, correct=place < 6) for place in range(12) for index in range(8)]
+    line = summary_line("AIME", only(records), expected=100)
+    assert line.startswith("AIME avg@8 50.0 [")
+    assert (
+        "pass@8 50.0 maj@8 50.0 | 0.0 % truncated, 0.0 % no answer, completed-only 50.0 | 96 of 100" in line
+    )
+
+
+def test_a_run_without_verdicts_has_no_score():
+    line = summary_line("AIME", only([record(verdict=None)]))
+    assert line == "AIME nothing graded yet | 0 of 1"

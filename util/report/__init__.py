@@ -1,0 +1,1 @@
+"""How do runs become something one can read and send on: a page, a comparison, an explanation, a command?"""

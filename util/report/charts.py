@@ -1,0 +1,127 @@
+"""How do numbers become pictures (SVG inside the page, in its colours)?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+COLOURS = ("a", "b", "c", "d", "e", "f")  # CSS variables of the page
+WIDTH, HEIGHT = 460, 210
+LEFT, RIGHT, TOP, BOTTOM = 42, 10, 10, 34
+BINS = 24
+
+
+def colour(number: int) -> str:
+    """The colour of the curve with this number."""
+    return f"var(--{COLOURS[number % len(COLOURS)]})"
+
+
+def curves(named: Sequence[tuple[str, dict[int, float]]]) -> str:
+    """Shares (0 to 1) over powers of two, one curve per name; for pass@k."""
+    ks = sorted({k for _, values in named for k in values})
+    last = max(math.log2(ks[-1]), 1.0)
+
+    def x(k: int) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * math.log2(k) / last
+
+    parts = [_shares_axis()]
+    parts += [_text(x(k), HEIGHT - BOTTOM + 16, str(k), "middle") for k in ks]
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "samples per problem (k)", "middle"))
+    for number, (name, values) in enumerate(named):
+        points = [(x(k), _share_y(value)) for k, value in sorted(values.items())]
+        line = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
+        parts.append(f'<polyline class="curve" style="stroke:{colour(number)}" points="{line}"/>')
+        for (px, py), (k, value) in zip(points, sorted(values.items()), strict=True):
+            parts.append(
+                f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3.2" style="fill:{colour(number)}">'
+                f"<title>{escape(name)}: pass@{k} {100 * value:.1f}</title></circle>"
+            )
+    return _svg("pass@k", parts)
+
+
+def histogram(groups: Sequence[tuple[str, str, Sequence[int]]], *, along: str) -> str:
+    """Stacked counts of (name, colour, values) over bins of equal width."""
+    largest = max((max(values, default=0) for _, _, values in groups), default=0)
+    step = _round_step((largest + 1) / BINS)
+    bins = max(1, math.ceil((largest + 1) / step))
+    counts = [[0] * bins for _ in groups]
+    for place, (_, _, values) in enumerate(groups):
+        for value in values:
+            counts[place][int(value // step)] += 1
+    most = max(sum(column) for column in zip(*counts, strict=True)) or 1
+    most += most % 2  # so that the line at half height is at a whole number
+    high = HEIGHT - TOP - BOTTOM
+    wide = (WIDTH - LEFT - RIGHT) / bins
+    parts = []
+    for fraction in (0, 0.5, 1):
+        y = TOP + high * (1 - fraction)
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(_text(LEFT - 5, y + 4, _short(most * fraction), "end"))
+    for place in range(bins):
+        y = float(TOP + high)
+        for (name, hue, _), column in zip(groups, counts, strict=True):
+            tall = high * column[place] / most
+            if not tall:
+                continue
+            y -= tall
+            parts.append(
+                f'<rect x="{LEFT + place * wide + 0.5:.1f}" y="{y:.1f}" width="{max(wide - 1, 1):.1f}" '
+                f'height="{tall:.1f}" style="fill:{hue}"><title>{escape(name)}: {column[place]} from '
+                f"{place * step} to {(place + 1) * step} {along}</title></rect>"
+            )
+    every = max(1, bins // 5)
+    for place in range(0, bins + 1, every):
+        anchor = "end" if place == bins else "middle"
+        parts.append(_text(LEFT + place * wide, HEIGHT - BOTTOM + 16, _short(place * step), anchor))
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, along, "middle"))
+    return _svg(f"samples by {along}", parts)
+
+
+def interval_bar(value: float, low: float, high: float) -> str:
+    """A bar for a share with a line for its interval."""
+    return (
+        f'<span class="bar"><i style="width:{100 * value:.1f}%"></i>'
+        f'<b style="left:{100 * low:.1f}%;width:{100 * (high - low):.1f}%"></b></span>'
+    )
+
+
+def legend(entries: Sequence[tuple[str, str]]) -> str:
+    """Names with their colours."""
+    parts = (f'<span><i style="background:{hue}"></i>{escape(name)}</span>' for name, hue in entries)
+    return f'<div class="legend">{"".join(parts)}</div>'
+
+
+def _shares_axis() -> str:
+    parts = []
+    for percent in (0, 25, 50, 75, 100):
+        y = _share_y(percent / 100)
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(_text(LEFT - 5, y + 4, f"{percent}", "end"))
+    return "".join(parts)
+
+
+def _share_y(share: float) -> float:
+    return TOP + (HEIGHT - TOP - BOTTOM) * (1 - share)
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _svg(label: str, parts: Sequence[str]) -> str:
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
+    )
+
+
+def _round_step(least: float) -> int:
+    """The next of 1, 2, 5, 10, 20, 50, ... that is not smaller."""
+    power = 10 ** max(0, math.floor(math.log10(max(least, 1))))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least)
+
+
+def _short(number: float) -> str:
+    if number >= 10000:
+        return f"{number / 1000:g}k"
+    return f"{number:g}"

@@ -1,0 +1,382 @@
+"""What is the difference between two runs, problem by problem?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from pathlib import Path
+
+from util.comparison import Paired, compare_shares, counts_of
+from util.errors import UserError
+from util.report.gather import RunFacts, read_run
+from util.report.manifest import check_command
+from util.report.page import table, write_page
+from util.runs import StoredProblems
+from util.statistics import Tally, mean_of_shares
+
+LISTED = 20  # problems printed on each side; the page has all
+SAME_DATA = (("path", "data set"), ("split", "split"), ("revision", "revision"))
+WARN = (
+    ("system_prompt_hash", "system messages"),
+    ("max_tokens", "token caps"),
+    ("top_p", "top-p"),
+    ("stop", "stop texts"),
+)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One run at one temperature."""
+
+    facts: RunFacts
+    temperature: float
+    tally: Tally
+
+    @property
+    def name(self) -> str:
+        return f"{self.facts.info['settings']['model']} at temperature {self.temperature:g}"
+
+
+@dataclass(frozen=True)
+class Given:
+    """How often a run solved a problem, and the answer it gave most often."""
+
+    share: str
+    answer: str | None  # None: the problem has no short answers
+
+    def __str__(self) -> str:
+        return self.share if self.answer is None else f"{self.share}: {_one_line(self.answer)}"
+
+    def as_html(self) -> str:
+        if self.answer is None:
+            return self.share
+        return f"{self.share}: <span data-formula>{escape(_one_line(self.answer))}</span>"
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A problem that the two runs solve differently often."""
+
+    problem_id: str
+    question: str
+    reference: str | None
+    first: Given
+    second: Given
+    difference: float
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """The paired comparison of two runs."""
+
+    first: Side
+    second: Side
+    paired: Paired
+    flips: list[Flip]  # the largest differences first
+    warnings: list[str]
+    only_first: int  # problems without a counterpart
+    only_second: int
+
+    @property
+    def gained(self) -> list[Flip]:
+        return [flip for flip in self.flips if flip.difference > 0]
+
+    @property
+    def lost(self) -> list[Flip]:
+        return [flip for flip in self.flips if flip.difference < 0]
+
+    def as_json(self) -> dict:
+        """For the last line of standard output."""
+        return {
+            "first": str(self.first.facts.folder),
+            "second": str(self.second.facts.folder),
+            **asdict(self.paired),
+            "gained": len(self.gained),
+            "lost": len(self.lost),
+            "warnings": self.warnings,
+        }
+
+
+def compare_runs(first: Path, second: Path, temperatures: Sequence[float] | None = None) -> RunComparison:
+    """Compare two run folders; `temperatures` says which samples where a run has several temperatures."""
+    if first.resolve() == second.resolve() and len(set(temperatures or ())) < 2:
+        raise UserError(
+            f"{first} and {second} are the same run: name two runs, or two of its temperatures "
+            "with --temperatures"
+        )
+    wanted = list(temperatures or ()) or [None]
+    left = _side(read_run(first), wanted[0])
+    right = _side(read_run(second), wanted[-1])
+    _refuse_different_data(left.facts, right.facts)
+    counts_left, counts_right = counts_of(left.tally), counts_of(right.tally)
+    common = counts_left.keys() & counts_right.keys()
+    if not common:
+        raise UserError(
+            f"{first} and {second} have no problem in common that both have graded: choose other runs"
+        )
+    return RunComparison(
+        first=left,
+        second=right,
+        paired=compare_shares(counts_left, counts_right),
+        flips=_flips(left, right, counts_left, counts_right),
+        warnings=_warnings(left, right),
+        only_first=len(counts_left) - len(common),
+        only_second=len(counts_right) - len(common),
+    )
+
+
+def as_text(found: RunComparison) -> str:
+    """The comparison for the terminal."""
+    lines = [
+        f"A  {found.first.name}  {_score(found.first)}  ({found.first.facts.folder})",
+        f"B  {found.second.name}  {_score(found.second)}  ({found.second.facts.folder})",
+        "",
+        *(f"WARNING: {warning}" for warning in found.warnings),
+        *_numbers(found),
+        "",
+        verdict_sentence(found),
+    ]
+    for title, flips in (("gained by B", found.gained), ("lost by B", found.lost)):
+        if flips:
+            lines += ["", f"{title}: {len(flips)} problems"]
+            lines += [
+                f"  {flip.problem_id}: {_one_line(flip.question)}\n"
+                f"    A {flip.first} | B {flip.second} | reference {_one_line(flip.reference or '(tests)')}"
+                for flip in flips[:LISTED]
+            ]
+            if len(flips) > LISTED:
+                lines.append(f"  and {len(flips) - LISTED} more (-o FILE draws all)")
+    return "\n".join(lines)
+
+
+def verdict_sentence(found: RunComparison) -> str:
+    """In plain words: whether the data can tell the two apart, and how many samples would."""
+    paired = found.paired
+    points = 100 * abs(paired.difference.value)
+    if paired.differing == 0:
+        reach = 100 * paired.difference.high
+        return (
+            f"Both runs do equally well on each of the {paired.problems} problems: the data show no "
+            f"difference, and would hardly miss one of more than {reach:.1f} points."
+        )
+    better = "B" if paired.difference.value > 0 else "A"
+    if paired.p_value < 0.05:
+        return (
+            f"The data can tell the two apart: {better} is better by {points:.1f} points on problems like "
+            f"these, and chance alone would give such a difference in {_chance(paired.p_value)} cases."
+        )
+    sentence = (
+        f"The data cannot tell the two apart: a difference of {points:.1f} points or more comes about by "
+        f"chance in {_chance(paired.p_value)} cases."
+    )
+    if paired.needed_problems is None:
+        return f"{sentence} There is no difference in the mean to look for."
+    drawn = max(1, min(found.first.tally.judged[0], found.second.tally.judged[0]))
+    samples = "sample" if drawn == 1 else "samples"
+    sentence += (
+        f" If the true difference is {points:.1f} points, about {paired.needed_problems} problems of {drawn} "
+        f"{samples} each would show it (8 times out of 10); here are {paired.problems}."
+    )
+    if paired.needed_samples is not None:
+        sentence += f" On these same problems, about {paired.needed_samples} samples per problem would."
+    elif drawn > 1:
+        sentence += " More samples of these same problems would not be enough."
+    return sentence
+
+
+def write_comparison(path: Path, found: RunComparison) -> None:
+    """Draw the comparison as a page."""
+    warnings = "".join(f'<p class="notice">{escape(warning)}</p>' for warning in found.warnings)
+    scores = table(
+        ("", "run", "avg@n with 95 % interval", "folder"),
+        [
+            (letter, escape(side.name), escape(_score(side)), escape(side.facts.folder.name))
+            for letter, side in (("A", found.first), ("B", found.second))
+        ],
+        words=(1,),
+    )
+    body = [f"<p><strong>{escape(verdict_sentence(found))}</strong></p>", warnings, scores]
+    body.append("".join(f"<p>{escape(line)}</p>" for line in _numbers(found)))
+    body.append(_picture(found))
+    for title, flips in (("Gained by B", found.gained), ("Lost by B", found.lost)):
+        rows = [
+            (
+                escape(flip.problem_id),
+                f"{100 * flip.difference:+.0f}",
+                flip.first.as_html(),
+                flip.second.as_html(),
+                f"<span data-formula>{escape(_one_line(flip.reference or '(tests)'))}</span>",
+                f"<span data-prose>{escape(flip.question)}</span>",
+            )
+            for flip in flips
+        ]
+        if rows:
+            head = ("problem", "points", "A", "B", "reference", "question")
+            body.append(f"<h2>{title}: {len(rows)} problems</h2>" + table(head, rows, words=(2, 3, 4, 5)))
+    write_page(path, f"{found.first.name} (A) and {found.second.name} (B)", "".join(body))
+
+
+# --- details ---
+
+
+def _side(facts: RunFacts, temperature: float | None) -> Side:
+    there = ", ".join(f"{value:g}" for value in facts.tallies)
+    if temperature is None:
+        if len(facts.tallies) > 1:
+            raise UserError(f"{facts.folder} has the temperatures {there}: choose with --temperatures")
+        temperature = next(iter(facts.tallies))
+    if temperature not in facts.tallies:
+        raise UserError(f"{facts.folder} has no samples at temperature {temperature:g}: it has {there}")
+    if not sum(facts.tallies[temperature].judged):
+        raise UserError(
+            f"{facts.folder} has no verdicts at temperature {temperature:g}: grade them with\n"
+            f"  {check_command(facts.folder)}"
+        )
+    return Side(facts, temperature, facts.tallies[temperature])
+
+
+def _refuse_different_data(first: RunFacts, second: RunFacts) -> None:
+    tasks = [facts.info["settings"].get("task") for facts in (first, second)]
+    pairs = [("task", *tasks)]
+    for key, word in SAME_DATA:
+        pairs.append((word, first.info["dataset"].get(key), second.info["dataset"].get(key)))
+    for word, left, right in pairs:
+        if left != right:
+            raise UserError(
+                f"{first.folder} has {word} {left!r}, {second.folder} has {right!r}: only runs on the same "
+                "data can be compared problem by problem"
+            )
+
+
+def _warnings(first: Side, second: Side) -> list[str]:
+    left, right = first.facts.info, second.facts.info
+    found = []
+    if left.get("prompt", {}).get("hash") != right.get("prompt", {}).get("hash"):
+        names = [info.get("prompt", {}).get("name", "default") for info in (left, right)]
+        found.append(f"the prompts differ: {names[0]!r} and {names[1]!r}")
+    for key, word in WARN:
+        a, b = left["settings"].get(key), right["settings"].get(key)
+        if a != b:
+            found.append(f"the {word} differ: {a!r} and {b!r}")
+    graders = [sorted(side.tally.graders) for side in (first, second)]
+    if graders[0] != graders[1]:
+        found.append(
+            f"the graders differ: {', '.join(graders[0])} and {', '.join(graders[1])}; "
+            "grade both again with --check --regrade"
+        )
+    drawn = [max(side.tally.judged) for side in (first, second)]
+    if drawn[0] != drawn[1]:
+        found.append(f"the samples per problem differ: {drawn[0]} and {drawn[1]}")
+    for side in (first, second):
+        if side.facts.being_written_by:
+            found.append(f"{side.facts.folder} is being written by {side.facts.being_written_by}")
+        left_out = sum(side.tally.not_judged.values())
+        if left_out:
+            found.append(f"{left_out} samples of {side.facts.folder} are not judged and left out")
+    return found
+
+
+def _flips(
+    first: Side,
+    second: Side,
+    counts_first: dict[str, tuple[int, int]],
+    counts_second: dict[str, tuple[int, int]],
+) -> list[Flip]:
+    flips = []
+    problems = StoredProblems(first.facts.folder)
+    for problem_id, (correct, judged) in counts_first.items():
+        if problem_id not in counts_second:
+            continue
+        other_correct, other_judged = counts_second[problem_id]
+        difference = other_correct / other_judged - correct / judged
+        if abs(difference) < 1e-12:
+            continue
+        problem = problems.get(problem_id)
+        reference = problem.reference if isinstance(problem.reference, str) else None
+        flips.append(
+            Flip(
+                problem_id,
+                problem.question,
+                reference,
+                _given(first.tally, problem_id, reference),
+                _given(second.tally, problem_id, reference),
+                difference,
+            )
+        )
+    problems.close()
+    return sorted(flips, key=lambda flip: (-abs(flip.difference), flip.problem_id))
+
+
+def _given(tally: Tally, problem_id: str, reference: str | None) -> Given:
+    place = tally.places[problem_id]
+    correct, judged = tally.correct[place], tally.judged[place]
+    wrong = tally.wrong_answers(place)
+    share = f"{correct} of {judged}"
+    if reference is None:
+        return Given(share, None)
+    if correct and (not wrong or correct >= wrong[0][1]):
+        return Given(share, reference)
+    return Given(share, wrong[0][0] if wrong else "no answer")
+
+
+def _numbers(found: RunComparison) -> list[str]:
+    paired = found.paired
+    estimate = paired.difference
+    value, low, high = (100 * share for share in (estimate.value, estimate.low, estimate.high))
+    how = "permutation over problems, " + ("all swaps counted" if paired.exact else "random swaps, seeded")
+    lines = [
+        (
+            f"difference B - A {value:+.1f} points, 95 % interval [{low:+.1f}, {high:+.1f}], "
+            f"p = {paired.p_value:.3g} ({how})"
+        ),
+        (
+            f"{paired.problems} common problems, {paired.differing} differ: "
+            f"{len(found.gained)} gained, {len(found.lost)} lost"
+        ),
+    ]
+    if found.only_first or found.only_second:
+        lines.append(f"left out: {found.only_first} problems graded in A only, {found.only_second} in B only")
+    return lines
+
+
+def _score(side: Side) -> str:
+    shares = list(side.tally.shares().values())
+    found = mean_of_shares(shares, sum(side.tally.judged))
+    n = max(side.tally.judged)
+    return f"avg@{n} {100 * found.value:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+
+
+def _picture(found: RunComparison) -> str:
+    """The difference with its interval on a line from the lowest to the highest possible view."""
+    estimate = found.paired.difference
+    reach = max(abs(estimate.low), abs(estimate.high), 0.02) * 1.2
+
+    def x(value: float) -> float:
+        return 30 + 400 * (value + reach) / (2 * reach)
+
+    middle, low, value, high = (x(place) for place in (0, estimate.low, estimate.value, estimate.high))
+    parts = [
+        '<line class="grid" x1="30" x2="430" y1="28" y2="28"/>',
+        f'<line class="grid" x1="{middle:.1f}" x2="{middle:.1f}" y1="10" y2="46"/>',
+        f'<line class="span" x1="{low:.1f}" x2="{high:.1f}" y1="28" y2="28"/>',
+        f'<circle class="dot" cx="{value:.1f}" cy="28" r="5.5"/>',
+        f'<text x="{middle:.1f}" y="62" text-anchor="middle">0: no difference</text>',
+        '<text x="30" y="62">A better</text><text x="430" y="62" text-anchor="end">B better</text>',
+    ]
+    picture = f'<svg viewBox="0 0 460 70" role="img" aria-label="difference">{"".join(parts)}</svg>'
+    caption = "<figcaption>difference B - A with its 95 % interval</figcaption>"
+    return f'<figure class="narrow">{caption}{picture}</figure>'
+
+
+def _chance(p_value: float) -> str:
+    if p_value < 0.001:
+        return "less than 1 of 1000"
+    if p_value < 0.1:
+        return f"{1000 * p_value:.0f} of 1000"
+    return f"{100 * p_value:.0f} of 100"
+
+
+def _one_line(text: str, most: int = 100) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else flat[:most] + " ..."

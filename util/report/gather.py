@@ -1,0 +1,135 @@
+"""What does a report need from its runs? Read once, in memory that does not grow with the responses."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+import tempfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from util.errors import UserError
+from util.records import Record
+from util.report.manifest import check_command
+from util.runs import StoredProblems, read_records, read_run_json, writer_of
+from util.statistics import OUTCOMES, Tally, outcome_of
+
+
+@dataclass
+class RunFacts:
+    """One run: where it lies, how it was made, and its numbers at each temperature."""
+
+    folder: Path
+    info: dict
+    tallies: dict[float, Tally] = field(default_factory=dict)
+    being_written_by: str | None = None
+
+    @property
+    def name(self) -> str:
+        settings = self.info["settings"]
+        return f"{settings.get('task')} · {settings.get('model')}"
+
+    @cached_property
+    def numbers(self) -> dict[float, dict]:
+        """The numbers of each temperature."""
+        return {temperature: tally.numbers() for temperature, tally in self.tallies.items()}
+
+    @property
+    def judged(self) -> int:
+        return sum(sum(tally.judged) for tally in self.tallies.values())
+
+
+class Shelf:
+    """Keeps at most `most` samples for the list, chosen evenly by a hash of their names."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.seen = 0
+        self._kept: list[tuple[int, int, int, int, int]] = []  # -hash, sequence, run, place, length
+        self._file = tempfile.TemporaryFile()
+
+    def offer(self, run: int, record: Record) -> None:
+        sequence = self.seen
+        self.seen += 1
+        rank = -_rank(run, record)
+        if len(self._kept) >= self.most and (not self.most or rank <= self._kept[0][0]):
+            return
+        data = zlib.compress(json.dumps(_listed(record), ensure_ascii=True).encode("ascii"), 1)
+        place = self._file.seek(0, 2)
+        self._file.write(data)
+        entry = (rank, sequence, run, place, len(data))
+        if len(self._kept) < self.most:
+            heapq.heappush(self._kept, entry)
+        else:
+            heapq.heapreplace(self._kept, entry)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def samples(self) -> Iterator[tuple[int, dict]]:
+        """(run, sample) of those kept, in the order in which they were offered."""
+        for _, _, run, place, length in sorted(self._kept, key=lambda entry: entry[1]):
+            self._file.seek(place)
+            yield run, json.loads(zlib.decompress(self._file.read(length)))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_run(folder: Path, *, number: int = 0, shelf: Shelf | None = None) -> RunFacts:
+    """The facts of a run; its samples are offered to `shelf`. Raises UserError when nothing is graded yet."""
+    facts = RunFacts(folder, read_run_json(folder), being_written_by=writer_of(folder))
+    for record in read_records(folder):
+        tally = facts.tallies.get(record.sample.temperature)
+        if tally is None:
+            tally = facts.tallies[record.sample.temperature] = Tally()
+        tally.add(record)
+        if shelf is not None:
+            shelf.offer(number, record)
+    facts.tallies = dict(sorted(facts.tallies.items()))
+    if not facts.judged:
+        there = sum(tally.samples for tally in facts.tallies.values())
+        raise UserError(
+            f"{folder} has {there} samples and no verdicts yet: grade them with\n  {check_command(folder)}"
+        )
+    return facts
+
+
+def stored_problem(problems: StoredProblems, problem_id: str) -> dict:
+    """What the list shows of a problem."""
+    problem = problems.get(problem_id)
+    return {
+        "id": problem_id,
+        "question": problem.question,
+        "reference": problem.reference,
+        "choices": list(problem.choices),
+        "about": problem.about,
+    }
+
+
+def _rank(run: int, record: Record) -> int:
+    key = json.dumps([run, *record.sample.key])
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
+
+
+def _listed(record: Record) -> dict:
+    sample, verdict = record.sample, record.verdict
+    return {
+        "problem_id": sample.problem_id,
+        "temperature": sample.temperature,
+        "index": sample.index,
+        "text": sample.text if record.formatted is None else record.formatted,
+        "original": None if record.formatted is None else sample.text,
+        "thought": sample.reasoning,
+        "finish_reason": sample.finish_reason,
+        "tokens": sample.completion_tokens,
+        "outcome": OUTCOMES.index(outcome_of(record)),
+        "extracted": None if verdict is None else verdict.extracted,
+        "reason": "not graded" if verdict is None else verdict.reason,
+        "detail": "" if verdict is None else verdict.detail,
+        "grader": "" if verdict is None else verdict.grader,
+    }

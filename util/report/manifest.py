@@ -1,0 +1,89 @@
+"""Which command repeats a run?"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+from util.runs import read_run_json
+
+SCRIPT = ("python", "inference_and_check.py")
+SAMPLING = (  # flag, setting, its value when the flag is not given
+    ("--max-tokens", "max_tokens", None),
+    ("--seed", "seed", None),
+    ("--top-p", "top_p", 1.0),
+    ("--top-k", "top_k", -1),
+    ("--min-p", "min_p", 0.0),
+)
+ROWS = (
+    ("--source", "source", None),
+    ("--start", "start", 0),
+    ("--end", "end", -1),
+    ("--math-difficulty-lower-bound", "difficulty_lower_bound", None),
+    ("--math-difficulty-upper-bound", "difficulty_upper_bound", None),
+)
+
+
+def repeat_command(folder: Path) -> str:
+    """The command that makes the same run again, into another result folder."""
+    return shlex.join([*_command(read_run_json(folder)), "--result-dir", "results-again"])
+
+
+def check_command(folder: Path) -> str:
+    """The command that grades what is in the folder."""
+    command = [*_command(read_run_json(folder)), "--result-dir", str(folder.parent), "--check"]
+    return shlex.join(command)
+
+
+def _command(info: dict) -> list[str]:
+    settings, asked = info["settings"], info.get("asked", {})
+    command = [*SCRIPT, "--dataset", settings["task"], "--model", settings["model"]]
+    command += ["--split", settings["split"]]
+    command += _flags(settings, ROWS)
+    if settings.get("filter_difficulty"):
+        command.append("--filter-difficulty")
+    if asked.get("limit") is not None:
+        command += ["--limit", str(asked["limit"])]
+    command += _where_from(info)
+    command += ["--temperatures", *(f"{value:g}" for value in asked.get("temperatures", [0.0]))]
+    command += ["--n", str(asked.get("n", 1))]
+    command += _flags(settings, SAMPLING)
+    if settings.get("stop"):
+        command += ["--stop", *settings["stop"]]
+    if settings.get("prompt", "default") != "default":
+        command += ["--prompt", settings["prompt"]]
+    command += ["--system-prompt", asked.get("system_prompt_from") or "none"]
+    return command + _engine(asked.get("engine", {}))
+
+
+def _where_from(info: dict) -> list[str]:
+    """The data set's commit; for files of a local mirror, the mirror."""
+    revision = info["dataset"].get("revision", "")
+    data_dir = info.get("asked", {}).get("data_dir")
+    where = ["--data-dir", data_dir] if data_dir else []
+    return where if revision.startswith("local:") or not revision else [*where, "--revision", revision]
+
+
+def _engine(engine: dict) -> list[str]:
+    command = []
+    if engine.get("engine"):
+        command += ["--engine", engine["engine"]]
+    for name in ("tp", "pp", "dp"):
+        if engine.get(name, 1) != 1:
+            command += [f"--{name}", str(engine[name])]
+    if engine.get("api_base"):
+        command += ["--api-base", *engine["api_base"]]
+    if engine.get("engine_args"):
+        command += ["--engine-args", json.dumps(engine["engine_args"], ensure_ascii=False)]
+    return command
+
+
+def _flags(settings: dict, known: tuple) -> list[str]:
+    """The flags whose settings are not what they are without the flag."""
+    command = []
+    for flag, name, default in known:
+        value = settings.get(name)
+        if value is not None and value != default:
+            command += [flag, str(value)]
+    return command
