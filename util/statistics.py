@@ -11,6 +11,7 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 from util.records import NOT_JUDGED, Record
@@ -258,7 +259,7 @@ class Tally:
             "n": most,
             "avg": self._estimate(rows),
             "pass_at": {str(k): self._pass_at(rows, k) for k in ks},
-            "maj_at": {str(k): self._majority_at(k) for k in ks} if self._votes else {},
+            "maj_at": self._majority(ks),
             "truncated": self.truncated,
             "no_answer": self.no_answer,
             "completed_accuracy": (
@@ -288,19 +289,27 @@ class Tally:
         ]
         return {"value": math.fsum(values) / len(values), "problems": len(values)}
 
-    def _majority_at(self, k: int) -> dict:
-        values = []
+    def _majority(self, ks: Sequence[int]) -> dict[str, dict]:
+        """For each k, the mean over the problems that have k samples, and how many those are."""
+        if not self._votes:
+            return {}
+        values: dict[int, list[float]] = {k: [] for k in ks}
         for problem_id, place in self.places.items():
             drawn, correct = self.judged[place], self.correct[place]
-            if drawn < k or not drawn:
-                continue
-            if correct in (0, drawn) or k == 1:
-                values.append(correct / drawn)
-                continue
-            wrong = [count for _, count in self.wrong_answers(place)]
-            silent = drawn - correct - sum(wrong)
-            values.append(majority_at_k(correct, wrong, silent, k, seed=_seed(problem_id)))
-        return {"value": math.fsum(values) / len(values), "problems": len(values)}
+            decided = correct in (0, drawn)
+            wrong = [] if decided else [count for _, count in self.wrong_answers(place)]
+            for k in ks:
+                if k > drawn:
+                    break
+                if decided or k == 1:
+                    values[k].append(correct / drawn)
+                    continue
+                silent = drawn - correct - sum(wrong)
+                values[k].append(majority_at_k(correct, wrong, silent, k, seed=_seed(problem_id)))
+        return {
+            str(k): {"value": math.fsum(found) / len(found), "problems": len(found)}
+            for k, found in values.items()
+        }
 
     def _tokens(self) -> dict[str, dict]:
         """Mean and percentiles of completion tokens: of all samples, of correct ones, of wrong ones."""
@@ -459,6 +468,7 @@ def _grouped_by_value(counts: dict[str, int]) -> list[tuple[str, int]]:
     return sorted(((answer, count) for answer, count in groups.values()), key=lambda group: -group[1])
 
 
+@lru_cache(maxsize=10_000)
 def _normal_form(answer: str) -> object:
     """What equal answers usually have in common: the number they are, else the cleaned text."""
     from util.grading.latex import MAX_CHARS, clean

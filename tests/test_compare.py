@@ -1,0 +1,146 @@
+"""Does a comparison say what the data say, an explanation what changed, and a command repeat its run?"""
+
+import json
+import shlex
+
+import pytest
+from made_runs import make_run, sample_and_verdict
+
+import inference_and_check
+import report
+from util.errors import UserError
+
+
+def run_of(folder, shares, *, n=4, **given):
+    """A run in which problem p<i> is solved in shares[i] of n samples."""
+    samples = [
+        {"problem_id": f"p{place}", "index": index, "correct": index < share}
+        for place, share in enumerate(shares)
+        for index in range(n)
+    ]
+    return make_run(folder, samples, **given)
+
+
+def compared(capsys, *arguments):
+    """What `report.py compare` prints: the text and the JSON of the last line."""
+    assert report.run(report.parse(["compare", *map(str, arguments)])) == 0
+    *text, last = capsys.readouterr().out.strip().split("\n")
+    return "\n".join(text), json.loads(last)
+
+
+def test_a_clear_difference_is_called_one(tmp_path, capsys):
+    first, second = run_of(tmp_path / "a", [1] * 20), run_of(tmp_path / "b", [4] * 18 + [0, 1])
+    text, found = compared(capsys, first, second)
+    assert "The data can tell the two apart: B is better by 66.2 points" in text
+    assert (found["gained"], found["lost"], found["differing"]) == (18, 1, 19)
+    assert found["p_value"] < 0.001
+    assert "A 1 of 4: 41 | B 4 of 4: 42 | reference 42" in text
+
+
+def test_a_small_difference_is_not_called_one_and_the_needed_samples_are_named(tmp_path, capsys):
+    first, second = run_of(tmp_path / "a", [2, 1, 3, 2, 0]), run_of(tmp_path / "b", [2, 3, 2, 2, 1])
+    text, found = compared(capsys, first, second)
+    assert "cannot tell the two apart" in text
+    assert f"about {found['needed_problems']} problems of 4 samples each would show it" in text
+    assert found["exact"]
+
+
+def test_equal_runs_show_no_difference(tmp_path, capsys):
+    text, found = compared(capsys, run_of(tmp_path / "a", [2, 1]), run_of(tmp_path / "b", [2, 1]))
+    assert "the data show no difference" in text
+    assert found["p_value"] == 1.0
+
+
+def test_a_run_is_not_compared_with_itself(tmp_path):
+    run = run_of(tmp_path / "a", [2, 1])
+    with pytest.raises(UserError, match="are the same run"):
+        report.run(report.parse(["compare", str(run), str(run)]))
+
+
+def test_two_temperatures_of_one_run_can_be_compared(tmp_path, capsys):
+    samples = [
+        {"problem_id": f"p{place}", "index": 0, "temperature": temperature, "correct": temperature < 0.6}
+        for place in range(8)
+        for temperature in (0.5, 0.7)
+    ]
+    run = make_run(tmp_path / "a", samples)
+    _, found = compared(capsys, run, run, "--temperatures", "0.5", "0.7")
+    assert found["lost"] == 8
+    with pytest.raises(UserError, match=r"temperatures 0\.5, 0\.7: choose with --temperatures"):
+        compared(capsys, run, run_of(tmp_path / "b", [1]))
+
+
+@pytest.mark.parametrize("changed", [{"revision": "b" * 40}, {"split": "train"}, {"path": "org/other"}])
+def test_runs_on_different_data_are_refused(tmp_path, changed):
+    first, second = run_of(tmp_path / "a", [1]), run_of(tmp_path / "b", [1], dataset=changed)
+    with pytest.raises(UserError, match="only runs on the same data"):
+        report.run(report.parse(["compare", str(first), str(second)]))
+
+
+def test_different_settings_and_graders_are_warned_of(tmp_path, capsys):
+    first = run_of(tmp_path / "a", [1, 2])
+    samples = [{"problem_id": f"p{place}", "index": 0, "grader": "maths-2"} for place in range(2)]
+    second = make_run(tmp_path / "b", samples, settings={"max_tokens": 99, "system_prompt_hash": "f" * 16})
+    info = json.loads((second / "run.json").read_text())
+    info["prompt"] = {"name": "plain", "hash": "1" * 16}
+    (second / "run.json").write_text(json.dumps(info))
+    text, found = compared(capsys, first, second)
+    assert len(found["warnings"]) == 5
+    for part in (
+        "the prompts differ",
+        "token caps differ: 4096 and 99",
+        "graders differ: maths-1 and maths-2",
+    ):
+        assert part in text
+
+
+def test_the_comparison_is_drawn(tmp_path, capsys):
+    first, second = run_of(tmp_path / "a", [1, 0]), run_of(tmp_path / "b", [4, 0])
+    compared(capsys, first, second, "-o", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Gained by B: 1 problems" in page and "<svg" in page
+
+
+def test_an_explanation_lists_what_flipped_and_why(tmp_path, capsys):
+    run = make_run(tmp_path / "run", [{"problem_id": f"p{place}", "index": 0} for place in range(3)])
+    again = [
+        {"problem_id": "p0", "index": 0, "grader": "maths-2"},
+        {"problem_id": "p1", "index": 0, "grader": "maths-2", "correct": False, "extracted": "0.33"},
+        {"problem_id": "p2", "index": 0, "grader": "maths-2", "text": "rewritten since"},
+    ]
+    with open(run / "verdicts.jsonl", "a") as verdicts:
+        for given in again:
+            verdicts.write(json.dumps(sample_and_verdict(given)[1]) + "\n")
+    assert report.run(report.parse(["explain", str(run)])) == 0
+    out = capsys.readouterr().out
+    assert "maths-1 -> maths-2: 2 graded again, 0 became correct, 1 became wrong" in out
+    assert "before  correct, '42', maths-1" in out and "after   wrong_answer, '0.33', maths-2" in out
+    found = json.loads(out.strip().split("\n")[-1])
+    assert (found["gradings"], found["flipped"], found["graders"]) == (6, 1, {"maths-2": 3})
+
+
+def test_the_command_of_a_manifest_repeats_the_settings(tmp_path, capsys):
+    settings = {
+        "source": "math",
+        "end": 50,
+        "stop": ["\n\nQuestion:", "it's"],
+        "top_p": 0.9,
+        "prompt": "plain",
+        "filter_difficulty": True,
+        "difficulty_lower_bound": 3.0,
+    }
+    run = make_run(tmp_path / "run", [], settings=settings)
+    info = json.loads((run / "run.json").read_text())
+    engine = {"engine": "openai", "tp": 2, "api_base": ["http://a/v1"], "engine_args": {"seed": 1}}
+    info["asked"] = {"temperatures": [0.0, 0.7], "n": 4, "limit": 9, "engine": engine}
+    (run / "run.json").write_text(json.dumps(info))
+    assert report.run(report.parse(["manifest", str(run)])) == 0
+    python, script, *flags = shlex.split(capsys.readouterr().out)
+    args = inference_and_check.parse(flags)
+    assert (python, script) == ("python", "inference_and_check.py")
+    for name, value in settings.items():
+        given = {"difficulty_lower_bound": "math_difficulty_lower_bound"}.get(name, name)
+        assert getattr(args, given) == value
+    assert (args.temperatures, args.n, args.limit, args.revision) == ([0.0, 0.7], 4, 9, "a" * 40)
+    assert (args.tp, args.api_base, args.engine_args) == (2, ["http://a/v1"], {"seed": 1})
+    assert args.system_prompt == "none"

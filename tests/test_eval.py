@@ -1,0 +1,230 @@
+"""Do several benchmarks share one engine, survive a kill, and leave results one can rely on?"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import eval as evaluation
+import inference_and_check
+import report
+from util.engines import scripted
+from util.errors import UserError
+from util.runs import read_records
+from util.system_prompts import system_prompt
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = ("AIME", "MATH500", "GSM8K")
+ALL = ",".join(NAMES)
+
+
+@pytest.fixture
+def hub(tmp_path):
+    """A small local mirror of three benchmarks, six problems each."""
+    import pyarrow
+    import pyarrow.parquet
+
+    aime = [
+        {
+            "id": number,
+            "problem": f"AIME {number}?",
+            "solution": "",
+            "answer": str(number),
+            "url": f"x/2024_AIME_I_{number}",
+        }
+        for number in range(6)
+    ]
+    gsm8k = [{"question": f"GSM {number}?", "answer": f"so\n#### {number}"} for number in range(6)]
+    for rows, path in (
+        (aime, "AI-MO/aimo-validation-aime/data/train-00000-of-00001.parquet"),
+        (gsm8k, "openai/gsm8k/main/test-00000-of-00001.parquet"),
+    ):
+        file = tmp_path / "hub" / path
+        file.parent.mkdir(parents=True)
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), file)
+    file = tmp_path / "hub/HuggingFaceH4/MATH-500/test.jsonl"
+    file.parent.mkdir(parents=True)
+    lines = [
+        {
+            "unique_id": f"m{number}",
+            "problem": f"MATH {number}?",
+            "answer": str(number),
+            "subject": "Algebra",
+            "level": 1 + number % 2,
+        }
+        for number in range(6)
+    ]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return tmp_path / "hub"
+
+
+def script_of(path, lines):
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def flags(tmp_path, hub, script, *more, evals=ALL):
+    """The command line of an evaluation in tmp_path."""
+    return [
+        "--model", "org/fake", "--evals", evals, "--data-dir", str(hub), "--result-dir", str(tmp_path / "runs"),
+        "--output_file", str(tmp_path / "results.txt"), "--temperatures", "0.7", "--n", "2", "--limit", "5",
+        "--engine", "scripted", "--engine-args", json.dumps({"script": str(script)}), *more,
+    ]  # fmt: skip
+
+
+def results(tmp_path):
+    details = json.loads((tmp_path / "results.details.json").read_text())
+    return json.loads((tmp_path / "results.txt").read_text()), details
+
+
+def test_all_benchmarks_are_answered_by_one_engine(tmp_path, hub, capsys, monkeypatch):
+    opened = []
+    start = scripted.ScriptedEngine.__init__
+    monkeypatch.setattr(
+        scripted.ScriptedEngine, "__init__", lambda *given: (opened.append(1), start(*given))[1]
+    )
+    script = script_of(tmp_path / "script", [{"text": r"\boxed{1}"}])
+    assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script))) == 0
+    short, details = results(tmp_path)
+    assert short == dict.fromkeys(NAMES, 0.2)
+    assert json.loads(capsys.readouterr().out.strip().split("\n")[-1]) == short
+    assert len(opened) == 1
+    numbers = details["benchmarks"]["MATH500"]["temperatures"]["0.7"]
+    assert (numbers["judged"], numbers["n"], list(numbers["groups"]["level"])) == (10, 2, ["1", "2"])
+    log = (tmp_path / "runs/fake_eval.log").read_text()
+    assert "GSM8K avg@2 20.0 [" in log and "| 10 of 10" in log
+
+
+def test_a_failing_benchmark_is_named_and_the_others_go_on(tmp_path, hub, capsys):
+    (hub / "HuggingFaceH4/MATH-500/test.jsonl").unlink()
+    script = script_of(tmp_path / "script", [{"text": r"\boxed{1}"}])
+    assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script))) == 1
+    short, details = results(tmp_path)
+    assert short == {"AIME": 0.2, "MATH500": None, "GSM8K": 0.2}
+    assert list(details["failed"]) == ["MATH500"]
+    assert "MATH500 FAILED" in capsys.readouterr().err
+
+
+def test_failed_requests_are_told_and_asked_again(tmp_path, hub):
+    lines = [{"contains": "MATH 3?", "index": 1, "fail": "overloaded"}, {"text": r"\boxed{1}"}]
+    script = script_of(tmp_path / "script", lines)
+    assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script))) == 1
+    assert "overloaded" in results(tmp_path)[1]["failed"]["MATH500"]
+    script_of(script, lines[1:])
+    assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script))) == 0
+    assert results(tmp_path)[0] == dict.fromkeys(NAMES, 0.2)
+
+
+def test_a_dead_engine_leaves_what_was_finished(tmp_path, hub):
+    lines = [{"contains": "MATH 3?", "stop": "the engine died"}, {"text": r"\boxed{1}"}]
+    script = script_of(tmp_path / "script", lines)
+    assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script))) == 1
+    short, details = results(tmp_path)
+    assert short["AIME"] == 0.2
+    assert "the engine died" in details["failed"]["MATH500"]
+    assert "the engine died" in details["failed"]["GSM8K"]
+    assert details["benchmarks"]["MATH500"]["temperatures"]["0.7"]["judged"] == 6
+
+
+def test_a_killed_evaluation_goes_on_with_equal_results(tmp_path, hub):
+    lines = [
+        {"contains": f"{number}?", "text": rf"\boxed{{{number % 2}}}", "delay_s": 0.05} for number in range(6)
+    ]
+    script = script_of(tmp_path / "script", lines)
+    command = [sys.executable, "eval.py", *flags(tmp_path, hub, script)]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    samples = tmp_path / "runs/fake_MATH500_test_all_0_-1/samples.jsonl"
+    end = time.monotonic() + 60
+    while not samples.exists() or samples.read_bytes().count(b"\n") < 3:
+        assert time.monotonic() < end and process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = samples.read_bytes().rpartition(b"\n")[0]
+    assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script))) == 0
+    assert samples.read_bytes().startswith(kept)
+    keys = [record.sample.key for record in read_records(samples.parent)]
+    assert len(keys) == len(set(keys)) == 10
+    interrupted = results(tmp_path)[0]
+    (tmp_path / "whole").mkdir()
+    assert evaluation.run(evaluation.parse(flags(tmp_path / "whole", hub, script))) == 0
+    assert results(tmp_path / "whole")[0] == interrupted
+
+
+def test_several_temperatures_give_a_number_each(tmp_path, hub):
+    script = script_of(tmp_path / "script", [{"text": r"\boxed{1}"}])
+    more = ("--temperatures", "0.5", "0.9")
+    assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script, *more, evals="aime"))) == 0
+    assert results(tmp_path)[0] == {"AIME": {"0.5": 0.2, "0.9": 0.2}}
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (["--evals", "AIME,MATH50"], "did you mean MATH500"),
+        (["--evals", " , "], "names no benchmark"),
+        (["--output_file", "/no/such/folder/results.txt"], "no folder"),
+    ],
+)
+def test_bad_input_is_told_before_anything_starts(tmp_path, hub, change, message):
+    script = script_of(tmp_path / "script", [{"text": "x"}])
+    with pytest.raises(UserError, match=message):
+        evaluation.run(evaluation.parse(flags(tmp_path, hub, script, *change)))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_regrading_adds_verdicts_and_the_explanation_reads_them(tmp_path, hub, capsys):
+    script = script_of(tmp_path / "script", [{"text": r"\boxed{1}"}])
+    common = ["--dataset", "MATH500", *flags(tmp_path, hub, script)]
+    for name in ("--evals", "--output_file"):
+        place = common.index(name)
+        del common[place : place + 2]
+    assert inference_and_check.run(inference_and_check.parse(common)) == 0
+    assert inference_and_check.run(inference_and_check.parse([*common, "--check", "--regrade"])) == 0
+    folder = tmp_path / "runs/fake_MATH500_test_all_0_-1"
+    assert (folder / "verdicts.jsonl").read_bytes().count(b"\n") == 20
+    capsys.readouterr()
+    assert report.run(report.parse(["explain", str(folder)])) == 0
+    assert json.loads(capsys.readouterr().out.strip().split("\n")[-1])["graded_again"] == 10
+    with pytest.raises(UserError, match="--check"):
+        inference_and_check.run(inference_and_check.parse([*common, "--regrade"]))
+
+
+def test_a_named_prompt_is_a_setting_of_its_own(tmp_path, hub):
+    script = script_of(tmp_path / "script", [{"text": r"\boxed{1}"}])
+    evaluation.run(evaluation.parse(flags(tmp_path, hub, script, "--prompt", "plain", evals="MATH500")))
+    info = json.loads((tmp_path / "runs/fake_MATH500_test_all_0_-1/run.json").read_text())
+    assert info["prompt"]["name"] == info["settings"]["prompt"] == "plain"
+    assert info["prompt"]["text"].startswith("{question}\n\n")
+    assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script, evals="MATH500"))) == 1
+    assert "prompt = 'plain'" in results(tmp_path)[1]["failed"]["MATH500"]
+
+
+def test_a_run_says_what_made_it(tmp_path, hub):
+    script = script_of(tmp_path / "script", [{"text": r"\boxed{1}"}])
+    evaluation.run(evaluation.parse(flags(tmp_path, hub, script, evals="AIME")))
+    info = json.loads((tmp_path / "runs/fake_AIME_train_all_0_-1/run.json").read_text())
+    assert info["made_with"]["engine"] == "scripted"
+    assert info["made_with"]["hardware"]["cpu"]
+    assert "pyarrow" in info["made_with"]["libraries"]
+    assert (info["asked"]["n"], info["asked"]["limit"], info["settings"]["seed"]) == (2, 5, 0)
+
+
+def test_a_system_message_can_be_a_field_of_a_data_set(tmp_path):
+    folder = tmp_path / "org/name"
+    folder.mkdir(parents=True)
+    (folder / "README.md").write_text("rows")
+    (folder / "rows.json").write_text(json.dumps([{"system": "Think – long.", "n": 1}, {"system": "no"}]))
+    found = system_prompt("hf://datasets/org/name#system", "any", data_dir=tmp_path)
+    assert found == ("Think – long.", "hf://datasets/org/name#system")
+    with pytest.raises(UserError, match="the fields system, n"):
+        system_prompt("hf://datasets/org/name/rows.json#prompt", "any", data_dir=tmp_path)
+    with pytest.raises(UserError, match="write hf://datasets/ORG/NAME#FIELD"):
+        system_prompt("hf://datasets/name", "any", data_dir=tmp_path)

@@ -1,0 +1,279 @@
+"""Does the report show what is there, in a real browser, without a request, and whatever a model wrote?"""
+
+import json
+import re
+import time
+
+import pytest
+from browser import open_browser
+from made_runs import make_large_run, make_run
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select
+
+import report
+from util.errors import UserError
+from util.report.gather import Shelf, read_run
+
+ATTACK = (
+    '</script><script>window.hacked = 1</script><img src="https://example.org/x" onerror="window.hacked = 2">'
+    "<svg onload='window.hacked = 3'></svg>"
+)
+THOUGHT = "<think>First I add the squares, the secretword among them.</think>"
+
+
+def report_of(*folders, output, extra=()):
+    assert report.run(report.parse([*map(str, folders), "-o", str(output), *extra])) == 0
+    return output
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """A report on 60 samples of 20 problems."""
+    folder = tmp_path_factory.mktemp("report")
+    problems = [
+        {
+            "id": f"p{number}",
+            "question": f"Question {number}: find $x^{number}$.",
+            "about": {"level": number % 3},
+        }
+        for number in range(20)
+    ]
+    problems[7] |= {"question": f"What does {ATTACK} mean?", "choices": [ATTACK, "second"], "answer": ATTACK}
+    samples = []
+    for number in range(60):
+        sample = {"problem_id": f"p{number % 20}", "index": number // 20, "tokens": 100 + number}
+        sample["correct"] = number % 3 != 0
+        sample["text"] = (
+            rf"{THOUGHT if number == 41 else ''}So $\frac{{1}}{{{number + 1}}}$ and \boxed{{42}}."
+        )
+        if number == 9:
+            sample |= {"finish_reason": "length", "reason": "truncated", "extracted": None}
+        if number == 7:
+            sample |= {"text": ATTACK, "extracted": ATTACK, "reasoning": ATTACK}
+        samples.append(sample)
+    run = make_run(folder / "run", samples, problems=problems, settings={"model": "org/<b>model</b>"})
+    counts = {"Curation funnel": {"generated": 60, "final": 31}}
+    (run / "curation.json").write_text(json.dumps(counts), encoding="utf-8")
+    return report_of(run, output=folder / "report.html")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    driver = open_browser(tmp_path_factory.mktemp("profile"))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def shown(browser, page):
+    """The page, freshly opened and ready; its log is read at the end of each test."""
+    browser.get_log("browser")
+    browser.get_log("performance")
+    browser.get(page.as_uri())
+    wait_for(lambda: browser.find_element(By.TAG_NAME, "html").get_attribute("data-ready") == "yes")
+    yield browser
+    assert browser.get_log("browser") == []
+
+
+def wait_for(holds, seconds=15):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "the page did not come to rest"
+        time.sleep(0.05)
+
+
+def rows(browser):
+    return browser.find_elements(By.CSS_SELECTOR, "details.sample")
+
+
+def badges(browser):
+    return [badge.text for badge in browser.find_elements(By.CSS_SELECTOR, ".badge")]
+
+
+def count(browser):
+    return browser.find_element(By.ID, "count").text
+
+
+def search(browser, words):
+    field = browser.find_element(By.ID, "search")
+    field.clear()
+    field.send_keys(words)
+    browser.execute_script("document.getElementById('count').dataset.busy = 'yes'")
+    wait_for(lambda: browser.find_element(By.ID, "count").get_attribute("data-busy") == "no")
+
+
+def test_the_list_comes_in_pages(shown):
+    assert len(rows(shown)) == 25
+    assert count(shown) == "60 of 60 samples"
+    for _ in range(2):
+        shown.find_element(By.CSS_SELECTOR, ".next").click()
+    assert len(rows(shown)) == 10
+    assert shown.find_element(By.CSS_SELECTOR, ".page-number").text == "page 3 of 3"
+    assert not shown.find_element(By.CSS_SELECTOR, ".next").is_enabled()
+
+
+def test_search_finds_words_in_questions_and_in_folded_thoughts(shown):
+    search(shown, "question 13:")
+    assert count(shown) == "3 of 60 samples"
+    search(shown, "SecretWord")
+    assert count(shown) == "1 of 60 samples"
+    search(shown, "nowhere at all")
+    assert count(shown) == "0 of 60 samples"
+
+
+def test_samples_are_chosen_by_outcome_and_put_in_order(shown):
+    Select(shown.find_element(By.ID, "outcome")).select_by_value("truncated")
+    wait_for(lambda: badges(shown) == ["truncated"])
+    Select(shown.find_element(By.ID, "outcome")).select_by_value("")
+    Select(shown.find_element(By.ID, "order")).select_by_value("longest")
+    wait_for(lambda: rows(shown)[0].find_element(By.CSS_SELECTOR, ".tokens").text == "159 tokens")
+    Select(shown.find_element(By.ID, "order")).select_by_value("shortest")
+    wait_for(lambda: rows(shown)[0].find_element(By.CSS_SELECTOR, ".tokens").text == "100 tokens")
+
+
+def test_a_sample_unfolds_and_its_thought_stays_folded(shown):
+    search(shown, "secretword")
+    (row,) = rows(shown)
+    row.find_element(By.TAG_NAME, "summary").click()
+    wait_for(lambda: "reference" in row.text)
+    assert "secretword" not in row.text
+    assert "maths-1" in row.text
+    row.find_element(By.CSS_SELECTOR, ".thought > summary").click()
+    wait_for(lambda: "secretword" in row.text)
+    shown.find_element(By.ID, "close-all").click()
+    assert row.get_attribute("open") is None
+
+
+def test_maths_is_rendered_by_the_browser_itself(shown):
+    search(shown, "question 3:")
+    rows(shown)[0].find_element(By.TAG_NAME, "summary").click()
+    wait_for(lambda: rows(shown)[0].find_elements(By.CSS_SELECTOR, ".prose math mfrac"))
+    assert rows(shown)[0].find_elements(By.CSS_SELECTOR, ".prose math .boxed")
+
+
+def test_what_a_model_writes_never_runs_and_is_shown_as_it_is(shown):
+    search(shown, "window.hacked")
+    assert count(shown) == "3 of 60 samples"
+    shown.find_element(By.ID, "open-all").click()
+    wait_for(lambda: all("Response" in row.text for row in rows(shown)))
+    for fold in shown.find_elements(By.CSS_SELECTOR, ".thought > summary"):
+        fold.click()
+    assert "<script>window.hacked = 1</script>" in rows(shown)[0].text
+    assert shown.execute_script("return window.hacked") is None
+    assert not shown.find_elements(By.CSS_SELECTOR, ".sample img, .sample svg, .sample script")
+    assert "<b>model</b>" in shown.find_element(By.TAG_NAME, "h1").text
+
+
+def test_the_page_asks_no_server_for_anything(shown, page):
+    shown.find_element(By.ID, "open-all").click()
+    wait_for(lambda: all(len(row.text) > 100 for row in rows(shown)))
+    messages = [json.loads(entry["message"])["message"] for entry in shown.get_log("performance")]
+    asked = [
+        message["params"]["request"]["url"]
+        for message in messages
+        if message["method"] == "Network.requestWillBeSent"
+    ]
+    assert {url for url in asked if not url.startswith(("data:", "blob:"))} == {page.as_uri()}
+
+
+def test_the_page_follows_the_system_and_its_own_button_between_light_and_dark(shown):
+    def ground():
+        colour = shown.execute_script("return getComputedStyle(document.body).backgroundColor")
+        return sum(map(int, re.findall(r"\d+", colour)[:3]))
+
+    for scheme, dark in (("dark", True), ("light", False)):
+        features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        shown.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
+        assert (ground() < 150) is dark
+    button = shown.find_element(By.ID, "theme")
+    button.click()
+    assert (button.text, ground() > 600) == ("theme: light", True)
+    button.click()
+    assert (button.text, ground() < 150) == ("theme: dark", True)
+
+
+def test_the_page_fits_a_phone(shown):
+    phone = {"width": 380, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    shown.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    shown.find_element(By.ID, "open-all").click()
+    wait_for(lambda: all(len(row.text) > 100 for row in rows(shown)))
+    assert shown.execute_script("return document.documentElement.scrollWidth") <= 380
+    shown.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_page_shows_scores_pictures_levels_and_the_funnel(shown):
+    text = shown.find_element(By.TAG_NAME, "body").text
+    for part in ("[", "pass@2", "maj@2", "By level", "Curation funnel", "completion tokens", "a" * 40):
+        assert part in text
+    assert len(shown.find_elements(By.CSS_SELECTOR, "figure svg")) == 2
+
+
+def test_ten_thousand_samples_open_within_three_seconds(browser, tmp_path):
+    characters = make_large_run(tmp_path / "run", problems=500, n=20, characters=1600)
+    page = report_of(tmp_path / "run", output=tmp_path / "report.html")
+    assert page.stat().st_size <= 1.2 * characters
+    browser.get_log("browser")
+    began = time.monotonic()
+    browser.get(page.as_uri())
+    wait_for(lambda: len(rows(browser)) == 25)
+    assert time.monotonic() - began < 3
+    search(browser, "question that is not there")
+    assert count(browser) == "0 of 10000 samples"
+    assert browser.get_log("browser") == []
+
+
+# --- without a browser ---
+
+
+def test_of_too_many_samples_an_even_choice_is_shown(tmp_path):
+    samples = [{"problem_id": f"p{number % 10}", "index": number // 10} for number in range(300)]
+    run = make_run(tmp_path / "run", samples)
+    shelf = Shelf(50)
+    facts = read_run(run, shelf=shelf)
+    kept = [sample for _, sample in shelf.samples()]
+    assert (len(kept), shelf.seen, facts.judged) == (50, 300, 300)
+    assert len({sample["problem_id"] for sample in kept}) == 10
+    shelf.close()
+
+
+def test_a_report_can_leave_out_the_samples(tmp_path):
+    run = make_run(tmp_path / "run", [{"problem_id": "p", "index": 0, "text": "not to be shown"}])
+    report_of(run, output=tmp_path / "report.html", extra=["--samples", "0"])
+    assert 'id="piece-0"' not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_run_without_verdicts_is_told_how_to_get_them(tmp_path):
+    run = make_run(tmp_path / "run", [{"problem_id": "p", "index": 0}], graded=False)
+    with pytest.raises(UserError, match=r"no verdicts yet.*\n.*inference_and_check.py .*--check"):
+        report.run(report.parse([str(run), "-o", str(tmp_path / "report.html")]))
+
+
+def test_a_missing_folder_for_the_report_is_named_before_anything_is_read(tmp_path):
+    with pytest.raises(UserError, match="no folder"):
+        report.run(report.parse([str(tmp_path / "no run"), "-o", str(tmp_path / "missing" / "report.html")]))
+
+
+def test_a_run_being_written_is_reported_and_said_to_be(tmp_path, capsys):
+    import fcntl
+
+    run = make_run(tmp_path / "run", [{"problem_id": "p", "index": 0}])
+    with open(run / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write("process 1 on a-machine")
+        lock.flush()
+        report_of(run, output=tmp_path / "report.html")
+    assert "is being written by process 1 on a-machine" in capsys.readouterr().err
+    assert "is being written by process 1" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_memory_does_not_grow_with_the_texts(tmp_path):
+    import tracemalloc
+
+    make_large_run(tmp_path / "run", problems=50, n=20, characters=16_000)
+    tracemalloc.start()
+    with_texts = Shelf(200)
+    read_run(tmp_path / "run", shelf=with_texts)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    with_texts.close()
+    assert peak < 3_000_000  # the texts are 16 MB
