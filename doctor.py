@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from util import cli
 from util.errors import RunStopped, UserError
 
-ENGINES = {"vllm": "vllm", "OpenAI-compatible endpoints": "openai", "embedded": "transformers", "ray": "ray"}
+ENGINES = {"vllm": "vllm", "OpenAI-compatible endpoints": "aiohttp", "embedded": "transformers", "ray": "ray"}
 PACKAGES = ("numpy", "sortedcontainers")  # that programs may import
 OPEN_DATA, OPEN_FILE = "openai/gsm8k", "main/test-00000-of-00001.parquet"
 GATED_DATA, GATED_FILE = "Idavidrein/gpqa", "gpqa_diamond.csv"

@@ -70,6 +70,9 @@ def _plain_run(problem: Problem, text: str, result: list) -> None:
     import contextlib
     import io
 
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
     tests = problem.reference.tests()
     program = compile(code.code_candidates(text)[-1], "answer", "exec")
     passed = []

@@ -26,7 +26,7 @@ ATTACKS = [
     json.loads(line) for line in (ROOT / "tests" / "cases" / "attacks.jsonl").read_bytes().splitlines()
 ]
 LIMITS = Limits(time_s=0.5, problem_s=5, memory_bytes=512 << 20, output_bytes=4 << 20)
-SLOWEST_S = 8.0
+SLOWEST_S = 20.0  # on a machine that is busy with other things
 RIGHT = {"stdin": "print(sum(map(int, input().split())))", "call": "def f(a, b):\n    return a + b"}
 
 

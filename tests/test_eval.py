@@ -71,9 +71,9 @@ def script_of(path, lines):
 def flags(tmp_path, hub, script, *more, evals=ALL):
     """The command line of an evaluation in tmp_path."""
     return [
-        "--model", "org/fake", "--evals", evals, "--data-dir", str(hub), "--limit", "5",
+        "--model", "org/fake", "--evals", evals, "--data-dir", str(hub),
         "--result-dir", str(tmp_path / "runs"), "--output_file", str(tmp_path / "results.txt"),
-        "--temperatures", "0.7", "--n", "2",
+        "--temperatures", "0.7", "--n", "2", "--limit", "5",
         "--engine", "scripted", "--engine-args", json.dumps({"script": str(script)}), *more,
     ]  # fmt: skip
 

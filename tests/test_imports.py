@@ -34,14 +34,7 @@ ALLOWED = {
         "util.sampling",
     ],
     "util.cli": ["util.models", "util.errors", "util.engines"],
-    "util.system_prompts": [
-        "util.prompts",
-        "util.models",
-        "util.errors",
-        "util.fetching",
-        "util.hub",
-        "util.task",
-    ],
+    "util.system_prompts": ["util"],  # reads names, files and data sets
     "util.evaluation": ["util"],  # runs several of them on one engine
     "util.benchmark": ["util"],  # joins the parts for one benchmark
     "util.comparison": ["util.statistics", "util.runs", "util.records", "util.errors"],
@@ -57,8 +50,8 @@ ALLOWED = {
     "tasks": ["util.task", "util.records", "util.grading", "util.prompts", "util.errors"],
 }
 HEAVY = (
-    "vllm torch transformers ray openai aiohttp huggingface_hub pyarrow datasets math_verify sympy pebble tqdm numpy "
-    "latex2sympy2_extended asyncio datasketch"
+    "vllm torch transformers ray openai aiohttp huggingface_hub pyarrow datasets math_verify sympy pebble "
+    "tqdm numpy latex2sympy2_extended asyncio datasketch"
 ).split()
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
 MODULES = sorted([*ROOT.glob("util/**/*.py"), *ROOT.glob("tasks/*.py"), *ROOT.glob("*.py")])

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 from faulty_endpoint import FaultyEndpoint, Script
 
+from util.engines.api_quirks import api_quirks
 from util.engines.dispatch import AdaptiveLimit
 from util.engines.openai_api import OpenAIEngine, open_openai_engine
 from util.engines.openai_replies import Kind, read_reply, retry_after_s
 from util.errors import RunStopped, UserError
 from util.keys import KeyPool
-from util.engines.api_quirks import api_quirks
 from util.records import Completion, Failure, Request
 
 FIRST, SECOND = "sk-aaaaaaaaaaaa1111", "sk-bbbbbbbbbbbb2222"

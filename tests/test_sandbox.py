@@ -50,7 +50,8 @@ def campaign(folder, *arguments, user=()):
 
 def check(result, tier=None):
     assert result["attacks"] >= 100
-    assert result["succeeded"] == [] and result["left"] == []
+    assert not result["succeeded"], result["succeeded"]
+    assert result["left"] == []
     if tier is not None:
         assert result["tier"] == tier, f"MISSING LAYERS: {result['missing']}"
 

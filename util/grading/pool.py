@@ -227,12 +227,8 @@ class GradingPool:
             job.deaths += 1
             if job.deaths > 1:
                 worker.jobs.popleft()
-                self._finish(
-                    job,
-                    _failure(
-                        f"the worker died twice (exit status {worker.process.exitcode}); its last words are on standard error"
-                    ),
-                )
+                why = f"the worker died twice (exit status {worker.process.exitcode}), see standard error"
+                self._finish(job, _failure(why))
         with self._changed:
             if not self._stopping:
                 self._queue.extendleft(reversed(worker.jobs))

@@ -337,11 +337,15 @@ def fork() -> int:
 
     Random generators therefore begin alike in every program, so that verdicts can be repeated.
     """
-    return _with_lock.fork()
+    child = _with_lock.fork()
+    if child < 0:  # never handed on: a signal to process -1 reaches everyone
+        raise BlockingIOError(errno.EAGAIN, "fork: too many processes")
+    return child
 
 
 # --- limits ---
 
+SHARED_THREADS = 512  # above what the user runs already, where programs share a user id
 THREADS, OPEN_FILES, FILE_BYTES = 64, 64, 32 << 20
 STACK_BYTES = 256 << 20
 
@@ -363,7 +367,7 @@ def limit_for_good(own_user: bool) -> None:
         limit(getattr(resource, f"RLIMIT_{name}"), THREADS if name == "SIGPENDING" else 0)
     limit(resource.RLIMIT_NOFILE, OPEN_FILES)
     # The limit counts every thread of the user: someone who shares a user id gets room above what runs now.
-    limit(resource.RLIMIT_NPROC, THREADS if own_user else THREADS + _threads_of(os.getuid()))
+    limit(resource.RLIMIT_NPROC, THREADS if own_user else SHARED_THREADS + _threads_of(os.getuid()))
 
 
 def _threads_of(uid: int) -> int:
