@@ -13,7 +13,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -147,16 +147,22 @@ def hold_lock(path: Path, what: str) -> TextIO:
 def write_whole(path: Path, text: str) -> None:
     """Write a whole file beside its target and move it into place, so that readers see the old or the new
     one."""
+    write_lines(path, (text,))
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """As `write_whole`, piece by piece for files larger than memory."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(beside, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+            file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise _cannot_append(path, error) from error
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _parsed_or_refused(raw: bytes, path: Path, number: int) -> dict:

@@ -350,6 +350,14 @@ class RunReader:
         )
 
 
+def given_up(folder: Path) -> SampleSet:
+    """The samples whose formatting was tried and failed."""
+    failed = SampleSet()
+    for _, line in read_lines(folder / UNFORMATTED):
+        failed.add(line["problem_id"], line["temperature"], line["index"])
+    return failed
+
+
 class OffsetTable:
     """Offset of the last line about each 64-bit key: 16 bytes a line, where a dict takes 170."""
 
