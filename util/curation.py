@@ -9,8 +9,8 @@ import hashlib
 import re
 import zlib
 from array import array
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 NGRAM_WORDS = 13  # words in a row that a question may not share with a benchmark
 BOILERPLATE_PROBLEMS = 4  # words in a row that stand in so many benchmark problems are a form of speech
@@ -114,15 +114,21 @@ class NearDuplicates:
 
         self._signatures = np.empty((count, PERMUTATIONS), np.uint32)
         self._numbers = np.zeros(count, np.uint64)
-        self._empty = MinHash(num_perm=PERMUTATIONS, hashfunc=zlib.crc32)
+        self._empty = MinHash(num_perm=PERMUTATIONS, hashfunc=int)  # shingles come hashed
 
     def set(self, position: int, question: str) -> None:
-        words = _WORD.findall(question.casefold())
-        shingles = [
-            " ".join(words[at : at + SHINGLE_WORDS]) for at in range(max(1, len(words) - SHINGLE_WORDS + 1))
-        ]
+        import numpy as np
+
+        words = _words(question)
+        hashes = [zlib.crc32(word.encode("utf-8", "backslashreplace")) for word in words] or [0]
+        short = SHINGLE_WORDS - len(hashes)
+        digits = np.array(hashes + [0] * short, np.uint64)
+        count = len(digits) - SHINGLE_WORDS + 1
+        shingles = np.zeros(count, np.uint64)
+        for at in range(SHINGLE_WORDS):
+            shingles = (shingles + digits[at : at + count]) * np.uint64(_BASE)
         signature = self._empty.copy()
-        signature.update_batch(shingle.encode("utf-8", "backslashreplace") for shingle in shingles)
+        signature.update_batch((shingles >> np.uint64(32)).tolist())
         self._signatures[position] = signature.hashvalues
         self._numbers[position] = digest(*_DIGITS.findall(question))
 
@@ -250,20 +256,38 @@ def repeated_share(text: str) -> float:
 
 
 def _words(question: str) -> list[str]:
-    return [word.casefold() for word in _WORD.findall(question)]
+    return _WORD.findall(question.casefold())
 
 
-def _gram_hashes(words: Iterable[str]):
-    """A 64-bit hash of every 13 words in a row, good within this process."""
+def _gram_hashes(words: list[str]):
+    """A 64-bit hash of every 13 words in a row, good within this process.
+
+    The words' hashes are digits of a number in base _BASE modulo 2**64: with running sums of digit times
+    power, the hash of a passage is a difference of two sums.
+    """
     import numpy as np
 
-    hashes = np.fromiter(map(hash, words), np.int64).view(np.uint64)
-    count = len(hashes) - NGRAM_WORDS + 1
-    total = np.zeros(count, np.uint64)
-    for at in range(NGRAM_WORDS):
-        total = (total + hashes[at : at + count]) * np.uint64(0x9E3779B97F4A7C15)
-        total ^= total >> np.uint64(31)
-    return total
+    powers, inverses = _powers(1 << len(words).bit_length())
+    sums = np.zeros(len(words) + 1, np.uint64)
+    digits = np.fromiter(map(hash, words), np.int64, len(words)).view(np.uint64)
+    np.cumsum(digits * powers[: len(words)], out=sums[1:])
+    return (sums[NGRAM_WORDS:] - sums[:-NGRAM_WORDS]) * inverses[: len(words) - NGRAM_WORDS + 1]
+
+
+_BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse
+
+
+@lru_cache(maxsize=32)
+def _powers(count: int):
+    """The first powers of _BASE and of its inverse, modulo 2**64."""
+    import numpy as np
+
+    both = []
+    for base in (_BASE, pow(_BASE, -1, 1 << 64)):
+        powers = np.full(count, base, np.uint64)
+        powers[0] = 1
+        both.append(np.cumprod(powers))
+    return both
 
 
 def _longest_run(hits) -> tuple[int, int]:
