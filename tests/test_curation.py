@@ -16,7 +16,7 @@ from util.curation import (
 
 LONG = (
     "A farmer walks around his rectangular field every morning and counts the steps along each of the four "
-    "sides before breakfast, and on Sunday he finds that the longer side has 30 steps more than the shorter one."
+    "sides before breakfast, and on Sunday he finds that the longer side has 30 steps more than the other."
 )
 
 
