@@ -113,7 +113,7 @@ def print_result(result: dict) -> None:
 class Progress:
     """A bar on standard error: samples done, tokens per second, time left."""
 
-    def __init__(self, total: int, what: str) -> None:
+    def __init__(self, total: int | None, what: str) -> None:
         from tqdm import tqdm
 
         self._bar = tqdm(total=total, desc=what, unit=" samples", dynamic_ncols=True, mininterval=0.5)
@@ -122,8 +122,7 @@ class Progress:
     def step(self, tokens: int) -> None:
         """One sample more, with so many completion tokens."""
         self._tokens += tokens
-        seconds = self._bar.format_dict["elapsed"]
-        if self._tokens and seconds > 0:
+        if tokens and (seconds := self._bar.format_dict["elapsed"]) > 0:
             self._bar.set_postfix_str(f"{self._tokens / seconds:.0f} tokens/s", refresh=False)
         self._bar.update(1)
 
@@ -178,14 +177,18 @@ def json_object(text: str) -> dict:
 
 def add_data_flags(parser: argparse.ArgumentParser) -> None:
     """Where data sets come from; the same in every script."""
+    add_data_dir_flag(parser)
+    parser.add_argument(
+        "--revision", help="commit, tag or branch of the data set; default: the commit pinned by the suite"
+    )
+
+
+def add_data_dir_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir",
         type=Path,
         metavar="DIR",
         help="read data sets from a local mirror (DIR/ORG/NAME/FILE) instead of the hub",
-    )
-    parser.add_argument(
-        "--revision", help="commit, tag or branch of the data set; default: the commit pinned by the suite"
     )
 
 
@@ -349,6 +352,21 @@ def engine_options(args: argparse.Namespace, *, log: Path | None) -> EngineOptio
         concurrency=args.concurrency,
         engine_args=args.engine_args,
         log=log,
+    )
+
+
+def api_options(args: argparse.Namespace) -> EngineOptions:
+    """The engine of a step that asks one model greedily, at an endpoint unless --engine says otherwise."""
+    return EngineOptions(
+        model=args.model,
+        engine=args.engine or "openai",
+        tp=args.tp,
+        pp=args.pp,
+        dp=args.dp,
+        api_base=tuple(args.api_base),
+        keys_file=args.keys,
+        concurrency=args.concurrency,
+        engine_args=args.engine_args,
     )
 
 

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# The training set behind Sky-T1-32B-Preview, made anew: about 5k code problems (APPS, TACO) and 10k maths
+# problems (NuminaMath amc_aime, math, olympiads of some difficulty), one reasoning sample each, in thought and
+# solution, the wrong ones rejected, and another project's science and puzzle rows mixed in.
+#
+#   bash recipes/sky_t1.sh sky-t1 keys.txt still2.jsonl
+#
+# Wants GPUs for the model (TP of them) and API keys for what no rule can format. Every step goes on from where it
+# was stopped. Environment: PYTHON, MODEL, TP, RESULTS.
+set -euo pipefail
+
+out=${1:?folder for the training set}
+keys=${2:?file of API keys, one a line}
+extra=${3:-} # JSON lines with question and combined_text, such as the STILL-2 release
+python=${PYTHON:-python}
+model=${MODEL:-Qwen/QwQ-32B-Preview}
+tp=${TP:-8}
+results=${RESULTS:-$out/results}
+cd "$(dirname "$0")/.."
+
+# 1. Difficulty of the maths problems. Leave this step out to use the labels that are on the hub.
+for source in amc_aime math olympiads; do
+    "$python" label_math_difficulty.py --source "$source" --keys "$keys"
+done
+
+# 2. One sample per problem. TACO: the medium problems of its training split; APPS: the problems of its test split,
+#    so do not report results on APPS after training. The maths problems are chosen by difficulty.
+for_each_part() {
+    local run=("$python" inference_and_check.py --model "$model" --tp "$tp" --max-tokens 16384 --temperatures 0.7
+        --result-dir "$results" "$@")
+    "${run[@]}" --dataset APPS --split test
+    "${run[@]}" --dataset TACO --split train --source MEDIUM
+    "${run[@]}" --dataset NUMINA --source amc_aime --filter-difficulty \
+        --math-difficulty-lower-bound 1 --math-difficulty-upper-bound 9
+    "${run[@]}" --dataset NUMINA --source math --filter-difficulty \
+        --math-difficulty-lower-bound 4 --math-difficulty-upper-bound 9
+    "${run[@]}" --dataset NUMINA --source olympiads --end 20000 --filter-difficulty \
+        --math-difficulty-lower-bound 9 --math-difficulty-upper-bound 9
+}
+for_each_part --inference
+
+# 3. Thought and solution: rules first, the model for the rest. The dry run tells the price.
+"$python" convert_format.py --input_dir "$results" --keys "$keys" --dry-run
+"$python" convert_format.py --input_dir "$results" --keys "$keys"
+
+# 4. A verdict belongs to the text it judged: grade the formatted ones.
+for_each_part --check
+
+# 5. The training file, with its card beside it.
+"$python" convert_to_data.py --input_dir "$results" --output "$out/sky_t1.json" --format llamafactory --seed 1 \
+    ${extra:+--extra "$extra"}

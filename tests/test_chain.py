@@ -1,0 +1,291 @@
+"""Do the commands of the data pipeline work on one another's output, with good and bad endpoints?"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+from faulty_endpoint import FaultyEndpoint, Script
+from helpers import ROOT, json_lines, last_line, paper_engine, script
+
+from util.formatting import join_parts, split_parts
+from util.runs import read_records
+
+THOUGHT = "I look at it from one side and then from the other side, and both ways give the same number."
+SPLITTABLE = f"{THOUGHT}\n\nThe answer is \\boxed{{7}}."
+NOT_SPLITTABLE = f"{THOUGHT} So it is \\boxed{{7}}."
+
+
+class RewritingEndpoint(FaultyEndpoint):
+    """Rewrites what it is shown: well, or as `manner` says."""
+
+    manner = "well"
+
+    def answer(self, body: dict) -> dict:
+        reply = super().answer(body)
+        prompt = body["messages"][-1]["content"]
+        texts = {
+            "well": join_parts(THOUGHT, "So it is \\boxed{7}."),
+            "another answer": join_parts(THOUGHT, "So it is \\boxed{8}."),
+            "too short": join_parts("I look at it.", "So it is \\boxed{7}."),
+            "garbage": "\x00 {]garbage <|begin_of_thought|>",
+            "well at the second try": (
+                join_parts(THOUGHT, "So it is \\boxed{7}.") if "An earlier attempt" in prompt else "Sure!"
+            ),
+        }
+        reply["choices"][0]["message"]["content"] = texts[self.manner]
+        return reply
+
+
+def raw_run(folder, number=3, response=NOT_SPLITTABLE):
+    """A run of unformatted samples, all with this text."""
+    from util.records import Problem, Sample
+    from util.runs import Run
+
+    settings = {"task": "NUMINA", "model": "paper", "split": "train", "system_prompt": None}
+    with Run(folder, settings=settings, made_with={}) as run:
+        for name in map(str, range(number)):
+            run.add_problem(Problem(name, f"Question {name}?", "7"), f"Question {name}?")
+            run.add_sample(Sample(name, 0.7, 0, response, None, "stop", 5, 30))
+    return folder
+
+
+def convert(folder, *flags, **environment):
+    return script("convert_format.py", "--input_dir", folder, *flags, **environment)
+
+
+def by_endpoint(endpoint, *flags):
+    return ("--model", "openai/test-model", "--api-base", endpoint.url, *flags)
+
+
+def test_the_chain_runs_from_question_to_training_file(tmp_path):
+    engine = paper_engine(
+        tmp_path,
+        {"problem_id": "warmup-01", "text": "I see 20 seats.\n\nThe answer is 20."},
+        {"problem_id": "warmup-02", "text": "None is given away, so 12."},
+        {"text": "No idea.\n\nThe answer is 99999."},
+    )
+    answer = ("inference_and_check.py", "--dataset", "Warmup", "--model", "paper", *engine)
+    results = tmp_path / "results"
+    assert script(*answer, "--result-dir", results).returncode == 0
+    with RewritingEndpoint() as endpoint:
+        done = convert(results, *by_endpoint(endpoint))
+    assert done.returncode == 0, done.stderr
+    found = last_line(done)
+    assert (found["by_rule"], found["for_model"], found["rewritten"]) == ({"declared answer": 39}, 1, 0)
+    checked = script(*answer, "--check", "--result-dir", results)
+    assert last_line(checked)["temperatures"]["0"]["judged"] == 40
+    done = script(
+        "convert_to_data.py",
+        *("--input_dir", results, "--output", tmp_path / "train.json", "--decontaminate", "Warmup"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Warmup is not kept out" in done.stderr
+    (row,) = json.loads((tmp_path / "train.json").read_text())
+    assert split_parts(row["conversations"][1]["value"]) == ("I see 20 seats.", "The answer is 20.")
+
+
+def test_rules_need_no_model_and_done_work_is_not_redone(tmp_path):
+    folder = raw_run(tmp_path / "run", response=SPLITTABLE)
+    assert last_line(convert(tmp_path, "--no-llm"))["by_rule"] == {"last box": 3}
+    written = (folder / "formatted.jsonl").read_bytes()
+    again = last_line(convert(tmp_path, "--no-llm"))
+    assert (again["formatted_before"], again["by_rule"]) == (3, {})
+    assert (folder / "formatted.jsonl").read_bytes() == written
+
+
+def test_a_dry_run_counts_and_writes_nothing(tmp_path):
+    folder = raw_run(tmp_path / "run")
+    done = convert(tmp_path, "--dry-run")
+    assert last_line(done)["for_model"] == 3
+    assert "$0.00 at the prices" in done.stderr
+    assert not (folder / "formatted.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("manner", "rewritten", "reason"),
+    [
+        ("well", 2, ""),
+        ("well at the second try", 2, ""),
+        ("another answer", 0, "another final answer"),
+        ("too short", 0, "words were kept"),
+        ("garbage", 0, "four markers"),
+    ],
+)
+def test_a_rewrite_counts_only_if_it_is_faithful(tmp_path, manner, rewritten, reason):
+    folder = raw_run(tmp_path / "run", number=2)
+    with RewritingEndpoint() as endpoint:
+        endpoint.manner = manner
+        done = convert(tmp_path, *by_endpoint(endpoint))
+        asked = len(endpoint.requests)
+    assert done.returncode == 0, done.stderr
+    assert last_line(done)["rewritten"] == rewritten
+    assert sum(record.formatted is not None for record in read_records(folder)) == rewritten
+    assert asked == (2 if manner == "well" else 4)
+    if reason:
+        lines = json_lines(folder / "unformatted.jsonl")
+        assert all(reason in line["reason"] and line["text"] is None for line in lines)
+
+
+def test_a_refused_rewrite_is_paid_for_again_only_on_demand(tmp_path):
+    raw_run(tmp_path / "run", number=1)
+    with RewritingEndpoint() as endpoint:
+        endpoint.manner = "garbage"
+        convert(tmp_path, *by_endpoint(endpoint))
+        endpoint.manner = "well"
+        assert last_line(convert(tmp_path, *by_endpoint(endpoint)))["left_out"] == {"given up before": 1}
+        assert last_line(convert(tmp_path, *by_endpoint(endpoint, "--retry")))["rewritten"] == 1
+
+
+def test_a_busy_endpoint_is_waited_for(tmp_path):
+    raw_run(tmp_path / "run", number=4)
+    with RewritingEndpoint(Script(faults={"rate_limited_seconds": 0.5}, seed=3)) as endpoint:
+        assert last_line(convert(tmp_path, *by_endpoint(endpoint)))["rewritten"] == 4
+        assert endpoint.happened["rate_limited_seconds"] > 0
+
+
+class ClosingEndpoint(RewritingEndpoint):
+    """Takes no key any more after one answer."""
+
+    def refusal(self, body: dict, headers: dict[str, str]) -> bytes | None:
+        self.script = replace(self.script, keys=("another-key",) if self._answers else ())
+        return super().refusal(body, headers)
+
+
+def test_what_was_rewritten_before_the_keys_ended_is_kept(tmp_path):
+    folder = raw_run(tmp_path / "run")
+    with ClosingEndpoint() as endpoint:
+        done = convert(
+            tmp_path, *by_endpoint(endpoint, "--concurrency", "1"), OPENAI_API_KEY="a-key-that-will-end"
+        )
+    assert done.returncode == 1, done.stderr
+    assert len(json_lines(folder / "formatted.jsonl")) == 1
+    with RewritingEndpoint() as endpoint:
+        assert last_line(convert(tmp_path, *by_endpoint(endpoint)))["rewritten"] == 2
+
+
+def test_a_killed_command_goes_on_to_the_same_training_file(tmp_path):
+    def formatted(folder):
+        path = folder / "formatted.jsonl"
+        return json_lines(path) if path.exists() else []
+
+    folder = raw_run(tmp_path / "killed" / "run", number=8)
+    whole = raw_run(tmp_path / "whole" / "run", number=8)
+    with RewritingEndpoint(Script(service_s=0.3)) as endpoint:
+        command = [sys.executable, str(ROOT / "convert_format.py"), "--input_dir", str(folder)]
+        command += [*by_endpoint(endpoint), "--concurrency", "1"]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as running:
+            until = time.monotonic() + 60
+            while not formatted(folder) and time.monotonic() < until:
+                time.sleep(0.02)
+            running.send_signal(signal.SIGKILL)
+        assert 0 < len(formatted(folder)) < 8
+        with (folder / "formatted.jsonl").open("a") as torn:
+            torn.write('{"problem_id": "7", "temp')
+        endpoint.script = Script()
+        convert(folder, *by_endpoint(endpoint))
+        convert(whole, *by_endpoint(endpoint))
+    texts = [{line["problem_id"]: line["text"] for line in formatted(place)} for place in (folder, whole)]
+    assert texts[0] == texts[1] and len(texts[0]) == 8
+    assert len(formatted(folder)) == 8
+
+
+def test_a_locked_run_is_not_formatted(tmp_path):
+    from util.runs import Run, read_run_json
+
+    folder = raw_run(tmp_path / "run")
+    with Run(folder, settings=read_run_json(folder)["settings"], made_with={}):
+        done = convert(tmp_path, "--no-llm")
+    assert done.returncode == 2
+    assert "is being written by" in done.stderr
+
+
+def test_a_folder_without_runs_says_what_to_do(tmp_path):
+    done = convert(tmp_path, "--no-llm")
+    assert done.returncode == 2
+    assert "python -m util.runs import" in done.stderr
+
+
+def old_file(folder, responses, name="QwQ-32B-Preview_Warmup_test_None_0_-1.json"):
+    path = folder / name
+    rows = [json.loads(line) for line in (ROOT / "tasks" / "warmup.jsonl").read_text().splitlines()[:2]]
+    path.write_text(json.dumps({row["question"]: {**row, "responses": responses} for row in rows}))
+    return path
+
+
+def import_old(path, *flags):
+    command = [
+        sys.executable,
+        "-m",
+        "util.runs",
+        "import",
+        str(path),
+        "--dataset",
+        "Warmup",
+        *map(str, flags),
+    ]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+GOOD = {"content": SPLITTABLE, "correctness": True, "reason": ""}
+
+
+@pytest.mark.parametrize(
+    ("responses", "samples"),
+    [({"0.7": GOOD}, 2), ({"0.7": [GOOD, GOOD], "0": GOOD}, 6), ({"1.0": {"content": "x"}}, 2)],
+)
+def test_old_files_of_both_shapes_are_imported_once(tmp_path, responses, samples):
+    path = old_file(tmp_path, responses)
+    assert last_line(import_old(path, "--result-dir", tmp_path / "results"))["samples"] == samples
+    assert last_line(import_old(path, "--result-dir", tmp_path / "results"))["samples"] == 0
+    (folder,) = (tmp_path / "results").iterdir()
+    records = list(read_records(folder))
+    assert len(records) == samples
+    assert {record.sample.problem_id for record in records} == {"warmup-01", "warmup-02"}
+
+
+def test_an_old_verdict_is_about_the_text_it_judged(tmp_path):
+    processed = join_parts(THOUGHT, "The answer is \\boxed{7}.")
+    responses = {
+        "0.7": [
+            GOOD,
+            {**GOOD, "processed_content": processed},
+            {**GOOD, "processed_content": "Error: too many requests"},
+            {"content": "Error: 500", "correctness": True, "reason": ""},
+        ]
+    }
+    import_old(old_file(tmp_path, responses), "--result-dir", tmp_path / "results")
+    (folder,) = (tmp_path / "results").iterdir()
+    first = [record for record in read_records(folder) if record.sample.problem_id == "warmup-01"]
+    assert [record.formatted for record in first] == [None, processed, None]
+    assert [record.verdict is not None for record in first] == [True, True, False]
+
+
+def test_a_file_of_another_layout_is_refused(tmp_path):
+    path = tmp_path / "x_Warmup_test.json"
+    path.write_text('{"a": 1}')
+    done = import_old(path, "--result-dir", tmp_path / "results")
+    assert done.returncode == 2
+    assert "older layout" in done.stderr
+
+
+def test_the_demo_recipe_runs_on_a_scripted_engine_and_endpoint(tmp_path):
+    engine = paper_engine(
+        tmp_path, {"problem_id": "warmup-01", "text": "So 20."}, {"text": "Hm.\n\nThe answer is 7."}
+    )
+    with RewritingEndpoint() as endpoint:
+        environment = {"ENDPOINT": endpoint.url, "ENDPOINT_MODEL": "test-model", "MODEL": "paper"}
+        flags = f"--engine scripted --engine-args {engine[-1].replace(' ', '')}"
+        done = subprocess.run(
+            ["bash", str(ROOT / "recipes" / "pipeline_demo.sh"), sys.executable, str(tmp_path / "out")],
+            env={**os.environ, **environment, "DEMO_FLAGS": flags},
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "out" / "train.json").read_text())
+    assert json.loads((tmp_path / "out" / "dataset_info.json").read_text())["train"]

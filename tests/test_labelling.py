@@ -1,0 +1,249 @@
+"""Does a label come from a model's number alone, and is no problem asked twice?"""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from faulty_endpoint import FaultyEndpoint, Script
+from helpers import ROOT, json_lines, last_line, paper_engine, script
+
+from tasks import TASKS
+from util.asking import Question, Refused, Usage, ask
+from util.labelling import parse_difficulty
+from util.labels import read_labels
+from util.records import Completion, Failure
+
+QUESTIONS = [f"Problem {number}: what is {number} + 1?" for number in range(6)]
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    """A local copy of a data set of six problems in NuminaMath's layout."""
+    source = TASKS["NUMINA"].source
+    for number, name in enumerate(source.files["train"]):
+        path = tmp_path / "mirror" / source.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found = QUESTIONS if number == 0 else []
+        rows = [{"source": "math", "problem": text, "solution": "\\boxed{1}"} for text in found]
+        rows += [{"source": "olympiads", "problem": f"Other {number}", "solution": "\\boxed{1}"}]
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    return tmp_path / "mirror"
+
+
+def label(mirror, *flags, **environment):
+    folder = mirror.parent / "labels"
+    return script(
+        "label_math_difficulty.py",
+        *("--source", "math", "--data-dir", mirror, "--output-dir", folder),
+        *flags,
+        **environment,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "number"),
+    [
+        ("It is like an AMC 10 problem. [[4]]", 4),
+        ("[[3]] at first sight, but in the end [[6]]", 6),
+        ("4.5", 4.5),
+        ("**7**", 7),
+        ("7/10", 7),
+        ("I would say level 7.", 7),
+        ("Difficulty: 7 out of 10", 7),
+        ("[[08]]", 8),
+        ("[[12]]", None),
+        ("[[0]]", None),
+        ("[[-3]]", None),
+        ("Error code: 429 - [5]", None),
+        ("Problem 5 of the IMO", None),
+        ("level 5 or maybe level 6", None),
+        ("difficulty 5-6", None),
+        ("", None),
+    ],
+)
+def test_the_number_is_read_where_it_is_meant(words, number):
+    assert parse_difficulty(words) == number
+
+
+def test_all_problems_get_a_label_and_the_last_one_too(mirror):
+    done = label(mirror, *paper_engine(mirror.parent, {"text": "Easy. [[2]]"}))
+    assert done.returncode == 0, done.stderr
+    found = json.loads((mirror.parent / "labels" / "labeled_math_0_-1.json").read_text())
+    assert [row["problem"] for row in found] == QUESTIONS
+    assert {row["gpt_difficulty_parsed"] for row in found} == {2.0}
+    assert found[0]["source"] == "math" and found[0]["gpt_difficulty"] == "Easy. [[2]]"
+
+
+def test_the_labels_are_those_that_the_filter_reads(mirror):
+    label(mirror, "--end", "2", *paper_engine(mirror.parent, {"text": "[[2]]"}))
+    labels = read_labels("none", folder=mirror.parent / "labels")
+    assert [labels.of(text) for text in QUESTIONS[:3]] == [2.0, 2.0, None]
+
+
+def test_an_answer_without_a_number_is_asked_again_with_a_reminder(mirror):
+    engine = paper_engine(
+        mirror.parent,
+        {"contains": "Your last reply could not be used", "text": "[[3]]"},
+        {"text": "Rather easy."},
+    )
+    label(mirror, "--end", "1", *engine)
+    assert read_labels("none", folder=mirror.parent / "labels").of(QUESTIONS[0]) == 3.0
+
+
+def test_a_problem_without_a_usable_answer_is_kept_apart(mirror):
+    engine = paper_engine(mirror.parent, {"contains": "Problem 1:", "text": "12"}, {"text": "[[5]]"})
+    done = label(mirror, *engine)
+    assert done.returncode == 0
+    assert last_line(done)["labelled"] == 5
+    (apart,) = json_lines(mirror.parent / "labels" / "unlabelled" / "math_0_-1.jsonl")
+    assert (apart["problem"], apart["gpt_difficulty"]) == (QUESTIONS[1], "12")
+    assert "no single number" in apart["reason"]
+    better = paper_engine(mirror.parent, {"text": "[[6]]"})
+    assert last_line(label(mirror, *better))["labelled"] == 5
+    assert last_line(label(mirror, "--retry", *better))["labelled"] == 6
+
+
+def test_an_api_error_never_becomes_a_label(mirror):
+    engine = paper_engine(mirror.parent, {"contains": "Problem 1:", "fail": "429 - [[5]]"}, {"text": "[[5]]"})
+    done = label(mirror, *engine)
+    assert done.returncode == 1
+    assert len(json_lines(mirror.parent / "labels" / "labeled_math_0_-1.jsonl")) == 5
+    assert not (mirror.parent / "labels" / "labeled_math_0_-1.json").exists()
+    assert label(mirror, *paper_engine(mirror.parent, {"text": "[[5]]"})).returncode == 0
+
+
+def test_an_unknown_source_names_the_known_ones(mirror):
+    done = label(mirror, "--source", "olympiad", *paper_engine(mirror.parent, {"text": "[[5]]"}))
+    assert done.returncode == 2
+    assert "did you mean olympiads?" in done.stderr
+
+
+def test_a_dry_run_tells_the_price_and_asks_nobody(mirror):
+    done = label(mirror, "--dry-run")
+    assert last_line(done)["missing"] == 6
+    assert "$0.00" in done.stderr
+    assert not (mirror.parent / "labels").exists()
+
+
+class RatingEndpoint(FaultyEndpoint):
+    """Rates every problem with 5."""
+
+    def answer(self, body: dict) -> dict:
+        reply = super().answer(body)
+        reply["choices"][0]["message"]["content"] = "[[5]]"
+        return reply
+
+
+def test_two_keys_share_the_requests_and_a_bad_one_is_dropped(mirror):
+    keys = mirror.parent / "keys.txt"
+    keys.write_text("good-key-number-one\nbad-key-number-twoo\nspent-key-number-33\n")
+    keys.chmod(0o600)
+    accepted = ("good-key-number-one", "spent-key-number-33")
+    with RatingEndpoint(Script(keys=accepted, spent_keys=("spent-key-number-33",))) as endpoint:
+        done = label(mirror, "--keys", keys, "--api-base", endpoint.url, "--model", "test-model")
+        assert done.returncode == 0, done.stderr
+        assert last_line(done)["labelled"] == 6
+    assert "twoo" in done.stderr and "bad-key-number-twoo" not in done.stderr
+
+
+class ClosingEndpoint(RatingEndpoint):
+    """Takes no key any more after two answers."""
+
+    def refusal(self, body: dict, headers: dict[str, str]) -> bytes | None:
+        self.script = replace(self.script, keys=("another-key",) if self._answers >= 2 else ())
+        return super().refusal(body, headers)
+
+
+def test_when_all_keys_are_gone_the_command_stops_with_what_is_done(mirror):
+    keys = mirror.parent / "keys.txt"
+    keys.write_text("a-key-that-will-end\n")
+    keys.chmod(0o600)
+    with ClosingEndpoint() as endpoint:
+        flags = ("--keys", keys, "--api-base", endpoint.url, "--model", "test-model", "--concurrency", "1")
+        done = label(mirror, *flags)
+    assert done.returncode == 1, done.stderr
+    assert "key" in done.stderr
+    assert len(json_lines(mirror.parent / "labels" / "labeled_math_0_-1.jsonl")) == 2
+
+
+def test_an_empty_key_file_is_refused(mirror):
+    keys = mirror.parent / "keys.txt"
+    keys.write_text("# none\n")
+    done = label(mirror, "--keys", keys, "--api-base", "http://127.0.0.1:9/v1")
+    assert done.returncode == 2
+    assert "holds no key" in done.stderr
+
+
+def test_a_killed_command_goes_on_to_the_same_labels(mirror):
+    folder = mirror.parent / "labels"
+    slow = paper_engine(mirror.parent, {"text": "[[4]]", "delay_s": 0.3})
+    command = [sys.executable, str(ROOT / "label_math_difficulty.py"), "--source", "math"]
+    command += ["--data-dir", str(mirror), "--output-dir", str(folder), *slow]
+    journal = folder / "labeled_math_0_-1.jsonl"
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as running:
+        until = time.monotonic() + 60
+        while not (journal.exists() and journal.stat().st_size) and time.monotonic() < until:
+            time.sleep(0.02)
+        running.send_signal(signal.SIGKILL)
+    done_before = len(json_lines(journal))
+    assert 0 < done_before < 6
+    with journal.open("a") as torn:
+        torn.write('{"id": "torn')
+    label(mirror, *paper_engine(mirror.parent, {"text": "[[4]]"}))
+    assert len(json_lines(journal)) == 6
+    interrupted = (folder / "labeled_math_0_-1.json").read_bytes()
+    whole = mirror.parent / "whole"
+    label(mirror, "--output-dir", whole, *paper_engine(mirror.parent, {"text": "[[4]]"}))
+    assert (whole / "labeled_math_0_-1.json").read_bytes() == interrupted
+
+
+class PaperModel:
+    """Answers with the given results in turn."""
+
+    def __init__(self, *results):
+        self.results = list(results)
+        self.requests = []
+
+    def generate(self, requests):
+        for request in requests:
+            if request is not None:
+                self.requests.append(request)
+                yield request, self.results.pop(0)
+
+
+def ask_paper(*results, tries=3):
+    model = PaperModel(*results)
+    found = list(
+        ask(
+            model,
+            [Question("q", "How hard?", 10)],
+            lambda question, text: text if text == "good" else Refused("it is bad"),
+            reminder="Again, as {reason}.",
+            tries=tries,
+            usage=Usage(),
+        )
+    )
+    return model, found
+
+
+def test_an_answer_that_was_cut_off_is_asked_again():
+    model, found = ask_paper(Completion("good", "length", 1, 1), Completion("good", "stop", 1, 1))
+    assert [said for _, _, said in found] == ["good"]
+    assert "Again, as the answer was cut off" in model.requests[1].messages[0]["content"]
+
+
+def test_a_question_is_asked_so_many_times_and_no_more():
+    model, found = ask_paper(*[Completion("bad", "stop", 1, 1)] * 5)
+    assert len(model.requests) == 3
+    assert found[0][2] == Refused("it is bad")
+
+
+def test_a_failed_request_is_not_an_answer():
+    _, found = ask_paper(Failure("429"))
+    assert found[0][2] == Failure("429")
