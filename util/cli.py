@@ -313,6 +313,21 @@ def engine_options(args: argparse.Namespace, *, log: Path | None) -> EngineOptio
     )
 
 
+def api_options(args: argparse.Namespace) -> EngineOptions:
+    """The engine of a step that asks one model greedily, at an endpoint unless --engine says otherwise."""
+    return EngineOptions(
+        model=args.model,
+        engine=args.engine or "openai",
+        tp=args.tp,
+        pp=args.pp,
+        dp=args.dp,
+        api_base=tuple(args.api_base),
+        keys_file=args.keys,
+        concurrency=args.concurrency,
+        engine_args=args.engine_args,
+    )
+
+
 MODEL_HELP = (
     f"name on the hub, local folder, openai/NAME for an endpoint, or {EMBEDDED} (small, needs no GPU)"
 )

@@ -7,11 +7,15 @@ only be the last one: it is cut off when the file is opened for appending, and i
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
+import platform
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 from util.errors import RunStopped, UserError
 
@@ -92,35 +96,88 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict]]:
         for number, raw in enumerate(file, start=1):
             if not raw.endswith(b"\n"):
                 return  # being written just now, or torn by a crash
-            value = _parsed(raw)
-            if value is None:
-                raise UserError(
-                    f"{path}: line {number} is damaged (it starts with {raw[:40]!r}); to set it aside, run: "
-                    f"sed -i.damaged '{number}d' '{path}' (its work is then done again)"
-                )
-            yield offset, value
+            yield offset, _parsed_or_refused(raw, path, number)
             offset += len(raw)
 
 
 def read_line_at(file, offset: int) -> dict:
     """The object on the line that starts at `offset` of a file opened in binary mode."""
     file.seek(offset)
-    return json.loads(file.readline())
+    raw = file.readline()
+    return _parsed(raw) or _parsed_or_refused(raw, Path(file.name), _line_number(Path(file.name), offset))
+
+
+def read_keys(path: Path, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, re.Match[bytes] | dict]]:
+    """As `read_lines`, but a line that begins with `pattern` is not decoded: its match stands for it.
+
+    Decoding long lines costs ten times as much as looking at their first fields.
+    """
+    try:
+        file = open(path, "rb")
+    except FileNotFoundError:
+        return
+    with file:
+        offset = 0
+        for number, raw in enumerate(file, start=1):
+            if not raw.endswith(b"\n"):
+                return
+            yield offset, pattern.match(raw) or _parsed_or_refused(raw, path, number)
+            offset += len(raw)
+
+
+def hold_lock(path: Path, what: str) -> TextIO:
+    """Lock `path` for this process until the returned file is closed; it names the holder to others.
+
+    Raises UserError when another process writes to `what`.
+    """
+    lock = open(path, "a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        holder = lock.read().strip() or "another process"
+        lock.close()
+        raise UserError(f"{what} is being written by {holder}: wait for it or stop it") from None
+    lock.truncate(0)
+    lock.write(f"process {os.getpid()} on {platform.node()}")
+    lock.flush()
+    return lock
 
 
 def write_whole(path: Path, text: str) -> None:
     """Write a whole file beside its target and move it into place, so that readers see the old or the new
     one."""
+    write_lines(path, (text,))
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """As `write_whole`, piece by piece for files larger than memory."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(beside, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+            file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise _cannot_append(path, error) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _parsed_or_refused(raw: bytes, path: Path, number: int) -> dict:
+    value = _parsed(raw)
+    if value is None:
+        raise UserError(
+            f"{path}: line {number} is damaged (it starts with {raw[:40]!r}); to set it aside, run: "
+            f"sed -i.damaged '{number}d' '{path}' (its work is then done again)"
+        )
+    return value
+
+
+def _line_number(path: Path, offset: int) -> int:
+    with open(path, "rb") as file:
+        return file.read(offset).count(b"\n") + 1
 
 
 def _parsed(raw: bytes) -> dict | None:

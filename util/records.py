@@ -114,3 +114,4 @@ class Record:
     formatted: str | None
     verdict: Verdict | None
     about: dict = field(default_factory=dict)
+    choices: tuple[str, ...] = ()

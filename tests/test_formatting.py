@@ -1,0 +1,193 @@
+"""Is every response cut where its solution begins, and does no unfaithful rewrite pass?"""
+
+import pytest
+
+from util.formatting import (
+    Formatted,
+    NotFormatted,
+    check_rewrite,
+    common_words,
+    format_by_rule,
+    join_parts,
+    split_parts,
+    tidy_rewrite,
+)
+
+THOUGHT = "First I add 2 and 3. Wait, is that right? Yes, 2 + 3 is 5, and twice that is 10."
+SOLUTION = "Twice five is \\boxed{10}."
+
+
+def parts(text: str, **known) -> tuple[str, str]:
+    found = format_by_rule(text, **known)
+    assert isinstance(found, Formatted), found
+    return split_parts(found.text)
+
+
+def rule(text: str, **known) -> str:
+    found = format_by_rule(text, **known)
+    return found.rule if isinstance(found, Formatted) else found.reason
+
+
+def test_think_tags_end_the_thought():
+    assert parts(f"<think>\n{THOUGHT}\n</think>\n\n{SOLUTION}") == (THOUGHT, SOLUTION)
+
+
+def test_a_think_tag_that_the_template_opened_is_enough():
+    assert parts(f"{THOUGHT}\n</think>\n\n{SOLUTION}") == (THOUGHT, SOLUTION)
+
+
+def test_several_think_blocks_become_one_thought():
+    thought, solution = parts(f"<think>one</think> two <think>three</think>{SOLUTION}")
+    assert (thought.split(), solution) == (["one", "two", "three"], SOLUTION)
+
+
+def test_an_unclosed_thought_is_not_formatted():
+    assert rule(f"<think>{THOUGHT} {SOLUTION}") == "the thought is not closed"
+
+
+def test_an_empty_think_block_leaves_the_rest_to_the_other_rules():
+    assert rule(f"<think>\n\n</think>\n\n{THOUGHT}\n\n{SOLUTION}") == "no thought, last box"
+
+
+def test_reasoning_that_came_apart_is_the_thought():
+    assert parts(SOLUTION, reasoning=THOUGHT) == (THOUGHT, SOLUTION)
+
+
+def test_markers_that_are_there_already_are_kept():
+    text = join_parts(THOUGHT, SOLUTION)
+    assert format_by_rule(text) == Formatted(text, "markers")
+
+
+@pytest.mark.parametrize(
+    "missing",
+    ["<|begin_of_thought|>", "<|end_of_thought|>", "<|begin_of_solution|>", "<|end_of_solution|>"],
+)
+def test_one_missing_marker_is_repaired(missing):
+    assert parts(join_parts(THOUGHT, SOLUTION).replace(missing, "")) == (THOUGHT, SOLUTION)
+
+
+@pytest.mark.parametrize(
+    "doubled",
+    ["<|begin_of_thought|>", "<|end_of_thought|>", "<|begin_of_solution|>", "<|end_of_solution|>"],
+)
+def test_one_doubled_marker_is_repaired(doubled):
+    assert parts(join_parts(THOUGHT, SOLUTION).replace(doubled, doubled * 2)) == (THOUGHT, SOLUTION)
+
+
+def test_text_behind_the_solution_is_not_thrown_away_unseen():
+    text = join_parts(THOUGHT, SOLUTION) + "\n\nNext question: what is 3 + 3?"
+    assert rule(text) == "text after the end of the solution"
+
+
+def test_the_sign_that_ends_a_turn_is_no_text():
+    assert parts(join_parts(THOUGHT, SOLUTION) + "<|im_end|>\n") == (THOUGHT, SOLUTION)
+
+
+@pytest.mark.parametrize(
+    "heading", ["**Final Answer**", "## Solution", "### Final Answer:", "Final answer: ", "**Answer:**"]
+)
+def test_a_heading_begins_the_solution(heading):
+    thought, solution = parts(f"{THOUGHT}\n\n{heading}\n\n\\[\\boxed{{10}}\\]")
+    assert thought == THOUGHT
+    assert solution.startswith(heading.strip())
+
+
+def test_the_last_paragraph_with_the_box_is_the_solution():
+    assert parts(f"{THOUGHT}\n\n{SOLUTION}") == (THOUGHT, SOLUTION)
+
+
+def test_a_formula_takes_its_sentence_along():
+    _, solution = parts(f"{THOUGHT}\n\nSo twice five is\n\n\\[\n\\boxed{{10}}\n\\]")
+    assert solution.startswith("So twice five is")
+
+
+def test_a_box_in_the_midst_of_the_thought_ends_nothing():
+    assert isinstance(format_by_rule(f"{THOUGHT}\n\n{SOLUTION}\n\n" + "But wait. " * 60), NotFormatted)
+
+
+def test_code_keeps_its_explanation():
+    code = "```python\nprint(2 * 5)\n```"
+    thought, solution = parts(f"{THOUGHT}\n\nHere is the program:\n\n{code}\n\nIt prints ten.")
+    assert thought == THOUGHT
+    assert solution == f"Here is the program:\n\n{code}\n\nIt prints ten."
+
+
+def test_an_earlier_draft_of_the_code_belongs_to_the_thought():
+    draft, code = "```python\nprint(1)\n```", "```python\nprint(10)\n```"
+    thought, solution = parts(f"{THOUGHT}\n\n{draft}\n\nNo, wrong.\n\n{code}")
+    assert draft in thought and code in solution and draft not in solution
+
+
+def test_blank_lines_in_code_are_no_border():
+    code = "```python\na = 1\n\n\nb = 2\nprint(a + b)\n```"
+    assert parts(f"{THOUGHT}\n\n{code}")[1].endswith(code)
+
+
+def test_an_open_code_block_is_not_formatted():
+    assert rule(f"{THOUGHT}\n\n```python\nprint(") == "a code block is not closed"
+
+
+def test_a_heading_without_the_answer_behind_it_is_no_solution():
+    text = f"{THOUGHT}\n\n\\boxed{{10}}\n\n## Conclusion\n\nThat was nice, 3 times."
+    assert rule(text) == "last box"
+
+
+def test_no_word_is_lost_by_a_rule():
+    for text in (f"{THOUGHT}\n\n{SOLUTION}", f"<think>{THOUGHT}</think>{SOLUTION}"):
+        thought, solution = parts(text)
+        assert (thought + " " + solution).split() == f"{THOUGHT} {SOLUTION}".split()
+
+
+def test_a_truncated_sample_is_not_formatted():
+    assert format_by_rule(f"{THOUGHT}\n\n{SOLUTION}", finish_reason="length") == NotFormatted(
+        "truncated", hopeless=True
+    )
+
+
+def test_the_common_words_are_those_of_the_longest_common_subsequence():
+    assert common_words("a b c d e".split(), "b a c x e".split()) == 3
+    assert common_words("a a a".split(), "a a".split()) == 2
+    assert common_words([], ["a"]) == 0
+
+
+ONE_PARAGRAPH = f"{THOUGHT} So the answer is \\boxed{{10}}."
+
+
+def test_a_faithful_rewrite_passes():
+    rewritten = join_parts(THOUGHT, "So the answer is \\boxed{10}.")
+    assert check_rewrite(ONE_PARAGRAPH, rewritten, min_fidelity=0.9) is None
+
+
+@pytest.mark.parametrize(
+    ("rewritten", "wrong"),
+    [
+        ("Error: 429 too many requests", "markers"),
+        (join_parts(THOUGHT, "So the answer is \\boxed{12}."), "another final answer"),
+        (join_parts("I added.", "So the answer is \\boxed{10}."), "words were kept"),
+        (join_parts(THOUGHT + " blah" * 10, "So the answer is \\boxed{10}."), "not in the original"),
+        (join_parts(THOUGHT, "So the answer is \\boxed{10}.") * 2, "markers"),
+        ("<|end_of_thought|>" + join_parts(THOUGHT, "is \\boxed{10}."), "markers"),
+        (join_parts(THOUGHT, ""), "markers"),
+    ],
+)
+def test_an_unfaithful_rewrite_is_refused(rewritten, wrong):
+    assert wrong in check_rewrite(ONE_PARAGRAPH, rewritten, min_fidelity=0.9)
+
+
+def test_shuffled_words_are_not_kept_in_order():
+    shuffled = " ".join(reversed(THOUGHT.split()))
+    assert "words were kept" in check_rewrite(
+        ONE_PARAGRAPH, join_parts(shuffled, "\\boxed{10}"), min_fidelity=0.9
+    )
+
+
+def test_a_changed_program_is_refused():
+    original = "Think.\n\n```python\nprint(10)\n```"
+    changed = join_parts("Think.", "```python\nprint(11)\n```")
+    assert "another final answer or program" in check_rewrite(original, changed, min_fidelity=0.5)
+
+
+def test_marks_written_with_blanks_are_put_right():
+    rewritten = join_parts(THOUGHT, "So the answer is \\boxed{10}.").replace("<|", "< |")
+    assert check_rewrite(ONE_PARAGRAPH, rewritten, min_fidelity=0.9) is None
+    assert split_parts(tidy_rewrite(rewritten)) == (THOUGHT, "So the answer is \\boxed{10}.")

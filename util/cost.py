@@ -1,0 +1,54 @@
+"""What will asking an API cost, and what did it?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from util.errors import UserError
+
+PRICES = Path(__file__).parent / "prices.txt"
+CHARS_PER_TOKEN = 4  # English text and LaTeX, roughly
+
+
+@dataclass(frozen=True)
+class Price:
+    """Dollars per million tokens."""
+
+    prompt: float
+    completion: float
+
+    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
+        return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
+
+
+def price_of(model: str, *, table: Path = PRICES) -> Price | None:
+    """The price of `model` ("openai/NAME" or "NAME") in the table; None when it does not stand there."""
+    name = model.removeprefix("openai/")
+    for number, line in enumerate(table.read_text(encoding="utf-8").splitlines(), 1):
+        fields = line.partition("#")[0].split()
+        if not fields:
+            continue
+        try:
+            known, price = fields[0], Price(float(fields[1]), float(fields[2]))
+        except (IndexError, ValueError):
+            raise UserError(
+                f"{table} line {number} is {line!r}: write a model and two prices in dollars"
+            ) from None
+        if known == name:
+            return price
+    return None
+
+
+def estimated_tokens(text: str) -> int:
+    """About how many tokens a text has."""
+    return len(text) // CHARS_PER_TOKEN + 1
+
+
+def cost_line(model: str, prompt_tokens: int, completion_tokens: int) -> str:
+    """Tokens and dollars in words, for people."""
+    tokens = f"{prompt_tokens:,} prompt and {completion_tokens:,} completion tokens"
+    price = price_of(model)
+    if price is None:
+        return f"{tokens}; {PRICES.name} has no price for {model}"
+    return f"{tokens}, ${price.of(prompt_tokens, completion_tokens):.2f} at the prices in {PRICES.name}"

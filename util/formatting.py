@@ -1,0 +1,333 @@
+"""Where does the thought of a response end and its solution begin, and did a rewriting model keep both?
+
+`format_by_rule` only cuts: every word of the response stays. What no rule covers may go to a model, and
+`check_rewrite` says whether the model's text can stand for the original.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from util.grading.answers import find_answer, solution_part
+from util.grading.maths import same_answer
+
+BEGIN_THOUGHT, END_THOUGHT = "<|begin_of_thought|>", "<|end_of_thought|>"
+BEGIN_SOLUTION, END_SOLUTION = "<|begin_of_solution|>", "<|end_of_solution|>"
+MARKERS = (BEGIN_THOUGHT, END_THOUGHT, BEGIN_SOLUTION, END_SOLUTION)
+MAX_SOLUTION_WORDS_AFTER_BOX = 60  # more than this after the last box is thought that goes on
+MAX_WORDS = 200_000  # of a text whose fidelity is measured; longer ones count as changed
+
+
+@dataclass(frozen=True)
+class Formatted:
+    """A response in thought and solution, and the rule that found the border."""
+
+    text: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class NotFormatted:
+    """Why no rule covers a response; `hopeless` when a model could not format it either."""
+
+    reason: str
+    hopeless: bool = False
+
+
+def format_by_rule(
+    text: str, *, reasoning: str | None = None, finish_reason: str = "stop"
+) -> Formatted | NotFormatted:
+    """The response in thought and solution by the first rule that covers it.
+
+    `reasoning` is a thought that the endpoint returned apart from the text.
+    """
+    if finish_reason in ("length", "prompt_too_long"):
+        return NotFormatted("truncated", hopeless=True)
+    text = _END_OF_TURN.sub("", text)
+    if reasoning and reasoning.strip():
+        return _formatted("separate reasoning", _THINK_TAG.sub("", reasoning), text, text)
+    if not text.strip():
+        return NotFormatted("empty", hopeless=True)
+    for mark, rule in ((_MARKER, _by_markers), (_THINK_TAG, _by_think_tags)):
+        if mark.search(text):
+            return rule(text)
+    return _by_ending(text, text, "")
+
+
+def join_parts(thought: str, solution: str) -> str:
+    """Thought and solution between the four markers."""
+    return (
+        f"{BEGIN_THOUGHT}\n\n{thought.strip()}\n\n{END_THOUGHT}\n\n"
+        f"{BEGIN_SOLUTION}\n\n{solution.strip()}\n\n{END_SOLUTION}"
+    )
+
+
+def split_parts(text: str) -> tuple[str, str] | None:
+    """Thought and solution of a formatted text; None unless all four markers stand once and in order."""
+    found = _WHOLE.fullmatch(text.strip())
+    if found is None or any(text.count(marker) != 1 for marker in MARKERS):
+        return None
+    thought, solution = found[1].strip(), found[2].strip()
+    return (thought, solution) if thought and solution else None
+
+
+def check_rewrite(original: str, rewritten: str, *, min_fidelity: float) -> str | None:
+    """What is wrong with a model's rewrite of a response; None when it may stand for it."""
+    parts = split_parts(_MARKER_AS_WRITTEN.sub(_tidy_marker, rewritten))
+    if parts is None:
+        return "the four markers do not stand once each and in order"
+    if not same_ending(original, parts[1]):
+        return "the solution has another final answer or program"
+    thought = _thought_of(original)
+    before = words_of(thought if thought is not None else _without_marks(original))
+    after = words_of(parts[0])
+    if thought is None:
+        after += words_of(parts[1])
+    kept = common_words(before, after)
+    if kept < min_fidelity * len(before):
+        return f"only {kept / len(before):.0%} of the words were kept in order"
+    in_thought = kept if thought is not None else common_words(before, words_of(parts[0]))
+    written = len(words_of(parts[0]))
+    if in_thought < min_fidelity * written:
+        return f"{1 - in_thought / written:.0%} of the thought's words are not in the original"
+    return None
+
+
+def tidy_rewrite(rewritten: str) -> str:
+    """A checked rewrite, set like every other formatted text."""
+    parts = split_parts(_MARKER_AS_WRITTEN.sub(_tidy_marker, rewritten))
+    assert parts is not None, "only rewrites that passed the check are tidied"
+    return join_parts(*parts)
+
+
+def same_ending(original: str, solution: str) -> bool:
+    """Whether a solution ends in the original's program, or else in the original's final answer."""
+    whole = _final_part(original)
+    programs = last_program(whole), last_program(solution)
+    if programs[0] is not None:
+        return programs[0] == programs[1]
+    before, after = find_answer(whole), find_answer(solution)
+    if before is None or after is None:
+        return False
+    return before.text == after.text or same_answer(before.text, after.text, symbolic=False).equal
+
+
+def has_ending(original: str) -> bool:
+    """Whether there is a final answer or a program that a rewrite could be held to."""
+    whole = _final_part(original)
+    return last_program(whole) is not None or find_answer(whole) is not None
+
+
+def last_program(text: str) -> str | None:
+    """The contents of the last fenced block, without white space at the ends of its lines."""
+    blocks = list(_FENCED.finditer(text))
+    if not blocks:
+        return None
+    return "\n".join(line.rstrip() for line in blocks[-1][2].strip("\n").split("\n"))
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text; white space and how it is broken into lines do not matter."""
+    return text.split()
+
+
+def common_words(before: list[str], after: list[str]) -> int:
+    """How many words two texts have in common, in order: the length of their longest common subsequence.
+
+    One bit per word of `before` in one large integer, one addition per word of `after` (Hyyro 2004):
+    30,000 against 30,000 words take about a tenth of a second.
+    """
+    if len(before) > MAX_WORDS or len(after) > MAX_WORDS:
+        return 0
+    places: dict[str, int] = {}
+    for number, word in enumerate(before):
+        places[word] = places.get(word, 0) | 1 << number
+    full = (1 << len(before)) - 1
+    row = full
+    for word in after:
+        hits = row & places.get(word, 0)
+        row = (row + hits | row - hits) & full
+    return len(before) - row.bit_count()
+
+
+# --- responses that say where the thought ends ---
+
+_END_OF_TURN = re.compile(r"(?:<\|im_end\|>|<\|eot_id\|>|<\|endoftext\|>|</s>|<｜end▁of▁sentence｜>)\s*\Z")
+_MARKER = re.compile("|".join(map(re.escape, MARKERS)))
+_WHOLE = re.compile(
+    rf"{re.escape(BEGIN_THOUGHT)}(.*?){re.escape(END_THOUGHT)}\s*"
+    rf"{re.escape(BEGIN_SOLUTION)}(.*?){re.escape(END_SOLUTION)}",
+    re.DOTALL,
+)
+_MARKER_AS_WRITTEN = re.compile(r"<\s*\|\s*(begin|end)_of_(thought|solution)\s*\|\s*>", re.IGNORECASE)
+_THINK_TAG = re.compile(r"</?(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+_THINK_END = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+
+
+def _tidy_marker(found: re.Match[str]) -> str:
+    return f"<|{found[1].lower()}_of_{found[2].lower()}|>"
+
+
+def _by_markers(text: str) -> Formatted | NotFormatted:
+    """Repairs markers that are missing or doubled; the last solution is the one that counts."""
+    begin = text.rfind(BEGIN_SOLUTION)
+    if begin >= 0:
+        thought, solution = text[:begin], text[begin + len(BEGIN_SOLUTION) :]
+    elif (end := text.rfind(END_THOUGHT)) >= 0:
+        thought, solution = text[:end], text[end + len(END_THOUGHT) :]
+    else:
+        plain = _MARKER.sub("", text)
+        return _by_ending(plain, plain, "repaired ")
+    solution, _, after = solution.partition(END_SOLUTION)
+    if _MARKER.sub("", after).strip():
+        return NotFormatted("text after the end of the solution")
+    solution = _MARKER.sub("", solution)
+    if not _MARKER.sub("", thought).strip():
+        return _by_ending(solution, solution, "repaired ")
+    rule = "markers" if split_parts(text) else "repaired markers"
+    thought = _THINK_TAG.sub("", _MARKER.sub("", thought))
+    return _formatted(rule, thought, _THINK_TAG.sub("", solution), solution)
+
+
+def _by_think_tags(text: str) -> Formatted | NotFormatted:
+    ends = list(_THINK_END.finditer(text))
+    if not ends:
+        return NotFormatted("the thought is not closed", hopeless=True)
+    thought = _THINK_TAG.sub("", text[: ends[-1].start()])
+    solution = text[ends[-1].end() :]
+    if _THINK_TAG.search(solution):
+        return NotFormatted("the thought is not closed", hopeless=True)
+    if not thought.strip():  # a model that was told not to think
+        return _by_ending(solution, solution, "no thought, ")
+    return _formatted("think tags", thought, solution, solution)
+
+
+# --- plain traces: the last part is recognisably the solution ---
+
+_HEADING = re.compile(
+    r"^[ \t]*(?:#{1,6}[ \t]*|\*\*[ \t]*|\\(?:sub)*section\*?\{)?"
+    r"(?:step[ \t]+\d+[ \t]*[:.][ \t]*)?(?:the[ \t]+)?"
+    r"(?:final[ \t]+(?:answer|solution|code|result)|(?:(?:complete|python)[ \t]+)?solution|answer|A|conclusion)"
+    r"[ \t]*(?:\*\*[ \t]*:?|\}[ \t]*:?|:[ \t]*\*\*|:|(?=\n))[ \t]*",
+    re.IGNORECASE | re.MULTILINE,
+)
+_HASHES = re.compile(r"^####[ \t]+\S", re.MULTILINE)
+_PARAGRAPH = re.compile(r"\n[ \t]*\n\s*")
+_FENCED = re.compile(
+    r"^[ \t]*(```+|~~~+)[ \t]*[\w+#.-]*[ \t]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE
+)
+_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
+_DECLARES = re.compile(r"\banswer\s*(?:is|:|=)", re.IGNORECASE)
+
+
+def _by_ending(text: str, original: str, rule_prefix: str) -> Formatted | NotFormatted:
+    """Cut a plain trace before its last part, if that part holds the answer of the whole."""
+    if len(_FENCE.findall(text)) % 2:
+        return NotFormatted("a code block is not closed")
+    for rule, border in (
+        ("final heading", _last_heading(text)),
+        ("last box", _box_paragraph(text)),
+        ("last code block", _code_paragraph(text)),
+        ("declared answer", _declaring_paragraph(text)),
+    ):
+        if border and text[:border].strip():
+            found = _formatted(rule_prefix + rule, text[:border], text[border:], original)
+            if isinstance(found, Formatted):
+                return found
+    if not has_ending(text):
+        return NotFormatted("no final answer and no program", hopeless=True)
+    if not _FENCED.sub("", text, count=1).strip():
+        return NotFormatted("a program and no thought", hopeless=True)
+    return NotFormatted("no part of the text is recognisably the solution")
+
+
+def _formatted(rule: str, thought: str, solution: str, original: str) -> Formatted | NotFormatted:
+    """The two parts joined, unless one is empty or the solution lost the answer."""
+    if not solution.strip():
+        return NotFormatted("nothing after the thought")
+    if not thought.strip():
+        return NotFormatted("nothing before the solution")
+    text = join_parts(thought, solution)
+    if split_parts(text) is None:
+        return NotFormatted("markers within the text")
+    if original is not solution and has_ending(original) and not same_ending(original, solution):
+        return NotFormatted("the last part has another answer than the whole")
+    return Formatted(text, rule)
+
+
+def _last_heading(text: str) -> int | None:
+    """Where the last heading of a solution begins; headings inside of code do not count."""
+    fences = [match.span() for match in _FENCED.finditer(text)]
+    starts = [match.start() for pattern in (_HEADING, _HASHES) for match in pattern.finditer(text)]
+    starts = [at for at in starts if not any(begin <= at < end for begin, end in fences)]
+    return max(starts, default=None)
+
+
+def _box_paragraph(text: str) -> int | None:
+    r"""Where the paragraph of the last box begins, if hardly anything follows that box.
+
+    A formula that stands alone takes the sentence that announces it along.
+    """
+    box = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+    if box < 0 or len(text[box:].split()) > MAX_SOLUTION_WORDS_AFTER_BOX:
+        return None
+    starts = [0, *(match.end() for match in _PARAGRAPH.finditer(text, 0, box))]
+    begin = starts[-1]
+    if text.startswith(("\\[", "$$", "\\begin"), begin) and len(starts) > 1:
+        announcing = text[starts[-2] : begin]
+        if len(announcing.split()) <= MAX_SOLUTION_WORDS_AFTER_BOX:
+            begin = starts[-2]
+    return begin
+
+
+def _code_paragraph(text: str) -> int | None:
+    """Where the last code block begins, with the paragraph before it if that is all prose."""
+    blocks = list(_FENCED.finditer(text))
+    if not blocks:
+        return None
+    block = blocks[-1].start()
+    starts = [0, *(match.end() for match in _PARAGRAPH.finditer(text, 0, block))]
+    inside = [start for start in starts if start < block and not _within(blocks[:-1], start)]
+    before = text[:block].rstrip()
+    begin = inside[-1] if inside else block
+    if begin == 0 or not before or len(text[begin:block].split()) > MAX_SOLUTION_WORDS_AFTER_BOX:
+        return block
+    if len(inside) > 1 and not text[begin:block].strip():
+        begin = inside[-2]
+    return begin if text[:begin].strip() else block
+
+
+def _within(blocks: list[re.Match[str]], at: int) -> bool:
+    return any(block.start() <= at < block.end() for block in blocks)
+
+
+def _declaring_paragraph(text: str) -> int | None:
+    """Where the last paragraph, or else the last line, begins if it declares the answer."""
+    ends = [match.end() for match in _PARAGRAPH.finditer(text.rstrip())]
+    ends.append(text.rstrip().rfind("\n") + 1)
+    for begin in sorted(set(ends), reverse=True)[:2]:
+        if _DECLARES.search(text, begin):
+            return begin
+    return None
+
+
+# --- what an original consists of ---
+
+
+def _final_part(text: str) -> str:
+    part = solution_part(text)
+    return text if part is None else part
+
+
+def _thought_of(text: str) -> str | None:
+    """The thought, where the response delimits it; None where it does not."""
+    for end in (text.rfind(END_THOUGHT), text.rfind(BEGIN_SOLUTION)):
+        if end > 0:
+            return _without_marks(text[:end])
+    ends = list(_THINK_END.finditer(text))
+    return _without_marks(text[: ends[-1].start()]) if ends and text[: ends[-1].start()].strip() else None
+
+
+def _without_marks(text: str) -> str:
+    return _THINK_TAG.sub(" ", _MARKER.sub(" ", text))

@@ -1,0 +1,104 @@
+"""Which difficulty did a model name, and where are its labels kept?"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from util.errors import UserError
+from util.journal import Journal, hold_lock, read_lines, write_lines
+
+LOWEST, HIGHEST = 1, 10
+
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_BRACKETS = re.compile(r"\[\[\s*(-?\d+(?:\.\d+)?)\s*\]\]")
+_ALONE = re.compile(rf"\s*[*\[(]*\s*{_NUMBER}\s*[*\])]*\s*(?:/\s*10|out of 10)?\s*\.?\s*")
+_NAMED = re.compile(
+    rf"\b(?:difficulty|level|rating|rated?|score)\b[\s:*=]*(?:is|of|at|as|a)?[\s:*]*{_NUMBER}"
+    r"(?![\d.]*\d|\s*(?:-|–|to|or)\s*\d)",
+    re.IGNORECASE,
+)
+
+
+def parse_difficulty(text: str) -> float | None:
+    """The difficulty from 1 to 10 that an answer names; None when it names none, or several.
+
+    The number in double brackets counts, the last one if there are several; without brackets a number that
+    stands alone or behind a word such as "level" does, if it is the only one.
+    """
+    found = _BRACKETS.findall(text)[-1:]
+    if not found and (alone := _ALONE.fullmatch(text)):
+        found = [alone[1]]
+    if not found:
+        found = sorted(set(_NAMED.findall(text)))
+    if len(found) != 1 or not LOWEST <= float(found[0]) <= HIGHEST:
+        return None
+    return float(found[0])
+
+
+class LabelBook:
+    """The labels of one slice: a journal of rows beside the list that is written at the end.
+
+    Problems without a usable answer are kept apart, in the folder `unlabelled`, with the reason.
+    """
+
+    def __init__(self, folder: Path, name: str, *, read_only: bool = False) -> None:
+        name = name.replace("/", "-")
+        self.list_path = folder / f"labeled_{name}.json"
+        self.journal_path = folder / f"labeled_{name}.jsonl"
+        self.unlabelled_path = folder / "unlabelled" / f"{name}.jsonl"
+        self._lock = None
+        if not read_only:
+            try:
+                self.unlabelled_path.parent.mkdir(parents=True, exist_ok=True)
+                self._lock = hold_lock(folder / f".{name}.lock", str(self.journal_path))
+            except OSError as error:
+                raise UserError(
+                    f"cannot write to {folder}: {error.strerror}; choose another --output-dir"
+                ) from error
+            self._journal = Journal(self.journal_path)
+            self._unlabelled = Journal(self.unlabelled_path)
+        self._offsets = {line["id"]: offset for offset, line in read_lines(self.journal_path)}
+        self._given_up = {line["id"] for _, line in read_lines(self.unlabelled_path)}
+
+    def has(self, name: str, *, retry: bool) -> bool:
+        """Whether a problem needs no asking: it has a label, or got no usable answer and is not retried."""
+        return name in self._offsets or (name in self._given_up and not retry)
+
+    def add(self, row: dict, words: str, difficulty: float, model: str) -> None:
+        line = {**row, "gpt_difficulty": words, "gpt_difficulty_parsed": difficulty, "model": model}
+        self._offsets[row["id"]] = self._journal.append(line)
+
+    def add_unlabelled(self, row: dict, words: str, reason: str, model: str) -> None:
+        self._unlabelled.append({**row, "gpt_difficulty": words, "reason": reason, "model": model})
+        self._given_up.add(row["id"])
+
+    def write_list(self, rows: Iterable[dict]) -> int:
+        """Write the labels of `rows` as one JSON list, in their order; returns how many there are."""
+        names = [row["id"] for row in rows if row["id"] in self._offsets]
+        with open(self.journal_path, "rb") as journal:
+
+            def lines():
+                yield "[\n"
+                for number, name in enumerate(names):
+                    journal.seek(self._offsets[name])
+                    row = json.dumps(json.loads(journal.readline()), ensure_ascii=False)
+                    yield row + (",\n" if number < len(names) - 1 else "\n")
+                yield "]\n"
+
+            write_lines(self.list_path, lines())
+        return len(names)
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._journal.close()
+            self._unlabelled.close()
+            self._lock.close()
+
+    def __enter__(self) -> LabelBook:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
