@@ -42,6 +42,22 @@ ALLOWED = {
         "util.hub",
         "util.task",
     ],
+    "util.rewriting": ["util.records", "util.errors", "util.formatting", "util.grading"],
+    "util.pair_formats": ["util.errors", "util.journal"],
+    "util.pairing": [
+        "util.rewriting",
+        "util.pair_formats",
+        "util.tokens",
+        "util.runs",
+        "util.journal",
+        "util.asking",
+        "util.engines",
+        "util.prompts",
+        "util.records",
+    ],
+    "util.pair_report": ["util.pairing"],
+    "util.regrading": ["util"],  # joins the parts for a run that is there
+    "util.tokens": ["util.models", "util.engines"],
     "util.evaluation": ["util"],  # runs several of them on one engine
     "util.benchmark": ["util"],  # joins the parts for one benchmark
     "util.report": ["util.statistics", "util.runs", "util.records", "util.errors", "util.report"],
