@@ -113,7 +113,7 @@ def print_result(result: dict) -> None:
 class Progress:
     """A bar on standard error: samples done, tokens per second, time left."""
 
-    def __init__(self, total: int, what: str) -> None:
+    def __init__(self, total: int | None, what: str) -> None:
         from tqdm import tqdm
 
         self._bar = tqdm(total=total, desc=what, unit=" samples", dynamic_ncols=True, mininterval=0.5)
@@ -178,14 +178,18 @@ def json_object(text: str) -> dict:
 
 def add_data_flags(parser: argparse.ArgumentParser) -> None:
     """Where data sets come from; the same in every script."""
+    add_data_dir_flag(parser)
+    parser.add_argument(
+        "--revision", help="commit, tag or branch of the data set; default: the commit pinned by the suite"
+    )
+
+
+def add_data_dir_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir",
         type=Path,
         metavar="DIR",
         help="read data sets from a local mirror (DIR/ORG/NAME/FILE) instead of the hub",
-    )
-    parser.add_argument(
-        "--revision", help="commit, tag or branch of the data set; default: the commit pinned by the suite"
     )
 
 

@@ -208,7 +208,7 @@ def _by_think_tags(text: str) -> Formatted | NotFormatted:
 _HEADING = re.compile(
     r"^[ \t]*(?:#{1,6}[ \t]*|\*\*[ \t]*|\\(?:sub)*section\*?\{)?"
     r"(?:step[ \t]+\d+[ \t]*[:.][ \t]*)?(?:the[ \t]+)?"
-    r"(?:final[ \t]+(?:answer|solution|code|result)|(?:(?:complete|python)[ \t]+)?solution|answer|A|conclusion)"
+    r"(?:final[ \t]+(?:answer|solution|code|result)|(?:(?:complete|python) )?solution|answer|A|conclusion)"
     r"[ \t]*(?:\*\*[ \t]*:?|\}[ \t]*:?|:[ \t]*\*\*|:|(?=\n))[ \t]*",
     re.IGNORECASE | re.MULTILINE,
 )

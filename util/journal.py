@@ -50,7 +50,7 @@ class Journal:
                 written += os.write(self._file, data[written:])
         except OSError as error:
             os.ftruncate(self._file, start)
-            raise _cannot_append(self.path, error) from error
+            raise disk_trouble(self.path, error) from error
         self._end += len(data)
         self._unsynced = True
         if time.monotonic() - self._synced_at > FSYNC_EVERY_S:
@@ -62,7 +62,7 @@ class Journal:
             try:
                 os.fsync(self._file)
             except OSError as error:
-                raise _cannot_append(self.path, error) from error
+                raise disk_trouble(self.path, error) from error
             self._unsynced = False
         self._synced_at = time.monotonic()
 
@@ -160,7 +160,7 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
             os.fsync(file.fileno())
         os.replace(beside, path)
     except OSError as error:
-        raise _cannot_append(path, error) from error
+        raise disk_trouble(path, error) from error
     finally:
         beside.unlink(missing_ok=True)
 
@@ -203,7 +203,8 @@ def _cut_torn_tail(file: int) -> int:
     return end
 
 
-def _cannot_append(path: Path, error: OSError) -> RunStopped:
+def disk_trouble(path: Path, error: OSError) -> RunStopped:
+    """Why a file could not be written, and that nothing is lost."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         what = f"the disk that holds {path.parent} is full"
     else:

@@ -540,3 +540,9 @@ def _last_offsets(path: Path) -> OffsetTable:
 
 def _open_if_there(stack: ExitStack, path: Path) -> BinaryIO | None:
     return stack.enter_context(open(path, "rb")) if path.exists() else None
+
+
+if __name__ == "__main__":  # python -m util.runs import FILE --dataset NAME
+    from util import cli, old_results
+
+    cli.main(old_results.parse, old_results.run)

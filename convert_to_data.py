@@ -1,0 +1,296 @@
+"""Make a training file of the samples that were judged correct, with a data card beside it.
+
+python convert_to_data.py --input_dir results --output data/train.json --format llamafactory --seed 1
+
+Questions are kept once, and none that shares a long passage with a benchmark of this suite.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks import TASKS
+from util import cli, hub
+from util.curation import BenchmarkText
+from util.datacard import card, histogram, token_statistics
+from util.errors import UserError
+from util.export import Choice, Export, Summary
+from util.formats import FORMATS, ExampleFile, check_suffix, publish, write_dataset_info
+from util.journal import write_whole
+from util.runs import find_runs, made_with
+from util.system_prompts import system_prompt
+
+TRAINING_POOLS = ("NUMINA",)  # problems to train on: nobody is tested on them
+KEEP_RULES = ("shortest", "longest", "random", "all")
+ALL, NONE = "all", "none"
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = cli.Parser(__doc__)
+    parser.add_argument(
+        "--input_dir", required=True, type=Path, metavar="DIR", help="folder of runs, or one run"
+    )
+    parser.add_argument(
+        "--output", required=True, type=Path, metavar="FILE", help="training file: .json, .jsonl or .parquet"
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, default="sharegpt", help="what a row looks like (sharegpt)"
+    )
+    parser.add_argument("--force", action="store_true", help="replace --output if it is there")
+    rows = parser.add_argument_group("which samples")
+    rows.add_argument(
+        "--extra",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="JSON lines to mix in: ShareGPT, messages, or question and combined_text",
+    )
+    rows.add_argument(
+        "--keep",
+        type=_keep_rule,
+        default="shortest",
+        metavar="RULE",
+        help=f"which correct samples of a problem: {', '.join(KEEP_RULES)}, or K drawn by seed (shortest)",
+    )
+    rows.add_argument(
+        "--min-tokens", type=cli.at_least(0), metavar="N", help="least tokens of a response; default: open"
+    )
+    rows.add_argument(
+        "--max-tokens", type=cli.at_least(1), metavar="N", help="most tokens of a response; default: open"
+    )
+    rows.add_argument(
+        "--max-repetition",
+        type=cli.number_in(0, 1),
+        metavar="SHARE",
+        help="most of a response's 20-word passages that may occur before in it; default: not looked at",
+    )
+    rows.add_argument(
+        "--max-per-source", type=cli.at_least(1), metavar="N", help="most rows of a source; default: open"
+    )
+    rows.add_argument(
+        "--include-unformatted",
+        action="store_true",
+        help="also take samples that convert_format.py did not bring into thought and solution",
+    )
+    rows.add_argument(
+        "--dedup",
+        choices=("exact", "near", NONE),
+        default="near",
+        help="which questions are the same: up to white space, or also with a few other words (near)",
+    )
+    rows.add_argument(
+        "--decontaminate",
+        nargs="+",
+        default=[ALL],
+        metavar="NAME",
+        help=f"benchmarks whose questions are kept out: names, {ALL} or {NONE} ({ALL})",
+    )
+    rows.add_argument("--seed", type=int, default=0, help="of the order and of what is drawn (0)")
+    parser.add_argument(
+        "--system-prompt",
+        default="system_thought",
+        metavar="NAME|FILE|hf://...",
+        help="system message of every row: a name under util/prompts, a text file, a field of a hub data "
+        f"set, or '{NONE}' (system_thought)",
+    )
+    parser.add_argument(
+        "--push-to-hub", metavar="REPO", help="also upload file and card to this data set (ORG/NAME, private)"
+    )
+    cli.add_data_dir_flag(parser)
+    return parser.parse_args(argv)
+
+
+def _keep_rule(text: str) -> str | int:
+    if text in KEEP_RULES:
+        return text
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(KEEP_RULES)} and no number from 1 on")
+
+
+def run(args: argparse.Namespace) -> int:
+    check_suffix(args.format, args.output)
+    if args.output.exists() and not args.force:
+        raise UserError(f"{args.output} is there already: give --force to replace it, or another --output")
+    folders = find_runs(args.input_dir)
+    choice = Choice(
+        keep=args.keep,
+        min_tokens=args.min_tokens,
+        max_tokens=args.max_tokens,
+        max_repetition=args.max_repetition,
+        max_per_source=args.max_per_source,
+        include_unformatted=args.include_unformatted,
+        dedup=args.dedup,
+        seed=args.seed,
+        system=system_prompt(args.system_prompt, "", data_dir=args.data_dir)[0],
+    )
+    _make_folder(args.output.parent)
+    with Export(folders, args.extra, choice) as export:
+        names = _benchmarks(args, export.infos)
+        benchmarks = _benchmark_text(names, args.data_dir) if names else None
+        with cli.Progress(None, "reading") as progress:
+            export.collect(lambda: progress.step(0))
+        chosen = export.choose(benchmarks, _beside(args.output, "contaminated.jsonl"))
+        with ExampleFile(args.output, args.format) as output:
+            with cli.Progress(len(chosen), "writing") as progress:
+                sha256 = export.write(chosen, output, lambda: progress.step(0))
+        files = _write_card(args, export, names, sha256)
+    _say(export.summary)
+    if args.push_to_hub:
+        cli.say(f"uploaded to {publish(args.push_to_hub, files)}")
+    cli.print_result(
+        {
+            "output": str(args.output),
+            "rows": export.summary.funnel["final"],
+            "funnel": export.summary.funnel,
+            "sha256": sha256,
+        }
+    )
+    return 0
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make {folder}: {error.strerror}; choose another --output") from error
+
+
+def _benchmarks(args: argparse.Namespace, infos: list[dict]) -> list[str]:
+    """Names of the benchmarks to keep out, without those that the runs themselves are made of."""
+    if args.decontaminate == [NONE]:
+        return []
+    wanted = [name for part in args.decontaminate for name in part.split(",") if name]
+    if wanted == [ALL]:
+        wanted = [name for name in TASKS if name not in TRAINING_POOLS]
+    known = {name.lower(): name for name in TASKS}
+    for name in wanted:
+        if name.lower() not in known:
+            raise cli.closest("benchmark", name, [*TASKS, ALL, NONE])
+    own = {
+        task.name
+        for task in TASKS.values()
+        for info in infos
+        if info["settings"].get("task") == task.name and info["settings"].get("split") == task.source.split
+    }
+    names = list(dict.fromkeys(known[name.lower()] for name in wanted))
+    for name in names:
+        if name in own:
+            cli.say(
+                f"{name} is not kept out: the runs are made of its {TASKS[name].source.split} split, "
+                f"so do not report results on it after training"
+            )
+    return [name for name in names if name not in own]
+
+
+def _benchmark_text(names: list[str], data_dir: Path | None) -> BenchmarkText:
+    """The questions of the benchmarks, on the split that results are reported on."""
+    text = BenchmarkText()
+    for name in names:
+        task = TASKS[name]
+        try:
+            for problem in hub.problems(task, hub.open_rows(task.source, data_dir=data_dir)):
+                text.add(name, problem.id, "\n".join((problem.question, *problem.choices)))
+        except UserError as error:
+            raise UserError(
+                f"the benchmark {name} cannot be read to keep it out of the training set ({error}); name the "
+                f"others with --decontaminate, or leave the check out with --decontaminate {NONE}"
+            ) from error
+    text.close()
+    cli.say(f"{len(text):,} questions of {', '.join(names)} are kept out")
+    return text
+
+
+def _beside(output: Path, ending: str) -> Path:
+    return output.with_name(f"{output.stem}.{ending}")
+
+
+def _write_card(
+    args: argparse.Namespace, export: Export, benchmarks: list[str], sha256: str
+) -> dict[str, Path]:
+    """Write the data card and what belongs to it; returns the files under their names on the hub."""
+    summary = export.summary
+    picture, text = _beside(args.output, "lengths.svg"), _beside(args.output, "card.md")
+    settings = {
+        "format": args.format,
+        "keep": args.keep,
+        "tokens": f"{_open_end(args.min_tokens)} to {_open_end(args.max_tokens)}",
+        "max repetition": _open_end(args.max_repetition),
+        "max per source": _open_end(args.max_per_source),
+        "unformatted samples": "included" if args.include_unformatted else "left out",
+        "dedup": args.dedup,
+        "decontaminated against": ", ".join(benchmarks) or NONE,
+        "seed": args.seed,
+        "system prompt": args.system_prompt,
+        **{f"made with {name}": version for name, version in made_with().items()},
+    }
+    write_whole(picture, histogram(summary.tokens))
+    write_whole(
+        text,
+        card(
+            args.output.name,
+            funnel=summary.funnel,
+            counts=summary.counts,
+            tokens=summary.tokens,
+            settings=settings,
+            sources=_sources(export.infos, args.extra),
+            notes=_notes(summary),
+            sha256=sha256,
+            picture=picture.name,
+        ),
+    )
+    files = {args.output.name: args.output, "README.md": text, picture.name: picture}
+    if args.format == "llamafactory":
+        info = write_dataset_info(args.output, with_system=args.system_prompt != NONE)
+        files[info.name] = info
+    return files
+
+
+def _open_end(value: object) -> object:
+    return "open" if value is None else value
+
+
+def _sources(infos: list[dict], extras: list[Path]) -> list[dict[str, str]]:
+    """Data set, revision, licence and model of each run, each once."""
+    found = [
+        {
+            "data set": info["dataset"].get("path", info["settings"]["task"]),
+            "split": info["dataset"].get("split", ""),
+            "revision": info["dataset"].get("revision", ""),
+            "licence": info["dataset"].get("licence") or "not stated",
+            "answered by": info["settings"]["model"],
+        }
+        for info in infos
+    ]
+    found += [
+        {"data set": path.name, "split": "", "revision": "", "licence": "see its origin", "answered by": ""}
+        for path in extras
+    ]
+    return [row for number, row in enumerate(found) if row not in found[:number]]
+
+
+def _notes(summary: Summary) -> list[str]:
+    notes = []
+    if summary.ungraded:
+        notes.append(f"{summary.ungraded:,} samples had no verdict on their text of today and were left out")
+    for benchmark, number in summary.contaminated.most_common():
+        notes.append(f"{number:,} problems were taken out for a passage that also stands in {benchmark}")
+    if summary.unmarked:
+        notes.append(f"{summary.unmarked:,} rows are not in thought and solution")
+    return notes
+
+
+def _say(summary: Summary) -> None:
+    for stage, number in summary.funnel.items():
+        cli.say(f"{number:>11,}  {stage}")
+    for note in _notes(summary):
+        cli.say(f"             ({note})")
+    parts = (f"{name} {number:,}" for name, number in token_statistics(summary.tokens).items())
+    cli.say(f"tokens of a response: {', '.join(parts)}")
+
+
+if __name__ == "__main__":
+    cli.main(parse, run)

@@ -1,0 +1,276 @@
+"""Which samples may enter a training set: one per problem or several, no question twice, none of a benchmark?
+
+Everything here keeps hashes and numbers, never texts, so a million samples fit into 300 MB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+NGRAM_WORDS = 13  # words in a row that a question may not share with a benchmark
+BOILERPLATE_PROBLEMS = 4  # words in a row that stand in so many benchmark problems are a form of speech
+REPEATED_WORDS = 20  # length of a passage that counts as repeated
+SHINGLE_WORDS = 3
+PERMUTATIONS = 128
+BANDS, BAND_ROWS = 25, 5  # two questions that share 70 % of their shingles meet in a band in 99 % of cases
+NEAR = 0.7  # share of common shingles from which two questions are near duplicates
+MAX_LEADERS = 50  # questions of a band against which the others are compared
+
+_WORD = re.compile(r"[^\W_]+")
+_DIGITS = re.compile(r"\d+")
+
+
+def digest(*parts: object) -> int:
+    """64 bits that name a thing by its parts; the same in every process."""
+    data = "\x1f".join(map(str, parts)).encode("utf-8", "backslashreplace")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+
+
+class Candidates:
+    """The samples that passed every test of their own: where they lie, and by what they are chosen."""
+
+    def __init__(self) -> None:
+        self.origin = array("H")  # number of the run or of the extra file
+        self.sample = array("q")  # offset of its line
+        self.problem = array("q")  # offset of its problem's line
+        self.formatted = array("q")  # offset of its formatted text; -1: none
+        self.group = array("Q")  # names the problem, over all runs
+        self.rank = array("Q")  # drawn by seed: the order of the export
+        self.tokens = array("I")
+
+    def add(
+        self,
+        *,
+        origin: int,
+        sample: int,
+        problem: int,
+        formatted: int,
+        group: int,
+        rank: int,
+        tokens: int,
+    ) -> None:
+        self.origin.append(origin)
+        self.sample.append(sample)
+        self.problem.append(problem)
+        self.formatted.append(formatted)
+        self.group.append(group)
+        self.rank.append(rank)
+        self.tokens.append(tokens)
+
+    def __len__(self) -> int:
+        return len(self.origin)
+
+
+def keep_per_problem(candidates: Candidates, rule: str | int):
+    """Positions of the candidates that the rule keeps: a NumPy array, problem after problem.
+
+    `rule` is "shortest", "longest" or "random" (one of each problem), a number (so many, by seed) or "all".
+    """
+    import numpy as np
+
+    group = np.frombuffer(candidates.group, np.uint64)
+    rank = np.frombuffer(candidates.rank, np.uint64)
+    tokens = np.frombuffer(candidates.tokens, np.uint32).astype(np.int64)
+    size = {"shortest": tokens, "longest": -tokens}.get(rule)
+    order = np.lexsort((rank, group) if size is None else (rank, size, group))
+    if rule == "all" or not len(order):
+        return order
+    sorted_group = group[order]
+    first = np.flatnonzero(np.r_[True, sorted_group[1:] != sorted_group[:-1]])
+    place_in_group = np.arange(len(order)) - np.repeat(first, np.diff(np.r_[first, len(order)]))
+    return order[place_in_group < (rule if isinstance(rule, int) else 1)]
+
+
+def question_digest(question: str) -> int:
+    """The same for questions that differ in white space only."""
+    return digest(" ".join(question.split()))
+
+
+def first_of_each(keys, priority):
+    """Which positions hold the smallest `priority` of their key: a NumPy array of bool."""
+    import numpy as np
+
+    order = np.lexsort((priority, keys))
+    ordered = keys[order]
+    first = np.zeros(len(keys), bool)
+    first[order[np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])]] = True
+    return first
+
+
+class NearDuplicates:
+    """Signatures of questions, 512 bytes each, and which of them say nearly the same.
+
+    Questions with other numbers in them are other questions, however alike their words.
+    """
+
+    def __init__(self, count: int) -> None:
+        import numpy as np
+        from datasketch import MinHash
+
+        self._signatures = np.empty((count, PERMUTATIONS), np.uint32)
+        self._numbers = np.zeros(count, np.uint64)
+        self._empty = MinHash(num_perm=PERMUTATIONS, hashfunc=zlib.crc32)
+
+    def set(self, position: int, question: str) -> None:
+        words = _WORD.findall(question.casefold())
+        shingles = [
+            " ".join(words[at : at + SHINGLE_WORDS]) for at in range(max(1, len(words) - SHINGLE_WORDS + 1))
+        ]
+        signature = self._empty.copy()
+        signature.update_batch(shingle.encode("utf-8", "backslashreplace") for shingle in shingles)
+        self._signatures[position] = signature.hashvalues
+        self._numbers[position] = digest(*_DIGITS.findall(question))
+
+    def dropped(self, alive, priority):
+        """Which of the `alive` positions repeat one of smaller `priority`: a NumPy array of bool."""
+        import numpy as np
+
+        dropped = np.zeros(len(alive), bool)
+        positions = np.flatnonzero(alive)
+        for band in range(BANDS):
+            keys = self._band(positions, band)
+            order = np.lexsort((priority[positions], keys))
+            keys, members = keys[order], positions[order]
+            begins = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else keys
+            ends = np.r_[begins[1:], len(keys)] if len(keys) else keys
+            crowded = np.flatnonzero(ends - begins > 1)
+            for at in crowded:
+                self._drop_within(members[begins[at] : ends[at]], dropped)
+        return dropped
+
+    def _band(self, positions, band: int):
+        """One number for the rows of a band and the numbers in the question."""
+        import numpy as np
+
+        columns = self._signatures[:, band * BAND_ROWS : (band + 1) * BAND_ROWS]
+        key = self._numbers[positions].copy()
+        for column in range(columns.shape[1]):
+            key = (key ^ columns[positions, column].astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+            key ^= key >> np.uint64(29)
+        return key
+
+    def _drop_within(self, members, dropped) -> None:
+        """Among questions that meet in a band, drop those near to an earlier one that stays."""
+        rest = members[~dropped[members]]
+        for _ in range(MAX_LEADERS):
+            if len(rest) < 2:
+                return
+            leader, rest = rest[0], rest[1:]
+            same = (self._signatures[rest] == self._signatures[leader]).mean(axis=1) >= NEAR
+            same &= self._numbers[rest] == self._numbers[leader]
+            dropped[rest[same]] = True
+            rest = rest[~same]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What a question shares with a benchmark problem."""
+
+    benchmark: str
+    problem_id: str
+    text: str  # the words in common, as they stand in the question
+
+
+class BenchmarkText:
+    """The word sequences of all benchmark questions, as hashes: 12 bytes each."""
+
+    def __init__(self) -> None:
+        self._owners: list[tuple[str, str]] = []
+        self._whole: dict[int, int] = {}  # hash of a whole question -> its owner
+        self._parts: list = []
+        self._part_owners: list = []
+        self._hashes = self._hash_owners = None
+
+    def add(self, benchmark: str, problem_id: str, question: str) -> None:
+        import numpy as np
+
+        owner = len(self._owners)
+        self._owners.append((benchmark, problem_id))
+        words = _words(question)
+        if words:
+            self._whole.setdefault(hash(tuple(words)), owner)
+        if len(words) >= NGRAM_WORDS:
+            grams = np.unique(_gram_hashes(words))
+            self._parts.append(grams)
+            self._part_owners.append(np.full(len(grams), owner, np.uint32))
+
+    def close(self) -> None:
+        """Take no more questions. Word sequences of several problems are forms of speech and do not count."""
+        import numpy as np
+
+        if not self._parts:
+            self._hashes, self._hash_owners = np.empty(0, np.uint64), np.empty(0, np.uint32)
+            return
+        hashes, owners = np.concatenate(self._parts), np.concatenate(self._part_owners)
+        self._parts, self._part_owners = [], []
+        order = np.argsort(hashes, kind="stable")
+        hashes, owners = hashes[order], owners[order]
+        first = np.flatnonzero(np.r_[True, hashes[1:] != hashes[:-1]])
+        times = np.diff(np.r_[first, len(hashes)])
+        first = first[times < BOILERPLATE_PROBLEMS]
+        self._hashes, self._hash_owners = hashes[first], owners[first]
+
+    def __len__(self) -> int:
+        return len(self._owners)
+
+    def find(self, question: str) -> Passage | None:
+        """The longest passage that the question shares with a benchmark; None if it shares none."""
+        import numpy as np
+
+        words = _words(question)
+        whole = self._whole.get(hash(tuple(words))) if words else None
+        if whole is not None:
+            return Passage(*self._owners[whole], question.strip())
+        if len(words) < NGRAM_WORDS or not len(self._hashes):
+            return None
+        grams = _gram_hashes(words)
+        at = np.minimum(np.searchsorted(self._hashes, grams), len(self._hashes) - 1)
+        hits = self._hashes[at] == grams
+        if not hits.any():
+            return None
+        begin, end = _longest_run(hits)
+        spans = [found.span() for found in _WORD.finditer(question)]
+        text = question[spans[begin][0] : spans[end + NGRAM_WORDS - 2][1]]
+        return Passage(*self._owners[self._hash_owners[at[begin]]], text)
+
+
+def repeated_share(text: str) -> float:
+    """The share of a text's passages of 20 words that were there before."""
+    words = text.split()
+    passages = len(words) - REPEATED_WORDS + 1
+    if passages < 1:
+        return 0.0
+    different = len(set(zip(*(words[at:] for at in range(REPEATED_WORDS)), strict=False)))
+    return 1 - different / passages
+
+
+def _words(question: str) -> list[str]:
+    return [word.casefold() for word in _WORD.findall(question)]
+
+
+def _gram_hashes(words: Iterable[str]):
+    """A 64-bit hash of every 13 words in a row, good within this process."""
+    import numpy as np
+
+    hashes = np.fromiter(map(hash, words), np.int64).view(np.uint64)
+    count = len(hashes) - NGRAM_WORDS + 1
+    total = np.zeros(count, np.uint64)
+    for at in range(NGRAM_WORDS):
+        total = (total + hashes[at : at + count]) * np.uint64(0x9E3779B97F4A7C15)
+        total ^= total >> np.uint64(31)
+    return total
+
+
+def _longest_run(hits) -> tuple[int, int]:
+    """Begin and end of the longest stretch of hits."""
+    import numpy as np
+
+    edges = np.flatnonzero(np.diff(np.r_[False, hits, False].astype(np.int8)))
+    begins, ends = edges[::2], edges[1::2]
+    longest = int(np.argmax(ends - begins))
+    return int(begins[longest]), int(ends[longest])

@@ -1,0 +1,118 @@
+"""What should a person know of a training set before using it? A card, and a picture of lengths."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+BARS = 40
+WIDTH, HEIGHT, MARGIN = 640, 240, 40
+
+
+def card(
+    name: str,
+    *,
+    funnel: dict[str, int],
+    counts: dict[str, Counter[str]],
+    tokens: Sequence[int],
+    settings: dict[str, object],
+    sources: list[dict[str, str]],
+    notes: list[str],
+    sha256: str,
+    picture: str,
+) -> str:
+    """The data card of a training file."""
+    parts = [
+        f"# {name}",
+        f"{len(tokens):,} rows. SHA-256 of the file: `{sha256}`.",
+        "## Funnel",
+        _table(("stage", "rows"), [(stage, f"{number:,}") for stage, number in funnel.items()]),
+        *(_list(notes),) * bool(notes),
+        "## Length of responses in tokens",
+        _token_line(tokens),
+        f"![Length of responses]({picture})",
+    ]
+    for column, counter in counts.items():
+        rows = [(value, f"{number:,}") for value, number in _ordered(column, counter)]
+        parts += [f"## Rows by {column}", _table((column, "rows"), rows)]
+    parts += [
+        "## Where the questions are from",
+        _table(tuple(sources[0]), [tuple(source.values()) for source in sources]) if sources else "-",
+        "## Settings",
+        _table(("setting", "value"), [(key, f"`{value}`") for key, value in settings.items()]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def token_statistics(tokens: Sequence[int]) -> dict[str, float]:
+    """Least, median, mean, 95th percentile, most and sum."""
+    ordered = sorted(tokens)
+    return {
+        "least": ordered[0],
+        "median": ordered[len(ordered) // 2],
+        "mean": round(sum(ordered) / len(ordered), 1),
+        "95th percentile": ordered[min(len(ordered) - 1, len(ordered) * 95 // 100)],
+        "most": ordered[-1],
+        "sum": sum(ordered),
+    }
+
+
+def histogram(tokens: Sequence[int]) -> str:
+    """The lengths as an SVG picture: one bar per range of equal width."""
+    most = max(tokens)
+    step = max(1, -(-(most + 1) // BARS))
+    bars = Counter(number // step for number in tokens)
+    tallest = max(bars.values())
+    count = most // step + 1
+    room_x, room_y = WIDTH - 2 * MARGIN, HEIGHT - 2 * MARGIN
+    shapes = []
+    for bar in range(count):
+        height = room_y * bars[bar] / tallest
+        shapes.append(
+            f'<rect x="{MARGIN + room_x * bar / count:.1f}" y="{HEIGHT - MARGIN - height:.1f}" '
+            f'width="{room_x / count * 0.9:.1f}" height="{height:.1f}" fill="#3b6ea5">'
+            f"<title>{bar * step:,} to {(bar + 1) * step - 1:,} tokens: {bars[bar]:,} rows</title></rect>"
+        )
+    base = HEIGHT - MARGIN
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        'font-family="sans-serif" font-size="12">'
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>'
+        f"{''.join(shapes)}"
+        f'<line x1="{MARGIN}" y1="{base}" x2="{WIDTH - MARGIN}" y2="{base}" stroke="black"/>'
+        f'<text x="{MARGIN}" y="{base + 16}">0</text>'
+        f'<text x="{WIDTH - MARGIN}" y="{base + 16}" text-anchor="end">{count * step:,} tokens</text>'
+        f'<text x="{MARGIN}" y="{MARGIN - 8}">{tallest:,} rows in the tallest bar</text>'
+        "</svg>\n"
+    )
+
+
+def _token_line(tokens: Sequence[int]) -> str:
+    return ", ".join(f"{name} {number:,}" for name, number in token_statistics(tokens).items())
+
+
+def _ordered(column: str, counter: Counter[str]) -> list[tuple[str, int]]:
+    if column == "difficulty":
+        return sorted(counter.items(), key=lambda pair: (not _is_number(pair[0]), _number(pair[0]), pair[0]))
+    return sorted(counter.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit()
+
+
+def _number(text: str) -> float:
+    return float(text) if _is_number(text) else 0.0
+
+
+def _table(head: tuple[str, ...], rows: list[tuple]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _list(lines: list[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

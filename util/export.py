@@ -1,0 +1,384 @@
+"""How do runs and extra files become one training set?
+
+Two passes over the samples: the first looks at every record and keeps some numbers of those that pass, the
+second reads the chosen ones again and writes them. In between, questions are compared by their hashes.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from util.cost import estimated_tokens
+from util.curation import (
+    BenchmarkText,
+    Candidates,
+    NearDuplicates,
+    digest,
+    first_of_each,
+    keep_per_problem,
+    question_digest,
+    repeated_share,
+)
+from util.errors import UserError
+from util.extra_rows import ExtraRow, extra_at, read_extra
+from util.formats import Example, ExampleFile
+from util.formatting import END_THOUGHT
+from util.journal import write_lines
+from util.records import Record
+from util.runs import Place, RunReader, read_run_json
+
+# The stages of the funnel, and what to do when nothing is left after one.
+GENERATED, CORRECT, WHOLE, FORMATTED, FITTING, KEPT, EXTRA, UNIQUE, CLEAN, FINAL = (
+    "generated",
+    "graded correct",
+    "not truncated",
+    "formatted",
+    "within the limits",
+    "kept per problem",
+    "with extra rows",
+    "after dedup",
+    "decontaminated",
+    "final",
+)
+ADVICE = {
+    GENERATED: "generate samples first with inference_and_check.py",
+    CORRECT: "grade with inference_and_check.py --check, again after formatting: a verdict is on one text",
+    WHOLE: "all correct samples were cut off by the token limit: generate with more --max-tokens",
+    FORMATTED: "run convert_format.py on the folder, or give --include-unformatted",
+    FITTING: "widen --min-tokens, --max-tokens and --max-repetition",
+    CLEAN: "see the side file of passages; --decontaminate chooses the benchmarks",
+    FINAL: "widen --max-per-source",
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is wanted of the training set."""
+
+    keep: str | int = "shortest"
+    min_tokens: int | None = None
+    max_tokens: int | None = None
+    max_repetition: float | None = None
+    max_per_source: int | None = None
+    include_unformatted: bool = False
+    dedup: str = "near"
+    seed: int = 0
+    system: str | None = None
+
+
+@dataclass
+class Summary:
+    """What became of the samples, for the data card."""
+
+    funnel: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, Counter[str]] = field(
+        default_factory=lambda: {name: Counter() for name in ("source", "difficulty", "task", "model")}
+    )
+    tokens: array[int] = field(default_factory=lambda: array("I"))
+    ungraded: int = 0  # samples without a verdict on today's text
+    contaminated: Counter[str] = field(default_factory=Counter)  # benchmark -> rows taken out
+    unmarked: int = 0  # rows that are not in thought and solution
+
+    def passed(self, stage: str, number: int) -> None:
+        """Note how many are left after a stage; nothing left is an error that says what to do."""
+        before = list(self.funnel.items())
+        self.funnel[stage] = number
+        if number == 0:
+            told = f"none of {before[-1][1]} ({before[-1][0]})" if before else "no sample"
+            raise UserError(
+                f'no row is left: {told} came through the stage "{stage}"; {ADVICE.get(stage, "")}'
+            )
+
+
+class Export:
+    """The runs and extra files of one training set, open for reading."""
+
+    def __init__(self, runs: list[Path], extras: list[Path], choice: Choice) -> None:
+        self.choice = choice
+        self.summary = Summary()
+        self._open = ExitStack()
+        self._folders = runs
+        self._infos = [read_run_json(folder) for folder in runs]
+        self._readers: dict[int, RunReader] = {}
+        self._extra_paths = extras
+        self._extra_files: list[BinaryIO] = []
+        for path in extras:
+            if not path.is_file():
+                raise UserError(f"no extra file at {path}: give a file of JSON lines")
+            self._extra_files.append(self._open.enter_context(open(path, "rb")))
+        self._candidates = Candidates()
+
+    @property
+    def infos(self) -> list[dict]:
+        """run.json of each run."""
+        return self._infos
+
+    def collect(self, on_progress: Callable[[], None]) -> None:
+        """First pass: find the samples that may enter, and count the others."""
+        stages: Counter[str] = Counter()
+        for origin, folder in enumerate(self._folders):
+            reader = self._readers[origin] = self._open.enter_context(RunReader(folder))
+            for place, record in reader:
+                on_progress()
+                self._look_at(origin, place, record, stages)
+        for stage in (GENERATED, CORRECT, WHOLE, FORMATTED, FITTING):
+            self.summary.passed(stage, stages[stage])
+
+    def choose(self, benchmarks: BenchmarkText | None, side_file: Path):
+        """Keep rule, extra rows, dedup and decontamination: positions of the chosen, in their final order."""
+        import numpy as np
+
+        own = keep_per_problem(self._candidates, self.choice.keep)
+        self.summary.passed(KEPT, len(own))
+        before = len(self._candidates)
+        self._add_extras()
+        if self._extra_files:
+            self.summary.passed(EXTRA, len(own) + len(self._candidates) - before)
+        chosen = np.r_[own, np.arange(before, len(self._candidates))]
+        groups, of_group = self._groups(chosen)
+        alive = self._unique(groups)
+        self.summary.passed(UNIQUE, int(alive[of_group].sum()))
+        if benchmarks is not None:
+            alive &= ~self._contaminated(groups, alive, benchmarks, side_file)
+            self.summary.passed(CLEAN, int(alive[of_group].sum()))
+        chosen = chosen[alive[of_group]]
+        columns = [np.frombuffer(column, column.typecode) for column in self._order_columns()]
+        return chosen[np.lexsort([column[chosen] for column in columns])]
+
+    def write(self, chosen, output: ExampleFile, on_progress: Callable[[], None]) -> str:
+        """Second pass: write the chosen ones; returns the file's SHA-256."""
+        cap = self.choice.max_per_source
+        per_source: Counter[tuple[str, str]] = Counter()
+        for position in map(int, chosen):
+            on_progress()
+            example = self._example(position)
+            place = (example.task, example.source)
+            if cap is not None and per_source[place] >= cap:
+                continue
+            per_source[place] += 1
+            output.write(example)
+            self._count(example)
+        self.summary.passed(FINAL, output.rows)
+        return output.commit()
+
+    def close(self) -> None:
+        self._open.close()
+
+    def __enter__(self) -> Export:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- the first pass ---
+
+    def _look_at(self, origin: int, place: Place, record: Record, stages: Counter[str]) -> None:
+        sample, choice = record.sample, self.choice
+        stages[GENERATED] += 1
+        if record.verdict is None:
+            self.summary.ungraded += 1
+        if record.verdict is None or not record.verdict.correct:
+            return
+        stages[CORRECT] += 1
+        if sample.finish_reason in ("length", "prompt_too_long"):
+            return
+        stages[WHOLE] += 1
+        if record.formatted is None and not choice.include_unformatted:
+            return
+        stages[FORMATTED] += 1
+        text = _text(record)
+        tokens = sample.completion_tokens or estimated_tokens(text)
+        if choice.min_tokens is not None and tokens < choice.min_tokens:
+            return
+        if choice.max_tokens is not None and tokens > choice.max_tokens:
+            return
+        if choice.max_repetition is not None and repeated_share(text) > choice.max_repetition:
+            return
+        stages[FITTING] += 1
+        settings = self._infos[origin]["settings"]
+        problem = (settings.get("task"), settings.get("split"), sample.problem_id)
+        self._candidates.add(
+            origin=origin,
+            sample=place.sample,
+            problem=place.problem,
+            formatted=place.formatted,
+            group=digest(*problem),
+            rank=digest(choice.seed, *problem, settings.get("model"), sample.temperature, sample.index),
+            tokens=tokens,
+        )
+
+    def _add_extras(self) -> None:
+        for number, path in enumerate(self._extra_paths):
+            origin = len(self._folders) + number
+            for offset, row in read_extra(path):
+                name = digest("extra", number, offset)
+                self._candidates.add(
+                    origin=origin,
+                    sample=offset,
+                    problem=-1,
+                    formatted=-1,
+                    group=name,
+                    rank=digest(self.choice.seed, name),
+                    tokens=estimated_tokens(row.response),
+                )
+
+    def _order_columns(self):
+        """What the export is ordered by, the most important last."""
+        return self._candidates.sample, self._candidates.origin, self._candidates.rank
+
+    # --- questions ---
+
+    def _groups(self, chosen):
+        """One candidate of each problem, and for each of `chosen` the number of its problem."""
+        import numpy as np
+
+        group = np.frombuffer(self._candidates.group, np.uint64)[chosen]
+        _, first, of_group = np.unique(group, return_index=True, return_inverse=True)
+        return chosen[first], of_group
+
+    def _unique(self, groups):
+        """Which problems stay when those with the same question are dropped; extra rows come last."""
+        import numpy as np
+
+        if self.choice.dedup == "none":
+            return np.ones(len(groups), bool)
+        keys = np.empty(len(groups), np.uint64)
+        near = NearDuplicates(len(groups)) if self.choice.dedup == "near" else None
+        for number, position in enumerate(map(int, groups)):
+            question = self._question(position)
+            keys[number] = question_digest(question)
+            if near is not None:
+                near.set(number, question)
+        priority = self._priority(groups)
+        alive = first_of_each(keys, priority)
+        return alive if near is None else alive & ~near.dropped(alive, priority)
+
+    def _priority(self, groups):
+        """Ranks without ties: problems of the runs by seed, then extra rows in the order of their files."""
+        import numpy as np
+
+        origin = np.frombuffer(self._candidates.origin, np.uint16)[groups]
+        rank = np.frombuffer(self._candidates.group, np.uint64)[groups]
+        sample = np.frombuffer(self._candidates.sample, np.int64)[groups]
+        extra = origin >= len(self._folders)
+        order = np.lexsort((np.where(extra, sample, 0), np.where(extra, 0, rank), np.where(extra, origin, 0)))
+        priority = np.empty(len(groups), np.uint32)
+        priority[order] = np.arange(len(groups), dtype=np.uint32)
+        return priority
+
+    def _contaminated(self, groups, alive, benchmarks: BenchmarkText, side_file: Path):
+        """Which problems share a passage with a benchmark; the passages go to the side file."""
+        import numpy as np
+
+        found = np.zeros(len(groups), bool)
+
+        def passages() -> Iterator[str]:
+            for number in map(int, np.flatnonzero(alive)):
+                question = self._question(int(groups[number]))
+                passage = benchmarks.find(question)
+                if passage is not None:
+                    found[number] = True
+                    self.summary.contaminated[passage.benchmark] += 1
+                    line = {
+                        "benchmark": passage.benchmark,
+                        "problem_id": passage.problem_id,
+                        "passage": passage.text,
+                        "question": question,
+                    }
+                    yield json.dumps(line, ensure_ascii=False) + "\n"
+
+        write_lines(side_file, passages())
+        return found
+
+    def _question(self, position: int) -> str:
+        origin = self._candidates.origin[position]
+        if origin >= len(self._folders):
+            return self._extra(position).prompt
+        line = self._readers[origin].problem_line(self._candidates.problem[position])
+        return "\n".join((line["question"], *line.get("choices", ())))
+
+    # --- the second pass ---
+
+    def _example(self, position: int) -> Example:
+        candidates = self._candidates
+        origin = candidates.origin[position]
+        if origin >= len(self._folders):
+            row, path = self._extra(position), self._extra_paths[origin - len(self._folders)]
+            return _extra_example(row, path, self.choice.system, candidates.tokens[position])
+        place = Place(
+            candidates.sample[position], candidates.problem[position], candidates.formatted[position]
+        )
+        record = self._readers[origin].at(place)
+        return _own_example(
+            record,
+            self._infos[origin],
+            self._folders[origin].name,
+            self.choice.system,
+            candidates.tokens[position],
+        )
+
+    def _extra(self, position: int) -> ExtraRow:
+        file = self._extra_files[self._candidates.origin[position] - len(self._folders)]
+        return extra_at(file, self._candidates.sample[position])
+
+    def _count(self, example: Example) -> None:
+        summary = self.summary
+        for name, counter in summary.counts.items():
+            counter[getattr(example, name) or "-"] += 1
+        summary.tokens.append(example.tokens)
+        summary.unmarked += END_THOUGHT not in example.response
+
+
+def _text(record: Record) -> str:
+    return record.sample.text if record.formatted is None else record.formatted
+
+
+def _own_example(record: Record, info: dict, folder: str, system: str | None, tokens: int) -> Example:
+    settings, sample, about = info["settings"], record.sample, record.about
+    return Example(
+        system=system,
+        prompt=record.prompt,
+        response=_text(record),
+        question=record.question,
+        answer=record.answer,
+        data_source=info["dataset"].get("path") or settings["task"],
+        source=str(about.get("source") or settings["task"]),
+        subject=str(about.get("subject") or ""),
+        difficulty=_plain(about.get("difficulty", about.get("level"))),
+        task=settings["task"],
+        model=settings["model"],
+        sample_id=f"{folder}/{sample.problem_id}/{sample.temperature:g}/{sample.index}",
+        tokens=tokens,
+    )
+
+
+def _extra_example(row: ExtraRow, path: Path, system: str | None, tokens: int) -> Example:
+    return Example(
+        system=row.system or system,
+        prompt=row.prompt,
+        response=row.response,
+        question=row.prompt,
+        answer=None,
+        data_source=path.name,
+        source=row.about["source"] or path.stem,
+        subject=row.about["subject"],
+        difficulty=row.about["difficulty"],
+        task="extra",
+        model="",
+        sample_id="",
+        tokens=tokens,
+    )
+
+
+def _plain(value: object) -> str:
+    """Difficulty as text: "4", "EASY", "" where there is none."""
+    if value is None:
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,86 @@
+"""Which training examples does somebody else's file of JSON lines hold?
+
+Understood are ShareGPT (`conversations`), chat (`messages`) and question with answer (`question`,
+`combined_text`, as the STILL-2 release has them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from util.errors import UserError
+from util.journal import read_line_at, read_lines
+
+_USER, _ASSISTANT = ("user", "human"), ("assistant", "gpt")
+
+
+@dataclass(frozen=True)
+class ExtraRow:
+    """One row of an extra file, as far as training examples go."""
+
+    system: str | None
+    prompt: str
+    response: str
+    about: dict[str, str]
+
+
+def read_extra(path: Path) -> Iterator[tuple[int, ExtraRow]]:
+    """Yield (offset in bytes, row) of each line.
+
+    Raises UserError with the line's number when a row is of none of the known forms.
+    """
+    if not path.is_file():
+        raise UserError(f"no extra file at {path}: give a file of JSON lines")
+    with open(path, "rb") as file:
+        if file.read(64).lstrip()[:1] == b"[":
+            raise UserError(
+                f"{path} is one JSON list: turn it into JSON lines first, as with: jq -c '.[]' {path}"
+            )
+    for number, (offset, line) in enumerate(read_lines(path), 1):
+        yield offset, _row(line, f"{path} line {number}")
+
+
+def extra_at(file: BinaryIO, offset: int) -> ExtraRow:
+    """The row on the line that starts at `offset`."""
+    return _row(read_line_at(file, offset), f"{file.name} at byte {offset}")
+
+
+def _row(line: dict, place: str) -> ExtraRow:
+    if "conversations" in line:
+        system, prompt, response = _turns(line["conversations"], "from", "value", place)
+    elif "messages" in line:
+        system, prompt, response = _turns(line["messages"], "role", "content", place)
+    elif "question" in line and "combined_text" in line:
+        system, prompt, response = None, line["question"], line["combined_text"]
+    else:
+        raise UserError(
+            f"{place} has the fields {', '.join(line) or '(none)'}: known are rows with conversations, with "
+            "messages, or with question and combined_text"
+        )
+    system = line.get("system") or system
+    if not all(isinstance(text, str) and text.strip() for text in (prompt, response)):
+        raise UserError(f"{place} has no text of the user or of the assistant: take the row out")
+    names = {"source": ("source", "domain"), "subject": ("subject",), "difficulty": ("difficulty",)}
+    about = {
+        name: next((str(line[field]) for field in fields if line.get(field) is not None), "")
+        for name, fields in names.items()
+    }
+    return ExtraRow(system, prompt, response, about)
+
+
+def _turns(turns: object, role: str, text: str, place: str) -> tuple[str | None, str | None, str | None]:
+    """System, user and assistant text of a conversation of one turn each."""
+    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+        raise UserError(f"{place} has no list of turns: take the row out")
+    system = [turn.get(text) for turn in turns if turn.get(role) == "system"]
+    user = [turn.get(text) for turn in turns if turn.get(role) in _USER]
+    assistant = [turn.get(text) for turn in turns if turn.get(role) in _ASSISTANT]
+    if len(user) != 1 or len(assistant) != 1 or len(system) > 1:
+        raise UserError(
+            f"{place} has {len(user)} user and {len(assistant)} assistant turns: "
+            "only rows with one of each can be mixed in"
+        )
+    return (system or [None])[0], user[0], assistant[0]

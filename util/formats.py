@@ -1,0 +1,260 @@
+"""What does a training example look like in each trainer's own format?"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from util.errors import RunStopped, UserError
+from util.journal import disk_trouble, write_whole
+
+PARQUET_ROWS = 1000
+
+
+@dataclass(frozen=True)
+class Example:
+    """One training example, whatever the format."""
+
+    system: str | None
+    prompt: str  # the user message
+    response: str
+    question: str
+    answer: str | None  # the reference, where it is short text
+    data_source: str  # the data set that the question is from
+    source: str  # the part of that data set
+    subject: str
+    difficulty: str
+    task: str
+    model: str
+    sample_id: str
+    tokens: int  # of the response
+
+    def about(self) -> dict[str, str]:
+        """Where the row comes from; all as text, since readers guess a column's type from its first rows."""
+        return {
+            "source": self.source,
+            "subject": self.subject,
+            "difficulty": self.difficulty,
+            "task": self.task,
+            "model": self.model,
+            "sample_id": self.sample_id,
+        }
+
+    def messages(self) -> list[dict[str, str]]:
+        return [*self.request(), {"role": "assistant", "content": self.response}]
+
+    def request(self) -> list[dict[str, str]]:
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        return [*system, {"role": "user", "content": self.prompt}]
+
+
+def sharegpt(example: Example) -> dict:
+    """As LLaMA-Factory reads it with the `dataset_info.json` of the format llamafactory."""
+    return {
+        "system": example.system or "",
+        "conversations": [
+            {"from": "user", "value": example.prompt},
+            {"from": "assistant", "value": example.response},
+        ],
+        **example.about(),
+    }
+
+
+def messages(example: Example) -> dict:
+    return {"messages": example.messages(), **example.about()}
+
+
+def alpaca(example: Example) -> dict:
+    return {
+        "instruction": example.prompt,
+        "input": "",
+        "output": example.response,
+        "system": example.system or "",
+        **example.about(),
+    }
+
+
+def trl_sft(example: Example) -> dict:
+    """TRL's conversational prompt and completion: the loss is on the completion alone."""
+    return {
+        "prompt": example.request(),
+        "completion": [{"role": "assistant", "content": example.response}],
+        **example.about(),
+    }
+
+
+def verl(example: Example) -> dict:
+    """verl's columns for reinforcement learning, and `messages` for its supervised trainer."""
+    return {
+        "data_source": example.data_source,
+        "prompt": example.request(),
+        "ability": example.task,
+        "reward_model": {"style": "rule", "ground_truth": example.answer or ""},
+        "extra_info": {"split": "train", "question": example.question, **example.about()},
+        "messages": example.messages(),
+    }
+
+
+FORMATS: dict[str, Callable[[Example], dict]] = {
+    "sharegpt": sharegpt,
+    "messages": messages,
+    "alpaca": alpaca,
+    "trl-sft": trl_sft,
+    "llamafactory": sharegpt,
+    "verl-parquet": verl,
+}
+
+
+def check_suffix(format_name: str, path: Path) -> None:
+    """Raise UserError when the file's name does not fit its format."""
+    fitting = (".parquet",) if format_name == "verl-parquet" else (".json", ".jsonl")
+    if path.suffix not in fitting:
+        raise UserError(f"--format {format_name} writes {' or '.join(fitting)} files: rename --output {path}")
+
+
+class ExampleFile:
+    """A training file that appears whole or not at all; the old one stays until `commit`."""
+
+    def __init__(self, path: Path, format_name: str) -> None:
+        self.path = path
+        self.rows = 0
+        self._as_row = FORMATS[format_name]
+        self._part = path.with_name(f".{path.name}.part")
+        try:
+            self._file = open(self._part, "ab")
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise UserError(
+                f"{path} is being written by another process: wait for it or choose another --output"
+            ) from None
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}; choose another --output") from error
+        self._file.truncate(0)
+        self._file.seek(0)
+        self._rows: list[dict] = []  # of a parquet file, until there are enough
+        self._table = None
+
+    def write(self, example: Example) -> None:
+        row = self._as_row(example)
+        try:
+            if self.path.suffix == ".parquet":
+                self._rows.append(row)
+                if len(self._rows) == PARQUET_ROWS:
+                    self._write_table()
+            else:
+                self._file.write(self._separator() + _encoded(row))
+        except OSError as error:
+            raise self._trouble(error) from error
+        self.rows += 1
+
+    def commit(self) -> str:
+        """Move the file into place; returns its SHA-256."""
+        try:
+            if self.path.suffix == ".parquet":
+                self._write_table()
+                self._table.close()
+            else:
+                self._file.write(b"\n]\n" if self.path.suffix == ".json" else b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            with open(self._part, "rb") as written:
+                found = _sha256(written)
+            os.replace(self._part, self.path)
+        except OSError as error:
+            raise self._trouble(error) from error
+        return found
+
+    def close(self) -> None:
+        """Without a commit before it, nothing stays."""
+        self._part.unlink(missing_ok=True)
+        try:
+            self._file.close()
+        except OSError as error:  # what is buffered does not fit either
+            raise self._trouble(error) from error
+
+    def __enter__(self) -> ExampleFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _separator(self) -> bytes:
+        if self.path.suffix == ".json":
+            return b",\n" if self.rows else b"[\n"
+        return b"\n" if self.rows else b""
+
+    def _write_table(self) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        batch = pyarrow.Table.from_pylist(self._rows)
+        if self._table is None:
+            self._table = pyarrow.parquet.ParquetWriter(self._file, batch.schema)
+        self._table.write_table(batch)
+        self._rows = []
+
+    def _trouble(self, error: OSError) -> RunStopped:
+        return disk_trouble(self.path, error)
+
+
+def write_dataset_info(path: Path, *, with_system: bool) -> Path:
+    """Enter a ShareGPT file into the `dataset_info.json` beside it, as LLaMA-Factory wants it."""
+    info_path = path.with_name("dataset_info.json")
+    info = {}
+    if info_path.exists():
+        try:
+            info = json.loads(info_path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{info_path} is no JSON ({error}): correct it or move it away") from error
+    columns = {"messages": "conversations"} | ({"system": "system"} if with_system else {})
+    info[path.stem] = {
+        "file_name": path.name,
+        "formatting": "sharegpt",
+        "columns": columns,
+        "tags": {
+            "role_tag": "from",
+            "content_tag": "value",
+            "user_tag": "user",
+            "assistant_tag": "assistant",
+        },
+    }
+    write_whole(info_path, json.dumps(info, ensure_ascii=False, indent=2) + "\n")
+    return info_path
+
+
+def publish(repository: str, files: dict[str, Path]) -> str:
+    """Upload files (name on the hub -> file here) to a data set repository, which is made if need be."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    api = HfApi()
+    try:
+        api.create_repo(repository, repo_type="dataset", private=True, exist_ok=True)
+        for name, path in files.items():
+            api.upload_file(
+                path_or_fileobj=str(path), path_in_repo=name, repo_id=repository, repo_type="dataset"
+            )
+    except (HfHubHTTPError, OSError) as error:
+        raise RunStopped(
+            f"{repository} could not be filled ({str(error).splitlines()[0]}): the files are all here; "
+            "log in with `hf auth login` and run the same command with --force"
+        ) from error
+    return f"https://huggingface.co/datasets/{repository}"
+
+
+def _sha256(file: BinaryIO) -> str:
+    found = hashlib.sha256()
+    while block := file.read(1 << 20):
+        found.update(block)
+    return found.hexdigest()
+
+
+def _encoded(row: dict) -> bytes:
+    return json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace")

@@ -1,0 +1,209 @@
+"""How does a result file of the older layout become a run folder?
+
+The layout is one JSON object keyed by the text of a problem. Each value holds the row's own fields and
+`responses`: per temperature one sample or a list of samples with `content`, `correctness`, `reason` and
+perhaps `processed_content`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from util import cli
+from util.benchmark import Order, Selection
+from util.engines import EngineOptions
+from util.errors import UserError
+from util.formatting import split_parts
+from util.pipeline import Plan
+from util.records import Problem, Sample, Verdict
+from util.runs import Run, Wanted, find_run, made_with, read_run_json, text_digest
+from util.system_prompts import system_prompt
+from util.task import Task, content_id
+
+GRADER = "imported"
+DEFAULT_MAX_TOKENS = 32768  # as inference_and_check.py has it
+NOT_IN_ROWS = ("responses", "token_usages", "prompt")
+
+
+@dataclass(frozen=True)
+class OldSample:
+    """One response of an old file."""
+
+    temperature: float
+    index: int
+    content: str
+    processed: str | None
+    correct: bool | None
+    reason: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = cli.Parser("Turn a result file of the older layout into a run folder that all later steps read.")
+    parser.add_argument("command", choices=("import",), help="import one result file")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the result file (JSON)")
+    parser.add_argument("--dataset", required=True, metavar="NAME", help="benchmark that it answers")
+    parser.add_argument(
+        "--model", help="model that answered; default: what the file's name says before the benchmark's"
+    )
+    parser.add_argument("--split", help="split of the data set; default: the one results are reported on")
+    parser.add_argument(
+        "--result-dir", type=Path, default=Path("results"), metavar="DIR", help="folder of runs (results)"
+    )
+    parser.add_argument(
+        "--without-verdicts",
+        action="store_true",
+        help="leave out what the older grader said, so that --check judges every sample anew",
+    )
+    return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    # A command line stands above `util` and `tasks` alike; all else here takes the task as a value.
+    tasks: dict[str, Task] = import_module("tasks").TASKS
+    names = {name.lower(): name for name in tasks}
+    if args.dataset.lower() not in names:
+        raise cli.closest("data set", args.dataset, list(tasks))
+    task = tasks[names[args.dataset.lower()]]
+    content = read_old_file(args.file)
+    wanted = _wanted(task, args.model or _model_of(args.file, task.name), args.split)
+    folder = find_run(args.result_dir, wanted)
+    if (folder / "run.json").exists() and not read_run_json(folder)["made_with"].get("imported"):
+        raise UserError(f"{folder} holds samples of this suite: import into another --result-dir")
+    counts = import_results(content, task, folder, wanted.settings, with_verdicts=not args.without_verdicts)
+    for what, number in counts.items():
+        cli.say(f"{number:>9}  {what}")
+    if counts["verdicts"]:
+        cli.say(
+            "the verdicts are the older grader's; to judge anew: inference_and_check.py --check --regrade"
+        )
+    cli.print_result({"run": str(folder), **counts})
+    return 0
+
+
+def read_old_file(path: Path) -> dict[str, dict]:
+    """The contents of an old result file; raises UserError when it is something else."""
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"{path} is no JSON ({error}): give a result file of the older layout") from error
+    if not isinstance(content, dict) or not content:
+        raise UserError(f"{path} is no object keyed by problem text: give a result file of the older layout")
+    for question, row in content.items():
+        if not _is_old_row(row):
+            raise UserError(
+                f"{path}: {question[:40]!r} has no responses by temperature with content each: "
+                "give a result file of the older layout"
+            )
+    return content
+
+
+def import_results(
+    content: dict[str, dict], task: Task, folder: Path, settings: dict, *, with_verdicts: bool
+) -> dict[str, int]:
+    """Write the samples of an old file into a run folder, each once; returns what was written."""
+    counts = Counter(problems=0, samples=0, formatted=0, verdicts=0, left_out=0)
+    with Run(folder, settings=settings, made_with={**made_with(), "imported": True}) as opened:
+        for question, row in content.items():
+            problem, prompt = _problem(task, question, row, settings["model"])
+            opened.add_problem(problem, prompt)
+            counts["problems"] += 1
+            for old in _samples(row):
+                if not old.content.strip() or _is_error(old.content):
+                    counts["left_out"] += 1
+                elif not opened.has(problem.id, old.temperature, old.index):
+                    counts.update(_write(opened, problem.id, old, with_verdicts))
+    return dict(counts)
+
+
+def _write(opened: Run, problem_id: str, old: OldSample, with_verdicts: bool) -> Counter[str]:
+    """Write one sample and what was said of it; the sample comes last, so that a crash repeats all of it."""
+    counts = Counter(samples=1)
+    key = (problem_id, old.temperature, old.index)
+    formatted = old.processed if old.processed and split_parts(old.processed) else None
+    if formatted is not None:
+        opened.add_formatted(key, formatted, GRADER)
+        counts["formatted"] += 1
+    # A verdict on a rewrite that is none (an error message, say) is about a text that is not kept.
+    if with_verdicts and old.correct is not None and (formatted is not None or not old.processed):
+        judged = text_digest(formatted if formatted is not None else old.content)
+        reason = "" if old.correct else "wrong_answer"
+        opened.add_verdict(key, judged, Verdict(old.correct, reason, None, old.reason, GRADER))
+        counts["verdicts"] += 1
+    opened.add_sample(Sample(*key, old.content, None, "unknown", old.prompt_tokens, old.completion_tokens))
+    return counts
+
+
+def _problem(task: Task, question: str, row: dict, model: str) -> tuple[Problem, str]:
+    """The problem that the row's own fields make; by its text where they are not those of today's rows."""
+    fields = {name: value for name, value in row.items() if name not in NOT_IN_ROWS}
+    try:
+        problem = task.problem(fields)
+        prompt = task.prompt(problem, model)
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError):  # fields that the old tool changed
+        answer = row.get("answer")
+        problem = Problem(content_id(question), question, None if answer is None else str(answer))
+        prompt = question
+    return problem, row["prompt"] if isinstance(row.get("prompt"), str) else prompt
+
+
+def _samples(row: dict) -> Iterator[OldSample]:
+    for temperature, found in row["responses"].items():
+        usages = _as_list((row.get("token_usages") or {}).get(temperature))
+        for index, response in enumerate(_as_list(found)):
+            usage = usages[index] if index < len(usages) and isinstance(usages[index], dict) else {}
+            correct = response.get("correctness")
+            yield OldSample(
+                temperature=float(temperature),
+                index=index,
+                content=response.get("content") or "",
+                processed=response.get("processed_content"),
+                correct=None if correct is None else bool(correct),
+                reason=str(response.get("reason") or ""),
+                prompt_tokens=int(usage.get("prompt_tokens") or 0),
+                completion_tokens=int(usage.get("completion_tokens") or 0),
+            )
+
+
+def _as_list(value: object) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+def _is_error(content: str) -> bool:
+    """The older tool stored the message of a failed request as if it were a response."""
+    return content.startswith("Error:")
+
+
+def _is_old_row(row: object) -> bool:
+    if not isinstance(row, dict) or not isinstance(row.get("responses"), dict):
+        return False
+    responses = [response for found in row["responses"].values() for response in _as_list(found)]
+    return all(isinstance(response, dict) and "content" in response for response in responses)
+
+
+def _model_of(path: Path, task_name: str) -> str:
+    """ "QwQ-32B-Preview" from QwQ-32B-Preview_MATH500_test_None_0_-1.json and converted_... of it."""
+    stem = path.stem
+    while stem.startswith("converted_"):
+        stem = stem.removeprefix("converted_")
+    at = stem.lower().find(f"_{task_name.lower()}_")
+    if at <= 0:
+        raise UserError(f"the name of {path} does not say which model answered: give --model NAME")
+    return stem[:at]
+
+
+def _wanted(task: Task, model: str, split: str | None) -> Wanted:
+    """The run that a command with default flags means, so that --check finds it."""
+    system, origin = system_prompt(None, model)
+    plan = Plan(model, (0.0,), 1, DEFAULT_MAX_TOKENS, 0, system)
+    order = Order(task, plan, Selection(split=split), EngineOptions(model), system_prompt_from=origin)
+    return order.wanted()
