@@ -109,9 +109,6 @@ def run(args: argparse.Namespace) -> int:
     from util.journal import hold_lock
     from util.runs import RunReader, read_run_json
 
-    folder = _run_folder(args)
-    info = read_run_json(folder)
-    task = _task(info)
     try:
         args.result_dir.mkdir(parents=True, exist_ok=True)
         lock = hold_lock(args.result_dir / ".pairs.lock", str(args.result_dir))
@@ -120,6 +117,9 @@ def run(args: argparse.Namespace) -> int:
             f"cannot write to {args.result_dir}: {error.strerror}; choose another --result-dir"
         ) from error
     with lock:
+        folder = _run_folder(args)
+        info = read_run_json(folder)
+        task = _task(info["settings"].get("task"))
         found = _graded_survey(folder, task, args)
         with RunReader(folder) as reader:
             return _make_pairs(args, info, folder, task, found, reader)
@@ -131,7 +131,7 @@ def _run_folder(args: argparse.Namespace) -> Path:
     if not args.dataset.exists():
         raise UserError(f"no run at {args.dataset}: give the folder of a run, or a result file")
     if args.dataset.is_file():
-        raise UserError(f"{args.dataset} is a file: import it first")
+        return _imported(args)
     folders = find_runs(args.dataset)
     if len(folders) > 1:
         names = ", ".join(str(folder) for folder in folders[:5])
@@ -139,21 +139,46 @@ def _run_folder(args: argparse.Namespace) -> Path:
     return folders[0]
 
 
-def _task(info: dict) -> Task | None:
+def _imported(args: argparse.Namespace) -> Path:
+    """The run folder made from a result file of the older layout, without that layout's verdicts."""
+    from tasks import FILES
+    from util.old_results import import_results, read_old_file
+
+    content = read_old_file(args.dataset)
+    words = args.dataset.stem.lower().split("_")
+    named = args.task or next((name for name in FILES if name.lower() in words), None)
+    task = _task(named)
+    if task is None:
+        known = ", ".join(FILES)
+        raise UserError(
+            f"{args.dataset} does not say which benchmark it answers: give --task NAME, one of {known}"
+        )
+    model = args.dataset.stem[: args.dataset.stem.lower().find(f"_{task.name.lower()}")].strip("_")
+    folder = args.result_dir / "imported" / args.dataset.stem
+    settings = {"task": task.name, "model": model, "split": task.source.split}
+    counts = import_results(content, task, folder, settings, with_verdicts=False)
+    if counts["samples"]:
+        cli.say(f"{counts['samples']} samples of {args.dataset} were read into {folder}, to be judged anew")
+    return folder
+
+
+def _task(name: str | None) -> Task | None:
     from tasks import FILES, load_task
 
-    name = info["settings"].get("task")
-    return load_task(name) if name in FILES else None
+    names = {known.lower(): known for known in FILES}
+    known = names.get((name or "").lower())
+    return None if known is None else load_task(known)
 
 
 def _graded_survey(folder: Path, task: Task | None, args: argparse.Namespace) -> Survey:
     """What is known of each sample, after those without a verdict were graded."""
     found = _survey(folder)
+    _check_references(args, task, found, folder)
     if found.ungraded:
         if task is None:
             raise UserError(
                 f"{found.ungraded} samples of {folder} have no verdict, and run.json names no benchmark that "
-                "could judge them: import the file again with its --dataset"
+                "could judge them"
             )
         from util.regrading import grade_ungraded
 
@@ -194,11 +219,11 @@ def _make_pairs(
     from util.system_prompts import system_prompt
     from util.tokens import open_counter
 
-    variants = _variants(args, task, found, folder)
+    variants = _variants(args, task)
     problems = candidates(found, silc=args.SILC, min_margin=args.min_margin)
     _check_samples(found, problems, info, folder)
     system, _ = system_prompt(args.system_prompt, args.target_model, data_dir=args.data_dir)
-    if system != info["settings"].get("system_prompt"):
+    if system != info["settings"].get("system_prompt", system):
         cli.say(f"the rows get the system prompt of {args.target_model}, the run was made with another one")
     counter = open_counter(args.tokenizer or args.target_model)
     cli.say(f"tokens are counted by {counter.by}")
@@ -218,18 +243,24 @@ def _make_pairs(
             return _finish(args, writer, problems, asked, folder, counter.by)
 
 
-def _variants(args: argparse.Namespace, task: Task | None, found: Survey, folder: Path) -> list[str]:
+def _variants(args: argparse.Namespace, task: Task | None) -> list[str]:
     """The variants in their usual order; code is never cut."""
-    if task is not None and task.source.tests_on_disk:
-        if args.variants != list(VARIANTS[:3]) and args.variants != ["whole"]:
-            cli.say(f"{task.name} is answered with code, which is not cut: pairs of whole responses instead")
+    if _is_code(task):
+        cli.say(f"{task.name} is answered with code, which is not cut: pairs are of whole responses")
         return ["whole"]
-    if not found.with_reference and set(args.variants) != {"whole"}:
+    return [variant for variant in VARIANTS if variant in args.variants]
+
+
+def _is_code(task: Task | None) -> bool:
+    return task is not None and task.source.tests_on_disk
+
+
+def _check_references(args: argparse.Namespace, task: Task | None, found: Survey, folder: Path) -> None:
+    if len(found) and not found.with_reference and not _is_code(task) and set(args.variants) != {"whole"}:
         raise UserError(
             f"no problem of {folder} has a reference answer, so no attempt can be judged: "
             "give --variants whole, or generate again from a data set with answers"
         )
-    return [variant for variant in VARIANTS if variant in args.variants]
 
 
 def _check_samples(found: Survey, problems: list[Candidate], info: dict, folder: Path) -> None:

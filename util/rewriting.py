@@ -116,15 +116,17 @@ def closed(text: str, form: str) -> str:
 _AS_I = (  # "let me", "I should", "we can"
     r"(?:let me|let's|let us|we (?:should|can|could|need to)"
     r"|i(?:'ll| will| should| need to| must| want to| can| could| might| would like to))"
+    r"(?: just| also| quickly| now| first| at least| maybe)?"
 )
+_AGAIN = r"[^.!?\n]{0,60}?\b(?:again|another|different(?:ly)?|alternative(?:ly)?|instead|once more|over)"
 _RECHECK = (
     r"wait|hold on|hmm+|actually|on second thought|as a check|double[- ]check(?:ing)?|checking"
     r"|verif(?:ying|ication)|is (?:this|that|it) (?:really )?(?:right|correct)"
     r"|does (?:this|that|it) make sense"
     r"|(?:just )?to (?:(?:double[- ]|re-?)?check|verify|confirm|make sure"
     r"|be (?:more )?(?:sure|safe|certain|thorough|careful))"
-    rf"|{_AS_I}(?: just| also| quickly| now| first| at least)? (?:double[- ]|re[- ]?)?"
-    r"(?:check|verify|confirm|examine|consider|calculate|compute|do|count|visit|think|make sure|test)"
+    rf"|{_AS_I} (?:(?:double[- ]|re-?)?check|verify|confirm|make sure|test|validate"
+    r"|re-?(?:examine|consider|calculate|compute|do|count|visit|think|read))"
 )
 _OTHER_WAY = (
     r"alternatively|another (?:way|approach|method|idea|thought|possibility|solution|check)"
@@ -132,9 +134,9 @@ _OTHER_WAY = (
     r"|(?:is|are) there (?:another|other|an? (?:other|different|simpler|easier|quicker|alternative))"
     r" (?:way|approach|method|solution)s?"
     r"|maybe (?:there(?:'s| is)|i (?:can|should|could)|we (?:can|should|could)|another)"
-    r"|one more (?:way|check|time|thing)|using (?:another|a different)"
-    rf"|{_AS_I}(?: now| also| instead)? (?:try|use|approach|solve|look at|see|go over|start)"
-    r"|(?:method|approach|solution|way) (?:2|3|4|two|three|four|ii|iii|b|c)"
+    r"|one more (?:way|check|time|thing)|using (?:another|a different)|(?:method|approach|way) (?:2|two|ii|b)"
+    rf"|{_AS_I} (?:try|use|approach|solve|look|see|go|start|think|consider|calculate|compute|count|do|work)\b"
+    rf"{_AGAIN}"
 )
 _RESTATED = (
     r"(?:so|thus|therefore|hence),? (?:the|my|our) (?:final )?answer|the final answer|final answer"
@@ -190,6 +192,7 @@ def pieces_of(thought: str, cuts: Sequence[int]) -> list[str]:
 
 _DECLARING = frozenset(("box", "answer tag", "####", "declared"))
 _LAST_CHARS = 400
+_CHARS_BEHIND = 120  # more than this behind the conclusion, and the piece does not end with it
 _CONCLUSION = re.compile(
     r"(?:\A|(?<=[.!?:]\s)|(?<=\n))[ \t]*(?:so|thus|therefore|hence|giving|in total|altogether"
     r"|which (?:gives|means|is)|this (?:gives|means|is)|that(?:'s| is| gives| means)"
@@ -209,12 +212,10 @@ def declared_answer(piece: str) -> str | None:
 def concluded_answer(piece: str) -> str | None:
     """The value of the last sentence that draws a conclusion at the end of a piece."""
     tail = piece.rstrip()[-_LAST_CHARS:]
-    sentence = None
-    for found in _CONCLUSION.finditer(tail):
-        sentence = found.group()
-    if sentence is None:
+    conclusions = list(_CONCLUSION.finditer(tail))
+    if not conclusions or len(tail) - conclusions[-1].end() > _CHARS_BEHIND:
         return None
-    answer = find_answer(sentence)
+    answer = find_answer(conclusions[-1].group())
     return None if answer is None else answer.text
 
 
