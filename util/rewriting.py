@@ -100,7 +100,9 @@ def _plain(text: str) -> Parts:
     parts = split_parts(found.text) if isinstance(found, Formatted) else None
     if parts is not None and not any(mark in text for mark in (*MARKERS, "<think>", "</think>")):
         border = text.rfind(parts[1])
-        if border > 0 and text[:border].strip() == parts[0]:
+        # The last part of a plain trace may as well be one more attempt, which is no solution of the others.
+        is_attempt = any(not restated for _, restated in _turns(parts[1]))
+        if border > 0 and text[:border].strip() == parts[0] and not is_attempt:
             thought = text[:border].rstrip()
             return Parts("plain", "", thought, text[len(thought) : border], text[border:], "")
     return Parts("plain", "", text, "", "", "")
