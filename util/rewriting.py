@@ -193,6 +193,7 @@ def pieces_of(thought: str, cuts: Sequence[int]) -> list[str]:
 # --- answers within a thought ---
 
 _DECLARING = frozenset(("box", "answer tag", "####", "declared"))
+_MAY_DECLARE = re.compile(r"box|nswer|NSWER|####|^A:", re.MULTILINE)
 _LAST_CHARS = 400
 _CHARS_BEHIND = 120  # more than this behind the conclusion, and the piece does not end with it
 _CONCLUSION = re.compile(
@@ -205,7 +206,7 @@ _CONCLUSION = re.compile(
 
 def declared_answer(piece: str) -> str | None:
     """The answer that is declared to be one: in a box or a tag, or behind words such as "the answer is"."""
-    if "box" not in piece and "nswer" not in piece and "NSWER" not in piece and "####" not in piece:
+    if not _MAY_DECLARE.search(piece):
         return None
     found = find_answer(piece)
     return found.text if found is not None and found.how in _DECLARING else None
