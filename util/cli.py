@@ -122,8 +122,7 @@ class Progress:
     def step(self, tokens: int) -> None:
         """One sample more, with so many completion tokens."""
         self._tokens += tokens
-        seconds = self._bar.format_dict["elapsed"]
-        if self._tokens and seconds > 0:
+        if tokens and (seconds := self._bar.format_dict["elapsed"]) > 0:
             self._bar.set_postfix_str(f"{self._tokens / seconds:.0f} tokens/s", refresh=False)
         self._bar.update(1)
 

@@ -9,8 +9,9 @@ import hashlib
 import re
 import zlib
 from array import array
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 NGRAM_WORDS = 13  # words in a row that a question may not share with a benchmark
 BOILERPLATE_PROBLEMS = 4  # words in a row that stand in so many benchmark problems are a form of speech
@@ -22,13 +23,17 @@ NEAR = 0.7  # share of common shingles from which two questions are near duplica
 MAX_LEADERS = 50  # questions of a band against which the others are compared
 
 _WORD = re.compile(r"[^\W_]+")
-_DIGITS = re.compile(r"\d+")
 
 
 def digest(*parts: object) -> int:
     """64 bits that name a thing by its parts; the same in every process."""
     data = "\x1f".join(map(str, parts)).encode("utf-8", "backslashreplace")
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+
+
+def words_of(question: str) -> list[str]:
+    """The words and numbers of a question, without signs and without regard to capitals."""
+    return _WORD.findall(question.lower())
 
 
 class Candidates:
@@ -114,17 +119,22 @@ class NearDuplicates:
 
         self._signatures = np.empty((count, PERMUTATIONS), np.uint32)
         self._numbers = np.zeros(count, np.uint64)
-        self._empty = MinHash(num_perm=PERMUTATIONS, hashfunc=zlib.crc32)
+        self._minhash = MinHash(num_perm=PERMUTATIONS, hashfunc=int)  # shingles come hashed
 
-    def set(self, position: int, question: str) -> None:
-        words = _WORD.findall(question.casefold())
-        shingles = [
-            " ".join(words[at : at + SHINGLE_WORDS]) for at in range(max(1, len(words) - SHINGLE_WORDS + 1))
-        ]
-        signature = self._empty.copy()
-        signature.update_batch(shingle.encode("utf-8", "backslashreplace") for shingle in shingles)
-        self._signatures[position] = signature.hashvalues
-        self._numbers[position] = digest(*_DIGITS.findall(question))
+    def set(self, position: int, words: Sequence[str]) -> None:
+        import numpy as np
+
+        hashes = [zlib.crc32(word.encode("utf-8", "backslashreplace")) for word in words] or [0]
+        short = SHINGLE_WORDS - len(hashes)
+        digits = np.array(hashes + [0] * short, np.uint64)
+        count = len(digits) - SHINGLE_WORDS + 1
+        shingles = np.zeros(count, np.uint64)
+        for at in range(SHINGLE_WORDS):
+            shingles = (shingles + digits[at : at + count]) * np.uint64(_BASE)
+        self._minhash.clear()
+        self._minhash.update_batch((shingles >> np.uint64(32)).tolist())
+        self._signatures[position] = self._minhash.hashvalues
+        self._numbers[position] = digest(*(word for word in words if not word.isalpha()))
 
     def dropped(self, alive, priority):
         """Which of the `alive` positions repeat one of smaller `priority`: a NumPy array of bool."""
@@ -191,7 +201,7 @@ class BenchmarkText:
 
         owner = len(self._owners)
         self._owners.append((benchmark, problem_id))
-        words = _words(question)
+        words = words_of(question)
         if words:
             self._whole.setdefault(hash(tuple(words)), owner)
         if len(words) >= NGRAM_WORDS:
@@ -218,25 +228,37 @@ class BenchmarkText:
     def __len__(self) -> int:
         return len(self._owners)
 
+    def shares(self, words: Sequence[str]) -> bool:
+        """Whether a question of these words is one of a benchmark's, or shares a passage with one."""
+        if words and hash(tuple(words)) in self._whole:
+            return True
+        return self._hits(words) is not None
+
     def find(self, question: str) -> Passage | None:
         """The longest passage that the question shares with a benchmark; None if it shares none."""
-        import numpy as np
-
-        words = _words(question)
+        words = words_of(question)
         whole = self._whole.get(hash(tuple(words))) if words else None
         if whole is not None:
             return Passage(*self._owners[whole], question.strip())
+        found = self._hits(words)
+        if found is None:
+            return None
+        at, hits = found
+        begin, end = _longest_run(hits)
+        spans = [match.span() for match in _WORD.finditer(question)]
+        text = question[spans[begin][0] : spans[end + NGRAM_WORDS - 2][1]]
+        return Passage(*self._owners[self._hash_owners[at[begin]]], text)
+
+    def _hits(self, words: Sequence[str]):
+        """Where the passages of these words stand among the hashes, and which do; None if none does."""
+        import numpy as np
+
         if len(words) < NGRAM_WORDS or not len(self._hashes):
             return None
         grams = _gram_hashes(words)
         at = np.minimum(np.searchsorted(self._hashes, grams), len(self._hashes) - 1)
         hits = self._hashes[at] == grams
-        if not hits.any():
-            return None
-        begin, end = _longest_run(hits)
-        spans = [found.span() for found in _WORD.finditer(question)]
-        text = question[spans[begin][0] : spans[end + NGRAM_WORDS - 2][1]]
-        return Passage(*self._owners[self._hash_owners[at[begin]]], text)
+        return (at, hits) if hits.any() else None
 
 
 def repeated_share(text: str) -> float:
@@ -249,21 +271,35 @@ def repeated_share(text: str) -> float:
     return 1 - different / passages
 
 
-def _words(question: str) -> list[str]:
-    return [word.casefold() for word in _WORD.findall(question)]
+def _gram_hashes(words: Sequence[str]):
+    """A 64-bit hash of every 13 words in a row, good within this process.
 
-
-def _gram_hashes(words: Iterable[str]):
-    """A 64-bit hash of every 13 words in a row, good within this process."""
+    The words' hashes are digits of a number in base _BASE modulo 2**64: with running sums of digit times
+    power, the hash of a passage is a difference of two sums.
+    """
     import numpy as np
 
-    hashes = np.fromiter(map(hash, words), np.int64).view(np.uint64)
-    count = len(hashes) - NGRAM_WORDS + 1
-    total = np.zeros(count, np.uint64)
-    for at in range(NGRAM_WORDS):
-        total = (total + hashes[at : at + count]) * np.uint64(0x9E3779B97F4A7C15)
-        total ^= total >> np.uint64(31)
-    return total
+    powers, inverses = _powers(1 << len(words).bit_length())
+    sums = np.zeros(len(words) + 1, np.uint64)
+    digits = np.fromiter(map(hash, words), np.int64, len(words)).view(np.uint64)
+    np.cumsum(digits * powers[: len(words)], out=sums[1:])
+    return (sums[NGRAM_WORDS:] - sums[:-NGRAM_WORDS]) * inverses[: len(words) - NGRAM_WORDS + 1]
+
+
+_BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse
+
+
+@lru_cache(maxsize=32)
+def _powers(count: int):
+    """The first powers of _BASE and of its inverse, modulo 2**64."""
+    import numpy as np
+
+    both = []
+    for base in (_BASE, pow(_BASE, -1, 1 << 64)):
+        powers = np.full(count, base, np.uint64)
+        powers[0] = 1
+        both.append(np.cumprod(powers))
+    return both
 
 
 def _longest_run(hits) -> tuple[int, int]:

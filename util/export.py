@@ -25,6 +25,7 @@ from util.curation import (
     keep_per_problem,
     question_digest,
     repeated_share,
+    words_of,
 )
 from util.errors import UserError
 from util.extra_rows import ExtraRow, extra_at, read_extra
@@ -143,10 +144,11 @@ class Export:
             self.summary.passed(EXTRA, len(own) + len(self._candidates) - before)
         chosen = np.r_[own, np.arange(before, len(self._candidates))]
         groups, of_group = self._groups(chosen)
-        alive = self._unique(groups)
+        alive, suspect = self._compare_questions(groups, benchmarks)
         self.summary.passed(UNIQUE, int(alive[of_group].sum()))
         if benchmarks is not None:
-            alive &= ~self._contaminated(groups, alive, benchmarks, side_file)
+            self._write_passages(groups[alive & suspect], benchmarks, side_file)
+            alive &= ~suspect
             self.summary.passed(CLEAN, int(alive[of_group].sum()))
         chosen = chosen[alive[of_group]]
         columns = [np.frombuffer(column, column.typecode) for column in self._order_columns()]
@@ -243,22 +245,28 @@ class Export:
         _, first, of_group = np.unique(group, return_index=True, return_inverse=True)
         return chosen[first], of_group
 
-    def _unique(self, groups):
-        """Which problems stay when those with the same question are dropped; extra rows come last."""
+    def _compare_questions(self, groups, benchmarks: BenchmarkText | None):
+        """Which problems stay when those with the same question are dropped (extra rows come last), and
+        which share a passage with a benchmark."""
         import numpy as np
 
-        if self.choice.dedup == "none":
-            return np.ones(len(groups), bool)
-        keys = np.empty(len(groups), np.uint64)
-        near = NearDuplicates(len(groups)) if self.choice.dedup == "near" else None
+        dedup = self.choice.dedup
+        keys = np.zeros(len(groups), np.uint64)
+        suspect = np.zeros(len(groups), bool)
+        near = NearDuplicates(len(groups)) if dedup == "near" else None
         for number, position in enumerate(map(int, groups)):
             question = self._question(position)
             keys[number] = question_digest(question)
+            words = words_of(question)
             if near is not None:
-                near.set(number, question)
+                near.set(number, words)
+            if benchmarks is not None:
+                suspect[number] = benchmarks.shares(words)
+        if dedup == "none":
+            return np.ones(len(groups), bool), suspect
         priority = self._priority(groups)
         alive = first_of_each(keys, priority)
-        return alive if near is None else alive & ~near.dropped(alive, priority)
+        return (alive if near is None else alive & ~near.dropped(alive, priority)), suspect
 
     def _priority(self, groups):
         """Ranks without ties: problems of the runs by seed, then extra rows in the order of their files."""
@@ -273,29 +281,23 @@ class Export:
         priority[order] = np.arange(len(groups), dtype=np.uint32)
         return priority
 
-    def _contaminated(self, groups, alive, benchmarks: BenchmarkText, side_file: Path):
-        """Which problems share a passage with a benchmark; the passages go to the side file."""
-        import numpy as np
+    def _write_passages(self, suspects, benchmarks: BenchmarkText, side_file: Path) -> None:
+        """Write down what each of these problems shares with a benchmark, for a person to judge."""
 
-        found = np.zeros(len(groups), bool)
-
-        def passages() -> Iterator[str]:
-            for number in map(int, np.flatnonzero(alive)):
-                question = self._question(int(groups[number]))
+        def lines() -> Iterator[str]:
+            for position in map(int, suspects):
+                question = self._question(position)
                 passage = benchmarks.find(question)
-                if passage is not None:
-                    found[number] = True
-                    self.summary.contaminated[passage.benchmark] += 1
-                    line = {
-                        "benchmark": passage.benchmark,
-                        "problem_id": passage.problem_id,
-                        "passage": passage.text,
-                        "question": question,
-                    }
-                    yield json.dumps(line, ensure_ascii=False) + "\n"
+                self.summary.contaminated[passage.benchmark] += 1
+                line = {
+                    "benchmark": passage.benchmark,
+                    "problem_id": passage.problem_id,
+                    "passage": passage.text,
+                    "question": question,
+                }
+                yield json.dumps(line, ensure_ascii=False) + "\n"
 
-        write_lines(side_file, passages())
-        return found
+        write_lines(side_file, lines())
 
     def _question(self, position: int) -> str:
         origin = self._candidates.origin[position]

@@ -182,7 +182,7 @@ def _line_number(path: Path, offset: int) -> int:
 
 def _parsed(raw: bytes) -> dict | None:
     try:
-        value = json.loads(raw)
+        value = json.loads(raw.decode())  # as text: finding out the encoding of bytes costs more
     except ValueError:  # JSON and UTF-8 errors alike
         return None
     return value if isinstance(value, dict) else None

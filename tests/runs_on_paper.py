@@ -1,0 +1,49 @@
+"""Run folders with samples that nobody had to generate, for tests of the later steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from util.formatting import join_parts
+from util.records import Problem, Sample, Verdict
+from util.runs import Run, text_digest
+
+
+@dataclass(frozen=True)
+class PaperSample:
+    """A sample and what was said of it; `formatted` False leaves it as it was generated."""
+
+    problem_id: str
+    question: str
+    response: str = "The answer is \\boxed{7}."
+    correct: bool | None = True
+    formatted: bool = True
+    index: int = 0
+    finish_reason: str = "stop"
+    tokens: int = 10
+    about: dict = field(default_factory=dict)
+    choices: tuple[str, ...] = ()
+
+
+def write_run(
+    folder: Path, samples: list[PaperSample], *, task: str = "NUMINA", model: str = "paper"
+) -> Path:
+    """A run of `task` on its train split with these samples."""
+    settings = {"task": task, "model": model, "split": "train", "system_prompt": None}
+    with Run(folder, settings=settings, made_with={}) as run:
+        run.info["dataset"] = {"path": "org/name", "split": "train", "revision": "abc", "licence": "MIT"}
+        run.save_info()
+        for paper in samples:
+            problem = Problem(paper.problem_id, paper.question, "7", paper.choices, paper.about)
+            run.add_problem(problem, f"{paper.question} Think first.")
+            key = (paper.problem_id, 0.7, paper.index)
+            text = f"I think about it.\n\n{paper.response}"
+            run.add_sample(Sample(*key, text, None, paper.finish_reason, 5, paper.tokens))
+            if paper.formatted:
+                text = join_parts("I think about it.", paper.response)
+                run.add_formatted(key, text, "rule: paper")
+            if paper.correct is not None:
+                reason = "" if paper.correct else "wrong_answer"
+                run.add_verdict(key, text_digest(text), Verdict(paper.correct, reason, "7", "", "maths-1"))
+    return folder

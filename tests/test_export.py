@@ -1,0 +1,336 @@
+"""Is what we export what was judged correct, in the fields that the trainers read?"""
+
+import json
+import resource
+import subprocess
+import sys
+
+import pytest
+from helpers import ROOT, json_lines, last_line, script
+from runs_on_paper import PaperSample, write_run
+
+from util.formats import FORMATS, Example, ExampleFile
+
+QUESTIONS = {
+    "a": "Anna cuts a round cake into equal slices for her guests, how many slices are there?",
+    "b": "Ben paints every second post of the long fence around the garden, how many posts stay bare?",
+    "c": "Carla stacks wooden blocks into towers of different heights, how many blocks does she need?",
+}
+
+
+def samples(**changes) -> list[PaperSample]:
+    return [PaperSample(name, question, **changes) for name, question in QUESTIONS.items()]
+
+
+def export(folder, *flags, output="train.jsonl"):
+    return script(
+        "convert_to_data.py",
+        *("--input_dir", folder, "--output", folder.parent / output, "--decontaminate", "none"),
+        *flags,
+    )
+
+
+def rows(folder, *flags, output="train.jsonl"):
+    done = export(folder, *flags, output=output)
+    assert done.returncode == 0, done.stderr
+    return json_lines(folder.parent / output)
+
+
+def test_wrong_truncated_ungraded_and_unformatted_samples_stay_out(tmp_path):
+    folder = write_run(
+        tmp_path / "run",
+        [
+            *samples(),
+            PaperSample("wrong", "One?", correct=False),
+            PaperSample("cut", "Two?", finish_reason="length"),
+            PaperSample("ungraded", "Three?", correct=None),
+            PaperSample("raw", "Four?", formatted=False),
+        ],
+    )
+    done = export(folder)
+    assert last_line(done)["funnel"] == {
+        "generated": 7,
+        "graded correct": 5,
+        "not truncated": 4,
+        "formatted": 3,
+        "within the limits": 3,
+        "kept per problem": 3,
+        "after dedup": 3,
+        "final": 3,
+    }
+    assert {row["sample_id"].split("/")[1] for row in json_lines(tmp_path / "train.jsonl")} == set("abc")
+
+
+def test_a_verdict_on_the_text_before_formatting_does_not_count(tmp_path):
+    from util.runs import Run, read_run_json
+
+    folder = write_run(tmp_path / "run", samples(formatted=False))
+    info = read_run_json(folder)
+    with Run(folder, settings=info["settings"], made_with={}) as run:
+        run.add_formatted(("a", 0.7, 0), "another text", "rule: paper")
+    assert len(rows(folder, "--include-unformatted")) == 2
+
+
+def test_the_keep_rule_and_the_limits_apply(tmp_path):
+    lengths = [30, 10, 20]
+    folder = write_run(
+        tmp_path / "run",
+        [
+            PaperSample(
+                "a", QUESTIONS["a"], index=number, tokens=tokens, response=f"It is \\boxed{{{tokens}}}."
+            )
+            for number, tokens in enumerate(lengths)
+        ],
+    )
+
+    def kept(*flags):
+        found = rows(folder, *flags, "--force")
+        return sorted(int(row["sample_id"].rsplit("/", 1)[1]) for row in found)
+
+    assert kept() == [1]
+    assert kept("--keep", "longest") == [0]
+    assert kept("--keep", "all") == [0, 1, 2]
+    assert len(kept("--keep", "2")) == 2
+    assert kept("--min-tokens", "15", "--max-tokens", "25") == [2]
+
+
+def test_questions_of_two_runs_are_kept_once(tmp_path):
+    write_run(tmp_path / "runs" / "one", samples())
+    write_run(tmp_path / "runs" / "two", samples(), model="other")
+    assert len(rows(tmp_path / "runs")) == 3
+
+
+def test_max_per_source_caps_each_source(tmp_path):
+    about = {"source": "math", "difficulty": 4.0}
+    found = rows(write_run(tmp_path / "run", samples(about=about)), "--max-per-source", "2")
+    assert [(row["source"], row["difficulty"]) for row in found] == [("math", "4")] * 2
+
+
+def test_choices_belong_to_the_question(tmp_path):
+    same = "Which of the following is true?"
+    folder = write_run(
+        tmp_path / "run",
+        [PaperSample("a", same, choices=("up", "down")), PaperSample("b", same, choices=("left", "right"))],
+    )
+    assert len(rows(folder)) == 2
+
+
+def test_the_order_depends_on_the_seed_alone(tmp_path):
+    many = [PaperSample(str(number), f"{QUESTIONS['a']} {number}") for number in range(30)]
+    one = write_run(tmp_path / "one" / "run", many)
+    two = write_run(tmp_path / "two" / "run", list(reversed(many)))
+    first, second = rows(one, "--seed", "5"), rows(two, "--seed", "5")
+    assert first == second
+    assert first != rows(one, "--seed", "6", "--force")
+
+
+def test_extra_rows_of_all_forms_are_mixed_in_and_deduplicated(tmp_path):
+    folder = write_run(tmp_path / "run", samples())
+    prompt = f"{QUESTIONS['a']}"
+    extra = tmp_path / "extra.jsonl"
+    lines = [
+        {"conversations": [{"from": "human", "value": "Q1?"}, {"from": "gpt", "value": "A1"}], "system": "S"},
+        {"messages": [{"role": "user", "content": "Q2?"}, {"role": "assistant", "content": "A2"}]},
+        {"question": "Q3?", "combined_text": "A3", "domain": "physics"},
+        {"question": prompt, "combined_text": "a duplicate"},
+        {"question": "Q3?", "combined_text": "A3 again"},
+    ]
+    extra.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = {
+        row["conversations"][0]["value"]: row for row in rows(folder, "--extra", extra, "--dedup", "exact")
+    }
+    assert len(found) == 6
+    assert found["Q1?"]["system"] == "S"
+    assert found["Q3?"]["source"] == "physics"
+    assert found["Q3?"]["conversations"][1]["value"] == "A3"
+    assert prompt not in found
+
+
+def test_an_extra_row_of_no_known_form_is_named(tmp_path):
+    extra = tmp_path / "extra.jsonl"
+    extra.write_text('{"text": "hello"}\n')
+    done = export(write_run(tmp_path / "run", samples()), "--extra", extra)
+    assert done.returncode == 2
+    assert "extra.jsonl line 1 has the fields text" in done.stderr
+
+
+def test_a_benchmark_question_is_taken_out_and_shown(tmp_path):
+    line = (ROOT / "tasks" / "warmup.jsonl").read_text().splitlines()[0]
+    question = json.loads(line)["question"]
+    folder = write_run(tmp_path / "run", [*samples(), PaperSample("copied", question)])
+    done = export(folder, "--decontaminate", "Warmup")
+    assert last_line(done)["funnel"]["decontaminated"] == 3
+    (passage,) = json_lines(tmp_path / "train.contaminated.jsonl")
+    assert (passage["benchmark"], passage["passage"]) == ("Warmup", question)
+
+
+def test_a_benchmark_that_cannot_be_read_is_named(tmp_path):
+    folder = write_run(tmp_path / "run", samples())
+    done = export(folder, "--decontaminate", "MATH500", "--data-dir", tmp_path)
+    assert done.returncode == 2
+    assert "the benchmark MATH500 cannot be read" in done.stderr
+    assert "--decontaminate none" in done.stderr
+    assert not (tmp_path / "train.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "stage"),
+    [({"correct": False}, "graded correct"), ({"formatted": False}, "formatted"), ({"tokens": 3}, "limits")],
+)
+def test_no_row_is_an_error_that_names_the_stage(tmp_path, changes, stage):
+    done = export(write_run(tmp_path / "run", samples(**changes)), "--min-tokens", "5")
+    assert done.returncode == 2
+    assert stage in done.stderr
+
+
+def test_an_output_that_is_there_is_refused_without_force(tmp_path):
+    folder = write_run(tmp_path / "run", samples())
+    rows(folder)
+    done = export(folder)
+    assert done.returncode == 2
+    assert "--force" in done.stderr
+
+
+def test_a_run_being_written_is_refused(tmp_path):
+    from util.runs import Run, read_run_json
+
+    folder = write_run(tmp_path / "run", samples())
+    with Run(folder, settings=read_run_json(folder)["settings"], made_with={}):
+        done = export(folder)
+    assert done.returncode == 2
+    assert "is being written by" in done.stderr
+
+
+def test_a_run_of_another_schema_is_refused(tmp_path):
+    folder = write_run(tmp_path / "run", samples())
+    info = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**info, "schema": 99}))
+    done = export(folder)
+    assert done.returncode == 2
+    assert "schema 99" in done.stderr
+
+
+def test_a_full_disk_leaves_the_old_file_whole(tmp_path):
+    folder = write_run(tmp_path / "run", samples(response="It is \\boxed{7}. " + "word " * 4000))
+    (tmp_path / "train.jsonl").write_text("the old file\n")
+    command = [
+        *(sys.executable, str(ROOT / "convert_to_data.py"), "--input_dir", str(folder), "--force"),
+        *("--output", str(tmp_path / "train.jsonl"), "--decontaminate", "none"),
+    ]
+
+    def small_files_only():
+        import signal
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+
+    done = subprocess.run(command, preexec_fn=small_files_only, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert "cannot write" in done.stderr
+    assert (tmp_path / "train.jsonl").read_text() == "the old file\n"
+    assert not list(tmp_path.glob(".train*"))
+
+
+def test_what_a_killed_export_left_is_no_hindrance(tmp_path):
+    folder = write_run(tmp_path / "run", samples())
+    whole = rows(folder, output="whole.jsonl")
+    (tmp_path / ".train.jsonl.part").write_text("half a line of a killed")
+    assert rows(folder) == whole
+    assert not (tmp_path / ".train.jsonl.part").exists()
+
+
+def test_the_card_says_where_the_rows_are_from(tmp_path):
+    rows(write_run(tmp_path / "run", samples(about={"source": "math"})))
+    card = (tmp_path / "train.card.md").read_text()
+    for told in (
+        "| graded correct | 3 |",
+        "| math | 3 |",
+        "| org/name | train | abc | MIT | paper |",
+        "SHA-256",
+    ):
+        assert told in card
+    assert (tmp_path / "train.lengths.svg").read_text().startswith("<svg")
+
+
+EXAMPLE = Example(
+    system="S",
+    prompt="P",
+    response="R",
+    question="Q",
+    answer="7",
+    data_source="org/name",
+    source="math",
+    subject="",
+    difficulty="4",
+    task="NUMINA",
+    model="paper",
+    sample_id="run/a/0.7/0",
+    tokens=3,
+)
+
+
+def write_examples(path, name, number=3):
+    with ExampleFile(path, name) as file:
+        for _ in range(number):
+            file.write(EXAMPLE)
+        file.commit()
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "verl-parquet"])
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+def test_every_row_says_where_it_is_from(tmp_path, name, suffix):
+    path = tmp_path / f"train{suffix}"
+    write_examples(path, name)
+    found = json.loads(path.read_text()) if suffix == ".json" else json_lines(path)
+    assert len(found) == 3
+    assert {name: found[0][name] for name in EXAMPLE.about()} == EXAMPLE.about()
+
+
+def test_the_fields_are_those_that_the_trainers_read():
+    system = {"role": "system", "content": "S"}
+    user, assistant = {"role": "user", "content": "P"}, {"role": "assistant", "content": "R"}
+    assert FORMATS["messages"](EXAMPLE)["messages"] == [system, user, assistant]
+    trl = FORMATS["trl-sft"](EXAMPLE)
+    assert (trl["prompt"], trl["completion"]) == ([system, user], [assistant])
+    alpaca = FORMATS["alpaca"](EXAMPLE)
+    assert [alpaca[name] for name in ("instruction", "input", "output", "system")] == ["P", "", "R", "S"]
+    verl = FORMATS["verl-parquet"](EXAMPLE)
+    assert verl["reward_model"] == {"style": "rule", "ground_truth": "7"}
+    assert (verl["data_source"], verl["prompt"]) == ("org/name", [system, user])
+
+
+def test_parquet_is_read_back(tmp_path):
+    import pyarrow.parquet
+
+    path = tmp_path / "train.parquet"
+    write_examples(path, "verl-parquet", number=2500)
+    table = pyarrow.parquet.read_table(path)
+    assert table.num_rows == 2500
+    assert table.to_pylist()[-1] == FORMATS["verl-parquet"](EXAMPLE)
+
+
+def test_llama_factory_finds_the_file_by_its_entry(tmp_path):
+    (tmp_path / "dataset_info.json").write_text('{"mine": {"file_name": "mine.json"}}')
+    found = rows(write_run(tmp_path / "run", samples()), "--format", "llamafactory")
+    info = json.loads((tmp_path / "dataset_info.json").read_text())
+    assert set(info) == {"mine", "train"}
+    entry = info["train"]
+    tags, turns = entry["tags"], found[0][entry["columns"]["messages"]]
+    assert entry["file_name"] == "train.jsonl"
+    assert [turn[tags["role_tag"]] for turn in turns] == [tags["user_tag"], tags["assistant_tag"]]
+    assert isinstance(found[0][entry["columns"]["system"]], str)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_datasets_loads_what_we_export(tmp_path, name, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    import datasets
+
+    kind = "parquet" if name == "verl-parquet" else "json"
+    path = tmp_path / f"train.{kind}"
+    write_examples(path, name)
+    loaded = datasets.load_dataset(
+        kind, data_files=str(path), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert loaded.num_rows == 3
+    assert loaded[0] == FORMATS[name](EXAMPLE)
