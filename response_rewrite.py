@@ -388,10 +388,17 @@ def _finish(
     from util.journal import write_whole
     from util.pair_formats import write_ranking_info
     from util.pair_report import margins_picture, table, tally_numbers
+    from util.rewriting import OTHER_VARIANT
     from util.runs import made_with
 
     tallies = writer.tallies
     cli.say(table(tallies, problems=len(problems), attempts=writer.attempts, counted_by=counted_by))
+    for variant, tally in tallies.items():
+        if tally.fell_out[OTHER_VARIANT] > tally.written:
+            cli.say(
+                f"{variant}: most of its pairs stand in another variant's file; --variants {variant} alone "
+                "writes them all"
+            )
     if asked.unusable or asked.failed:
         cli.say(_model_trouble(asked))
     if not any(tally.written for tally in tallies.values()):

@@ -23,6 +23,8 @@ from util import prompts
 from util.errors import UserError
 from util.grading import symbolic
 from util.grading.maths import grade_maths
+from util.pair_formats import PAIR_FORMATS
+from util.rewriting import VARIANTS
 
 LONG = think(*[attempt(15, "Wait. " if number else "", 8) for number in range(5)])
 SHORT = think(
@@ -83,8 +85,9 @@ def test_the_shortest_correct_response_is_cut_and_preferred_over_the_longest(pai
 def test_a_variant_alone_is_compared_with_no_other(pair, tmp_path):
     make_run(tmp_path / "run", {"p": [(LONG, True), (SHORT, True)]})
     assert pair("--variants", "fcs_reflection")["pairs"]["fcs_reflection"] == 1
-    together = pair("--variants", "fcs_reflection", "fcs_plus1")["pairs"]
-    assert (together["fcs_plus1"], together["fcs_reflection"]) == (1, 0)
+    together = pair("--variants", "fcs_reflection", "fcs_plus1")
+    assert (together["pairs"]["fcs_plus1"], together["pairs"]["fcs_reflection"]) == (1, 0)
+    assert "--variants fcs_reflection alone writes them all" in together["said"]
 
 
 def test_each_way_to_fall_out_is_counted_with_its_reason(pair, tmp_path):
@@ -166,6 +169,10 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_another_order(pair, 
         texts.append((tmp_path / f"out{number}" / "fcs-conversations.json").read_text())
     assert texts[0] == texts[1] != texts[2]
     assert sorted(map(str, json.loads(texts[0]))) == sorted(map(str, json.loads(texts[2])))
+
+
+def test_the_flags_know_every_variant_and_format():
+    assert response_rewrite.VARIANTS == VARIANTS and response_rewrite.FORMATS == tuple(PAIR_FORMATS)
 
 
 def test_rows_for_trl_and_for_llamafactory(pair, tmp_path):
