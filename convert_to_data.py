@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks import TASKS
+from tasks import FILES, load_task
 from util import cli, hub
 from util.curation import BenchmarkText
 from util.datacard import card, histogram, token_statistics
@@ -165,14 +165,14 @@ def _benchmarks(args: argparse.Namespace, infos: list[dict]) -> list[str]:
         return []
     wanted = [name for part in args.decontaminate for name in part.split(",") if name]
     if wanted == [ALL]:
-        wanted = [name for name in TASKS if name not in TRAINING_POOLS]
-    known = {name.lower(): name for name in TASKS}
+        wanted = [name for name in FILES if name not in TRAINING_POOLS]
+    known = {name.lower(): name for name in FILES}
     for name in wanted:
         if name.lower() not in known:
-            raise cli.closest("benchmark", name, [*TASKS, ALL, NONE])
+            raise cli.closest("benchmark", name, [*FILES, ALL, NONE])
     own = {
         task.name
-        for task in TASKS.values()
+        for task in map(load_task, FILES)
         for info in infos
         if info["settings"].get("task") == task.name and info["settings"].get("split") == task.source.split
     }
@@ -180,7 +180,7 @@ def _benchmarks(args: argparse.Namespace, infos: list[dict]) -> list[str]:
     for name in names:
         if name in own:
             cli.say(
-                f"{name} is not kept out: the runs are made of its {TASKS[name].source.split} split, "
+                f"{name} is not kept out: the runs are made of its {load_task(name).source.split} split, "
                 f"so do not report results on it after training"
             )
     return [name for name in names if name not in own]
@@ -190,7 +190,7 @@ def _benchmark_text(names: list[str], data_dir: Path | None) -> BenchmarkText:
     """The questions of the benchmarks, on the split that results are reported on."""
     text = BenchmarkText()
     for name in names:
-        task = TASKS[name]
+        task = load_task(name)
         try:
             for problem in hub.problems(task, hub.open_rows(task.source, data_dir=data_dir)):
                 text.add(name, problem.id, "\n".join((problem.question, *problem.choices)))

@@ -14,7 +14,7 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-from tasks import TASKS
+from tasks import load_task
 from util import cli, cost, hub, prompts
 from util.asking import Question, Refused, Usage, ask
 from util.engines import open_engine
@@ -137,7 +137,7 @@ def _prompt(problem: str) -> str:
 
 def _rows(args: argparse.Namespace, end: int) -> Iterator[dict]:
     """The problems of the slice, each text once."""
-    task = TASKS["NUMINA"]
+    task = load_task("NUMINA")
     rows = hub.open_rows(task.source, revision=args.revision, data_dir=args.data_dir)
     chosen = None if args.source == "all" else args.source
     seen: set[str] = set()

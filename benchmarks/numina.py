@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tasks import TASKS
+from tasks import load_task
 from util import hub, labels
 
 ROWS, SHARDS, GROUP_ROWS = 859_494, 5, 1000
@@ -66,7 +66,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def measure(folder: Path, options: dict) -> dict:
     """Choose the problems of one case and count them."""
-    task = TASKS["NUMINA"]
+    task = load_task("NUMINA")
     began, cpu = time.perf_counter(), time.process_time()
     known = labels.read_labels(task.source.labels, folder=folder / "none", data_dir=folder)
     labelled = time.perf_counter() - began

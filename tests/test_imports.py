@@ -21,7 +21,33 @@ ALLOWED = {
     "util.fetching": ["util.errors"],
     "util.hub": ["util.task", "util.records", "util.errors", "util.fetching"],
     "util.labels": ["util.hub", "util.fetching", "util.task", "util.errors"],
-    "util.runs": ["util.records", "util.errors", "util.journal"],
+    "util.asking": ["util.engines", "util.records"],
+    "util.cost": ["util.errors"],
+    "util.formatting": ["util.records", "util.errors", "util.grading"],
+    "util.labelling": ["util.errors", "util.journal"],
+    "util.curation": ["util.records", "util.errors"],
+    "util.extra_rows": ["util.errors", "util.journal"],
+    "util.formats": ["util.records", "util.errors", "util.journal"],
+    "util.export": [
+        "util.cost",
+        "util.curation",
+        "util.errors",
+        "util.extra_rows",
+        "util.formats",
+        "util.formatting",
+        "util.journal",
+        "util.records",
+        "util.runs",
+    ],
+    "util.datacard": ["util.export", "util.cost", "util.records", "util.errors", "util.curation"],
+    "util.old_results": ["util"],  # joins the parts for one file of another layout
+    "util.runs": [
+        "util.records",
+        "util.errors",
+        "util.journal",
+        "util.cli",
+        "util.old_results",
+    ],  # its own command line
     "util.engines": ["util.records", "util.errors", "util.models", "util.keys", "util.engines"],
     "util.grading": ["util.records", "util.errors", "util.grading"],
     "util.statistics": ["util.records", "util.errors", "util.grading"],
@@ -35,6 +61,22 @@ ALLOWED = {
     ],
     "util.cli": ["util.models", "util.errors", "util.engines"],
     "util.system_prompts": ["util"],  # reads names, files and data sets
+    "util.rewriting": ["util.records", "util.errors", "util.formatting", "util.grading"],
+    "util.pair_formats": ["util.errors", "util.journal"],
+    "util.pairing": [
+        "util.rewriting",
+        "util.pair_formats",
+        "util.tokens",
+        "util.runs",
+        "util.journal",
+        "util.asking",
+        "util.engines",
+        "util.prompts",
+        "util.records",
+    ],
+    "util.pair_report": ["util.pairing"],
+    "util.regrading": ["util"],  # joins the parts for a run that is there
+    "util.tokens": ["util.models", "util.engines"],
     "util.evaluation": ["util"],  # runs several of them on one engine
     "util.benchmark": ["util"],  # joins the parts for one benchmark
     "util.comparison": ["util.statistics", "util.runs", "util.records", "util.errors"],

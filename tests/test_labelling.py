@@ -13,7 +13,7 @@ import pytest
 from faulty_endpoint import FaultyEndpoint, Script
 from helpers import ROOT, json_lines, last_line, paper_engine, script
 
-from tasks import TASKS
+from tasks import load_task
 from util.asking import Question, Refused, Usage, ask
 from util.labelling import parse_difficulty
 from util.labels import read_labels
@@ -25,7 +25,7 @@ QUESTIONS = [f"Problem {number}: what is {number} + 1?" for number in range(6)]
 @pytest.fixture
 def mirror(tmp_path):
     """A local copy of a data set of six problems in NuminaMath's layout."""
-    source = TASKS["NUMINA"].source
+    source = load_task("NUMINA").source
     for number, name in enumerate(source.files["train"]):
         path = tmp_path / "mirror" / source.path / name
         path.parent.mkdir(parents=True, exist_ok=True)

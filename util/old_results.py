@@ -67,11 +67,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> int:
     # A command line stands above `util` and `tasks` alike; all else here takes the task as a value.
-    tasks: dict[str, Task] = import_module("tasks").TASKS
-    names = {name.lower(): name for name in tasks}
+    tasks = import_module("tasks")
+    names = {name.lower(): name for name in tasks.FILES}
     if args.dataset.lower() not in names:
-        raise cli.closest("data set", args.dataset, list(tasks))
-    task = tasks[names[args.dataset.lower()]]
+        raise cli.closest("data set", args.dataset, list(tasks.FILES))
+    task = tasks.load_task(names[args.dataset.lower()])
     content = read_old_file(args.file)
     wanted = _wanted(task, args.model or _model_of(args.file, task.name), args.split)
     folder = find_run(args.result_dir, wanted)

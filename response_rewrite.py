@@ -1,0 +1,467 @@
+"""Make preference pairs from a graded run: short correct answers over long ones, by cutting, never rewriting.
+
+python response_rewrite.py --SILC --rewrite-model meta-llama/Meta-Llama-3-8B-Instruct \\
+    --target-model NovaSky-AI/Sky-T1-32B-Preview --dataset results/RUN --result-dir pairs --checkpoint --tp 8
+
+The shortest correct response is cut behind its first correct attempt at the answer. Rules find the attempts;
+the rewrite model is asked only for places to cut where rules find none, and only for True or False where
+an attempt's answer cannot be read. Stop it at any moment; the same command goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from util import cli
+from util.errors import UserError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from util.pairing import Asked, Candidate, Cutter, Grade, PairWriter, Survey
+    from util.runs import RunReader
+    from util.task import Task
+
+VARIANTS = ("fcs", "fcs_plus1", "fcs_reflection", "whole")
+FORMATS = ("sharegpt-dpo", "trl-dpo", "llamafactory-dpo")
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = cli.Parser(__doc__)
+    parser.add_argument(
+        "--dataset",
+        required=True,
+        type=Path,
+        metavar="PATH",
+        help="run folder with several samples per problem, or a result file of the older layout",
+    )
+    parser.add_argument(
+        "--target-model",
+        required=True,
+        metavar="MODEL",
+        help="model to be trained: decides the system prompt and the tokenizer that counts",
+    )
+    parser.add_argument(
+        "--rewrite-model", metavar="MODEL", help="model to ask where rules end; default: none is asked"
+    )
+    parser.add_argument(
+        "--result-dir", type=Path, default=Path("pairs"), metavar="DIR", help="where pairs go (pairs)"
+    )
+    parser.add_argument(
+        "--SILC",
+        action="store_true",
+        help="add short incorrect against long correct pairs, against learning mere brevity",
+    )
+    parser.add_argument(
+        "--variants",
+        nargs="+",
+        choices=VARIANTS,
+        default=list(VARIANTS[:3]),
+        metavar="NAME",
+        help=f"which of {', '.join(VARIANTS)} (the first three); whole: the shortest response uncut, always "
+        "so for code",
+    )
+    parser.add_argument(
+        "--min-margin",
+        type=cli.number_in(0, 1),
+        default=0.1,
+        metavar="SHARE",
+        help="least share of tokens by which one text of a pair is shorter (0.1)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default=FORMATS[0],
+        help="rows of the files (sharegpt-dpo); llamafactory-dpo adds dataset_info.json",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the order of the pairs (0)")
+    parser.add_argument("--no-llm", action="store_true", help="ask no model, even with --rewrite-model")
+    parser.add_argument(
+        "--checkpoint", action="store_true", help="always on: steps are kept in the result folder"
+    )
+    parser.add_argument(
+        "--max-tokens",
+        type=cli.at_least(1),
+        default=1024,
+        metavar="N",
+        help="most tokens in which the rewrite model names places to cut (1024)",
+    )
+    parser.add_argument(
+        "--tokenizer",
+        metavar="MODEL|none",
+        help="whose tokenizer counts; default: --target-model; none: the run's own counts",
+    )
+    parser.add_argument(
+        "--system-prompt",
+        metavar="NAME|FILE|none",
+        help="system message of the rows; default: the one the target model was trained with, if we know it",
+    )
+    parser.add_argument(
+        "--task", metavar="NAME", help="benchmark of a result file of the older layout, if it does not say"
+    )
+    cli.add_data_flags(parser)
+    cli.add_engine_flags(parser)
+    return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    from util.journal import hold_lock
+    from util.runs import RunReader, read_run_json
+
+    try:
+        args.result_dir.mkdir(parents=True, exist_ok=True)
+        lock = hold_lock(args.result_dir / ".pairs.lock", str(args.result_dir))
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {args.result_dir}: {error.strerror}; choose another --result-dir"
+        ) from error
+    with lock:
+        folder = _run_folder(args)
+        info = read_run_json(folder)
+        task = _task(info["settings"].get("task"))
+        found = _graded_survey(folder, task, args)
+        with RunReader(folder) as reader:
+            return _make_pairs(args, info, folder, task, found, reader)
+
+
+def _run_folder(args: argparse.Namespace) -> Path:
+    from util.runs import find_runs
+
+    if not args.dataset.exists():
+        raise UserError(f"no run at {args.dataset}: give the folder of a run, or a result file")
+    if args.dataset.is_file():
+        return _imported(args)
+    folders = find_runs(args.dataset)
+    if len(folders) > 1:
+        names = ", ".join(str(folder) for folder in folders[:5])
+        raise UserError(f"{args.dataset} holds {len(folders)} runs: give one of them, such as {names}")
+    return folders[0]
+
+
+def _imported(args: argparse.Namespace) -> Path:
+    """The run folder made from a result file of the older layout, without that layout's verdicts."""
+    from tasks import FILES
+    from util.old_results import import_results, read_old_file
+
+    content = read_old_file(args.dataset)
+    words = args.dataset.stem.lower().split("_")
+    named = args.task or next((name for name in FILES if name.lower() in words), None)
+    task = _task(named)
+    if task is None:
+        known = ", ".join(FILES)
+        raise UserError(
+            f"{args.dataset} does not say which benchmark it answers: give --task NAME, one of {known}"
+        )
+    model = args.dataset.stem[: args.dataset.stem.lower().find(f"_{task.name.lower()}")].strip("_")
+    folder = args.result_dir / "imported" / args.dataset.stem
+    settings = {"task": task.name, "model": model, "split": task.source.split}
+    counts = import_results(content, task, folder, settings, with_verdicts=False)
+    if counts["samples"]:
+        cli.say(f"{counts['samples']} samples of {args.dataset} were read into {folder}, to be judged anew")
+    return folder
+
+
+def _task(name: str | None) -> Task | None:
+    from tasks import FILES, load_task
+
+    names = {known.lower(): known for known in FILES}
+    known = names.get((name or "").lower())
+    return None if known is None else load_task(known)
+
+
+def _graded_survey(folder: Path, task: Task | None, args: argparse.Namespace) -> Survey:
+    """What is known of each sample, after those without a verdict were graded."""
+    found = _survey(folder)
+    _check_references(args, task, found, folder)
+    if found.ungraded:
+        if task is None:
+            raise UserError(
+                f"{found.ungraded} samples of {folder} have no verdict, and run.json names no benchmark that "
+                "could judge them"
+            )
+        from util.regrading import grade_ungraded
+
+        with cli.Progress(found.ungraded, "grading") as progress:
+            left = grade_ungraded(
+                folder,
+                task,
+                left=found.ungraded,
+                data_dir=args.data_dir,
+                on_progress=lambda tokens: progress.step(0),
+            )
+        if left:
+            cli.say(f"{left} samples could not be graded: their problems are not among the rows any more")
+        found = _survey(folder)
+    return found
+
+
+def _survey(folder: Path) -> Survey:
+    from util.pairing import survey
+    from util.runs import RunReader
+
+    with RunReader(folder) as reader, cli.Progress(0, "reading") as progress:
+        return survey(reader, lambda tokens: progress.step(0))
+
+
+def _make_pairs(
+    args: argparse.Namespace,
+    info: dict,
+    folder: Path,
+    task: Task | None,
+    found: Survey,
+    reader: RunReader,
+) -> int:
+    from contextlib import closing
+
+    from util.grading import symbolic
+    from util.pairing import Asked, Cutter, PairOptions, PairWriter, candidates
+    from util.system_prompts import system_prompt
+    from util.tokens import open_counter
+
+    variants = _variants(args, task)
+    problems = candidates(found, silc=args.SILC, min_margin=args.min_margin)
+    _check_samples(found, problems, info, folder)
+    system, _ = system_prompt(args.system_prompt, args.target_model, data_dir=args.data_dir)
+    if system != info["settings"].get("system_prompt", system):
+        cli.say(f"the rows get the system prompt of {args.target_model}, the run was made with another one")
+    counter = open_counter(args.tokenizer or args.target_model)
+    cli.say(f"tokens are counted by {counter.by}")
+    symbolic.use(False)  # thousands of short answers; what rules do not know stays unknown
+    grade = _grade_with(task)
+    model = None if args.no_llm else args.rewrite_model
+    asked = Asked()
+    options = PairOptions(tuple(variants), args.min_margin, args.seed, args.format, system)
+    with closing(Cutter(args.result_dir, reader, found, grade, model=model)) as cutter:
+        if variants != ["whole"]:
+            _cut(args, cutter, problems, model, asked)
+        with closing(PairWriter(args.result_dir, cutter, grade, counter, options)) as writer:
+            with cli.Progress(len(problems), "pairing") as progress:
+                for candidate in problems:
+                    writer.add(candidate)
+                    progress.step(0)
+            return _finish(args, writer, problems, asked, folder, counter.by)
+
+
+def _variants(args: argparse.Namespace, task: Task | None) -> list[str]:
+    """The variants in their usual order; code is never cut."""
+    if _is_code(task):
+        cli.say(f"{task.name} is answered with code, which is not cut: pairs are of whole responses")
+        return ["whole"]
+    return [variant for variant in VARIANTS if variant in args.variants]
+
+
+def _is_code(task: Task | None) -> bool:
+    return task is not None and task.source.tests_on_disk
+
+
+def _check_references(args: argparse.Namespace, task: Task | None, found: Survey, folder: Path) -> None:
+    if len(found) and not found.with_reference and not _is_code(task) and set(args.variants) != {"whole"}:
+        raise UserError(
+            f"no problem of {folder} has a reference answer, so no attempt can be judged: "
+            "give --variants whole, or generate again from a data set with answers"
+        )
+
+
+def _check_samples(found: Survey, problems: list[Candidate], info: dict, folder: Path) -> None:
+    """Raise UserError where no pair can come of the samples, whatever is done with them."""
+    from util.pairing import CORRECT
+
+    if not len(found):
+        raise UserError(f"{folder} has no samples: generate first\n  {_more_samples(info, folder)}")
+    if len(found) == len(problems):
+        raise UserError(
+            f"{folder} has one sample per problem; a pair needs at least two, 8 are usual:\n"
+            f"  {_more_samples(info, folder)}"
+        )
+    if not found.counts[CORRECT]:
+        raise UserError(
+            f"none of the {len(found)} samples of {folder} is correct, so there is nothing to prefer: "
+            "draw more samples, or choose easier problems or a stronger model"
+        )
+    if not any(candidate.base or candidate.silc for candidate in problems):
+        raise UserError(
+            f"stage 'choosing samples': no problem of {folder} has two correct samples; draw more:\n"
+            f"  {_more_samples(info, folder)}"
+        )
+
+
+def _more_samples(info: dict, folder: Path) -> str:
+    """The command that draws eight samples per problem of the same run."""
+    import shlex
+
+    settings = info["settings"]
+    temperatures = [t for t in info.get("asked", {}).get("temperatures", ()) if t > 0] or [0.7]
+    words = [
+        "python",
+        "inference_and_check.py",
+        "--dataset",
+        settings.get("task"),
+        "--model",
+        settings.get("model"),
+    ]
+    for flag, usual in (
+        ("split", None),
+        ("source", None),
+        ("start", 0),
+        ("end", -1),
+        ("max_tokens", 32768),
+        ("seed", 0),
+        ("prompt", "default"),
+    ):
+        if settings.get(flag, usual) not in (usual, None):
+            words += [f"--{flag.replace('_', '-')}", settings[flag]]
+    words += ["--temperatures", *temperatures, "--n", 8, "--result-dir", folder.parent]
+    return shlex.join(map(str, words))
+
+
+def _grade_with(task: Task | None) -> Grade:
+    """The benchmark's own grader, or the one for maths where the benchmark is not known."""
+    from util.grading.maths import grade_maths
+    from util.records import Problem, Record, Verdict
+
+    def grade(record: Record, text: str) -> Verdict:
+        if task is None:
+            return grade_maths(record.answer or "", text)
+        problem = Problem(
+            record.sample.problem_id, record.question, record.answer, record.choices, record.about
+        )
+        return task.grade(problem, text)
+
+    return grade
+
+
+def _cut(
+    args: argparse.Namespace,
+    cutter: Cutter,
+    problems: list[Candidate],
+    model: str | None,
+    asked: Asked,
+) -> None:
+    """Find attempts and their verdicts by rule, then ask the model about the rest."""
+    from contextlib import closing
+
+    from util.engines import open_engine
+
+    shortest = [candidate.base.chosen for candidate in problems if candidate.base is not None]
+    with cli.Progress(len(shortest), "cutting by rule") as progress:
+        rest = cutter.cut_by_rule(shortest, lambda tokens: progress.step(0))
+    if model is None or not rest:
+        if rest:
+            cli.say(f"{len(rest)} responses could be cut further with --rewrite-model")
+        return
+    if not cutter.has_questions(rest):
+        return
+    with closing(open_engine(_engine_options(args, model))) as engine:
+        cutter.ask_for_cuts(engine, rest, max_tokens=args.max_tokens, asked=asked)
+        cutter.ask_for_scores(engine, rest, asked=asked)
+
+
+def _engine_options(args: argparse.Namespace, model: str):
+    from util.engines import EngineOptions
+
+    return EngineOptions(
+        model=model,
+        engine=args.engine,
+        tp=args.tp,
+        pp=args.pp,
+        dp=args.dp,
+        api_base=tuple(args.api_base),
+        keys_file=args.keys,
+        concurrency=args.concurrency,
+        engine_args=args.engine_args,
+        log=args.result_dir / "engine.log",
+    )
+
+
+def _finish(
+    args: argparse.Namespace,
+    writer: PairWriter,
+    problems: list[Candidate],
+    asked: Asked,
+    folder: Path,
+    counted_by: str,
+) -> int:
+    import json
+    from dataclasses import asdict
+
+    from util.journal import write_whole
+    from util.pair_formats import write_ranking_info
+    from util.pair_report import margins_picture, table, tally_numbers
+    from util.rewriting import OTHER_VARIANT
+    from util.runs import made_with
+
+    tallies = writer.tallies
+    cli.say(table(tallies, problems=len(problems), attempts=writer.attempts, counted_by=counted_by))
+    for variant, tally in tallies.items():
+        if tally.fell_out[OTHER_VARIANT] > tally.written:
+            cli.say(
+                f"{variant}: most of its pairs stand in another variant's file; --variants {variant} alone "
+                "writes them all"
+            )
+    if asked.unusable or asked.failed:
+        cli.say(_model_trouble(asked))
+    if not any(tally.written for tally in tallies.values()):
+        if asked.failed:
+            return 1
+        raise UserError(
+            "stage 'cutting': no pair is left, for the reasons above; a rewrite model may find attempts that "
+            "rules do not, --variants whole prefers whole responses, --min-margin takes smaller differences"
+        )
+    paths = writer.finish()
+    if args.format == "llamafactory-dpo":
+        write_ranking_info(list(paths.values()), with_system=writer.system is not None)
+    write_whole(args.result_dir / "margins.svg", margins_picture(tallies))
+    summary = {
+        "run": str(folder),
+        "problems": len(problems),
+        "pairs": {name: tally_numbers(tally) for name, tally in tallies.items()},
+        "attempts_per_response": dict(sorted(writer.attempts.items())),
+        "tokens_counted_by": counted_by,
+        "settings": {
+            "target_model": args.target_model,
+            "rewrite_model": None if args.no_llm else args.rewrite_model,
+            "SILC": args.SILC,
+            "variants": list(paths),
+            "min_margin": args.min_margin,
+            "format": args.format,
+            "seed": args.seed,
+        },
+        "model": {
+            "split": asked.split,
+            "judged": asked.judged,
+            "unusable": dict(asked.unusable),
+            "failed": asked.failed,
+            **asdict(asked.usage),
+        },
+        "made_with": made_with(),
+    }
+    write_whole(
+        args.result_dir / "pairs-summary.json", json.dumps(summary, ensure_ascii=False, indent=1) + "\n"
+    )
+    cli.print_result(
+        {
+            "files": {name: str(path) for name, path in paths.items()},
+            "pairs": {name: tally.written for name, tally in tallies.items()},
+            "problems": len(problems),
+            "tokens_counted_by": counted_by,
+        }
+    )
+    return 1 if asked.failed else 0
+
+
+def _model_trouble(asked: Asked) -> str:
+    lines = [
+        f"{number} answers of the rewrite model were of no use: {why}"
+        for why, number in asked.unusable.items()
+    ]
+    if asked.failed:
+        lines.append(
+            f"{asked.failed} requests failed (the last one: {asked.failure}); "
+            "the same command asks them again"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    cli.main(parse, run)

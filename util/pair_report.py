@@ -1,0 +1,93 @@
+"""What came of making pairs, in a table and a picture?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from xml.sax.saxutils import escape
+
+from util.pairing import SILC, Tally
+
+COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#97bbf5")
+BAR_WIDTH, PLOT_HEIGHT, LEFT, TOP, BOTTOM = 34, 160, 60, 40, 50
+
+
+def tally_numbers(tally: Tally) -> dict:
+    """A tally for the summary file."""
+    return {
+        "pairs": tally.written,
+        "fell_out": dict(tally.fell_out.most_common()),
+        "mean_tokens_chosen": _mean(tally.chosen_tokens, tally.written),
+        "mean_tokens_rejected": _mean(tally.rejected_tokens, tally.written),
+        "margins": tally.margins,
+    }
+
+
+def table(tallies: Mapping[str, Tally], *, problems: int, attempts: Counter[int], counted_by: str) -> str:
+    """Yield, reasons and lengths of each variant, for people."""
+    lines = [f"{'variant':<16} {'pairs':>6} {'of problems':>12}  {'rejected':>9} {'chosen':>9}  change"]
+    for name, tally in tallies.items():
+        if not tally.written and not tally.fell_out:
+            continue
+        lines.append(
+            f"{name:<16} {tally.written:>6} {tally.written / problems:>12.1%}  "
+            f"{_mean(tally.rejected_tokens, tally.written) or 0:>9.1f} "
+            f"{_mean(tally.chosen_tokens, tally.written) or 0:>9.1f}  {_change(tally)}"
+        )
+        lines += [f"{'':>16} {number:>6} {reason}" for reason, number in tally.fell_out.most_common()]
+    lines.append(f"mean tokens by {counted_by}; {problems} problems")
+    if attempts:
+        counts = ", ".join(f"{many} in {number}" for many, number in sorted(attempts.items()))
+        lines.append(f"attempts in responses: {counts}")
+    return "\n".join(lines)
+
+
+def margins_picture(tallies: Mapping[str, Tally]) -> str:
+    """The share of tokens by which the shorter text is shorter, as an SVG with a panel for each variant."""
+    shown = {name: tally for name, tally in tallies.items() if tally.written}
+    bins = max((len(tally.margins) for tally in shown.values()), default=1)
+    width = LEFT + bins * BAR_WIDTH + 20
+    panel = TOP + PLOT_HEIGHT + BOTTOM
+    height = panel * max(1, len(shown))
+    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">',
+        f'<rect width="{width}" height="{height}" fill="white"/>',
+    ]
+    for number, (name, tally) in enumerate(shown.items()):
+        parts += _panel(name, tally, top=number * panel, colour=COLOURS[number % len(COLOURS)])
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _panel(name: str, tally: Tally, *, top: int, colour: str) -> Sequence[str]:
+    most = max(tally.margins)
+    base = top + TOP + PLOT_HEIGHT
+    kind = "rejected is shorter by" if name == SILC else "chosen is shorter by"
+    parts = [f'<text x="{LEFT}" y="{top + 22}" font-size="14">{escape(name)}: {tally.written} pairs</text>']
+    for number, count in enumerate(tally.margins):
+        high = round(PLOT_HEIGHT * count / most, 1)
+        x = LEFT + number * BAR_WIDTH
+        share = 100 * number // len(tally.margins)
+        parts.append(
+            f'<rect x="{x + 1}" y="{base - high}" width="{BAR_WIDTH - 2}" height="{high}" fill="{colour}">'
+            f"<title>{share} % and more: {count}</title></rect>"
+        )
+        parts.append(f'<text x="{x}" y="{base + 16}" font-size="10">{share}</text>')
+    end = LEFT + len(tally.margins) * BAR_WIDTH
+    parts += [
+        f'<line x1="{LEFT}" y1="{base}" x2="{end}" y2="{base}" stroke="black"/>',
+        f'<text x="{LEFT - 8}" y="{top + TOP + 10}" text-anchor="end">{most}</text>',
+        f'<text x="{LEFT - 8}" y="{base}" text-anchor="end">0</text>',
+        f'<text x="{LEFT}" y="{base + 34}">{kind} (% of tokens)</text>',
+    ]
+    return parts
+
+
+def _mean(total: int, number: int) -> float | None:
+    return round(total / number, 1) if number else None
+
+
+def _change(tally: Tally) -> str:
+    if not tally.rejected_tokens:
+        return "-"
+    return f"{100 * (tally.chosen_tokens / tally.rejected_tokens - 1):+.0f} %"

@@ -1,0 +1,360 @@
+"""Where does a response reach its answer, and which shorter text is left when it is cut behind that place?
+
+Nothing is ever rewritten: a response is parted into a thought and a solution, the thought is cut into
+attempts at the answer, and a variant is the first attempts followed by the original's own solution.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from util.formatting import (
+    BEGIN_SOLUTION,
+    BEGIN_THOUGHT,
+    END_SOLUTION,
+    END_THOUGHT,
+    MARKERS,
+    Formatted,
+    format_by_rule,
+    split_parts,
+)
+from util.grading.answers import find_answer
+from util.records import Verdict
+
+RULES = "rule-1"  # goes up when the rules cut otherwise
+FCS, FCS_PLUS1, FCS_REFLECTION, WHOLE = "fcs", "fcs_plus1", "fcs_reflection", "whole"
+VARIANTS = (FCS, FCS_PLUS1, FCS_REFLECTION, WHOLE)
+CUT_VARIANTS = (FCS, FCS_PLUS1, FCS_REFLECTION)
+
+# Why a variant of a problem is not written.
+NO_CORRECT, ONE_CORRECT = "no correct sample", "only one correct sample"
+ONE_PIECE = "the shortest correct response is a single attempt"
+NO_CORRECT_PIECE = "no attempt is correct by itself"
+NO_NEXT_PIECE = "nothing follows the first correct attempt"
+NO_SECOND_CORRECT = "no second correct attempt"
+FULL_TEXT = "equal to the full text"
+OTHER_VARIANT = "equal to another variant"
+SMALL_MARGIN = "margin too small"
+NOT_CORRECT = "no longer correct when cut"
+OTHER_FORM = "chosen and rejected have different forms"
+
+# --- thought and solution ---
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A response in pieces that joined again are the response."""
+
+    form: str  # "markers", "think tags" or "plain"
+    head: str
+    thought: str
+    bridge: str  # what stands between thought and solution, markers and white space
+    solution: str
+    tail: str
+
+    def joined(self) -> str:
+        return self.head + self.thought + self.bridge + self.solution + self.tail
+
+
+def parts_of(text: str) -> Parts:
+    """Where thought and solution of a response lie; all is thought where nothing shows a border."""
+    if text.count(END_THOUGHT) == 1 and text.count(BEGIN_SOLUTION) == 1:
+        found = _by_markers(text)
+        if found is not None:
+            return found
+    if text.count("</think>") == 1 and not any(marker in text for marker in MARKERS):
+        head = _opening(text, "<think>")
+        end = text.index("</think>")
+        if len(head) <= end:
+            thought = text[len(head) : end].rstrip()
+            border = end + len("</think>")
+            bridge = text[len(head) + len(thought) : border]
+            return Parts("think tags", head, thought, bridge, text[border:], "")
+    return _plain(text)
+
+
+def _by_markers(text: str) -> Parts | None:
+    head = _opening(text, BEGIN_THOUGHT)
+    end, border = text.index(END_THOUGHT), text.index(BEGIN_SOLUTION) + len(BEGIN_SOLUTION)
+    close = text.find(END_SOLUTION, border)
+    if not len(head) <= end < border or text[end + len(END_THOUGHT) : border].strip() != BEGIN_SOLUTION:
+        return None
+    solution = text[border:] if close < 0 else text[border:close].rstrip()
+    thought = text[len(head) : end].rstrip()
+    bridge = text[len(head) + len(thought) : border]
+    return Parts("markers", head, thought, bridge, solution, text[border + len(solution) :])
+
+
+def _opening(text: str, mark: str) -> str:
+    """The mark at the head of a text with the white space around it; nothing where there is none, because
+    some chat templates write it into the prompt."""
+    found = re.match(rf"\s*{re.escape(mark)}\s*", text)
+    return found.group() if found else ""
+
+
+def _plain(text: str) -> Parts:
+    found = format_by_rule(text)
+    parts = split_parts(found.text) if isinstance(found, Formatted) else None
+    if parts is not None and not any(mark in text for mark in (*MARKERS, "<think>", "</think>")):
+        border = text.rfind(parts[1])
+        # The last part of a plain trace may as well be one more attempt, which is no solution of the others.
+        is_attempt = any(not restated for _, restated in _turns(parts[1]))
+        if border > 0 and text[:border].strip() == parts[0] and not is_attempt:
+            thought = text[:border].rstrip()
+            return Parts("plain", "", thought, text[len(thought) : border], text[border:], "")
+    return Parts("plain", "", text, "", "", "")
+
+
+def closed(text: str, form: str) -> str:
+    """A text with markers, with the one at its end if a stop string has swallowed it."""
+    return f"{text.rstrip()}\n\n{END_SOLUTION}" if form == "markers" and END_SOLUTION not in text else text
+
+
+# --- attempts ---
+
+_AS_I = (  # "let me", "I should", "we can"
+    r"(?:let me|let's|let us|we (?:should|can|could|need to)"
+    r"|i(?:'ll| will| should| need to| must| want to| can| could| might| would like to))"
+    r"(?: just| also| quickly| now| first| at least| maybe)?"
+)
+_AGAIN = r"[^.!?\n]{0,60}?\b(?:again|another|different(?:ly)?|alternative(?:ly)?|instead|once more|over)"
+_RECHECK = (
+    r"wait|hold on|hmm+|actually|on second thought|as a check|double[- ]check(?:ing)?|checking"
+    r"|verif(?:ying|ication)|is (?:this|that|it) (?:really )?(?:right|correct)"
+    r"|does (?:this|that|it) make sense"
+    r"|(?:just )?to (?:(?:double[- ]|re-?)?check|verify|confirm|make sure"
+    r"|be (?:more )?(?:sure|safe|certain|thorough|careful))"
+    rf"|{_AS_I} (?:(?:double[- ]|re-?)?check|verify|confirm|make sure|test|validate"
+    r"|re-?(?:examine|consider|calculate|compute|do|count|visit|think|read))"
+)
+_OTHER_WAY = (
+    r"alternatively|another (?:way|approach|method|idea|thought|possibility|solution|check)"
+    r"|an? (?:different|second|alternative|other|simpler|quicker) (?:way|approach|method|idea|solution|check)"
+    r"|(?:is|are) there (?:another|other|an? (?:other|different|simpler|easier|quicker|alternative))"
+    r" (?:way|approach|method|solution)s?"
+    r"|maybe (?:there(?:'s| is)|i (?:can|should|could)|we (?:can|should|could)|another)"
+    r"|one more (?:way|check|time|thing)|using (?:another|a different)|(?:method|approach|way) (?:2|two|ii|b)"
+    rf"|{_AS_I} (?:try|use|approach|solve|look|see|go|start|think|consider|calculate|compute|count|do|work)\b"
+    rf"{_AGAIN}"
+)
+_RESTATED = (
+    r"(?:so|thus|therefore|hence),? (?:the|my|our) (?:final )?answer|the final answer|final answer"
+    r"|the answer (?:is|remains|stays)|in (?:conclusion|summary)|to (?:sum up|recap|summari[sz]e|conclude)"
+)
+_LEAD = r"(?:(?:but|so|and|okay|ok|now|well|hmm|still|however|yes|good|great|oh|no)[,.]? )?"
+_TURN = re.compile(rf"{_LEAD}(?:(?P<restated>{_RESTATED})|(?:{_RECHECK}|{_OTHER_WAY}))\b", re.IGNORECASE)
+# Where a line or a sentence begins, perhaps with a bullet, a heading's sign or bold print.
+_START = re.compile(r"(?:(?:\A|(?<=\n))|(?<=[.!?:)\]$}\"'”’…。])(?P<space>[ \t]))[ \t*_#>-]*(?=[A-Za-z])")
+
+
+def attempt_cuts(thought: str) -> list[int]:
+    """Where each attempt after the first begins.
+
+    An attempt ends at a turn (a re-check, another way, the answer said again) once it holds an answer; what
+    follows the last answer belongs to the last attempt.
+    """
+    cuts: list[int] = []
+    begin = looked_at = 0
+    held, declared = False, False  # whether the current attempt holds an answer, and one declared as such
+    for at, restated in _turns(thought):
+        segment = thought[looked_at:at]
+        looked_at = at
+        if not declared:
+            declared = declared_answer(segment) is not None
+            held = declared or held or concluded_answer(segment) is not None
+        if declared if restated else held:
+            if thought[begin:at].strip():
+                cuts.append(at)
+                begin = at
+            held = declared = False
+    if cuts and piece_answer(thought[begin:]) is None:
+        cuts.pop()
+    return cuts
+
+
+def _turns(text: str) -> Iterable[tuple[int, bool]]:
+    """Where a sentence begins that turns to something new, and whether it only says the answer again."""
+    for start in _START.finditer(text):
+        found = _TURN.match(text, start.end())
+        if found is not None:
+            begin = start.start() if start["space"] is None else start.start() + 1
+            yield begin, found["restated"] is not None
+
+
+def pieces_of(thought: str, cuts: Sequence[int]) -> list[str]:
+    """The thought in slices that joined again are the thought."""
+    places = [0, *cuts, len(thought)]
+    return [thought[begin:end] for begin, end in zip(places, places[1:], strict=False)]
+
+
+# --- answers within a thought ---
+
+_DECLARING = frozenset(("box", "answer tag", "####", "declared"))
+_MAY_DECLARE = re.compile(r"box|nswer|NSWER|####|^A:", re.MULTILINE)
+_LAST_CHARS = 400
+_CHARS_BEHIND = 120  # more than this behind the conclusion, and the piece does not end with it
+_CONCLUSION = re.compile(
+    r"(?:\A|(?<=[.!?:]\s)|(?<=\n))[ \t]*(?:so|thus|therefore|hence|giving|in total|altogether"
+    r"|which (?:gives|means|is)|this (?:gives|means|is)|that(?:'s| is| gives| means)"
+    r"|we (?:get|have|find|obtain)|it(?:'s| is| equals))\b[^\n]*?(?=[.!?](?:\s|\Z)|\n|\Z)",
+    re.IGNORECASE,
+)
+
+
+def declared_answer(piece: str) -> str | None:
+    """The answer that is declared to be one: in a box or a tag, or behind words such as "the answer is"."""
+    if not _MAY_DECLARE.search(piece):
+        return None
+    found = find_answer(piece)
+    return found.text if found is not None and found.how in _DECLARING else None
+
+
+def concluded_answer(piece: str) -> str | None:
+    """The value of the last sentence that draws a conclusion at the end of a piece."""
+    tail = piece.rstrip()[-_LAST_CHARS:]
+    conclusions = list(_CONCLUSION.finditer(tail))
+    if not conclusions or len(tail) - conclusions[-1].end() > _CHARS_BEHIND:
+        return None
+    answer = find_answer(conclusions[-1].group())
+    return None if answer is None else answer.text
+
+
+def piece_answer(piece: str) -> str | None:
+    """The answer at which an attempt arrives; None when no rule finds one."""
+    declared = declared_answer(piece)
+    return concluded_answer(piece) if declared is None else declared
+
+
+def score_piece(piece: str, grade: Callable[[str], Verdict]) -> tuple[bool | None, str | None]:
+    """Whether an attempt arrives at the right answer, and at which one; None where no answer is found.
+
+    `grade` judges a response; it gets the attempt's own answer in a box.
+    """
+    answer = piece_answer(piece)
+    if answer is None:
+        return None, None
+    verdict = grade(f"\\boxed{{{answer}}}")
+    return None if verdict.reason == "no_answer" else verdict.correct, answer
+
+
+# --- what a model says ---
+
+_BULLET = re.compile(r"^\s*(?:[-*•>]+|\(?\d+[.):]|attempt \d+:)\s*", re.IGNORECASE)
+_QUOTES = " \t\"'`“”‘’*…"
+_NONE = re.compile(r"\W*(?:none|no (?:other|further|new) attempts?)\W*", re.IGNORECASE)
+MIN_WORDS = 2
+
+
+def cuts_named(answer: str, thought: str) -> list[int] | None:
+    """Where the first words that a model copied stand in the thought; None when no line of it is found.
+
+    Lines that do not stand there are passed over; a line counts behind the one before it.
+    """
+    if _NONE.fullmatch(answer):
+        return []
+    cuts, behind, known = [], 0, False
+    for line in answer.split("\n"):
+        words = _BULLET.sub("", line).strip(_QUOTES).removesuffix("...").strip(_QUOTES).split()
+        if len(words) < MIN_WORDS:
+            continue
+        found = re.compile(r"\s+".join(map(re.escape, words))).search(thought, behind)
+        if found is None:
+            continue
+        known = True
+        behind = found.end()
+        if thought[: found.start()].strip():
+            cuts.append(found.start())
+    return cuts if known else None
+
+
+_TRUTH = re.compile(
+    r"\b(?:(?P<no>false|incorrect|wrong|no|not (?:true|correct|right))|(?P<yes>true|correct|right|yes))\b",
+    re.IGNORECASE,
+)
+_PLAIN_TRUTH = re.compile(r"\b(?:(?P<no>false)|(?P<yes>true))\b", re.IGNORECASE)
+
+
+def truth_of(answer: str) -> bool | None:
+    """True or False as a model wrote it; None when it wrote neither, or both."""
+    for pattern in (_PLAIN_TRUTH, _TRUTH):
+        for text in (answer, answer.strip().rsplit("\n", 1)[-1]):
+            said = {found["yes"] is not None for found in pattern.finditer(text)}
+            if len(said) == 1:
+                return said.pop()
+            if not said:
+                break
+    return None
+
+
+# --- variants ---
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How many of the first attempts a variant keeps, or why there is no such variant."""
+
+    pieces: int = 0
+    why_not: str = ""
+
+
+def cut_for(variant: str, scores: Sequence[bool | None]) -> Cut:
+    """How much of a response with these attempts a variant keeps."""
+    if len(scores) < 2:
+        return Cut(why_not=ONE_PIECE)
+    correct = [number for number, score in enumerate(scores, 1) if score]
+    if not correct:
+        return Cut(why_not=NO_CORRECT_PIECE)
+    keep = correct[0]
+    if variant == FCS_PLUS1:
+        keep += 1
+        if keep > len(scores):
+            return Cut(why_not=NO_NEXT_PIECE)
+    elif variant == FCS_REFLECTION:
+        if len(correct) < 2:
+            return Cut(why_not=NO_SECOND_CORRECT)
+        keep = correct[1]
+    return Cut(why_not=FULL_TEXT) if keep == len(scores) else Cut(keep)
+
+
+def shortened(parts: Parts, pieces: Sequence[str], keep: int) -> str:
+    """The first `keep` attempts, followed by the original's solution and closed like the original."""
+    thought = "".join(pieces[:keep]).rstrip()
+    return closed(parts.head + thought + parts.bridge + parts.solution + parts.tail, parts.form)
+
+
+def margin(shorter: int, longer: int) -> float:
+    """By which share of the longer text the other one is shorter."""
+    return 1.0 - shorter / longer if longer > 0 else 0.0
+
+
+# --- short incorrect against long correct ---
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """Which of two samples is preferred, by their numbers."""
+
+    chosen: int
+    rejected: int
+
+
+def silc_pair(
+    correct: Sequence[tuple[int, int]], incorrect: Sequence[tuple[int, int]], *, min_margin: float
+) -> Ordered | None:
+    """An incorrect sample and the next longer correct one, with the largest margin among all such pairs.
+
+    Samples come as (tokens, number).
+    """
+    longer = sorted(correct)
+    best: tuple[int, Ordered] | None = None
+    for tokens, number in sorted(incorrect):
+        at = bisect_right(longer, tokens, key=lambda sample: sample[0])
+        if at == len(longer) or margin(tokens, longer[at][0]) < min_margin:
+            continue
+        difference = longer[at][0] - tokens
+        if best is None or difference > best[0]:
+            best = difference, Ordered(longer[at][1], number)
+    return None if best is None else best[1]

@@ -1,0 +1,96 @@
+"""How many tokens does a text have for a model, and how sure is that?"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from util.models import EMBEDDED
+
+FILE = "tokenizer.json"
+PROBE_S = 10.0
+CHARS_PER_TOKEN = 4  # where a run counted nothing: English text and LaTeX, roughly
+
+
+@dataclass(frozen=True)
+class TokenCounter:
+    """Counts by a tokenizer, or from how many tokens a run counted for how many characters."""
+
+    by: str  # what a reader of the counts is told
+    encode: Callable[[str], int] | None = None
+
+    def count(self, text: str, tokens_per_char: float) -> int:
+        """Tokens of `text`; `tokens_per_char` is what the run counted for the sample it is from."""
+        return self.encode(text) if self.encode is not None else max(1, round(len(text) * tokens_per_char))
+
+
+def open_counter(model: str) -> TokenCounter:
+    """The tokenizer of `model` (hub name or folder) if it can be had, else the run's own counts."""
+    if model == "none":
+        return TokenCounter("the run's own counts, scaled by characters")
+    if importlib.util.find_spec("tokenizers") is None:
+        path, why_not = None, "the package tokenizers is not installed"
+    else:
+        path, why_not = _tokenizer_file(model)
+    if path is None:
+        return TokenCounter(
+            f"the run's own counts, scaled by characters (the tokenizer of {model} cannot be had: {why_not})"
+        )
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_truncation()
+    return TokenCounter(
+        f"the tokenizer of {model}", lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+    )
+
+
+def tokens_per_char(tokens: int, chars: int) -> float:
+    return tokens / chars if tokens > 0 and chars > 0 else 1 / CHARS_PER_TOKEN
+
+
+def _tokenizer_file(model: str) -> tuple[Path | None, str]:
+    """Where the tokenizer's file lies, or why it cannot be had."""
+    if model == EMBEDDED:
+        from util.engines.embedded import embedded_model
+
+        model = str(embedded_model())
+    if Path(model).is_dir():
+        path = Path(model) / FILE
+        return (path, "") if path.is_file() else (None, f"no {FILE} in the folder")
+    return _of_hub(model.removeprefix("openai/"))
+
+
+def _of_hub(name: str) -> tuple[Path | None, str]:
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(name, FILE, local_files_only=True)), ""
+    except LocalEntryNotFoundError:
+        pass
+    except ValueError as error:
+        return None, str(error)
+    if constants.HF_HUB_OFFLINE:
+        return None, "it is not in the cache, and HF_HUB_OFFLINE is set"
+    try:
+        why_not = _refusal(name)
+        return (None, why_not) if why_not else (Path(hf_hub_download(name, FILE)), "")
+    except (HTTPError, OSError) as error:
+        return None, str(error).strip().split("\n")[0] or type(error).__name__
+
+
+def _refusal(name: str) -> str:
+    """Why the hub does not give the file; asked once, because the client's own retries may take minutes."""
+    from huggingface_hub import get_session, get_token, hf_hub_url
+
+    token = get_token()
+    answer = get_session().head(
+        hf_hub_url(name, FILE),
+        headers={"authorization": f"Bearer {token}"} if token else {},
+        timeout=PROBE_S,
+        follow_redirects=True,
+    )
+    return f"the hub answers {answer.status_code}" if answer.status_code >= 400 else ""
