@@ -10,7 +10,8 @@ from pathlib import Path
 from util.errors import UserError
 from util.journal import read_lines
 from util.records import Verdict
-from util.runs import VERDICTS, VerdictLines
+from util.report.manifest import check_command
+from util.runs import VERDICTS, VerdictLines, read_run_json
 
 LISTED = 40
 
@@ -54,9 +55,10 @@ class History:
 
 def read_history(folder: Path) -> History:
     """Compare each verdict with the one before it on the same text of the same sample."""
+    read_run_json(folder)
     path = folder / VERDICTS
     if not path.exists() or not path.stat().st_size:
-        raise UserError(f"{folder} has no verdicts yet: grade it with inference_and_check.py --check")
+        raise UserError(f"{folder} has no verdicts yet: grade them with\n  {check_command(folder)}")
     history = History()
     with VerdictLines(path) as lines:
         for line, before in _with_previous(path, lines):
