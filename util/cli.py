@@ -357,6 +357,8 @@ def engine_options(args: argparse.Namespace, *, log: Path | None) -> EngineOptio
 
 def api_options(args: argparse.Namespace) -> EngineOptions:
     """The engine of a step that asks one model greedily, at an endpoint unless --engine says otherwise."""
+    from util.engines import EngineOptions
+
     return EngineOptions(
         model=args.model,
         engine=args.engine or "openai",
