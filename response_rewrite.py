@@ -172,8 +172,11 @@ def _task(name: str | None) -> Task | None:
 
 def _graded_survey(folder: Path, task: Task | None, args: argparse.Namespace) -> Survey:
     """What is known of each sample, after those without a verdict were graded."""
+    from util.pair_input import check_references, is_code
+
     found = _survey(folder)
-    _check_references(args, task, found, folder)
+    if not is_code(task) and set(args.variants) != {"whole"}:
+        check_references(found, folder)
     if found.ungraded:
         if task is None:
             raise UserError(
@@ -215,13 +218,14 @@ def _make_pairs(
     from contextlib import closing
 
     from util.grading import symbolic
+    from util.pair_input import check_samples
     from util.pairing import Asked, Cutter, PairOptions, PairWriter, candidates
     from util.system_prompts import system_prompt
     from util.tokens import open_counter
 
     variants = _variants(args, task)
     problems = candidates(found, silc=args.SILC, min_margin=args.min_margin)
-    _check_samples(found, problems, info, folder)
+    check_samples(found, problems, info, folder)
     system, _ = system_prompt(args.system_prompt, args.target_model, data_dir=args.data_dir)
     if system != info["settings"].get("system_prompt", system):
         cli.say(f"the rows get the system prompt of {args.target_model}, the run was made with another one")
@@ -245,74 +249,12 @@ def _make_pairs(
 
 def _variants(args: argparse.Namespace, task: Task | None) -> list[str]:
     """The variants in their usual order; code is never cut."""
-    if _is_code(task):
+    from util.pair_input import is_code
+
+    if is_code(task):
         cli.say(f"{task.name} is answered with code, which is not cut: pairs are of whole responses")
         return ["whole"]
     return [variant for variant in VARIANTS if variant in args.variants]
-
-
-def _is_code(task: Task | None) -> bool:
-    return task is not None and task.source.tests_on_disk
-
-
-def _check_references(args: argparse.Namespace, task: Task | None, found: Survey, folder: Path) -> None:
-    if len(found) and not found.with_reference and not _is_code(task) and set(args.variants) != {"whole"}:
-        raise UserError(
-            f"no problem of {folder} has a reference answer, so no attempt can be judged: "
-            "give --variants whole, or generate again from a data set with answers"
-        )
-
-
-def _check_samples(found: Survey, problems: list[Candidate], info: dict, folder: Path) -> None:
-    """Raise UserError where no pair can come of the samples, whatever is done with them."""
-    from util.pairing import CORRECT
-
-    if not len(found):
-        raise UserError(f"{folder} has no samples: generate first\n  {_more_samples(info, folder)}")
-    if len(found) == len(problems):
-        raise UserError(
-            f"{folder} has one sample per problem; a pair needs at least two, 8 are usual:\n"
-            f"  {_more_samples(info, folder)}"
-        )
-    if not found.counts[CORRECT]:
-        raise UserError(
-            f"none of the {len(found)} samples of {folder} is correct, so there is nothing to prefer: "
-            "draw more samples, or choose easier problems or a stronger model"
-        )
-    if not any(candidate.base or candidate.silc for candidate in problems):
-        raise UserError(
-            f"stage 'choosing samples': no problem of {folder} has two correct samples; draw more:\n"
-            f"  {_more_samples(info, folder)}"
-        )
-
-
-def _more_samples(info: dict, folder: Path) -> str:
-    """The command that draws eight samples per problem of the same run."""
-    import shlex
-
-    settings = info["settings"]
-    temperatures = [t for t in info.get("asked", {}).get("temperatures", ()) if t > 0] or [0.7]
-    words = [
-        "python",
-        "inference_and_check.py",
-        "--dataset",
-        settings.get("task"),
-        "--model",
-        settings.get("model"),
-    ]
-    for flag, usual in (
-        ("split", None),
-        ("source", None),
-        ("start", 0),
-        ("end", -1),
-        ("max_tokens", 32768),
-        ("seed", 0),
-        ("prompt", "default"),
-    ):
-        if settings.get(flag, usual) not in (usual, None):
-            words += [f"--{flag.replace('_', '-')}", settings[flag]]
-    words += ["--temperatures", *temperatures, "--n", 8, "--result-dir", folder.parent]
-    return shlex.join(map(str, words))
 
 
 def _grade_with(task: Task | None) -> Grade:
@@ -382,25 +324,13 @@ def _finish(
     folder: Path,
     counted_by: str,
 ) -> int:
-    import json
-    from dataclasses import asdict
-
-    from util.journal import write_whole
     from util.pair_formats import write_ranking_info
-    from util.pair_report import margins_picture, table, tally_numbers
-    from util.rewriting import OTHER_VARIANT
-    from util.runs import made_with
+    from util.pair_report import model_numbers, model_trouble, table, where_pairs_went, write_reports
 
     tallies = writer.tallies
     cli.say(table(tallies, problems=len(problems), attempts=writer.attempts, counted_by=counted_by))
-    for variant, tally in tallies.items():
-        if tally.fell_out[OTHER_VARIANT] > tally.written:
-            cli.say(
-                f"{variant}: most of its pairs stand in another variant's file; --variants {variant} alone "
-                "writes them all"
-            )
-    if asked.unusable or asked.failed:
-        cli.say(_model_trouble(asked))
+    for line in (*where_pairs_went(tallies), *model_trouble(asked)):
+        cli.say(line)
     if not any(tally.written for tally in tallies.values()):
         if asked.failed:
             return 1
@@ -411,11 +341,9 @@ def _finish(
     paths = writer.finish()
     if args.format == "llamafactory-dpo":
         write_ranking_info(list(paths.values()), with_system=writer.system is not None)
-    write_whole(args.result_dir / "margins.svg", margins_picture(tallies))
-    summary = {
+    about = {
         "run": str(folder),
         "problems": len(problems),
-        "pairs": {name: tally_numbers(tally) for name, tally in tallies.items()},
         "attempts_per_response": dict(sorted(writer.attempts.items())),
         "tokens_counted_by": counted_by,
         "settings": {
@@ -427,18 +355,9 @@ def _finish(
             "format": args.format,
             "seed": args.seed,
         },
-        "model": {
-            "split": asked.split,
-            "judged": asked.judged,
-            "unusable": dict(asked.unusable),
-            "failed": asked.failed,
-            **asdict(asked.usage),
-        },
-        "made_with": made_with(),
+        "model": model_numbers(asked),
     }
-    write_whole(
-        args.result_dir / "pairs-summary.json", json.dumps(summary, ensure_ascii=False, indent=1) + "\n"
-    )
+    write_reports(args.result_dir, tallies, about)
     cli.print_result(
         {
             "files": {name: str(path) for name, path in paths.items()},
@@ -448,19 +367,6 @@ def _finish(
         }
     )
     return 1 if asked.failed else 0
-
-
-def _model_trouble(asked: Asked) -> str:
-    lines = [
-        f"{number} answers of the rewrite model were of no use: {why}"
-        for why, number in asked.unusable.items()
-    ]
-    if asked.failed:
-        lines.append(
-            f"{asked.failed} requests failed (the last one: {asked.failure}); "
-            "the same command asks them again"
-        )
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

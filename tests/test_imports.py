@@ -74,7 +74,8 @@ ALLOWED = {
         "util.prompts",
         "util.records",
     ],
-    "util.pair_report": ["util.pairing"],
+    "util.pair_input": ["util.pairing", "util.task", "util.errors"],
+    "util.pair_report": ["util.pairing", "util.rewriting", "util.journal", "util.runs"],
     "util.regrading": ["util"],  # joins the parts for a run that is there
     "util.tokens": ["util.models", "util.engines"],
     "util.evaluation": ["util"],  # runs several of them on one engine

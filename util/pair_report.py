@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from xml.sax.saxutils import escape
 
-from util.pairing import SILC, Tally
+from util.journal import write_whole
+from util.pairing import SILC, Asked, Tally
+from util.rewriting import OTHER_VARIANT
+from util.runs import made_with
 
 COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#97bbf5")
 BAR_WIDTH, PLOT_HEIGHT, LEFT, TOP, BOTTOM = 34, 160, 60, 40, 50
@@ -40,6 +46,46 @@ def table(tallies: Mapping[str, Tally], *, problems: int, attempts: Counter[int]
         counts = ", ".join(f"{many} in {number}" for many, number in sorted(attempts.items()))
         lines.append(f"attempts in responses: {counts}")
     return "\n".join(lines)
+
+
+def where_pairs_went(tallies: Mapping[str, Tally]) -> Iterator[str]:
+    """A sentence for each variant whose pairs mostly stand in another one's file."""
+    for variant, tally in tallies.items():
+        if tally.fell_out[OTHER_VARIANT] > tally.written:
+            yield (
+                f"{variant}: most of its pairs stand in another variant's file; --variants {variant} alone "
+                "writes them all"
+            )
+
+
+def model_trouble(asked: Asked) -> Iterator[str]:
+    """What went wrong in asking the rewrite model, a sentence each."""
+    for why, number in asked.unusable.items():
+        yield f"{number} answers of the rewrite model were of no use: {why}"
+    if asked.failed:
+        yield (
+            f"{asked.failed} requests failed (the last one: {asked.failure}); "
+            "the same command asks them again"
+        )
+
+
+def model_numbers(asked: Asked) -> dict:
+    """What was asked of the model, for the summary file."""
+    return {
+        "split": asked.split,
+        "judged": asked.judged,
+        "unusable": dict(asked.unusable),
+        "failed": asked.failed,
+        **asdict(asked.usage),
+    }
+
+
+def write_reports(folder: Path, tallies: Mapping[str, Tally], about: dict) -> None:
+    """Write pairs-summary.json and margins.svg."""
+    pairs = {name: tally_numbers(tally) for name, tally in tallies.items()}
+    summary = {**about, "pairs": pairs, "made_with": made_with()}
+    write_whole(folder / "pairs-summary.json", json.dumps(summary, ensure_ascii=False, indent=1) + "\n")
+    write_whole(folder / "margins.svg", margins_picture(tallies))
 
 
 def margins_picture(tallies: Mapping[str, Tally]) -> str:
