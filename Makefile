@@ -29,7 +29,7 @@ $(VENV)/.dev: $(VENV)/.cpu requirements/dev.txt
 	@touch $@
 
 demo: setup
-	$(PY) inference_and_check.py --dataset Warmup --model embedded --temperatures 0.7 --n 4 --max-tokens 64 \
+	$(PY) inference_and_check.py --dataset Warmup --model embedded --temperatures 0.7 --n 4 --max-tokens 48 --stop "Question:" \
 	    --result-dir $(RESULTS)
 
 test: $(VENV)/.dev
