@@ -122,6 +122,18 @@ class NearDuplicates:
         self._minhash = MinHash(num_perm=PERMUTATIONS, hashfunc=int)  # shingles come hashed
 
     def set(self, position: int, words: Sequence[str]) -> None:
+        """Take a question in."""
+        signature, numbers = self.signature(words)
+        self.set_signatures(position, signature, numbers)
+
+    def set_signatures(self, position: int, signatures, numbers) -> None:
+        """Take in what `signature` made, of one question or of several from `position` on."""
+        count = numbers.size if hasattr(numbers, "size") else 1
+        self._signatures[position : position + count] = signatures
+        self._numbers[position : position + count] = numbers
+
+    def signature(self, words: Sequence[str]):
+        """The MinHash of a question's words and a hash of the numbers among them."""
         import numpy as np
 
         hashes = [zlib.crc32(word.encode("utf-8", "backslashreplace")) for word in words] or [0]
@@ -133,8 +145,7 @@ class NearDuplicates:
             shingles = (shingles + digits[at : at + count]) * np.uint64(_BASE)
         self._minhash.clear()
         self._minhash.update_batch((shingles >> np.uint64(32)).tolist())
-        self._signatures[position] = self._minhash.hashvalues
-        self._numbers[position] = digest(*(word for word in words if not word.isalpha()))
+        return self._minhash.hashvalues, digest(*(word for word in words if not word.isalpha()))
 
     def dropped(self, alive, priority):
         """Which of the `alive` positions repeat one of smaller `priority`: a NumPy array of bool."""

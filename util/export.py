@@ -7,13 +7,14 @@ second reads the chosen ones again and writes them. In between, questions are co
 from __future__ import annotations
 
 import json
+import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from util.cost import estimated_tokens
 from util.curation import (
@@ -29,6 +30,7 @@ from util.curation import (
 )
 from util.errors import UserError
 from util.extra_rows import ExtraRow, extra_at, read_extra
+from util.forked import in_order
 from util.formats import Example, ExampleFile
 from util.formatting import END_THOUGHT
 from util.journal import write_lines
@@ -57,6 +59,11 @@ ADVICE = {
     CLEAN: "see the side file of passages; --decontaminate chooses the benchmarks",
     FINAL: "widen --max-per-source",
 }
+
+
+SPAN = 250  # rows or questions that a worker takes at a time
+MUCH = 5000  # so many are shared out over the cores
+MOST_WORKERS = 4
 
 
 @dataclass(frozen=True)
@@ -158,17 +165,32 @@ class Export:
         """Second pass: write the chosen ones; returns the file's SHA-256."""
         cap = self.choice.max_per_source
         per_source: Counter[tuple[str, str]] = Counter()
-        for position in map(int, chosen):
-            on_progress()
-            example = self._example(position)
-            place = (example.task, example.source)
-            if cap is not None and per_source[place] >= cap:
-                continue
-            per_source[place] += 1
-            output.write(example)
-            self._count(example)
+
+        def encode(span: range) -> list[tuple[bytes, Written]]:
+            examples = (self._example(int(chosen[at])) for at in span)
+            return [(output.encode(example), _written(example)) for example in examples]
+
+        for rows in self._shared_out(encode, len(chosen)):
+            for encoded, written in rows:
+                on_progress()
+                place = (written.task, written.source)
+                if cap is None or per_source[place] < cap:
+                    per_source[place] += 1
+                    output.write_encoded(encoded)
+                    self._count(written)
         self.summary.passed(FINAL, output.rows)
         return output.commit()
+
+    def _shared_out(self, work: Callable[[range], Any], count: int) -> Iterator[Any]:
+        """work(span) for spans of `count`, in order; over the cores when there is much to do."""
+        spans = (range(begin, min(begin + SPAN, count)) for begin in range(0, count, SPAN))
+        workers = min(MOST_WORKERS, os.cpu_count() or 1) if count >= MUCH else 0
+        return in_order(work, spans, workers=workers, prepare=self._reopen)
+
+    def _reopen(self) -> None:
+        for reader in self._readers.values():
+            reader.reopen()
+        self._extra_files = [open(path, "rb") for path in self._extra_paths]
 
     def close(self) -> None:
         self._open.close()
@@ -254,19 +276,39 @@ class Export:
         keys = np.zeros(len(groups), np.uint64)
         suspect = np.zeros(len(groups), bool)
         near = NearDuplicates(len(groups)) if dedup == "near" else None
-        for number, position in enumerate(map(int, groups)):
-            question = self._question(position)
-            keys[number] = question_digest(question)
-            words = words_of(question)
+
+        def look(span: range):
+            found = [self._look_at_question(int(groups[at]), benchmarks, near) for at in span]
+            span_keys, span_suspect, signatures = zip(*found, strict=True)
+            if near is None:
+                return np.array(span_keys, np.uint64), span_suspect, None, None
+            hashes, numbers = zip(*signatures, strict=True)
+            return (
+                np.array(span_keys, np.uint64),
+                span_suspect,
+                np.array(hashes),
+                np.array(numbers, np.uint64),
+            )
+
+        at = 0
+        for span_keys, span_suspect, hashes, numbers in self._shared_out(look, len(groups)):
+            span = slice(at, at + len(span_keys))
+            keys[span], suspect[span] = span_keys, span_suspect
             if near is not None:
-                near.set(number, words)
-            if benchmarks is not None:
-                suspect[number] = benchmarks.shares(words)
+                near.set_signatures(at, hashes, numbers)
+            at = span.stop
         if dedup == "none":
             return np.ones(len(groups), bool), suspect
         priority = self._priority(groups)
         alive = first_of_each(keys, priority)
         return (alive if near is None else alive & ~near.dropped(alive, priority)), suspect
+
+    def _look_at_question(self, position: int, benchmarks: BenchmarkText | None, near: NearDuplicates | None):
+        """A question's digest, whether it shares a passage with a benchmark, and its signature."""
+        question = self._question(position)
+        words = words_of(question)
+        shares = benchmarks is not None and benchmarks.shares(words)
+        return question_digest(question), shares, None if near is None else near.signature(words)
 
     def _priority(self, groups):
         """Ranks without ties: problems of the runs by seed, then extra rows in the order of their files."""
@@ -330,12 +372,34 @@ class Export:
         file = self._extra_files[self._candidates.origin[position] - len(self._folders)]
         return extra_at(file, self._candidates.sample[position])
 
-    def _count(self, example: Example) -> None:
+    def _count(self, written: Written) -> None:
         summary = self.summary
         for name, counter in summary.counts.items():
-            counter[getattr(example, name) or "-"] += 1
-        summary.tokens.append(example.tokens)
-        summary.unmarked += END_THOUGHT not in example.response
+            counter[getattr(written, name) or "-"] += 1
+        summary.tokens.append(written.tokens)
+        summary.unmarked += not written.marked
+
+
+class Written(NamedTuple):
+    """What the card says of a row."""
+
+    source: str
+    difficulty: str
+    task: str
+    model: str
+    tokens: int
+    marked: bool  # in thought and solution
+
+
+def _written(example: Example) -> Written:
+    return Written(
+        source=example.source,
+        difficulty=example.difficulty,
+        task=example.task,
+        model=example.model,
+        tokens=example.tokens,
+        marked=END_THOUGHT in example.response,
+    )
 
 
 def _text(record: Record) -> str:

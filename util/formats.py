@@ -141,15 +141,21 @@ class ExampleFile:
         self._rows: list[dict] = []  # of a parquet file, until there are enough
         self._table = None
 
+    def encode(self, example: Example) -> bytes:
+        """The example as `write_encoded` takes it; may be called in another process."""
+        return json.dumps(self._as_row(example), ensure_ascii=False).encode("utf-8", "backslashreplace")
+
     def write(self, example: Example) -> None:
-        row = self._as_row(example)
+        self.write_encoded(self.encode(example))
+
+    def write_encoded(self, row: bytes) -> None:
         try:
             if self.path.suffix == ".parquet":
-                self._rows.append(row)
+                self._rows.append(json.loads(row))
                 if len(self._rows) == PARQUET_ROWS:
                     self._write_table()
             else:
-                self._file.write(self._separator() + _encoded(row))
+                self._file.write(self._separator() + row)
         except OSError as error:
             raise self._trouble(error) from error
         self.rows += 1
@@ -254,7 +260,3 @@ def _sha256(file: BinaryIO) -> str:
     while block := file.read(1 << 20):
         found.update(block)
     return found.hexdigest()
-
-
-def _encoded(row: dict) -> bytes:
-    return json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace")

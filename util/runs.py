@@ -281,11 +281,19 @@ class RunReader:
         self._formatted = _last_offsets(folder / FORMATTED)
         self._verdicts = _last_offsets(folder / VERDICTS)
         self._open = ExitStack()
-        self._problem_file = _open_if_there(self._open, folder / PROBLEMS)
-        self._formatted_file = _open_if_there(self._open, folder / FORMATTED)
-        self._verdict_file = _open_if_there(self._open, folder / VERDICTS)
-        self._sample_file: BinaryIO | None = None
+        self._open_files()
         self._last_problem: tuple[int, dict] = (-1, {})
+
+    def _open_files(self) -> None:
+        self._problem_file = _open_if_there(self._open, self.folder / PROBLEMS)
+        self._formatted_file = _open_if_there(self._open, self.folder / FORMATTED)
+        self._verdict_file = _open_if_there(self._open, self.folder / VERDICTS)
+        self._sample_file: BinaryIO | None = None
+
+    def reopen(self) -> None:
+        """Open the files anew, in a forked process: it shares its place in each file with its parent."""
+        self._open.close()
+        self._open_files()
 
     def __iter__(self) -> Iterator[tuple[Place, Record]]:
         for offset, line in read_lines(self.folder / SAMPLES):
