@@ -11,7 +11,7 @@ WHEELS := $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find
 TORCH := $(if $(WHEELS),,--torch-backend=cpu)
 export UV_FIND_LINKS := $(WHEELS)
 
-.PHONY: setup demo test lint check lock format
+.PHONY: setup demo pipeline-demo test lint check lock format
 
 setup: $(VENV)/.cpu
 
@@ -31,6 +31,9 @@ $(VENV)/.dev: $(VENV)/.cpu requirements/dev.txt
 demo: setup
 	$(PY) inference_and_check.py --dataset Warmup --model embedded --temperatures 0.7 --n 4 --max-tokens 48 --stop "Question:" \
 	    --result-dir $(RESULTS)
+
+pipeline-demo: setup
+	bash recipes/pipeline_demo.sh $(PY) $(RESULTS)/pipeline-demo
 
 test: $(VENV)/.dev
 	$(PY) -m pytest -q $(TESTS)

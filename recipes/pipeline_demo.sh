@@ -15,10 +15,8 @@ cd "$(dirname "$0")/.."
 mkdir -p "$out"
 
 if [ -z "${ENDPOINT:-}" ]; then
-    folder=$("$python" -c 'from util.engines.embedded import embedded_model; print(embedded_model())')
     port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-    "$python" -m vllm.entrypoints.openai.api_server --model "$folder" --served-model-name embedded \
-        --host 127.0.0.1 --port "$port" >"$out/endpoint.log" 2>&1 &
+    "$python" -m util.engines.embedded_server --port "$port" >"$out/endpoint.log" 2>&1 &
     endpoint_process=$!
     trap 'kill $endpoint_process 2>/dev/null || true' EXIT
     ENDPOINT=http://127.0.0.1:$port/v1
@@ -30,8 +28,8 @@ if [ -z "${ENDPOINT:-}" ]; then
     done
 fi
 
-answer=("$python" inference_and_check.py --dataset Warmup --model "${MODEL:-embedded}" --temperatures 0.7 --n 2
-    --max-tokens 64 --result-dir "$out/results")
+answer=("$python" inference_and_check.py --dataset Warmup --model "${MODEL:-embedded}" --temperatures 0.7 --n 4
+    --max-tokens 48 --stop Question: --result-dir "$out/results")
 rewrite=("$python" convert_format.py --input_dir "$out/results" --model "openai/$ENDPOINT_MODEL"
     --api-base "$ENDPOINT" --max-tokens 256)
 
@@ -43,4 +41,8 @@ rewrite=("$python" convert_format.py --input_dir "$out/results" --model "openai/
 "${answer[@]}" --check $flags
 "$python" convert_to_data.py --input_dir "$out/results" --output "$out/train.json" --format llamafactory --seed 1 \
     --include-unformatted --decontaminate none --force
-echo "training file, card and dataset_info.json are in $out" >&2
+runs=("$out"/results/*_Warmup_*)
+# shellcheck disable=SC2086
+"$python" response_rewrite.py --SILC --variants whole fcs fcs_plus1 fcs_reflection --dataset "${runs[0]}" \
+    --target-model "${MODEL:-embedded}" --result-dir "$out/pairs" ${PAIR_FLAGS:---rewrite-model embedded --max-tokens 128}
+echo "training file, card and dataset_info.json are in $out, preference pairs in $out/pairs" >&2

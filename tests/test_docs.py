@@ -1,6 +1,8 @@
 """Does every command that we show to a user run as it stands?"""
 
 import importlib
+import json
+import os
 import re
 import shlex
 import subprocess
@@ -12,7 +14,8 @@ from helpers import ROOT
 from tasks import FILES, load_task
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+FENCED = re.findall(r"^```(\w*)\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+BLOCKS = [text for language, text in FENCED if not language]
 COMMANDS = [line for block in BLOCKS for line in block.split("\n") if line.startswith(("python ", "make "))]
 # What users of such suites have in their scripts already must be understood too.
 FAMILIAR = """
@@ -45,8 +48,18 @@ def test_a_shown_make_target_exists(command):
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("python -m ")])
-def test_a_shown_tool_runs(command):
-    done = subprocess.run([sys.executable, *words(command)[1:]], cwd=ROOT, capture_output=True, text=True)
+def test_a_shown_tool_runs(command, tmp_path):
+    sample = {"content": "So it is \\boxed{4}.", "correctness": True, "reason": ""}
+    old = {"What is 2 + 2?": {"problem": "What is 2 + 2?", "answer": "4", "responses": {"0": [sample]}}}
+    for name in re.findall(r"\S+\.json", command):
+        (tmp_path / name).write_text(json.dumps(old))
+    done = subprocess.run(
+        [sys.executable, *words(command)[1:]],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -64,7 +77,7 @@ def test_a_benchmark_is_in_the_readme_with_its_data_set_and_split(name):
 
 
 def test_the_example_benchmark_of_the_readme_works(tmp_path):
-    (example,) = re.findall(r"^```python\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+    (example,) = [text for language, text in FENCED if language == "python"]
     (tmp_path / "olympiadbench.py").write_text(example)
     program = (
         "import olympiadbench as o\n"

@@ -28,7 +28,9 @@ ALLOWED = {
     "util.curation": ["util.records", "util.errors"],
     "util.extra_rows": ["util.errors", "util.journal"],
     "util.formats": ["util.records", "util.errors", "util.journal"],
+    "util.forked": ["util.errors"],
     "util.export": [
+        "util.forked",
         "util.cost",
         "util.curation",
         "util.errors",

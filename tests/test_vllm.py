@@ -197,34 +197,25 @@ def server(model):
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    serve = Server(model, port)
+    serve = Server(port)
     serve.start()
     yield serve
     serve.kill()
 
 
 class Server:
-    def __init__(self, model, port):
+    def __init__(self, port):
         self.url = f"http://127.0.0.1:{port}/v1"
-        flags = f"--host 127.0.0.1 --port {port} --served-model-name smol --max-model-len 2048 --api-key k"
-        flags += " --max-num-batched-tokens 4096 --max-num-seqs 8 --enforce-eager --no-enable-chunked-prefill"
-        flags += " --dtype float32"
-        module = "vllm.entrypoints.openai.api_server"
-        self._command = [sys.executable, "-m", module, "--model", str(model), *flags.split()]
+        module = "util.engines.embedded_server"
+        self._command = [sys.executable, "-m", module, "--port", str(port), "--api-key", "k"]
         self._process = None
 
     def start(self):
-        environment = child_environment() | {
-            "VLLM_CPU_KVCACHE_SPACE": "1",
-            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-            "OMP_NUM_THREADS": "1",
-            "VLLM_NO_USAGE_STATS": "1",
-        }
         self._process = subprocess.Popen(
             self._command,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=environment,
+            env=child_environment(),
             start_new_session=True,
         )
         deadline = time.monotonic() + START_S
@@ -246,7 +237,7 @@ class Server:
 
 
 def test_through_a_real_server_killed_clients_and_a_killed_server_lose_nothing(tmp_path, start, server):
-    flags = ["--model", "openai/smol", "--api-base", server.url, "--concurrency", "8"]
+    flags = ["--model", "openai/embedded", "--api-base", server.url, "--concurrency", "8"]
     process = start(tmp_path, *flags)
     wait_for_samples(process, tmp_path, 5)
     kill_and_reap(process)
@@ -266,7 +257,7 @@ def test_through_a_real_server_killed_clients_and_a_killed_server_lose_nothing(t
 def test_a_wrong_key_and_a_wrong_model_name_stop_at_once(tmp_path, start, server):
     flags = ["--api-base", server.url]
     process = subprocess.run(
-        command(tmp_path, "--model", "openai/smol", *flags),
+        command(tmp_path, "--model", "openai/embedded", *flags),
         capture_output=True,
         text=True,
         timeout=120,
@@ -275,4 +266,4 @@ def test_a_wrong_key_and_a_wrong_model_name_stop_at_once(tmp_path, start, server
     assert process.returncode == 2 and "1234" in process.stderr and "wrong-key" not in process.stderr
     process = start(tmp_path, "--model", "openai/other", *flags)
     _, errors = process.communicate(timeout=120)
-    assert process.returncode == 2 and "smol" in errors
+    assert process.returncode == 2 and "embedded" in errors

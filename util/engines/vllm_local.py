@@ -252,7 +252,7 @@ def _worker_options(options: EngineOptions, on_cpu: bool) -> dict:
     }
     if on_cpu:
         # A seed together with a partly prefilled prompt kills the CPU engine, so prompts go in whole.
-        engine_args |= {"dtype": _cpu_dtype(), "enforce_eager": True, "enable_chunked_prefill": False}
+        engine_args |= {"dtype": cpu_dtype(), "enforce_eager": True, "enable_chunked_prefill": False}
     if options.model == EMBEDDED:
         engine_args |= {"max_model_len": CONTEXT_TOKENS, "max_num_batched_tokens": 2 * CONTEXT_TOKENS}
         engine_args |= {"max_num_seqs": 64}
@@ -265,7 +265,7 @@ def _worker_options(options: EngineOptions, on_cpu: bool) -> dict:
     }
 
 
-def _cpu_dtype() -> str:
+def cpu_dtype() -> str:
     """bfloat16 where the processor multiplies it; elsewhere it is emulated, 7 times slower than float32."""
     try:
         words = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
