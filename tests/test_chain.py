@@ -275,17 +275,22 @@ def test_a_file_of_another_layout_is_refused(tmp_path):
 
 def test_the_demo_recipe_runs_on_a_scripted_engine_and_endpoint(tmp_path):
     engine = paper_engine(
-        tmp_path, {"problem_id": "warmup-01", "text": "So 20."}, {"text": "Hm.\n\nThe answer is 7."}
+        tmp_path,
+        {"problem_id": "warmup-01", "text": "So 20."},
+        {"index": 0, "text": "Hm. " * 20 + "Let me see.\n\nThe answer is 7."},
+        {"text": "Hm.\n\nThe answer is 7."},
     )
     with RewritingEndpoint() as endpoint:
         environment = {"ENDPOINT": endpoint.url, "ENDPOINT_MODEL": "test-model", "MODEL": "paper"}
         flags = f"--engine scripted --engine-args {engine[-1].replace(' ', '')}"
         done = subprocess.run(
             ["bash", str(ROOT / "recipes" / "pipeline_demo.sh"), sys.executable, str(tmp_path / "out")],
-            env={**os.environ, **environment, "DEMO_FLAGS": flags},
+            env={**os.environ, **environment, "DEMO_FLAGS": flags, "PAIR_FLAGS": "--no-llm"},
             capture_output=True,
             text=True,
         )
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "out" / "train.json").read_text())
     assert json.loads((tmp_path / "out" / "dataset_info.json").read_text())["train"]
+    pairs = json.loads((tmp_path / "out" / "pairs" / "whole-conversations.json").read_text())
+    assert pairs and all(len(pair["chosen"]["value"]) < len(pair["rejected"]["value"]) for pair in pairs)
