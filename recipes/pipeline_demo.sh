@@ -28,7 +28,7 @@ if [ -z "${ENDPOINT:-}" ]; then
     done
 fi
 
-answer=("$python" inference_and_check.py --dataset Warmup --model "${MODEL:-embedded}" --temperatures 0.7 --n 4
+answer=("$python" inference_and_check.py --dataset Warmup --model "${MODEL:-embedded}" --temperatures 0.7 --n 4 --limit 10
     --max-tokens 48 --stop Question: --result-dir "$out/results")
 rewrite=("$python" convert_format.py --input_dir "$out/results" --model "openai/$ENDPOINT_MODEL"
     --api-base "$ENDPOINT" --max-tokens 256)
