@@ -64,7 +64,7 @@ def _plain(value: object) -> object:
     if kind is int:
         return value if -_BIG < value < _BIG else {"x": hex(value)}
     if kind is list or kind is tuple:
-        return [_plain(part) for part in value]
+        return value if _is_simple(value) else [_plain(part) for part in value]
     if isinstance(value, dict):
         return {"": [[_plain(key), _plain(part)] for key, part in value.items()]}
     # Subclasses lose what they add; numbers of numpy become plain ones.
@@ -76,10 +76,16 @@ def _plain(value: object) -> object:
     raise TypeError(f"a value of type {kind.__name__} was returned")
 
 
+def _is_simple(values: list | tuple) -> bool:
+    """Whether all are small integers or all are strings: most long lists are, and need no look at each."""
+    kinds = set(map(type, values))
+    return kinds == {str} or (kinds == {int} and -_BIG < min(values) and max(values) < _BIG)
+
+
 def decode(data: bytes) -> object:
     """What `encode` was given; raises BadMessage for anything that `encode` cannot have written."""
     try:
-        return json.loads(data, object_pairs_hook=_restored)
+        return _decoder.decode(data.decode())
     except (ValueError, RecursionError) as error:
         raise BadMessage(str(error)) from error
 
@@ -95,3 +101,6 @@ def _restored(pairs: list[tuple[str, object]]) -> object:
             except (TypeError, ValueError) as error:  # not pairs, or keys that cannot be keys
                 raise BadMessage(str(error)) from error
     raise BadMessage("an object that no value is written as")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_restored)  # making one takes longer than reading a small value
