@@ -49,6 +49,18 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
+def read_exactly(descriptor: int, size: int) -> bytearray:
+    """The next `size` bytes; raises BadMessage when there are fewer."""
+    data = bytearray(size)
+    view = memoryview(data)
+    while view:
+        count = os.readv(descriptor, [view])
+        if not count:
+            raise BadMessage(f"{len(view)} of {size} bytes are missing")
+        view = view[count:]
+    return data
+
+
 # --- values of call-based tests ---
 
 
