@@ -11,6 +11,7 @@ import os
 import struct
 
 LENGTHS = struct.Struct(">II")
+CHUNK_BYTES = 1 << 20  # read at a time
 HEADER_BYTES = 1 << 20  # greatest JSON header
 _BIG = 10**4000  # json refuses to read integers of more than 4300 digits
 
@@ -51,13 +52,12 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 def read_exactly(descriptor: int, size: int) -> bytearray:
     """The next `size` bytes; raises BadMessage when there are fewer."""
-    data = bytearray(size)
-    view = memoryview(data)
-    while view:
-        count = os.readv(descriptor, [view])
-        if not count:
-            raise BadMessage(f"{len(view)} of {size} bytes are missing")
-        view = view[count:]
+    data = bytearray()
+    while len(data) < size:
+        more = os.read(descriptor, min(size - len(data), CHUNK_BYTES))
+        if not more:
+            raise BadMessage(f"{size - len(data)} of {size} bytes are missing")
+        data += more
     return data
 
 

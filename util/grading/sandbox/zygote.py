@@ -10,6 +10,7 @@ after it was forked must be copied, page by page, and the template writes little
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import resource
@@ -35,6 +36,7 @@ PRELOADED = (
     "typing"
 )
 PIPE_CHUNK = 1 << 16
+LINE = 60  # the template's descriptor for the zygote, out of the way of those of programs
 SLACK_S = 0.005
 QUICK_S = 0.01  # a test that ends within this time has its output read at its end, all at once
 THREAD_STACK_BYTES = 16 << 20
@@ -190,7 +192,7 @@ class Zygote:
         self.stdin = os.path.join(scratch, "stdin")
         self._buffer = bytearray()
         self._alone = "pid namespace" in report["layers"]
-        self._template = Template(self.stdin, control, filter_of(settings, report), self._alone)
+        self._template = Template(self.stdin, filter_of(settings, report), self._alone)
         self._can_fork = "seccomp" not in report["layers"]  # can programs?
         self._limits: tuple[int, int] = (0, 0)
         self._child: int | None = None
@@ -277,8 +279,8 @@ def _end(process: int) -> None:
 class Template:
     """The process that programs are forked from; they are children of the zygote, not its own."""
 
-    def __init__(self, stdin: str, control: int, filter_: layers.Seccomp | None, alone: bool) -> None:
-        self._stdin, self._control, self._filter, self._alone = stdin, control, filter_, alone
+    def __init__(self, stdin: str, filter_: layers.Seccomp | None, alone: bool) -> None:
+        self._stdin, self._filter, self._alone = stdin, filter_, alone
         self._null = os.open("/dev/null", os.O_RDWR)
         self._prelude = driver.make_prelude()
         self._line: socket.socket | None = None
@@ -309,7 +311,12 @@ class Template:
 
     def _serve(self, line: socket.socket) -> None:
         layers.die_with_parent()
-        os.close(self._control)
+        for descriptor in (0, 1, 2):
+            os.dup2(self._null, descriptor)
+        # Nothing else is open, so that the descriptors of programs come to be 3 and 4.
+        os.dup2(line.detach(), LINE)
+        os.closerange(3, LINE)
+        line = socket.socket(fileno=LINE)
         if self._filter is not None:
             self._filter.confine_template()
         while True:
@@ -318,7 +325,7 @@ class Template:
                 os._exit(0)
             child = layers.fork_sibling()
             if child == 0:
-                self._become_program(*descriptors)
+                self._become_program(*descriptors)  # never returns
             for descriptor in descriptors:
                 os.close(descriptor)
             os.write(line.fileno(), child.to_bytes(4, "big"))
@@ -329,17 +336,20 @@ class Template:
         os.setsid()
         if not self._alone:
             layers.die_with_parent()
-        for descriptor in (0, 1, 2):
-            os.dup2(self._null, descriptor)
-        told, out = _gathered(told, out)
+        os.close(LINE)
         if self._filter is not None:
             self._filter.confine_program()
-        head, _ = wire.LENGTHS.unpack(wire.read_exactly(told, wire.LENGTHS.size))
+        head, body = wire.LENGTHS.unpack(wire.read_exactly(told, wire.LENGTHS.size))
         request = json.loads(wire.read_exactly(told, head))
-        parts = [wire.read_exactly(told, size) for size in request["sizes"]]
+        parts = _cut(wire.read_exactly(told, body), request["sizes"])
         sources = [part.decode("utf-8", "surrogatepass") for part in parts[: request["sources"]]]
         request["prelude"] = self._prelude
         driver.run(request, sources, parts[len(sources) :], self._stdin, out, driver.Told(told))
+
+
+def _cut(body: bytes, sizes: list[int]) -> list[bytes]:
+    ends = list(itertools.accumulate(sizes))
+    return [body[end - size : end] for end, size in zip(ends, sizes, strict=True)]
 
 
 class Request:
@@ -348,10 +358,7 @@ class Request:
     def __init__(self, zygote: Zygote, header: dict, body: bytes) -> None:
         self._zygote = zygote
         self._header = header
-        parts, at = [], 0
-        for size in header["sizes"]:
-            parts.append(body[at : at + size])
-            at += size
+        parts = _cut(body, header["sizes"])
         self._sources, self._inputs = parts[: header["sources"]], parts[header["sources"] :]
         self._output = bytearray()
         self._messages = bytearray()
@@ -401,7 +408,7 @@ class Request:
         parts = self._sources + (self._inputs if self._header["mode"] == "call" else [])
         header = {name: self._header[name] for name in known}
         header |= {"tests": len(self._inputs), "sizes": [len(part) for part in parts]}
-        return b"".join([wire.pack(header), *parts])
+        return wire.pack(header, b"".join(parts))
 
     def _put_input(self, test: int) -> None:
         try:
@@ -506,10 +513,10 @@ class Request:
             if message is None:
                 self._send()
                 return None
-            if not self._is_sound(message[0]):
+            if not self._is_sound(*message):
                 return self._over("meddled")
-            (test, status, note, last), body = message
-            if status == "compiled":
+            (test, results, last), body = message
+            if results[0][0] == "compiled":
                 self._report({"compiled": test})
                 continue
             if self._out >= 0:
@@ -518,8 +525,9 @@ class Request:
                     return self._over("too large")
                 body = bytes(self._output)
                 self._output.clear()
-            self._report({"test": test, "status": status, "note": note}, body)
-            self._test = test + 1
+                results[0][2] = len(body)
+            self._report({"test": self._test, "results": results}, body)
+            self._test += len(results)
             if last or self._test == len(self._inputs):
                 return {"test": self._test, "status": "done"}
             if self._out >= 0:
@@ -530,12 +538,22 @@ class Request:
                     pass
             self._begin_test()
 
-    def _is_sound(self, header: object) -> bool:
+    def _is_sound(self, header: object, body: bytes) -> bool:
         match header:
-            case [int(test), str(status), str(), bool()]:
-                known = (driver.ENDED, driver.RAISED, driver.NO_MEMORY, driver.TOO_LARGE)
-                first = self._test == 0 and status in ("compiled", driver.NOT_COMPILED)
-                return first or (test == self._test and status in known)
+            case [int(test), [[str(status), str(), 0]], bool()] if status in (
+                "compiled",
+                driver.NOT_COMPILED,
+            ):
+                return self._test == 0 and 0 <= test < len(self._sources)
+            case [int(test), [_, *others] as results, bool()]:
+                stdin_mode = self._out >= 0
+                return (
+                    test == self._test
+                    and test + len(results) <= len(self._inputs)
+                    and all(map(_is_result, results))
+                    and sum(size for _, _, size in results) == len(body)
+                    and not (stdin_mode and (others or body))
+                )
         return False
 
     def _ended_by_itself(self) -> dict:
@@ -556,25 +574,18 @@ class Request:
     def _over(self, status: str, code: int = 0) -> dict:
         """The end of a program in the middle of a test."""
         if self._out >= 0 and status == "exit":
-            self._report(
-                {"test": self._test, "status": "exit", "code": code, "note": ""}, bytes(self._output)
-            )
+            results = [["exit", "", len(self._output)]]
+            self._report({"test": self._test, "results": results, "code": code}, bytes(self._output))
             return {"test": self._test + 1, "status": "done"}
         return {"test": self._test, "status": status, "code": code}
 
 
-def _gathered(told: int, out: int) -> tuple[int, int]:
-    """The two descriptors as 3 and 4, and all others closed."""
-    told, high = os.dup(told), os.dup(out) if out >= 0 else -1
-    while told < 5:
-        told = os.dup(told)
-    while 0 <= high < 5:
-        high = os.dup(high)
-    os.dup2(told, 3)
-    if high >= 0:
-        os.dup2(high, 4)
-    os.closerange(5 if high >= 0 else 4, 4096)
-    return 3, 4 if high >= 0 else -1
+def _is_result(result: object) -> bool:
+    match result:
+        case [str(status), str(), int(size)]:
+            known = (driver.ENDED, driver.RAISED, driver.NO_MEMORY, driver.TOO_LARGE)
+            return status in known and size >= 0
+    return False
 
 
 if __name__ == "__main__":
