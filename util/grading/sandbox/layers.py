@@ -19,6 +19,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 _with_lock = ctypes.PyDLL(None)  # calls that keep the interpreter's lock
 _with_lock.syscall.restype = ctypes.c_long
+_with_lock.syscall.argtypes = [ctypes.c_long] * 6  # c_long objects given at each call are never freed
 
 
 def _check(result: int, what: str) -> int:
@@ -374,7 +375,7 @@ def fork_sibling() -> int:
     Random generators therefore begin alike in every program, so that verdicts can be repeated.
     """
     flags = _CLONE_PARENT | signal.SIGCHLD
-    child = _with_lock.syscall(*map(ctypes.c_long, (_SYSCALLS["clone"], flags, 0, 0, 0, 0)))
+    child = _with_lock.syscall(_SYSCALLS["clone"], flags, 0, 0, 0, 0)
     if child < 0:  # never handed on: a signal to process -1 reaches everyone
         raise BlockingIOError(errno.EAGAIN, "clone: too many processes")
     return child
