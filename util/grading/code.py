@@ -232,7 +232,10 @@ def _unpacked(text: str) -> str:
 
 def _json(text: str) -> object:
     try:
-        return json.loads(text, parse_int=_integer)
+        try:
+            return json.loads(text)
+        except ValueError:  # no JSON, or integers of more digits than Python reads at a time
+            return json.loads(text, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         raise BadRow(f"the tests are no JSON: {error}") from error
 

@@ -64,7 +64,8 @@ class Told:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._kept = bytearray()
+        self._results: list[list] = []
+        self._bodies = bytearray()
         self._sent_at = time.monotonic()
 
     def __call__(
@@ -77,13 +78,20 @@ class Told:
         last: bool = False,
         may_wait: bool = False,
     ) -> None:
-        self._kept += wire.pack([test, status, note[:NOTE_CHARACTERS], last], body)
-        now = time.monotonic()
-        if may_wait and now - self._sent_at < LONGEST_WAIT_S and len(self._kept) < LONGEST_WAIT_BYTES:
-            return
-        wire.write_all(self._descriptor, self._kept)
-        self._kept.clear()
-        self._sent_at = now
+        if self._results and len(self._bodies) + len(body) > LONGEST_WAIT_BYTES:
+            self._send(test, last=False)
+        self._results.append([status, note[:NOTE_CHARACTERS], len(body)])
+        self._bodies += body
+        if not may_wait or time.monotonic() - self._sent_at >= LONGEST_WAIT_S:
+            self._send(test + 1, last=last)
+
+    def _send(self, end: int, *, last: bool) -> None:
+        """The kept results, of the tests before `end`."""
+        header = [end - len(self._results), self._results, last]
+        wire.write_all(self._descriptor, wire.pack(header, self._bodies))
+        self._results.clear()
+        self._bodies.clear()
+        self._sent_at = time.monotonic()
 
     def wait(self) -> bool:
         """True when the next test is ready."""
@@ -110,7 +118,8 @@ def _compiled(sources: list[str], told: Told) -> types.CodeType | None:
         except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
             first_error = first_error or f"{type(error).__name__}: {error}"
         else:
-            told(number, "compiled")
+            if number:  # otherwise the first, as is expected
+                told(number, "compiled")
             return code
     told(0, NOT_COMPILED, first_error or "nothing to compile", last=True)
     return None

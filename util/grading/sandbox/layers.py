@@ -11,12 +11,15 @@ import errno
 import os
 import platform
 import resource
+import signal
 import struct
 import sys
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 _with_lock = ctypes.PyDLL(None)  # calls that keep the interpreter's lock
+_with_lock.syscall.restype = ctypes.c_long
+_with_lock.syscall.argtypes = [ctypes.c_long] * 6  # c_long objects given at each call are never freed
 
 
 def _check(result: int, what: str) -> int:
@@ -244,8 +247,9 @@ _NUMBERS = {
 _SPECIAL = {  # calls that are looked at more closely, or that only the set-up makes
     "ioctl": (16, 29), "clone": (56, 220), "kill": (62, 129), "fcntl": (72, 25), "setrlimit": (160, 164),
     "tgkill": (234, 131), "prlimit64": (302, 261), "clone3": (435, 435), "capset": (126, 91),
-    "pivot_root": (155, 41),
+    "pivot_root": (155, 41), "prctl": (157, 167), "setsid": (112, 157), "recvmsg": (47, 212),
 }  # fmt: skip
+_TEMPLATE_ONLY = ("prctl", "setsid", "recvmsg")  # for forking programs and confining them
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _COLUMN, _AUDIT_ARCH = _MACHINES.get(platform.machine(), (0, 0))
 _SYSCALLS = {name: numbers[_COLUMN] for name, numbers in _SPECIAL.items()}
@@ -274,27 +278,29 @@ def _special(name: str, *body: bytes) -> bytes:
     return _instruction(_EQUAL, _SYSCALLS[name], 0, len(body)) + b"".join(body)
 
 
-def seccomp_filter() -> bytes:
-    """The filter as the kernel wants it; the program's own process id is filled in later."""
+_DENIED, _HARMLESS = _return(_ERROR | errno.EPERM), _return(_ERROR)
+
+
+def template_filter() -> bytes:
+    """What the process that programs are forked from may do, as the kernel wants it written.
+
+    Programs inherit it and get `program_filter` on top: looking through the long list takes the kernel
+    long, and so it is done once.
+    """
     if not _AUDIT_ARCH:
         raise OSError(errno.ENOSYS, f"no list of system calls for {platform.machine()}")
-    denied, harmless = _return(_ERROR | errno.EPERM), _return(_ERROR)
-    own = (_instruction(_EQUAL, _PID_MARK, 0, 1), _return(_ALLOW), denied)
     parts = [
         _instruction(_LOAD, 4),
         _instruction(_EQUAL, _AUDIT_ARCH, 1, 0),
-        denied,
+        _DENIED,
         _instruction(_LOAD, 0),
         _instruction(_GREATER_EQUAL, 0x40000000, 0, 1),  # the x32 numbers
-        denied,
+        _DENIED,
         _special("ioctl", _return(_ERROR | errno.ENOTTY)),
         # Threads only: glibc falls back to clone when clone3 is missing.
         _special("clone3", _return(_ERROR | errno.ENOSYS)),
-        _special("clone", _argument(0), _instruction(_ANY_BIT, _CLONE_THREAD, 0, 1), _return(_ALLOW), denied),
-        _special("kill", _argument(0), *own),
-        _special("tgkill", _argument(0), *own),
         # Answers raise their own stack limit: they must not crash over it, and nothing happens.
-        _special("setrlimit", harmless),
+        _special("setrlimit", _HARMLESS),
         _special(
             "prlimit64",
             _argument(2),
@@ -302,23 +308,52 @@ def seccomp_filter() -> bytes:
             _argument(2, high=True),
             _instruction(_EQUAL, 0, 0, 1),
             _return(_ALLOW),
-            harmless,
+            _HARMLESS,
         ),
     ]
     commands = [_instruction(_EQUAL, c, len(_FCNTL_COMMANDS) - i) for i, c in enumerate(_FCNTL_COMMANDS)]
-    parts.append(_special("fcntl", _argument(1), *commands, denied, _return(_ALLOW)))
-    # Common calls first would be faster still; the list is short enough not to matter.
-    for numbers in _NUMBERS.values():
-        if numbers[_COLUMN] is not None:
-            parts += [_instruction(_EQUAL, numbers[_COLUMN], 0, 1), _return(_ALLOW)]
-    return b"".join([*parts, denied])
+    parts.append(_special("fcntl", _argument(1), *commands, _DENIED, _return(_ALLOW)))
+    allowed = [numbers[_COLUMN] for numbers in _NUMBERS.values()]
+    allowed += [_SYSCALLS[name] for name in ("clone", "kill", "tgkill", *_TEMPLATE_ONLY)]
+    for number in allowed:
+        if number is not None:
+            parts += [_instruction(_EQUAL, number, 0, 1), _return(_ALLOW)]
+    return b"".join([*parts, _DENIED])
+
+
+def program_filter() -> bytes:
+    """What a program may not do of what its template may; its own process id is filled in later."""
+    own = (_instruction(_EQUAL, _PID_MARK, 0, 1), _return(_ALLOW), _DENIED)
+    threads = (_argument(0), _instruction(_ANY_BIT, _CLONE_THREAD, 0, 1), _return(_ALLOW), _DENIED)
+    parts = [
+        _instruction(_LOAD, 0),
+        _special("clone", *threads),
+        _special("kill", _argument(0), *own),
+        _special("tgkill", _argument(0), *own),
+        *(_special(name, _DENIED) for name in _TEMPLATE_ONLY),
+        _return(_ALLOW),
+    ]
+    return b"".join(parts)
 
 
 class Seccomp:
-    """A filter made ready beforehand, so that a new process needs little to put it on."""
+    """The two filters made ready beforehand, so that a new process needs little to put its own on."""
 
     def __init__(self) -> None:
-        program = seccomp_filter()
+        self._template = _Filter(template_filter())
+        self._program = _Filter(program_filter())
+
+    def confine_template(self) -> None:
+        """Allow this process nothing but to fork programs; for ever."""
+        self._template.apply()
+
+    def confine_program(self) -> None:
+        """Allow this process, forked from the template, nothing but what a calculating program needs."""
+        self._program.apply()
+
+
+class _Filter:
+    def __init__(self, program: bytes) -> None:
         mark = struct.pack("I", _PID_MARK)
         self._places = [i for i in range(0, len(program), 4) if program[i : i + 4] == mark]
         self._buffer = ctypes.create_string_buffer(program, len(program))
@@ -326,21 +361,30 @@ class Seccomp:
         self._header = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program) // 8, address))
 
     def apply(self) -> None:
-        """Allow this process nothing but what a calculating program needs; for ever."""
         for place in self._places:
             struct.pack_into("I", self._buffer, place, os.getpid())
         _check(_libc.prctl(22, 2, self._header, 0, 0), "prctl seccomp")
 
 
-def fork() -> int:
-    """A plain fork: none of the work that Python does for threads, which the process must not have.
+_CLONE_PARENT = 0x00008000
+
+
+def fork_sibling() -> int:
+    """A plain fork whose child belongs to our parent: none of the work that Python does for threads.
 
     Random generators therefore begin alike in every program, so that verdicts can be repeated.
     """
-    child = _with_lock.fork()
+    flags = _CLONE_PARENT | signal.SIGCHLD
+    child = _with_lock.syscall(_SYSCALLS["clone"], flags, 0, 0, 0, 0)
     if child < 0:  # never handed on: a signal to process -1 reaches everyone
-        raise BlockingIOError(errno.EAGAIN, "fork: too many processes")
+        raise BlockingIOError(errno.EAGAIN, "clone: too many processes")
     return child
+
+
+def give_back_memory() -> None:
+    """Unmap what was freed: each page that a process has makes forking it slower."""
+    if hasattr(_libc, "malloc_trim"):  # glibc
+        _libc.malloc_trim(0)
 
 
 # --- limits ---
@@ -350,15 +394,18 @@ THREADS, OPEN_FILES, FILE_BYTES = 64, 64, 32 << 20
 STACK_BYTES = 256 << 20
 
 
-def limit(name: int, value: int, *, for_good: bool = True) -> None:
-    """Set a limit of this process, never above what it has already.
-
-    One that is not for good can be raised again by the zygote; from programs seccomp takes the call away.
-    """
+def limit(name: int, value: int) -> None:
+    """Set a limit of this process, never above what it has already, for good."""
     _, hard = resource.getrlimit(name)
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)
-    resource.setrlimit(name, (value, value if for_good else hard))
+    resource.setrlimit(name, (value, value))
+
+
+def limit_of(process: int, name: int, value: int) -> None:
+    """Set a limit of another process of ours, which we can raise again; seccomp keeps programs from it."""
+    _, hard = resource.prlimit(process, name)
+    resource.prlimit(process, name, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
 
 def limit_for_good(own_user: bool) -> None:

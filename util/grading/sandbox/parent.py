@@ -183,16 +183,13 @@ class Sandbox:
                 is_done = "end" in answer
                 if is_done and answer["status"] == "done":
                     return
-                test = answer["test"]
-                yield Outcome(
-                    test,
-                    answer["status"],
-                    body,
-                    answer.get("note", ""),
-                    answer.get("code", 0),
-                    source,
-                    test == 0,
-                )
+                code = answer.get("code", 0)
+                results = [[answer["status"], "", 0]] if is_done else answer["results"]
+                at = 0
+                for test, (status, note, size) in enumerate(results, answer["test"]):
+                    output = body[at : at + size]
+                    at += size
+                    yield Outcome(test, status, output, note, code, source, test == 0)
                 if is_done:
                     return
         finally:

@@ -1,12 +1,16 @@
 """What is the process like that untrusted programs are forked from?
 
 Started as a program of its own, with an empty environment and a socket to the grader as its only way out. It
-loads what answers import, puts up every wall that the kernel allows, says which, and then forks one process
-per request. It knows inputs; it never knows expected outputs. Standard library only.
+loads what answers import, puts up every wall that the kernel allows, says which, and then has one process
+forked per request. It knows inputs; it never knows expected outputs. Standard library only.
+
+The forking is left to a process of its own, the template, which does nothing else: what a process writes to
+after it was forked must be copied, page by page, and the template writes little.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import resource
@@ -16,6 +20,7 @@ import socket
 import sys
 import threading
 import time
+from typing import NoReturn
 
 sys.path[0:1] = [os.path.dirname(os.path.abspath(__file__))]
 import driver  # noqa: E402
@@ -24,12 +29,14 @@ import wire  # noqa: E402
 
 sys.path.pop(0)
 
+# What takes most memory to load comes first: the others then use what it leaves free. Forking costs by page.
 PRELOADED = (
-    "array bisect cmath collections copy dataclasses datetime decimal enum fractions functools heapq io "
-    "itertools json math operator queue random re statistics string struct threading time typing "
-    "sortedcontainers"
+    "sortedcontainers array bisect cmath collections copy dataclasses datetime decimal enum fractions "
+    "functools heapq io itertools json math operator queue random re statistics string struct threading time "
+    "typing"
 )
 PIPE_CHUNK = 1 << 16
+LINE = 60  # the template's descriptor for the zygote, out of the way of those of programs
 SLACK_S = 0.005
 QUICK_S = 0.01  # a test that ends within this time has its output read at its end, all at once
 THREAD_STACK_BYTES = 16 << 20
@@ -53,8 +60,9 @@ def main() -> None:
             os.rmdir(scratch)
         return
     wall_in(settings, scratch, own_user, report)
-    Zygote(settings, scratch, report).serve()
-    os._exit(0)
+    zygote = Zygote(settings, scratch, report)
+    zygote.serve()
+    zygote.end()
 
 
 def _start_again_with_a_large_stack(settings: dict) -> None:
@@ -162,7 +170,8 @@ def filter_of(settings: dict, report: dict) -> layers.Seccomp | None:
     child = os.fork()
     if child == 0:
         try:
-            found.apply()
+            found.confine_template()
+            found.confine_program()
         except OSError as error:
             os._exit(error.errno or 1)
         os._exit(0)
@@ -181,12 +190,12 @@ class Zygote:
         self.control = control = settings["socket"]
         self._scratch = scratch
         self.stdin = os.path.join(scratch, "stdin")
-        self.buffer = bytearray()
-        self.null = os.open("/dev/null", os.O_RDWR)
-        self.alone = "pid namespace" in report["layers"]
-        self.filter = filter_of(settings, report)
+        self._buffer = bytearray()
+        self._alone = "pid namespace" in report["layers"]
+        self._template = Template(self.stdin, filter_of(settings, report), self._alone)
+        self._can_fork = "seccomp" not in report["layers"]  # can programs?
         self._limits: tuple[int, int] = (0, 0)
-        self.prelude = driver.make_prelude()
+        self._child: int | None = None
         report["python"] = sys.version.split()[0]
         report["packages"] = {
             name: getattr(sys.modules[name], "__version__", "")
@@ -194,16 +203,18 @@ class Zygote:
             if name in sys.modules
         }
         driver.prepare(self.stdin)
+        layers.give_back_memory()
+        self._template.start()
         wire.write_all(control, wire.pack(report))
 
     def serve(self) -> None:
         while True:
-            message = wire.unpack(self.buffer, 1 << 31)
+            message = wire.unpack(self._buffer, 1 << 31)
             if message is None:
                 data = os.read(self.control, 1 << 20)
                 if not data:
                     return
-                self.buffer += data
+                self._buffer += data
                 continue
             header, body = message
             if "cancel" not in header:  # a late word about a request that has ended already
@@ -211,41 +222,134 @@ class Zygote:
 
     # --- what a request needs ---
 
-    def limit(self, memory_bytes: int, file_bytes: int) -> None:
-        """What the next programs may use; they inherit it, which is cheaper than setting it in each."""
+    def fork(self, descriptors: list[int], memory_bytes: int, file_bytes: int) -> int:
+        """A new process for a program, which has these descriptors and may use so much."""
         if self._limits != (memory_bytes, file_bytes):
-            layers.limit(resource.RLIMIT_AS, memory_bytes, for_good=False)
-            layers.limit(resource.RLIMIT_FSIZE, file_bytes, for_good=False)
+            # Programs inherit the limits, which is cheaper than setting them in each.
+            layers.limit_of(self._template.process, resource.RLIMIT_AS, memory_bytes)
+            layers.limit_of(self._template.process, resource.RLIMIT_FSIZE, file_bytes)
             self._limits = (memory_bytes, file_bytes)
+        self._child = self._template.fork(descriptors)
+        return self._child
 
     def cancelled(self, number: int) -> bool:
         """Read what the grader says while a program runs; its end is ours."""
         data = os.read(self.control, 1 << 16)
         if not data:
-            self.clean(None)
-            os._exit(0)
-        self.buffer += data
-        message = wire.unpack(self.buffer, 1 << 31)
+            self.end()
+        self._buffer += data
+        message = wire.unpack(self._buffer, 1 << 31)
         return message is not None and message[0].get("cancel") == number
 
-    def clean(self, child: int | None) -> None:
+    def clean(self) -> None:
         """Nothing of a program is left: no process, no file."""
-        if child is not None:
-            try:
-                os.kill(child, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        if self.alone:
+        if self._child is not None:
+            _end(self._child)
+            self._child = None
+        if self._can_fork and self._alone:
+            # Whatever a program has started is ended, and the template with it.
             try:
                 os.kill(-1, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        while True:
-            try:
-                os.waitpid(-1, 0)
-            except ChildProcessError:
-                break
+            while True:
+                try:
+                    os.waitpid(-1, 0)
+                except ChildProcessError:
+                    break
+            self._limits = (0, 0)
+            self._template.start()
         remove_files(self._scratch)
+
+    def end(self) -> NoReturn:
+        """Leave nobody behind, also where no namespace takes its processes along."""
+        self.clean()
+        _end(self._template.process)
+        os._exit(0)
+
+
+def _end(process: int) -> None:
+    try:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+    except (ProcessLookupError, ChildProcessError):  # ended and seen to have ended
+        pass
+
+
+class Template:
+    """The process that programs are forked from; they are children of the zygote, not its own."""
+
+    def __init__(self, stdin: str, filter_: layers.Seccomp | None, alone: bool) -> None:
+        self._stdin, self._filter, self._alone = stdin, filter_, alone
+        self._null = os.open("/dev/null", os.O_RDWR)
+        self._prelude = driver.make_prelude()
+        self._line: socket.socket | None = None
+        self.process = 0
+
+    # --- in the zygote ---
+
+    def start(self) -> None:
+        """Fork it, also in place of one that has ended."""
+        if self._line is not None:
+            self._line.close()
+        self._line, theirs = socket.socketpair()
+        self.process = os.fork()
+        if self.process == 0:
+            self._line.close()
+            self._serve(theirs)
+        theirs.close()
+
+    def fork(self, descriptors: list[int]) -> int:
+        """A new process for a program that reads its request from the first descriptor."""
+        socket.send_fds(self._line, [b"+"], descriptors)
+        answer = self._line.recv(4)
+        if not answer:
+            raise ChildProcessError("the process that programs are forked from has ended")
+        return int.from_bytes(answer, "big")
+
+    # --- in the template ---
+
+    def _serve(self, line: socket.socket) -> None:
+        layers.die_with_parent()
+        for descriptor in (0, 1, 2):
+            os.dup2(self._null, descriptor)
+        # Nothing else is open, so that the descriptors of programs come to be 3 and 4.
+        os.dup2(line.detach(), LINE)
+        os.closerange(3, LINE)
+        line = socket.socket(fileno=LINE)
+        if self._filter is not None:
+            self._filter.confine_template()
+        while True:
+            word, descriptors, _, _ = socket.recv_fds(line, 1, 2)
+            if not word:
+                os._exit(0)
+            child = layers.fork_sibling()
+            if child == 0:
+                self._become_program(*descriptors)  # never returns
+            for descriptor in descriptors:
+                os.close(descriptor)
+            os.write(line.fileno(), child.to_bytes(4, "big"))
+
+    # --- in the new process ---
+
+    def _become_program(self, told: int, out: int = -1) -> None:
+        os.setsid()
+        if not self._alone:
+            layers.die_with_parent()
+        os.close(LINE)
+        if self._filter is not None:
+            self._filter.confine_program()
+        head, body = wire.LENGTHS.unpack(wire.read_exactly(told, wire.LENGTHS.size))
+        request = json.loads(wire.read_exactly(told, head))
+        parts = _cut(wire.read_exactly(told, body), request["sizes"])
+        sources = [part.decode("utf-8", "surrogatepass") for part in parts[: request["sources"]]]
+        request["prelude"] = self._prelude
+        driver.run(request, sources, parts[len(sources) :], self._stdin, out, driver.Told(told))
+
+
+def _cut(body: bytes, sizes: list[int]) -> list[bytes]:
+    ends = list(itertools.accumulate(sizes))
+    return [body[end - size : end] for end, size in zip(ends, sizes, strict=True)]
 
 
 class Request:
@@ -254,13 +358,8 @@ class Request:
     def __init__(self, zygote: Zygote, header: dict, body: bytes) -> None:
         self._zygote = zygote
         self._header = header
-        parts, at = [], 0
-        for size in header["sizes"]:
-            parts.append(body[at : at + size])
-            at += size
-        self._sources = [part.decode("utf-8", "surrogatepass") for part in parts[: header["sources"]]]
-        self._inputs = parts[header["sources"] :]
-        self._header["tests"] = len(self._inputs)
+        parts = _cut(body, header["sizes"])
+        self._sources, self._inputs = parts[: header["sources"]], parts[header["sources"] :]
         self._output = bytearray()
         self._messages = bytearray()
         self._reports = bytearray()
@@ -271,30 +370,45 @@ class Request:
         stdin_mode = self._header["mode"] == "stdin"
         # Programs may write files up to a size; their inputs may be larger.
         largest = max(map(len, self._inputs)) if stdin_mode else 0
-        self._zygote.limit(self._header["memory_bytes"], max(layers.FILE_BYTES, largest))
         if stdin_mode:
             self._put_input(0)
-        self._told, their_told = _socket_pair()
+        ours, theirs = socket.socketpair()
+        self._told = ours.fileno()
         self._out, their_out = os.pipe() if stdin_mode else (-1, -1)
-        self._child = layers.fork()
-        if self._child == 0:
-            self._become_program(their_told, their_out)
+        request = memoryview(self._request())
+        request = request[ours.send(request, socket.MSG_DONTWAIT) :]  # most of them as a whole
+        descriptors = [theirs.fileno(), their_out] if stdin_mode else [theirs.fileno()]
+        self._child = self._zygote.fork(
+            descriptors, self._header["memory_bytes"], max(layers.FILE_BYTES, largest)
+        )
         # A second line of defence, for when nobody watches.
         seconds = int(self._header["problem_s"]) + 1
         resource.prlimit(self._child, resource.RLIMIT_CPU, (seconds, seconds))
-        os.close(their_told)
+        theirs.close()
         if stdin_mode:
             os.close(their_out)
             os.set_blocking(self._out, False)
         try:
+            ours.sendall(request)
+        except OSError:  # it has ended before reading all: this is noticed next
+            pass
+        try:
             end = self._supervise()
         finally:
-            self._zygote.clean(self._child)
-            os.close(self._told)
+            self._zygote.clean()
+            ours.close()
             if stdin_mode:
                 os.close(self._out)
         self._report({"end": True, **end})
         self._send()
+
+    def _request(self) -> bytes:
+        """What the new process is told: inputs that it reads from standard input come one by one later."""
+        known = ("mode", "function", "sources", "output_bytes")
+        parts = self._sources + (self._inputs if self._header["mode"] == "call" else [])
+        header = {name: self._header[name] for name in known}
+        header |= {"tests": len(self._inputs), "sizes": [len(part) for part in parts]}
+        return wire.pack(header, b"".join(parts))
 
     def _put_input(self, test: int) -> None:
         try:
@@ -305,21 +419,6 @@ class Request:
         descriptor = os.open(self._zygote.stdin, flags, 0o600)
         wire.write_all(descriptor, self._inputs[test])
         os.close(descriptor)
-
-    def _become_program(self, told: int, out: int) -> None:
-        zygote, header = self._zygote, self._header
-        os.setsid()
-        if not zygote.alone:
-            layers.die_with_parent()
-        for descriptor in (0, 1, 2):
-            os.dup2(zygote.null, descriptor)
-        told, out = _gathered(told, out)
-        if zygote.filter is not None:
-            zygote.filter.apply()
-        header["prelude"] = zygote.prelude
-        arguments = self._inputs if header["mode"] == "call" else []
-        zygote.buffer, self._inputs = bytearray(), []
-        driver.run(header, self._sources, arguments, zygote.stdin, out, driver.Told(told))
 
     def _report(self, header: dict, body: bytes = b"") -> None:
         """Tell the grader, with the next `_send`."""
@@ -414,10 +513,10 @@ class Request:
             if message is None:
                 self._send()
                 return None
-            if not self._is_sound(message[0]):
+            if not self._is_sound(*message):
                 return self._over("meddled")
-            (test, status, note, last), body = message
-            if status == "compiled":
+            (test, results, last), body = message
+            if results[0][0] == "compiled":
                 self._report({"compiled": test})
                 continue
             if self._out >= 0:
@@ -426,9 +525,10 @@ class Request:
                     return self._over("too large")
                 body = bytes(self._output)
                 self._output.clear()
-            self._report({"test": test, "status": status, "note": note}, body)
-            self._test = test + 1
-            if last or self._test == self._header["tests"]:
+                results[0][2] = len(body)
+            self._report({"test": self._test, "results": results}, body)
+            self._test += len(results)
+            if last or self._test == len(self._inputs):
                 return {"test": self._test, "status": "done"}
             if self._out >= 0:
                 self._put_input(self._test)
@@ -438,12 +538,22 @@ class Request:
                     pass
             self._begin_test()
 
-    def _is_sound(self, header: object) -> bool:
+    def _is_sound(self, header: object, body: bytes) -> bool:
         match header:
-            case [int(test), str(status), str(), bool()]:
-                known = (driver.ENDED, driver.RAISED, driver.NO_MEMORY, driver.TOO_LARGE)
-                first = self._test == 0 and status in ("compiled", driver.NOT_COMPILED)
-                return first or (test == self._test and status in known)
+            case [int(test), [[str(status), str(), 0]], bool()] if status in (
+                "compiled",
+                driver.NOT_COMPILED,
+            ):
+                return self._test == 0 and 0 <= test < len(self._sources)
+            case [int(test), [_, *others] as results, bool()]:
+                stdin_mode = self._out >= 0
+                return (
+                    test == self._test
+                    and test + len(results) <= len(self._inputs)
+                    and all(map(_is_result, results))
+                    and sum(size for _, _, size in results) == len(body)
+                    and not (stdin_mode and (others or body))
+                )
         return False
 
     def _ended_by_itself(self) -> dict:
@@ -464,30 +574,18 @@ class Request:
     def _over(self, status: str, code: int = 0) -> dict:
         """The end of a program in the middle of a test."""
         if self._out >= 0 and status == "exit":
-            self._report(
-                {"test": self._test, "status": "exit", "code": code, "note": ""}, bytes(self._output)
-            )
+            results = [["exit", "", len(self._output)]]
+            self._report({"test": self._test, "results": results, "code": code}, bytes(self._output))
             return {"test": self._test + 1, "status": "done"}
         return {"test": self._test, "status": status, "code": code}
 
 
-def _socket_pair() -> tuple[int, int]:
-    ours, theirs = socket.socketpair()
-    return ours.detach(), theirs.detach()
-
-
-def _gathered(told: int, out: int) -> tuple[int, int]:
-    """The two descriptors as 3 and 4, and all others closed."""
-    told, high = os.dup(told), os.dup(out) if out >= 0 else -1
-    while told < 5:
-        told = os.dup(told)
-    while 0 <= high < 5:
-        high = os.dup(high)
-    os.dup2(told, 3)
-    if high >= 0:
-        os.dup2(high, 4)
-    os.closerange(5 if high >= 0 else 4, 4096)
-    return 3, 4 if high >= 0 else -1
+def _is_result(result: object) -> bool:
+    match result:
+        case [str(status), str(), int(size)]:
+            known = (driver.ENDED, driver.RAISED, driver.NO_MEMORY, driver.TOO_LARGE)
+            return status in known and size >= 0
+    return False
 
 
 if __name__ == "__main__":
