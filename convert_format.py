@@ -11,16 +11,19 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from util import cli, cost, prompts
-from util.asking import Question, Refused, Usage, ask
-from util.engines import Engine, open_engine
-from util.formatting import Formatted, check_rewrite, format_by_rule, tidy_rewrite
-from util.records import Failure, Record
-from util.runs import Run, find_runs, given_up, read_records, read_run_json
+from util import cli
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from util.asking import Question, Refused, Usage
+    from util.engines import Engine
+    from util.formatting import Formatted
+    from util.records import Record
+    from util.runs import Run
+
 
 TRIES = 2
 DONE, GIVEN_UP, FOR_MODEL = "formatted before", "given up before", "for the model"
@@ -93,6 +96,13 @@ class Outcome:
 
 
 def run(args: argparse.Namespace) -> int:
+    from contextlib import closing
+
+    from util import cost
+    from util.asking import Usage
+    from util.engines import open_engine
+    from util.runs import find_runs
+
     folders = find_runs(args.input_dir)
     total = Tally()
     for folder in folders:
@@ -120,6 +130,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _kind(record: Record, failed_before: bool, args: argparse.Namespace) -> Formatted | str:
     """The formatted text, DONE, GIVEN_UP, FOR_MODEL, or the reason that leaves a sample out."""
+    from util import cost
+    from util.formatting import Formatted, format_by_rule
+
     if record.formatted is not None:
         return DONE
     sample = record.sample
@@ -136,12 +149,17 @@ def _kind(record: Record, failed_before: bool, args: argparse.Namespace) -> Form
 
 
 def _kinds(folder: Path, args: argparse.Namespace) -> Iterator[tuple[Record, Formatted | str]]:
+    from util.runs import given_up, read_records
+
     failed_before = given_up(folder)
     for record in read_records(folder):
         yield record, _kind(record, failed_before.has(*record.sample.key), args)
 
 
 def _tally(folder: Path, args: argparse.Namespace) -> Tally:
+    from util import cost
+    from util.formatting import Formatted
+
     tally = Tally()
     for record, kind in _kinds(folder, args):
         if isinstance(kind, Formatted):
@@ -158,11 +176,15 @@ def _tally(folder: Path, args: argparse.Namespace) -> Tally:
 
 
 def _open(folder: Path) -> Run:
+    from util.runs import Run, read_run_json
+
     info = read_run_json(folder)
     return Run(folder, settings=info["settings"], made_with=info["made_with"])
 
 
 def _format_by_rules(folder: Path, args: argparse.Namespace) -> None:
+    from util.formatting import Formatted
+
     with _open(folder) as opened:
         for record, kind in _kinds(folder, args):
             if isinstance(kind, Formatted):
@@ -177,6 +199,11 @@ def _rewrite(
     usage: Usage,
     progress: cli.Progress,
 ) -> None:
+    from util import prompts
+    from util.asking import Question, Refused, ask
+    from util.formatting import check_rewrite, tidy_rewrite
+    from util.records import Failure
+
     def check(question: Question, text: str) -> str | Refused:
         original = question.about.sample.text
         wrong = check_rewrite(original, text, min_fidelity=args.min_fidelity)
@@ -203,10 +230,14 @@ def _rewrite(
 
 
 def _prompt(record: Record) -> str:
+    from util import prompts
+
     return prompts.render(prompts.load("rewrite"), question=record.question, response=record.sample.text)
 
 
 def _before(total: Tally, args: argparse.Namespace) -> str:
+    from util import cost
+
     lines = [f"{total.samples} samples, {total.done} of them formatted before"]
     lines += [f"{number:>9}  by rule: {rule}" for rule, number in total.rules.most_common()]
     lines += [f"{number:>9}  left out: {reason}" for reason, number in total.left_out.most_common()]

@@ -12,16 +12,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tasks import FILES, load_task
-from util import cli, hub
-from util.curation import BenchmarkText
-from util.datacard import card, histogram, token_statistics
+from util import cli
 from util.errors import UserError
-from util.export import Choice, Export, Summary
-from util.formats import FORMATS, ExampleFile, check_suffix, publish, write_dataset_info
-from util.journal import write_whole
-from util.runs import find_runs, made_with
-from util.system_prompts import system_prompt
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from util.curation import BenchmarkText
+    from util.export import Export, Summary
+
+
+FORMAT_NAMES = (
+    "sharegpt",
+    "messages",
+    "alpaca",
+    "trl-sft",
+    "llamafactory",
+    "verl-parquet",
+)  # of util.formats
 TRAINING_POOLS = ("NUMINA",)  # problems to train on: nobody is tested on them
 KEEP_RULES = ("shortest", "longest", "random", "all")
 ALL, NONE = "all", "none"
@@ -36,7 +43,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--output", required=True, type=Path, metavar="FILE", help="training file: .json, .jsonl or .parquet"
     )
     parser.add_argument(
-        "--format", choices=FORMATS, default="sharegpt", help="what a row looks like (sharegpt)"
+        "--format", choices=FORMAT_NAMES, default="sharegpt", help="what a row looks like (sharegpt)"
     )
     parser.add_argument("--force", action="store_true", help="replace --output if it is there")
     rows = parser.add_argument_group("which samples")
@@ -112,6 +119,11 @@ def _keep_rule(text: str) -> str | int:
 
 
 def run(args: argparse.Namespace) -> int:
+    from util.export import Choice, Export
+    from util.formats import ExampleFile, check_suffix, publish
+    from util.runs import find_runs
+    from util.system_prompts import system_prompt
+
     check_suffix(args.format, args.output)
     if args.output.exists() and not args.force:
         raise UserError(f"{args.output} is there already: give --force to replace it, or another --output")
@@ -188,6 +200,9 @@ def _benchmarks(args: argparse.Namespace, infos: list[dict]) -> list[str]:
 
 def _benchmark_text(names: list[str], data_dir: Path | None) -> BenchmarkText:
     """The questions of the benchmarks, on the split that results are reported on."""
+    from util import hub
+    from util.curation import BenchmarkText
+
     text = BenchmarkText()
     for name in names:
         task = load_task(name)
@@ -212,6 +227,11 @@ def _write_card(
     args: argparse.Namespace, export: Export, benchmarks: list[str], sha256: str
 ) -> dict[str, Path]:
     """Write the data card and what belongs to it; returns the files under their names on the hub."""
+    from util.datacard import card, histogram
+    from util.formats import write_dataset_info
+    from util.journal import write_whole
+    from util.runs import made_with
+
     summary = export.summary
     picture, text = _beside(args.output, "lengths.svg"), _beside(args.output, "card.md")
     settings = {
@@ -284,6 +304,8 @@ def _notes(summary: Summary) -> list[str]:
 
 
 def _say(summary: Summary) -> None:
+    from util.datacard import token_statistics
+
     for stage, number in summary.funnel.items():
         cli.say(f"{number:>11,}  {stage}")
     for note in _notes(summary):

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from contextlib import closing
-from itertools import islice
 from pathlib import Path
 
 from tasks import load_task
-from util import cli, cost, hub, prompts
-from util.asking import Question, Refused, Usage, ask
-from util.engines import open_engine
-from util.labelling import LabelBook, parse_difficulty
-from util.records import Failure
-from util.task import content_id
+from util import cli
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from util.asking import Question, Refused
+    from util.labelling import LabelBook
+
 
 FOLDER = Path(__file__).resolve().parent / "labeled_numina_difficulty"
 TRIES = 3
@@ -60,6 +59,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
+    from util import cost
+    from util.labelling import LabelBook
+
     end = args.end if args.end > 0 else -1
     with LabelBook(args.output_dir, f"{args.source}_{args.start}_{end}", read_only=args.dry_run) as book:
         prompt_tokens = missing = total = 0
@@ -92,6 +94,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _ask(args: argparse.Namespace, end: int, book: LabelBook, missing: int) -> int:
     """Ask about every problem without a label; returns how many requests came to nothing."""
+    from contextlib import closing
+
+    from util import cost, prompts
+    from util.asking import Question, Refused, Usage, ask
+    from util.engines import open_engine
+    from util.records import Failure
+
     questions = (
         Question(row["id"], _prompt(row["problem"]), args.max_tokens, about=row)
         for row in _rows(args, end)
@@ -127,16 +136,26 @@ def _ask(args: argparse.Namespace, end: int, book: LabelBook, missing: int) -> i
 
 
 def _read_rating(question: Question, text: str) -> float | Refused:
+    from util.asking import Refused
+    from util.labelling import parse_difficulty
+
     number = parse_difficulty(text)
     return Refused("it holds no single number from 1 to 10") if number is None else number
 
 
 def _prompt(problem: str) -> str:
+    from util import prompts
+
     return prompts.render(prompts.load("difficulty"), problem=problem)
 
 
 def _rows(args: argparse.Namespace, end: int) -> Iterator[dict]:
     """The problems of the slice, each text once."""
+    from itertools import islice
+
+    from util import hub
+    from util.task import content_id
+
     task = load_task("NUMINA")
     rows = hub.open_rows(task.source, revision=args.revision, data_dir=args.data_dir)
     chosen = None if args.source == "all" else args.source

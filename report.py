@@ -10,16 +10,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 
 from util import cli
 from util.errors import UserError
-from util.report import compare, history
-from util.report.gather import Shelf, read_run
-from util.report.manifest import repeat_command
-from util.report.page import read_curation, write_report
-from util.statistics import summary_line
 
 MODES = ("compare", "explain", "manifest")
 
@@ -79,6 +73,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _page(args: argparse.Namespace) -> None:
+    from contextlib import closing
+
+    from util.report.gather import Shelf, read_run
+    from util.report.page import read_curation, write_report
+    from util.statistics import summary_line
+
     _check_output(args.output)
     if len({folder.resolve() for folder in args.runs}) < len(args.runs):
         raise UserError("a run is named twice: name each run once")
@@ -100,6 +100,8 @@ def _page(args: argparse.Namespace) -> None:
 
 
 def _compare(args: argparse.Namespace) -> None:
+    from util.report import compare
+
     if args.output is not None:
         _check_output(args.output)
     if args.temperatures is not None and len(args.temperatures) > 2:
@@ -112,12 +114,16 @@ def _compare(args: argparse.Namespace) -> None:
 
 
 def _explain(args: argparse.Namespace) -> None:
+    from util.report import history
+
     found = history.read_history(args.run)
     print(history.as_text(args.run, found))
     cli.print_result(found.as_json())
 
 
 def _manifest(args: argparse.Namespace) -> None:
+    from util.report.manifest import repeat_command
+
     print(repeat_command(args.run))
 
 

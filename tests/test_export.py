@@ -9,6 +9,7 @@ import pytest
 from helpers import ROOT, json_lines, last_line, script
 from runs_on_paper import PaperSample, write_run
 
+import convert_to_data
 from util.formats import FORMATS, Example, ExampleFile
 
 QUESTIONS = {
@@ -34,6 +35,10 @@ def rows(folder, *flags, output="train.jsonl"):
     done = export(folder, *flags, output=output)
     assert done.returncode == 0, done.stderr
     return json_lines(folder.parent / output)
+
+
+def test_the_command_line_offers_every_format():
+    assert convert_to_data.FORMAT_NAMES == tuple(FORMATS)
 
 
 def test_wrong_truncated_ungraded_and_unformatted_samples_stay_out(tmp_path):
