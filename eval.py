@@ -21,6 +21,7 @@ from util.models import short_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from util.benchmark import Order
     from util.task import Task
 
 
@@ -46,31 +47,57 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     cli.add_data_flags(parser)
     cli.add_sampling_flags(parser)
     cli.add_engine_flags(parser)
+    cli.add_budget_flags(parser)
     cli.add_livecodebench_flags(parser)
     cli.add_grading_flags(parser)
     return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace) -> int:
+    from functools import partial
+
     from util.benchmark import Selection, order_from
+    from util.cost import open_metered
     from util.evaluation import Evaluation, ResultFiles
 
     tasks = _tasks(args.evals, cli.livecodebench_choice(args))
     if args.revision is not None and len(tasks) > 1:
         raise UserError(f"--revision {args.revision} is of one data set: give one benchmark in --evals")
     files = ResultFiles(args.output_file)
-    try:
-        args.result_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to {args.result_dir}: {error.strerror}; choose another") from error
     name = short_name(args.model)
     options = cli.engine_options(args, log=args.result_dir / f"{name}_engine.log")
     selection = Selection(limit=args.limit, revision=args.revision, data_dir=args.data_dir)
     orders = [order_from(args, task, selection, options) for task in tasks]
-    with Evaluation(orders, args.result_dir, files, log=args.result_dir / f"{name}_eval.log") as evaluation:
+    if args.dry_run:
+        return _forecast(args, orders)
+    try:
+        args.result_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {args.result_dir}: {error.strerror}; choose another") from error
+    opening = partial(
+        open_metered,
+        options,
+        max_tokens=args.max_tokens,
+        max_cost=args.max_cost,
+        max_tokens_total=args.max_tokens_total,
+    )
+    log = args.result_dir / f"{name}_eval.log"
+    with Evaluation(orders, args.result_dir, files, opening, log=log) as evaluation:
         evaluation.run()
     cli.print_result(evaluation.accuracies())
     return 1 if evaluation.failures else 0
+
+
+def _forecast(args: argparse.Namespace, orders: list[Order]) -> int:
+    from util.forecast import forecast, total_line
+
+    found = [forecast(order, args.result_dir) for order in orders]
+    for one in found:
+        for line in one.lines(args.model):
+            cli.say(line)
+    cli.say(total_line(found, args.model))
+    cli.print_result({one.task: one.as_json(args.model) for one in found})
+    return 0
 
 
 def _tasks(names: str, livecodebench: dict) -> list[Task]:

@@ -19,8 +19,9 @@ from util.errors import UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from util.benchmark import Benchmark, Selection
-    from util.pipeline import Grading
+    from util.benchmark import Benchmark, Order, Selection
+    from util.pipeline import Grading, Outcome
+    from util.sampling import Rounds, Stopping
     from util.task import Task
 
 
@@ -53,6 +54,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     rows.add_argument("--limit", type=cli.at_least(1), metavar="N", help="only the first N of what is left")
     cli.add_data_flags(rows)
     cli.add_sampling_flags(parser)
+    _add_adaptive_flags(parser)
+    cli.add_budget_flags(parser)
     cli.add_engine_flags(parser)
     cli.add_livecodebench_flags(parser)
     cli.add_grading_flags(parser)
@@ -69,6 +72,25 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _add_adaptive_flags(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "adaptive sampling (verdicts decide what is asked; --n is then the most samples of a problem)"
+    )
+    group.add_argument(
+        "--until-correct", type=cli.at_least(1), metavar="K", help="a problem with K correct samples is done"
+    )
+    group.add_argument(
+        "--give-up-after", type=cli.at_least(1), metavar="M", help="a problem with M wrong samples is done"
+    )
+    group.add_argument(
+        "--pass-rate-band",
+        type=cli.number_in(0, 1),
+        nargs=2,
+        metavar=("LO", "HI"),
+        help="a problem is done when its pass rate, 95 %% sure, is outside these",
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     from contextlib import ExitStack
 
@@ -77,7 +99,10 @@ def run(args: argparse.Namespace) -> int:
     if args.regrade and not args.check:
         raise UserError("--regrade grades what is there: give it together with --check")
     task = _task(args)
-    order = order_from(args, task, _selection(args), cli.engine_options(args, log=None))
+    options = cli.engine_options(args, log=None)
+    order = order_from(args, task, _selection(args), options, None if args.check else _stopping(args))
+    if args.dry_run:
+        return _forecast(args, order)
     if args.n > 1 and 0 in order.plan.temperatures and not args.check:
         cli.say(
             "temperature 0 is greedy: one sample per problem there instead of --n, the others would be equal"
@@ -121,29 +146,107 @@ def _selection(args: argparse.Namespace) -> Selection:
     )
 
 
+def _stopping(args: argparse.Namespace) -> Stopping | None:
+    """When problems are done before they have all n samples, if the flags say so."""
+    from util.sampling import Stopping
+
+    band = None if args.pass_rate_band is None else tuple(args.pass_rate_band)
+    if args.until_correct is None and args.give_up_after is None and band is None:
+        return None
+    if args.inference:
+        raise UserError(
+            "--until-correct, --give-up-after and --pass-rate-band need verdicts: leave --inference out"
+        )
+    if 0 in args.temperatures:
+        raise UserError(
+            "temperature 0 is greedy: a problem's samples would all be the same, so asking again cannot make "
+            "one correct; give --temperatures above 0"
+        )
+    if args.n < max(2, args.until_correct or 0):
+        raise UserError(
+            f"--n {args.n} is the most samples of a problem: give at least {max(2, args.until_correct or 0)}"
+        )
+    if band is not None and band[0] >= band[1]:
+        raise UserError(f"--pass-rate-band {band[0]:g} {band[1]:g}: the first must be below the second")
+    return Stopping(args.until_correct, args.give_up_after, band)
+
+
 def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | None) -> int:
     from contextlib import closing
 
-    from util.engines import open_engine
+    from util.cost import open_metered
     from util.pipeline import Job, generate
 
-    missing = opened.missing()
-    if not missing:
+    job = Job(opened.run, opened.asked, opened.order.plan, grading, _rounds(opened, grading))
+    if job.rounds is None:
+        total, unit, to_ask = opened.missing(), "samples", opened.missing() > 0
+    else:
+        total, unit = len(opened.asked.ids) * len(opened.order.plan.temperatures), "problems"
+        to_ask = job.rounds.has_next()
+    if not to_ask:
         cli.say("every sample is there already: nothing to generate")
         return 0
     options = cli.engine_options(args, log=opened.run.folder / "engine.log")
-    job = Job(opened.run, opened.asked, opened.order.plan, grading)
-    with closing(open_engine(options)) as engine, cli.Progress(missing, "generating") as progress:
+    opened_engine = open_metered(
+        options,
+        max_tokens=args.max_tokens,
+        max_cost=args.max_cost,
+        max_tokens_total=args.max_tokens_total,
+    )
+    with closing(opened_engine) as engine, cli.Progress(total, "generating", unit) as progress:
         opened.note_engine(engine)
-        for _ in generate([job], engine=engine, on_progress=progress.step):
-            pass
-    if job.outcome.failed:
-        cli.say(
-            f"{job.outcome.failed} of {missing} requests failed (the last one: {job.outcome.failure}); "
-            "the same command asks them again"
-        )
-        return 1
+
+        def on_progress(tokens: int) -> None:
+            if job.rounds is None:
+                progress.step(tokens)
+            else:
+                progress.reach(job.rounds.ended, tokens)
+
+        try:
+            for _ in generate([job], engine=engine, on_progress=on_progress):
+                pass
+            if job.rounds is not None:
+                progress.reach(job.rounds.ended, 0)
+        finally:
+            opened.note_generation(job.outcome)
+    return _say_outcome(args, job.outcome, engine.exhausted)
+
+
+def _forecast(args: argparse.Namespace, order: Order) -> int:
+    from util.forecast import forecast
+
+    found = forecast(order, args.result_dir, fresh=args.overwrite_settings)
+    for line in found.lines(args.model):
+        cli.say(line)
+    if order.plan.stopping is not None:
+        cli.say(f"  fewer where a problem is done before its {order.plan.n} samples")
+    cli.print_result(found.as_json(args.model))
     return 0
+
+
+def _rounds(opened: Benchmark, grading: Grading | None) -> Rounds | None:
+    """What verdicts say about the samples to ask; samples without one are graded before an engine starts."""
+    from util.pipeline import open_rounds
+
+    if opened.order.plan.stopping is None:
+        return None
+    _grade_rest(opened, grading, again=False)
+    return open_rounds(opened.run, opened.asked, opened.order.plan)
+
+
+def _say_outcome(args: argparse.Namespace, outcome: Outcome, exhausted: str) -> int:
+    """Say what the requests of this command came to; returns the exit status."""
+    from util.cost import cost_line
+
+    cli.say(f"spent {cost_line(args.model, outcome.prompt_tokens, outcome.completion_tokens)}")
+    if outcome.failed:
+        cli.say(
+            f"{outcome.failed} of {outcome.generated + outcome.failed} requests failed (the last one: "
+            f"{outcome.failure}); the same command asks them again"
+        )
+    if exhausted:
+        cli.say(exhausted)
+    return 1 if outcome.failed or exhausted else 0
 
 
 def _grade_rest(opened: Benchmark, grading: Grading, *, again: bool) -> None:
@@ -162,21 +265,21 @@ def _grade_rest(opened: Benchmark, grading: Grading, *, again: bool) -> None:
 
 def _report(args: argparse.Namespace, opened: Benchmark) -> int:
     """Print the table and the JSON line; both cover everything in the folder."""
-    from util.benchmark import summary_without_doubtful
-    from util.runs import read_records
-    from util.statistics import summarise, summary_line
+    from util.benchmark import summary, summary_without_doubtful
+    from util.statistics import summary_line
 
     run = opened.run
-    summary = summarise(read_records(run.folder))
+    numbers_at = run.info["summary"] = summary(opened)
     without = summary_without_doubtful(opened)
     missing = 0 if args.check else opened.missing()
-    run.info["summary"] = summary
     run.save_info()
     cli.say(f"\n{run.folder}")
-    cli.say(_table(summary))
-    for temperature, numbers in summary.items():
-        name = args.dataset if len(summary) == 1 else f"{args.dataset} at {temperature}"
+    cli.say(_table(numbers_at))
+    for temperature, numbers in numbers_at.items():
+        name = args.dataset if len(numbers_at) == 1 else f"{args.dataset} at {temperature}"
         cli.say(summary_line(name, numbers, expected=opened.expected(float(temperature))))
+        if "stopped_early" in numbers:
+            cli.say(_about_stopping(numbers))
     for temperature, numbers in (without or {}).items():
         name = f"{args.dataset} at {temperature} without problems known to be judged wrongly"
         cli.say(summary_line(name, numbers))
@@ -185,7 +288,7 @@ def _report(args: argparse.Namespace, opened: Benchmark) -> int:
             "dataset": args.dataset,
             "model": args.model,
             "run": str(run.folder),
-            "temperatures": _short(summary),
+            "temperatures": _short(numbers_at),
             **({} if without is None else {"without_doubtful": _short(without)}),
             "missing": missing,
             "unusable": dict(opened.counts.unusable),
@@ -201,6 +304,16 @@ def _short(summary: dict[str, dict]) -> dict[str, dict]:
         temperature: {name: value for name, value in numbers.items() if name not in left_out}
         for temperature, numbers in summary.items()
     }
+
+
+def _about_stopping(numbers: dict) -> str:
+    stopped = numbers["stopped_early"]
+    return (
+        f"{numbers['samples']} samples cost {numbers['completion_tokens']:,} completion tokens; "
+        f"{stopped['n']} of each problem would have cost about {stopped['tokens_at_fixed_n']:,}, at its mean "
+        "length so far. "
+        f"{stopped['why'][0].upper()}{stopped['why'][1:]}."
+    )
 
 
 def _table(summary: dict[str, dict]) -> str:

@@ -22,7 +22,8 @@ ALLOWED = {
     "util.hub": ["util.task", "util.records", "util.errors", "util.fetching"],
     "util.labels": ["util.hub", "util.fetching", "util.task", "util.errors"],
     "util.asking": ["util.engines", "util.records"],
-    "util.cost": ["util.errors"],
+    "util.cost": ["util.errors", "util.engines"],
+    "util.forecast": ["util"],  # joins the parts of a command that is not carried out
     "util.formatting": ["util.records", "util.errors", "util.grading"],
     "util.labelling": ["util.errors", "util.journal"],
     "util.curation": ["util.records", "util.errors"],

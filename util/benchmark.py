@@ -16,7 +16,7 @@ from util.engines import Engine, EngineOptions, engine_name
 from util.errors import UserError
 from util.grading.pool import GradingPool
 from util.models import short_name
-from util.pipeline import Asked, Grading, Plan, Prompt, missing_count, write_problems
+from util.pipeline import Asked, Grading, Outcome, Plan, Prompt, missing_count, open_rounds, write_problems
 from util.records import Problem
 from util.runs import (
     Run,
@@ -28,8 +28,8 @@ from util.runs import (
     run_name,
     text_digest,
 )
-from util.sampling import samples_at
-from util.statistics import summarise
+from util.sampling import Stopping, samples_at
+from util.statistics import stopped_early, summarise
 from util.system_prompts import system_prompt
 from util.task import Task
 
@@ -117,17 +117,31 @@ class Benchmark:
         self.asked = self._ask_problems()
 
     def missing(self) -> int:
-        """How many samples this command still has to generate."""
+        """How many samples this command still has to generate; where verdicts decide, those to begin with."""
+        if self.order.plan.stopping is not None:
+            return open_rounds(self.run, self.asked, self.order.plan).still_wanted()
         return missing_count(self.run, self.asked, self.order.plan)
 
     def expected(self, temperature: float) -> int:
         """How many samples this command asks for at a temperature."""
         return len(self.asked.ids) * samples_at(temperature, self.order.plan.n)
 
+    def note_generation(self, outcome: Outcome) -> None:
+        """Add up how long generating took, for the forecasts of later commands."""
+        if not outcome.generated:
+            return
+        options = self.order.options
+        before = self.run.info.get("generation", {})
+        self.run.info["generation"] = {
+            name: before.get(name, 0) + getattr(outcome, name)
+            for name in ("seconds", "generated", "prompt_tokens", "completion_tokens")
+        } | {"gpus": options.tp * options.pp * options.dp}
+        self.run.save_info()
+
     def note_engine(self, engine: Engine) -> None:
         """Write down which engine makes the samples from here on."""
         name = engine_name(self.order.options)
-        self.run.info["made_with"]["engine"] = getattr(engine, "version", name)
+        self.run.info["made_with"]["engine"] = getattr(engine, "version", None) or name
         self.run.save_info()
 
     def _ask_problems(self) -> Asked:
@@ -142,7 +156,7 @@ class Benchmark:
                 f"{run.folder} was made with revision {known} of {rows.path}, this command reads "
                 f"{rows.revision}: use the same one, or another --result-dir"
             )
-        found = self._with_prompt_noted(self._problems(rows))
+        found = self._with_prompt_noted(_problems(self.order, rows, self.counts))
         asked = write_problems(run, found, prompt_named(task, self.order.prompt), self.order.plan.model)
         run.info["dataset"] = {
             "path": rows.path,
@@ -154,28 +168,6 @@ class Benchmark:
         run.info["asked"] = self._asked_so_far()
         run.save_info()
         return asked
-
-    def _problems(self, rows: hub.Rows) -> Iterator[Problem]:
-        task, chosen = self.order.task, self.order.selection
-        bounds = None
-        known_labels = None
-        if chosen.filter_difficulty:
-            bounds = (chosen.lower_bound, chosen.upper_bound)
-            if task.source.labels is not None:
-                known_labels = labels.read_labels(
-                    task.source.labels, folder=LABELS_FOLDER, data_dir=chosen.data_dir
-                ).of
-        return hub.problems(
-            task,
-            rows,
-            source=chosen.source,
-            start=chosen.start,
-            end=chosen.end,
-            difficulty=bounds,
-            labels=known_labels,
-            limit=chosen.limit,
-            counts=self.counts,
-        )
 
     def _with_prompt_noted(self, found: Iterator[Problem]) -> Iterator[Problem]:
         """The same problems; the wording made from the first one must be that of the run's other samples."""
@@ -206,11 +198,44 @@ class Benchmark:
         return {
             "temperatures": sorted({*plan.temperatures, *before.get("temperatures", ())}),
             "n": max(plan.n, before.get("n", 1)),
+            "stopping": before.get("stopping") if plan.stopping is None else plan.stopping.as_json(),
             "limit": None if None in limits else max(limits),
             "data_dir": None if chosen.data_dir is None else str(chosen.data_dir),
             "system_prompt_from": self.order.system_prompt_from,
             "engine": engine,
         }
+
+
+def _problems(order: Order, rows: hub.Rows, counts: hub.Counts) -> Iterator[Problem]:
+    task, chosen = order.task, order.selection
+    bounds = None
+    known_labels = None
+    if chosen.filter_difficulty:
+        bounds = (chosen.lower_bound, chosen.upper_bound)
+        if task.source.labels is not None:
+            known_labels = labels.read_labels(
+                task.source.labels, folder=LABELS_FOLDER, data_dir=chosen.data_dir
+            ).of
+    return hub.problems(
+        task,
+        rows,
+        source=chosen.source,
+        start=chosen.start,
+        end=chosen.end,
+        difficulty=bounds,
+        labels=known_labels,
+        limit=chosen.limit,
+        counts=counts,
+    )
+
+
+def known_problems(order: Order, counts: hub.Counts) -> Iterator[Problem]:
+    """The problems that `order` is about, read without a run folder; fills `counts`."""
+    chosen = order.selection
+    rows = hub.open_rows(
+        order.task.source, split=chosen.split, revision=chosen.revision, data_dir=chosen.data_dir
+    )
+    return _problems(order, rows, counts)
 
 
 def open_benchmark(
@@ -237,7 +262,13 @@ def open_benchmark(
     return opened
 
 
-def order_from(args: argparse.Namespace, task: Task, selection: Selection, options: EngineOptions) -> Order:
+def order_from(
+    args: argparse.Namespace,
+    task: Task,
+    selection: Selection,
+    options: EngineOptions,
+    stopping: Stopping | None = None,
+) -> Order:
     """The order that the flags of `cli.add_sampling_flags` describe for one task."""
     system, origin = system_prompt(args.system_prompt, args.model, data_dir=args.data_dir)
     plan = Plan(
@@ -247,6 +278,7 @@ def order_from(args: argparse.Namespace, task: Task, selection: Selection, optio
         max_tokens=args.max_tokens,
         seed=args.seed,
         system_prompt=system,
+        stopping=stopping,
     )
     judging = Judging(not args.no_symbolic, args.compare, args.all_tests, args.require_isolation)
     return Order(task, plan, selection, options, args.prompt, origin, judging)
@@ -275,12 +307,18 @@ def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:
     return grading
 
 
+def summary(opened: Benchmark) -> dict[str, dict]:
+    """The numbers of everything in the folder."""
+    return summarise(read_records(opened.run.folder), stopped=stopped_early(opened.run.info))
+
+
 def summary_without_doubtful(opened: Benchmark) -> dict | None:
     """The summary without problems that are known to be judged wrongly; None where no such list exists."""
     mark = opened.order.task.notes.get("doubtful")
     if mark is None:
         return None
-    return summarise(record for record in read_records(opened.run.folder) if not record.about.get(mark))
+    records = (record for record in read_records(opened.run.folder) if not record.about.get(mark))
+    return summarise(records, stopped=stopped_early(opened.run.info))
 
 
 def prompt_named(task: Task, name: str) -> Prompt:

@@ -113,10 +113,10 @@ def print_result(result: dict) -> None:
 class Progress:
     """A bar on standard error: samples done, tokens per second, time left."""
 
-    def __init__(self, total: int | None, what: str) -> None:
+    def __init__(self, total: int | None, what: str, unit: str = "samples") -> None:
         from tqdm import tqdm
 
-        self._bar = tqdm(total=total, desc=what, unit=" samples", dynamic_ncols=True, mininterval=0.5)
+        self._bar = tqdm(total=total, desc=what, unit=f" {unit}", dynamic_ncols=True, mininterval=0.5)
         self._tokens = 0
 
     def step(self, tokens: int) -> None:
@@ -125,6 +125,14 @@ class Progress:
         if tokens and (seconds := self._bar.format_dict["elapsed"]) > 0:
             self._bar.set_postfix_str(f"{self._tokens / seconds:.0f} tokens/s", refresh=False)
         self._bar.update(1)
+
+    def reach(self, done: int, tokens: int) -> None:
+        """Show that so many are done, after a sample with so many completion tokens."""
+        self._tokens += tokens
+        self._bar.set_postfix_str(
+            f"{self._tokens / max(self._bar.format_dict['elapsed'], 1e-3):.0f} tokens/s", refresh=False
+        )
+        self._bar.update(done - self._bar.n)
 
     def expect(self, more: int) -> None:
         """Raise the total."""
@@ -157,6 +165,18 @@ def number_in(low: float, high: float) -> Callable[[str], float]:
         value = float(text)
         if not low <= value <= high:
             raise argparse.ArgumentTypeError(f"{text} is not between {low:g} and {high:g}")
+        return value
+
+    return number
+
+
+def above(low: float) -> Callable[[str], float]:
+    """An argparse type: a number larger than `low`."""
+
+    def number(text: str) -> float:
+        value = float(text)
+        if not low < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text} is not above {low:g}")
         return value
 
     return number
@@ -291,6 +311,26 @@ def add_sampling_flags(parser: argparse.ArgumentParser) -> None:
         default="default",
         metavar="NAME",
         help="which wording of the task's prompt (default); the README's table names the others",
+    )
+
+
+def add_budget_flags(parser: argparse.ArgumentParser) -> None:
+    """What a command may spend; the same in every script that asks a model."""
+    group = parser.add_argument_group("budget")
+    group.add_argument(
+        "--dry-run", action="store_true", help="only say what would be asked and what it would cost"
+    )
+    group.add_argument(
+        "--max-cost",
+        type=above(0),
+        metavar="DOLLARS",
+        help="stop before this command has spent more, by the prices in util/prices.txt",
+    )
+    group.add_argument(
+        "--max-tokens-total",
+        type=at_least(1),
+        metavar="N",
+        help="stop before this command has used more tokens, prompts and answers together",
     )
 
 

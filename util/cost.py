@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from util.engines import EngineOptions, open_engine
+from util.engines.metered import Limit, MeteredEngine
 from util.errors import UserError
 
 PRICES = Path(__file__).parent / "prices.txt"
@@ -45,10 +47,47 @@ def estimated_tokens(text: str) -> int:
     return len(text) // CHARS_PER_TOKEN + 1
 
 
+def open_metered(
+    options: EngineOptions,
+    *,
+    max_tokens: int,
+    max_cost: float | None = None,
+    max_tokens_total: int | None = None,
+) -> MeteredEngine:
+    """Start an engine that stops asking before it has spent `max_cost` dollars or `max_tokens_total` tokens.
+
+    Raises UserError when an answer of `max_tokens` is over a limit, and when a cost is limited and the model
+    has no price.
+    """
+    limits = []
+    if max_cost is not None:
+        price = price_of(options.model)
+        if price is None:
+            raise UserError(
+                f"--max-cost needs the price of {options.model}: add a line for it to {PRICES}, "
+                "or limit tokens with --max-tokens-total"
+            )
+        limits.append(Limit(max_cost, price.of, "--max-cost", "${:,.4f}"))
+    if max_tokens_total is not None:
+        limits.append(
+            Limit(
+                max_tokens_total,
+                lambda prompt, completion: prompt + completion,
+                "--max-tokens-total",
+                "{:,.0f} tokens",
+            )
+        )
+    for limit in limits:
+        limit.check_allows(limit.spent_on(0, max_tokens))
+    return MeteredEngine(open_engine(options), tuple(limits))
+
+
 def cost_line(model: str, prompt_tokens: int, completion_tokens: int) -> str:
     """Tokens and dollars in words, for people."""
     tokens = f"{prompt_tokens:,} prompt and {completion_tokens:,} completion tokens"
     price = price_of(model)
+    if price is None and not model.startswith("openai/"):  # a machine or an endpoint of one's own
+        return tokens
     if price is None:
         return f"{tokens}; {PRICES.name} has no price for {model}"
     return f"{tokens}, ${price.of(prompt_tokens, completion_tokens):.2f} at the prices in {PRICES.name}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -22,14 +22,15 @@ from util.benchmark import (
     counts_line,
     open_benchmark,
     open_grading,
+    summary,
     summary_without_doubtful,
 )
-from util.engines import Engine, open_engine
+from util.engines import Engine
+from util.engines.metered import MeteredEngine
 from util.errors import RunStopped, UserError
 from util.journal import write_whole
 from util.pipeline import Grading, Job, generate
-from util.runs import read_records
-from util.statistics import summarise, summary_line
+from util.statistics import summary_line
 
 
 class ResultFiles:
@@ -67,8 +68,17 @@ class _Cancelled(Exception):
 class Evaluation:
     """Runs the orders one after the other on one engine; a failure of one does not stop the others."""
 
-    def __init__(self, orders: list[Order], result_dir: Path, files: ResultFiles, *, log: Path) -> None:
+    def __init__(
+        self,
+        orders: list[Order],
+        result_dir: Path,
+        files: ResultFiles,
+        opening: Callable[[], MeteredEngine],  # starts the engine, once there is something to ask
+        *,
+        log: Path,
+    ) -> None:
         self._orders = orders
+        self._opening = opening
         self._result_dir = result_dir
         self._files = files
         self._log = log
@@ -114,9 +124,8 @@ class Evaluation:
         return found
 
     def _generate(self, first: _Part, parts: _Prepared) -> None:
-        options = self._orders[0].options
-        self._say(f"loading {options.model}")
-        engine = open_engine(options)
+        self._say(f"loading {self._orders[0].options.model}")
+        engine = self._opening()
         unfinished: list[_Part] = []
         try:
             with cli.Progress(0, "generating") as progress:
@@ -125,9 +134,12 @@ class Evaluation:
                     part = next(part for part in unfinished if part.job is job)
                     unfinished.remove(part)
                     self._end_generation(part)
+            if engine.exhausted:
+                raise RunStopped(engine.exhausted)
         except RunStopped as error:
             for part in unfinished:
                 part.failure = str(error)
+                part.opened.note_generation(part.job.outcome)
                 self._end_later(part)
             for name in parts.left():
                 self._fail(name, f"not begun: {error}")
@@ -157,6 +169,7 @@ class Evaluation:
 
     def _end_generation(self, part: _Part) -> None:
         outcome = part.job.outcome
+        part.opened.note_generation(outcome)
         if outcome.failed:
             part.failure = (
                 f"{outcome.failed} requests failed (the last one: {outcome.failure}); "
@@ -183,7 +196,7 @@ class Evaluation:
     def _report(self, part: _Part) -> None:
         opened = part.opened
         name, info = opened.order.task.name, opened.run.info
-        summary = info["summary"] = summarise(read_records(opened.run.folder))
+        numbers_at = info["summary"] = summary(opened)
         opened.run.save_info()
         missing = opened.missing()
         self._details[name] = {
@@ -195,11 +208,11 @@ class Evaluation:
             "made_with": info["made_with"],
             "missing": missing,
             "unusable": dict(opened.counts.unusable),
-            "temperatures": summary,
+            "temperatures": numbers_at,
             "without_doubtful": summary_without_doubtful(opened),
         }
-        for temperature, numbers in summary.items():
-            label = name if len(summary) == 1 else f"{name} at {temperature}"
+        for temperature, numbers in numbers_at.items():
+            label = name if len(numbers_at) == 1 else f"{name} at {temperature}"
             self._say(summary_line(label, numbers, expected=opened.expected(float(temperature))))
         if part.failure or missing:
             self._fail(name, part.failure or f"{missing} samples are missing")

@@ -1,7 +1,11 @@
-"""The one loop: ask an engine for the samples that are missing, and grade them as they arrive."""
+"""The one loop: ask an engine for the samples that are missing, and grade them as they arrive.
+
+Which samples are missing is either known before (n of each problem) or follows from the verdicts (`Rounds`).
+"""
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -11,7 +15,7 @@ from util.engines import Engine
 from util.grading.pool import GradingPool
 from util.records import Completion, Failure, Problem, Request, Sample, Verdict
 from util.runs import Run, StoredProblems, read_records, text_digest
-from util.sampling import sample_seed, samples_at
+from util.sampling import Key, Rounds, Stopping, sample_seed, samples_at
 from util.task import Task
 
 
@@ -25,6 +29,7 @@ class Plan:
     max_tokens: int
     seed: int
     system_prompt: str | None = None
+    stopping: Stopping | None = None  # when a problem needs no further sample although it has not all n
 
 
 @dataclass
@@ -40,8 +45,18 @@ class Outcome:
     """What came of the requests of this command."""
 
     generated: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
     failed: int = 0
     failure: str = ""  # the last failure's message
+    asked_at: float | None = None  # when the first request went out, on a clock of its own
+    seconds: float = 0.0  # from then to the last answer
+
+    def add(self, sample: Sample) -> None:
+        self.generated += 1
+        self.prompt_tokens += sample.prompt_tokens
+        self.completion_tokens += sample.completion_tokens
+        self.seconds = time.monotonic() - self.asked_at
 
 
 OnProgress = Callable[[int], None]  # called with the number of completion tokens of each finished sample
@@ -58,6 +73,7 @@ class Job:
     asked: Asked
     plan: Plan
     grading: Grading | None
+    rounds: Rounds | None = None  # where verdicts decide what is asked; needs `grading`
     outcome: Outcome = field(default_factory=Outcome)
     under_way: int = 0  # requests handed to the engine that have no answer yet
     all_asked: bool = False
@@ -85,6 +101,17 @@ def missing_count(run: Run, asked: Asked, plan: Plan) -> int:
     return sum(1 for _ in _missing(run, asked, plan))
 
 
+def open_rounds(run: Run, asked: Asked, plan: Plan) -> Rounds:
+    """What the plan's stopping rule wants of the run, after the verdicts that are there."""
+    names = ((problem_id, temperature) for problem_id in asked.ids for temperature in plan.temperatures)
+    rounds = Rounds(names, n=plan.n, rule=plan.stopping, has=run.has)
+    ids = set(asked.ids)
+    for record in read_records(run.folder):
+        if record.sample.problem_id in ids and record.sample.temperature in plan.temperatures:
+            rounds.note_earlier(record.sample.key, record.verdict)
+    return rounds
+
+
 def generate(
     jobs: Iterable[Job | None], *, engine: Engine, on_progress: OnProgress = lambda tokens: None
 ) -> Iterator[Job]:
@@ -92,8 +119,8 @@ def generate(
 
     The requests of a job follow those of the one before without a gap, so the engine stays full while the
     last answers of a job come in; None among `jobs` means that the next one is not ready yet. Each sample is
-    in its run's journal before the next is looked at. Samples are offered to `grading` as they arrive; those
-    it has no room for are left to `Grading.grade_rest`, so the engine never waits.
+    in its run's journal before the next is looked at, and goes to `grading`, which never makes the engine
+    wait.
     """
     finished: deque[Job] = deque()
     for request, result in engine.generate(_chained(jobs, finished)):
@@ -111,13 +138,24 @@ def _take(job: Job, request: Request, result: Completion | Failure, on_progress:
     if isinstance(result, Failure):
         job.outcome.failed += 1
         job.outcome.failure = result.message
+        if job.rounds is not None:
+            job.rounds.judged((request.problem_id, request.temperature, request.index), None)
         return
     sample = _sample(request, result)
-    job.run.add_sample(sample)
-    job.outcome.generated += 1
+    offset = job.run.add_sample(sample)
+    job.outcome.add(sample)
+    if job.rounds is not None and sample.finish_reason == "prompt_too_long":
+        job.rounds.give_up(sample.key)
     on_progress(sample.completion_tokens)
     if job.grading is not None:
-        job.grading.offer(sample, sample.text)
+        job.grading.offer(sample, offset)
+        _collect_verdicts(job)
+
+
+def _collect_verdicts(job: Job) -> None:
+    for key, verdict in job.grading.collect(block=False):
+        if job.rounds is not None:
+            job.rounds.judged(key, verdict)
 
 
 def _chained(jobs: Iterable[Job | None], finished: deque[Job]) -> Iterator[_JobRequest | None]:
@@ -127,8 +165,9 @@ def _chained(jobs: Iterable[Job | None], finished: deque[Job]) -> Iterator[_JobR
         if job is None:
             yield None
             continue
+        job.outcome.asked_at = time.monotonic()
         for request in _requests(job):
-            job.under_way += 1
+            job.under_way += request is not None
             yield request
         job.all_asked = True
         if not job.under_way:
@@ -144,34 +183,53 @@ class Grading:
         self._pool = pool
         self._references = references
         self._problems = StoredProblems(run.folder)
-        self._in_flight: dict[
-            tuple[str, float, int], tuple[str, str]
-        ] = {}  # key -> text's digest, finish reason
+        self._in_flight: dict[Key, tuple[str, str]] = {}  # text's digest, finish reason
+        self._ready: list[tuple[Key, Verdict | None]] = []  # those that needed no grader
+        self._waiting: deque[int] = deque()  # offsets of new samples for which the pool had no room
         self.graded = 0
         self.without_problem = 0  # samples whose problem has no reference any more
 
-    def offer(self, sample: Sample, text: str) -> None:
-        """Grade the sample now if there is room; never waits."""
-        self._write_verdicts(block=False)
-        if self._pool.has_room():
-            self._submit(sample, text)
+    def offer(self, sample: Sample, offset: int) -> None:
+        """Grade a new sample, which lies at `offset` of its file, as soon as there is room; never waits."""
+        if self._waiting or not self._pool.has_room():
+            self._waiting.append(offset)
+        else:
+            self._submit(sample, sample.text)
+
+    def collect(self, *, block: bool) -> list[tuple[Key, Verdict | None]]:
+        """Verdicts that came since the last call; None for a sample that cannot be judged.
+
+        They are written down. With `block`, waits for at least one if any is due.
+        """
+        while self._waiting and self._pool.has_room():
+            sample = self._run.sample_at(self._waiting.popleft())
+            self._submit(sample, sample.text)
+        ready, self._ready = self._ready, []
+        for key, verdict in self._pool.completed(block=block and not ready):
+            digest, finish_reason = self._in_flight.pop(key)
+            if finish_reason == "length" and verdict.reason in ("no_answer", "no_code"):
+                verdict = replace(verdict, reason="truncated")
+            self._write(key, digest, verdict)
+            ready.append((key, verdict))
+        return ready
 
     def grade_rest(self, on_progress: OnProgress = lambda tokens: None, *, again: bool = False) -> None:
         """Grade every sample of the folder that has no verdict on its text of today, and wait for all.
 
         With `again`, samples that have one are graded too; their new verdicts are further lines.
         """
+        self._waiting.clear()  # they are in the folder
         for record in read_records(self._run.folder):
             if (record.verdict is not None and not again) or record.sample.key in self._in_flight:
                 continue
             while not self._pool.has_room():
-                self._write_verdicts(block=True)
+                self.collect(block=True)
             text = record.sample.text if record.formatted is None else record.formatted
             self._submit(record.sample, text)
             on_progress(record.sample.completion_tokens)
-            self._write_verdicts(block=False)
+            self.collect(block=False)
         while self._in_flight:
-            self._write_verdicts(block=True)
+            self.collect(block=True)
 
     def close(self) -> None:
         self._problems.close()
@@ -180,9 +238,11 @@ class Grading:
         problem = self._problem(sample.problem_id)
         if problem is None:
             self.without_problem += 1
+            self._ready.append((sample.key, None))
         elif sample.finish_reason == "prompt_too_long":
             verdict = Verdict(False, "truncated", detail="the prompt did not fit into the model's context")
             self._write(sample.key, text_digest(text), verdict)
+            self._ready.append((sample.key, verdict))
         else:
             self._in_flight[sample.key] = (text_digest(text), sample.finish_reason)
             self._pool.submit(sample.key, self._task.grade, problem, text, self._task.grade_timeout_s)
@@ -194,14 +254,7 @@ class Grading:
         reference = self._references.get(problem_id)
         return None if reference is None else replace(stored, reference=reference)
 
-    def _write_verdicts(self, *, block: bool) -> None:
-        for key, verdict in self._pool.completed(block=block):
-            digest, finish_reason = self._in_flight.pop(key)
-            if finish_reason == "length" and verdict.reason in ("no_answer", "no_code"):
-                verdict = replace(verdict, reason="truncated")
-            self._write(key, digest, verdict)
-
-    def _write(self, key: tuple[str, float, int], digest: str, verdict: Verdict) -> None:
+    def _write(self, key: Key, digest: str, verdict: Verdict) -> None:
         self._run.add_verdict(key, digest, verdict)
         self.graded += 1
 
@@ -210,7 +263,7 @@ def ungraded_count(folder: Path) -> int:
     return sum(1 for record in read_records(folder) if record.verdict is None)
 
 
-def _missing(run: Run, asked: Asked, plan: Plan) -> Iterator[tuple[str, float, int]]:
+def _missing(run: Run, asked: Asked, plan: Plan) -> Iterator[Key]:
     """Keys of the samples still to ask; those of a problem come in a row, so its prompt is cached once."""
     for problem_id in asked.ids:
         for temperature in plan.temperatures:
@@ -219,11 +272,26 @@ def _missing(run: Run, asked: Asked, plan: Plan) -> Iterator[tuple[str, float, i
                     yield problem_id, temperature, index
 
 
-def _requests(job: Job) -> Iterator[_JobRequest]:
+def _missing_by_rounds(job: Job) -> Iterator[Key | None]:
+    """Keys of the samples that the verdicts so far call for; None while more verdicts have to come first."""
+    while True:
+        _collect_verdicts(job)
+        key = job.rounds.next()
+        if key is None and not job.rounds.is_waiting:
+            return
+        yield key
+
+
+def _requests(job: Job) -> Iterator[_JobRequest | None]:
     plan, prompts = job.plan, StoredProblems(job.run.folder)
     system = [{"role": "system", "content": plan.system_prompt}] if plan.system_prompt else []
+    keys = _missing(job.run, job.asked, plan) if job.rounds is None else _missing_by_rounds(job)
     try:
-        for problem_id, temperature, index in _missing(job.run, job.asked, plan):
+        for key in keys:
+            if key is None:
+                yield None
+                continue
+            problem_id, temperature, index = key
             yield _JobRequest(
                 problem_id=problem_id,
                 messages=[*system, {"role": "user", "content": prompts.prompt(problem_id)}],

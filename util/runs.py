@@ -142,9 +142,7 @@ class Run:
         self._verdicts = Journal(folder / VERDICTS)
         self._formatted: dict[str, Journal] = {}  # opened when first needed: most runs never have them
         self._asked = {line["id"] for _, line in read_lines(folder / PROBLEMS)}
-        self._have = SampleSet()
-        for _, line in read_lines(folder / SAMPLES):
-            self._have.add(line["problem_id"], line["temperature"], line["index"])
+        self._have = samples_there(folder)
 
     def has(self, problem_id: str, temperature: float, index: int) -> bool:
         return self._have.has(problem_id, temperature, index)
@@ -169,10 +167,16 @@ class Run:
         self._problems.append(line)
         self._asked.add(problem.id)
 
-    def add_sample(self, sample: Sample) -> None:
+    def add_sample(self, sample: Sample) -> int:
+        """Write the sample's line and return its offset in samples.jsonl."""
         assert not self.has(*sample.key), f"sample {sample.key} was generated twice"
-        self._samples.append(asdict(sample))
+        offset = self._samples.append(asdict(sample))
         self._have.add(*sample.key)
+        return offset
+
+    def sample_at(self, offset: int) -> Sample:
+        with open(self.folder / SAMPLES, "rb") as file:
+            return sample_from(read_line_at(file, offset))
 
     def add_verdict(self, key: tuple[str, float, int], judged: str, verdict: Verdict) -> None:
         problem_id, temperature, index = key
@@ -215,6 +219,14 @@ class Run:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def samples_there(folder: Path) -> SampleSet:
+    """Which samples the folder holds; none where there is no folder."""
+    found = SampleSet()
+    for _, line in read_lines(folder / SAMPLES):
+        found.add(line["problem_id"], line["temperature"], line["index"])
+    return found
 
 
 class SampleSet:

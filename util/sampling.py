@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+from util.records import NOT_JUDGED, Verdict
+
+Name = tuple[str, float]  # (problem id, temperature): what samples are asked for
+Key = tuple[str, float, int]  # a sample: its index besides
+SURE = 1.96  # standard deviations on either side of 95 % of a normal distribution
 
 
 def sample_seed(run_seed: int, problem_id: str, temperature: float, index: int) -> int:
@@ -14,3 +24,170 @@ def sample_seed(run_seed: int, problem_id: str, temperature: float, index: int) 
 def samples_at(temperature: float, n: int) -> int:
     """How many samples make sense: greedy decoding gives the same text each time, so one is enough."""
     return 1 if temperature == 0 else n
+
+
+def pass_rate_interval(correct: int, judged: int) -> tuple[float, float]:
+    """Between which pass rates a problem lies, 95 % sure (Wilson, J. Am. Stat. Assoc. 22, 1927)."""
+    if not judged:
+        return 0.0, 1.0
+    rate, z2 = correct / judged, SURE**2
+    centre = (rate + z2 / (2 * judged)) / (1 + z2 / judged)
+    half = SURE * math.sqrt(rate * (1 - rate) / judged + z2 / (4 * judged**2)) / (1 + z2 / judged)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When a problem has samples enough although it has not all n."""
+
+    until_correct: int | None = None  # so many correct samples are enough
+    give_up_after: int | None = None  # so many wrong ones are, too
+    band: tuple[float, float] | None = None  # so is a pass rate that cannot lie within these any more
+
+    def is_finished(self, correct: int, wrong: int) -> bool:
+        """Whether no further sample is wanted after these."""
+        if self.until_correct is not None and correct >= self.until_correct:
+            return True
+        if self.give_up_after is not None and wrong >= self.give_up_after:
+            return True
+        if self.band is None:
+            return False
+        low, high = pass_rate_interval(correct, correct + wrong)
+        return high < self.band[0] or low > self.band[1]
+
+    def round_size(self, correct: int, wrong: int, left: int) -> int:
+        """How many of the `left` samples to ask before the next verdict is looked at; 0: it is finished.
+
+        All that are wanted whatever their verdicts, so none is asked in vain. But a problem that failed often
+        is asked for half as many as it has been judged on: else the last hard problems of a run, one sample
+        at a time, would keep an almost empty engine busy for hours.
+        """
+        if self.is_finished(correct, wrong):
+            return 0
+        sizes = range(1, left)
+        all_correct = next((size for size in sizes if self.is_finished(correct + size, wrong)), left)
+        all_wrong = next((size for size in sizes if self.is_finished(correct, wrong + size)), left)
+        return min(all_wrong, max(all_correct, (correct + wrong) // 2))
+
+    def describe(self) -> str:
+        """The rule in words, such as `until 2 correct or 8 wrong`."""
+        parts = []
+        if self.until_correct is not None:
+            parts.append(f"{self.until_correct} correct")
+        if self.give_up_after is not None:
+            parts.append(f"{self.give_up_after} wrong")
+        if self.band is not None:
+            parts.append(f"the pass rate is outside {self.band[0]:g} to {self.band[1]:g}")
+        return "until " + " or ".join(parts)
+
+    def as_json(self) -> dict:
+        return {**asdict(self), "rule": self.describe()}
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What is known of one problem at one temperature."""
+
+    correct: int = 0
+    wrong: int = 0
+    under_way: int = 0  # samples asked for that have no verdict yet
+    next_index: int = 0  # every sample below is there or was asked by this command
+    hopeless: bool = False  # no further sample can change anything
+
+
+class Rounds:
+    """Says which sample to ask next while verdicts come in.
+
+    A problem's next round begins when its last one is judged. It comes before problems that were not asked
+    yet, so rounds of different problems overlap and the engine finds something to do at any time.
+    """
+
+    def __init__(
+        self, names: Iterator[Name], *, n: int, rule: Stopping, has: Callable[[str, float, int], bool]
+    ) -> None:
+        self._names = names
+        self._n = n
+        self._rule = rule
+        self._has = has
+        self._progress: dict[Name, _Progress] = {}
+        self._judged: deque[Name] = deque()  # all their samples have a verdict
+        self._round: deque[Key] = deque()
+        self._waiting = 0  # names with samples under way
+        self.ended = 0  # names that this command asks no further sample for
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether samples are under way, so that more may have to be asked."""
+        return self._waiting > 0
+
+    def note_earlier(self, key: Key, verdict: Verdict | None) -> None:
+        """Count a sample that was there before this command."""
+        self._count(self._of(key), verdict)
+
+    def has_next(self) -> bool:
+        """Whether there is a sample to ask before more verdicts come."""
+        key = self.next()
+        if key is not None:
+            self._round.appendleft(key)
+        return key is not None
+
+    def next(self) -> Key | None:
+        """The sample to ask next; None when there is none before more verdicts come, or none at all."""
+        while not self._round:
+            name = self._judged.popleft() if self._judged else next(self._names, None)
+            if name is None:
+                return None
+            self._begin_round(name)
+        return self._round.popleft()
+
+    def judged(self, key: Key, verdict: Verdict | None) -> None:
+        """Take note of a verdict; None: the sample was not answered, or cannot be judged."""
+        progress = self._of(key)
+        self._count(progress, verdict)
+        progress.under_way -= 1
+        if not progress.under_way:
+            self._waiting -= 1
+            self._judged.append(key[:2])
+
+    def give_up(self, key: Key) -> None:
+        """Ask for no further sample of this problem: they would all go the same way."""
+        self._of(key).hopeless = True
+
+    def still_wanted(self) -> int:
+        """How many samples the same command would ask first when it is given again."""
+        for name in self._names:  # those that were not begun
+            self._progress.setdefault(name, _Progress())
+        return sum(
+            self._rule.round_size(progress.correct, progress.wrong, left)
+            for name, progress in self._progress.items()
+            if not progress.hopeless and (left := self._left(name))
+        )
+
+    def _begin_round(self, name: Name) -> None:
+        progress = self._progress.setdefault(name, _Progress())
+        missing = [
+            index for index in range(progress.next_index, self._n) if not self._has(name[0], name[1], index)
+        ]
+        size = self._rule.round_size(progress.correct, progress.wrong, len(missing)) if missing else 0
+        if not size or progress.hopeless:
+            self.ended += 1
+            return
+        chosen = missing[:size]
+        progress.next_index = chosen[-1] + 1
+        progress.under_way = size
+        self._waiting += 1
+        self._round.extend((*name, index) for index in chosen)
+
+    def _left(self, name: Name) -> int:
+        return sum(not self._has(name[0], name[1], index) for index in range(self._n))
+
+    def _of(self, key: Key) -> _Progress:
+        return self._progress.setdefault(key[:2], _Progress())
+
+    def _count(self, progress: _Progress, verdict: Verdict | None) -> None:
+        if verdict is None or verdict.reason in NOT_JUDGED:
+            progress.hopeless |= verdict is not None and verdict.reason == "no_tests"
+        elif verdict.correct:
+            progress.correct += 1
+        else:
+            progress.wrong += 1

@@ -21,6 +21,10 @@ OUTCOMES = ("correct", "wrong", "no_answer", "truncated", "not_judged")  # of a 
 TRUNCATED = ("length", "prompt_too_long")  # finish reasons of a text that did not come to its end
 CONFIDENCE = 0.95
 PERCENTILES = (5, 25, 50, 75, 95)
+WHY_BIASED = (
+    "problems were asked only until their verdicts were enough, so hard ones have more samples than easy "
+    "ones: avg@n, pass@k and maj@k over them would be biased and are not given"
+)
 SUBSETS = 400  # drawn at random for maj@k
 MAX_GROUPS_COMPARED = 60  # different wrong answers to one problem that are compared by value
 
@@ -32,6 +36,21 @@ class Estimate:
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A run in which verdicts decided how many samples a problem got."""
+
+    rule: str  # in words, such as "until 1 correct"
+    n: int  # most samples of a problem
+
+
+def stopped_early(info: dict) -> Stopped | None:
+    """What run.json says of the rule by which problems were finished early; None: all got n samples."""
+    asked = info.get("asked", {})
+    stopping = asked.get("stopping")
+    return None if stopping is None else Stopped(stopping["rule"], asked["n"])
 
 
 # --- formulas ---
@@ -150,6 +169,8 @@ class Tally:
         self.correct = array("I")
         self.tokens_correct = array("Q")
         self.tokens_wrong = array("Q")
+        self._drawn = array("I")  # samples, judged or not
+        self._drawn_tokens = array("Q")
         self._wrong: list[None | str | dict[str, int]] = []  # a lone wrong answer, or counts of several
         self._facts = array("I")  # which of `_known_facts` each problem has
         self._known_facts: dict[tuple, int] = {}
@@ -179,6 +200,8 @@ class Tally:
         self.prompt_tokens += sample.prompt_tokens
         self.completion_tokens += sample.completion_tokens
         outcome = outcome_of(record)
+        self._drawn[place] += 1
+        self._drawn_tokens[place] += max(0, sample.completion_tokens)
         self.tokens.append(max(0, sample.completion_tokens))
         self.outcomes.append(OUTCOMES.index(outcome))
         if verdict is None or outcome == "not_judged":
@@ -202,7 +225,14 @@ class Tally:
 
     def _new_problem(self, problem_id: str, about: dict) -> int:
         place = self.places[problem_id] = len(self.places)
-        for column in (self.judged, self.correct, self.tokens_correct, self.tokens_wrong):
+        for column in (
+            self.judged,
+            self.correct,
+            self.tokens_correct,
+            self.tokens_wrong,
+            self._drawn,
+            self._drawn_tokens,
+        ):
             column.append(0)
         self._wrong.append(None)
         facts = tuple((name, about[name]) for name in GROUPS if about.get(name) not in (None, ""))
@@ -244,8 +274,40 @@ class Tally:
             if self.judged[place]
         }
 
-    def numbers(self) -> dict:
-        """Everything that is reported about these samples, ready for JSON."""
+    def numbers(self, stopped: Stopped | None = None) -> dict:
+        """Everything that is reported about these samples, ready for JSON.
+
+        Where a rule stopped early, what that biases is left out and `stopped_early` says why; the share of
+        problems that were solved is not biased, nor are counts.
+        """
+        found = self._numbers()
+        if stopped is None or min(self._drawn, default=stopped.n) >= stopped.n:
+            return found
+        biased = dict.fromkeys(("accuracy", "avg", "completed_accuracy", "tokens_to_first_correct"))
+        return (
+            found
+            | biased
+            | {
+                "pass_at": {},
+                "maj_at": {},
+                "groups": {},
+                "stopped_early": {
+                    "rule": stopped.rule,
+                    "n": stopped.n,
+                    "solved": sum(correct > 0 for correct in self.correct),
+                    "tokens_at_fixed_n": round(self._tokens_at(stopped.n)),
+                    "why": WHY_BIASED,
+                },
+            }
+        )
+
+    def _tokens_at(self, n: int) -> float:
+        """Completion tokens that n samples of each problem would cost, at each problem's mean so far."""
+        return math.fsum(
+            n * tokens / drawn for tokens, drawn in zip(self._drawn_tokens, self._drawn, strict=True)
+        )
+
+    def _numbers(self) -> dict:
         rows = [place for place in range(len(self.judged)) if self.judged[place]]
         judged, correct = sum(self.judged), sum(self.correct)
         most = max((self.judged[place] for place in rows), default=0)
@@ -370,13 +432,13 @@ def tallies_of(records: Iterable[Record]) -> dict[float, Tally]:
     return dict(sorted(tallies.items()))
 
 
-def summarise(records: Iterable[Record]) -> dict[str, dict]:
+def summarise(records: Iterable[Record], *, stopped: Stopped | None = None) -> dict[str, dict]:
     """The numbers of each temperature (as text, rising).
 
     `accuracy` is correct / judged, None when nothing was judged; `avg` is the mean over problems with its
     interval; `truncated` and `no_answer` are counts of samples.
     """
-    return {f"{temperature:g}": tally.numbers() for temperature, tally in tallies_of(records).items()}
+    return {f"{temperature:g}": tally.numbers(stopped) for temperature, tally in tallies_of(records).items()}
 
 
 def is_truncated(record: Record) -> bool:
@@ -403,10 +465,16 @@ def summary_line(name: str, numbers: dict, expected: int | None = None) -> str:
 
     `expected` is how many samples were asked for; default: as many as there are.
     """
-    total = max(numbers["samples"], expected or 0)
+    stopped = numbers.get("stopped_early")
+    total = max(numbers["samples"], 0 if stopped else expected or 0)
     of = f"{numbers['judged']} of {total}"
     if not numbers["judged"]:
         return f"{name} nothing graded yet | {of}"
+    if stopped:
+        solved = f"{stopped['solved']} of {numbers['problems']} problems solved"
+        return (
+            f"{name} {stopped['rule']}, at most {stopped['n']} samples: {solved} | {_shares(numbers)} | {of}"
+        )
     average, n = numbers["avg"], numbers["n"]
     value, low, high = (100 * average[key] for key in ("value", "low", "high"))
     parts = [f"{name} avg@{n} {value:.1f} [{low:.1f}, {high:.1f}]"]
@@ -415,6 +483,10 @@ def summary_line(name: str, numbers: dict, expected: int | None = None) -> str:
             if values:
                 k = max(values, key=int)
                 parts.append(f"{label}@{k} {100 * values[k]['value']:.1f}")
+    return f"{' '.join(parts)} | {_shares(numbers)} | {of}"
+
+
+def _shares(numbers: dict) -> str:
     samples = numbers["samples"]
     shares = (
         f"{100 * numbers['truncated'] / samples:.1f} % truncated, "
@@ -422,7 +494,7 @@ def summary_line(name: str, numbers: dict, expected: int | None = None) -> str:
     )
     if numbers["completed_accuracy"] is not None:
         shares += f", completed-only {100 * numbers['completed_accuracy']:.1f}"
-    return f"{' '.join(parts)} | {shares} | {of}"
+    return shares
 
 
 def _distribution(values: Sequence[int]) -> dict | None:

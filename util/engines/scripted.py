@@ -11,6 +11,8 @@ from util.engines import EngineOptions
 from util.errors import RunStopped, UserError
 from util.records import Completion, Failure, Request
 
+IDLE_S = 0.005
+
 
 class ScriptedEngine:
     """Answers from the JSON-lines file named by engine_args {"script": FILE}.
@@ -32,7 +34,9 @@ class ScriptedEngine:
 
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
         for request in requests:
-            if request is not None:
+            if request is None:
+                time.sleep(IDLE_S)
+            else:
                 yield request, self._answer(request)
 
     def _answer(self, request: Request) -> Completion | Failure:

@@ -16,7 +16,7 @@ from util.errors import UserError
 from util.records import Record
 from util.report.manifest import check_command
 from util.runs import StoredProblems, read_records, read_run_json, writer_of
-from util.statistics import OUTCOMES, Tally, outcome_of
+from util.statistics import OUTCOMES, Tally, outcome_of, stopped_early
 
 
 @dataclass
@@ -36,7 +36,8 @@ class RunFacts:
     @cached_property
     def numbers(self) -> dict[float, dict]:
         """The numbers of each temperature."""
-        return {temperature: tally.numbers() for temperature, tally in self.tallies.items()}
+        stopped = stopped_early(self.info)
+        return {temperature: tally.numbers(stopped) for temperature, tally in self.tallies.items()}
 
     @property
     def judged(self) -> int:

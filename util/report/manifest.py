@@ -51,6 +51,7 @@ def _command(info: dict) -> list[str]:
     command += _where_from(info)
     command += ["--temperatures", *(f"{value:g}" for value in asked.get("temperatures", [0.0]))]
     command += ["--n", str(asked.get("n", 1))]
+    command += _stopping(asked.get("stopping") or {})
     command += _flags(settings, SAMPLING)
     if settings.get("stop"):
         command += ["--stop", *settings["stop"]]
@@ -66,6 +67,15 @@ def _where_from(info: dict) -> list[str]:
     data_dir = info.get("asked", {}).get("data_dir")
     where = ["--data-dir", data_dir] if data_dir else []
     return where if revision.startswith("local:") or not revision else [*where, "--revision", revision]
+
+
+def _stopping(stopping: dict) -> list[str]:
+    command = _flags(
+        stopping, (("--until-correct", "until_correct", None), ("--give-up-after", "give_up_after", None))
+    )
+    if stopping.get("band"):
+        command += ["--pass-rate-band", *(f"{value:g}" for value in stopping["band"])]
+    return command
 
 
 def _grading(grading: dict) -> list[str]:

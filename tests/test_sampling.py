@@ -1,0 +1,209 @@
+"""Are exactly those samples asked that the verdicts call for, and is nothing spent beyond a limit?"""
+
+import itertools
+import random
+
+import pytest
+from helpers import json_lines, last_line, paper_engine, script
+
+from util.errors import UserError
+from util.records import Verdict
+from util.sampling import Rounds, Stopping, pass_rate_interval
+
+RULES = (
+    Stopping(until_correct=1),
+    Stopping(until_correct=3),
+    Stopping(until_correct=2, give_up_after=4),
+    Stopping(band=(0.2, 0.8)),
+    Stopping(until_correct=4, band=(0.1, 0.5)),
+    Stopping(give_up_after=3),
+)
+N = 12
+
+
+def one_by_one(rule, verdicts):
+    """How many samples somebody asks who looks at each verdict before the next question: brute force."""
+    correct = wrong = 0
+    for verdict in verdicts:
+        if rule.is_finished(correct, wrong):
+            break
+        correct, wrong = correct + verdict, wrong + (not verdict)
+    return correct + wrong
+
+
+def in_rounds(rule, verdicts, *, rng, names=("a", "b", "c")):
+    """The samples that Rounds asks when answers come in any order; name -> indices in the order asked."""
+    asked = {name: [] for name in names}
+    rounds = Rounds(((name, 1.0) for name in names), n=N, rule=rule, has=lambda *key: key[2] in asked[key[0]])
+    under_way = []
+    while True:
+        key = rounds.next()
+        if key is not None:
+            under_way.append(key)
+        elif not under_way:
+            assert not rounds.is_waiting
+            return asked, rounds
+        if under_way and (key is None or rng.random() < 0.5):
+            done = under_way.pop(rng.randrange(len(under_way)))
+            asked[done[0]].append(done[2])
+            rounds.judged(done, Verdict(verdicts[done[0]][done[2]]))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=Stopping.describe)
+def test_the_samples_asked_are_those_of_a_brute_force_model_and_few_in_excess(rule):
+    rng = random.Random(1)
+    for _ in range(60):
+        verdicts = {name: [rng.random() < rng.choice((0.1, 0.5, 0.9)) for _ in range(N)] for name in "abc"}
+        asked, rounds = in_rounds(rule, verdicts, rng=rng)
+        assert rounds.ended == 3 and rounds.still_wanted() == 0
+        for name, indices in asked.items():
+            wanted = one_by_one(rule, verdicts[name])
+            assert sorted(indices) == list(range(len(indices)))
+            assert wanted <= len(indices) <= max(wanted, 1.5 * wanted)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=Stopping.describe)
+def test_no_sample_of_a_round_can_be_in_vain_while_few_have_failed(rule):
+    for correct, wrong in itertools.product(range(3), repeat=2):
+        size = rule.round_size(correct, wrong, N)
+        for outcome in itertools.product((0, 1), repeat=max(0, size - 1)):
+            right = correct + sum(outcome)
+            speculative = size <= (correct + wrong) // 2
+            assert speculative or not rule.is_finished(right, wrong + len(outcome) - sum(outcome))
+
+
+def test_a_problem_that_keeps_failing_is_asked_in_few_rounds():
+    rule, wrong, rounds = Stopping(until_correct=1), 0, 0
+    while size := rule.round_size(0, wrong, 64 - wrong) if wrong < 64 else 0:
+        wrong, rounds = wrong + size, rounds + 1
+    assert wrong == 64 and rounds <= 12
+
+
+def test_the_interval_of_a_pass_rate_is_wilsons():
+    from scipy.stats import binomtest
+
+    for correct, judged in ((0, 1), (0, 7), (3, 8), (8, 8), (50, 64)):
+        theirs = binomtest(correct, judged).proportion_ci(0.95, method="wilson")
+        assert pass_rate_interval(correct, judged) == pytest.approx((theirs.low, theirs.high), abs=1e-4)
+    assert pass_rate_interval(0, 0) == (0.0, 1.0)
+
+
+def test_a_failed_request_is_left_to_the_next_command():
+    rounds = Rounds(iter([("a", 1.0)]), n=4, rule=Stopping(until_correct=1), has=lambda *key: False)
+    for index in range(4):
+        assert rounds.next() == ("a", 1.0, index)
+        rounds.judged(("a", 1.0, index), None)
+    assert rounds.next() is None and rounds.still_wanted() == 1
+
+
+def test_a_problem_without_tests_is_not_asked_again():
+    rounds = Rounds(iter([("a", 1.0)]), n=4, rule=Stopping(until_correct=1), has=lambda *key: key[2] == 0)
+    rounds.note_earlier(("a", 1.0, 0), Verdict(False, "no_tests"))
+    assert rounds.next() is None and rounds.still_wanted() == 0
+
+
+# The whole command, with an engine of paper
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Warmup where the third sample of problem 6 says 7, and every other one says 12."""
+    right = {"problem_id": "warmup-06", "index": 2, "text": "The answer is 7."}
+    engine = paper_engine(tmp_path, right, {"text": "It is 12."})
+    flags = ["--dataset", "Warmup", "--model", "paper", "--result-dir", tmp_path / "r", *engine]
+    return lambda *more: script("inference_and_check.py", *flags, *more)
+
+
+def sample_counts(tmp_path):
+    counts = {}
+    for line in json_lines(tmp_path / "r" / "paper_Warmup_test_all_0_-1" / "samples.jsonl"):
+        counts.setdefault(line["problem_id"], []).append(line["index"])
+    return counts
+
+
+ADAPTIVE = ("--temperatures", 0.7, "--n", 6, "--until-correct", 1)
+
+
+def test_a_solved_problem_costs_no_further_tokens_and_biased_numbers_are_not_given(run, tmp_path):
+    done = run(*ADAPTIVE)
+    assert done.returncode == 0, done.stderr
+    counts = sample_counts(tmp_path)
+    assert sorted(counts["warmup-06"]) == [0, 1, 2]
+    numbers = last_line(done)["temperatures"]["0.7"]
+    assert numbers["accuracy"] is numbers["avg"] is None and numbers["pass_at"] == numbers["maj_at"] == {}
+    assert numbers["stopped_early"]["solved"] == sum(len(indices) < 6 for indices in counts.values())
+    assert numbers["stopped_early"]["tokens_at_fixed_n"] > numbers["completion_tokens"]
+    assert "would be biased" in done.stderr and "until 1 correct, at most 6 samples" in done.stderr
+    again = run(*ADAPTIVE)
+    assert last_line(again) == last_line(done) and "nothing to generate" in again.stderr
+    filled = run("--temperatures", 0.7, "--n", 6)  # once all have n samples, nothing is biased any more
+    assert last_line(filled)["temperatures"]["0.7"]["avg"] is not None
+
+
+def test_giving_up_is_cheaper_than_asking_all(run, tmp_path):
+    assert run(*ADAPTIVE, "--give-up-after", 2).returncode == 0
+    assert max(map(len, sample_counts(tmp_path).values())) == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--until-correct", 2, "--n", 4], "greedy"),
+        (["--until-correct", 2, "--temperatures", 1], "--n 1 is the most samples"),
+        (["--until-correct", 2, "--temperatures", 1, "--n", 4, "--inference"], "need verdicts"),
+        (["--pass-rate-band", 0.8, 0.2, "--temperatures", 1, "--n", 4], "must be below"),
+        (["--max-tokens-total", 10, "--max-tokens", 20], "one request may use 20 tokens"),
+        (["--max-cost", 5], "needs the price of paper"),
+        (["--max-cost", 0], "not above 0"),
+    ],
+)
+def test_flags_that_cannot_help_are_refused(run, flags, says):
+    done = run(*flags)
+    assert done.returncode == 2 and says in done.stderr, done.stderr
+
+
+def test_a_token_limit_is_never_passed_and_the_same_command_goes_on(run, tmp_path):
+    limited = ["--max-tokens", 20, "--n", 2, "--temperatures", 1, "--max-tokens-total", 3000]
+    done = run(*limited)
+    assert done.returncode == 1 and "--max-tokens-total" in done.stderr
+    samples = json_lines(tmp_path / "r" / "paper_Warmup_test_all_0_-1" / "samples.jsonl")
+    spent = sum(line["prompt_tokens"] + line["completion_tokens"] for line in samples)
+    assert 0 < spent <= 3000 and last_line(done)["missing"] == 80 - len(samples)
+    assert last_line(done)["temperatures"]["1"]["judged"] == len(samples)
+    for _ in range(4):
+        done = run(*limited)
+    assert done.returncode == 0 and last_line(done)["missing"] == 0
+
+
+def test_a_dry_run_says_what_is_missing_and_writes_nothing(run, tmp_path):
+    done = run("--n", 2, "--temperatures", 1, "--max-tokens", 100, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "r").exists()
+    found = last_line(done)
+    assert (found["requests"], found["most_completion_tokens"], found["dollars"]) == (80, 8000, None)
+    assert "a quarter of --max-tokens 100" in done.stderr
+    run("--n", 1, "--temperatures", 1, "--max-tokens", 100)
+    done = run("--n", 2, "--temperatures", 1, "--max-tokens", 100, "--dry-run")
+    found = last_line(done)
+    assert found["requests"] == 40 and found["completion_tokens"] == 40 * 3  # "It is 12.": three words
+    assert "earlier samples of the model on Warmup" in done.stderr and found["hours"] > 0
+
+
+def test_a_dry_run_of_several_benchmarks_adds_up_dollars(tmp_path):
+    flags = ["--evals", "Warmup", "--model", "openai/gpt-4o-mini", "--max-tokens", 1000, "--n", 4]
+    flags += ["--temperatures", 1, "--output-file", tmp_path / "out.txt", "--result-dir", tmp_path / "r"]
+    done = script("eval.py", *flags, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    found = last_line(done)["Warmup"]
+    tokens = found["prompt_tokens"] * 0.15 + 160 * 250 * 0.60
+    assert found["requests"] == 160 and found["dollars"] == pytest.approx(tokens / 1e6)
+    assert not (tmp_path / "r").exists() and not (tmp_path / "out.txt").exists()
+
+
+def test_a_damaged_price_is_named(tmp_path):
+    from util.cost import price_of
+
+    table = tmp_path / "prices.txt"
+    table.write_text("gpt-x 1.0\n")
+    with pytest.raises(UserError, match="line 1 is 'gpt-x 1.0'"):
+        price_of("openai/gpt-x", table=table)

@@ -1,0 +1,96 @@
+"""How does a command stop before it has spent more than it may?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from util.engines import Engine
+from util.errors import UserError
+from util.records import Completion, Failure, Request
+
+TEMPLATE_TOKENS = 100  # what a chat template may add to the messages of a request
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The most that may be spent of something."""
+
+    most: float
+    spent_on: Callable[[int, int], float]  # by a number of prompt tokens and one of completion tokens
+    flag: str  # where the person set it
+    unit: str  # how an amount is written, such as "{:,.0f} tokens"
+
+    def check_allows(self, one: float) -> None:
+        """Raises UserError when a single request that uses so much is over the limit."""
+        if one > self.most:
+            raise UserError(
+                f"{self.flag} allows {self.unit.format(self.most)}, but one request may use "
+                f"{self.unit.format(one)}: raise {self.flag} or lower --max-tokens"
+            )
+
+
+class MeteredEngine:
+    """An engine that is asked only what its limits surely allow.
+
+    A request under way counts with the most it can use, `max_tokens` and a token for each byte of its
+    prompt; when it is answered it counts with what it used. So a limit is never passed, but for tries that
+    an endpoint charged and did not answer. `exhausted` says whether requests were left out.
+    """
+
+    def __init__(self, engine: Engine, limits: tuple[Limit, ...] = ()) -> None:
+        self._engine = engine
+        self._limits = limits
+        self._spent = [0.0] * len(limits)
+        self._under_way: dict[int, list[float]] = {}  # id of a request -> the most that it can use
+        self.exhausted = ""  # which limit is used up, in words
+        self.version = getattr(engine, "version", None)
+
+    def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
+        """Raises UserError when a limit does not even allow the first request."""
+        for request, result in self._engine.generate(self._allowed(requests)):
+            self._under_way.pop(id(request))
+            if isinstance(result, Completion):
+                used = (result.prompt_tokens, result.completion_tokens)
+                self._spent = [
+                    spent + limit.spent_on(*used)
+                    for spent, limit in zip(self._spent, self._limits, strict=True)
+                ]
+            yield request, result
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def _allowed(self, requests: Iterable[Request | None]) -> Iterator[Request | None]:
+        for request in requests:
+            if request is not None:
+                prompt_tokens = TEMPLATE_TOKENS + sum(
+                    len(message["content"].encode("utf-8", "backslashreplace"))
+                    for message in request.messages
+                )
+                most = [limit.spent_on(prompt_tokens, request.max_tokens) for limit in self._limits]
+                while (limit := self._passed(most)) is not None and self._under_way:
+                    yield None  # answers to come use less than they might
+                if limit is not None:
+                    self._stop(limit, most)
+                    return
+                self._under_way[id(request)] = most
+            yield request
+
+    def _passed(self, more: list[float]) -> Limit | None:
+        """The limit that would be passed if so much more were spent."""
+        for number, limit in enumerate(self._limits):
+            under_way = sum(most[number] for most in self._under_way.values())
+            if self._spent[number] + under_way + more[number] > limit.most:
+                return limit
+        return None
+
+    def _stop(self, limit: Limit, most: list[float]) -> None:
+        number = self._limits.index(limit)
+        if not any(self._spent):
+            limit.check_allows(most[number])
+        spent, allowed, one = map(limit.unit.format, (self._spent[number], limit.most, most[number]))
+        self.exhausted = (
+            f"{spent} of the {allowed} of {limit.flag} are spent and a further request may use {one}: "
+            "the same command goes on with as much again"
+        )

@@ -1,0 +1,194 @@
+"""What will a command ask, how many tokens will that take, and what will they cost?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from util import hub
+from util.benchmark import Order, known_problems, prompt_named
+from util.cost import PRICES, cost_line, price_of
+from util.engines import engine_name
+from util.errors import UserError
+from util.runs import find_run, read_run_json, samples_there
+from util.sampling import samples_at
+from util.tokens import open_counter, tokens_per_char
+
+COUNTED_PROMPTS = 1000  # prompts that a tokenizer counts; the others are taken to have as many per character
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What an earlier run of the model tells about later ones."""
+
+    folder: Path
+    task: str
+    tokens_per_sample: float
+    samples: int
+    tokens_per_second: float | None  # None: it does not say
+    gpus: int
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a command would ask of one benchmark. Tokens are of all requests together."""
+
+    task: str
+    requests: int  # at most, where verdicts decide how many
+    there: int  # samples that need not be asked
+    prompt_tokens: int
+    prompts_counted_by: str
+    completion_tokens: int
+    most_completion_tokens: int  # when every answer is as long as it may be
+    assumed: str  # why so many completion tokens
+    speed: Earlier | None  # the run whose speed tells the time
+
+    @property
+    def hours(self) -> float | None:
+        return None if self.speed is None else self.completion_tokens / self.speed.tokens_per_second / 3600
+
+    def as_json(self, model: str) -> dict:
+        price = price_of(model)
+        return {
+            "requests": self.requests,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "most_completion_tokens": self.most_completion_tokens,
+            "dollars": None if price is None else price.of(self.prompt_tokens, self.completion_tokens),
+            "most_dollars": None
+            if price is None
+            else price.of(self.prompt_tokens, self.most_completion_tokens),
+            "hours": self.hours,
+        }
+
+    def lines(self, model: str) -> list[str]:
+        """The forecast for people."""
+        expected = f"{self.completion_tokens:,} completion tokens expected ({self.assumed})"
+        found = [
+            f"{self.task}: {self.requests:,} requests, {self.there:,} samples are there already",
+            f"  {self.prompt_tokens:,} prompt tokens ({self.prompts_counted_by})",
+            f"  {expected}, {self.most_completion_tokens:,} at most",
+        ]
+        price = price_of(model)
+        if price is not None:
+            expected, most = (
+                price.of(self.prompt_tokens, tokens)
+                for tokens in (self.completion_tokens, self.most_completion_tokens)
+            )
+            found.append(f"  ${expected:,.2f} expected, ${most:,.2f} at most, at the prices in {PRICES.name}")
+        elif model.startswith("openai/"):
+            found.append(f"  {PRICES} has no price for {model}: add a line for it")
+        if self.speed is not None:
+            found.append(
+                f"  {self.hours:,.2f} hours at the {self.speed.tokens_per_second:,.0f} tokens per second of "
+                f"{self.speed.folder} ({self.speed.gpus} copies times GPUs each)"
+            )
+        return found
+
+
+def total_line(found: list[Forecast], model: str) -> str:
+    """All benchmarks together, for people."""
+    prompt_tokens = sum(one.prompt_tokens for one in found)
+    completion_tokens = sum(one.completion_tokens for one in found)
+    return (
+        f"together {sum(one.requests for one in found):,} requests, about "
+        f"{cost_line(model, prompt_tokens, completion_tokens)}"
+    )
+
+
+def forecast(order: Order, result_dir: Path, *, fresh: bool = False) -> Forecast:
+    """What `order` would ask; nothing is written.
+
+    Raises UserError for what the command itself would refuse: other settings than the run that is there.
+    """
+    folder = find_run(result_dir, order.wanted(), fresh=fresh)
+    counts = _Counts(order, folder)
+    runs = list(_earlier_runs(result_dir, order.plan.model))
+    mean, assumed = _expected_length(order, runs)
+    return Forecast(
+        task=order.task.name,
+        requests=counts.requests,
+        there=counts.there,
+        prompt_tokens=round(counts.prompt_tokens),
+        prompts_counted_by=counts.counted_by,
+        completion_tokens=round(counts.requests * mean),
+        most_completion_tokens=counts.requests * order.plan.max_tokens,
+        assumed=assumed,
+        speed=_fastest(order, runs),
+    )
+
+
+class _Counts:
+    """Requests and prompt tokens of the samples that are not there yet."""
+
+    def __init__(self, order: Order, folder: Path) -> None:
+        plan = order.plan
+        have = samples_there(folder)
+        counter = open_counter(plan.model)
+        prompt = prompt_named(order.task, order.prompt)
+        self.requests = self.there = self.prompt_tokens = 0
+        self.counted_by = counter.by if counter.encode else "a token for four characters"
+        chars = tokens = counted = 0
+        rate = tokens_per_char(0, 0)
+        for problem in known_problems(order, hub.Counts()):
+            wanted = [(t, index) for t in plan.temperatures for index in range(samples_at(t, plan.n))]
+            missing = sum(not have.has(problem.id, *which) for which in wanted)
+            self.requests += missing
+            self.there += len(wanted) - missing
+            if not missing:
+                continue
+            text = "\n".join((plan.system_prompt or "", prompt(problem, plan.model)))
+            if counter.encode is not None and counted < COUNTED_PROMPTS:
+                here = counter.encode(text)
+                chars, tokens, counted = chars + len(text), tokens + here, counted + 1
+                rate = tokens_per_char(tokens, chars)
+            else:
+                here = len(text) * rate
+            self.prompt_tokens += missing * here
+
+
+def _earlier_runs(result_dir: Path, model: str) -> Iterator[Earlier]:
+    """The runs of `model` under `result_dir` that hold samples, by their run.json."""
+    for path in sorted(result_dir.glob("*/run.json")):
+        try:
+            info = read_run_json(path.parent)
+        except UserError:
+            continue  # of another version: it tells us nothing
+        if info["settings"].get("model") != model:
+            continue
+        all_tokens = [numbers["tokens"]["all"] for numbers in info.get("summary", {}).values()]
+        samples = sum(found["samples"] for found in all_tokens)
+        if not samples:
+            continue
+        made = info.get("generation", {})
+        yield Earlier(
+            folder=path.parent,
+            task=info["settings"].get("task", ""),
+            tokens_per_sample=sum(found["samples"] * found["mean"] for found in all_tokens) / samples,
+            samples=samples,
+            tokens_per_second=made["completion_tokens"] / made["seconds"] if made.get("seconds") else None,
+            gpus=made.get("gpus", 1),
+        )
+
+
+def _expected_length(order: Order, runs: list[Earlier]) -> tuple[float, str]:
+    """Mean completion tokens to expect, and why."""
+    most = order.plan.max_tokens
+    of_task = [run for run in runs if run.task == order.task.name]
+    chosen = of_task or runs
+    if not chosen:
+        return most / 4, f"a quarter of --max-tokens {most}: no earlier run of {order.plan.model} is there"
+    samples = sum(run.samples for run in chosen)
+    mean = min(most, sum(run.samples * run.tokens_per_sample for run in chosen) / samples)
+    where = order.task.name if of_task else "other benchmarks"
+    return mean, f"{mean:,.0f} each, as in {samples:,} earlier samples of the model on {where}"
+
+
+def _fastest(order: Order, runs: list[Earlier]) -> Earlier | None:
+    """The earlier run on as many GPUs that was fastest; None for endpoints, whose speed is theirs."""
+    if engine_name(order.options) == "openai":
+        return None
+    gpus = order.options.tp * order.options.pp * order.options.dp
+    timed = [run for run in runs if run.tokens_per_second and run.gpus == gpus]
+    return max(timed, key=lambda run: run.tokens_per_second, default=None)
