@@ -312,7 +312,7 @@ def _about_stopping(numbers: dict) -> str:
         f"{numbers['samples']} samples cost {numbers['completion_tokens']:,} completion tokens; "
         f"{stopped['n']} of each problem would have cost about {stopped['tokens_at_fixed_n']:,}, at its mean "
         "length so far. "
-        f"{stopped['why'][0].upper()}{stopped['why'][1:]}."
+        f"{stopped['why']}"
     )
 
 

@@ -134,8 +134,16 @@ def test_a_solved_problem_costs_no_further_tokens_and_biased_numbers_are_not_giv
     assert numbers["stopped_early"]["solved"] == sum(len(indices) < 6 for indices in counts.values())
     assert numbers["stopped_early"]["tokens_at_fixed_n"] > numbers["completion_tokens"]
     assert "would be biased" in done.stderr and "until 1 correct, at most 6 samples" in done.stderr
+    folder = tmp_path / "r" / "paper_Warmup_test_all_0_-1"
+    page = script("report.py", folder, "-o", tmp_path / "report.html")
+    assert page.returncode == 0 and "until 1 correct" in page.stderr, page.stderr
+    repeated = script("report.py", "manifest", folder)
+    assert "--n 6 --until-correct 1" in repeated.stdout
     again = run(*ADAPTIVE)
     assert last_line(again) == last_line(done) and "nothing to generate" in again.stderr
+    run("--temperatures", 0.9, "--n", 6, "--until-correct", 1, "--limit", 6)
+    compared = script("report.py", "compare", folder, folder, "--temperatures", 0.7, 0.9)
+    assert compared.returncode == 2 and "was sampled until 1 correct" in compared.stderr
     filled = run("--temperatures", 0.7, "--n", 6)  # once all have n samples, nothing is biased any more
     assert last_line(filled)["temperatures"]["0.7"]["avg"] is not None
 

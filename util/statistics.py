@@ -22,8 +22,8 @@ TRUNCATED = ("length", "prompt_too_long")  # finish reasons of a text that did n
 CONFIDENCE = 0.95
 PERCENTILES = (5, 25, 50, 75, 95)
 WHY_BIASED = (
-    "problems were asked only until their verdicts were enough, so hard ones have more samples than easy "
-    "ones: avg@n, pass@k and maj@k over them would be biased and are not given"
+    "Problems were asked only until their verdicts were enough, so hard ones have more samples than easy "
+    "ones: avg@n, pass@k and maj@k over them would be biased and are not given."
 )
 SUBSETS = 400  # drawn at random for maj@k
 MAX_GROUPS_COMPARED = 60  # different wrong answers to one problem that are compared by value

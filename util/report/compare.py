@@ -233,6 +233,12 @@ def _side(facts: RunFacts, temperature: float | None) -> Side:
             f"{facts.folder} has no verdicts at temperature {temperature:g}: grade them with\n"
             f"  {check_command(facts.folder)}"
         )
+    stopped = facts.numbers[temperature].get("stopped_early")
+    if stopped is not None:
+        raise UserError(
+            f"{facts.folder} was sampled {stopped['rule']}: its hard problems have more samples than easy "
+            f"ones, so a comparison would be biased; raise all to --n {stopped['n']} without that rule"
+        )
     return Side(facts, temperature, facts.tallies[temperature])
 
 

@@ -23,7 +23,7 @@ from util.journal import replacing
 from util.report import charts
 from util.report.gather import RunFacts, Shelf, stored_problem
 from util.runs import StoredProblems
-from util.statistics import OUTCOMES, Tally
+from util.statistics import OUTCOMES, WHY_BIASED, Tally
 
 FOLDER = Path(__file__).parent
 SAMPLES_PER_PIECE = 50
@@ -155,7 +155,19 @@ def _scores(numbers: Numbers) -> str:
         '<p class="faint">avg@n is the mean over problems. The interval treats the samples of one problem as '
         "one cluster: it says how far another draw of problems and samples would move the mean.</p>"
     )
-    return table(head, rows, words=(0,), cards=True) + note
+    return table(head, rows, words=(0,), cards=True) + note + "".join(map(_stopped, numbers))
+
+
+def _stopped(numbers: tuple[str, RunFacts, dict]) -> str:
+    """What a reader has to know of a run in which verdicts decided what was asked."""
+    label, _, found = numbers
+    stopped = found.get("stopped_early")
+    if stopped is None:
+        return ""
+    return (
+        f"<p>{escape(label)} was sampled {escape(stopped['rule'])}, at most {stopped['n']} samples a "
+        f"problem: {stopped['solved']} of {found['problems']} problems were solved. {escape(WHY_BIASED)}</p>"
+    )
 
 
 def _average(n: int, average: dict) -> str:
@@ -182,7 +194,7 @@ def _pictures(numbers: Numbers, runs: Sequence[RunFacts]) -> str:
     drawn = [
         (label, {int(k): entry["value"] for k, entry in found["pass_at"].items()})
         for label, _, found in numbers
-        if found["n"] > 1
+        if len(found["pass_at"]) > 1
     ]
     parts = []
     if drawn:
