@@ -215,3 +215,16 @@ def test_a_damaged_price_is_named(tmp_path):
     table.write_text("gpt-x 1.0\n")
     with pytest.raises(UserError, match="line 1 is 'gpt-x 1.0'"):
         price_of("openai/gpt-x", table=table)
+
+
+def test_a_command_that_was_stopped_ends_with_the_samples_of_one_that_was_not(run, tmp_path):
+    flags = [*ADAPTIVE, "--limit", 8, "--max-tokens", 20]
+    run(*flags)
+    whole = sample_counts(tmp_path)
+    (tmp_path / "r").rename(tmp_path / "whole")
+    for _ in range(12):
+        done = run(*flags, "--max-tokens-total", 1000)
+    assert done.returncode == 0 and last_line(done)["missing"] == 0
+    assert {name: sorted(indices) for name, indices in sample_counts(tmp_path).items()} == {
+        name: sorted(indices) for name, indices in whole.items()
+    }
