@@ -81,8 +81,8 @@ class Forecast:
             found.append(f"  {PRICES} has no price for {model}: add a line for it")
         if self.speed is not None:
             found.append(
-                f"  {self.hours:,.2f} hours at the {self.speed.tokens_per_second:,.0f} tokens per second of "
-                f"{self.speed.folder} ({self.speed.gpus} copies times GPUs each)"
+                f"  {self.hours:.2g} hours at the {self.speed.tokens_per_second:,.0f} tokens per second of "
+                f"{self.speed.folder}"
             )
         return found
 
