@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 VARIANTS = ("fcs", "fcs_plus1", "fcs_reflection", "whole")
 FORMATS = ("sharegpt-dpo", "trl-dpo", "llamafactory-dpo")
+SYMBOLIC_TRIES = 3
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -231,15 +232,16 @@ def _make_pairs(
         cli.say(f"the rows get the system prompt of {args.target_model}, the run was made with another one")
     counter = open_counter(args.tokenizer or args.target_model)
     cli.say(f"tokens are counted by {counter.by}")
-    symbolic.use(False)  # thousands of short answers; what rules do not know stays unknown
-    grade = _grade_with(task)
+    symbolic.use(False)  # thousands of short answers: what rules do not know of an attempt stays unknown
+    grade, grade_fully = _grade_with(task), _grade_with(task, symbolic=True)
     model = None if args.no_llm else args.rewrite_model
     asked = Asked()
     options = PairOptions(tuple(variants), args.min_margin, args.seed, args.format, system)
     with closing(Cutter(args.result_dir, reader, found, grade, model=model)) as cutter:
         if variants != ["whole"]:
             _cut(args, cutter, problems, model, asked)
-        with closing(PairWriter(args.result_dir, cutter, grade, counter, options)) as writer:
+        writer = PairWriter(args.result_dir, cutter, counter, options, grade=grade, grade_fully=grade_fully)
+        with closing(writer):
             with cli.Progress(len(problems), "pairing") as progress:
                 for candidate in problems:
                     writer.add(candidate)
@@ -257,8 +259,12 @@ def _variants(args: argparse.Namespace, task: Task | None) -> list[str]:
     return [variant for variant in VARIANTS if variant in args.variants]
 
 
-def _grade_with(task: Task | None) -> Grade:
-    """The benchmark's own grader, or the one for maths where the benchmark is not known."""
+def _grade_with(task: Task | None, *, symbolic: bool = False) -> Grade:
+    """The benchmark's own grader, or the one for maths where the benchmark is not known.
+
+    With `symbolic`, the symbolic engine is asked where the rules do not know.
+    """
+    from util.grading import symbolic as engine
     from util.grading.maths import grade_maths
     from util.records import Problem, Record, Verdict
 
@@ -270,7 +276,18 @@ def _grade_with(task: Task | None) -> Grade:
         )
         return task.grade(problem, text)
 
-    return grade
+    def grade_fully(record: Record, text: str) -> Verdict:
+        engine.use(True)
+        try:
+            for _ in range(SYMBOLIC_TRIES):
+                verdict = grade(record, text)
+                if verdict.reason != "grader_error":  # the engine was starting
+                    break
+            return verdict
+        finally:
+            engine.use(False)
+
+    return grade_fully if symbolic else grade
 
 
 def _cut(

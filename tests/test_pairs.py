@@ -124,6 +124,21 @@ def test_each_way_to_fall_out_is_counted_with_its_reason(pair, tmp_path):
     assert found["whole"] == common | form | {"margin too small": 2}
 
 
+def test_a_cut_text_is_correct_by_the_graders_own_word_and_not_by_an_older_verdicts(pair, tmp_path):
+    def samples(end):
+        turns = ["", "Wait. ", "Hmm. ", "Wait. "]
+        return [(think(*[attempt(15, turn) for turn in turns[:many]], answer=end), True) for many in (2, 4)]
+
+    by_symbols = r"\sum_{k=1}^{5} k"  # no rule reads it
+    make_run(tmp_path / "run", {"p": samples(by_symbols), "q": samples("16"), "r": samples("15")})
+    assert pair("--variants", "fcs")["pairs"]["fcs"] == 2
+    assert summary(tmp_path / "out")["pairs"]["fcs"]["fell_out"] == {
+        "not correct under the grader when cut": 1
+    }
+    for row in rows(tmp_path / "out"):
+        assert grade_maths("15", row["chosen"]["value"], symbolic=True).correct
+
+
 def test_a_text_is_never_preferred_to_itself_even_without_a_margin(pair, tmp_path):
     single = think(attempt(15))
     make_run(tmp_path / "run", {"p": [(single, True), (single, True)]})

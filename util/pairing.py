@@ -391,11 +391,19 @@ class PairWriter:
     """Makes the pairs and holds them on disk until all are there and can be put in their final order."""
 
     def __init__(
-        self, folder: Path, cutter: Cutter, grade: Grade, counter: TokenCounter, options: PairOptions
+        self,
+        folder: Path,
+        cutter: Cutter,
+        counter: TokenCounter,
+        options: PairOptions,
+        *,
+        grade: Grade,
+        grade_fully: Grade,
     ) -> None:
         self._folder = folder
         self._cutter = cutter
         self._grade = grade
+        self._grade_fully = grade_fully
         self._counter = counter
         self._options = options
         self.system = options.system
@@ -456,12 +464,8 @@ class PairWriter:
         return text, cut.pieces, "" if self._still_correct(chosen, text) else rewriting.NOT_CORRECT
 
     def _still_correct(self, chosen: Response, text: str) -> bool:
-        """Whether the grader accepts the cut text, or finds the answer in it that was accepted before."""
-        verdict = self._grade(chosen.record, text)
-        if verdict.correct:
-            return True
-        before = self._grade(chosen.record, chosen.text)
-        return verdict.extracted is not None and verdict.extracted == before.extracted
+        """Whether the grader accepts the cut text, by rule or, where no rule knows, with all it has."""
+        return any(grade(chosen.record, text).correct for grade in (self._grade, self._grade_fully))
 
     def _add_silc(self, pair: Ordered) -> None:
         chosen, rejected = self._cutter.read(pair.chosen), self._cutter.read(pair.rejected)

@@ -38,7 +38,7 @@ NO_SECOND_CORRECT = "no second correct attempt"
 FULL_TEXT = "equal to the full text"
 OTHER_VARIANT = "equal to another variant"
 SMALL_MARGIN = "margin too small"
-NOT_CORRECT = "no longer correct when cut"
+NOT_CORRECT = "not correct under the grader when cut"
 OTHER_FORM = "chosen and rejected have different forms"
 
 # --- thought and solution ---
