@@ -280,8 +280,8 @@ LENGTHS = st.lists(st.integers(1, 60), max_size=8)
 def test_silc_takes_the_best_of_all_pairs(correct, incorrect, least):
     right = [(tokens, number) for number, tokens in enumerate(correct)]
     wrong = [(tokens, len(right) + number) for number, tokens in enumerate(incorrect)]
-    margins = [
-        longer - tokens
+    pairs = [
+        (1 - tokens / longer, tokens, longer)
         for tokens, _ in wrong
         if (longer := min((one for one, _ in right if one > tokens), default=None)) is not None
         and 1 - tokens / longer >= least
@@ -290,4 +290,5 @@ def test_silc_takes_the_best_of_all_pairs(correct, incorrect, least):
     if pair is None:
         assert not margins
     else:
-        assert correct[pair.chosen] - incorrect[pair.rejected - len(right)] == max(margins)
+        lengths = incorrect[pair.rejected - len(right)], correct[pair.chosen]
+        assert lengths == max(pairs)[1:]

@@ -474,7 +474,8 @@ class PairWriter:
             self._counter.count(text, rate_of(one.record))
             for text, one in zip(texts, (chosen, rejected), strict=True)
         ]
-        if rewriting.margin(tokens[1], tokens[0]) < self._options.min_margin:
+        share = rewriting.margin(tokens[1], tokens[0])
+        if share < self._options.min_margin or texts[0] == texts[1]:
             self.tallies[SILC].fell_out[rewriting.SMALL_MARGIN] += 1
             return
         self._write(SILC, (chosen, texts[0], tokens[0]), (rejected, texts[1], tokens[1]), {})

@@ -344,17 +344,18 @@ class Ordered:
 def silc_pair(
     correct: Sequence[tuple[int, int]], incorrect: Sequence[tuple[int, int]], *, min_margin: float
 ) -> Ordered | None:
-    """An incorrect sample and the next longer correct one, with the largest margin among all such pairs.
+    """An incorrect sample and the next longer correct one, with the largest margin among all such pairs; of
+    equal margins the one of more tokens.
 
     Samples come as (tokens, number).
     """
     longer = sorted(correct)
-    best: tuple[int, Ordered] | None = None
+    best: tuple[tuple[float, int], Ordered] | None = None
     for tokens, number in sorted(incorrect):
         at = bisect_right(longer, tokens, key=lambda sample: sample[0])
-        if at == len(longer) or margin(tokens, longer[at][0]) < min_margin:
-            continue
-        difference = longer[at][0] - tokens
-        if best is None or difference > best[0]:
-            best = difference, Ordered(longer[at][1], number)
+        if at == len(longer):
+            break
+        share = margin(tokens, longer[at][0])
+        if share >= min_margin and (best is None or (share, tokens) > best[0]):
+            best = (share, tokens), Ordered(longer[at][1], number)
     return None if best is None else best[1]
