@@ -114,6 +114,37 @@ def test_a_turn_after_an_answer_begins_a_new_attempt(turn):
         assert cut(f"{first}{between}{second}") == [first + between, second]
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("The area is 3 * 5 = 15. ", "Let me verify: half of 30 is the same. So it is 15."),
+        ("Then $3 \\cdot 5 = 15$.\n\n", "Wait, let me double-check. 3 times 5 is 15. So it is 15."),
+        ("That makes 5!/8 = 15 apples. ", "Alternatively, we add 5 + 5 + 5 = 15 apples."),
+        ("3^5 ≡ 15 (mod 19). ", "Hmm, that was quick. Let me verify with 9 * 27. Again 3^5 = 15."),
+        ("3 * 5 = 15.\n\n", "Actually, wait. Let me reconsider. Three fives are \\boxed{15}."),
+    ],
+)
+def test_an_attempt_that_only_computes_ends_at_a_re_check_with_the_doubt_before_it(first, second):
+    assert cut(first + second) == [first, second]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Then f(5) = 15. Wait, no. Let me recompute it. We have f(5) = 8.",
+        "One part is 3 * 5 = 15. Hmm, and now the other part, which is 8. So it is 8.",
+        "The roots are x = 3 or x = 15" + " and so on" * 15 + ". Let me verify the sum. It is 18.",
+    ],
+)
+def test_what_is_only_computed_is_no_answer_when_taken_back_or_worked_on(text):
+    assert cut(text) == [text]
+
+
+def test_a_factorial_ends_no_sentence():
+    piece = "So here it is 6! / (3! 2!) = 720 / 12 = 60."
+    assert piece_answer(piece) == "60"
+
+
 def test_a_turn_before_any_answer_begins_no_attempt():
     text = "We look for the product. Wait, let me read it again. Alternatively, add. So the answer is 15."
     assert cut(text) == [text]
@@ -263,7 +294,7 @@ def test_every_incorrect_sample_is_looked_at_not_only_the_first():
 
 
 def test_the_next_longer_correct_sample_is_preferred_and_the_largest_margin_wins():
-    correct, incorrect = [(10, 0), (500, 1), (600, 2)], [(5, 3), (20, 4)]
+    correct, incorrect = [(10, 0), (500, 1), (600, 2)], [(5, 3), (20, 4), (550, 5)]
     assert silc_pair(correct, incorrect, min_margin=0.1) == Ordered(1, 4)
 
 
@@ -288,7 +319,7 @@ def test_silc_takes_the_best_of_all_pairs(correct, incorrect, least):
     ]
     pair = silc_pair(right, wrong, min_margin=least)
     if pair is None:
-        assert not margins
+        assert not pairs
     else:
         lengths = incorrect[pair.rejected - len(right)], correct[pair.chosen]
         assert lengths == max(pairs)[1:]

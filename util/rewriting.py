@@ -10,6 +10,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from util.formatting import (
     BEGIN_SOLUTION,
@@ -24,7 +25,7 @@ from util.formatting import (
 from util.grading.answers import find_answer
 from util.records import Verdict
 
-RULES = "rule-1"  # goes up when the rules cut otherwise
+RULES = "rule-2"  # goes up when the rules cut otherwise
 FCS, FCS_PLUS1, FCS_REFLECTION, WHOLE = "fcs", "fcs_plus1", "fcs_reflection", "whole"
 VARIANTS = (FCS, FCS_PLUS1, FCS_REFLECTION, WHOLE)
 CUT_VARIANTS = (FCS, FCS_PLUS1, FCS_REFLECTION)
@@ -101,7 +102,7 @@ def _plain(text: str) -> Parts:
     if parts is not None and not any(mark in text for mark in (*MARKERS, "<think>", "</think>")):
         border = text.rfind(parts[1])
         # The last part of a plain trace may as well be one more attempt, which is no solution of the others.
-        is_attempt = any(not restated for _, restated in _turns(parts[1]))
+        is_attempt = any(turn.kind != "restated" for turn in _turns(parts[1]))
         if border > 0 and text[:border].strip() == parts[0] and not is_attempt:
             thought = text[:border].rstrip()
             return Parts("plain", "", thought, text[len(thought) : border], text[border:], "")
@@ -121,13 +122,14 @@ _AS_I = (  # "let me", "I should", "we can"
     r"(?: just| also| quickly| now| first| at least| maybe)?"
 )
 _AGAIN = r"[^.!?\n]{0,60}?\b(?:again|another|different(?:ly)?|alternative(?:ly)?|instead|once more|over)"
+_LOOSE = r"wait|hold on|hmm+|actually|on second thought"  # may begin a re-check, or correct a step on the way
 _RECHECK = (
-    r"wait|hold on|hmm+|actually|on second thought|as a check|double[- ]check(?:ing)?|checking"
+    r"as a (?:sanity |quick |final )?check|sanity check|(?:double|cross)[- ]check(?:ing)?|checking"
     r"|verif(?:ying|ication)|is (?:this|that|it) (?:really )?(?:right|correct)"
     r"|does (?:this|that|it) make sense"
-    r"|(?:just )?to (?:(?:double[- ]|re-?)?check|verify|confirm|make sure"
+    r"|(?:just )?to (?:(?:(?:double|cross)[- ]|re-?)?check|verify|confirm|make sure"
     r"|be (?:more )?(?:sure|safe|certain|thorough|careful))"
-    rf"|{_AS_I} (?:(?:double[- ]|re-?)?check|verify|confirm|make sure|test|validate"
+    rf"|{_AS_I} (?:(?:(?:double|cross)[- ]|re-?)?check|verify|confirm|make sure|test|validate"
     r"|re-?(?:examine|consider|calculate|compute|do|count|visit|think|read))"
 )
 _OTHER_WAY = (
@@ -145,7 +147,13 @@ _RESTATED = (
     r"|the answer (?:is|remains|stays)|in (?:conclusion|summary)|to (?:sum up|recap|summari[sz]e|conclude)"
 )
 _LEAD = r"(?:(?:but|so|and|okay|ok|now|well|hmm|still|however|yes|good|great|oh|no)[,.]? )?"
-_TURN = re.compile(rf"{_LEAD}(?:(?P<restated>{_RESTATED})|(?:{_RECHECK}|{_OTHER_WAY}))\b", re.IGNORECASE)
+_TURN = re.compile(
+    rf"{_LEAD}(?:(?P<restated>{_RESTATED})"
+    rf"|(?P<firm>(?:(?:{_LOOSE})[,.…]* )?(?:{_RECHECK}|{_OTHER_WAY}))|{_LOOSE})\b",
+    re.IGNORECASE,
+)
+_TAKEN_BACK = re.compile(r"\b(?:no|not|wrong|incorrect|mistake|error|oops|isn't|doesn't)\b", re.IGNORECASE)
+_DOUBT_CHARS = 160
 # Where a line or a sentence begins, perhaps with a bullet, a heading's sign or bold print.
 _START = re.compile(r"(?:(?:\A|(?<=\n))|(?<=[.!?:)\]$}\"'”’…。])(?P<space>[ \t]))[ \t*_#>-]*(?=[A-Za-z])")
 
@@ -153,35 +161,56 @@ _START = re.compile(r"(?:(?:\A|(?<=\n))|(?<=[.!?:)\]$}\"'”’…。])(?P<space
 def attempt_cuts(thought: str) -> list[int]:
     """Where each attempt after the first begins.
 
-    An attempt ends at a turn (a re-check, another way, the answer said again) once it holds an answer; what
-    follows the last answer belongs to the last attempt.
+    An attempt ends at a turn (a re-check, another way, the answer said again) once it holds an answer: before
+    the answer said again one that is declared, before other turns one that is concluded, and before a
+    re-check or another way one that is only computed. Where a re-check follows a doubt ("Hmm, that seems too
+    easy."), the doubt belongs to it. What follows the last answer belongs to the last attempt.
     """
     cuts: list[int] = []
     begin = looked_at = 0
-    held, declared = False, False  # whether the current attempt holds an answer, and one declared as such
-    for at, restated in _turns(thought):
-        segment = thought[looked_at:at]
-        looked_at = at
-        if not declared:
-            declared = declared_answer(segment) is not None
-            held = declared or held or concluded_answer(segment) is not None
-        if declared if restated else held:
-            if thought[begin:at].strip():
-                cuts.append(at)
-                begin = at
-            held = declared = False
+    declared = False  # whether the current attempt holds an answer that is declared as such
+    doubt: int | None = None  # where a doubt began behind a value that was only computed
+    for turn in _turns(thought):
+        segment = thought[looked_at : turn.at]
+        looked_at = turn.at
+        declared = declared or declared_answer(segment) is not None
+        end = None
+        if declared or turn.kind != "restated" and value_reached(thought[begin : turn.at], computed=False):
+            end = turn.at
+        elif turn.kind == "loose" and value_reached(segment, computed=True):
+            doubt = turn.at
+        elif turn.kind == "firm" and doubt is not None and _leads_on(thought[doubt : turn.at]):
+            end = doubt
+        elif turn.kind == "firm" and value_reached(segment, computed=True):
+            end = turn.at
+        if end is not None:
+            if thought[begin:end].strip():
+                cuts.append(end)
+                begin = end
+            declared, doubt = False, None
     if cuts and piece_answer(thought[begin:]) is None:
         cuts.pop()
     return cuts
 
 
-def _turns(text: str) -> Iterable[tuple[int, bool]]:
-    """Where a sentence begins that turns to something new, and whether it only says the answer again."""
+def _leads_on(doubt: str) -> bool:
+    """Whether a doubt is short and takes nothing back."""
+    return len(doubt) <= _DOUBT_CHARS and _TAKEN_BACK.search(doubt) is None
+
+
+class _Turn(NamedTuple):
+    """Where a sentence begins that turns to something new, and how."""
+
+    at: int
+    kind: str  # "restated": the answer is only said again; "firm": a re-check or another way; "loose": wait
+
+
+def _turns(text: str) -> Iterable[_Turn]:
     for start in _START.finditer(text):
         found = _TURN.match(text, start.end())
         if found is not None:
             begin = start.start() if start["space"] is None else start.start() + 1
-            yield begin, found["restated"] is not None
+            yield _Turn(begin, "restated" if found["restated"] else "firm" if found["firm"] else "loose")
 
 
 def pieces_of(thought: str, cuts: Sequence[int]) -> list[str]:
@@ -196,11 +225,20 @@ _DECLARING = frozenset(("box", "answer tag", "####", "declared"))
 _MAY_DECLARE = re.compile(r"box|nswer|NSWER|####|^A:", re.MULTILINE)
 _LAST_CHARS = 400
 _CHARS_BEHIND = 120  # more than this behind the conclusion, and the piece does not end with it
+# A sentence ends at a full stop or at a line's end, but 3! is a factorial.
+_END = r"(?:[.?](?=\s|\Z)|(?<![\d)\]}])!(?=\s|\Z)|\n|\Z)"
 _CONCLUSION = re.compile(
     r"(?:\A|(?<=[.!?:]\s)|(?<=\n))[ \t]*(?:so|thus|therefore|hence|giving|in total|altogether"
     r"|which (?:gives|means|is)|this (?:gives|means|is)|that(?:'s| is| gives| means)"
-    r"|we (?:get|have|find|obtain)|it(?:'s| is| equals))\b[^\n]*?(?=[.!?](?:\s|\Z)|\n|\Z)",
+    rf"|we (?:get|have|find|obtain)|it(?:'s| is| equals))\b[^\n]*?(?={_END})",
     re.IGNORECASE,
+)
+_NUMBER = r"[-−]?\d[\d,]*(?:\.\d+)?(?:\s*/\s*\d+)?"
+_FRACTION = r"[-−]?\\[dt]?frac\s*\{[^{}\n]{1,40}\}\s*\{[^{}\n]{1,40}\}"
+# A sentence that ends in "= 12", perhaps with a unit of a word or two.
+_COMPUTED = re.compile(
+    rf"(?:=|≡|\\equiv)\s*(?P<value>{_NUMBER}|{_FRACTION})(?:\s*(?:\\?%|°|\\?\(?\\?p?mod[^\n.]{{1,12}})"
+    rf"|[ \t]+[A-Za-z]{{1,15}}){{0,2}}[ \t]*[$\\\])]*[ \t]*(?={_END})"
 )
 
 
@@ -212,20 +250,26 @@ def declared_answer(piece: str) -> str | None:
     return found.text if found is not None and found.how in _DECLARING else None
 
 
-def concluded_answer(piece: str) -> str | None:
-    """The value of the last sentence that draws a conclusion at the end of a piece."""
+def value_reached(piece: str, *, computed: bool) -> str | None:
+    """The value at the end of a piece: of the last sentence that draws a conclusion or, with `computed`, that
+    ends in an equation; whichever stands later."""
     tail = piece.rstrip()[-_LAST_CHARS:]
-    conclusions = list(_CONCLUSION.finditer(tail))
-    if not conclusions or len(tail) - conclusions[-1].end() > _CHARS_BEHIND:
+    found: list[tuple[int, str]] = []  # where the sentence ends, its value
+    for sentence in _CONCLUSION.finditer(tail):
+        answer = find_answer(sentence.group())
+        found.append((sentence.end(), "" if answer is None else answer.text))
+    if computed:
+        found += [(equation.end(), equation["value"]) for equation in _COMPUTED.finditer(tail)]
+    if not found:
         return None
-    answer = find_answer(conclusions[-1].group())
-    return None if answer is None else answer.text
+    end, value = max(found, key=lambda entry: entry[0])
+    return value if value and len(tail) - end <= _CHARS_BEHIND else None
 
 
 def piece_answer(piece: str) -> str | None:
     """The answer at which an attempt arrives; None when no rule finds one."""
     declared = declared_answer(piece)
-    return concluded_answer(piece) if declared is None else declared
+    return value_reached(piece, computed=True) if declared is None else declared
 
 
 def score_piece(piece: str, grade: Callable[[str], Verdict]) -> tuple[bool | None, str | None]:
