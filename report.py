@@ -75,8 +75,9 @@ def run(args: argparse.Namespace) -> int:
 def _page(args: argparse.Namespace) -> None:
     from contextlib import closing
 
+    from util.report.counts import read_curation
     from util.report.gather import Shelf, read_run
-    from util.report.page import read_curation, write_report
+    from util.report.page import write_report
     from util.statistics import summary_line
 
     _check_output(args.output)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from util.comparison import Paired, compare_shares, counts_of
 from util.errors import UserError
+from util.report.frame import new_page, table
 from util.report.gather import RunFacts, read_run
 from util.report.manifest import check_command
-from util.report.page import table, write_page
 from util.runs import StoredProblems
 from util.statistics import Tally, mean_of_shares
 
@@ -214,7 +214,8 @@ def write_comparison(path: Path, found: RunComparison) -> None:
         if rows:
             head = ("problem", "points", "A", "B", "reference", "question")
             body.append(f"<h2>{title}: {len(rows)} problems</h2>" + table(head, rows, words=(2, 3, 4, 5)))
-    write_page(path, f"{found.first.name} (A) and {found.second.name} (B)", "".join(body))
+    with new_page(path, f"{found.first.name} (A) and {found.second.name} (B)") as out:
+        out.writelines(body)
 
 
 # --- details ---

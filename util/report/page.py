@@ -1,41 +1,27 @@
-"""How do runs become one HTML file that needs no server and sends no request?
-
-The samples lie in the file in compressed pieces that the page's own script unpacks when they are looked at.
-All
-text that comes from models or data sets reaches the page as data or escaped, and the page's policy lets no
-other script run.
-"""
+"""How do runs become one page: scores, pictures, how they were made, and their samples?"""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-import zlib
 from collections.abc import Sequence
-from contextlib import closing
 from html import escape
 from pathlib import Path
-from typing import TextIO
 
-from util.errors import UserError
-from util.journal import replacing
 from util.report import charts
-from util.report.gather import RunFacts, Shelf, stored_problem
-from util.runs import StoredProblems
+from util.report.counts import counts_table
+from util.report.frame import new_page, table
+from util.report.gather import RunFacts, Shelf
+from util.report.listing import write_samples
 from util.statistics import OUTCOMES, WHY_BIASED, Tally
 
-FOLDER = Path(__file__).parent
-SAMPLES_PER_PIECE = 50
 GROUPS_SHOWN = 60  # rows of a table by subject and the like
+Numbers = Sequence[tuple[str, RunFacts, dict]]  # label, run, numbers of one temperature
 
 
 def write_report(
     path: Path, runs: Sequence[RunFacts], shelf: Shelf, *, curation: Sequence[dict] = ()
 ) -> None:
     """Write the report of `runs`, with the samples that `shelf` kept."""
-    with replacing(path) as out:
-        _open_page(out, "Report: " + ", ".join(dict.fromkeys(run.name for run in runs)))
+    with new_page(path, "Report: " + ", ".join(dict.fromkeys(run.name for run in runs))) as out:
         numbers = [
             (_label(run, temperature, runs), run, found)
             for run in runs
@@ -51,73 +37,12 @@ def write_report(
         out.write(_pictures(numbers, runs))
         out.write(_groups(numbers))
         for entry in curation:
-            out.write(_curation(entry))
+            out.write(counts_table(entry))
         out.write("<h2>How the runs were made</h2>" + "".join(_made(run) for run in runs))
-        _write_samples(out, runs, shelf)
-        _close_page(out)
-
-
-def write_page(path: Path, title: str, body: str) -> None:
-    """Write a page without a list of samples."""
-    with replacing(path) as out:
-        _open_page(out, title)
-        out.write(body)
-        _close_page(out)
-
-
-def table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[int] = (), cards: bool = False
-) -> str:
-    """A table of cells that are HTML already.
-
-    The columns in `words` hold longer texts; with `cards`, a phone shows each row as a list with the names of
-    the columns.
-    """
-
-    def cells(tag: str, row: Sequence[str]) -> str:
-        parts = []
-        for place, cell in enumerate(row):
-            attributes = ' class="words"' if place in words else ""
-            if cards and tag == "td":
-                attributes += f' data-label="{head[place]}"'
-                cell = f"<span>{cell}</span>"
-            parts.append(f"<{tag}{attributes}>{cell}</{tag}>")
-        return "".join(parts)
-
-    lines = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    kind = ' class="cards"' if cards else ""
-    return f'<div class="wide"><table{kind}><tr>{cells("th", head)}</tr>{lines}</table></div>'
-
-
-# --- the frame ---
-
-
-def _open_page(out: TextIO, title: str) -> None:
-    script = _script()
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
-    style = (FOLDER / "report.css").read_text(encoding="utf-8")
-    out.write(
-        f'<!doctype html>\n<html lang="en" data-theme="auto"><head><meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<link rel="icon" href="data:,">\n<title>{escape(title)}</title>\n'
-        f"<style>{style}</style></head><body>\n"
-        f'<header><h1>{escape(title)}</h1><button id="theme" type="button">theme: auto</button></header>\n'
-    )
-
-
-def _close_page(out: TextIO) -> None:
-    out.write(f"\n<script>{_script()}</script></body></html>\n")
-
-
-def _script() -> str:
-    return "".join((FOLDER / name).read_text(encoding="utf-8") for name in ("maths.js", "report.js"))
+        write_samples(out, runs, shelf)
 
 
 # --- numbers ---
-
-Numbers = Sequence[tuple[str, RunFacts, dict]]
 
 
 def _label(run: RunFacts, temperature: float, runs: Sequence[RunFacts]) -> str:
@@ -255,23 +180,6 @@ def _with_bar(entry: dict | None) -> str:
     return f"{_value_and_interval(entry)}{bar}"
 
 
-def _curation(entry: dict) -> str:
-    """Named counts: the steps of a funnel, or what pairs came of each variant."""
-    parts = []
-    for title, counts in entry.items():
-        most = max([count for count in counts.values() if isinstance(count, int)], default=0) or 1
-        rows = [
-            (
-                escape(str(name)),
-                escape(str(count)),
-                charts.interval_bar(count / most, 0, 0) if isinstance(count, int) else "",
-            )
-            for name, count in counts.items()
-        ]
-        parts.append(f"<h2>{escape(title)}</h2>" + table(("step", "count", ""), rows))
-    return "".join(parts)
-
-
 def _made(run: RunFacts) -> str:
     info = run.info
     settings, made, dataset = info["settings"], info["made_with"], info["dataset"]
@@ -299,125 +207,3 @@ def _made(run: RunFacts) -> str:
         f'<div class="prose">{escape(wording)}</div></details>'
     )
     return f'<h3>{escape(run.name)}</h3><dl class="facts">{lines}</dl>{fold if wording else ""}'
-
-
-# --- samples ---
-
-
-def _write_samples(out: TextIO, runs: Sequence[RunFacts], shelf: Shelf) -> None:
-    whole = len(shelf) == shelf.seen
-    shown = "all samples" if whole else f"{len(shelf)} of {shelf.seen} samples, chosen evenly"
-    out.write(
-        f'<h2 id="list">Samples</h2><p class="faint">Here are {shown}. Search looks into questions, answers '
-        "and responses.</p>"
-    )
-    out.write(_controls() + _turner("count") + f'<div id="samples"></div>{_turner("")}\n')
-    index = _Index([run.name for run in runs])
-    with closing(_Problems(runs)) as problems:
-        piece: list[dict] = []
-        number = 0
-        for run, sample in shelf.samples():
-            index.add(run, sample, problems.place(run, sample["problem_id"]))
-            piece.append({key: value for key, value in sample.items() if key not in ("outcome", "tokens")})
-            if len(piece) == SAMPLES_PER_PIECE:
-                out.write(_packed(f"piece-{number}", piece))
-                piece, number = [], number + 1
-        if piece:
-            out.write(_packed(f"piece-{number}", piece))
-        out.write(_packed("index", index.content(problems.found)))
-
-
-def _controls() -> str:
-    orders = {
-        "stored": "as generated",
-        "problem": "by problem",
-        "outcome": "by outcome",
-        "shortest": "shortest first",
-        "longest": "longest first",
-    }
-    choices = {"run": {"": "all runs"}, "outcome": {"": "all outcomes"}, "order": orders}
-    parts = ['<input id="search" type="search" placeholder="search" aria-label="search">']
-    for name, options in choices.items():
-        inner = "".join(f'<option value="{value}">{label}</option>' for value, label in options.items())
-        parts.append(f'<select id="{name}" aria-label="{name}">{inner}</select>')
-    for name, label in (("open-all", "open all"), ("close-all", "close all")):
-        parts.append(f'<button id="{name}" type="button">{label}</button>')
-    return f'<div class="controls">{"".join(parts)}</div>'
-
-
-def _turner(count_id: str) -> str:
-    count = f'<span id="{count_id}" class="faint" role="status"></span>' if count_id else ""
-    return (
-        '<div class="controls"><button class="previous" type="button">← back</button>'
-        '<span class="page-number faint"></span><button class="next" type="button">on →</button>'
-        f"{count}</div>"
-    )
-
-
-class _Problems:
-    """The problems of the samples shown, each read once."""
-
-    def __init__(self, runs: Sequence[RunFacts]) -> None:
-        self._stored = [StoredProblems(run.folder) for run in runs]
-        self._places: dict[tuple[int, str], int] = {}
-        self.found: list[dict] = []
-
-    def place(self, run: int, problem_id: str) -> int:
-        key = (run, problem_id)
-        if key not in self._places:
-            self._places[key] = len(self.found)
-            self.found.append(stored_problem(self._stored[run], problem_id))
-        return self._places[key]
-
-    def close(self) -> None:
-        for stored in self._stored:
-            stored.close()
-
-
-class _Index:
-    """One column per fact that the list is searched and sorted by."""
-
-    def __init__(self, runs: list[str]) -> None:
-        self._runs = runs
-        self._columns: dict[str, list] = {
-            name: [] for name in ("run", "problem", "outcome", "tokens", "extracted")
-        }
-
-    def add(self, run: int, sample: dict, problem: int) -> None:
-        values = (run, problem, sample["outcome"], sample["tokens"], sample["extracted"])
-        for column, value in zip(self._columns.values(), values, strict=True):
-            column.append(value)
-
-    def content(self, problems: list[dict]) -> dict:
-        return {
-            **self._columns,
-            "runs": self._runs,
-            "outcomes": OUTCOMES,
-            "per_piece": SAMPLES_PER_PIECE,
-            "problems": problems,
-        }
-
-
-def _packed(name: str, content: object) -> str:
-    """Data as a script element that no browser runs; base64 holds nothing that could end it."""
-    squeezer = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
-    data = squeezer.compress(json.dumps(content, ensure_ascii=True).encode("ascii")) + squeezer.flush()
-    text = base64.b64encode(data).decode("ascii")
-    return f'<script id="{name}" type="application/octet-stream">{text}</script>\n'
-
-
-def read_curation(folders: Sequence[Path], files: Sequence[Path] = ()) -> list[dict]:
-    """Named counts ({"title": {"step": count}}): curation.json and pairs.json of the folders, and `files`."""
-    beside = [folder / name for folder in folders for name in ("curation.json", "pairs.json")]
-    found = []
-    for path in (*[path for path in beside if path.is_file()], *files):
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read ({error}): leave it out or write it again") from error
-        if not isinstance(content, dict) or not all(isinstance(part, dict) for part in content.values()):
-            raise UserError(
-                f'{path} holds no counts such as {{"Curation": {{"generated": 100, "final": 40}}}}'
-            )
-        found.append(content)
-    return found

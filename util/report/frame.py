@@ -1,0 +1,70 @@
+"""What is around every page: its style, its script and the policy that lets no other script run?
+
+All text that comes from models or data sets reaches a page as data or escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import TextIO
+
+from util.journal import replacing
+
+FOLDER = Path(__file__).parent
+
+
+@contextmanager
+def new_page(path: Path, title: str) -> Iterator[TextIO]:
+    """An HTML file that needs no server and sends no request; its body is written to what is yielded."""
+    with replacing(path) as out:
+        _open_page(out, title)
+        yield out
+        out.write(f"\n<script>{_script()}</script></body></html>\n")
+
+
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[int] = (), cards: bool = False
+) -> str:
+    """A table of cells that are HTML already.
+
+    The columns in `words` hold longer texts; with `cards`, a phone shows each row as a list with the names of
+    the columns.
+    """
+
+    def cells(tag: str, row: Sequence[str]) -> str:
+        parts = []
+        for place, cell in enumerate(row):
+            attributes = ' class="words"' if place in words else ""
+            if cards and tag == "td":
+                attributes += f' data-label="{head[place]}"'
+                cell = f"<span>{cell}</span>"
+            parts.append(f"<{tag}{attributes}>{cell}</{tag}>")
+        return "".join(parts)
+
+    lines = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    kind = ' class="cards"' if cards else ""
+    return f'<div class="wide"><table{kind}><tr>{cells("th", head)}</tr>{lines}</table></div>'
+
+
+def _open_page(out: TextIO, title: str) -> None:
+    script = _script()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
+    style = (FOLDER / "report.css").read_text(encoding="utf-8")
+    out.write(
+        f'<!doctype html>\n<html lang="en" data-theme="auto"><head><meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<link rel="icon" href="data:,">\n<title>{escape(title)}</title>\n'
+        f"<style>{style}</style></head><body>\n"
+        f'<header><h1>{escape(title)}</h1><button id="theme" type="button">theme: auto</button></header>\n'
+    )
+
+
+def _script() -> str:
+    return "".join((FOLDER / name).read_text(encoding="utf-8") for name in ("maths.js", "report.js"))
