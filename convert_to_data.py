@@ -227,6 +227,8 @@ def _write_card(
     args: argparse.Namespace, export: Export, benchmarks: list[str], sha256: str
 ) -> dict[str, Path]:
     """Write the data card and what belongs to it; returns the files under their names on the hub."""
+    import json
+
     from util.datacard import card, histogram
     from util.formats import write_dataset_info
     from util.journal import write_whole
@@ -262,6 +264,8 @@ def _write_card(
             picture=picture.name,
         ),
     )
+    counts = {"file": args.output.name, "funnel": summary.funnel, "sha256": sha256}
+    write_whole(_beside(args.output, "card.json"), json.dumps(counts, ensure_ascii=False, indent=1) + "\n")
     files = {args.output.name: args.output, "README.md": text, picture.name: picture}
     if args.format == "llamafactory":
         info = write_dataset_info(args.output, with_system=args.system_prompt != NONE)

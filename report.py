@@ -36,13 +36,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
             help="most samples in the list (10000); of more, so many are chosen evenly",
         )
         parser.add_argument(
-            "--curation",
+            "--counts",
             type=Path,
             nargs="+",
             default=[],
             metavar="FILE",
-            help='counts to show as well, as JSON {"title": {"step": count}}; those of the run folders '
-            "(curation.json, pairs.json) are found by themselves",
+            help="what was kept for training, to show it as well: FILE.card.json of convert_to_data.py, "
+            "pairs-summary.json of response_rewrite.py",
         )
     elif mode == "compare":
         parser.add_argument("runs", type=Path, nargs=2, metavar="RUN", help="run folder: A, then B")
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 def _page(args: argparse.Namespace) -> None:
     from contextlib import closing
 
-    from util.report.counts import read_curation
+    from util.report.counts import read_counts
     from util.report.gather import Shelf, read_run
     from util.report.page import write_report
     from util.statistics import summary_line
@@ -83,7 +83,7 @@ def _page(args: argparse.Namespace) -> None:
     _check_output(args.output)
     if len({folder.resolve() for folder in args.runs}) < len(args.runs):
         raise UserError("a run is named twice: name each run once")
-    curation = read_curation(args.runs, args.curation)
+    counts = read_counts(args.counts)
     with closing(Shelf(args.samples)) as shelf:
         runs = [read_run(folder, number=number, shelf=shelf) for number, folder in enumerate(args.runs)]
         summaries = {}
@@ -96,7 +96,7 @@ def _page(args: argparse.Namespace) -> None:
             for temperature, numbers in facts.numbers.items():
                 cli.say(summary_line(f"{facts.name} at {temperature:g}", numbers))
                 summaries[str(facts.folder)][f"{temperature:g}"] = numbers["avg"]
-        write_report(args.output, runs, shelf, curation=curation)
+        write_report(args.output, runs, shelf, counts=counts)
     cli.print_result({"report": str(args.output), "runs": summaries})
 
 

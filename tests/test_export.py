@@ -11,6 +11,7 @@ from runs_on_paper import PaperSample, write_run
 
 import convert_to_data
 from util.formats import FORMATS, Example, ExampleFile
+from util.report.counts import read_counts
 
 QUESTIONS = {
     "a": "Anna cuts a round cake into equal slices for her guests, how many slices are there?",
@@ -255,6 +256,13 @@ def test_the_card_says_where_the_rows_are_from(tmp_path):
     ):
         assert told in card
     assert (tmp_path / "train.lengths.svg").read_text().startswith("<svg")
+
+
+def test_the_funnel_can_be_shown_in_a_report(tmp_path):
+    rows(write_run(tmp_path / "run", samples()))
+    (counts,) = read_counts([tmp_path / "train.card.json"])
+    ((title, funnel),) = counts.items()
+    assert "train.jsonl" in title and funnel["graded correct"] == 3 and "final" in funnel
 
 
 EXAMPLE = Example(

@@ -24,6 +24,7 @@ from util.errors import UserError
 from util.grading import symbolic
 from util.grading.maths import grade_maths
 from util.pair_formats import PAIR_FORMATS
+from util.report.counts import read_counts
 from util.rewriting import VARIANTS
 
 LONG = think(*[attempt(15, "Wait. " if number else "", 8) for number in range(5)])
@@ -227,6 +228,14 @@ def test_the_picture_and_the_table_show_what_was_written(pair, tmp_path):
     assert note["margin"] == pytest.approx(
         1 - note["chosen"]["tokens"] / note["rejected"]["tokens"], abs=1e-4
     )
+
+
+def test_the_yields_can_be_shown_in_a_report(pair, tmp_path):
+    make_run(tmp_path / "run", {"p": [(LONG, True), (SHORT, True)], "q": [(WRONG, False)]})
+    pair()
+    (counts,) = read_counts([tmp_path / "out" / "pairs-summary.json"])
+    yields, reasons = counts.values()
+    assert (yields["problems"], yields["fcs"]) == (2, 1) and reasons["fcs: no correct sample"] == 1
 
 
 # --- properties ---

@@ -52,9 +52,9 @@ def page(tmp_path_factory):
             sample |= {"text": ATTACK, "extracted": ATTACK, "reasoning": ATTACK}
         samples.append(sample)
     run = make_run(folder / "run", samples, problems=problems, settings={"model": "org/<b>model</b>"})
-    counts = {"Curation funnel": {"generated": 60, "final": 31}}
-    (run / "curation.json").write_text(json.dumps(counts), encoding="utf-8")
-    return report_of(run, output=folder / "report.html")
+    counts = folder / "train.card.json"
+    counts.write_text(json.dumps({"file": "train.json", "funnel": {"generated": 60, "final": 31}}))
+    return report_of(run, output=folder / "report.html", extra=["--counts", str(counts)])
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +203,7 @@ def test_the_page_fits_a_phone(shown):
 
 def test_the_page_shows_scores_pictures_levels_and_the_funnel(shown):
     text = shown.find_element(By.TAG_NAME, "body").text
-    for part in ("[", "pass@2", "maj@2", "By level", "Curation funnel", "completion tokens", "a" * 40):
+    for part in ("[", "pass@2", "maj@2", "By level", "Curation of train.json", "completion tokens", "a" * 40):
         assert part in text
     assert len(shown.find_elements(By.CSS_SELECTOR, "figure svg")) == 2
 
@@ -246,6 +246,14 @@ def test_a_run_without_verdicts_is_told_how_to_get_them(tmp_path):
     run = make_run(tmp_path / "run", [{"problem_id": "p", "index": 0}], graded=False)
     with pytest.raises(UserError, match=r"no verdicts yet.*\n.*inference_and_check.py .*--check"):
         report.run(report.parse([str(run), "-o", str(tmp_path / "report.html")]))
+
+
+def test_a_file_without_counts_is_named(tmp_path):
+    run = make_run(tmp_path / "run", [{"problem_id": "p", "index": 0}])
+    for content in ("[]", '{"some": "thing"}', "no json"):
+        (tmp_path / "counts.json").write_text(content)
+        with pytest.raises(UserError, match="counts.json (holds no counts|cannot be read)"):
+            report_of(run, output=tmp_path / "report.html", extra=["--counts", str(tmp_path / "counts.json")])
 
 
 def test_a_missing_folder_for_the_report_is_named_before_anything_is_read(tmp_path):

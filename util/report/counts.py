@@ -1,9 +1,9 @@
-"""What was kept on the way from samples to training data, by the counts that the later steps wrote down?"""
+"""What was kept on the way from samples to training data, by the files that the later steps wrote?"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -11,36 +11,46 @@ from util.errors import UserError
 from util.report import charts
 from util.report.frame import table
 
-
-def read_curation(folders: Sequence[Path], files: Sequence[Path] = ()) -> list[dict]:
-    """Named counts ({"title": {"step": count}}): curation.json and pairs.json of the folders, and `files`."""
-    beside = [folder / name for folder in folders for name in ("curation.json", "pairs.json")]
-    found = []
-    for path in (*[path for path in beside if path.is_file()], *files):
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read ({error}): leave it out or write it again") from error
-        if not isinstance(content, dict) or not all(isinstance(part, dict) for part in content.values()):
-            raise UserError(
-                f'{path} holds no counts such as {{"Curation": {{"generated": 100, "final": 40}}}}'
-            )
-        found.append(content)
-    return found
+Counts = Mapping[str, Mapping[str, int]]  # title of a table -> step -> how many
 
 
-def counts_table(entry: dict) -> str:
-    """Named counts: the steps of a funnel, or what pairs came of each variant."""
+def read_counts(files: Sequence[Path]) -> list[Counts]:
+    """The counts in data cards (FILE.card.json) and in summaries of preference pairs (pairs-summary.json)."""
+    return [_tables(path, _read(path)) for path in files]
+
+
+def counts_tables(counts: Counts) -> str:
+    """A table for each title, with a bar for each step."""
     parts = []
-    for title, counts in entry.items():
-        most = max([count for count in counts.values() if isinstance(count, int)], default=0) or 1
+    for title, steps in counts.items():
+        most = max(steps.values(), default=0) or 1
         rows = [
-            (
-                escape(str(name)),
-                escape(str(count)),
-                charts.interval_bar(count / most, 0, 0) if isinstance(count, int) else "",
-            )
-            for name, count in counts.items()
+            (escape(step), f"{count:,}", charts.interval_bar(count / most, 0, 0))
+            for step, count in steps.items()
         ]
         parts.append(f"<h2>{escape(title)}</h2>" + table(("step", "count", ""), rows))
     return "".join(parts)
+
+
+def _read(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}): leave it out or write it again") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _tables(path: Path, content: dict) -> Counts:
+    if isinstance(funnel := content.get("funnel"), dict):
+        return {f"Curation of {content.get('file', path.name)}": funnel}
+    if isinstance(pairs := content.get("pairs"), dict) and isinstance(content.get("problems"), int):
+        model = content.get("settings", {}).get("target_model", "")
+        yields, reasons = {"problems": content["problems"]}, {}
+        for name, kind in pairs.items():
+            yields[name] = kind["pairs"]
+            reasons |= {f"{name}: {reason}": count for reason, count in kind["fell_out"].items()}
+        return {f"Preference pairs for {model}": yields, "Why problems gave no pair": reasons}
+    raise UserError(
+        f"{path} holds no counts: name the FILE.card.json of training data, or the pairs-summary.json of "
+        "preference pairs"
+    )

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from util.report import charts
-from util.report.counts import counts_table
+from util.report.counts import Counts, counts_tables
 from util.report.frame import new_page, table
 from util.report.gather import RunFacts, Shelf
 from util.report.listing import write_samples
@@ -18,7 +18,7 @@ Numbers = Sequence[tuple[str, RunFacts, dict]]  # label, run, numbers of one tem
 
 
 def write_report(
-    path: Path, runs: Sequence[RunFacts], shelf: Shelf, *, curation: Sequence[dict] = ()
+    path: Path, runs: Sequence[RunFacts], shelf: Shelf, *, counts: Sequence[Counts] = ()
 ) -> None:
     """Write the report of `runs`, with the samples that `shelf` kept."""
     with new_page(path, "Report: " + ", ".join(dict.fromkeys(run.name for run in runs))) as out:
@@ -36,8 +36,8 @@ def write_report(
         out.write("<h2>Scores</h2>" + _scores(numbers))
         out.write(_pictures(numbers, runs))
         out.write(_groups(numbers))
-        for entry in curation:
-            out.write(counts_table(entry))
+        for some in counts:
+            out.write(counts_tables(some))
         out.write("<h2>How the runs were made</h2>" + "".join(_made(run) for run in runs))
         write_samples(out, runs, shelf)
 
