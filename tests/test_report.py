@@ -225,6 +225,36 @@ def test_ten_thousand_samples_open_within_three_seconds(browser, tmp_path):
 # --- without a browser ---
 
 
+def test_runs_are_named_by_what_tells_them_apart(tmp_path):
+    def titles(*changes):
+        folders = [
+            make_run(tmp_path / f"{len(changes)}{number}", [{"problem_id": "p", "index": 0}], settings=change)
+            for number, change in enumerate(changes)
+        ]
+        text = report_of(*folders, output=tmp_path / "report.html").read_text(encoding="utf-8")
+        return re.findall("<figcaption>Tokens: (.*?)</figcaption>", text)
+
+    assert titles({}) == ["org/model-a"]
+    assert titles({}, {"model": "org/b"}) == ["org/model-a", "org/b"]
+    assert titles({}, {"task": "AIME"}, {"task": "AIME", "model": "b"}) == [
+        "MATH500 · org/model-a",
+        "AIME · org/model-a",
+        "AIME · b",
+    ]
+    folder = tmp_path.name
+    assert titles({}, {}, {"model": "b"}, {"model": "b"})[0] == f"org/model-a ({folder}/40)"
+
+
+def test_scores_of_problems_with_different_numbers_of_samples_say_over_how_many(tmp_path):
+    samples = [{"problem_id": "p", "index": index} for index in range(4)]
+    samples += [{"problem_id": f"q{number}", "index": 0, "correct": number == 0} for number in range(3)]
+    page = report_of(make_run(tmp_path / "run", samples), output=tmp_path / "report.html")
+    text = page.read_text(encoding="utf-8")
+    assert "avg@1–4 <strong>50.0" in text
+    assert 'pass@4 100.0<br><span class="faint">1 of 4 problems' in text
+    assert "<polyline" not in text  # a single point over all problems is no curve
+
+
 def test_of_too_many_samples_an_even_choice_is_shown(tmp_path):
     samples = [{"problem_id": f"p{number % 10}", "index": number // 10} for number in range(300)]
     run = make_run(tmp_path / "run", samples)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 COLOURS = ("a", "b", "c", "d", "e", "f")  # CSS variables of the page
-WIDTH, HEIGHT = 460, 210
+WIDTH, HEIGHT = 360, 210
 LEFT, RIGHT, TOP, BOTTOM = 42, 10, 10, 34
 BINS = 24
 
@@ -40,11 +40,10 @@ def curves(named: Sequence[tuple[str, dict[int, float]]]) -> str:
     return _svg("pass@k", parts)
 
 
-def histogram(groups: Sequence[tuple[str, str, Sequence[int]]], *, along: str) -> str:
-    """Stacked counts of (name, colour, values) over bins of equal width."""
-    largest = max((max(values, default=0) for _, _, values in groups), default=0)
-    step = _round_step((largest + 1) / BINS)
-    bins = max(1, math.ceil((largest + 1) / step))
+def histogram(groups: Sequence[tuple[str, str, Sequence[int]]], *, along: str, longest: int) -> str:
+    """Stacked counts of (name, colour, values) over bins of equal width from 0 to `longest`."""
+    step = _round_step((longest + 1) / BINS)
+    bins = max(1, math.ceil((longest + 1) / step))
     counts = [[0] * bins for _ in groups]
     for place, (_, _, values) in enumerate(groups):
         for value in values:

@@ -44,6 +44,13 @@ class RunFacts:
         return sum(sum(tally.judged) for tally in self.tallies.values())
 
 
+def drawn(tally: Tally) -> str:
+    """How many samples of a problem are judged: one number, or the least and the most."""
+    counts = [judged for judged in tally.judged if judged] or [0]
+    least, most = min(counts), max(counts)
+    return str(most) if least == most else f"{least}–{most}"
+
+
 class Shelf:
     """Keeps at most `most` samples for the list, chosen evenly by a hash of their names."""
 

@@ -16,7 +16,7 @@ from util.statistics import OUTCOMES
 SAMPLES_PER_PIECE = 50
 
 
-def write_samples(out: TextIO, runs: Sequence[RunFacts], shelf: Shelf) -> None:
+def write_samples(out: TextIO, runs: Sequence[RunFacts], names: Sequence[str], shelf: Shelf) -> None:
     whole = len(shelf) == shelf.seen
     shown = "all samples" if whole else f"{len(shelf)} of {shelf.seen} samples, chosen evenly"
     out.write(
@@ -24,7 +24,7 @@ def write_samples(out: TextIO, runs: Sequence[RunFacts], shelf: Shelf) -> None:
         "and responses.</p>"
     )
     out.write(_controls() + _turner("count") + f'<div id="samples"></div>{_turner("")}\n')
-    index = _Index([run.name for run in runs])
+    index = _Index(names)
     with closing(_Problems(runs)) as problems:
         piece: list[dict] = []
         number = 0
@@ -60,8 +60,8 @@ def _controls() -> str:
 def _turner(count_id: str) -> str:
     count = f'<span id="{count_id}" class="faint" role="status"></span>' if count_id else ""
     return (
-        '<div class="controls"><button class="previous" type="button">← back</button>'
-        '<span class="page-number faint"></span><button class="next" type="button">on →</button>'
+        '<div class="controls"><button class="previous" type="button">← previous</button>'
+        '<span class="page-number faint"></span><button class="next" type="button">next →</button>'
         f"{count}</div>"
     )
 
@@ -89,7 +89,7 @@ class _Problems:
 class _Index:
     """One column per fact that the list is searched and sorted by."""
 
-    def __init__(self, runs: list[str]) -> None:
+    def __init__(self, runs: Sequence[str]) -> None:
         self._runs = runs
         self._columns: dict[str, list] = {
             name: [] for name in ("run", "problem", "outcome", "tokens", "extracted")
@@ -103,7 +103,7 @@ class _Index:
     def content(self, problems: list[dict]) -> dict:
         return {
             **self._columns,
-            "runs": self._runs,
+            "runs": list(self._runs),
             "outcomes": OUTCOMES,
             "per_piece": SAMPLES_PER_PIECE,
             "problems": problems,

@@ -5,66 +5,107 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 from util.report import charts
 from util.report.counts import Counts, counts_tables
 from util.report.frame import new_page, table
-from util.report.gather import RunFacts, Shelf
+from util.report.gather import RunFacts, Shelf, drawn
 from util.report.listing import write_samples
 from util.statistics import OUTCOMES, WHY_BIASED, Tally
 
 GROUPS_SHOWN = 60  # rows of a table by subject and the like
-Numbers = Sequence[tuple[str, RunFacts, dict]]  # label, run, numbers of one temperature
+
+
+class Row(NamedTuple):
+    """One run at one temperature."""
+
+    label: str
+    run: RunFacts
+    tally: Tally
+    found: dict  # its numbers
 
 
 def write_report(
     path: Path, runs: Sequence[RunFacts], shelf: Shelf, *, counts: Sequence[Counts] = ()
 ) -> None:
     """Write the report of `runs`, with the samples that `shelf` kept."""
-    with new_page(path, "Report: " + ", ".join(dict.fromkeys(run.name for run in runs))) as out:
-        numbers = [
-            (_label(run, temperature, runs), run, found)
-            for run in runs
-            for temperature, found in run.numbers.items()
-        ]
+    names = _names(runs)
+    rows = _rows(runs, names)
+    with new_page(path, _title(runs)) as out:
         for run in runs:
             if run.being_written_by:
                 out.write(
                     f'<p class="notice">{escape(run.name)} is being written by '
                     f"{escape(run.being_written_by)}: this is what was there when it was read.</p>"
                 )
-        out.write("<h2>Scores</h2>" + _scores(numbers))
-        out.write(_pictures(numbers, runs))
-        out.write(_groups(numbers))
+        out.write("<h2>Scores</h2>" + _scores(rows))
+        out.write(_pictures(rows))
+        out.write(_tokens(rows))
+        out.write(_groups(rows))
         for some in counts:
             out.write(counts_tables(some))
-        out.write("<h2>How the runs were made</h2>" + "".join(_made(run) for run in runs))
-        write_samples(out, runs, shelf)
+        made = "".join(_made(run) for run in runs)
+        out.write(f'<h2>How the runs were made</h2><div class="columns">{made}</div>')
+        write_samples(out, runs, names, shelf)
+
+
+# --- names ---
+
+
+def _title(runs: Sequence[RunFacts]) -> str:
+    tasks = dict.fromkeys(str(run.info["settings"].get("task")) for run in runs)
+    models = dict.fromkeys(str(run.info["settings"].get("model")) for run in runs)
+    return f"{', '.join(tasks)}: {', '.join(models)}"
+
+
+def _names(runs: Sequence[RunFacts]) -> list[str]:
+    """What tells each run from the others: model, task, or its folder."""
+    said = [[str(run.info["settings"].get(key)) for key in ("task", "model")] for run in runs]
+    varies = [len(set(values)) > 1 for values in zip(*said, strict=True)]
+    if not any(varies):
+        varies = [False, True]
+    names = [
+        " · ".join(value for value, shown in zip(values, varies, strict=True) if shown) for values in said
+    ]
+    return [
+        name if names.count(name) == 1 else f"{name} ({run.folder.parent.name}/{run.folder.name})"
+        for name, run in zip(names, runs, strict=True)
+    ]
+
+
+def _rows(runs: Sequence[RunFacts], names: Sequence[str]) -> list[Row]:
+    """The numbers of each run and temperature; the label says the temperature where there are several."""
+    several = len({temperature for run in runs for temperature in run.numbers}) > 1
+    return [
+        Row(
+            f"{name} · T {temperature:g}" if several else name,
+            run,
+            run.tallies[temperature],
+            run.numbers[temperature],
+        )
+        for run, name in zip(runs, names, strict=True)
+        for temperature in run.numbers
+    ]
 
 
 # --- numbers ---
 
 
-def _label(run: RunFacts, temperature: float, runs: Sequence[RunFacts]) -> str:
-    several = [other.name for other in runs].count(run.name) > 1
-    name = f"{run.name} ({run.folder.parent.name}/{run.folder.name})" if several else run.name
-    return f"{name} · T {temperature:g}"
-
-
-def _scores(numbers: Numbers) -> str:
+def _scores(rows: Sequence[Row]) -> str:
     head = (
         "run", "avg@n, 95 % interval", "pass@k", "majority@k", "completed only", "truncated", "no answer",
         "not judged", "samples", "mean tokens", "tokens to first correct",
     )  # fmt: skip
-    rows = []
-    for label, _, found in numbers:
+    lines = []
+    for label, _, tally, found in rows:
         samples, average = found["samples"], found["avg"]
-        tokens, first = found["tokens"]["all"], found["tokens_to_first_correct"]
+        first = found["tokens_to_first_correct"]
         unjudged = ", ".join(f"{count} {escape(why)}" for why, count in found["not_judged"].items()) or "0"
-        rows.append(
+        lines.append(
             (
                 escape(label),
-                _average(found["n"], average) if average else "–",
+                f"avg@{drawn(tally)} {_value_and_interval(average)}" if average else "–",
                 _last(found["pass_at"], "pass"),
                 _last(found["maj_at"], "maj"),
                 _percent(found["completed_accuracy"]),
@@ -72,31 +113,27 @@ def _scores(numbers: Numbers) -> str:
                 f"{100 * found['no_answer'] / samples:.1f} %",
                 unjudged,
                 f"{found['judged']} of {samples}<br>{found['problems']} problems",
-                f"{tokens['mean']:.0f}",
-                f"{first['mean']:.0f}" if first else "–",
+                f"{found['tokens']['all']['mean']:,.0f}",
+                f"{first['mean']:,.0f}" if first else "–",
             )
         )
     note = (
         '<p class="faint">avg@n is the mean over problems. The interval treats the samples of one problem as '
         "one cluster: it says how far another draw of problems and samples would move the mean.</p>"
     )
-    return table(head, rows, words=(0,), cards=True) + note + "".join(map(_stopped, numbers))
+    return table(head, lines, words=(0,), cards=True) + note + "".join(map(_stopped, rows))
 
 
-def _stopped(numbers: tuple[str, RunFacts, dict]) -> str:
+def _stopped(row: Row) -> str:
     """What a reader has to know of a run in which verdicts decided what was asked."""
-    label, _, found = numbers
-    stopped = found.get("stopped_early")
+    stopped = row.found.get("stopped_early")
     if stopped is None:
         return ""
     return (
-        f"<p>{escape(label)} was sampled {escape(stopped['rule'])}, at most {stopped['n']} samples a "
-        f"problem: {stopped['solved']} of {found['problems']} problems were solved. {escape(WHY_BIASED)}</p>"
+        f"<p>{escape(row.label)} was sampled {escape(stopped['rule'])}, at most {stopped['n']} samples a "
+        f"problem: {stopped['solved']} of {row.found['problems']} problems were solved. "
+        f"{escape(WHY_BIASED)}</p>"
     )
-
-
-def _average(n: int, average: dict) -> str:
-    return f"@{n} {_value_and_interval(average)}"
 
 
 def _value_and_interval(estimate: dict) -> str:
@@ -105,33 +142,62 @@ def _value_and_interval(estimate: dict) -> str:
 
 
 def _last(values: dict[str, dict], label: str) -> str:
+    """The value for the most samples, and over how many problems where these are not all."""
     if not values:
         return "–"
     k = max(values, key=int)
-    return f"{label}@{k} {100 * values[k]['value']:.1f}"
+    most = _most_problems(values)
+    over = values[k]["problems"]
+    few = "" if over == most else f'<br><span class="faint">{over} of {most} problems</span>'
+    return f"{label}@{k} {100 * values[k]['value']:.1f}{few}"
+
+
+def _most_problems(values: dict[str, dict]) -> int:
+    return max(entry["problems"] for entry in values.values())
 
 
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f}"
 
 
-def _pictures(numbers: Numbers, runs: Sequence[RunFacts]) -> str:
-    drawn = [
-        (label, {int(k): entry["value"] for k, entry in found["pass_at"].items()})
-        for label, _, found in numbers
-        if len(found["pass_at"]) > 1
-    ]
+def _pictures(rows: Sequence[Row]) -> str:
     parts = []
-    if drawn:
-        names = [(label, charts.colour(number)) for number, (label, _) in enumerate(drawn)]
-        parts.append(_figure("pass@k: solved by at least one of k samples (%)", charts.curves(drawn), names))
-    for run in runs:
-        for temperature, tally in run.tallies.items():
-            groups = _tokens_by_outcome(tally)
-            names = [(f"{name} ({len(values)})", hue) for name, hue, values in groups]
-            title = f"Tokens: {_label(run, temperature, runs)}"
-            parts.append(_figure(title, charts.histogram(groups, along="completion tokens"), names))
-    return f'<h2>Pictures</h2><div class="charts">{"".join(parts)}</div>'
+    curves = [(row.label, curve) for row in rows if len(curve := _curve(row.found["pass_at"])) > 1]
+    if curves:
+        names = [(label, charts.colour(number)) for number, (label, _) in enumerate(curves)]
+        parts.append(_figure("pass@k: solved by at least one of k samples (%)", charts.curves(curves), names))
+    for label, run, tally, _ in rows:
+        groups = _tokens_by_outcome(tally)
+        names = [(f"{name} ({len(values)})", hue) for name, hue, values in groups]
+        picture = charts.histogram(groups, along="completion tokens", longest=_longest(rows, run))
+        parts.append(_figure(f"Tokens: {label}", picture, names))
+    return f'<h2>Pictures</h2><div class="columns">{"".join(parts)}</div>'
+
+
+def _curve(values: dict[str, dict]) -> dict[int, float]:
+    """The values that are over the same problems: points over fewer ones make no curve with the others."""
+    return {
+        int(k): entry["value"] for k, entry in values.items() if entry["problems"] == _most_problems(values)
+    }
+
+
+def _longest(rows: Sequence[Row], run: RunFacts) -> int:
+    """The most tokens of a sample on the same task, so that pictures of one task can be compared."""
+    task = run.info["settings"].get("task")
+    return max(
+        row.found["tokens"]["all"]["max"] for row in rows if row.run.info["settings"].get("task") == task
+    )
+
+
+def _tokens(rows: Sequence[Row]) -> str:
+    lines = []
+    for row in rows:
+        for kind, found in row.found["tokens"].items():
+            if found is not None:
+                values = (f"{found[key]:,.0f}" for key in ("mean", "p5", "p25", "p50", "p75", "p95", "max"))
+                lines.append((f"{escape(row.label)}: {kind}", f"{found['samples']:,}", *values))
+    head = ("run", "samples", "mean", "5 %", "25 %", "median", "75 %", "95 %", "most")
+    return f"<h2>Completion tokens</h2>{table(head, lines, words=(0,))}"
 
 
 def _tokens_by_outcome(tally: Tally) -> list[tuple[str, str, list[int]]]:
@@ -152,25 +218,25 @@ def _figure(title: str, picture: str, names: Sequence[tuple[str, str]]) -> str:
     return f"<figure>{caption}{picture}{charts.legend(names)}</figure>"
 
 
-def _groups(numbers: Numbers) -> str:
-    names = dict.fromkeys(name for _, _, found in numbers for name in found["groups"])
-    parts = [_by(name, numbers) for name in names]
+def _groups(rows: Sequence[Row]) -> str:
+    names = dict.fromkeys(name for row in rows for name in row.found["groups"])
+    parts = [_by(name, rows) for name in names]
     return f"<h2>Accuracy by kind of problem</h2>{''.join(parts)}" if parts else ""
 
 
-def _by(name: str, numbers: Numbers) -> str:
-    """One row for each value of a fact such as the subject, one column for each run."""
-    groups = [found["groups"].get(name, {}) for _, _, found in numbers]
+def _by(name: str, rows: Sequence[Row]) -> str:
+    """One line for each value of a fact such as the subject, one column for each row of the scores."""
+    groups = [row.found["groups"].get(name, {}) for row in rows]
     values = list(dict.fromkeys(value for group in groups for value in group))
-    rows = []
+    lines = []
     for value in values[:GROUPS_SHOWN]:
         entries = [group.get(value) for group in groups]
         problems = max(entry["problems"] for entry in entries if entry)
-        rows.append((escape(value), str(problems), *(_with_bar(entry) for entry in entries)))
-    head = (escape(name), "problems", *(escape(label) for label, _, _ in numbers))
+        lines.append((escape(value), str(problems), *(_with_bar(entry) for entry in entries)))
+    head = (escape(name), "problems", *(escape(row.label) for row in rows))
     more = len(values) - GROUPS_SHOWN
     rest = f'<p class="faint">and {more} more</p>' if more > 0 else ""
-    return f"<h3>By {escape(name)}</h3>{table(head, rows)}{rest}"
+    return f"<h3>By {escape(name)}</h3>{table(head, lines, cards=True)}{rest}"
 
 
 def _with_bar(entry: dict | None) -> str:
@@ -206,4 +272,5 @@ def _made(run: RunFacts) -> str:
         '<details class="thought"><summary>Wording of the prompt</summary>'
         f'<div class="prose">{escape(wording)}</div></details>'
     )
-    return f'<h3>{escape(run.name)}</h3><dl class="facts">{lines}</dl>{fold if wording else ""}'
+    told = f'<dl class="facts">{lines}</dl>{fold if wording else ""}'
+    return f"<section><h3>{escape(run.name)}</h3>{told}</section>"

@@ -140,7 +140,8 @@ async function fill(place, row) {
   };
   fact("extracted", sample.extracted ?? "no answer found", sample.extracted !== null);
   fact("reference", problem.reference, true);
-  fact("verdict", [OUTCOMES[outcomeOf(row)], sample.reason && `(${sample.reason})`].filter(Boolean).join(" "));
+  const outcome = OUTCOMES[outcomeOf(row)], reason = (sample.reason || "").replaceAll("_", " ");
+  fact("verdict", reason && !reason.includes(outcome) ? `${outcome}: ${reason}` : outcome);
   fact("why", sample.detail);
   fact("grader", sample.grader);
   fact("sample", `${index.runs[index.run[row]]} · problem ${problem.id} · temperature ${sample.temperature} · `
