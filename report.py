@@ -108,9 +108,9 @@ def _compare(args: argparse.Namespace) -> None:
     if args.temperatures is not None and len(args.temperatures) > 2:
         raise UserError(f"--temperatures takes one or two values, not {len(args.temperatures)}")
     found = compare.compare_runs(*args.runs, args.temperatures)
-    print(compare.as_text(found))
     if args.output is not None:
         compare.write_comparison(args.output, found)
+    print(compare.as_text(found))
     cli.print_result(found.as_json())
 
 

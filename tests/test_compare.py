@@ -45,6 +45,24 @@ def test_a_small_difference_is_not_called_one_and_the_needed_samples_are_named(t
     assert found["exact"]
 
 
+def test_problems_may_have_different_numbers_of_samples(tmp_path, capsys):
+    def run(name, counts):
+        samples = [
+            {"problem_id": f"p{place}", "index": index, "correct": index < correct}
+            for place, (correct, drawn) in enumerate(counts)
+            for index in range(drawn)
+        ]
+        return make_run(tmp_path / name, samples)
+
+    first, second = run("a", [(1, 2), (3, 8), (1, 2), (0, 4)]), run("b", [(1, 2), (5, 8), (1, 4), (1, 2)])
+    text, found = compared(capsys, first, second)
+    assert found["difference"]["value"] == pytest.approx((0 + 0.25 - 0.25 + 0.5) / 4)
+    assert (found["samples"], found["problems"]) == ([2, 8], 4)
+    assert "problems of as many samples as here would show it" in text
+    assert "A  org/model-a at temperature 0.7  avg@2–8 " in text
+    assert "the samples per problem differ: 2–8 and 2–8" in text
+
+
 def test_equal_runs_show_no_difference(tmp_path, capsys):
     text, found = compared(capsys, run_of(tmp_path / "a", [2, 1]), run_of(tmp_path / "b", [2, 1]))
     assert "the data show no difference" in text

@@ -185,6 +185,20 @@ def test_the_number_of_problems_that_would_be_needed_has_the_promised_power():
     assert 0.7 < found / 300 < 0.9
 
 
+def test_the_number_of_samples_that_would_be_needed_is_that_of_the_power_formula():
+    sizes = [8, 4, 12, 4]  # problems need not have equally many samples
+    first = {f"p{place}": (size // 4, size) for place, size in enumerate(sizes)}
+    second = {f"p{place}": (size // 2, size) for place, size in enumerate(sizes)}
+    outcomes = [
+        [1] * correct + [0] * (size - correct)
+        for counts in (first, second)
+        for correct, size in counts.values()
+    ]
+    of_one = sum(numpy.var(some, ddof=1) for some in outcomes) / 4
+    error = 0.25 / (scipy.stats.norm.ppf(0.975) + scipy.stats.norm.ppf(0.8))
+    assert compare_shares(first, second).needed_samples == math.ceil(of_one / (4 * error**2))
+
+
 def test_only_common_problems_are_compared():
     found = compare_shares({"a": (1, 1), "b": (0, 1)}, {"b": (1, 1), "c": (0, 1)})
     assert (found.problems, found.difference.value) == (1, 1.0)

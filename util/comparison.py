@@ -23,6 +23,7 @@ class Paired:
     """What the common problems of two runs say; differences are second minus first."""
 
     problems: int
+    samples: tuple[int, int]  # least and most of a problem in either run
     differing: int
     difference: Estimate
     p_value: float
@@ -40,17 +41,17 @@ def compare_shares(first: Mapping[str, tuple[int, int]], second: Mapping[str, tu
     ]
     p_value, exact = permutation_p(differences)
     estimate = mean_difference(differences)
-    within = [_noise(*first[problem_id]) + _noise(*second[problem_id]) for problem_id in common]
-    known = all(first[problem_id][1] > 1 and second[problem_id][1] > 1 for problem_id in common)
-    drawn = min(min(first[problem_id][1], second[problem_id][1]) for problem_id in common)
+    counts = [count for problem_id in common for count in (first[problem_id], second[problem_id])]
+    drawn = [judged for _, judged in counts]
     return Paired(
         problems=len(common),
+        samples=(min(drawn), max(drawn)),
         differing=sum(1 for difference in differences if abs(difference) > 1e-12),
         difference=estimate,
         p_value=p_value,
         exact=exact,
         needed_problems=_needed_problems(differences),
-        needed_samples=_needed_samples(differences, within, drawn) if known else None,
+        needed_samples=_needed_samples(differences, counts) if min(drawn) > 1 else None,
     )
 
 
@@ -107,10 +108,10 @@ def counts_of(tally: Tally) -> dict[str, tuple[int, int]]:
     }
 
 
-def _noise(correct: int, judged: int) -> float:
-    """Variance of a problem's share that comes from its few samples; unbiased from two samples on."""
+def _variance(correct: int, judged: int) -> float:
+    """Variance of one more sample of a problem; unbiased, from two samples on."""
     share = correct / judged
-    return share * (1 - share) / (judged - 1) if judged > 1 else 0.0
+    return share * (1 - share) * judged / (judged - 1)
 
 
 def _needed_error(mean: float) -> float:
@@ -128,13 +129,17 @@ def _needed_problems(differences: Sequence[float]) -> int | None:
     return max(2, math.ceil(variance / _needed_error(mean) ** 2))
 
 
-def _needed_samples(differences: Sequence[float], within: Sequence[float], drawn: int) -> int | None:
-    """Samples per problem at which these problems would be enough; None where no number would."""
+def _needed_samples(differences: Sequence[float], counts: Sequence[tuple[int, int]]) -> int | None:
+    """Samples per problem and run at which these problems would be enough; None where no number would.
+
+    `counts` has both runs' (correct, judged) of each problem.
+    """
     count = len(differences)
     mean = math.fsum(differences) / count
     if abs(mean) < 1e-12 or count < 2:
         return None
     variance = math.fsum((value - mean) ** 2 for value in differences) / (count - 1)
-    noise = math.fsum(within) / count
+    of_one = math.fsum(_variance(*entry) for entry in counts) / count  # of a difference of one sample each
+    noise = math.fsum(_variance(*entry) / entry[1] for entry in counts) / count  # of the differences seen
     room = count * _needed_error(mean) ** 2 - max(0.0, variance - noise)
-    return max(1, math.ceil(noise * drawn / room)) if room > 0 and noise > 0 else None
+    return max(1, math.ceil(of_one / room)) if room > 0 and of_one > 0 else None

@@ -10,7 +10,7 @@ from pathlib import Path
 from util.comparison import Paired, compare_shares, counts_of
 from util.errors import UserError
 from util.report.frame import new_page, table
-from util.report.gather import RunFacts, read_run
+from util.report.gather import RunFacts, drawn, read_run
 from util.report.manifest import check_command
 from util.runs import StoredProblems
 from util.statistics import Tally, mean_of_shares
@@ -21,6 +21,8 @@ WARN = (
     ("system_prompt_hash", "system messages"),
     ("max_tokens", "token caps"),
     ("top_p", "top-p"),
+    ("top_k", "top-k"),
+    ("min_p", "min-p"),
     ("stop", "stop texts"),
 )
 
@@ -172,15 +174,15 @@ def verdict_sentence(found: RunComparison) -> str:
     )
     if paired.needed_problems is None:
         return f"{sentence} There is no difference in the mean to look for."
-    drawn = max(1, min(found.first.tally.judged[0], found.second.tally.judged[0]))
-    samples = "sample" if drawn == 1 else "samples"
+    least, most = paired.samples
+    each = f"{most} sample{'s' * (most > 1)} each" if least == most else "as many samples as here"
     sentence += (
-        f" If the true difference is {points:.1f} points, about {paired.needed_problems} problems of {drawn} "
-        f"{samples} each would show it (8 times out of 10); here are {paired.problems}."
+        f" If the true difference is {points:.1f} points, about {paired.needed_problems} problems of {each} "
+        f"would show it (8 times out of 10); here are {paired.problems}."
     )
     if paired.needed_samples is not None:
         sentence += f" On these same problems, about {paired.needed_samples} samples per problem would."
-    elif drawn > 1:
+    elif least > 1:
         sentence += " More samples of these same problems would not be enough."
     return sentence
 
@@ -272,9 +274,13 @@ def _warnings(first: Side, second: Side) -> list[str]:
             f"the graders differ: {', '.join(graders[0])} and {', '.join(graders[1])}; "
             "grade both again with --check --regrade"
         )
-    drawn = [max(side.tally.judged) for side in (first, second)]
-    if drawn[0] != drawn[1]:
-        found.append(f"the samples per problem differ: {drawn[0]} and {drawn[1]}")
+    judging = [info.get("grading", {}) for info in (left, right)]
+    for key in ("symbolic", "compare"):
+        if judging[0].get(key) != judging[1].get(key):
+            found.append(f"the grading differs in {key}: {judging[0].get(key)!r} and {judging[1].get(key)!r}")
+    counts = [drawn(side.tally) for side in (first, second)]
+    if counts[0] != counts[1] or "–" in counts[0]:
+        found.append(f"the samples per problem differ: {counts[0]} and {counts[1]}")
     for side in (first, second):
         if side.facts.being_written_by:
             found.append(f"{side.facts.folder} is being written by {side.facts.being_written_by}")
@@ -350,8 +356,7 @@ def _numbers(found: RunComparison) -> list[str]:
 def _score(side: Side) -> str:
     shares = list(side.tally.shares().values())
     found = mean_of_shares(shares, sum(side.tally.judged))
-    n = max(side.tally.judged)
-    return f"avg@{n} {100 * found.value:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+    return f"avg@{drawn(side.tally)} {100 * found.value:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
 
 def _picture(found: RunComparison) -> str:
