@@ -123,8 +123,11 @@ def _explain(args: argparse.Namespace) -> None:
 
 
 def _manifest(args: argparse.Namespace) -> None:
-    from util.report.manifest import repeat_command
+    from util.report.manifest import cautions, repeat_command
+    from util.runs import made_with
 
+    for caution in cautions(args.run, made_with()["suite"]):
+        cli.say(f"WARNING: {caution}")
     print(repeat_command(args.run))
 
 

@@ -13,6 +13,7 @@ import pytest
 import eval as evaluation
 import inference_and_check
 import report
+from util import hub as hub_rows
 from util.engines import scripted
 from util.errors import UserError
 from util.runs import read_records
@@ -198,6 +199,34 @@ def test_regrading_adds_verdicts_and_the_explanation_reads_them(tmp_path, hub, c
         inference_and_check.run(inference_and_check.parse([*common, "--regrade"]))
 
 
+def test_the_command_of_a_manifest_makes_the_same_run_again(tmp_path, hub, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = [{"index": 0, "text": r"\boxed{1}"}, {"text": "it's\nQ: 2"}]
+    script = script_of(tmp_path / "script", lines)
+    message = tmp_path / 'a "system" message.txt'
+    message.write_text("Say $HOME & think.\n")
+    given = flags(tmp_path, hub, script, "--system-prompt", message.name, evals="MATH500")
+    given += ["--temperatures", "0.123456789", "0.7", "--stop", "\nQ:", "it's", "--require-isolation", "weak"]
+    assert evaluation.run(evaluation.parse(given)) == 0
+    folder = tmp_path / "runs/fake_MATH500_test_all_0_-1"
+    capsys.readouterr()
+    assert report.run(report.parse(["manifest", str(folder)])) == 0
+    said = capsys.readouterr()
+    assert said.err == "" and "--require-isolation weak" in said.out
+    command = said.out.replace("python ", f"{sys.executable} {ROOT}/", 1)
+    subprocess.run(command, shell=True, check=True, capture_output=True, cwd=tmp_path)
+    again = tmp_path / "results-again" / folder.name
+    for name in ("problems.jsonl", "samples.jsonl"):
+        assert sorted((again / name).read_text().split("\n")) == sorted(
+            (folder / name).read_text().split("\n")
+        )
+    settings = [json.loads((run / "run.json").read_text())["settings"] for run in (folder, again)]
+    assert settings[0] == settings[1]
+    message.write_text("Say something else.")
+    report.run(report.parse(["manifest", str(folder)]))
+    assert "is not what the run was made with" in capsys.readouterr().err
+
+
 def test_a_named_prompt_is_a_setting_of_its_own(tmp_path, hub):
     script = script_of(tmp_path / "script", [{"text": r"\boxed{1}"}])
     evaluation.run(evaluation.parse(flags(tmp_path, hub, script, "--prompt", "plain", evals="MATH500")))
@@ -216,6 +245,15 @@ def test_a_run_says_what_made_it(tmp_path, hub):
     assert info["made_with"]["hardware"]["cpu"]
     assert "pyarrow" in info["made_with"]["libraries"]
     assert (info["asked"]["n"], info["asked"]["limit"], info["settings"]["seed"]) == (2, 5, 0)
+
+
+def test_a_system_message_of_the_hub_is_remembered_with_its_commit(monkeypatch):
+    class Rows(list):
+        revision = "c" * 40
+
+    monkeypatch.setattr(hub_rows, "open_rows", lambda *_, **__: Rows([{"system": "Think."}]))
+    found = system_prompt("hf://datasets/org/name@main/rows.jsonl#system", "any")
+    assert found == ("Think.", f"hf://datasets/org/name@{'c' * 40}/rows.jsonl#system")
 
 
 def test_a_system_message_can_be_a_field_of_a_data_set(tmp_path):

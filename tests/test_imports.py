@@ -91,6 +91,7 @@ ALLOWED = {
         "util.runs",
         "util.records",
         "util.errors",
+        "util.prompts",
         "util.report",
     ],
     "tasks": ["util.task", "util.records", "util.grading", "util.prompts", "util.errors"],

@@ -60,7 +60,7 @@ class Judging:
     symbolic: bool = True  # ask the symbolic engine where the rules do not know
     compare: str = "ordered"  # how outputs of programs are compared
     all_tests: bool = False  # run a program's other tests after one has failed
-    isolation: str = "no-namespace"  # least isolation under which programs may run
+    require_isolation: str = "no-namespace"  # least isolation under which programs may run
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,7 @@ def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:
         from util.grading.code import grade_code
         from util.grading.sandbox import require_isolation
 
-        found = require_isolation(judging.isolation)
+        found = require_isolation(judging.require_isolation)
         if found.warning():
             cli.say(found.warning())
         note["isolation"] = {"tier": found.tier, **asdict(found)}

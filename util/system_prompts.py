@@ -30,13 +30,14 @@ def system_prompt(
     if name is None or name == "none":
         return None, name
     if name.startswith("hf://"):
-        return _of_hub(name, data_dir), name
+        return _of_hub(name, data_dir)
     if Path(name).is_file():
         return Path(name).read_text(encoding="utf-8").removesuffix("\n"), name
     return prompts.load(name), name
 
 
-def _of_hub(address: str, data_dir: Path | None) -> str:
+def _of_hub(address: str, data_dir: Path | None) -> tuple[str, str]:
+    """The text, and its address with the commit and file that it was read from."""
     match = HUB_FIELD.fullmatch(address)
     if match is None:
         raise UserError(
@@ -53,7 +54,8 @@ def _of_hub(address: str, data_dir: Path | None) -> str:
     if not isinstance(value, str) or not value:
         fields = "no rows" if row is None else f"the fields {', '.join(row)}"
         raise UserError(f"{address}: {file} has no text in field {field!r} of its first row; it has {fields}")
-    return value
+    local = rows.revision.startswith(hub.LOCAL)
+    return value, address if local else f"hf://datasets/{path}@{rows.revision}/{file}#{field}"
 
 
 def _first_file(path: str, revision: str, data_dir: Path | None) -> str:

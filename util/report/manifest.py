@@ -6,6 +6,7 @@ import json
 import shlex
 from pathlib import Path
 
+from util.errors import UserError
 from util.runs import read_run_json
 
 SCRIPT = ("python", "inference_and_check.py")
@@ -26,6 +27,7 @@ ROWS = (
     ("--start-date", "start_date", None),
     ("--end-date", "end_date", None),
 )
+ISOLATION = ("--require-isolation", "require_isolation", "no-namespace")
 
 
 def repeat_command(folder: Path) -> str:
@@ -39,6 +41,37 @@ def check_command(folder: Path) -> str:
     return shlex.join(command)
 
 
+def cautions(folder: Path, suite: str) -> list[str]:
+    """Why the command may give another run where it is started by this version, a sentence each."""
+    info = read_run_json(folder)
+    settings, made = info["settings"], info["made_with"]
+    found = []
+    if made.get("suite") != suite:
+        found.append(f"the run was made with suite {made.get('suite')}, this is {suite}")
+    origin = info.get("asked", {}).get("system_prompt_from") or "none"
+    text = settings.get("system_prompt")
+    if origin.startswith("hf://") and "@" not in origin:
+        found.append(f"--system-prompt {origin} names no revision: the hub's text may change")
+    elif text is not None and origin != "none" and _text_of(origin) != text:
+        found.append(
+            f"--system-prompt {origin} is not what the run was made with: put the text under settings, "
+            f"system_prompt in {folder / 'run.json'} into a file and name that"
+        )
+    return found
+
+
+def _text_of(origin: str) -> str | None:
+    """A system message that lies here, by name or file; None where there is none."""
+    from util.prompts import load
+
+    try:
+        if Path(origin).is_file():
+            return Path(origin).read_text(encoding="utf-8").removesuffix("\n")
+        return load(origin)
+    except (OSError, UserError):
+        return None
+
+
 def _command(info: dict) -> list[str]:
     settings, asked = info["settings"], info.get("asked", {})
     command = [*SCRIPT, "--dataset", settings["task"], "--model", settings["model"]]
@@ -49,7 +82,7 @@ def _command(info: dict) -> list[str]:
     if asked.get("limit") is not None:
         command += ["--limit", str(asked["limit"])]
     command += _where_from(info)
-    command += ["--temperatures", *(f"{value:g}" for value in asked.get("temperatures", [0.0]))]
+    command += ["--temperatures", *map(_number, asked.get("temperatures", [0.0]))]
     command += ["--n", str(asked.get("n", 1))]
     command += _stopping(asked.get("stopping") or {})
     command += _flags(settings, SAMPLING)
@@ -62,11 +95,11 @@ def _command(info: dict) -> list[str]:
 
 
 def _where_from(info: dict) -> list[str]:
-    """The data set's commit; for files of a local mirror, the mirror."""
-    revision = info["dataset"].get("revision", "")
+    """The data set's commit, or the hash of local files, which are refused when they have changed."""
+    revision = info["dataset"].get("revision")
     data_dir = info.get("asked", {}).get("data_dir")
     where = ["--data-dir", data_dir] if data_dir else []
-    return where if revision.startswith("local:") or not revision else [*where, "--revision", revision]
+    return [*where, "--revision", revision] if revision else where
 
 
 def _stopping(stopping: dict) -> list[str]:
@@ -80,7 +113,7 @@ def _stopping(stopping: dict) -> list[str]:
 
 def _grading(grading: dict) -> list[str]:
     command = ["--no-symbolic"] if grading.get("symbolic") is False else []
-    command += _flags(grading, (("--compare", "compare", "ordered"),))
+    command += _flags(grading, (("--compare", "compare", "ordered"), ISOLATION))
     return [*command, "--all-tests"] if grading.get("all_tests") else command
 
 
@@ -96,6 +129,11 @@ def _engine(engine: dict) -> list[str]:
     if engine.get("engine_args"):
         command += ["--engine-args", json.dumps(engine["engine_args"], ensure_ascii=False)]
     return command
+
+
+def _number(value: float) -> str:
+    """As it was given: every digit counts, because a sample's seed follows from it."""
+    return repr(float(value)).removesuffix(".0")
 
 
 def _flags(settings: dict, known: tuple) -> list[str]:
