@@ -48,9 +48,9 @@ def format_by_rule(
     """
     if finish_reason in ("length", "prompt_too_long"):
         return NotFormatted("truncated", hopeless=True)
-    text = _END_OF_TURN.sub("", text)
+    text = _without_end_of_turn(text)
     if reasoning and reasoning.strip():
-        found = _formatted("separate reasoning", _THINK_TAG.sub("", reasoning), text, text)
+        found = _formatted("separate reasoning", _without_tags(reasoning), text, text)
         # A model would not see the thought.
         return found if isinstance(found, Formatted) else replace(found, hopeless=True)
     if not text.strip():
@@ -71,11 +71,15 @@ def join_parts(thought: str, solution: str) -> str:
 
 def split_parts(text: str) -> tuple[str, str] | None:
     """Thought and solution of a formatted text; None unless all four markers stand once and in order."""
-    found = _WHOLE.fullmatch(text.strip())
-    if found is None or any(text.count(marker) != 1 for marker in MARKERS):
+    text = text.strip()
+    if any(text.count(marker) != 1 for marker in MARKERS):
         return None
-    thought, solution = found[1].strip(), found[2].strip()
-    return (thought, solution) if thought and solution else None
+    if not text.startswith(BEGIN_THOUGHT) or not text.endswith(END_SOLUTION):
+        return None
+    thought, _, rest = text.removeprefix(BEGIN_THOUGHT).removesuffix(END_SOLUTION).partition(END_THOUGHT)
+    between, _, solution = rest.partition(BEGIN_SOLUTION)
+    thought, solution = thought.strip(), solution.strip()
+    return (thought, solution) if thought and solution and not between.strip() else None
 
 
 def check_rewrite(original: str, rewritten: str, *, min_fidelity: float) -> str | None:
@@ -158,32 +162,46 @@ def common_words(before: list[str], after: list[str]) -> int:
 
 # --- responses that say where the thought ends ---
 
-_END_OF_TURN = re.compile(
-    r"(?:(?:<\|im_end\|>|<\|eot_id\|>|<\|endoftext\|>|</s>|<｜end▁of▁sentence｜>)\s*)+\Z"
-)
+_ENDS_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "</s>", "<｜end▁of▁sentence｜>")
 _MARKER = re.compile("|".join(map(re.escape, MARKERS)))
-_WHOLE = re.compile(
-    rf"{re.escape(BEGIN_THOUGHT)}(.*?){re.escape(END_THOUGHT)}\s*"
-    rf"{re.escape(BEGIN_SOLUTION)}(.*?){re.escape(END_SOLUTION)}",
-    re.DOTALL,
-)
 _MARKER_AS_WRITTEN = re.compile(r"<\s*\|\s*(begin|end)_of_(thought|solution)\s*\|\s*>", re.IGNORECASE)
+_TAG = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 
 
-def _tag(slash: str) -> re.Pattern[str]:
-    """A tag around a thought; one between quotation marks or backticks is spoken of, and no border."""
-    tag = rf"<{slash}(?:think|thinking|thought|reasoning)>"
-    return re.compile(rf"(?<![\"'`]){tag}|{tag}(?![\"'`])", re.IGNORECASE)
+def _tags(text: str) -> list[re.Match[str]]:
+    """The tags around thoughts; one between quotation marks or backticks is spoken of, and no border."""
+    quotes = "\"'`"
+
+    def is_quoted(tag: re.Match[str]) -> bool:
+        before, behind = text[max(0, tag.start() - 1) : tag.start()], text[tag.end() : tag.end() + 1]
+        return bool(before) and bool(behind) and before in quotes and behind in quotes
+
+    return [tag for tag in _TAG.finditer(text) if not is_quoted(tag)]
 
 
-_THINK_TAG, _THINK_END = _tag("/?"), _tag("/")
-_THINK_BEGINS = re.compile(r"\s*<(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+def _without_tags(text: str, put: str = "") -> str:
+    pieces, at = [], 0
+    for tag in _tags(text):
+        pieces.append(text[at : tag.start()])
+        at = tag.end()
+    return put.join([*pieces, text[at:]])
+
+
+def _last_closing_tag(text: str) -> re.Match[str] | None:
+    return next((tag for tag in reversed(_tags(text)) if tag[1]), None)
+
+
+def _without_end_of_turn(text: str) -> str:
+    text = text.rstrip()
+    while text.endswith(_ENDS_OF_TURN):
+        text = text[: text.rindex("<")].rstrip()
+    return text
 
 
 def _by_form(text: str) -> Formatted | NotFormatted:
     if _MARKER.search(text):
         return _by_markers(text)
-    if _THINK_END.search(text) or _THINK_BEGINS.match(text):
+    if _last_closing_tag(text) or _TAG.match(text.lstrip()):
         return _by_think_tags(text)
     return _by_ending(text, text, "")
 
@@ -209,17 +227,15 @@ def _by_markers(text: str) -> Formatted | NotFormatted:
     if not _MARKER.sub("", thought).strip():
         return _by_ending(solution, solution, "repaired ")
     rule = "markers" if split_parts(text) else "repaired markers"
-    thought = _THINK_TAG.sub("", _MARKER.sub("", thought))
-    return _formatted(rule, thought, _THINK_TAG.sub("", solution), solution)
+    return _formatted(rule, _without_tags(_MARKER.sub("", thought)), _without_tags(solution), solution)
 
 
 def _by_think_tags(text: str) -> Formatted | NotFormatted:
-    ends = list(_THINK_END.finditer(text))
-    if not ends:
+    end = _last_closing_tag(text)
+    if end is None:
         return NotFormatted("the thought is not closed", hopeless=True)
-    thought = _THINK_TAG.sub("", text[: ends[-1].start()])
-    solution = text[ends[-1].end() :]
-    if _THINK_TAG.search(solution):
+    thought, solution = _without_tags(text[: end.start()]), text[end.end() :]
+    if _tags(solution):
         return NotFormatted("the thought is not closed", hopeless=True)
     if not thought.strip():  # a model that was told not to think
         return _by_ending(solution, solution, "no thought, ")
@@ -375,6 +391,8 @@ _PYTHON = re.compile(r"\W*(?:python|pypy|py)[\d.]*\b", re.IGNORECASE)
 def _blocks(text: str) -> Iterator[_Block]:
     """The fenced blocks of a text; one that is never closed goes to the end."""
     opening: re.Match[str] | None = None
+    if "```" not in text and "~~~" not in text:
+        return
     for fence in _FENCE.finditer(text):
         if opening is None:
             opening = fence
@@ -414,9 +432,9 @@ def _thought_of(text: str) -> str | None:
     for end in (text.rfind(END_THOUGHT), text.rfind(BEGIN_SOLUTION)):
         if end > 0:
             return _without_marks(text[:end])
-    ends = list(_THINK_END.finditer(text))
-    return _without_marks(text[: ends[-1].start()]) if ends and text[: ends[-1].start()].strip() else None
+    tag = _last_closing_tag(text)
+    return _without_marks(text[: tag.start()]) if tag and text[: tag.start()].strip() else None
 
 
 def _without_marks(text: str) -> str:
-    return _THINK_TAG.sub(" ", _MARKER.sub(" ", text))
+    return _without_tags(_MARKER.sub(" ", text), " ")
