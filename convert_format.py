@@ -105,14 +105,13 @@ def run(args: argparse.Namespace) -> int:
 
     folders = find_runs(args.input_dir)
     total = Tally()
-    for folder in folders:
-        total += _tally(folder, args)
+    with cli.Progress(None, "by rule") as progress:
+        for folder in folders:
+            total += _by_rule(folder, args, progress)
     cli.say(_before(total, args))
     if args.dry_run:
         cli.print_result(_result(total, Outcome(), Usage()))
         return 0
-    for folder in folders:
-        _format_by_rules(folder, args)
     outcome, usage = Outcome(), Usage()
     if total.for_model and not args.no_llm:
         with closing(open_engine(cli.api_options(args))) as engine:
@@ -156,22 +155,30 @@ def _kinds(folder: Path, args: argparse.Namespace) -> Iterator[tuple[Record, For
         yield record, _kind(record, failed_before.has(*record.sample.key), args)
 
 
-def _tally(folder: Path, args: argparse.Namespace) -> Tally:
+def _by_rule(folder: Path, args: argparse.Namespace, progress: cli.Progress) -> Tally:
+    """Format what a rule covers, unless it is a dry run, and count what becomes of all samples."""
+    from contextlib import ExitStack
+
     from util import cost
     from util.formatting import Formatted
 
     tally = Tally()
-    for record, kind in _kinds(folder, args):
-        if isinstance(kind, Formatted):
-            tally.rules[kind.rule] += 1
-        elif kind == DONE:
-            tally.done += 1
-        elif kind == FOR_MODEL:
-            tally.for_model += 1
-            tally.prompt_tokens += cost.estimated_tokens(_prompt(record))
-            tally.completion_tokens += cost.estimated_tokens(record.sample.text)
-        else:
-            tally.left_out[kind] += 1
+    with ExitStack() as stack:
+        opened = None if args.dry_run else stack.enter_context(_open(folder))
+        for record, kind in _kinds(folder, args):
+            if isinstance(kind, Formatted):
+                tally.rules[kind.rule] += 1
+                if opened is not None:
+                    opened.add_formatted(record.sample.key, kind.text, f"rule: {kind.rule}")
+            elif kind == DONE:
+                tally.done += 1
+            elif kind == FOR_MODEL:
+                tally.for_model += 1
+                tally.prompt_tokens += cost.estimated_tokens(_prompt(record))
+                tally.completion_tokens += cost.estimated_tokens(record.sample.text)
+            else:
+                tally.left_out[kind] += 1
+            progress.step(0)
     return tally
 
 
@@ -180,15 +187,6 @@ def _open(folder: Path) -> Run:
 
     info = read_run_json(folder)
     return Run(folder, settings=info["settings"], made_with=info["made_with"])
-
-
-def _format_by_rules(folder: Path, args: argparse.Namespace) -> None:
-    from util.formatting import Formatted
-
-    with _open(folder) as opened:
-        for record, kind in _kinds(folder, args):
-            if isinstance(kind, Formatted):
-                opened.add_formatted(record.sample.key, kind.text, f"rule: {kind.rule}")
 
 
 def _rewrite(

@@ -120,11 +120,13 @@ def _keep_rule(text: str) -> str | int:
 
 def run(args: argparse.Namespace) -> int:
     from util.export import Choice, Export
-    from util.formats import ExampleFile, check_suffix, publish
+    from util.formats import ExampleFile, check_output, check_repository, publish
     from util.runs import find_runs
     from util.system_prompts import system_prompt
 
-    check_suffix(args.format, args.output)
+    check_output(args.format, args.output)
+    if args.push_to_hub:
+        check_repository(args.push_to_hub)
     if args.output.exists() and not args.force:
         raise UserError(f"{args.output} is there already: give --force to replace it, or another --output")
     folders = find_runs(args.input_dir)
@@ -149,10 +151,10 @@ def run(args: argparse.Namespace) -> int:
         with ExampleFile(args.output, args.format) as output:
             with cli.Progress(len(chosen), "writing") as progress:
                 sha256 = export.write(chosen, output, lambda: progress.step(0))
-        files = _write_card(args, export, names, sha256)
+        card, *others = _write_card(args, export, benchmarks, sha256)
     _say(export.summary)
     if args.push_to_hub:
-        cli.say(f"uploaded to {publish(args.push_to_hub, files)}")
+        cli.say(f"uploaded to {publish(args.push_to_hub, args.output, card, others)}")
     cli.print_result(
         {
             "output": str(args.output),
@@ -176,6 +178,8 @@ def _benchmarks(args: argparse.Namespace, infos: list[dict]) -> list[str]:
     if args.decontaminate == [NONE]:
         return []
     wanted = [name for part in args.decontaminate for name in part.split(",") if name]
+    if len(wanted) > 1 and {ALL, NONE} & set(wanted):
+        raise UserError(f"--decontaminate {' '.join(wanted)}: give names of benchmarks, or {ALL}, or {NONE}")
     if wanted == [ALL]:
         wanted = [name for name in FILES if name not in TRAINING_POOLS]
     known = {name.lower(): name for name in FILES}
@@ -203,17 +207,24 @@ def _benchmark_text(names: list[str], data_dir: Path | None) -> BenchmarkText:
     from util import hub
     from util.curation import BenchmarkText
 
-    text = BenchmarkText()
+    text, missing = BenchmarkText(), {}
     for name in names:
         task = load_task(name)
         try:
-            for problem in hub.problems(task, hub.open_rows(task.source, data_dir=data_dir)):
+            rows = hub.open_rows(task.source, data_dir=data_dir)
+            for problem in hub.problems(task, rows):
                 text.add(name, problem.id, "\n".join((problem.question, *problem.choices)))
+            text.revisions[name] = rows.revision
         except UserError as error:
-            raise UserError(
-                f"the benchmark {name} cannot be read to keep it out of the training set ({error}); name the "
-                f"others with --decontaminate, or leave the check out with --decontaminate {NONE}"
-            ) from error
+            cli.say(f"{name}: {error}")
+            missing[name] = error
+    if missing:
+        others = " ".join(name for name in names if name not in missing)
+        raise UserError(
+            f"{', '.join(missing)} cannot be read to be kept out of the training set: put that right, or "
+            f"{f'check the others only, with --decontaminate {others}, or ' if others else ''}"
+            f"leave the check out with --decontaminate {NONE}"
+        )
     text.close()
     cli.say(f"{len(text):,} questions of {', '.join(names)} are kept out")
     return text
@@ -224,9 +235,9 @@ def _beside(output: Path, ending: str) -> Path:
 
 
 def _write_card(
-    args: argparse.Namespace, export: Export, benchmarks: list[str], sha256: str
-) -> dict[str, Path]:
-    """Write the data card and what belongs to it; returns the files under their names on the hub."""
+    args: argparse.Namespace, export: Export, benchmarks: BenchmarkText | None, sha256: str
+) -> list[Path]:
+    """Write the data card and what belongs to it; returns these files, the card first."""
     import json
 
     from util.datacard import card, histogram
@@ -244,7 +255,7 @@ def _write_card(
         "max per source": _open_end(args.max_per_source),
         "unformatted samples": "included" if args.include_unformatted else "left out",
         "dedup": args.dedup,
-        "decontaminated against": ", ".join(benchmarks) or NONE,
+        "decontaminated against": NONE if benchmarks is None else _named(benchmarks.revisions),
         "seed": args.seed,
         "system prompt": args.system_prompt,
         **{f"made with {name}": version for name, version in made_with().items()},
@@ -264,13 +275,17 @@ def _write_card(
             picture=picture.name,
         ),
     )
+    funnel = _beside(args.output, "card.json")
     counts = {"file": args.output.name, "funnel": summary.funnel, "sha256": sha256}
-    write_whole(_beside(args.output, "card.json"), json.dumps(counts, ensure_ascii=False, indent=1) + "\n")
-    files = {args.output.name: args.output, "README.md": text, picture.name: picture}
+    write_whole(funnel, json.dumps(counts, ensure_ascii=False, indent=1) + "\n")
+    files = [text, picture, funnel]
     if args.format == "llamafactory":
-        info = write_dataset_info(args.output, with_system=args.system_prompt != NONE)
-        files[info.name] = info
+        files.append(write_dataset_info(args.output, with_system=args.system_prompt != NONE))
     return files
+
+
+def _named(revisions: dict[str, str]) -> str:
+    return ", ".join(f"{name} at {revision[:12]}" for name, revision in revisions.items())
 
 
 def _open_end(value: object) -> object:
@@ -279,6 +294,8 @@ def _open_end(value: object) -> object:
 
 def _sources(infos: list[dict], extras: list[Path]) -> list[dict[str, str]]:
     """Data set, revision, licence and model of each run, each once."""
+    from util.formats import sha256_of
+
     found = [
         {
             "data set": info["dataset"].get("path", info["settings"]["task"]),
@@ -290,7 +307,13 @@ def _sources(infos: list[dict], extras: list[Path]) -> list[dict[str, str]]:
         for info in infos
     ]
     found += [
-        {"data set": path.name, "split": "", "revision": "", "licence": "see its origin", "answered by": ""}
+        {
+            "data set": path.name,
+            "split": "",
+            "revision": f"SHA-256 {sha256_of(path)}",
+            "licence": "see its origin",
+            "answered by": "",
+        }
         for path in extras
     ]
     return [row for number, row in enumerate(found) if row not in found[:number]]
@@ -300,6 +323,8 @@ def _notes(summary: Summary) -> list[str]:
     notes = []
     if summary.ungraded:
         notes.append(f"{summary.ungraded:,} samples had no verdict on their text of today and were left out")
+    if summary.unfitting_extras:
+        notes.append(f"{summary.unfitting_extras:,} extra rows were not within the limits and were left out")
     for benchmark, number in summary.contaminated.most_common():
         notes.append(f"{number:,} problems were taken out for a passage that also stands in {benchmark}")
     if summary.unmarked:

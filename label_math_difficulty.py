@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tasks import load_task
 from util import cli
+from util.errors import UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def run(args: argparse.Namespace) -> int:
         if failed:
             return 1
         labelled = book.write_list(_rows(args, end))
-        cli.say(f"{labelled} labels in {book.list_path}")
+        if labelled:
+            cli.say(f"{labelled} labels in {book.list_path}")
         if labelled < total:
             cli.say(
                 f"{total - labelled} problems without a label, with the reasons in {book.unlabelled_path}"
@@ -168,8 +170,13 @@ def _rows(args: argparse.Namespace, end: int) -> Iterator[dict]:
         if row["problem"] and row["problem"].strip() and name not in ids:
             ids.add(name)
             yield {"id": name, "source": row["source"], "problem": row["problem"]}
-    if not met and chosen not in seen:
+    if not met and chosen is not None and chosen not in seen:
         raise cli.closest("source", args.source, sorted(seen))
+    if not met:
+        raise UserError(
+            f"{args.source} has no problem from {args.start} to {'the end' if end < 0 else end}: "
+            "choose other --start and --end"
+        )
 
 
 if __name__ == "__main__":

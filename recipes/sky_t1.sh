@@ -19,17 +19,18 @@ results=${RESULTS:-$out/results}
 cd "$(dirname "$0")/.."
 
 # 1. Difficulty of the maths problems. Leave this step out to use the labels that are on the hub.
-for source in amc_aime math olympiads; do
-    "$python" label_math_difficulty.py --source "$source" --keys "$keys"
-done
+"$python" label_math_difficulty.py --source amc_aime --keys "$keys"
+"$python" label_math_difficulty.py --source math --keys "$keys"
+"$python" label_math_difficulty.py --source olympiads --end 20000 --keys "$keys"
 
-# 2. One sample per problem. TACO: the medium problems of its training split; APPS: the problems of its test split,
-#    so do not report results on APPS after training. The maths problems are chosen by difficulty.
+# 2. One sample per problem. APPS and TACO: their test splits, and the medium problems of TACO's training split, so do
+#    not report results on APPS or TACO after training. The maths problems are chosen by difficulty.
 for_each_part() {
     local run=("$python" inference_and_check.py --model "$model" --tp "$tp" --max-tokens 16384 --temperatures 0.7
         --result-dir "$results" "$@")
     "${run[@]}" --dataset APPS --split test
     "${run[@]}" --dataset TACO --split train --source MEDIUM
+    "${run[@]}" --dataset TACO --split test
     "${run[@]}" --dataset NUMINA --source amc_aime --filter-difficulty \
         --math-difficulty-lower-bound 1 --math-difficulty-upper-bound 9
     "${run[@]}" --dataset NUMINA --source math --filter-difficulty \
@@ -46,6 +47,7 @@ for_each_part --inference
 # 4. A verdict belongs to the text it judged: grade the formatted ones.
 for_each_part --check
 
-# 5. The training file, with its card beside it.
+# 5. The training file, with its card beside it. All other benchmarks of the suite are kept out, so they must be at
+#    hand: GPQA asks for access on its page.
 "$python" convert_to_data.py --input_dir "$results" --output "$out/sky_t1.json" --format llamafactory --seed 1 \
     ${extra:+--extra "$extra"}

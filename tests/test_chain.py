@@ -12,7 +12,9 @@ import pytest
 from faulty_endpoint import FaultyEndpoint, Script
 from helpers import ROOT, json_lines, last_line, paper_engine, script
 
+from util.errors import UserError
 from util.formatting import join_parts, split_parts
+from util.old_results import read_old_file
 from util.runs import read_records
 
 THOUGHT = "I look at it from one side and then from the other side, and both ways give the same number."
@@ -265,12 +267,21 @@ def test_an_old_verdict_is_about_the_text_it_judged(tmp_path):
     assert [record.verdict is not None for record in first] == [True, True, False]
 
 
-def test_a_file_of_another_layout_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    "row",
+    [
+        1,
+        {"responses": {"0.7": {"text": "x"}}},
+        {"responses": {"0.7": "x"}},
+        {"responses": {"0.7": [{"content": ["x"]}]}},
+        {"responses": {"greedy": [{"content": "x"}]}},
+    ],
+)
+def test_a_file_of_another_layout_is_refused(tmp_path, row):
     path = tmp_path / "x_Warmup_test.json"
-    path.write_text('{"a": 1}')
-    done = import_old(path, "--result-dir", tmp_path / "results")
-    assert done.returncode == 2
-    assert "older layout" in done.stderr
+    path.write_text(json.dumps({"a": row}))
+    with pytest.raises(UserError, match="older layout"):
+        read_old_file(path)
 
 
 def test_the_demo_recipe_runs_on_a_scripted_engine_and_endpoint(tmp_path):

@@ -63,6 +63,18 @@ def test_a_shown_tool_runs(command, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_every_command_of_the_recipe_is_understood(tmp_path):
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$*\" >> {tmp_path}/commands\n")
+    python.chmod(0o755)
+    recipe = ["bash", str(ROOT / "recipes" / "sky_t1.sh"), "sky-t1", "keys.txt", "still2.jsonl"]
+    subprocess.run(recipe, env={**os.environ, "PYTHON": str(python)}, check=True)
+    commands = (tmp_path / "commands").read_text().splitlines()
+    assert len(commands) == 3 + 6 + 2 + 6 + 1
+    for script, *flags in map(str.split, commands):
+        assert importlib.import_module(script.removesuffix(".py")).parse(flags) is not None
+
+
 def test_the_readme_shows_commands_of_every_script():
     for script in ROOT.glob("*.py"):
         assert any(words(command)[1] == script.name for command in COMMANDS), script.name

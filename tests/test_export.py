@@ -1,9 +1,14 @@
 """Is what we export what was judged correct, in the fields that the trainers read?"""
 
+import base64
+import hashlib
 import json
 import resource
 import subprocess
 import sys
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from helpers import ROOT, json_lines, last_line, script
@@ -152,6 +157,29 @@ def test_extra_rows_of_all_forms_are_mixed_in_and_deduplicated(tmp_path):
     assert prompt not in found
 
 
+def test_an_earlier_training_file_can_be_mixed_in_again(tmp_path):
+    about = {"source": "math", "difficulty": 4.0}
+    folder = write_run(tmp_path / "run", samples(about=about))
+    first = rows(folder, "--system-prompt", "none", output="first.jsonl")
+    other = write_run(tmp_path / "other", [PaperSample("new", "Where does the river end?"), *samples()[1:]])
+    flags = ("--extra", tmp_path / "first.jsonl", "--dedup", "exact", "--system-prompt", "none")
+    found = {row["sample_id"]: row for row in rows(other, *flags)}
+    assert set(found) == {"other/new/0.7/0", "other/b/0.7/0", "other/c/0.7/0", "run/a/0.7/0"}
+    (kept,) = [row for row in first if row["sample_id"] == "run/a/0.7/0"]
+    assert found["run/a/0.7/0"] == kept
+
+
+def test_the_limits_hold_for_extra_rows_too(tmp_path):
+    extra = tmp_path / "extra.jsonl"
+    lines = [
+        {"question": f"Q{words}?", "combined_text": "and one more word " * words} for words in (5, 50_000)
+    ]
+    extra.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = export(write_run(tmp_path / "run", samples()), "--extra", extra, "--max-tokens", "1000")
+    assert last_line(done)["funnel"]["with extra rows"] == 4
+    assert "1 extra rows were not within the limits" in done.stderr
+
+
 def test_an_extra_row_of_no_known_form_is_named(tmp_path):
     extra = tmp_path / "extra.jsonl"
     extra.write_text('{"text": "hello"}\n')
@@ -170,12 +198,12 @@ def test_a_benchmark_question_is_taken_out_and_shown(tmp_path):
     assert (passage["benchmark"], passage["passage"]) == ("Warmup", question)
 
 
-def test_a_benchmark_that_cannot_be_read_is_named(tmp_path):
+def test_all_benchmarks_that_cannot_be_read_are_named(tmp_path):
     folder = write_run(tmp_path / "run", samples())
-    done = export(folder, "--decontaminate", "MATH500", "--data-dir", tmp_path)
+    done = export(folder, "--decontaminate", "MATH500", "Warmup", "AIME", "--data-dir", tmp_path)
     assert done.returncode == 2
-    assert "the benchmark MATH500 cannot be read" in done.stderr
-    assert "--decontaminate none" in done.stderr
+    assert "error: MATH500, AIME cannot be read" in done.stderr
+    assert "--decontaminate Warmup" in done.stderr and "--decontaminate none" in done.stderr
     assert not (tmp_path / "train.jsonl").exists()
 
 
@@ -187,6 +215,25 @@ def test_no_row_is_an_error_that_names_the_stage(tmp_path, changes, stage):
     done = export(write_run(tmp_path / "run", samples(**changes)), "--min-tokens", "5")
     assert done.returncode == 2
     assert stage in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--decontaminate", "none", "AIME"), "give names of benchmarks"),
+        (("--push-to-hub", "not a name"), "write ORG/NAME"),
+    ],
+)
+def test_flags_that_mean_nothing_are_refused_before_any_work(tmp_path, flags, told):
+    done = export(write_run(tmp_path / "run", samples()), *flags)
+    assert (done.returncode, told in done.stderr) == (2, True), done.stderr
+
+
+def test_a_folder_is_no_output(tmp_path):
+    (tmp_path / "train.jsonl").mkdir()
+    done = export(write_run(tmp_path / "run", samples()), "--force")
+    assert done.returncode == 2
+    assert "is a folder" in done.stderr
 
 
 def test_an_output_that_is_there_is_refused_without_force(tmp_path):
@@ -252,7 +299,7 @@ def test_the_card_says_where_the_rows_are_from(tmp_path):
         "| graded correct | 3 |",
         "| math | 3 |",
         "| org/name | train | abc | MIT | paper |",
-        "SHA-256",
+        f"SHA-256 of the file: `{hashlib.sha256((tmp_path / 'train.jsonl').read_bytes()).hexdigest()}`",
     ):
         assert told in card
     assert (tmp_path / "train.lengths.svg").read_text().startswith("<svg")
@@ -332,6 +379,81 @@ def test_llama_factory_finds_the_file_by_its_entry(tmp_path):
     assert entry["file_name"] == "train.jsonl"
     assert [turn[tags["role_tag"]] for turn in turns] == [tags["user_tag"], tags["assistant_tag"]]
     assert isinstance(found[0][entry["columns"]["system"]], str)
+
+
+class Hub(BaseHTTPRequestHandler):
+    """As much of the hub as an upload needs; keeps what is committed."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        server = self.server
+        server.asked.append(self.path)
+        if self.path.endswith("/api/repos/create"):
+            server.created = json.loads(body)
+        if "/preupload/" in self.path:
+            files = [{**file, "uploadMode": "regular"} for file in json.loads(body)["files"]]
+            return self.reply({"files": [{**file, "shouldIgnore": False} for file in files]})
+        if "/commit/" in self.path:
+            for line in body.splitlines():
+                entry = json.loads(line)
+                if entry["key"] == "file":
+                    content = base64.b64decode(entry["value"]["content"])
+                    server.files[entry["value"]["path"]] = content
+        at = f"http://127.0.0.1:{server.server_port}/datasets/org/set"
+        self.reply({"url": at, "commitUrl": f"{at}/commit/1", "commitOid": "1" * 40})
+
+    def reply(self, content):
+        data = json.dumps(content).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_file_and_card_are_uploaded_in_one_commit(tmp_path):
+    folder = write_run(tmp_path / "run", samples())
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as hub:
+        hub.asked, hub.files = [], {}
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        flags = ("--input_dir", folder, "--output", tmp_path / "train.json", "--decontaminate", "none")
+        done = script(
+            "convert_to_data.py",
+            *(*flags, "--format", "llamafactory", "--push-to-hub", "org/set"),
+            HF_ENDPOINT=f"http://127.0.0.1:{hub.server_port}",
+            HF_TOKEN="hf_made_up",
+            HF_HUB_OFFLINE="0",
+        )
+        hub.shutdown()
+    assert done.returncode == 0, done.stderr
+    assert hub.created["visibility"] == "private"
+    assert sum("/commit/" in path for path in hub.asked) == 1
+    assert set(hub.files) == {"train.json", "README.md", "train.lengths.svg", "dataset_info.json"}
+    assert hub.files["train.json"] == (tmp_path / "train.json").read_bytes()
+    assert b'data_files: "train.json"' in hub.files["README.md"]
+    assert (tmp_path / "train.card.md").read_bytes() in hub.files["README.md"]
+
+
+def test_a_hub_that_is_away_takes_nothing_of_the_files(tmp_path):
+    folder = write_run(tmp_path / "run", samples())
+    away = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_made_up", "HF_HUB_OFFLINE": "0"}
+    flags = ("--input_dir", folder, "--output", tmp_path / "train.json", "--decontaminate", "none")
+    done = script("convert_to_data.py", *flags, "--push-to-hub", "org/set", **away)
+    assert done.returncode == 1
+    assert "org/set could not be filled" in done.stderr
+    assert len(json.loads((tmp_path / "train.json").read_text())) == 3
+
+
+def test_half_a_character_does_not_spoil_the_file(tmp_path):
+    for name in FORMATS:
+        with ExampleFile(tmp_path / f"train.{'parquet' if name == 'verl-parquet' else 'json'}", name) as file:
+            file.write(replace(EXAMPLE, response="smile \ud83d"))
+            file.commit()
+    (found,) = json.loads((tmp_path / "train.json").read_text())
+    assert found["conversations"][1]["value"] == "smile \ufffd"
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -123,6 +123,69 @@ def test_blank_lines_in_code_are_no_border():
     assert parts(f"{THOUGHT}\n\n{code}")[1].endswith(code)
 
 
+def test_the_output_of_an_example_is_not_the_program():
+    code, example = "```python\nprint(10)\n```", "It prints:\n\n```\n10\n```"
+    assert parts(f"{THOUGHT}\n\n{code}\n\n{example}") == (THOUGHT, f"{code}\n\n{example}")
+
+
+def test_a_program_that_only_helps_the_thought_stays_there():
+    thought = f"{THOUGHT}\n\n```python\nprint(2 * 5)\n```\n\n```output\n10\n```"
+    assert parts(f"{thought}\n{SOLUTION}") == (thought, SOLUTION)
+
+
+def test_a_program_without_any_thought_is_left_alone():
+    for text in ("```python\nprint(1)\n```", "```python\nprint(1)\n```\n\nIt prints one, as asked."):
+        assert format_by_rule(text) == NotFormatted("no thought before the program", hopeless=True)
+
+
+def test_an_answer_in_several_boxes_stays_together():
+    solution = "The roots are \\boxed{1}\n\nand\n\n\\boxed{2}."
+    assert parts(f"{THOUGHT}\n\n{solution}") == (THOUGHT, solution)
+
+
+def test_a_heading_before_most_of_the_text_opens_the_work():
+    work = "\n\n".join([THOUGHT] * 5)
+    assert parts(f"I repeat the question.\n\n**Solution**\n\n{work}\n\n{SOLUTION}")[1] == SOLUTION
+
+
+def test_lines_may_end_as_on_windows():
+    assert parts(f"{THOUGHT}\r\n\r\n{SOLUTION}") == (THOUGHT, SOLUTION)
+
+
+@pytest.mark.parametrize("tag", ["'</think>'", '"<thinking>"', "`<reasoning>`"])
+def test_a_tag_that_is_spoken_of_is_no_border(tag):
+    code = f"```python\ntag = {tag}\n```"
+    for text in (f"<think>{THOUGHT}</think>{code}", f"{THOUGHT}\n\n{code}"):
+        assert parts(text) == (THOUGHT, code)
+
+
+def test_a_thought_after_the_solution_is_not_thrown_away_unseen():
+    text = join_parts(THOUGHT, SOLUTION).removesuffix("<|end_of_solution|>")
+    assert rule(f"{text}<|begin_of_thought|>But wait.") == "text after the end of the solution"
+
+
+@pytest.mark.parametrize(
+    ("text", "reasoning"),
+    [(f"<think>{THOUGHT} {SOLUTION}</think>", None), ("", THOUGHT), (join_parts("a", "b"), THOUGHT)],
+)
+def test_what_no_rewrite_could_be_held_to_goes_to_no_model(text, reasoning):
+    assert format_by_rule(text, reasoning=reasoning).hopeless
+
+
+@pytest.mark.timeout(30)  # one that looks behind each fence takes minutes
+@pytest.mark.parametrize(
+    ("unit", "outcome"),
+    [
+        ("```python\n", "a code block is not closed"),
+        ("```\n~~~\n", "a code block is not closed"),
+        ("\n \t", "last box"),
+        ("Answer:\n", "final heading"),
+    ],
+)
+def test_a_response_that_runs_in_circles_costs_no_more_than_its_length(unit, outcome):
+    assert rule(f"{THOUGHT}\n\n{unit * 20_000}\n\n{SOLUTION}") == outcome
+
+
 def test_an_open_code_block_is_not_formatted():
     assert rule(f"{THOUGHT}\n\n```python\nprint(") == "a code block is not closed"
 
@@ -168,6 +231,9 @@ def test_a_faithful_rewrite_passes():
         (join_parts(THOUGHT, "So the answer is \\boxed{10}.") * 2, "markers"),
         ("<|end_of_thought|>" + join_parts(THOUGHT, "is \\boxed{10}."), "markers"),
         (join_parts(THOUGHT, ""), "markers"),
+        (join_parts("First I add", f"{ONE_PARAGRAPH}"), "stands in the solution"),
+        (join_parts(THOUGHT, "As said: " * 20 + "So the answer is \\boxed{10}."), "longer than the whole"),
+        (join_parts(THOUGHT, "```python\nprint(10)\n```\n\\boxed{10}"), "another final answer or program"),
     ],
 )
 def test_an_unfaithful_rewrite_is_refused(rewritten, wrong):

@@ -64,6 +64,8 @@ def label(mirror, *flags, **environment):
         ("Problem 5 of the IMO", None),
         ("level 5 or maybe level 6", None),
         ("difficulty 5-6", None),
+        ("Its difficulty is 3 out of 5.", None),
+        ("difficulty: 3/5", None),
         ("", None),
     ],
 )
@@ -122,6 +124,24 @@ def test_an_unknown_source_names_the_known_ones(mirror):
     done = label(mirror, "--source", "olympiad", *paper_engine(mirror.parent, {"text": "[[5]]"}))
     assert done.returncode == 2
     assert "did you mean olympiads?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "flags", [("--source", "olympiad"), ("--start", "9"), ("--start", "4", "--end", "2")]
+)
+def test_a_command_that_means_no_problem_leaves_no_labels(mirror, flags):
+    done = label(mirror, *flags, *paper_engine(mirror.parent, {"text": "[[5]]"}))
+    assert done.returncode == 2
+    assert not list((mirror.parent / "labels").glob("*.json*"))
+
+
+def test_labels_are_read_while_others_are_written(mirror):
+    folder = mirror.parent / "labels"
+    label(mirror, *paper_engine(mirror.parent, {"text": "[[2]]"}))
+    with (folder / "labeled_math_0_-1.jsonl").open("a") as journal:
+        journal.write('{"id": "torn", "problem": "Pro')
+    (folder / ".labeled_math_0_-1.json.4711").write_text('[{"problem": "Pro')
+    assert read_labels("none", folder=folder).of(QUESTIONS[5]) == 2.0
 
 
 def test_a_dry_run_tells_the_price_and_asks_nobody(mirror):

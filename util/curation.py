@@ -201,6 +201,7 @@ class BenchmarkText:
     """The word sequences of all benchmark questions, as hashes: 12 bytes each."""
 
     def __init__(self) -> None:
+        self.revisions: dict[str, str] = {}  # benchmark -> commit of its data set
         self._owners: list[tuple[str, str]] = []
         self._whole: dict[int, int] = {}  # hash of a whole question -> its owner
         self._parts: list = []

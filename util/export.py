@@ -91,6 +91,7 @@ class Summary:
     )
     tokens: array[int] = field(default_factory=lambda: array("I"))
     ungraded: int = 0  # samples without a verdict on today's text
+    unfitting_extras: int = 0  # extra rows that are not within the limits
     contaminated: Counter[str] = field(default_factory=Counter)  # benchmark -> rows taken out
     unmarked: int = 0  # rows that are not in thought and solution
 
@@ -204,7 +205,7 @@ class Export:
     # --- the first pass ---
 
     def _look_at(self, origin: int, place: Place, record: Record, stages: Counter[str]) -> None:
-        sample, choice = record.sample, self.choice
+        sample = record.sample
         stages[GENERATED] += 1
         if record.verdict is None:
             self.summary.ungraded += 1
@@ -214,16 +215,12 @@ class Export:
         if sample.finish_reason in ("length", "prompt_too_long"):
             return
         stages[WHOLE] += 1
-        if record.formatted is None and not choice.include_unformatted:
+        if record.formatted is None and not self.choice.include_unformatted:
             return
         stages[FORMATTED] += 1
         text = _text(record)
         tokens = sample.completion_tokens or estimated_tokens(text)
-        if choice.min_tokens is not None and tokens < choice.min_tokens:
-            return
-        if choice.max_tokens is not None and tokens > choice.max_tokens:
-            return
-        if choice.max_repetition is not None and repeated_share(text) > choice.max_repetition:
+        if not self._fits(text, tokens):
             return
         stages[FITTING] += 1
         settings = self._infos[origin]["settings"]
@@ -234,14 +231,27 @@ class Export:
             problem=place.problem,
             formatted=place.formatted,
             group=digest(*problem),
-            rank=digest(choice.seed, *problem, settings.get("model"), sample.temperature, sample.index),
+            rank=digest(self.choice.seed, *problem, settings.get("model"), sample.temperature, sample.index),
             tokens=tokens,
+        )
+
+    def _fits(self, text: str, tokens: int) -> bool:
+        """Whether a response is within the limits."""
+        choice = self.choice
+        return (
+            (choice.min_tokens is None or tokens >= choice.min_tokens)
+            and (choice.max_tokens is None or tokens <= choice.max_tokens)
+            and (choice.max_repetition is None or repeated_share(text) <= choice.max_repetition)
         )
 
     def _add_extras(self) -> None:
         for number, path in enumerate(self._extra_paths):
             origin = len(self._folders) + number
             for offset, row in read_extra(path):
+                tokens = estimated_tokens(row.response)
+                if not self._fits(row.response, tokens):
+                    self.summary.unfitting_extras += 1
+                    continue
                 name = digest("extra", number, offset)
                 self._candidates.add(
                     origin=origin,
@@ -250,7 +260,7 @@ class Export:
                     formatted=-1,
                     group=name,
                     rank=digest(self.choice.seed, name),
-                    tokens=estimated_tokens(row.response),
+                    tokens=tokens,
                 )
 
     def _order_columns(self):
@@ -273,7 +283,7 @@ class Export:
         import numpy as np
 
         dedup = self.choice.dedup
-        keys = np.zeros(len(groups), np.uint64)
+        keys = np.zeros((len(groups), 2), np.uint64)
         suspect = np.zeros(len(groups), bool)
         near = NearDuplicates(len(groups)) if dedup == "near" else None
 
@@ -300,18 +310,24 @@ class Export:
         if dedup == "none":
             return np.ones(len(groups), bool), suspect
         priority = self._priority(groups)
-        alive = first_of_each(keys, priority)
+        is_extra = np.frombuffer(self._candidates.origin, np.uint16)[groups] >= len(self._folders)
+        repeats_prompt = is_extra & ~first_of_each(keys[:, 1], priority)
+        alive = first_of_each(keys[:, 0], priority) & ~repeats_prompt
         return (alive if near is None else alive & ~near.dropped(alive, priority)), suspect
 
     def _look_at_question(self, position: int, benchmarks: BenchmarkText | None, near: NearDuplicates | None):
-        """A question's digest, whether it shares a passage with a benchmark, and its signature."""
-        question = self._question(position)
+        """A question's digests, whether it shares a passage with a benchmark, and its signature.
+
+        The second digest is that of the whole prompt, by which an extra row repeats what a run has asked.
+        """
+        question, prompt = self._asked(position)
         words = words_of(question)
         shares = benchmarks is not None and benchmarks.shares(words)
-        return question_digest(question), shares, None if near is None else near.signature(words)
+        digests = question_digest(question), question_digest(prompt)
+        return digests, shares, None if near is None else near.signature(words)
 
     def _priority(self, groups):
-        """Ranks without ties: problems of the runs by seed, then extra rows in the order of their files."""
+        """Ranks without ties: problems of the runs by name, then extra rows in the order of their files."""
         import numpy as np
 
         origin = np.frombuffer(self._candidates.origin, np.uint16)[groups]
@@ -328,7 +344,7 @@ class Export:
 
         def lines() -> Iterator[str]:
             for position in map(int, suspects):
-                question = self._question(position)
+                question, _ = self._asked(position)
                 passage = benchmarks.find(question)
                 self.summary.contaminated[passage.benchmark] += 1
                 line = {
@@ -341,12 +357,14 @@ class Export:
 
         write_lines(side_file, lines())
 
-    def _question(self, position: int) -> str:
+    def _asked(self, position: int) -> tuple[str, str]:
+        """The question with its choices, and the prompt that it was asked in."""
         origin = self._candidates.origin[position]
         if origin >= len(self._folders):
-            return self._extra(position).prompt
+            prompt = self._extra(position).prompt
+            return prompt, prompt
         line = self._readers[origin].problem_line(self._candidates.problem[position])
-        return "\n".join((line["question"], *line.get("choices", ())))
+        return "\n".join((line["question"], *line.get("choices", ()))), line["prompt"]
 
     # --- the second pass ---
 
@@ -355,7 +373,8 @@ class Export:
         origin = candidates.origin[position]
         if origin >= len(self._folders):
             row, path = self._extra(position), self._extra_paths[origin - len(self._folders)]
-            return _extra_example(row, path, self.choice.system, candidates.tokens[position])
+            name = f"{path.name}@{candidates.sample[position]}"
+            return _extra_example(row, path, name, self.choice.system, candidates.tokens[position])
         place = Place(
             candidates.sample[position], candidates.problem[position], candidates.formatted[position]
         )
@@ -425,7 +444,7 @@ def _own_example(record: Record, info: dict, folder: str, system: str | None, to
     )
 
 
-def _extra_example(row: ExtraRow, path: Path, system: str | None, tokens: int) -> Example:
+def _extra_example(row: ExtraRow, path: Path, name: str, system: str | None, tokens: int) -> Example:
     return Example(
         system=row.system or system,
         prompt=row.prompt,
@@ -436,9 +455,9 @@ def _extra_example(row: ExtraRow, path: Path, system: str | None, tokens: int) -
         source=row.about["source"] or path.stem,
         subject=row.about["subject"],
         difficulty=row.about["difficulty"],
-        task="extra",
-        model="",
-        sample_id="",
+        task=row.about["task"] or "extra",
+        model=row.about["model"],
+        sample_id=row.about["sample_id"] or name,
         tokens=tokens,
     )
 

@@ -15,6 +15,15 @@ from util.errors import UserError
 from util.journal import read_line_at, read_lines
 
 _USER, _ASSISTANT = ("user", "human"), ("assistant", "gpt")
+# What our own training files say of a row, and the fields in which others say it.
+_ABOUT = {
+    "source": ("source", "domain"),
+    "subject": ("subject",),
+    "difficulty": ("difficulty",),
+    "task": ("task",),
+    "model": ("model",),
+    "sample_id": ("sample_id",),
+}
 
 
 @dataclass(frozen=True)
@@ -63,10 +72,9 @@ def _row(line: dict, place: str) -> ExtraRow:
     system = line.get("system") or system
     if not all(isinstance(text, str) and text.strip() for text in (prompt, response)):
         raise UserError(f"{place} has no text of the user or of the assistant: take the row out")
-    names = {"source": ("source", "domain"), "subject": ("subject",), "difficulty": ("difficulty",)}
     about = {
         name: next((str(line[field]) for field in fields if line.get(field) is not None), "")
-        for name, fields in names.items()
+        for name, fields in _ABOUT.items()
     }
     return ExtraRow(system, prompt, response, about)
 

@@ -6,15 +6,16 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from util.errors import RunStopped, UserError
 from util.journal import disk_trouble, write_whole
 
 PARQUET_ROWS = 1000
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,10 @@ FORMATS: dict[str, Callable[[Example], dict]] = {
 }
 
 
-def check_suffix(format_name: str, path: Path) -> None:
-    """Raise UserError when the file's name does not fit its format."""
+def check_output(format_name: str, path: Path) -> None:
+    """Raise UserError when no file of this format can have this name."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: name the file to write with --output")
     fitting = (".parquet",) if format_name == "verl-parquet" else (".json", ".jsonl")
     if path.suffix not in fitting:
         raise UserError(f"--format {format_name} writes {' or '.join(fitting)} files: rename --output {path}")
@@ -143,7 +146,11 @@ class ExampleFile:
 
     def encode(self, example: Example) -> bytes:
         """The example as `write_encoded` takes it; may be called in another process."""
-        return json.dumps(self._as_row(example), ensure_ascii=False).encode("utf-8", "backslashreplace")
+        text = json.dumps(self._as_row(example), ensure_ascii=False)
+        try:
+            return text.encode()
+        except UnicodeEncodeError:  # half a character, which no reader of the file would take
+            return _HALF_CHARACTER.sub("\ufffd", text).encode()
 
     def write(self, example: Example) -> None:
         self.write_encoded(self.encode(example))
@@ -170,8 +177,7 @@ class ExampleFile:
                 self._file.write(b"\n]\n" if self.path.suffix == ".json" else b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
-            with open(self._part, "rb") as written:
-                found = _sha256(written)
+            found = sha256_of(self._part)
             os.replace(self._part, self.path)
         except OSError as error:
             raise self._trouble(error) from error
@@ -235,28 +241,42 @@ def write_dataset_info(path: Path, *, with_system: bool) -> Path:
     return info_path
 
 
-def publish(repository: str, files: dict[str, Path]) -> str:
-    """Upload files (name on the hub -> file here) to a data set repository, which is made if need be."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
+def check_repository(repository: str) -> None:
+    """Raise UserError when the hub has no data sets of such a name."""
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
 
+    try:
+        validate_repo_id(repository)
+    except HFValidationError as error:
+        raise UserError(f"--push-to-hub {repository!r}: write ORG/NAME ({error})") from error
+
+
+def publish(repository: str, data: Path, card: Path, others: list[Path]) -> str:
+    """Upload a training file with its card, all in one commit, to a data set that is made if need be."""
+    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub.errors import HTTPError
+
+    # Without this the hub's viewer and `load_dataset` would take every file beside it for data.
+    front = f"---\nconfigs:\n- config_name: default\n  data_files: {json.dumps(data.name)}\n---\n\n"
+    contents: dict[str, bytes | str] = {path.name: str(path) for path in (data, *others)}
+    contents["README.md"] = front.encode() + card.read_bytes()
+    adding = [
+        CommitOperationAdd(path_in_repo=name, path_or_fileobj=content) for name, content in contents.items()
+    ]
     api = HfApi()
     try:
         api.create_repo(repository, repo_type="dataset", private=True, exist_ok=True)
-        for name, path in files.items():
-            api.upload_file(
-                path_or_fileobj=str(path), path_in_repo=name, repo_id=repository, repo_type="dataset"
-            )
-    except (HfHubHTTPError, OSError) as error:
+        api.create_commit(
+            repository, adding, commit_message=f"Add {data.name} and its card", repo_type="dataset"
+        )
+    except (HTTPError, OSError) as error:
         raise RunStopped(
             f"{repository} could not be filled ({str(error).splitlines()[0]}): the files are all here; "
             "log in with `hf auth login` and run the same command with --force"
         ) from error
-    return f"https://huggingface.co/datasets/{repository}"
+    return f"{api.endpoint}/datasets/{repository}"
 
 
-def _sha256(file: BinaryIO) -> str:
-    found = hashlib.sha256()
-    while block := file.read(1 << 20):
-        found.update(block)
-    return found.hexdigest()
+def sha256_of(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,7 +17,7 @@ _BRACKETS = re.compile(r"\[\[\s*(-?\d+(?:\.\d+)?)\s*\]\]")
 _ALONE = re.compile(rf"\s*[*\[(]*\s*{_NUMBER}\s*[*\])]*\s*(?:/\s*10|out of 10)?\s*\.?\s*")
 _NAMED = re.compile(
     rf"\b(?:difficulty|level|rating|rated?|score)\b[\s:*=]*(?:is|of|at|as|a)?[\s:*]*{_NUMBER}"
-    r"(?![\d.]*\d|\s*(?:-|–|to|or)\s*\d)",
+    r"(?![\d.]*\d|\s*(?:-|–|to|or)\s*\d|\s*(?:/|out of)\s*(?!10\b)\d)",
     re.IGNORECASE,
 )
 
@@ -58,8 +58,8 @@ class LabelBook:
                 raise UserError(
                     f"cannot write to {folder}: {error.strerror}; choose another --output-dir"
                 ) from error
-            self._journal = Journal(self.journal_path)
-            self._unlabelled = Journal(self.unlabelled_path)
+        # Made when there is something to write: an empty file of labels would hide those of the hub.
+        self._journals: dict[Path, Journal] = {}
         self._offsets = {line["id"]: offset for offset, line in read_lines(self.journal_path)}
         self._given_up = {line["id"] for _, line in read_lines(self.unlabelled_path)}
 
@@ -69,15 +69,23 @@ class LabelBook:
 
     def add(self, row: dict, words: str, difficulty: float, model: str) -> None:
         line = {**row, "gpt_difficulty": words, "gpt_difficulty_parsed": difficulty, "model": model}
-        self._offsets[row["id"]] = self._journal.append(line)
+        self._offsets[row["id"]] = self._append(self.journal_path, line)
 
     def add_unlabelled(self, row: dict, words: str, reason: str, model: str) -> None:
-        self._unlabelled.append({**row, "gpt_difficulty": words, "reason": reason, "model": model})
+        line = {**row, "gpt_difficulty": words, "reason": reason, "model": model}
+        self._append(self.unlabelled_path, line)
         self._given_up.add(row["id"])
+
+    def _append(self, path: Path, line: dict) -> int:
+        if path not in self._journals:
+            self._journals[path] = Journal(path)
+        return self._journals[path].append(line)
 
     def write_list(self, rows: Iterable[dict]) -> int:
         """Write the labels of `rows` as one JSON list, in their order; returns how many there are."""
         names = [row["id"] for row in rows if row["id"] in self._offsets]
+        if not names:
+            return 0
         with open(self.journal_path, "rb") as journal:
 
             def lines():
@@ -92,9 +100,9 @@ class LabelBook:
         return len(names)
 
     def close(self) -> None:
+        for journal in self._journals.values():
+            journal.close()
         if self._lock is not None:
-            self._journal.close()
-            self._unlabelled.close()
             self._lock.close()
 
     def __enter__(self) -> LabelBook:

@@ -33,7 +33,8 @@ class Labels:
 
 def read_labels(repository: str, *, folder: Path, data_dir: str | Path | None = None) -> Labels:
     """The labels of the JSON files in `folder` if there are any, else those of a hub repository."""
-    files = sorted(folder.glob("*.json*"), key=_in_natural_order)
+    # A name with a dot in front is what a killed command left while it wrote a list.
+    files = sorted(folder.glob("[!.]*.json*"), key=_in_natural_order)
     if files:
         pairs = (_pair(row, file) for file in files for row in _rows_of(file))
         return Labels(str(folder), "local", _last_of_each(pairs))
@@ -87,7 +88,10 @@ def _pair(row: object, file: Path) -> tuple[str | None, float | None]:
 
 
 def _rows_of(file: Path) -> Iterator[object]:
-    """The rows of a JSON list, or of JSON lines, read piece by piece."""
+    """The rows of a JSON list, or of JSON lines, read piece by piece.
+
+    A last line that was torn by a crash, or is being written just now, is left out.
+    """
     decoder = json.JSONDecoder()
     with file.open(encoding="utf-8", newline="\n") as text:
         buffer, ended, place = text.read(CHUNK_CHARS), False, 0
@@ -100,7 +104,8 @@ def _rows_of(file: Path) -> Iterator[object]:
                     more = text.read(max(CHUNK_CHARS, len(buffer)))
                     buffer, place, ended = buffer[place:] + more, 0, not more
                     continue
-                if place < len(buffer):
+                torn = file.suffix == ".jsonl" and "\n" not in buffer[place:]
+                if place < len(buffer) and not torn:
                     raise UserError(f"{file} is no whole list of labels ({error}): write it again") from error
                 return
             yield row

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -158,7 +159,8 @@ def _problem(task: Task, question: str, row: dict, model: str) -> tuple[Problem,
 
 def _samples(row: dict) -> Iterator[OldSample]:
     for temperature, found in row["responses"].items():
-        usages = _as_list((row.get("token_usages") or {}).get(temperature))
+        usages = row.get("token_usages")
+        usages = _as_list(usages.get(temperature) if isinstance(usages, dict) else None)
         for index, response in enumerate(_as_list(found)):
             usage = usages[index] if index < len(usages) and isinstance(usages[index], dict) else {}
             correct = response.get("correctness")
@@ -186,8 +188,23 @@ def _is_error(content: str) -> bool:
 def _is_old_row(row: object) -> bool:
     if not isinstance(row, dict) or not isinstance(row.get("responses"), dict):
         return False
+    if not all(map(_is_number, row["responses"])):
+        return False
     responses = [response for found in row["responses"].values() for response in _as_list(found)]
-    return all(isinstance(response, dict) and "content" in response for response in responses)
+    return all(map(_is_old_response, responses))
+
+
+def _is_old_response(response: object) -> bool:
+    if not isinstance(response, dict) or "content" not in response:
+        return False
+    return all(isinstance(response.get(name), str | None) for name in ("content", "processed_content"))
+
+
+def _is_number(temperature: str) -> bool:
+    try:
+        return math.isfinite(float(temperature))
+    except ValueError:
+        return False
 
 
 def _model_of(path: Path, task_name: str) -> str:
