@@ -99,7 +99,7 @@ class Order:
             "min_p": self.options.min_p,
             "stop": list(self.options.stop),
             "seed": self.plan.seed,
-            **self.task.notes.get("rows", {}),
+            **self.task.choice,
         }
         model = short_name(self.plan.model)
         return Wanted(
