@@ -77,19 +77,25 @@ def test_samples_and_problems_are_known_again_after_reopening(tmp_path):
     assert len((tmp_path / "run" / "problems.jsonl").read_text().splitlines()) == 1
 
 
+def a_run_with_a_sample(folder, **settings):
+    with a_run(folder, **settings) as run:
+        run.add_problem(PROBLEM, "?")
+        run.add_sample(a_sample())
+
+
 def test_settings_that_differ_are_refused_with_both_values_named(tmp_path):
-    a_run(tmp_path / "name", max_tokens=100).close()
+    a_run_with_a_sample(tmp_path / "name", max_tokens=100)
     assert find_run(tmp_path, Wanted("name", {"max_tokens": 100})) == tmp_path / "name"
     with pytest.raises(UserError, match=r"max_tokens = 100, this command says 200"):
         find_run(tmp_path, Wanted("name", {"max_tokens": 200}))
 
 
 def test_a_fresh_folder_beside_the_old_one_is_found_again(tmp_path):
-    a_run(tmp_path / "name", max_tokens=100).close()
+    a_run_with_a_sample(tmp_path / "name", max_tokens=100)
     wanted = Wanted("name", {"max_tokens": 200})
     fresh = find_run(tmp_path, wanted, fresh=True)
     assert fresh == tmp_path / "name-2"
-    a_run(fresh, max_tokens=200).close()
+    a_run_with_a_sample(fresh, max_tokens=200)
     assert find_run(tmp_path, wanted) == fresh and find_run(tmp_path, wanted, fresh=True) == fresh
 
 

@@ -147,7 +147,7 @@ class Grading:
         self._in_flight: dict[
             tuple[str, float, int], tuple[str, str]
         ] = {}  # key -> text's digest, finish reason
-        self.graded = 0
+        self._on_progress: OnProgress = lambda tokens: None  # for each sample done in `grade_rest`
         self.without_problem = 0  # samples whose problem has no reference any more
 
     def offer(self, sample: Sample, text: str) -> None:
@@ -161,6 +161,7 @@ class Grading:
 
         With `again`, samples that have one are graded too; their new verdicts are further lines.
         """
+        self._on_progress = on_progress
         for record in read_records(self._run.folder):
             if (record.verdict is not None and not again) or record.sample.key in self._in_flight:
                 continue
@@ -168,7 +169,6 @@ class Grading:
                 self._write_verdicts(block=True)
             text = record.sample.text if record.formatted is None else record.formatted
             self._submit(record.sample, text)
-            on_progress(record.sample.completion_tokens)
             self._write_verdicts(block=False)
         while self._in_flight:
             self._write_verdicts(block=True)
@@ -180,6 +180,7 @@ class Grading:
         problem = self._problem(sample.problem_id)
         if problem is None:
             self.without_problem += 1
+            self._on_progress(0)
         elif sample.finish_reason == "prompt_too_long":
             verdict = Verdict(False, "truncated", detail="the prompt did not fit into the model's context")
             self._write(sample.key, text_digest(text), verdict)
@@ -203,7 +204,7 @@ class Grading:
 
     def _write(self, key: tuple[str, float, int], digest: str, verdict: Verdict) -> None:
         self._run.add_verdict(key, digest, verdict)
-        self.graded += 1
+        self._on_progress(0)
 
 
 def ungraded_count(folder: Path) -> int:
