@@ -162,8 +162,9 @@ class Grading:
         With `again`, samples that have one are graded too; their new verdicts are further lines.
         """
         self._on_progress = on_progress
+        offered = set(self._in_flight)  # their verdicts come while the records are read
         for record in read_records(self._run.folder):
-            if (record.verdict is not None and not again) or record.sample.key in self._in_flight:
+            if (record.verdict is not None and not again) or record.sample.key in offered:
                 continue
             while not self._pool.has_room():
                 self._write_verdicts(block=True)
