@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = cli.Parser(__doc__)
-    parser.add_argument("--model", required=True, help=cli.MODEL_HELP)
+    parser.add_argument("--model", type=cli.some_text, required=True, help=cli.MODEL_HELP)
     parser.add_argument(
         "--evals", required=True, metavar="NAME,...", help=f"benchmarks, with commas: {', '.join(FILES)}"
     )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = cli.Parser(__doc__)
     parser.add_argument("--dataset", required=True, metavar="NAME", help=f"benchmark: {', '.join(FILES)}")
-    parser.add_argument("--model", required=True, help=cli.MODEL_HELP)
+    parser.add_argument("--model", type=cli.some_text, required=True, help=cli.MODEL_HELP)
     parser.add_argument(
         "--result-dir", type=Path, default=Path("results"), metavar="DIR", help="folder of runs (results)"
     )
@@ -46,10 +46,16 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--filter-difficulty", action="store_true", help="only rows with a difficulty label within the bounds"
     )
     rows.add_argument(
-        "--math-difficulty-lower-bound", type=float, metavar="D", help="least difficulty, 1-10; default: open"
+        "--math-difficulty-lower-bound",
+        type=cli.number_in(0, 10),
+        metavar="D",
+        help="least difficulty, 1-10; default: open",
     )
     rows.add_argument(
-        "--math-difficulty-upper-bound", type=float, metavar="D", help="most difficulty, 1-10; default: open"
+        "--math-difficulty-upper-bound",
+        type=cli.number_in(0, 10),
+        metavar="D",
+        help="most difficulty, 1-10; default: open",
     )
     rows.add_argument("--limit", type=cli.at_least(1), metavar="N", help="only the first N of what is left")
     cli.add_data_flags(rows)

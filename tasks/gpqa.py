@@ -64,5 +64,5 @@ task = Task(
     prompts={"plain": plain_prompt},
     grade=grade,
     gold=gold,
-    notes={"rows": "the authors ask that questions and options are not published"},
+    notes={"publishing": "the authors ask that questions and options are not published"},
 )

@@ -57,8 +57,8 @@ def narrowed(
     if start_date or end_date:
         keep = partial(is_between, start_date=start_date or "", end_date=end_date or "9999")
     source = replace(task.source, files={"test": files_of_release(release)}, keep=keep)
-    rows = {"release": release, "start_date": start_date, "end_date": end_date}
-    return replace(task, source=source, notes={**task.notes, "rows": rows})
+    choice = {"release": release, "start_date": start_date, "end_date": end_date}
+    return replace(task, source=source, choice=choice)
 
 
 def is_between(row: dict, *, start_date: str, end_date: str) -> bool:
@@ -105,7 +105,7 @@ task = Task(
         path="livecodebench/code_generation_lite",
         files={"test": files_of_release("v2")},
         split="test",
-        revision="main",
+        revision="0fe84c3912ea0c4d4a78037083943e8f0c4dd505",
         by="difficulty",
         licence="CC",
         unread=("private_test_cases",),
@@ -119,6 +119,6 @@ task = Task(
     notes={
         "tests": "public and private tests",
         "doubtful": "erratum",  # the accuracy is also given without problems that have this in `about`
-        "rows": {"release": "v2", "start_date": None, "end_date": None},
     },
+    choice={"release": "v2", "start_date": None, "end_date": None},
 )

@@ -83,6 +83,7 @@ task = Task(
             "train": tuple(f"ALL/train-{n:05d}-of-00009.parquet" for n in range(9)),
         },
         split="test",
+        revision="d593ed0a2becbbc952230bb89be09189bf1056dc",
         by="difficulty",
         columns=("question", "solutions", "starter_code", "input_output", "difficulty", "source", "url"),
         licence="Apache-2.0; parts MIT and CC BY 4.0",

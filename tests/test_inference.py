@@ -178,6 +178,12 @@ BAD_INPUT = [
     (["--no-such-flag"], "--no-such-flag"),
     (["--start", "40"], "--start 40 is past the last of the 40 rows"),
     (["--filter-difficulty", "--math-difficulty-lower-bound", "9"], "no difficulty labels"),
+    (["--math-difficulty-upper-bound", "9"], "without --filter-difficulty"),
+    (["--math-difficulty-upper-bound", "nan"], "nan is not between 0 and 10"),
+    (["--top-p", "0"], "0 is not above 0"),
+    (["--top-k", "-2"], "-2 is too small"),
+    (["--stop", "###", ""], "the text is empty"),
+    (["--model", ""], "the text is empty"),
 ]
 
 
@@ -186,6 +192,37 @@ def test_bad_input_gets_one_clear_sentence_and_exit_status_2(run, flags, words):
     done = run(*flags)
     assert done.returncode == 2 and words in done.stderr
     assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) <= 2
+
+
+def test_bounds_that_cross_are_refused_before_anything_is_fetched(tmp_path):
+    bounds = ["--math-difficulty-lower-bound", "9", "--math-difficulty-upper-bound", "4"]
+    flags = [
+        "--dataset",
+        "NUMINA",
+        "--model",
+        "paper",
+        "--result-dir",
+        tmp_path,
+        "--filter-difficulty",
+        *bounds,
+    ]
+    done = script("inference_and_check.py", *flags, HF_ENDPOINT="http://127.0.0.1:9")
+    assert done.returncode == 2 and "lower difficulty bound 9 is above the upper bound 4" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_command_that_failed_before_its_first_sample_binds_nobody(run, tmp_path, folder):
+    dying = paper_engine(tmp_path, {"stop": "out of memory"})
+    assert run("--max-tokens", 100, engine=dying).returncode == 1
+    done = run("--max-tokens", 50, "--limit", 2, engine=paper_engine(tmp_path, ANSWER))
+    assert done.returncode == 0, done.stderr
+    assert json.loads((folder / "run.json").read_text())["settings"]["max_tokens"] == 50
+    assert len(json_lines(folder / "problems.jsonl")) == 2 and run("--max-tokens", 100).returncode == 2
+
+
+def test_the_grading_bar_ends_when_all_is_graded(run):
+    assert run("--inference").returncode == 0
+    assert "grading: 100%" in run("--check").stderr.replace("\r", "\n")
 
 
 def test_a_missing_model_folder_is_named(tmp_path):

@@ -5,7 +5,9 @@ from contextlib import closing
 
 import pytest
 
+from tasks import load_task
 from util.errors import UserError
+from util.pipeline import Grading
 from util.records import Problem, Sample, Verdict
 from util.runs import Run, SampleSet, StoredProblems, Wanted, find_run, read_records, text_digest
 from util.statistics import summarise
@@ -77,19 +79,25 @@ def test_samples_and_problems_are_known_again_after_reopening(tmp_path):
     assert len((tmp_path / "run" / "problems.jsonl").read_text().splitlines()) == 1
 
 
+def a_run_with_a_sample(folder, **settings):
+    with a_run(folder, **settings) as run:
+        run.add_problem(PROBLEM, "?")
+        run.add_sample(a_sample())
+
+
 def test_settings_that_differ_are_refused_with_both_values_named(tmp_path):
-    a_run(tmp_path / "name", max_tokens=100).close()
+    a_run_with_a_sample(tmp_path / "name", max_tokens=100)
     assert find_run(tmp_path, Wanted("name", {"max_tokens": 100})) == tmp_path / "name"
     with pytest.raises(UserError, match=r"max_tokens = 100, this command says 200"):
         find_run(tmp_path, Wanted("name", {"max_tokens": 200}))
 
 
 def test_a_fresh_folder_beside_the_old_one_is_found_again(tmp_path):
-    a_run(tmp_path / "name", max_tokens=100).close()
+    a_run_with_a_sample(tmp_path / "name", max_tokens=100)
     wanted = Wanted("name", {"max_tokens": 200})
     fresh = find_run(tmp_path, wanted, fresh=True)
     assert fresh == tmp_path / "name-2"
-    a_run(fresh, max_tokens=200).close()
+    a_run_with_a_sample(fresh, max_tokens=200)
     assert find_run(tmp_path, wanted) == fresh and find_run(tmp_path, wanted, fresh=True) == fresh
 
 
@@ -130,3 +138,36 @@ def test_the_summary_says_over_what_each_number_was_computed(tmp_path):
     assert numbers["accuracy"] == 1 / 3 and numbers["truncated"] == 1 and numbers["no_answer"] == 1
     assert numbers["not_judged"] == {"grader_error": 1, "not_graded": 1}
     assert numbers["completion_tokens"] == 25
+
+
+class SlowPool:
+    """Graders that hand over one verdict each time they are asked."""
+
+    def __init__(self):
+        self.submitted = []
+        self._waiting = []
+
+    def has_room(self):
+        return True
+
+    def submit(self, key, grade, problem, text, timeout_s):
+        self.submitted.append(key)
+        self._waiting.append(key)
+
+    def completed(self, *, block):
+        return [(self._waiting.pop(0), Verdict(True))] if self._waiting else []
+
+
+def test_a_sample_that_is_still_being_graded_when_the_engine_is_done_is_graded_once(tmp_path):
+    with a_run(tmp_path / "run") as run:
+        run.add_problem(PROBLEM, "?")
+        pool, progress = SlowPool(), []
+        for index in range(6):
+            run.add_sample(a_sample(index))
+        with closing(Grading(run, load_task("Warmup"), pool, {})) as grading:
+            for index in range(3, 6):
+                grading.offer(a_sample(index), a_sample(index).text)
+            grading.grade_rest(progress.append)
+    assert sorted(pool.submitted) == [("p1", 0.7, index) for index in range(6)]
+    lines = (tmp_path / "run" / "verdicts.jsonl").read_text().splitlines()
+    assert len(lines) == 6 and len(progress) == 6 - 2  # two verdicts came while the others were offered

@@ -75,6 +75,16 @@ class Order:
     system_prompt_from: str | None = None  # where the system message was taken from
     judging: Judging = Judging()
 
+    def check_selection(self) -> None:
+        """Raise UserError for rows that cannot be chosen, before anything is fetched."""
+        chosen = self.selection
+        hub.check_positions(self.task, chosen.source, chosen.start, chosen.end)
+        bounds = (chosen.lower_bound, chosen.upper_bound)
+        if chosen.filter_difficulty:
+            hub.check_bounds(self.task, bounds, has_labels=self.task.source.labels is not None)
+        elif bounds != (None, None):
+            raise UserError("difficulty bounds choose nothing without --filter-difficulty: add it")
+
     def wanted(self) -> Wanted:
         """The run folder's name and what must not change within it; temperatures, n and limit may."""
         chosen = self.selection
@@ -99,7 +109,7 @@ class Order:
             "min_p": self.options.min_p,
             "stop": list(self.options.stop),
             "seed": self.plan.seed,
-            **self.task.notes.get("rows", {}),
+            **self.task.choice,
         }
         model = short_name(self.plan.model)
         return Wanted(
@@ -208,21 +218,18 @@ class Benchmark:
 
 def _problems(order: Order, rows: hub.Rows, counts: hub.Counts) -> Iterator[Problem]:
     task, chosen = order.task, order.selection
-    bounds = None
     known_labels = None
-    if chosen.filter_difficulty:
-        bounds = (chosen.lower_bound, chosen.upper_bound)
-        if task.source.labels is not None:
-            known_labels = labels.read_labels(
-                task.source.labels, folder=LABELS_FOLDER, data_dir=chosen.data_dir
-            ).of
+    if chosen.filter_difficulty and task.source.labels is not None:
+        known_labels = labels.read_labels(
+            task.source.labels, folder=LABELS_FOLDER, data_dir=chosen.data_dir
+        ).of
     return hub.problems(
         task,
         rows,
         source=chosen.source,
         start=chosen.start,
         end=chosen.end,
-        difficulty=bounds,
+        difficulty=(chosen.lower_bound, chosen.upper_bound) if chosen.filter_difficulty else None,
         labels=known_labels,
         limit=chosen.limit,
         counts=counts,
@@ -243,12 +250,16 @@ def open_benchmark(
 ) -> Benchmark:
     """Open the run folder of `order` and write its problems down; the caller closes `run`."""
     prompt_named(order.task, order.prompt)
+    order.check_selection()
     wanted = order.wanted()
     folder = find_run(result_dir, wanted, fresh=fresh)
     if must_exist:
         read_run_json(folder)
-    run = Run(folder, settings=wanted.settings, made_with=made_with())
+    versions = made_with()
+    run = Run(folder, settings=wanted.settings, made_with=versions)
     try:
+        if not run.count():
+            run.begin_anew(settings=wanted.settings, made_with=versions)
         opened = Benchmark(order, run)
         if not opened.asked.ids:
             raise UserError(

@@ -158,13 +158,14 @@ def at_least(least: int) -> Callable[[str], int]:
     return integer
 
 
-def number_in(low: float, high: float) -> Callable[[str], float]:
-    """An argparse type: a number from `low` to `high`."""
+def number_in(low: float, high: float, *, above_low: bool = False) -> Callable[[str], float]:
+    """An argparse type: a number from `low` (or, with `above_low`, more than that) to `high`."""
 
     def number(text: str) -> float:
         value = float(text)
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} is not between {low:g} and {high:g}")
+        if not low <= value <= high or (above_low and value == low):
+            bounds = f"above {low:g} and at most {high:g}" if above_low else f"between {low:g} and {high:g}"
+            raise argparse.ArgumentTypeError(f"{text} is not {bounds}")
         return value
 
     return number
@@ -180,6 +181,13 @@ def above(low: float) -> Callable[[str], float]:
         return value
 
     return number
+
+
+def some_text(text: str) -> str:
+    """An argparse type: a text that is not empty."""
+    if not text:
+        raise argparse.ArgumentTypeError("the text is empty: give one, or leave the flag out")
+    return text
 
 
 def json_object(text: str) -> dict:
@@ -286,10 +294,18 @@ def add_sampling_flags(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, help="seed of the run (0); each sample's own seed follows from it"
     )
     group.add_argument(
-        "--top-p", type=number_in(0, 1), default=1.0, metavar="P", help="nucleus sampling (1: off)"
+        "--top-p",
+        type=number_in(0, 1, above_low=True),
+        default=1.0,
+        metavar="P",
+        help="nucleus sampling (1: off)",
     )
     group.add_argument(
-        "--top-k", type=int, default=-1, metavar="K", help="sample from the K likeliest tokens (-1: off)"
+        "--top-k",
+        type=at_least(-1),
+        default=-1,
+        metavar="K",
+        help="sample from the K likeliest tokens (-1: off)",
     )
     group.add_argument(
         "--min-p",
@@ -298,7 +314,9 @@ def add_sampling_flags(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="least share of the top probability (0: off)",
     )
-    group.add_argument("--stop", nargs="+", default=[], metavar="TEXT", help="texts that end an answer")
+    group.add_argument(
+        "--stop", type=some_text, nargs="+", default=[], metavar="TEXT", help="texts that end an answer"
+    )
     group.add_argument(
         "--system-prompt",
         metavar="NAME|FILE|hf://...",

@@ -138,26 +138,36 @@ def problems(
     then `limit`. `counts` is filled while the problems are taken.
     """
     wanted = None if source in (None, "", "all") else source
-    if wanted is not None and task.source.by is None:
-        raise UserError(f"{task.name} has no sources to choose from: leave out --source {source}")
-    if start < 0:
-        raise UserError(f"--start {start} is negative: positions count from 0")
-    if 0 < end < start:
-        raise UserError(f"--end {end} is before --start {start}")
+    check_positions(task, wanted, start, end)
     if limit is not None and limit < 0:
         raise UserError(f"--limit {limit} is negative")
     if difficulty is not None:
-        low, high = difficulty
-        if low is not None and high is not None and low > high:
-            raise UserError(f"the lower difficulty bound {low:g} is above the upper bound {high:g}")
-        if labels is None and difficulty != (None, None):
-            raise UserError(f"{task.name} has no difficulty labels: leave out the difficulty bounds")
+        check_bounds(task, difficulty, has_labels=labels is not None)
     counts = Counts() if counts is None else counts
     found = _sliced(task, rows, wanted, start, end, counts)
     found = _usable(found, counts)
     if difficulty is not None and labels is not None:
         found = _within(found, difficulty, labels, counts)
     return _limited(found, limit, counts)
+
+
+def check_positions(task: Task, source: str | None, start: int, end: int) -> None:
+    """Raise UserError when a benchmark cannot have such rows."""
+    if source is not None and task.source.by is None:
+        raise UserError(f"{task.name} has no sources to choose from: leave out --source {source}")
+    if start < 0:
+        raise UserError(f"--start {start} is negative: positions count from 0")
+    if 0 < end < start:
+        raise UserError(f"--end {end} is before --start {start}")
+
+
+def check_bounds(task: Task, difficulty: tuple[float | None, float | None], *, has_labels: bool) -> None:
+    """Raise UserError when no difficulty can lie within the bounds."""
+    low, high = difficulty
+    if low is not None and high is not None and low > high:
+        raise UserError(f"the lower difficulty bound {low:g} is above the upper bound {high:g}")
+    if not has_labels and difficulty != (None, None):
+        raise UserError(f"{task.name} has no difficulty labels: leave out the difficulty bounds")
 
 
 def _sliced(

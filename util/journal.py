@@ -58,6 +58,11 @@ class Journal:
             self.sync()
         return start
 
+    def clear(self) -> None:
+        """Take out every line."""
+        os.ftruncate(self._file, 0)
+        self._end = 0
+
     def sync(self) -> None:
         if self._unsynced:
             try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 ENGINES = ("vllm", "openai", "scripted")  # what can run a model: see util/engines
 EMBEDDED = "embedded"  # the small model that the suite brings along for machines without a GPU
 
@@ -16,7 +18,10 @@ SYSTEM_PROMPTS = {
 def short_name(model: str) -> str:
     """The last path component: "Qwen/QwQ-32B-Preview" and "/models/QwQ-32B-Preview/" are both
     "QwQ-32B-Preview"."""
-    return model.rstrip("/").rsplit("/", 1)[-1] or model
+    name = model.rstrip("/").rsplit("/", 1)[-1]
+    if name in ("", ".", ".."):  # a folder by its place: take its own name
+        name = os.path.basename(os.path.realpath(model))
+    return name or model
 
 
 def system_prompt_name(model: str) -> str | None:

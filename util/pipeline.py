@@ -186,7 +186,6 @@ class Grading:
         self._in_flight: dict[Key, tuple[str, str]] = {}  # text's digest, finish reason
         self._ready: list[tuple[Key, Verdict | None]] = []  # those that needed no grader
         self._waiting: deque[int] = deque()  # offsets of new samples for which the pool had no room
-        self.graded = 0
         self.without_problem = 0  # samples whose problem has no reference any more
 
     def offer(self, sample: Sample, offset: int) -> None:
@@ -219,17 +218,21 @@ class Grading:
         With `again`, samples that have one are graded too; their new verdicts are further lines.
         """
         self._waiting.clear()  # they are in the folder
+        offered = set(self._in_flight)  # their verdicts come while the records are read
         for record in read_records(self._run.folder):
-            if (record.verdict is not None and not again) or record.sample.key in self._in_flight:
+            if (record.verdict is not None and not again) or record.sample.key in offered:
                 continue
             while not self._pool.has_room():
-                self.collect(block=True)
+                self._collect_rest(on_progress, block=True)
             text = record.sample.text if record.formatted is None else record.formatted
             self._submit(record.sample, text)
-            on_progress(record.sample.completion_tokens)
-            self.collect(block=False)
-        while self._in_flight:
-            self.collect(block=True)
+            self._collect_rest(on_progress, block=False)
+        while self._in_flight or self._ready:
+            self._collect_rest(on_progress, block=True)
+
+    def _collect_rest(self, on_progress: OnProgress, *, block: bool) -> None:
+        for _ in self.collect(block=block):
+            on_progress(0)
 
     def close(self) -> None:
         self._problems.close()
@@ -256,7 +259,6 @@ class Grading:
 
     def _write(self, key: Key, digest: str, verdict: Verdict) -> None:
         self._run.add_verdict(key, digest, verdict)
-        self.graded += 1
 
 
 def ungraded_count(folder: Path) -> int:

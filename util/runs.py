@@ -73,7 +73,8 @@ def find_run(result_dir: Path, wanted: Wanted, *, fresh: bool = False) -> Path:
     """The folder of `wanted` under `result_dir`, whether it exists or not.
 
     A folder whose settings differ is refused with both values named, unless `fresh`, which takes the next
-    free name beside it. Folders made that way are found again without `fresh`.
+    free name beside it. Folders made that way are found again without `fresh`. A folder without samples
+    binds nobody: the command that made it failed before the first one.
     """
     base = result_dir / wanted.name
     differences = []
@@ -82,7 +83,7 @@ def find_run(result_dir: Path, wanted: Wanted, *, fresh: bool = False) -> Path:
         if not (folder / "run.json").exists():
             break
         difference = _difference(read_run_json(folder)["settings"], wanted.settings)
-        if difference is None:
+        if difference is None or next(read_lines(folder / SAMPLES), None) is None:
             return folder
         differences.append(difference)
     if not differences or fresh:
@@ -143,6 +144,14 @@ class Run:
         self._formatted: dict[str, Journal] = {}  # opened when first needed: most runs never have them
         self._asked = {line["id"] for _, line in read_lines(folder / PROBLEMS)}
         self._have = samples_there(folder)
+
+    def begin_anew(self, *, settings: dict, made_with: dict) -> None:
+        """Forget what an earlier command wrote down before it failed without a sample."""
+        assert not self._have, "a run with samples keeps its settings"
+        self._problems.clear()
+        self._asked.clear()
+        self.info = {"schema": SCHEMA, "settings": settings, "dataset": {}, "made_with": made_with}
+        self.save_info()
 
     def has(self, problem_id: str, temperature: float, index: int) -> bool:
         return self._have.has(problem_id, temperature, index)

@@ -49,6 +49,7 @@ class Task:
     grade_timeout_s: float = 10.0
     metric: str = "accuracy"
     notes: dict = field(default_factory=dict)  # what a reader of the results should know
+    choice: dict = field(default_factory=dict)  # how the rows were narrowed: part of a run's settings
 
 
 def content_id(*fields: object) -> str:

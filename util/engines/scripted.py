@@ -30,7 +30,10 @@ class ScriptedEngine:
             lines = Path(script).read_text(encoding="utf-8").split("\n")
         except OSError as error:
             raise UserError(f"cannot read the script {script}: {error.strerror}") from error
-        self._lines = [json.loads(line) for line in lines if line.strip()]
+        try:
+            self._lines = [json.loads(line) for line in lines if line.strip()]
+        except ValueError as error:
+            raise UserError(f"the script {script} holds a line that is no JSON: {error}") from error
 
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
         for request in requests:
