@@ -237,7 +237,7 @@ def _beside(output: Path, ending: str) -> Path:
 def _write_card(
     args: argparse.Namespace, export: Export, benchmarks: BenchmarkText | None, sha256: str
 ) -> list[Path]:
-    """Write the data card and what belongs to it; returns these files, the card first."""
+    """Write the data card and what belongs to it; returns those to upload, the card first."""
     import json
 
     from util.datacard import card, histogram
@@ -278,7 +278,7 @@ def _write_card(
     funnel = _beside(args.output, "card.json")
     counts = {"file": args.output.name, "funnel": summary.funnel, "sha256": sha256}
     write_whole(funnel, json.dumps(counts, ensure_ascii=False, indent=1) + "\n")
-    files = [text, picture, funnel]
+    files = [text, picture]
     if args.format == "llamafactory":
         files.append(write_dataset_info(args.output, with_system=args.system_prompt != NONE))
     return files
