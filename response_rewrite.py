@@ -19,7 +19,9 @@ from util.errors import UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from util.pairing import Asked, Candidate, Cutter, Grade, PairWriter, Survey
+    from util.pair_cuts import Asked, Cutter, Grade
+    from util.pair_samples import Candidate, Survey
+    from util.pairing import PairWriter
     from util.runs import RunReader
     from util.task import Task
 
@@ -201,7 +203,7 @@ def _graded_survey(folder: Path, task: Task | None, args: argparse.Namespace) ->
 
 
 def _survey(folder: Path) -> Survey:
-    from util.pairing import survey
+    from util.pair_samples import survey
     from util.runs import RunReader
 
     with RunReader(folder) as reader, cli.Progress(0, "reading") as progress:
@@ -219,8 +221,10 @@ def _make_pairs(
     from contextlib import closing
 
     from util.grading import symbolic
+    from util.pair_cuts import Asked, Cutter
     from util.pair_input import check_samples
-    from util.pairing import Asked, Cutter, PairOptions, PairWriter, candidates
+    from util.pair_samples import candidates
+    from util.pairing import PairOptions, PairWriter
     from util.system_prompts import system_prompt
     from util.tokens import open_counter
 

@@ -53,7 +53,8 @@ ALLOWED = {
     ],  # its own command line
     "util.engines": ["util.records", "util.errors", "util.models", "util.keys", "util.engines"],
     "util.grading": ["util.records", "util.errors", "util.grading"],
-    "util.statistics": ["util.records", "util.errors", "util.grading"],
+    "util.estimates": [],
+    "util.statistics": ["util.estimates", "util.records", "util.errors", "util.grading"],
     "util.pipeline": [
         "util.runs",
         "util.task",
@@ -66,10 +67,10 @@ ALLOWED = {
     "util.system_prompts": ["util"],  # reads names, files and data sets
     "util.rewriting": ["util.records", "util.errors", "util.formatting", "util.grading"],
     "util.pair_formats": ["util.errors", "util.journal"],
-    "util.pairing": [
+    "util.pair_samples": ["util.rewriting", "util.records", "util.runs", "util.tokens"],
+    "util.pair_cuts": [
+        "util.pair_samples",
         "util.rewriting",
-        "util.pair_formats",
-        "util.tokens",
         "util.runs",
         "util.journal",
         "util.asking",
@@ -77,14 +78,23 @@ ALLOWED = {
         "util.prompts",
         "util.records",
     ],
-    "util.pair_input": ["util.pairing", "util.task", "util.errors"],
-    "util.pair_report": ["util.pairing", "util.rewriting", "util.journal", "util.runs"],
+    "util.pairing": [
+        "util.pair_samples",
+        "util.pair_cuts",
+        "util.pair_formats",
+        "util.rewriting",
+        "util.tokens",
+        "util.journal",
+    ],
+    "util.pair_input": ["util.pair_samples", "util.task", "util.errors"],
+    "util.pair_report": ["util.pair_cuts", "util.pairing", "util.rewriting", "util.journal", "util.runs"],
     "util.regrading": ["util"],  # joins the parts for a run that is there
     "util.tokens": ["util.models", "util.engines"],
     "util.evaluation": ["util"],  # runs several of them on one engine
     "util.benchmark": ["util"],  # joins the parts for one benchmark
-    "util.comparison": ["util.statistics", "util.runs", "util.records", "util.errors"],
+    "util.comparison": ["util.estimates", "util.statistics"],
     "util.report": [
+        "util.estimates",
         "util.statistics",
         "util.comparison",
         "util.journal",

@@ -9,16 +9,9 @@ import pytest
 import scipy.stats
 
 from util.comparison import compare_shares, mean_difference, permutation_p
+from util.estimates import majority_at_k, mean_of_shares, pass_at_k, t_quantile, tokens_to_first_correct
 from util.records import Record, Sample, Verdict
-from util.statistics import (
-    majority_at_k,
-    mean_of_shares,
-    pass_at_k,
-    summarise,
-    summary_line,
-    t_quantile,
-    tokens_to_first_correct,
-)
+from util.statistics import summarise, summary_line
 
 
 def record(problem_id="p", index=0, *, correct=True, tokens=10, temperature=0.7, **given):

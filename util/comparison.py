@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from util.statistics import CONFIDENCE, Estimate, Tally, t_quantile
+from util.estimates import CONFIDENCE, Estimate, t_quantile
+from util.statistics import Tally
 
 EXACT_UP_TO = 16  # problems that differ: 2^16 ways to swap them are looked at one and all
 DRAWS = 100_000

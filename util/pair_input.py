@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from util.errors import UserError
-from util.pairing import CORRECT, Candidate, Survey
+from util.pair_samples import CORRECT, Candidate, Survey
 from util.task import Task
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from util.journal import write_whole
-from util.pairing import SILC, Asked, Tally
+from util.pair_cuts import Asked
+from util.pairing import SILC, Tally
 from util.rewriting import OTHER_VARIANT
 from util.runs import made_with
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from util.comparison import Paired, compare_shares, counts_of
 from util.errors import UserError
+from util.estimates import mean_of_shares
 from util.report.frame import new_page, table
 from util.report.gather import RunFacts, drawn, read_run
 from util.report.manifest import check_command
 from util.runs import StoredProblems
-from util.statistics import Tally, mean_of_shares
+from util.statistics import Tally
 
 LISTED = 20  # problems printed on each side; the page has all
 SAME_DATA = (("path", "data set"), ("split", "split"), ("revision", "revision"))

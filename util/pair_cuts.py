@@ -1,0 +1,237 @@
+"""Where do the attempts in a response begin, and which of them are correct?
+
+Two journals in the result folder hold what was found out (split.jsonl: where attempts begin, scores.jsonl:
+which of them are correct), so a second run finds it there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from util import prompts, rewriting
+from util.asking import Question, Refused, Usage, ask
+from util.engines import Engine
+from util.journal import Journal, read_line_at, read_lines
+from util.pair_samples import OnProgress, Survey, text_of
+from util.records import Failure, Record, Verdict
+from util.rewriting import Parts
+from util.runs import RunReader, text_digest
+
+SPLIT, SCORES = "split.jsonl", "scores.jsonl"
+TRIES = 2
+JUDGE_TOKENS = 64
+
+Grade = Callable[[Record, str], Verdict]  # judges a text as an answer to the record's problem
+
+
+class StepBook:
+    """A journal whose lines are found again by what they are about."""
+
+    def __init__(self, path: Path) -> None:
+        self._offsets = {_digest(line["step"]): offset for offset, line in read_lines(path)}
+        self._journal = Journal(path)
+        self._file = open(path, "rb")
+
+    def get(self, *step: object) -> dict | None:
+        offset = self._offsets.get(_digest(step))
+        return None if offset is None else read_line_at(self._file, offset)
+
+    def add(self, *step: object, **found: object) -> dict:
+        line = {"step": step, **found}
+        self._offsets[_digest(step)] = self._journal.append(line)
+        return line
+
+    def close(self) -> None:
+        self._journal.close()
+        self._file.close()
+
+
+def _digest(step: Iterable[object]) -> int:
+    data = json.dumps(list(step), ensure_ascii=False).encode("utf-8", "backslashreplace")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+
+
+@dataclass(frozen=True)
+class Response:
+    """A sample's text ready to be cut."""
+
+    record: Record
+    text: str
+    parts: Parts
+
+    @property
+    def about(self) -> tuple[str, str]:
+        """What names it in the journals: the problem and the text."""
+        return self.record.sample.problem_id, text_digest(self.text)
+
+
+@dataclass
+class Asked:
+    """What came of asking a model."""
+
+    split: int = 0
+    judged: int = 0
+    unusable: Counter[str] = field(default_factory=Counter)  # answers that would not do -> how many
+    failed: int = 0
+    failure: str = ""
+    usage: Usage = field(default_factory=Usage)
+
+
+class Cutter:
+    """Finds the attempts in responses and which of them are correct: by rule, and by a model where rules end.
+
+    `model` is the name of the rewrite model, None when no model is to be asked.
+    """
+
+    def __init__(
+        self, folder: Path, reader: RunReader, found: Survey, grade: Grade, *, model: str | None
+    ) -> None:
+        self._reader = reader
+        self._survey = found
+        self._grade = grade
+        self._model = model
+        self._splits = StepBook(folder / SPLIT)
+        self._scores = StepBook(folder / SCORES)
+
+    def read(self, number: int) -> Response:
+        record = self._reader.at(self._survey.place(number))
+        text = text_of(record)
+        return Response(record, text, rewriting.parts_of(text))
+
+    def cuts(self, response: Response) -> list[int]:
+        """Where attempts begin, by rule, else as the model said."""
+        line = self._splits.get(rewriting.RULES, *response.about)
+        if line is None:
+            cuts = rewriting.attempt_cuts(response.parts.thought)
+            line = self._splits.add(rewriting.RULES, *response.about, cuts=cuts)
+        if not line["cuts"] and self._model is not None:
+            line = self._splits.get(self._model, *response.about) or line
+        return line["cuts"]
+
+    def scores(self, response: Response) -> list[bool | None]:
+        """Which attempts are correct; None where neither a rule nor the model knows."""
+        cuts = self.cuts(response)
+        line = self._scores.get(rewriting.RULES, *response.about, cuts)
+        if line is None:
+            pieces = rewriting.pieces_of(response.parts.thought, cuts)
+            found = [
+                rewriting.score_piece(piece, lambda text: self._grade(response.record, text))
+                for piece in pieces
+            ]
+            line = self._scores.add(
+                rewriting.RULES,
+                *response.about,
+                cuts,
+                correct=[correct for correct, _ in found],
+                answers=[answer for _, answer in found],
+            )
+        correct = list(line["correct"])
+        if self._model is not None:
+            for number, known in enumerate(correct):
+                said = known is None and self._scores.get(self._model, *response.about, cuts, number)
+                if said:
+                    correct[number] = said["correct"]
+        return correct
+
+    def cut_by_rule(self, numbers: Iterable[int], on_progress: OnProgress = lambda tokens: None) -> list[int]:
+        """Split and score responses by rule; returns those about which a model could say more."""
+        open_questions = []
+        for number in numbers:
+            response = self.read(number)
+            if len(self.cuts(response)) == 0 or None in self.scores(response):
+                open_questions.append(number)
+            on_progress(0)
+        return open_questions
+
+    def has_questions(self, numbers: Iterable[int]) -> bool:
+        """Whether the model has not been asked yet about one of these responses."""
+        numbers = list(numbers)
+        return (
+            next(self._to_split(numbers, 1), None) is not None
+            or next(self._to_judge(numbers), None) is not None
+        )
+
+    def ask_for_cuts(self, engine: Engine, numbers: Iterable[int], *, max_tokens: int, asked: Asked) -> None:
+        """Ask the model where attempts begin in responses in which rules found a single one."""
+        questions = self._to_split(numbers, max_tokens)
+        reminder = prompts.load("split_again")
+        for question, text, said in ask(
+            engine, questions, _read_cuts, reminder=reminder, tries=TRIES, usage=asked.usage
+        ):
+            step = (self._model, *question.about.about)
+            if isinstance(said, Failure):
+                asked.failed, asked.failure = asked.failed + 1, said.message
+            elif isinstance(said, Refused):
+                asked.unusable[said.reason] += 1
+                self._splits.add(*step, cuts=[], said=text, refused=said.reason)
+            else:
+                asked.split += 1
+                self._splits.add(*step, cuts=said, said=text)
+
+    def ask_for_scores(self, engine: Engine, numbers: Iterable[int], *, asked: Asked) -> None:
+        """Ask the model about attempts in which no rule finds an answer."""
+        reminder = prompts.load("judge_again")
+        for question, text, said in ask(
+            engine, self._to_judge(numbers), _read_truth, reminder=reminder, tries=TRIES, usage=asked.usage
+        ):
+            if isinstance(said, Failure):
+                asked.failed, asked.failure = asked.failed + 1, said.message
+            elif isinstance(said, Refused):
+                asked.unusable[said.reason] += 1
+                self._scores.add(*question.about, correct=None, said=text, refused=said.reason)
+            else:
+                asked.judged += 1
+                self._scores.add(*question.about, correct=said, said=text)
+
+    def _to_split(self, numbers: Iterable[int], max_tokens: int) -> Iterator[Question]:
+        for response in map(self.read, numbers):
+            if not self.cuts(response) and self._splits.get(self._model, *response.about) is None:
+                name, prompt = response.record.sample.problem_id, _split_prompt(response)
+                yield Question(name, prompt, max_tokens, about=response)
+
+    def _to_judge(self, numbers: Iterable[int]) -> Iterator[Question]:
+        for response in map(self.read, numbers):
+            cuts = self.cuts(response)
+            if not cuts:
+                continue
+            pieces = rewriting.pieces_of(response.parts.thought, cuts)
+            correct = 0
+            for number, known in enumerate(self.scores(response)):
+                correct += bool(known)
+                if correct == 2:  # what comes later changes no variant
+                    break
+                step = (self._model, *response.about, cuts, number)
+                if known is None and self._scores.get(*step) is None:
+                    prompt = _judge_prompt(response.record, pieces[number])
+                    yield Question(response.record.sample.problem_id, prompt, JUDGE_TOKENS, about=step)
+
+    def close(self) -> None:
+        self._splits.close()
+        self._scores.close()
+
+
+def _split_prompt(response: Response) -> str:
+    return prompts.render(
+        prompts.load("split"), question=response.record.question, thought=response.parts.thought
+    )
+
+
+def _judge_prompt(record: Record, piece: str) -> str:
+    return prompts.render(
+        prompts.load("judge"), question=record.question, answer=record.answer or "", piece=piece.strip()
+    )
+
+
+def _read_cuts(question: Question, text: str) -> list[int] | Refused:
+    cuts = rewriting.cuts_named(text, question.about.parts.thought)
+    return Refused("none of its lines stands in the notes") if cuts is None else cuts
+
+
+def _read_truth(question: Question, text: str) -> bool | Refused:
+    said = rewriting.truth_of(text)
+    return Refused("it says neither True nor False") if said is None else said
