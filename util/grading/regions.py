@@ -6,8 +6,10 @@ import math
 from fractions import Fraction
 from typing import NamedTuple
 
-from util.grading.latex import Node
-from util.grading.values import Inexact, Reading, Unknown, approximate, exact, same_value, symbols
+from util.grading.digits import same_value
+from util.grading.floats import approximate
+from util.grading.tree import Node, symbols
+from util.grading.values import Inexact, Reading, Unknown, exact
 
 _INFINITY = Node("inf")
 _MINUS_INFINITY = Node("neg", (_INFINITY,))

@@ -1,0 +1,168 @@
+"""What is the value of an answer's tree, as a complex float?"""
+
+from __future__ import annotations
+
+import cmath
+import math
+from fractions import Fraction
+
+from util.grading.tree import Node
+from util.grading.values import Reading, Unknown, coordinate, exact
+
+
+def approximate(node: Node, at: Reading) -> complex:
+    """The value as a complex float; raises Unknown."""
+    kind = node.kind
+    if kind in ("num", "decimal"):
+        return _float(node.value)
+    function = _APPROXIMATE.get(kind)
+    if function is None:
+        raise Unknown(kind)
+    try:
+        value = function(node, at)
+    except (OverflowError, ZeroDivisionError, ValueError) as error:
+        raise Unknown(str(error)) from None
+    if value != value or abs(value) == math.inf:
+        raise Unknown("not a number")
+    return value
+
+
+def _float(value: Fraction) -> float:
+    try:
+        result = float(value)
+    except OverflowError:
+        raise Unknown("too large") from None
+    if value and abs(result) < 1e-290:
+        raise Unknown("too small")
+    return result
+
+
+def _approximate_power(base: complex, exponent: complex, node: Node, at: Reading) -> complex:
+    if isinstance(base, complex) and not base.imag:
+        base = base.real
+    if isinstance(exponent, complex) and not exponent.imag:
+        exponent = exponent.real
+    if not base and (isinstance(exponent, complex) or exponent <= 0):
+        raise Unknown("zero to the power of zero or less")
+    if not isinstance(base, complex) and base < 0 and not isinstance(exponent, complex) and exponent % 1:
+        try:
+            rational = exact(node, at)
+        except Unknown:
+            rational = None
+        if type(rational) is Fraction and rational.denominator % 2 and rational.denominator < 1000:
+            return (-1) ** (rational.numerator % 2) * (-base) ** exponent  # the real root
+    return base**exponent
+
+
+def _approximate_root(node: Node, at: Reading) -> complex:
+    value, degree = approximate(node.parts[0], at), approximate(node.parts[1], at)
+    if isinstance(value, complex) and not value.imag:
+        value = value.real
+    if not degree:
+        raise Unknown("zeroth root")
+    if not isinstance(value, complex) and value < 0 and not isinstance(degree, complex) and degree % 2 == 1:
+        return -((-value) ** (1 / degree))
+    return cmath.sqrt(value) if degree == 2 else value ** (1 / degree)
+
+
+def _approximate_function(node: Node, at: Reading) -> complex:
+    name = node.value
+    if name in TRIGONOMETRIC and at.degree != "pi":
+        at = with_degrees(at)
+    values = [approximate(part, at) for part in node.parts]
+    if name in _REAL_FUNCTIONS:
+        if any(abs(value.imag) > 1e-9 * abs(value) for value in values):
+            if name == "abs":
+                return abs(values[0])
+            raise Unknown("function of a complex number")
+        return _REAL_FUNCTIONS[name](*(value.real for value in values))
+    if name in ("log", "lg", "logb"):
+        bottom = 10 if name == "lg" or name == "log" and at.log10 else math.e
+        return cmath.log(values[0]) / cmath.log(values[1] if name == "logb" else bottom)
+    function = _COMPLEX_FUNCTIONS.get(name)
+    if function is None or len(values) != 1:
+        raise Unknown(name)
+    return function(values[0])
+
+
+def with_degrees(at: Reading) -> Reading:
+    other = Reading(at)
+    other.degree, other.percent, other.log10 = "pi", at.percent, at.log10
+    return other
+
+
+def _approximate_sum(node: Node, at: Reading) -> complex:
+    return sum(approximate(part, at) for part in node.parts)
+
+
+def _approximate_application(node: Node, at: Reading) -> complex:
+    total = float(coordinate(f"{node.value}()", 0))
+    for position, part in enumerate(node.parts):
+        value = approximate(part, at)
+        total += value * value * float(coordinate(node.value, position)) + value * float(
+            coordinate(node.value, position + 9)
+        )
+    return total
+
+
+def _approximate_symbol(node: Node, at: Reading) -> float:
+    if node.value not in at:
+        raise Unknown(f"no value for {node.value}")
+    return float(at[node.value])
+
+
+def _near_floor(x: float) -> float:
+    return round(x) if abs(x - round(x)) < 1e-9 else math.floor(x)
+
+
+TRIGONOMETRIC = frozenset("sin cos tan cot sec csc".split())
+_COMPLEX_FUNCTIONS = {
+    "sin": cmath.sin, "cos": cmath.cos, "tan": cmath.tan, "cot": lambda x: 1 / cmath.tan(x),
+    "sec": lambda x: 1 / cmath.cos(x), "csc": lambda x: 1 / cmath.sin(x),
+    "arcsin": cmath.asin, "arccos": cmath.acos,
+    "arctan": cmath.atan, "arccot": lambda x: math.pi / 2 - cmath.atan(x),
+    "arcsec": lambda x: cmath.acos(1 / x),
+    "arccsc": lambda x: cmath.asin(1 / x), "sinh": cmath.sinh, "cosh": cmath.cosh, "tanh": cmath.tanh,
+    "coth": lambda x: 1 / cmath.tanh(x), "ln": cmath.log, "exp": cmath.exp, "Re": lambda x: complex(x).real,
+    "Im": lambda x: complex(x).imag, "arg": lambda x: cmath.phase(x),
+    "conj": lambda x: complex(x).conjugate(),
+    "arsinh": cmath.asinh, "arcosh": cmath.acosh,
+}  # fmt: skip
+_REAL_FUNCTIONS = {
+    "abs": abs,
+    "floor": _near_floor,
+    "ceil": lambda x: -_near_floor(-x),
+    "min": lambda *x: min(x),
+    "max": lambda *x: max(x),
+    "sgn": lambda x: (x > 0) - (x < 0),
+    "cbrt": lambda x: math.copysign(abs(x) ** (1 / 3), x),
+    "mod": lambda x, y: x % y,
+}
+_APPROXIMATE = {
+    "sym": _approximate_symbol,
+    "const": lambda node, at: 1j if node.value == "i" else math.pi if node.value == "pi" else math.e,
+    "add": _approximate_sum,
+    "mul": lambda node, at: math.prod(approximate(part, at) for part in node.parts),
+    "div": lambda node, at: approximate(node.parts[0], at) / approximate(node.parts[1], at),
+    "neg": lambda node, at: -approximate(node.parts[0], at),
+    "pow": lambda node, at: _approximate_power(
+        approximate(node.parts[0], at), approximate(node.parts[1], at), node.parts[1], at
+    ),
+    "root": _approximate_root,
+    "fact": lambda node, at: math.gamma(_real(approximate(node.parts[0], at)) + 1),
+    "binom": lambda node, at: _gamma_binomial(*(_real(approximate(part, at)) for part in node.parts)),
+    "func": _approximate_function,
+    "app": _approximate_application,
+    "deg": lambda node, at: approximate(node.parts[0], at) * (1 if at.degree == 1 else math.pi / 180),
+    "pct": lambda node, at: approximate(node.parts[0], at) * float(at.percent),
+}
+
+
+def _real(value: complex) -> float:
+    if value.imag:
+        raise Unknown("complex")
+    return value.real
+
+
+def _gamma_binomial(upper: float, lower: float) -> float:
+    return math.gamma(upper + 1) / math.gamma(lower + 1) / math.gamma(upper - lower + 1)

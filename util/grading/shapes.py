@@ -1,0 +1,278 @@
+"""What shape has an answer: a list, a tuple, a matrix, a ratio, a named value?"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from fractions import Fraction
+from typing import NamedTuple
+
+from util.grading.tree import MAX_SIGNS, Node, Unreadable, has, symbols
+
+SCALARS = frozenset(
+    "num decimal sym const add mul div neg pow root fact binom func app deg pct".split()
+)  # kinds that have a value
+MAX_ELEMENTS = 300  # of a list
+
+
+class Named(NamedTuple):
+    """A relation that gives a value to a name: x = 5, f(n) = 2n, AB = 4, (x, y) = (1, 2)."""
+
+    name: Node
+    value: Node
+
+
+def named_value(node: Node) -> Named | None:
+    """What a relation gives to a name; None for any other tree."""
+    if node.kind != "rel" or not set(node.value) <= {"=", "~", "in", "=="}:
+        return None
+    parts, operators = list(node.parts), list(node.value)
+    if (
+        len(parts) > 2
+        and operators[-1] == "~"
+        or len(parts) == 2
+        and operators == ["~"]
+        and not is_name(parts[0])
+    ):
+        parts, operators = parts[:-1], operators[:-1]  # 1/3 = 0.333..., roughly: the exact side counts
+    if len(parts) == 1:
+        return Named(Node("sym", (), ""), parts[0])
+    if len(parts) == 2 and not is_name(parts[0]) and is_name(parts[1]) and operators == ["="]:
+        parts.reverse()  # 5 = x
+    if not is_name(parts[0]):
+        return None
+    return Named(parts[0], parts[-1])
+
+
+def is_name(node: Node) -> bool:
+    """Whether a tree is a name: x, f(x), AB, (x, y), a word."""
+    if node.kind == "sym":
+        return node.value != "..."
+    if node.kind == "const":
+        return node.value in ("e", "i")
+    if node.kind == "app":
+        return all(part.kind in ("sym", "num", "const") for part in node.parts)
+    if node.kind in ("pair", "tuple", "list"):
+        return all(part.kind == "sym" for part in node.parts)
+    if node.kind == "mul" and len(node.parts) == 2 and node.parts[0] == Node("sym", (), "d"):
+        return node.parts[1].kind == "sym"  # dy, in dy/dx
+    if node.kind == "mul":
+        return all(_is_segment(part) for part in node.parts)
+    if node.kind == "div":
+        return all(is_name(part) for part in node.parts)
+    if node.kind == "func" and node.value in ("abs", "min", "max"):
+        return all(is_name(part) for part in node.parts)
+    return node.kind == "text"
+
+
+def said_of_combination(node: Node) -> Node | None:
+    """The number in m + n = 27 and ab = 27, which answer the question for m + n and ab."""
+    if node.value != ("=",) or node.parts[0].kind not in ("add", "mul") or symbols(node.parts[1]):
+        return None
+    return node.parts[1] if all(part.kind == "sym" for part in node.parts[0].parts) else None
+
+
+def _is_segment(node: Node) -> bool:
+    """A capital letter, as the ends of the segment AB."""
+    return node.kind == "sym" and str(node.value)[:1].isupper()
+
+
+def label(node: Node) -> object:
+    """The name that an element carries: words before it, or the left side of x = 5; None without one."""
+    if node.kind == "label":
+        return node.value
+    named = named_value(node)
+    return named.name if named and named.name.value != "" else None
+
+
+def unlabelled(node: Node) -> Node:
+    """An element without its name."""
+    if node.kind == "label":
+        return node.parts[0]
+    named = named_value(node)
+    return named.value if named else node
+
+
+def conditions_dropped(node: Node, other: Node) -> Node:
+    """a_n = 2^n of "a_n = 2^n, n >= 1" where the other side states no condition."""
+    if (
+        node.kind != "list"
+        or other.kind == "list"
+        or node.value
+        or node.parts[0].kind != "rel"
+        or is_inequality(other)
+    ):
+        return node
+    first, *rest = node.parts
+    if set(first.value) == {"="} and all(
+        is_inequality(part) and symbols(part) <= symbols(first) for part in rest
+    ):
+        return first
+    return node
+
+
+def is_inequality(node: Node) -> bool:
+    """Whether a tree is an inequality, or a list with one in it."""
+    if node.kind == "list":
+        return any(is_inequality(part) for part in node.parts)
+    return node.kind == "rel" and not set(node.value) <= {"=", "~"}
+
+
+def elements(node: Node) -> tuple[Node, ...] | None:
+    """The elements of a bare list or set in no order; None for an ordered kind."""
+    if node.kind in ("list", "set"):
+        found: list[Node] = []
+        for part in node.parts:
+            found.extend(elements(part) or () if part.kind == "list" else _signed(part))
+            if len(found) > MAX_ELEMENTS:
+                return tuple(found)
+        return tuple(found)
+    if node.kind in ("pair", "matrix") or node.kind == "tuple" and node.value == "()":
+        return _signed(node) if has(node, "pm") else None
+    if node.kind == "tuple":
+        return node.parts
+    if (
+        node.kind == "rel"
+        and (named := named_value(node))
+        and (named.value.kind in ("list", "set") or has(named.value, "pm"))
+    ):
+        return elements(named.value)
+    if node.kind == "rel" and (named := named_value(node)) and named.name.kind in ("pair", "tuple"):
+        return None if named.value.kind in ("pair", "tuple") else _signed(node)
+    return _signed(node)
+
+
+def _signed(node: Node) -> tuple[Node, ...]:
+    """The values behind plus-minus signs: linked if a minus-plus sign occurs, else each with both signs."""
+    if not has(node, "pm"):
+        return (node,)
+    count = _count_signs(node)
+    if count > MAX_SIGNS:
+        raise Unreadable("too many plus-minus signs")
+    if has(node, "pm", r"\mp"):
+        choices = [(1,) * count, (-1,) * count]
+    else:
+        choices = list(itertools.product((1, -1), repeat=count))
+    return tuple(dict.fromkeys(_choose(node, iter(choice)) for choice in choices))
+
+
+def _children(node: Node) -> list[Node]:
+    if node.kind == "decimal":
+        return []
+    return [child for part in node.parts for child in (part if type(part) is tuple else (part,))]
+
+
+def _count_signs(node: Node) -> int:
+    return (node.kind == "pm") + sum(_count_signs(child) for child in _children(node))
+
+
+def _choose(node: Node, signs: object) -> Node:
+    if node.kind == "decimal" or not has(node, "pm"):
+        return node
+    if node.kind == "pm":
+        left = _choose(node.parts[0], signs)
+        sign = next(signs) * (-1 if node.value == r"\mp" else 1)
+        right = _choose(node.parts[1], signs)
+        return Node("add", (left, right if sign > 0 else Node("neg", (right,))))
+    return node._replace(
+        parts=tuple(_choose(part, signs) if isinstance(part, Node) else part for part in node.parts)
+    )
+
+
+def ordered_elements(node: Node) -> tuple[Node, ...] | None:
+    """The elements of a kind in which order counts; None for any other kind."""
+    if node.kind == "list":
+        parts = node.parts
+        names = [label(part) for part in parts]
+        if None not in names and all(isinstance(name, Node) and name.kind == "sym" for name in names):
+            order = sorted(range(len(parts)), key=lambda i: str(names[i].value))
+            return tuple(unlabelled(parts[i]) for i in order)
+        return parts
+    if node.kind == "tuple" or node.kind == "pair" and node.value == "()":
+        return node.parts
+    if node.kind == "matrix":
+        if len(node.parts) == 1:
+            return node.parts[0]
+        return tuple(row[0] for row in node.parts) if len(node.parts[0]) == 1 else None
+    if (
+        node.kind == "rel"
+        and (named := named_value(node))
+        and named.name.kind in ("pair", "tuple", "sym", "mul")
+    ):
+        return ordered_elements(named.value)
+    return None
+
+
+def plain_values(nodes: tuple[Node, ...]) -> list[Fraction] | None:
+    """Sorted values of elements that are all plain fractions."""
+    values = []
+    for node in nodes:
+        sign, leaf = (-1, node.parts[0]) if node.kind == "neg" else (1, node)
+        if leaf.kind not in ("num", "decimal"):
+            return None
+        values.append(sign * leaf.value)
+    return sorted(values)
+
+
+def matrix(node: Node) -> tuple[tuple[Node, ...], ...] | None:
+    """Rows of a matrix, of nested brackets, or of a sum of matrices with plain entries."""
+    if node.kind == "matrix":
+        return node.parts
+    if node.kind in ("pair", "tuple") and all(part.kind in ("pair", "tuple") for part in node.parts):
+        return tuple(part.parts for part in node.parts)
+    if node.kind == "add":
+        parts = [matrix(part) for part in node.parts]
+        if all(parts) and len({tuple(len(row) for row in part) for part in parts}) == 1:
+            return tuple(
+                tuple(Node("add", entries) for entries in zip(*rows, strict=True))
+                for rows in zip(*parts, strict=True)
+            )
+    if node.kind == "neg" and (rows := matrix(node.parts[0])):
+        return tuple(tuple(Node("neg", (entry,)) for entry in row) for row in rows)
+    if node.kind in ("mul", "div") and len(node.parts) == 2:
+        left, right = node.parts
+        rows, factor = (
+            (matrix(right), left) if node.kind == "mul" and matrix(right) else (matrix(left), right)
+        )
+        if rows and factor.kind in SCALARS:
+            kind = node.kind
+            return tuple(tuple(Node(kind, (entry, factor)) for entry in row) for row in rows)
+    return None
+
+
+def transposed(node: Node) -> Node:
+    """A transposed row or matrix written out."""
+    if node.kind != "transpose":
+        return node
+    inside = node.parts[0]
+    if inside.kind == "matrix":
+        return Node("matrix", tuple(zip(*inside.parts, strict=True)), inside.value)
+    return Node("matrix", tuple((part,) for part in inside.parts), "pmatrix")
+
+
+def ratio_parts(node: Node) -> tuple[Node, ...] | None:
+    """The parts of a ratio; a quotient and a number are ratios of two."""
+    if node.kind == "ratio":
+        return node.parts
+    if node.kind == "div":
+        return node.parts
+    return (node, Node("num", (), Fraction(1))) if node.kind in SCALARS else None
+
+
+def is_time(node: Node) -> bool:
+    """12:00, 20:34:00: hours and two-digit minutes."""
+    return node.kind == "ratio" and all(re.fullmatch(r"[0-5]\d", digits) for digits in node.value[1:])
+
+
+def renamed(node: Node, names: dict[str, Node]) -> Node:
+    """A tree with symbols replaced."""
+    if node.kind == "sym":
+        return names.get(node.value, node)
+    if node.kind == "decimal" or not symbols(node):
+        return node
+    return node._replace(
+        parts=tuple(
+            renamed(part, names) if isinstance(part, Node) else tuple(renamed(child, names) for child in part)
+            for part in node.parts
+        )
+    )

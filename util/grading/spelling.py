@@ -1,0 +1,173 @@
+"""Which spellings of an answer mean the same? `clean` brings them to one."""
+
+from __future__ import annotations
+
+import re
+
+from util.grading.tree import MAX_CHARS
+
+_UNICODE = {
+    "−": "-", "–": "-", "—": "-", "﹣": "-", "－": "-", "‐": "-", "‑": "-", "‒": "-", "―": "-", "＋": "+",
+    "×": r"\times ", "✕": r"\times ",
+    "⋅": r"\cdot ", "·": r"\cdot ", "∙": r"\cdot ", "•": r"\cdot ", "∗": "*", "＊": "*",
+    "÷": r"\div ", "∕": "/",
+    "⁄": "/", "／": "/", "＝": "=", "≠": r"\ne ", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ",
+    "⩾": r"\ge ", "≦": r"\le ",
+    "≧": r"\ge ", "＜": "<", "＞": ">", "≈": r"\approx ", "≡": r"\equiv ", "±": r"\pm ",
+    "∓": r"\mp ", "∞": r"\infty ",
+    "π": r"\pi ", "𝜋": r"\pi ", "𝝅": r"\pi ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∉": r"\notin ",
+    "∅": r"\emptyset ", "∖": r"\setminus ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}",
+    "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "√": r"\sqrt ", "∛": r"\sqrt[3]",
+    "∜": r"\sqrt[4]", "°": r"^\circ ",
+    "º": r"^\circ ", "˚": r"^\circ ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"',
+    "″": "''", "∠": r"\angle ",
+    "（": "(", "）": ")", "［": "[", "］": "]", "｛": r"\{", "｝": r"\}", "，": ",", "、": ",",
+    "；": ";", "：": ":",
+    "。": ".", "．": ".", "％": "%", "﹪": "%", "￥": "", "¥": "", "€": "", "£": "", "₹": "",
+    "⌊": r"\lfloor ",
+    "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "⟨": r"\langle ", "⟩": r"\rangle ", "…": r"\ldots ",
+    "⋯": r"\ldots ", "∀": r"\forall ", "∃": r"\exists ", "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}",
+    "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅕": r"\frac{1}{5}", "⅖": r"\frac{2}{5}",
+    "⅗": r"\frac{3}{5}", "⅘": r"\frac{4}{5}", "⅙": r"\frac{1}{6}", "⅚": r"\frac{5}{6}", "⅐": r"\frac{1}{7}",
+    "⅛": r"\frac{1}{8}", "⅜": r"\frac{3}{8}", "⅝": r"\frac{5}{8}", "⅞": r"\frac{7}{8}", "⅑": r"\frac{1}{9}",
+    "⅒": r"\frac{1}{10}", "ℯ": "e", "ⅇ": "e", "ⅈ": "i", "𝑖": "i", "𝑒": "e", "𝑥": "x", "𝑦": "y", "ℓ": r"\ell ",
+    "∣": "|", "｜": "|", "∥": "|", "→": r"\to ", "⇒": r"\Rightarrow ", "∧": r"\land ", "∨": r"\lor ",
+    "\u2062": "", "\u2061": "", "\u200b": "", "\u200c": "", "\u200d": "", "\ufeff": "",
+    "\u2060": "", "\u00ad": "",
+    "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2002": " ", "\u2003": " ", "\u2004": " ", "\u2005": " ",
+    "\u2006": " ", "\u2007": " ", "\u2008": " ", "\u200a": " ", "\u3000": " ",
+}  # fmt: skip
+GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi"
+    " omicron pi rho sigma tau upsilon phi"
+    " chi psi omega"
+).split()
+for _lower, _name in zip("αβγδεζηθικλμνξοπρστυφχψω", GREEK, strict=True):
+    _UNICODE.setdefault(_lower, f"\\{_name} ")
+_OTHER_GREEK = {
+    "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Φ": "Phi",
+    "Ψ": "Psi", "Ω": "Omega", "ϕ": "phi", "ϵ": "epsilon", "ϑ": "theta",
+}  # fmt: skip
+for _upper, _name in _OTHER_GREEK.items():
+    _UNICODE[_upper] = f"\\{_name} "
+for _first in (
+    0xFF10,
+    0x1D7CE,
+    0x1D7D8,
+    0x1D7E2,
+    0x1D7EC,
+    0x1D7F6,
+    0x0660,
+    0x06F0,
+    0x0966,
+):  # other decimal digits
+    for _digit in range(10):
+        _UNICODE[chr(_first + _digit)] = str(_digit)
+for _offset in range(26):  # full-width letters
+    _UNICODE[chr(0xFF21 + _offset)] = chr(65 + _offset)
+    _UNICODE[chr(0xFF41 + _offset)] = chr(97 + _offset)
+_TRANSLATE = str.maketrans(_UNICODE)
+_SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱˣᵏᵐ", "0123456789+-()nixkm", strict=True))
+_SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₙᵢₓₖₘ", "0123456789+-()nixkm", strict=True))
+_RAISED = re.compile("[" + "".join(_SUPERSCRIPTS) + "]+")
+_LOWERED = re.compile("[" + "".join(_SUBSCRIPTS) + "]+")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]+")
+
+_HTML = ((re.compile(r"<sup>(.{0,80}?)</sup>"), r"^{\1}"), (re.compile(r"<sub>(.{0,80}?)</sub>"), r"_{\1}"))
+_ENTITIES = {
+    "&lt;": "<",
+    "&gt;": ">",
+    "&le;": r"\le ",
+    "&ge;": r"\ge ",
+    "&nbsp;": " ",
+    "&amp;": "&",
+    "&pi;": r"\pi ",
+}
+
+# Spacing and size commands that say nothing; \\ (a row break) is kept.
+_NOISE = re.compile(
+    r"(\\\\)(?:\[[-\d.a-z]{1,8}\])?"
+    r"|\\(?:[!,;:> ()\[\]]|(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|"
+    r"limits|nolimits|quad|qquad|"
+    r"hspace\*?\{[^{}]{0,20}\}|phantom\{[^{}]{0,20}\}|thinspace|enspace|hfill|mathstrut|strut|middle|"
+    r"tiny|small|normalsize|large|Large|LARGE|huge|Huge|boldsymbol|mathbf|mathit|mathsf|mathcal|mathfrak|mathscr|bm|bf|it|rm|"
+    r"underline|mathop|mathrel|ensuremath|unicode|"
+    r"tag\*?\{[^{}]{0,20}\})(?![a-zA-Z]))"
+    r"|\\([dtc]frac)(?![a-zA-Z])"
+    r"|\\\$|\$|~"
+)
+_DOUBLED = re.compile(r"\\\\(?=[a-zA-Z(){}\[\]])")
+_BARE_RECURRING = re.compile(r"(?<!\d)\.(?=\\(?:overline|bar|dot)\b)")
+_CONSTANT = re.compile(r"\bC(\d)\b")
+_ROUGHLY = re.compile(
+    r"^(?:\\approx|\\text\{\s*(?:about|approximately|roughly|only)\s*\}|about\b|approximately\b)\s*|\s*\(approx\w*\)$"
+)
+_GLUED = re.compile(r"\\q?quad(?=[a-zA-Z])")
+_GROUPED_TIGHT = re.compile(r"(?<=\d)(?:\s*,\s*\\!\s*|\\!\s*,\s*|\{,\}(?:\\!)?|\{\\,\})(?=\d{3}(?!\d))")
+_GROUPED_LOOSE = re.compile(r"(?<![\d.,])(\d{1,3}(?:(?:\\[,;: ]|~| |'|_)\d{3})+)(?![\d]|\.\d*,)")
+_DECIMAL_COMMA = re.compile(r"(?<=\d)\{,\}(?=\d)")
+_MIXED_SPACED = re.compile(r"(?<![\d.,/^_}\\])(\d{1,9})(?:\\[ ,;:]|\s|~)+(\d{1,9})\s*/\s*(\d{1,9})(?![\d.])")
+_WRAPPER = re.compile(r"\\f?boxed\s*\{|\\framebox\s*\{|\\fbox\s*\{")
+_SPACES = re.compile(r"\s+")
+
+
+def _noise(match: re.Match) -> str:
+    if match.group(1):
+        return "\\\\"
+    if match.group(2):
+        return r"\frac"
+    return " " if match.group(0) not in (r"\$", r"\!") else ""
+
+
+def clean(text: str) -> str:
+    """`text` without the differences in spelling that carry no meaning."""
+    text = text[:MAX_CHARS]
+    if not text.isascii():
+        text = _RAISED.sub(lambda m: "^{" + "".join(_SUPERSCRIPTS[c] for c in m.group()) + "}", text)
+        text = _LOWERED.sub(lambda m: "_{" + "".join(_SUBSCRIPTS[c] for c in m.group()) + "}", text)
+        text = re.sub("(\\d)((?:\u0305|\u0304))", r"\\overline{\1}", text)  # combining overline
+        text = re.sub("(\\d)\u0307", r"\\dot{\1}", text)
+        text = text.translate(_TRANSLATE)
+    if not text.isprintable():
+        text = _CONTROL.sub("", text)
+    if "<s" in text:
+        for pattern, replacement in _HTML:
+            text = pattern.sub(replacement, text)
+    if "&" in text:
+        for entity, character in _ENTITIES.items():
+            text = text.replace(entity, character)
+    if "\\\\" in text and r"\begin" not in text:
+        text = _DOUBLED.sub(r"\\", text)  # LaTeX that went through JSON once too often
+    if " " in text or "\\" in text or "{,}" in text or "'" in text or "_" in text:
+        text = _GROUPED_TIGHT.sub("", text)
+        text = _GROUPED_LOOSE.sub(lambda m: re.sub(r"\\?[^\d]", "", m.group(1)), text)
+        text = _DECIMAL_COMMA.sub(".", text)
+        text = _MIXED_SPACED.sub(r"\1\\frac{\2}{\3}", text)
+    if "\\" in text or "$" in text or "~" in text:
+        text = _NOISE.sub(_noise, text)
+        text = _GLUED.sub(" ", text)
+    text = _SPACES.sub(" ", text).strip()
+    if "\\not" in text:
+        text = text.replace(r"\not=", r"\ne ").replace(r"\not =", r"\ne ").replace(r"\not\in", r"\notin")
+    if "." in text and "\\" in text:
+        text = _BARE_RECURRING.sub("0.", text)
+    if r"\angle" in text:
+        text = text.replace(r"m\angle", r"\angle")
+    elif "C" in text:
+        text = _CONSTANT.sub(r"C_{\1}", text)
+    text = _ROUGHLY.sub("", text)
+    match = _WRAPPER.match(text)
+    if match and text.endswith("}") and _closes_at_end(text, match.end()):
+        text = text[match.end() : -1].strip()
+    while text and text[-1] in ".,;:\\" and not text.endswith(("...", "\\\\")):
+        text = text[:-1].rstrip()
+    return text.lstrip("=:,; ") if text[:1] in "=:,; " else text
+
+
+def _closes_at_end(text: str, start: int) -> bool:
+    depth = 1
+    for i in range(start, len(text) - 1):
+        depth += (text[i] == "{") - (text[i] == "}")
+        if depth == 0:
+            return False
+    return depth == 1

@@ -1,0 +1,172 @@
+"""Of which tokens does a cleaned answer consist? Words, units and commands get one name each."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from util.grading.spelling import GREEK
+from util.grading.tree import MAX_TOKENS, Unreadable
+
+_TEXT = r"\\(?:text|mbox|textbf|textit|textrm|textnormal|textsf|texttt|hbox|emph)\s*\{[^{}]*\}"
+_ROMAN = r"\\(?:mathrm|operatorname\*?|rm|mathnormal)\s*\{[^{}]*\}"
+_GROUPED = r"(?<![\d,.])[1-9]\d{0,2}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?"
+_TOKEN = re.compile(
+    rf"\s*({_TEXT}|{_ROMAN}|\\begin\s*\{{[a-zA-Z]+\*?\}}|\\end\s*\{{[a-zA-Z]+\*?\}}|\\mathbb\s*\{{?\s*[A-Z]\s*\}}?"
+    rf"|\\[a-zA-Z]+|\\.|{_GROUPED}"
+    r"|\d+(?:\.\d+)?\.\.\.|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+(?![\d.]))?"
+    r"|[A-Za-z]+|\*\*|<=>|<=|>=|=<|!=|/=|<>|==|\.\.\.+|\S)"
+)
+
+
+@lru_cache(maxsize=1)
+def _list_token() -> re.Pattern:
+    """Tokens where 1,234 is two numbers; seldom needed, so compiled at the first use."""
+    return re.compile(_TOKEN.pattern.replace(_GROUPED + "|", ""))
+
+
+_AMBIGUOUS = re.compile(r"(?<![\d,.])[1-9]\d{0,2}(?:,[1-9]\d{2})+(?![\d.]|,\d)")
+_JOINTS = re.compile(r"(?<=\w )(?:and|or)(?= \w)")
+
+RELATIONS = {
+    "=": "=", "==": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "=<": "<=",
+    "!=": "!=", "/=": "!=", "<>": "!=",
+    r"\le": "<=", r"\leq": "<=", r"\leqslant": "<=", r"\leqq": "<=", r"\ge": ">=",
+    r"\geq": ">=", r"\geqslant": ">=",
+    r"\geqq": ">=", r"\lt": "<", r"\gt": ">", r"\ne": "!=", r"\neq": "!=", r"\in": "in", r"\notin": "notin",
+    r"\approx": "~", r"\simeq": "~", r"\sim": "~", r"\equiv": "==", r"\to": "->", r"\rightarrow": "->",
+    r"\Rightarrow": "=>", r"\subset": "sub", r"\subseteq": "sub", r"\mapsto": "->",
+    r"\propto": "prop", r"\colon": ":",
+}  # fmt: skip
+PRODUCTS = {"*": "*", r"\cdot": "*", r"\times": "*", r"\ast": "*", "/": "/", r"\div": "/", r"\bullet": "*"}
+FUNCTIONS = frozenset(
+    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin"
+    " acos atan sinh cosh tanh coth ln log lg exp"
+    " min max gcd lcm arg det Re Im sgn sign sup inf cosec tg ctg arctg mod"
+    " cbrt sqrt abs floor ceil deg dim ker"
+    .split()
+)  # fmt: skip
+SYNONYMS = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "tg": "tan", "ctg": "cot",
+             "arctg": "arctan",
+             "cosec": "csc", "sign": "sgn"}  # fmt: skip
+_WORDS = {
+    "infinity": r"\infty", "infty": r"\infty", "oo": r"\infty", "inf": r"\infty",
+    "Infinity": r"\infty", "pi": r"\pi",
+    "Pi": r"\pi", "PI": r"\pi", "and": r"\and", "or": r"\or", "AND": r"\and",
+    "OR": r"\or", "union": r"\cup", "U": "U",
+    "in": r"\in", "cup": r"\cup", "sqrt": r"\sqrt", "emptyset": r"\emptyset",
+    "times": r"\times", "cdot": r"\cdot",
+    "degrees": r"\degree", "degree": r"\degree", "deg": r"\degree", "percent": "%",
+    "pm": r"\pm", "frac": r"\frac",
+    "neq": r"\ne", "leq": r"\le", "geq": r"\ge", "cap": r"\cap", "binom": r"\binom",
+}  # fmt: skip
+_WORDS.update({name: f"\\{name}" for name in GREEK if name != "pi"})
+_WORDS.update(
+    {name: f"\\{name}" for name in FUNCTIONS if name not in ("inf", "sup", "arg", "dim", "ker", "deg", "mod")}
+)
+_WORDS["arcsine"] = r"\arcsin"
+SYMBOL_NAMES = {
+    "varepsilon": "epsilon",
+    "varphi": "phi",
+    "vartheta": "theta",
+    "varrho": "rho",
+    "varsigma": "sigma",
+}
+UNITS = {
+    "cm": "cm", "centimeters": "cm", "centimeter": "cm", "centimetres": "cm", "mm": "mm", "millimeters": "mm",
+    "km": "km", "kilometers": "km", "kilometres": "km", "kilometer": "km", "m": "m",
+    "meters": "m", "meter": "m",
+    "metres": "m", "metre": "m", "inches": "in", "inch": "in", "feet": "ft",
+    "foot": "ft", "ft": "ft", "miles": "mi",
+    "mile": "mi", "yards": "yd", "yard": "yd", "dollars": "$", "dollar": "$", "usd": "$", "cents": "cent",
+    "cent": "cent", "hours": "h", "hour": "h", "hrs": "h", "hr": "h", "minutes": "min",
+    "minute": "min", "mins": "min",
+    "min": "min", "seconds": "s", "second": "s", "sec": "s", "secs": "s", "days": "day", "day": "day",
+    "weeks": "week", "week": "week", "months": "month", "month": "month", "years": "year", "year": "year",
+    "kg": "kg", "kilograms": "kg", "kilogram": "kg", "g": "g", "grams": "g", "gram": "g",
+    "mg": "mg", "lb": "lb",
+    "lbs": "lb", "pounds": "lb", "pound": "lb", "oz": "oz", "ounces": "oz", "ml": "ml",
+    "liters": "l", "liter": "l",
+    "litres": "l", "litre": "l", "gallons": "gal", "gallon": "gal", "mph": "mph", "kph": "kph", "rad": "rad",
+    "radians": "rad", "radian": "rad", "am": "am", "pm": "pm", "a.m": "am", "p.m": "pm",
+    "units": "", "unit": "",
+    "ev": "ev", "hz": "hz", "nm": "nm", "pa": "pa", "kj": "kj", "amu": "amu",
+}  # fmt: skip
+BARE_UNITS = frozenset(unit for unit in UNITS if len(unit) > 1)
+SEPARATORS = frozenset((",", ";", r"\and", r"\or", "\\\\", r"\land", r"\lor", r"\wedge", r"\vee"))
+CLOSERS = frozenset(
+    (")", "]", "}", r"\}", r"\rfloor", r"\rceil", r"\rangle", r"\rvert", r"\rVert", r"\rbrace", r"\rbrack")
+)
+
+
+def split_tokens(text: str, *, as_list: bool = False) -> list[str]:
+    """The tokens of a cleaned answer; `as_list` reads 1,234 as two numbers. Raises Unreadable."""
+    tokens: list[str] = []
+    for token in (_list_token() if as_list else _TOKEN).findall(text):
+        first = token[0]
+        if first == "\\" and token[-1] == "}" and len(token) > 2:
+            _add_braced(tokens, token)
+        elif first.isalpha():
+            _add_word(tokens, token)
+        else:
+            tokens.append(token)
+    if len(tokens) > MAX_TOKENS:
+        raise Unreadable("too many tokens")
+    return tokens
+
+
+def is_ambiguous(cleaned: str) -> bool:
+    """Whether commas may stand between thousands or between elements."""
+    return _AMBIGUOUS.search(cleaned) is not None
+
+
+def _add_braced(tokens: list[str], token: str) -> None:
+    if token.startswith((r"\begin", r"\end")):
+        tokens.append(token.replace(" ", ""))
+    elif token.startswith(r"\mathbb"):
+        tokens.append(r"\mathbb" + token.rstrip("} ")[-1])
+    else:
+        inside = token[token.index("{") + 1 : -1].strip()
+        if re.fullmatch("[~ ]*[A-Zabcfghj-z]", inside) and tokens and tokens[-1][-1] in "0123456789)}":
+            tokens.append(r"\text{" + inside.strip("~ ") + "}")  # 5 \mathrm{~m}
+        elif re.fullmatch(r"[ap]\.\s?m\.?", inside, re.IGNORECASE):
+            tokens.append(r"\text{" + inside.replace(" ", "").rstrip(".") + "}")
+        elif not re.search(r"[A-Za-z]{2}", _JOINTS.sub(" ", inside)) or token.startswith(
+            (r"\mathrm", r"\operatorname", r"\rm")
+        ):
+            tokens.extend(split_tokens(inside))
+        else:
+            _add_text(tokens, inside)
+
+
+def _add_text(tokens: list[str], inside: str) -> None:
+    if inside:
+        word = inside.lower().strip(" ,;.")
+        if word in ("and", "or", "and/or"):
+            tokens.append("\\" + word[:3].rstrip("/"))
+        elif word in ("degrees", "degree"):
+            tokens.append(r"\degree")
+        elif word in ("percent",):
+            tokens.append("%")
+        elif word == "to":
+            tokens.append(":")
+        elif word in ("union",):
+            tokens.append(r"\cup")
+        else:
+            leading = re.match(r"\s*(and|or)\s+(.*)", inside)
+            if leading:
+                tokens.extend(("\\" + leading.group(1), r"\text{" + leading.group(2) + "}"))
+            else:
+                tokens.append(r"\text{" + inside + "}")
+
+
+def _add_word(tokens: list[str], word: str) -> None:
+    known = _WORDS.get(word)
+    if known:
+        tokens.append(known)
+    elif len(word) == 1 or word.lower() in BARE_UNITS or len(word) > 3:
+        tokens.append(word)
+    elif word[:2] in ("pi", "ln") and len(word) == 3:  # "pir"
+        tokens.extend(("\\" + word[:2], word[2]))
+    else:
+        tokens.extend(word)

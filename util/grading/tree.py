@@ -1,0 +1,76 @@
+"""What is an answer once it is read: a tree of nodes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+MAX_CHARS = 4000
+MAX_TOKENS = 1500
+MAX_DEPTH = 60
+MAX_SIGNS = 4  # plus-minus signs in one sum
+MAX_DIGITS = 4000  # of one number
+
+
+class Unreadable(ValueError):
+    """The text is not an answer that this reader knows."""
+
+
+class Opaque(Unreadable):
+    """The text uses notation that this reader knows of and cannot read; another engine may."""
+
+
+class Node(NamedTuple):
+    """One node of an answer's tree; `kind` says how `parts` and `value` are meant.
+
+    Parts are nodes, except the rows of a matrix (tuples of nodes) and the number of places of a decimal.
+    """
+
+    kind: str
+    parts: tuple = ()
+    value: object = None
+
+
+class Reading(NamedTuple):
+    """An answer as read."""
+
+    tree: Node
+    units: tuple[str, ...]  # words behind values, lower case
+    free: tuple[str, ...]  # parameters said to run over the integers
+
+
+def symbols(node: Node) -> frozenset[str]:
+    """Names of the free symbols of a tree."""
+    return names_in(traits(node))
+
+
+def has(node: Node, kind: str, value: object = None) -> bool:
+    """Whether a node of this kind (and value) occurs in the tree."""
+    return (kind if value is None else (kind, value)) in traits(node)
+
+
+def names_in(traits: set) -> frozenset[str]:
+    """The symbols among a tree's traits."""
+    return frozenset(trait[1] for trait in traits if trait[0] == "sym")
+
+
+def traits(node: Node) -> set:
+    """What occurs in a tree: kinds, and (kind, value) of everything but numbers."""
+    found: set = set()
+    _collect(node, found)
+    return found
+
+
+def _collect(node: Node, found: set) -> None:
+    kind, parts, value = node
+    if kind in ("num", "decimal"):
+        found.add(kind)
+        return
+    found.add(kind)
+    if value is not None:
+        found.add((kind, value))
+    for part in parts:
+        if type(part) is tuple:
+            for child in part:
+                _collect(child, found)
+        else:
+            _collect(part, found)
