@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 TRIES = 2
 DONE, GIVEN_UP, FOR_MODEL = "formatted before", "given up before", "for the model"
+WRONG = "no rule covers it, and it was judged wrong"
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -55,7 +56,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--retry", action="store_true", help="send samples to the model again whose rewrite failed before"
     )
-    parser.add_argument("--dry-run", action="store_true", help="only say what rules cover and the rest costs")
+    parser.add_argument(
+        "--rewrite-wrong",
+        action="store_true",
+        help="send samples to the model, too, that were judged wrong; default: rules only for those",
+    )
+    cli.add_budget_flags(parser)
     cli.add_engine_flags(parser)
     return parser.parse_args(argv)
 
@@ -93,14 +99,11 @@ class Outcome:
     refused: Counter[str] = field(default_factory=Counter)
     failed: int = 0
     failure: str = ""
+    exhausted: str = ""  # which budget ended before every sample was asked about, in words
 
 
 def run(args: argparse.Namespace) -> int:
-    from contextlib import closing
-
-    from util import cost
     from util.asking import Usage
-    from util.engines import open_engine
     from util.runs import find_runs
 
     folders = find_runs(args.input_dir)
@@ -114,17 +117,10 @@ def run(args: argparse.Namespace) -> int:
         return 0
     outcome, usage = Outcome(), Usage()
     if total.for_model and not args.no_llm:
-        with closing(open_engine(cli.api_options(args))) as engine:
-            with cli.Progress(total.for_model, "rewriting") as progress:
-                try:
-                    for folder in folders:
-                        _rewrite(folder, args, engine, outcome, usage, progress)
-                finally:
-                    used = cost.cost_line(args.model, usage.prompt_tokens, usage.completion_tokens)
-                    cli.say(f"used {used}")
+        _rewrite_all(folders, args, total.for_model, outcome, usage)
     cli.say(_after(total, outcome))
     cli.print_result(_result(total, outcome, usage))
-    return 1 if outcome.failed else 0
+    return 1 if outcome.failed or outcome.exhausted else 0
 
 
 def _kind(record: Record, failed_before: bool, args: argparse.Namespace) -> Formatted | str:
@@ -142,9 +138,19 @@ def _kind(record: Record, failed_before: bool, args: argparse.Namespace) -> Form
         return found.reason
     if failed_before and not args.retry:
         return GIVEN_UP
+    if _was_judged_wrong(record) and not args.rewrite_wrong:
+        return WRONG
     if cost.estimated_tokens(sample.text) * args.min_fidelity > args.max_tokens:
         return "longer than --max-tokens"
     return FOR_MODEL
+
+
+def _was_judged_wrong(record: Record) -> bool:
+    """Whether a grader said no; not whether one could not tell."""
+    from util.records import NOT_JUDGED
+
+    verdict = record.verdict
+    return verdict is not None and not verdict.correct and verdict.reason not in NOT_JUDGED
 
 
 def _kinds(folder: Path, args: argparse.Namespace) -> Iterator[tuple[Record, Formatted | str]]:
@@ -187,6 +193,31 @@ def _open(folder: Path) -> Run:
 
     info = read_run_json(folder)
     return Run(folder, settings=info["settings"], made_with=info["made_with"])
+
+
+def _rewrite_all(
+    folders: list[Path], args: argparse.Namespace, count: int, outcome: Outcome, usage: Usage
+) -> None:
+    """Ask the model about every sample that is left for it, until the budget ends."""
+    from contextlib import closing
+
+    from util import cost
+
+    opened = cost.open_metered(
+        cli.api_options(args),
+        max_tokens=args.max_tokens,
+        max_cost=args.max_cost,
+        max_tokens_total=args.max_tokens_total,
+    )
+    with closing(opened) as engine, cli.Progress(count, "rewriting") as progress:
+        try:
+            for folder in folders:
+                _rewrite(folder, args, engine, outcome, usage, progress)
+                outcome.exhausted = engine.exhausted
+                if outcome.exhausted:
+                    break
+        finally:
+            cli.say(f"spent {cost.cost_line(args.model, usage.prompt_tokens, usage.completion_tokens)}")
 
 
 def _rewrite(
@@ -239,6 +270,8 @@ def _before(total: Tally, args: argparse.Namespace) -> str:
     lines = [f"{total.samples} samples, {total.done} of them formatted before"]
     lines += [f"{number:>9}  by rule: {rule}" for rule, number in total.rules.most_common()]
     lines += [f"{number:>9}  left out: {reason}" for reason, number in total.left_out.most_common()]
+    if total.left_out[WRONG] and not args.no_llm:
+        lines.append(f"{'':>9}  (--rewrite-wrong sends those to the model, too)")
     if total.for_model and args.no_llm:
         lines.append(f"{total.for_model:>9}  left out: no rule covers them, and --no-llm is given")
     elif total.for_model:
@@ -258,7 +291,14 @@ def _after(total: Tally, outcome: Outcome) -> str:
             f"{outcome.failed:>9}  requests failed (the last one: {outcome.failure}); "
             "the same command asks again"
         )
+    if outcome.exhausted:
+        lines.append(f"{_not_asked(total, outcome):>9}  samples were not asked about: {outcome.exhausted}")
     return "\n".join(lines)
+
+
+def _not_asked(total: Tally, outcome: Outcome) -> int:
+    """Samples for the model that a budget left for the next command."""
+    return total.for_model - outcome.rewritten - sum(outcome.refused.values()) - outcome.failed
 
 
 def _result(total: Tally, outcome: Outcome, usage: Usage) -> dict:

@@ -53,8 +53,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--retry", action="store_true", help="ask again about problems that got no usable answer before"
     )
-    parser.add_argument("--dry-run", action="store_true", help="only say what it would ask and cost")
     cli.add_data_flags(parser)
+    cli.add_budget_flags(parser)
     cli.add_engine_flags(parser)
     return parser.parse_args(argv)
 
@@ -78,8 +78,9 @@ def run(args: argparse.Namespace) -> int:
         if args.dry_run:
             cli.print_result({"problems": total, "missing": missing, "prompt_tokens": prompt_tokens})
             return 0
-        failed = _ask(args, end, book, missing) if missing else 0
-        if failed:
+        missing = _ask(args, end, book, missing) if missing else 0
+        if missing:
+            cli.print_result({"labels": None, "problems": total, "missing": missing})
             return 1
         labelled = book.write_list(_rows(args, end))
         if labelled:
@@ -95,12 +96,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _ask(args: argparse.Namespace, end: int, book: LabelBook, missing: int) -> int:
-    """Ask about every problem without a label; returns how many requests came to nothing."""
+    """Ask about every problem without a label; returns how many are still missing."""
     from contextlib import closing
 
     from util import cost, prompts
     from util.asking import Question, Refused, Usage, ask
-    from util.engines import open_engine
     from util.records import Failure
 
     questions = (
@@ -108,10 +108,15 @@ def _ask(args: argparse.Namespace, end: int, book: LabelBook, missing: int) -> i
         for row in _rows(args, end)
         if not book.has(row["id"], retry=args.retry)
     )
-    usage, failed, last_failure = Usage(), 0, ""
-    options = cli.api_options(args)
+    usage, answered, failed, last_failure = Usage(), 0, 0, ""
+    opened = cost.open_metered(
+        cli.api_options(args),
+        max_tokens=args.max_tokens,
+        max_cost=args.max_cost,
+        max_tokens_total=args.max_tokens_total,
+    )
     try:
-        with closing(open_engine(options)) as engine, cli.Progress(missing, "rating") as progress:
+        with closing(opened) as engine, cli.Progress(missing, "rating") as progress:
             for question, text, said in ask(
                 engine,
                 questions,
@@ -126,15 +131,18 @@ def _ask(args: argparse.Namespace, end: int, book: LabelBook, missing: int) -> i
                     book.add_unlabelled(question.about, text, said.reason, args.model)
                 else:
                     book.add(question.about, text, said, args.model)
+                answered += not isinstance(said, Failure)
                 progress.step(0)
     finally:
-        cli.say(f"used {cost.cost_line(args.model, usage.prompt_tokens, usage.completion_tokens)}")
+        cli.say(f"spent {cost.cost_line(args.model, usage.prompt_tokens, usage.completion_tokens)}")
     if failed:
         cli.say(
             f"{failed} of {missing} requests failed (the last one: {last_failure}); "
             "the same command asks them again"
         )
-    return failed
+    if engine.exhausted:
+        cli.say(engine.exhausted)
+    return missing - answered
 
 
 def _read_rating(question: Question, text: str) -> float | Refused:

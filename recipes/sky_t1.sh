@@ -23,8 +23,9 @@ cd "$(dirname "$0")/.."
 "$python" label_math_difficulty.py --source math --keys "$keys"
 "$python" label_math_difficulty.py --source olympiads --end 20000 --keys "$keys"
 
-# 2. One sample per problem. APPS and TACO: their test splits, and the medium problems of TACO's training split, so do
-#    not report results on APPS or TACO after training. The maths problems are chosen by difficulty.
+# 2. One sample per problem, graded while the model works. APPS and TACO: their test splits, and the medium problems of
+#    TACO's training split, so do not report results on APPS or TACO after training. The maths problems are chosen by
+#    difficulty.
 for_each_part() {
     local run=("$python" inference_and_check.py --model "$model" --tp "$tp" --max-tokens 16384 --temperatures 0.7
         --result-dir "$results" "$@")
@@ -38,9 +39,10 @@ for_each_part() {
     "${run[@]}" --dataset NUMINA --source olympiads --end 20000 --filter-difficulty \
         --math-difficulty-lower-bound 9 --math-difficulty-upper-bound 9
 }
-for_each_part --inference
+for_each_part
 
-# 3. Thought and solution: rules first, the model for the rest. The dry run tells the price.
+# 3. Thought and solution: rules first, the model for the rest of those that were judged correct. The dry run tells the
+#    price; --max-cost DOLLARS on the second command limits it.
 "$python" convert_format.py --input_dir "$results" --keys "$keys" --dry-run
 "$python" convert_format.py --input_dir "$results" --keys "$keys"
 

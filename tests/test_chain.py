@@ -15,6 +15,7 @@ from helpers import ROOT, json_lines, last_line, paper_engine, script
 from util.errors import UserError
 from util.formatting import join_parts, split_parts
 from util.old_results import read_old_file
+from util.records import Verdict
 from util.runs import read_records
 
 THOUGHT = "I look at it from one side and then from the other side, and both ways give the same number."
@@ -43,16 +44,18 @@ class RewritingEndpoint(FaultyEndpoint):
         return reply
 
 
-def raw_run(folder, number=3, response=NOT_SPLITTABLE):
-    """A run of unformatted samples, all with this text."""
+def raw_run(folder, number=3, response=NOT_SPLITTABLE, verdicts=()):
+    """A run of unformatted samples, all with this text; the first ones have these verdicts on it."""
     from util.records import Problem, Sample
-    from util.runs import Run
+    from util.runs import Run, text_digest
 
     settings = {"task": "NUMINA", "model": "paper", "split": "train", "system_prompt": None}
     with Run(folder, settings=settings, made_with={}) as run:
         for name in map(str, range(number)):
             run.add_problem(Problem(name, f"Question {name}?", "7"), f"Question {name}?")
             run.add_sample(Sample(name, 0.7, 0, response, None, "stop", 5, 30))
+        for name, verdict in enumerate(verdicts):
+            run.add_verdict((str(name), 0.7, 0), text_digest(response), verdict)
     return folder
 
 
@@ -141,6 +144,55 @@ def test_a_refused_rewrite_is_paid_for_again_only_on_demand(tmp_path):
         endpoint.manner = "well"
         assert last_line(convert(tmp_path, *by_endpoint(endpoint)))["left_out"] == {"given up before": 1}
         assert last_line(convert(tmp_path, *by_endpoint(endpoint, "--retry")))["rewritten"] == 1
+
+
+def test_nobody_pays_for_rewrites_of_what_was_judged_wrong(tmp_path):
+    verdicts = [Verdict(False, "wrong_answer"), Verdict(False, "grader_error"), Verdict(True)]
+    folder = raw_run(tmp_path / "run", number=4, verdicts=verdicts)
+    with RewritingEndpoint() as endpoint:
+        done = convert(tmp_path, *by_endpoint(endpoint))
+        assert [line["problem_id"] for line in json_lines(folder / "formatted.jsonl")] == ["1", "2", "3"]
+        assert last_line(done)["left_out"] == {"no rule covers it, and it was judged wrong": 1}
+        assert "--rewrite-wrong" in done.stderr
+        assert last_line(convert(tmp_path, *by_endpoint(endpoint, "--rewrite-wrong")))["rewritten"] == 1
+
+
+def test_a_wrong_sample_that_a_rule_covers_is_formatted(tmp_path):
+    raw_run(tmp_path / "run", number=1, response=SPLITTABLE, verdicts=[Verdict(False, "wrong_answer")])
+    assert last_line(convert(tmp_path, "--no-llm"))["by_rule"] == {"last box": 1}
+
+
+def test_a_budget_that_ends_keeps_what_is_rewritten_and_the_same_command_goes_on(tmp_path):
+    runs = [raw_run(tmp_path / name, number=3) for name in ("one", "two")]
+    with RewritingEndpoint() as endpoint:
+        limited = by_endpoint(endpoint, "--max-tokens", 200, "--max-tokens-total", 2500)
+        done = convert(tmp_path, *limited)
+        assert done.returncode == 1, done.stderr
+        first = last_line(done)["rewritten"]
+        assert 0 < first < 6 and f"{6 - first}  samples were not asked about" in done.stderr
+        assert "of --max-tokens-total are spent" in done.stderr
+        for _ in range(6):
+            done = convert(tmp_path, *limited)
+        assert done.returncode == 0, done.stderr
+        assert len(endpoint.requests) == 6
+    assert all(len(json_lines(folder / "formatted.jsonl")) == 3 for folder in runs)
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--max-tokens-total", 300), "one request may use"),
+        (("--max-tokens-total", 100), "one request may use 200 tokens"),
+        (("--max-cost", 1), "needs the price of openai/test-model"),
+    ],
+)
+def test_a_budget_below_one_rewrite_is_refused(tmp_path, flags, told):
+    folder = raw_run(tmp_path / "run")
+    with RewritingEndpoint() as endpoint:
+        done = convert(tmp_path, *by_endpoint(endpoint, "--max-tokens", 200, *flags))
+        assert not endpoint.requests
+    assert (done.returncode, told in done.stderr) == (2, True), done.stderr
+    assert not (folder / "unformatted.jsonl").exists()
 
 
 def test_a_busy_endpoint_is_waited_for(tmp_path):

@@ -151,6 +151,39 @@ def test_a_dry_run_tells_the_price_and_asks_nobody(mirror):
     assert not (mirror.parent / "labels").exists()
 
 
+def test_a_budget_that_ends_leaves_no_list_and_the_same_command_goes_on(mirror):
+    folder = mirror.parent / "labels"
+    engine = paper_engine(mirror.parent, {"text": "[[2]]"})
+    limited = ("--max-tokens", 20, "--max-tokens-total", 2000, *engine)
+    done = label(mirror, *limited)
+    assert done.returncode == 1, done.stderr
+    journal = json_lines(folder / "labeled_math_0_-1.jsonl")
+    assert 0 < len(journal) < 6 and last_line(done)["missing"] == 6 - len(journal)
+    assert "of --max-tokens-total are spent" in done.stderr and "spent 0" not in done.stderr
+    assert not (folder / "labeled_math_0_-1.json").exists()
+    for _ in range(2):
+        done = label(mirror, *limited)
+    assert done.returncode == 0 and last_line(done)["labelled"] == 6
+    whole = mirror.parent / "whole"
+    label(mirror, "--output-dir", whole, *engine)
+    lists = [(place / "labeled_math_0_-1.json").read_bytes() for place in (folder, whole)]
+    assert lists[0] == lists[1]
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--max-tokens-total", 10), "one request may use 1,024 tokens"),
+        (("--max-tokens-total", 1100), "one request may use"),  # the answer would fit, the prompt does not
+        (("--max-cost", 0.0001), "one request may use $0.0006"),
+        (("--max-cost", 1, "--model", "openai/my-own"), "needs the price of openai/my-own"),
+    ],
+)
+def test_a_budget_below_one_request_is_refused(mirror, flags, told):
+    done = label(mirror, *flags, *paper_engine(mirror.parent, {"text": "[[2]]"}))
+    assert (done.returncode, told in done.stderr) == (2, True), done.stderr
+
+
 class RatingEndpoint(FaultyEndpoint):
     """Rates every problem with 5."""
 
