@@ -18,8 +18,10 @@ class Kind(Enum):
     """Kinds of trouble, by what is to be done about them."""
 
     AWAY = "nobody listens: rest the endpoint and probe it"
+    NO_HOST = "no host has this name: stop if nothing was ever answered, else as AWAY"
     BUSY = "too much at once: slow down and ask again"
     BROKEN = "a bad reply: ask again, a limited number of times"
+    SLOW = "no answer in time: ask again, a limited number of times"
     KEY = "the key is not accepted: drop it"
     ADDRESS = "there is no such endpoint: stop"
     HTML = "a web page instead of an answer: stop if nothing else ever comes"
@@ -44,6 +46,11 @@ class Answer:
     completion: Completion
     id: str
     usage_known: bool
+
+    @property
+    def tokens(self) -> int:
+        """What the answer and its prompt took together."""
+        return self.completion.prompt_tokens + self.completion.completion_tokens
 
 
 # Error codes of OpenAI that come as 429 although waiting does not help.

@@ -1,0 +1,239 @@
+"""What does each reply say about the endpoint, the key and the whole run?
+
+An endpoint that is away rests and is probed again, one that is busy is asked less, a key that is not accepted
+is dropped; what can only go on failing stops the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import OrderedDict
+
+from util.engines.dispatch import Dispatcher, Endpoint, Lease
+from util.engines.openai_replies import Answer, Kind, Trouble
+from util.engines.openai_transport import Reply, Transport
+from util.errors import RunStopped, UserError
+from util.keys import Key, KeyPool
+
+logger = logging.getLogger(__name__)
+
+MOST_REFUSED = 20  # refused requests before any answer: something is wrong with all of them
+MOST_PAGES = 3  # web pages from an endpoint before any proper reply
+MOST_WAIT_S = 60.0
+MOST_REST_S = 5.0  # between probes of an endpoint that is gone: when it is back, it shall not wait for us
+PROBE_TIMEOUT_S = 30.0
+ADDRESS_HINT = "is the address right? It usually ends in /v1"
+KEPT = "what is finished is kept, the same command goes on"
+
+
+class Watch:
+    """Keeps the dispatcher's endpoints and keys in step with what comes back from them."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        keys: KeyPool,
+        transport: Transport,
+        *,
+        model: str,
+        retry_for_s: float,
+        backoff_s: float,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._keys = keys
+        self._transport = transport
+        self._model = model
+        self._retry_for_s = retry_for_s
+        self._backoff_s = backoff_s
+        self.answers = 0
+        self.answered_at = float("-inf")  # on the event loop's clock
+        self.mean_tokens: float | None = None  # of a request and its answer, of late
+        self.finish_outstanding = False  # whether requests under way may be answered although the run stops
+        self._refused = 0
+        self._failing_since: float | None = None
+        self._said: set[tuple] = set()
+
+    def begin(self) -> None:
+        """Say that requests begin after a pause: what failed before it does not count."""
+        self._failing_since = None
+
+    def wait_s(self, times: int) -> float:
+        """How long to wait after something failed for the `times`-th time."""
+        return min(MOST_WAIT_S, self._backoff_s * 2 ** min(times - 1, 30))
+
+    async def probe(self, endpoint: Endpoint, key: Key) -> Trouble | None:
+        """Look whether anybody is there, and what vLLM says of its models."""
+        reply = await self._transport.exchange(endpoint, key, "/models", None, PROBE_TIMEOUT_S)
+        if isinstance(reply, Trouble):
+            return reply if reply.kind is Kind.NO_HOST else Trouble(Kind.AWAY, reply.message)
+        if reply.status in (502, 503, 504):
+            return Trouble(Kind.AWAY, f"HTTP {reply.status}")
+        models = {model["id"]: model["max_model_len"] for model in _models_with_room(reply)}
+        if models and self._model not in models:
+            served = ", ".join(sorted(models))
+            raise UserError(f"{endpoint.url} does not serve the model {self._model!r}: it serves {served}")
+        endpoint.room = models.get(self._model)
+        if endpoint.rests:
+            logger.warning("%s is back", endpoint.url)
+        self._dispatcher.answered(endpoint)
+        return None
+
+    def note(self, lease: Lease, outcome: Answer | Trouble) -> None:
+        """Remember what an outcome says; raises what ends the run."""
+        if isinstance(outcome, Answer):
+            self._note_answer(lease.endpoint, outcome)
+        elif outcome.kind is Kind.KEY:
+            self._drop_key(lease, outcome)
+        elif outcome.kind is Kind.ADDRESS:
+            raise UserError(f"{lease.endpoint.url}/chat/completions: {outcome.message}; {ADDRESS_HINT}")
+        elif outcome.kind is Kind.NO_HOST and not self.answers:
+            raise UserError(f"{outcome.message}: check the address {lease.endpoint.url}")
+        elif outcome.kind in (Kind.TOO_LONG, Kind.REFUSED):
+            self._note_alive(lease.endpoint)
+        else:
+            self._note_failure(lease, outcome)
+
+    def count_refused(self, trouble: Trouble) -> None:
+        """One more request was refused for what it is; raises UserError when all are."""
+        self._refused += 1
+        if not self.answers and self._refused >= MOST_REFUSED:
+            raise UserError(
+                f"the first {self._refused} requests were all refused, the last: {trouble.message}"
+            )
+
+    def _note_alive(self, endpoint: Endpoint) -> None:
+        endpoint.failures = 0
+        endpoint.proven = True
+        self._failing_since = None
+
+    def _note_answer(self, endpoint: Endpoint, answer: Answer) -> None:
+        self._note_alive(endpoint)
+        if endpoint.full:
+            endpoint.limit.succeeded()
+        self.answers += 1
+        self.answered_at = asyncio.get_running_loop().time()
+        tokens = answer.tokens
+        self.mean_tokens = tokens if self.mean_tokens is None else 0.95 * self.mean_tokens + 0.05 * tokens
+        if not answer.usage_known:
+            self._say_once(("usage", endpoint.url), f"{endpoint.url} does not say how many tokens it used")
+
+    def _note_failure(self, lease: Lease, trouble: Trouble) -> None:
+        endpoint, now = lease.endpoint, asyncio.get_running_loop().time()
+        self._say_once(
+            (trouble.kind, endpoint.url, trouble.message[:12]),
+            f"{endpoint.url}: {trouble.message} (asking again; said once)",
+        )
+        endpoint.failures += 1
+        if trouble.kind in (Kind.AWAY, Kind.NO_HOST):
+            endpoint.to_probe = True
+            endpoint.rests += 1
+            self._dispatcher.rest(endpoint, min(MOST_REST_S, self.wait_s(endpoint.rests)))
+        elif len(self._dispatcher.endpoints) > 1 and endpoint.failures >= 3:
+            # It would draw all requests otherwise: who fails fast has the fewest in flight.
+            self._dispatcher.rest(endpoint, min(MOST_REST_S, self.wait_s(endpoint.failures - 2)))
+            endpoint.limit.too_much(lease.sent_at, now)
+        if trouble.kind is Kind.BUSY:
+            endpoint.limit.too_much(lease.sent_at, now)
+            if trouble.wait_s is None and len(self._keys) > 1:
+                self._keys.rest(lease.key, self._backoff_s)
+        if trouble.wait_s is not None:
+            self._rest_as_asked(lease, trouble)
+        if trouble.kind is Kind.HTML:
+            endpoint.pages += 1
+            if endpoint.pages >= MOST_PAGES:
+                raise UserError(f"{endpoint.url} is no API, it answers {trouble.message!r}: {ADDRESS_HINT}")
+        self._stop_if_hopeless(lease, trouble, now)
+
+    def _rest_as_asked(self, lease: Lease, trouble: Trouble) -> None:
+        """Rest the key that was used too much, or the endpoint that has too much to do."""
+        if trouble.status == 429 and len(self._keys) > 1:
+            self._keys.rest(lease.key, trouble.wait_s)
+        else:
+            self._dispatcher.rest(lease.endpoint, trouble.wait_s)
+        if self._dispatcher.wait_s() > self._retry_for_s:
+            self.finish_outstanding = True
+            raise RunStopped(
+                f"{lease.endpoint.url} asks to wait {trouble.wait_s:.0f} s, more than a run waits "
+                f"({self._retry_for_s:.0f} s); {KEPT}"
+            )
+
+    def _stop_if_hopeless(self, lease: Lease, trouble: Trouble, now: float) -> None:
+        """Stop after long enough without any answer, unless some request may still be at work."""
+        if self._failing_since is None:
+            self._failing_since = now
+        others = (other for other in self._dispatcher.leases.values() if other is not lease)
+        oldest = min((other.sent_at for other in others), default=now)
+        if now - self._failing_since < self._retry_for_s or now - oldest >= self._retry_for_s / 2:
+            return
+        urls = ", ".join(endpoint.url for endpoint in self._dispatcher.endpoints)
+        raise RunStopped(
+            f"no answer from {urls} for {self._retry_for_s:g} s, the last try: {trouble.message}; {KEPT}"
+        )
+
+    def _drop_key(self, lease: Lease, trouble: Trouble) -> None:
+        url = lease.endpoint.url
+        self._keys.drop(lease.key, trouble.message)
+        if len(self._keys):
+            return
+        if trouble.status == 404:
+            problem = f"{url} does not know the model {self._model!r}: {trouble.message}"
+        elif self._keys.anonymous:
+            problem = f"{url} wants an API key ({trouble.message}): set OPENAI_API_KEY or give --keys FILE"
+        else:
+            problem = f"{url} accepts none of the API keys: {'; '.join(self._keys.reasons)}"
+        if self.answers:
+            self.finish_outstanding = True
+            raise RunStopped(f"{problem}; {KEPT}")
+        raise UserError(problem)
+
+    def _say_once(self, about: tuple, message: str) -> None:
+        if about not in self._said:
+            self._said.add(about)
+            logger.warning("%s", message)
+
+
+class SeenAnswers:
+    """Notices an answer that was another request's already, by its id and text."""
+
+    KEPT_IDS = 4096
+    # Answers that came before already, beyond twice the new ones, until the ids are not believed.
+    MOST_REPEATS = 8
+
+    def __init__(self) -> None:
+        # id -> hash of the text; None once it is known that the endpoints' ids say nothing.
+        self._seen: OrderedDict[str, int] | None = OrderedDict()
+        self._repeats = 0
+
+    def came_before(self, answer: Answer) -> bool:
+        """Whether this very answer came before: then something went wrong on the way."""
+        if self._seen is None or not answer.id:
+            return False
+        text = hash(answer.completion.text)
+        if answer.id not in self._seen:
+            self._seen[answer.id] = text
+            if len(self._seen) > self.KEPT_IDS:
+                self._seen.popitem(last=False)
+            return False
+        self._repeats += 1
+        if self._seen[answer.id] != text or self._repeats > self.MOST_REPEATS + 2 * len(self._seen):
+            self._seen = None  # the endpoint names different answers alike
+            return False
+        return True
+
+
+def _models_with_room(reply: Reply) -> list[dict]:
+    """The models in a reply of /models that say their context length, as vLLM's do."""
+    try:
+        listing = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        return []
+    models = listing.get("data") if reply.status == 200 and isinstance(listing, dict) else None
+    return [
+        model
+        for model in (models if isinstance(models, list) else [])
+        if isinstance(model, dict)
+        and isinstance(model.get("id"), str)
+        and isinstance(model.get("max_model_len"), int)
+    ]
