@@ -75,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
 def _page(args: argparse.Namespace) -> None:
     from contextlib import closing
 
+    from util.records import exact_number
     from util.report.counts import read_counts
     from util.report.gather import Shelf, read_run
     from util.report.page import write_report
@@ -94,8 +95,8 @@ def _page(args: argparse.Namespace) -> None:
                 )
             summaries[str(facts.folder)] = {}
             for temperature, numbers in facts.numbers.items():
-                cli.say(summary_line(f"{facts.name} at {temperature:g}", numbers))
-                summaries[str(facts.folder)][f"{temperature:g}"] = numbers["avg"]
+                cli.say(summary_line(f"{facts.name} at {exact_number(temperature)}", numbers))
+                summaries[str(facts.folder)][exact_number(temperature)] = numbers["avg"]
         write_report(args.output, runs, shelf, counts=counts)
     cli.print_result({"report": str(args.output), "runs": summaries})
 

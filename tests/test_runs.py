@@ -116,6 +116,19 @@ def test_a_sample_set_counts_each_sample_once():
     assert len(samples) == 5 and samples.has("p", 0.0, 1000) and not samples.has("p", 0.0, 999)
 
 
+def test_temperatures_that_differ_in_a_late_digit_are_told_apart(tmp_path):
+    with a_run(tmp_path / "run") as run:
+        run.add_problem(PROBLEM, "?")
+        for temperature in (0.70000001, 0.7, 1.0):
+            run.add_sample(a_sample(temperature=temperature))
+    summary = summarise(read_records(tmp_path / "run"))
+    assert {name: numbers["samples"] for name, numbers in summary.items()} == {
+        "0.7": 1,
+        "0.70000001": 1,
+        "1": 1,
+    }
+
+
 def test_the_summary_says_over_what_each_number_was_computed(tmp_path):
     with a_run(tmp_path / "run") as run:
         run.add_problem(PROBLEM, "?")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -12,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from util import cli, hub, labels
+from util.cores import usable_cores
 from util.engines import Engine, EngineOptions, engine_name
 from util.errors import UserError
 from util.grading.pool import GradingPool
@@ -312,7 +312,7 @@ def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:
         note["isolation"] = {"tier": found.tier, **asdict(found)}
         task = replace(task, grade=partial(grade_code, compare=judging.compare, all_tests=judging.all_tests))
     run.save_info()
-    pool = resources.enter_context(GradingPool(os.cpu_count() or 1, symbolic=judging.symbolic))
+    pool = resources.enter_context(GradingPool(usable_cores(), symbolic=judging.symbolic))
     grading = Grading(run, task, pool, opened.asked.references)
     resources.callback(grading.close)
     return grading

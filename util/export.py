@@ -7,7 +7,6 @@ second reads the chosen ones again and writes them. In between, questions are co
 from __future__ import annotations
 
 import json
-import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from util.cores import usable_cores
 from util.cost import estimated_tokens
 from util.curation import (
     BenchmarkText,
@@ -34,7 +34,7 @@ from util.forked import in_order
 from util.formats import Example, ExampleFile
 from util.formatting import END_THOUGHT
 from util.journal import write_lines
-from util.records import Record
+from util.records import Record, exact_number
 from util.runs import Place, RunReader, read_run_json
 
 # The stages of the funnel, and what to do when nothing is left after one.
@@ -185,7 +185,7 @@ class Export:
     def _shared_out(self, work: Callable[[range], Any], count: int) -> Iterator[Any]:
         """work(span) for spans of `count`, in order; over the cores when there is much to do."""
         spans = (range(begin, min(begin + SPAN, count)) for begin in range(0, count, SPAN))
-        workers = min(MOST_WORKERS, os.cpu_count() or 1) if count >= MUCH else 0
+        workers = min(MOST_WORKERS, usable_cores()) if count >= MUCH else 0
         return in_order(work, spans, workers=workers, prepare=self._reopen)
 
     def _reopen(self) -> None:
@@ -439,7 +439,7 @@ def _own_example(record: Record, info: dict, folder: str, system: str | None, to
         difficulty=_plain(about.get("difficulty", about.get("level"))),
         task=settings["task"],
         model=settings["model"],
-        sample_id=f"{folder}/{sample.problem_id}/{sample.temperature:g}/{sample.index}",
+        sample_id=f"{folder}/{sample.problem_id}/{exact_number(sample.temperature)}/{sample.index}",
         tokens=tokens,
     )
 

@@ -28,6 +28,11 @@ NOT_JUDGED = frozenset(
 )  # verdicts that say nothing about the text
 
 
+def exact_number(value: float) -> str:
+    """A number with all its digits and no more, such as the name of a temperature: "0.7", "1" for 1.0."""
+    return repr(float(value)).removesuffix(".0")
+
+
 @dataclass(frozen=True)
 class Problem:
     """A row made ready to ask and grade; a pure function of the row."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from util import hub
+from util.cores import usable_cores
 from util.errors import UserError
 from util.grading.pool import GradingPool
 from util.journal import read_lines
@@ -36,7 +37,7 @@ def grade_ungraded(
     info = read_run_json(folder)
     references = _references(folder, task, info, data_dir)
     with Run(folder, settings=info["settings"], made_with=made_with()) as run:
-        with GradingPool(os.cpu_count() or 1) as pool:
+        with GradingPool(usable_cores()) as pool:
             grading = Grading(run, task, pool, references)
             try:
                 grading.grade_rest(on_progress)

@@ -15,7 +15,6 @@ import fcntl
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import re
 import subprocess
@@ -27,6 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from util.cores import usable_cores
 from util.errors import UserError
 from util.journal import (
     Journal,
@@ -501,7 +501,7 @@ def made_with() -> dict:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "libraries": _library_versions(),
-        "hardware": {"cpu": _cpu_name(), "cores": os.cpu_count(), "gpus": _gpu_names()},
+        "hardware": {"cpu": _cpu_name(), "cores": usable_cores(), "gpus": _gpu_names()},
     }
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from util.estimates import majority_at_k, mean_of_shares, pass_at_k, tokens_to_first_correct
-from util.records import NOT_JUDGED, Record
+from util.records import NOT_JUDGED, Record, exact_number
 
 GROUPS = ("source", "subject", "field", "level", "difficulty")  # facts of a problem that results are split by
 OUTCOMES = ("correct", "wrong", "no_answer", "truncated", "not_judged")  # of a sample; each has exactly one
@@ -319,7 +319,7 @@ def summarise(records: Iterable[Record], *, stopped: Stopped | None = None) -> d
     `accuracy` is correct / judged, None when nothing was judged; `avg` is the mean over problems with its
     interval; `truncated` and `no_answer` are counts of samples.
     """
-    return {f"{temperature:g}": tally.numbers(stopped) for temperature, tally in tallies_of(records).items()}
+    return {exact_number(at): tally.numbers(stopped) for at, tally in tallies_of(records).items()}
 
 
 def is_truncated(record: Record) -> bool:

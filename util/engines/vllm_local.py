@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from util.cores import usable_cores
 from util.engines import EngineOptions
 from util.engines.embedded import CONTEXT_TOKENS, child_environment, embedded_model
 from util.errors import RunStopped, UserError
@@ -287,8 +288,7 @@ def _environment(options: EngineOptions, on_cpu: bool, copy: int) -> dict[str, s
     environment = child_environment()
     environment.setdefault("VLLM_NO_USAGE_STATS", "1")
     if on_cpu:
-        cores = len(os.sched_getaffinity(0))
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, cores // options.dp)))
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // options.dp)))
         environment.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
         environment.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
         if options.tp * options.pp == 1:

@@ -10,6 +10,7 @@ from pathlib import Path
 from util.comparison import Paired, compare_shares, counts_of
 from util.errors import UserError
 from util.estimates import mean_of_shares
+from util.records import exact_number
 from util.report.frame import new_page, table
 from util.report.gather import RunFacts, drawn, read_run
 from util.report.manifest import check_command
@@ -38,7 +39,7 @@ class Side:
 
     @property
     def name(self) -> str:
-        return f"{self.facts.info['settings']['model']} at temperature {self.temperature:g}"
+        return f"{self.facts.info['settings']['model']} at temperature {exact_number(self.temperature)}"
 
 
 @dataclass(frozen=True)
@@ -225,16 +226,18 @@ def write_comparison(path: Path, found: RunComparison) -> None:
 
 
 def _side(facts: RunFacts, temperature: float | None) -> Side:
-    there = ", ".join(f"{value:g}" for value in facts.tallies)
+    there = ", ".join(map(exact_number, facts.tallies))
     if temperature is None:
         if len(facts.tallies) > 1:
             raise UserError(f"{facts.folder} has the temperatures {there}: choose with --temperatures")
         temperature = next(iter(facts.tallies))
     if temperature not in facts.tallies:
-        raise UserError(f"{facts.folder} has no samples at temperature {temperature:g}: it has {there}")
+        raise UserError(
+            f"{facts.folder} has no samples at temperature {exact_number(temperature)}: it has {there}"
+        )
     if not sum(facts.tallies[temperature].judged):
         raise UserError(
-            f"{facts.folder} has no verdicts at temperature {temperature:g}: grade them with\n"
+            f"{facts.folder} has no verdicts at temperature {exact_number(temperature)}: grade them with\n"
             f"  {check_command(facts.folder)}"
         )
     stopped = facts.numbers[temperature].get("stopped_early")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from util.errors import UserError
 from util.journal import read_lines
-from util.records import Verdict
+from util.records import Verdict, exact_number
 from util.report.manifest import check_command
 from util.runs import VERDICTS, VerdictLines, read_run_json
 
@@ -100,7 +100,7 @@ def as_text(folder: Path, history: History) -> str:
     flips = sorted(history.changes, key=lambda change: not change.flipped)
     for change in flips[:LISTED]:
         lines.append(
-            f"\n  {change.problem_id}, temperature {change.temperature:g}, index {change.index}\n"
+            f"\n  {change.problem_id}, temperature {exact_number(change.temperature)}, index {change.index}\n"
             f"    before  {_told(change.before)}\n    after   {_told(change.after)}"
         )
     if len(flips) > LISTED:

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from util.errors import UserError
+from util.records import exact_number
 from util.runs import read_run_json
 
 SCRIPT = ("python", "inference_and_check.py")
@@ -82,7 +83,7 @@ def _command(info: dict) -> list[str]:
     if asked.get("limit") is not None:
         command += ["--limit", str(asked["limit"])]
     command += _where_from(info)
-    command += ["--temperatures", *map(_number, asked.get("temperatures", [0.0]))]
+    command += ["--temperatures", *map(exact_number, asked.get("temperatures", [0.0]))]
     command += ["--n", str(asked.get("n", 1))]
     command += _stopping(asked.get("stopping") or {})
     command += _flags(settings, SAMPLING)
@@ -129,11 +130,6 @@ def _engine(engine: dict) -> list[str]:
     if engine.get("engine_args"):
         command += ["--engine-args", json.dumps(engine["engine_args"], ensure_ascii=False)]
     return command
-
-
-def _number(value: float) -> str:
-    """As it was given: every digit counts, because a sample's seed follows from it."""
-    return repr(float(value)).removesuffix(".0")
 
 
 def _flags(settings: dict, known: tuple) -> list[str]:

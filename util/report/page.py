@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
+from util.records import exact_number
 from util.report import charts
 from util.report.counts import Counts, counts_tables
 from util.report.frame import new_page, table
@@ -79,7 +80,7 @@ def _rows(runs: Sequence[RunFacts], names: Sequence[str]) -> list[Row]:
     several = len({temperature for run in runs for temperature in run.numbers}) > 1
     return [
         Row(
-            f"{name} · T {temperature:g}" if several else name,
+            f"{name} · T {exact_number(temperature)}" if several else name,
             run,
             run.tallies[temperature],
             run.numbers[temperature],
