@@ -11,11 +11,13 @@ an attempt's answer cannot be read. Stop it at any moment; the same command goes
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from util import cli
-from util.errors import UserError
+from util.errors import RunStopped, UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,13 +107,33 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     cli.add_data_flags(parser)
     cli.add_engine_flags(parser)
+    cli.add_budget_flags(parser)
     return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace) -> int:
-    from util.journal import hold_lock
     from util.runs import RunReader, read_run_json
 
+    with _steps_folder(args) as steps:
+        folder = _run_folder(args, steps)
+        info = read_run_json(folder)
+        task = _task(info["settings"].get("task"))
+        found = _graded_survey(folder, task, args, may_grade=not args.dry_run or folder.is_relative_to(steps))
+        with RunReader(folder) as reader:
+            return _make_pairs(args, info, folder, task, found, reader, steps)
+
+
+@contextmanager
+def _steps_folder(args: argparse.Namespace) -> Iterator[Path]:
+    """Where steps are kept: the result folder, locked, or in a dry run a copy that is gone afterwards."""
+    from util.journal import hold_lock
+    from util.pair_cuts import copy_steps
+
+    if args.dry_run:
+        with TemporaryDirectory() as copy:
+            copy_steps(args.result_dir, Path(copy))
+            yield Path(copy)
+        return
     try:
         args.result_dir.mkdir(parents=True, exist_ok=True)
         lock = hold_lock(args.result_dir / ".pairs.lock", str(args.result_dir))
@@ -120,21 +142,16 @@ def run(args: argparse.Namespace) -> int:
             f"cannot write to {args.result_dir}: {error.strerror}; choose another --result-dir"
         ) from error
     with lock:
-        folder = _run_folder(args)
-        info = read_run_json(folder)
-        task = _task(info["settings"].get("task"))
-        found = _graded_survey(folder, task, args)
-        with RunReader(folder) as reader:
-            return _make_pairs(args, info, folder, task, found, reader)
+        yield args.result_dir
 
 
-def _run_folder(args: argparse.Namespace) -> Path:
+def _run_folder(args: argparse.Namespace, steps: Path) -> Path:
     from util.runs import find_runs
 
     if not args.dataset.exists():
         raise UserError(f"no run at {args.dataset}: give the folder of a run, or a result file")
     if args.dataset.is_file():
-        return _imported(args)
+        return _imported(args, steps)
     folders = find_runs(args.dataset)
     if len(folders) > 1:
         names = ", ".join(str(folder) for folder in folders[:5])
@@ -142,7 +159,7 @@ def _run_folder(args: argparse.Namespace) -> Path:
     return folders[0]
 
 
-def _imported(args: argparse.Namespace) -> Path:
+def _imported(args: argparse.Namespace, steps: Path) -> Path:
     """The run folder made from a result file of the older layout, without that layout's verdicts."""
     from tasks import FILES
     from util.old_results import import_results, read_old_file
@@ -157,7 +174,7 @@ def _imported(args: argparse.Namespace) -> Path:
             f"{args.dataset} does not say which benchmark it answers: give --task NAME, one of {known}"
         )
     model = args.dataset.stem[: args.dataset.stem.lower().find(f"_{task.name.lower()}")].strip("_")
-    folder = args.result_dir / "imported" / args.dataset.stem
+    folder = steps / "imported" / args.dataset.stem
     settings = {"task": task.name, "model": model, "split": task.source.split}
     counts = import_results(content, task, folder, settings, with_verdicts=False)
     if counts["samples"]:
@@ -173,14 +190,19 @@ def _task(name: str | None) -> Task | None:
     return None if known is None else load_task(known)
 
 
-def _graded_survey(folder: Path, task: Task | None, args: argparse.Namespace) -> Survey:
-    """What is known of each sample, after those without a verdict were graded."""
+def _graded_survey(folder: Path, task: Task | None, args: argparse.Namespace, *, may_grade: bool) -> Survey:
+    """What is known of each sample, after those without a verdict were graded where that may be."""
     from util.pair_input import check_references, is_code
 
     found = _survey(folder)
     if not is_code(task) and set(args.variants) != {"whole"}:
         check_references(found, folder)
-    if found.ungraded:
+    if found.ungraded and not may_grade:
+        cli.say(
+            f"{found.ungraded} samples of {folder} have no verdict and would be graded first; "
+            "what follows counts the others"
+        )
+    elif found.ungraded:
         if task is None:
             raise UserError(
                 f"{found.ungraded} samples of {folder} have no verdict, and run.json names no benchmark that "
@@ -217,9 +239,8 @@ def _make_pairs(
     task: Task | None,
     found: Survey,
     reader: RunReader,
+    steps: Path,
 ) -> int:
-    from contextlib import closing
-
     from util.grading import symbolic
     from util.pair_cuts import Asked, Cutter
     from util.pair_input import check_samples
@@ -241,9 +262,14 @@ def _make_pairs(
     model = None if args.no_llm else args.rewrite_model
     asked = Asked()
     options = PairOptions(tuple(variants), args.min_margin, args.seed, args.format, system)
-    with closing(Cutter(args.result_dir, reader, found, grade, model=model)) as cutter:
-        if variants != ["whole"]:
-            _cut(args, cutter, problems, model, asked)
+    with closing(Cutter(steps, reader, found, grade, model=model)) as cutter:
+        rest = [] if variants == ["whole"] else _cut_by_rule(cutter, problems)
+        if args.dry_run:
+            return _forecast(args, cutter, rest)
+        if rest and model is None:
+            cli.say(f"{len(rest)} responses could be cut further with --rewrite-model")
+        elif cutter.has_questions(rest):
+            _ask(args, cutter, rest, model, asked)
         writer = PairWriter(args.result_dir, cutter, counter, options, grade=grade, grade_fully=grade_fully)
         with closing(writer):
             with cli.Progress(len(problems), "pairing") as progress:
@@ -294,30 +320,49 @@ def _grade_with(task: Task | None, *, symbolic: bool = False) -> Grade:
     return grade_fully if symbolic else grade
 
 
-def _cut(
-    args: argparse.Namespace,
-    cutter: Cutter,
-    problems: list[Candidate],
-    model: str | None,
-    asked: Asked,
-) -> None:
-    """Find attempts and their verdicts by rule, then ask the model about the rest."""
-    from contextlib import closing
-
-    from util.engines import open_engine
-
+def _cut_by_rule(cutter: Cutter, problems: list[Candidate]) -> list[int]:
+    """Find attempts and their verdicts by rule; returns the responses about which a model could say more."""
     shortest = [candidate.base.chosen for candidate in problems if candidate.base is not None]
     with cli.Progress(len(shortest), "cutting by rule") as progress:
-        rest = cutter.cut_by_rule(shortest, lambda tokens: progress.step(0))
-    if model is None or not rest:
-        if rest:
-            cli.say(f"{len(rest)} responses could be cut further with --rewrite-model")
-        return
-    if not cutter.has_questions(rest):
-        return
-    with closing(open_engine(_engine_options(args, model))) as engine:
-        cutter.ask_for_cuts(engine, rest, max_tokens=args.max_tokens, asked=asked)
-        cutter.ask_for_scores(engine, rest, asked=asked)
+        return cutter.cut_by_rule(shortest, lambda tokens: progress.step(0))
+
+
+def _forecast(args: argparse.Namespace, cutter: Cutter, rest: list[int]) -> int:
+    """Say what the rewrite model would be asked about these responses."""
+    from util.pair_forecast import forecast
+
+    if args.rewrite_model is None or args.no_llm:
+        cli.say("no model would be asked")
+        rest = []
+    expected = forecast(cutter, rest, model=args.rewrite_model or "none", max_tokens=args.max_tokens)
+    if rest:
+        cli.say("\n".join(expected.lines()))
+    cli.print_result(expected.as_json())
+    return 0
+
+
+def _ask(args: argparse.Namespace, cutter: Cutter, rest: list[int], model: str, asked: Asked) -> None:
+    """Ask the model where attempts begin, then which are correct. Raises RunStopped when that may cost no
+    more."""
+    from util.cost import cost_line, open_metered
+
+    engine = open_metered(
+        _engine_options(args, model),
+        max_tokens=args.max_tokens,
+        max_cost=args.max_cost,
+        max_tokens_total=args.max_tokens_total,
+    )
+    try:
+        with closing(engine), cli.Progress(None, f"asking {model}", "answers") as progress:
+            cutter.ask_for_cuts(
+                engine, rest, max_tokens=args.max_tokens, asked=asked, on_progress=progress.step
+            )
+            if not engine.exhausted:
+                cutter.ask_for_scores(engine, rest, asked=asked, on_progress=progress.step)
+    finally:
+        cli.say(f"used {cost_line(model, asked.usage.prompt_tokens, asked.usage.completion_tokens)}")
+    if engine.exhausted:
+        raise RunStopped(f"no pairs are written before all is asked: {engine.exhausted}")
 
 
 def _engine_options(args: argparse.Namespace, model: str):

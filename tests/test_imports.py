@@ -96,6 +96,7 @@ ALLOWED = {
         "util.tokens",
         "util.journal",
     ],
+    "util.pair_forecast": ["util.pair_cuts", "util.cost", "util.tokens"],
     "util.pair_input": ["util.pair_samples", "util.task", "util.errors"],
     "util.pair_report": ["util.pair_cuts", "util.pairing", "util.rewriting", "util.journal", "util.runs"],
     "util.regrading": ["util"],  # joins the parts for a run that is there

@@ -20,7 +20,7 @@ from pair_runs import PADDING, attempt, make_run, think
 
 import response_rewrite
 from util import prompts
-from util.errors import UserError
+from util.errors import RunStopped, UserError
 from util.grading import symbolic
 from util.grading.maths import grade_maths
 from util.pair_formats import PAIR_FORMATS
@@ -345,6 +345,75 @@ def test_without_a_model_none_is_asked(pair, tmp_path):
     dead = paper_engine(tmp_path, {"stop": "nobody should ask"})
     assert pair("--rewrite-model", "m", "--no-llm", *dead)["pairs"]["fcs"] == 1
     assert pair(*dead)["pairs"]["fcs"] == 1
+
+
+def files_below(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_dry_run_says_what_the_model_would_be_asked_and_writes_nothing(pair, tmp_path):
+    make_run(tmp_path / "run", {"p": [(LONG, True), (UNCLEAR, True)], "q": [(LONG, True), (SHORT, True)]})
+    before = files_below(tmp_path)
+    result = pair("--rewrite-model", "openai/gpt-4o-mini", "--max-tokens", 100, "--dry-run")
+    assert files_below(tmp_path) == before and not (tmp_path / "out").exists()
+    assert (result["to_cut"], result["to_judge"], result["requests"]) == (1, 2, 3)
+    assert result["most_completion_tokens"] == 2 * (100 + 2 * 64)
+    assert 0 < result["dollars"] < result["most_dollars"]
+    assert "openai/gpt-4o-mini would be asked where attempts begin in 1 responses" in result["said"]
+    assert "at the prices in prices.txt at most" in result["said"]
+    for none in ((), ("--rewrite-model", "m", "--no-llm")):
+        assert pair("--dry-run", *none)["requests"] == 0
+
+
+def test_a_dry_run_counts_what_is_not_answered_yet(pair, tmp_path):
+    make_run(tmp_path / "run", {"p": [(LONG, True), (UNCLEAR, True)]})
+    pair("--rewrite-model", "m", *paper_engine(tmp_path, CUTS, {"fail": "it is late"}), status=1)
+    before = files_below(tmp_path)
+    result = pair("--rewrite-model", "m", "--dry-run")
+    assert (result["to_cut"], result["to_judge"]) == (0, 2) and files_below(tmp_path) == before
+    pair("--rewrite-model", "m", *paper_engine(tmp_path, *JUDGE))
+    assert pair("--rewrite-model", "m", "--dry-run")["requests"] == 0
+
+
+def test_a_dry_run_grades_nothing_in_the_run_and_reads_old_files_aside(pair, tmp_path):
+    make_run(tmp_path / "run", {"p": [(LONG, None), (LONG, True), (UNCLEAR, True)]})
+    before = files_below(tmp_path)
+    result = pair("--rewrite-model", "m", "--dry-run")
+    assert (
+        result["to_cut"] == 1 and "1 samples" in result["said"] and "would be graded first" in result["said"]
+    )
+    assert files_below(tmp_path) == before
+    old = old_file(tmp_path / "m_MATH500_test.json")
+    assert pair("--dry-run", run=old)["requests"] == 0 and not (tmp_path / "out").exists()
+
+
+def test_a_budget_that_runs_out_writes_no_pairs_and_the_same_command_goes_on(pair, tmp_path):
+    make_run(tmp_path / "run", {name: [(LONG, True), (UNCLEAR, True)] for name in "pqr"})
+    model = ["--rewrite-model", "m", "--max-tokens", 50, *paper_engine(tmp_path, CUTS, *JUDGE)]
+    whole = pair(*model, out=tmp_path / "whole")
+    stops = 0
+    while stops < 20:
+        try:
+            result = pair(*model, "--max-tokens-total", 2100)
+            break
+        except RunStopped as stopped:
+            assert "--max-tokens-total" in str(stopped) and "no pairs are written" in str(stopped)
+            assert "the same command goes on" in str(stopped)
+        assert not list((tmp_path / "out").glob("*.json")) and not list((tmp_path / "out").glob("*.svg"))
+        stops += 1
+    assert stops > 1 and result["pairs"] == whole["pairs"] and whole["pairs"]["fcs"] == 3
+    assert rows(tmp_path / "out") == rows(tmp_path / "whole")
+    asked = [line["said"] for line in json_lines(tmp_path / "out" / "split.jsonl") if "said" in line]
+    assert len(asked) == 3
+
+
+def test_a_budget_that_allows_no_question_or_has_no_price_is_bad_input(pair, tmp_path):
+    make_run(tmp_path / "run", {"p": [(LONG, True), (UNCLEAR, True)]})
+    engine = ["--rewrite-model", "m", *paper_engine(tmp_path, CUTS, *JUDGE)]
+    with pytest.raises(UserError, match="raise --max-tokens-total"):
+        pair(*engine, "--max-tokens-total", 100)
+    with pytest.raises(UserError, match="--max-cost needs the price of m"):
+        pair(*engine, "--max-cost", 1)
 
 
 class Helper(FaultyEndpoint):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -152,13 +153,21 @@ class Cutter:
         """Whether the model has not been asked yet about one of these responses."""
         numbers = list(numbers)
         return (
-            next(self._to_split(numbers, 1), None) is not None
-            or next(self._to_judge(numbers), None) is not None
+            next(self.to_split(numbers, 1), None) is not None
+            or next(self.to_judge(numbers), None) is not None
         )
 
-    def ask_for_cuts(self, engine: Engine, numbers: Iterable[int], *, max_tokens: int, asked: Asked) -> None:
+    def ask_for_cuts(
+        self,
+        engine: Engine,
+        numbers: Iterable[int],
+        *,
+        max_tokens: int,
+        asked: Asked,
+        on_progress: OnProgress = lambda tokens: None,
+    ) -> None:
         """Ask the model where attempts begin in responses in which rules found a single one."""
-        questions = self._to_split(numbers, max_tokens)
+        questions = self.to_split(numbers, max_tokens)
         reminder = prompts.load("split_again")
         for question, text, said in ask(
             engine, questions, _read_cuts, reminder=reminder, tries=TRIES, usage=asked.usage
@@ -172,12 +181,20 @@ class Cutter:
             else:
                 asked.split += 1
                 self._splits.add(*step, cuts=said, said=text)
+            on_progress(0)
 
-    def ask_for_scores(self, engine: Engine, numbers: Iterable[int], *, asked: Asked) -> None:
+    def ask_for_scores(
+        self,
+        engine: Engine,
+        numbers: Iterable[int],
+        *,
+        asked: Asked,
+        on_progress: OnProgress = lambda tokens: None,
+    ) -> None:
         """Ask the model about attempts in which no rule finds an answer."""
         reminder = prompts.load("judge_again")
         for question, text, said in ask(
-            engine, self._to_judge(numbers), _read_truth, reminder=reminder, tries=TRIES, usage=asked.usage
+            engine, self.to_judge(numbers), _read_truth, reminder=reminder, tries=TRIES, usage=asked.usage
         ):
             if isinstance(said, Failure):
                 asked.failed, asked.failure = asked.failed + 1, said.message
@@ -187,14 +204,17 @@ class Cutter:
             else:
                 asked.judged += 1
                 self._scores.add(*question.about, correct=said, said=text)
+            on_progress(0)
 
-    def _to_split(self, numbers: Iterable[int], max_tokens: int) -> Iterator[Question]:
+    def to_split(self, numbers: Iterable[int], max_tokens: int) -> Iterator[Question]:
+        """What the model was not asked yet about where attempts begin."""
         for response in map(self.read, numbers):
             if not self.cuts(response) and self._splits.get(self._model, *response.about) is None:
                 name, prompt = response.record.sample.problem_id, _split_prompt(response)
                 yield Question(name, prompt, max_tokens, about=response)
 
-    def _to_judge(self, numbers: Iterable[int]) -> Iterator[Question]:
+    def to_judge(self, numbers: Iterable[int]) -> Iterator[Question]:
+        """What the model was not asked yet about attempts in which no rule finds an answer."""
         for response in map(self.read, numbers):
             cuts = self.cuts(response)
             if not cuts:
@@ -207,12 +227,19 @@ class Cutter:
                     break
                 step = (self._model, *response.about, cuts, number)
                 if known is None and self._scores.get(*step) is None:
-                    prompt = _judge_prompt(response.record, pieces[number])
+                    prompt = judge_prompt(response.record, pieces[number])
                     yield Question(response.record.sample.problem_id, prompt, JUDGE_TOKENS, about=step)
 
     def close(self) -> None:
         self._splits.close()
         self._scores.close()
+
+
+def copy_steps(folder: Path, into: Path) -> None:
+    """Copy what a result folder holds of steps; nothing where it holds none."""
+    for name in (SPLIT, SCORES):
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, into / name)
 
 
 def _split_prompt(response: Response) -> str:
@@ -221,7 +248,7 @@ def _split_prompt(response: Response) -> str:
     )
 
 
-def _judge_prompt(record: Record, piece: str) -> str:
+def judge_prompt(record: Record, piece: str) -> str:
     return prompts.render(
         prompts.load("judge"), question=record.question, answer=record.answer or "", piece=piece.strip()
     )

@@ -21,7 +21,7 @@ class TokenCounter:
     by: str  # what a reader of the counts is told
     encode: Callable[[str], int] | None = None
 
-    def count(self, text: str, tokens_per_char: float) -> int:
+    def count(self, text: str, tokens_per_char: float = 1 / CHARS_PER_TOKEN) -> int:
         """Tokens of `text`; `tokens_per_char` is what the run counted for the sample it is from."""
         return self.encode(text) if self.encode is not None else max(1, round(len(text) * tokens_per_char))
 

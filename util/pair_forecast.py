@@ -1,0 +1,83 @@
+"""What would the rewrite model be asked, and what would that cost?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from util.cost import cost_line, price_of
+from util.pair_cuts import JUDGE_TOKENS, TRIES, Cutter, judge_prompt
+from util.tokens import open_counter
+
+PASSAGES = 2  # assumed: so many to judge in a response that the model cuts, each half of it
+SHARE_USED = 1 / 4  # assumed: of the tokens that an answer may have
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Questions and tokens; `most_` where every question is asked again and every answer as long as it may
+    be."""
+
+    model: str
+    to_cut: int
+    to_judge: int
+    prompt_tokens: int
+    completion_tokens: int
+    most_completion_tokens: int
+    counted_by: str
+
+    @property
+    def most_prompt_tokens(self) -> int:
+        return TRIES * self.prompt_tokens
+
+    def lines(self) -> list[str]:
+        """The forecast for people."""
+        expected = cost_line(self.model, self.prompt_tokens, self.completion_tokens)
+        most = cost_line(self.model, self.most_prompt_tokens, self.most_completion_tokens)
+        return [
+            f"{self.model} would be asked where attempts begin in {self.to_cut:,} responses",
+            f"  and if {self.to_judge:,} passages are right ({PASSAGES} a response that it cuts, assumed)",
+            f"  {expected} expected, with answers a quarter as long as they may be ({self.counted_by})",
+            f"  {most} at most, with every question asked {TRIES} times",
+        ]
+
+    def as_json(self) -> dict:
+        price = price_of(self.model)
+        return {
+            "requests": self.to_cut + self.to_judge,
+            "to_cut": self.to_cut,
+            "to_judge": self.to_judge,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "most_completion_tokens": self.most_completion_tokens,
+            "dollars": None if price is None else price.of(self.prompt_tokens, self.completion_tokens),
+            "most_dollars": None
+            if price is None
+            else price.of(self.most_prompt_tokens, self.most_completion_tokens),
+        }
+
+
+def forecast(cutter: Cutter, numbers: Iterable[int], *, model: str, max_tokens: int) -> Expected:
+    """What `model` would be asked about these responses."""
+    numbers = list(numbers)
+    counter = open_counter(model if numbers else "none")
+    to_cut = to_judge = prompt_tokens = 0
+    for question in cutter.to_split(numbers, max_tokens):
+        response = question.about
+        half = response.parts.thought[: len(response.parts.thought) // PASSAGES]
+        to_cut, to_judge = to_cut + 1, to_judge + PASSAGES
+        prompt_tokens += counter.count(question.prompt)
+        prompt_tokens += PASSAGES * counter.count(judge_prompt(response.record, half))
+    for question in cutter.to_judge(numbers):
+        to_judge += 1
+        prompt_tokens += counter.count(question.prompt)
+    most = to_cut * max_tokens + to_judge * JUDGE_TOKENS
+    return Expected(
+        model=model,
+        to_cut=to_cut,
+        to_judge=to_judge,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=round(most * SHARE_USED),
+        most_completion_tokens=TRIES * most,
+        counted_by=f"prompts counted by {counter.by}" if counter.encode else "a token for four characters",
+    )
