@@ -189,7 +189,7 @@ def test_a_dry_run_says_what_is_missing_and_writes_nothing(run, tmp_path):
     assert not (tmp_path / "r").exists()
     found = last_line(done)
     assert (found["requests"], found["most_completion_tokens"], found["dollars"]) == (80, 8000, None)
-    assert "a quarter of --max-tokens 100" in done.stderr
+    assert "a quarter of --max-tokens 100" in done.stderr and "hours unknown" in done.stderr
     run("--n", 1, "--temperatures", 1, "--max-tokens", 100)
     done = run("--n", 2, "--temperatures", 1, "--max-tokens", 100, "--dry-run")
     found = last_line(done)
@@ -208,12 +208,13 @@ def test_a_dry_run_of_several_benchmarks_adds_up_dollars(tmp_path):
     assert not (tmp_path / "r").exists() and not (tmp_path / "out.txt").exists()
 
 
-def test_a_damaged_price_is_named(tmp_path):
+@pytest.mark.parametrize("line", ("gpt-x 1.0", "gpt-x 1.0 much", "gpt-x -1 2", "gpt-x 1 nan"))
+def test_a_damaged_price_is_named(tmp_path, line):
     from util.cost import price_of
 
     table = tmp_path / "prices.txt"
-    table.write_text("gpt-x 1.0\n")
-    with pytest.raises(UserError, match="line 1 is 'gpt-x 1.0'"):
+    table.write_text(line + "\n")
+    with pytest.raises(UserError, match=f"line 1 is '{line}'"):
         price_of("openai/gpt-x", table=table)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from util.engines import EngineOptions, open_engine
@@ -33,6 +34,8 @@ def price_of(model: str, *, table: Path = PRICES) -> Price | None:
             continue
         try:
             known, price = fields[0], Price(float(fields[1]), float(fields[2]))
+            if not (0 <= price.prompt < inf and 0 <= price.completion < inf):
+                raise ValueError(line)
         except (IndexError, ValueError):
             raise UserError(
                 f"{table} line {number} is {line!r}: write a model and two prices in dollars"

@@ -84,6 +84,8 @@ class Forecast:
                 f"  {self.hours:.2g} hours at the {self.speed.tokens_per_second:,.0f} tokens per second of "
                 f"{self.speed.folder}"
             )
+        elif not model.startswith("openai/"):
+            found.append("  hours unknown: --result-dir holds no run of the model on as many GPUs")
         return found
 
 
