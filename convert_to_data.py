@@ -32,6 +32,7 @@ FORMAT_NAMES = (
 TRAINING_POOLS = ("NUMINA",)  # problems to train on: nobody is tested on them
 KEEP_RULES = ("shortest", "longest", "random", "all")
 ALL, NONE = "all", "none"
+PASSAGES = "contaminated.jsonl"  # what was taken out for standing in a benchmark, too
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -120,15 +121,13 @@ def _keep_rule(text: str) -> str | int:
 
 def run(args: argparse.Namespace) -> int:
     from util.export import Choice, Export
-    from util.formats import ExampleFile, check_output, check_repository, publish
+    from util.formats import ExampleFile, check_repository, publish
     from util.runs import find_runs
     from util.system_prompts import system_prompt
 
-    check_output(args.format, args.output)
+    _check_output(args)
     if args.push_to_hub:
         check_repository(args.push_to_hub)
-    if args.output.exists() and not args.force:
-        raise UserError(f"{args.output} is there already: give --force to replace it, or another --output")
     folders = find_runs(args.input_dir)
     choice = Choice(
         keep=args.keep,
@@ -142,16 +141,18 @@ def run(args: argparse.Namespace) -> int:
         system=system_prompt(args.system_prompt, "", data_dir=args.data_dir)[0],
     )
     _make_folder(args.output.parent)
-    with Export(folders, args.extra, choice) as export:
+    with Export(folders, args.extra, choice) as export, ExampleFile(args.output, args.format) as output:
         names = _benchmarks(args, export.infos)
         benchmarks = _benchmark_text(names, args.data_dir) if names else None
         with cli.Progress(None, "reading") as progress:
             export.collect(lambda: progress.step(0))
-        chosen = export.choose(benchmarks, _beside(args.output, "contaminated.jsonl"))
-        with ExampleFile(args.output, args.format) as output:
-            with cli.Progress(len(chosen), "writing") as progress:
-                sha256 = export.write(chosen, output, lambda: progress.step(0))
+        chosen = export.choose(benchmarks, _beside(args.output, PASSAGES))
+        with cli.Progress(len(chosen), "writing") as progress:
+            sha256 = export.write(chosen, output, lambda: progress.step(0))
         card, *others = _write_card(args, export, benchmarks, sha256)
+        if benchmarks is None:  # the passages of an earlier export
+            _beside(args.output, PASSAGES).unlink(missing_ok=True)
+        output.commit()  # last: while it is not there, the same command may be given again
     _say(export.summary)
     if args.push_to_hub:
         cli.say(f"uploaded to {publish(args.push_to_hub, args.output, card, others)}")
@@ -164,6 +165,25 @@ def run(args: argparse.Namespace) -> int:
         }
     )
     return 0
+
+
+def _check_output(args: argparse.Namespace) -> None:
+    """Raise UserError when --output cannot be written, or would replace what is there."""
+    from util.datacard import described_file
+    from util.formats import check_output, dataset_info
+
+    check_output(args.format, args.output)
+    if args.output.exists() and not args.force:
+        raise UserError(f"{args.output} is there already: give --force to replace it, or another --output")
+    card = _beside(args.output, "card.json")
+    described = described_file(card)
+    if described not in (None, args.output.name) and not args.force:
+        raise UserError(
+            f"{card} is of {described}, and {args.output.name} would need the same name for its card: "
+            "give --force to replace the card, or another --output"
+        )
+    if args.format == "llamafactory":
+        dataset_info(args.output)
 
 
 def _make_folder(folder: Path) -> None:
@@ -241,8 +261,8 @@ def _write_card(
     import json
 
     from util.datacard import card, histogram
-    from util.formats import write_dataset_info
-    from util.journal import write_whole
+    from util.formats import dataset_info
+    from util.journal import write_all
     from util.runs import made_with
 
     summary = export.summary
@@ -260,10 +280,9 @@ def _write_card(
         "system prompt": args.system_prompt,
         **{f"made with {name}": version for name, version in made_with().items()},
     }
-    write_whole(picture, histogram(summary.tokens))
-    write_whole(
-        text,
-        card(
+    counts = {"file": args.output.name, "funnel": summary.funnel, "sha256": sha256}
+    files = {
+        text: card(
             args.output.name,
             funnel=summary.funnel,
             counts=summary.counts,
@@ -274,14 +293,14 @@ def _write_card(
             sha256=sha256,
             picture=picture.name,
         ),
-    )
-    funnel = _beside(args.output, "card.json")
-    counts = {"file": args.output.name, "funnel": summary.funnel, "sha256": sha256}
-    write_whole(funnel, json.dumps(counts, ensure_ascii=False, indent=1) + "\n")
-    files = [text, picture]
+        picture: histogram(summary.tokens),
+    }
     if args.format == "llamafactory":
-        files.append(write_dataset_info(args.output, with_system=args.system_prompt != NONE))
-    return files
+        info_path, info = dataset_info(args.output)
+        files[info_path] = info
+    funnel = {_beside(args.output, "card.json"): json.dumps(counts, ensure_ascii=False, indent=1) + "\n"}
+    write_all(files | funnel)
+    return list(files)
 
 
 def _named(revisions: dict[str, str]) -> str:

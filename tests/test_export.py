@@ -1,8 +1,10 @@
 """Is what we export what was judged correct, in the fields that the trainers read?"""
 
 import base64
+import errno
 import hashlib
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from helpers import ROOT, json_lines, last_line, script
 from runs_on_paper import PaperSample, write_run
 
 import convert_to_data
+from util.errors import RunStopped
 from util.formats import FORMATS, Example, ExampleFile
 from util.report.counts import read_counts
 
@@ -284,6 +287,52 @@ def test_a_full_disk_leaves_the_old_file_whole(tmp_path):
     assert not list(tmp_path.glob(".train*"))
 
 
+def test_a_disk_that_fills_up_at_the_card_leaves_nothing_half_done(tmp_path, monkeypatch):
+    folder = write_run(tmp_path / "run", samples())
+    full = os.fsync
+
+    def fill_up_at_the_picture(file):
+        if "lengths" in os.readlink(f"/proc/self/fd/{file}"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        full(file)
+
+    flags = ["--input_dir", str(folder), "--output", str(tmp_path / "train.json"), "--decontaminate", "none"]
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fill_up_at_the_picture)
+        with pytest.raises(RunStopped, match="is full"):
+            convert_to_data.run(convert_to_data.parse(flags))
+        assert {path.name for path in tmp_path.iterdir()} == {"run"}
+    assert convert_to_data.run(convert_to_data.parse(flags)) == 0
+
+
+def test_a_card_of_another_file_is_not_replaced_unasked(tmp_path):
+    folder = write_run(tmp_path / "run", samples())
+    rows(folder, output="train.jsonl")
+    done = export(folder, output="train.json")
+    assert done.returncode == 2
+    assert "train.card.json is of train.jsonl" in done.stderr
+    assert not (tmp_path / "train.json").exists()
+
+
+@pytest.mark.parametrize("content", ["[]", "{"])
+def test_a_damaged_dataset_info_is_named_before_any_work(tmp_path, content):
+    (tmp_path / "dataset_info.json").write_text(content)
+    done = export(write_run(tmp_path / "run", samples()), "--format", "llamafactory")
+    assert done.returncode == 2
+    assert "dataset_info.json is no JSON" in done.stderr
+    assert not (tmp_path / "train.jsonl").exists()
+
+
+def test_passages_of_an_earlier_export_do_not_stay(tmp_path):
+    line = (ROOT / "tasks" / "warmup.jsonl").read_text().splitlines()[0]
+    copied = PaperSample("copied", json.loads(line)["question"])
+    folder = write_run(tmp_path / "run", [*samples(), copied])
+    rows(folder, "--decontaminate", "Warmup")
+    assert (tmp_path / "train.contaminated.jsonl").exists()
+    rows(folder, "--force")
+    assert not (tmp_path / "train.contaminated.jsonl").exists()
+
+
 def test_what_a_killed_export_left_is_no_hindrance(tmp_path):
     folder = write_run(tmp_path / "run", samples())
     whole = rows(folder, output="whole.jsonl")
@@ -333,6 +382,7 @@ def write_examples(path, name, number=3):
     with ExampleFile(path, name) as file:
         for _ in range(number):
             file.write(EXAMPLE)
+        file.finish()
         file.commit()
 
 
@@ -451,6 +501,7 @@ def test_half_a_character_does_not_spoil_the_file(tmp_path):
     for name in FORMATS:
         with ExampleFile(tmp_path / f"train.{'parquet' if name == 'verl-parquet' else 'json'}", name) as file:
             file.write(replace(EXAMPLE, response="smile \ud83d"))
+            file.finish()
             file.commit()
     (found,) = json.loads((tmp_path / "train.json").read_text())
     assert found["conversations"][1]["value"] == "smile \ufffd"

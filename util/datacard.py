@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 BARS = 40
 WIDTH, HEIGHT, MARGIN = 640, 240, 40
@@ -42,6 +44,15 @@ def card(
         _table(("setting", "value"), [(key, f"`{value}`") for key, value in settings.items()]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def described_file(counts: Path) -> str | None:
+    """Which training file a FILE.card.json is about; None when there is no such card."""
+    try:
+        content = json.loads(counts.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content.get("file") if isinstance(content, dict) else None
 
 
 def token_statistics(tokens: Sequence[int]) -> dict[str, float]:

@@ -163,7 +163,7 @@ class Export:
         return chosen[np.lexsort([column[chosen] for column in columns])]
 
     def write(self, chosen, output: ExampleFile, on_progress: Callable[[], None]) -> str:
-        """Second pass: write the chosen ones; returns the file's SHA-256."""
+        """Second pass: write the chosen ones and finish the file; returns its SHA-256."""
         cap = self.choice.max_per_source
         per_source: Counter[tuple[str, str]] = Counter()
 
@@ -180,7 +180,7 @@ class Export:
                     output.write_encoded(encoded)
                     self._count(written)
         self.summary.passed(FINAL, output.rows)
-        return output.commit()
+        return output.finish()
 
     def _shared_out(self, work: Callable[[range], Any], count: int) -> Iterator[Any]:
         """work(span) for spans of `count`, in order; over the cores when there is much to do."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from util.errors import RunStopped, UserError
-from util.journal import disk_trouble, write_whole
+from util.journal import disk_trouble
 
 PARQUET_ROWS = 1000
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
@@ -167,8 +167,8 @@ class ExampleFile:
             raise self._trouble(error) from error
         self.rows += 1
 
-    def commit(self) -> str:
-        """Move the file into place; returns its SHA-256."""
+    def finish(self) -> str:
+        """Take no more rows and bring the file to the disk; returns its SHA-256."""
         try:
             if self.path.suffix == ".parquet":
                 self._write_table()
@@ -177,11 +177,16 @@ class ExampleFile:
                 self._file.write(b"\n]\n" if self.path.suffix == ".json" else b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
-            found = sha256_of(self._part)
+            return sha256_of(self._part)
+        except OSError as error:
+            raise self._trouble(error) from error
+
+    def commit(self) -> None:
+        """Move the finished file into place."""
+        try:
             os.replace(self._part, self.path)
         except OSError as error:
             raise self._trouble(error) from error
-        return found
 
     def close(self) -> None:
         """Without a commit before it, nothing stays."""
@@ -216,20 +221,24 @@ class ExampleFile:
         return disk_trouble(self.path, error)
 
 
-def write_dataset_info(path: Path, *, with_system: bool) -> Path:
-    """Enter a ShareGPT file into the `dataset_info.json` beside it, as LLaMA-Factory wants it."""
+def dataset_info(path: Path) -> tuple[Path, str]:
+    """The `dataset_info.json` beside a ShareGPT file with the entry that LLaMA-Factory wants: path and text.
+
+    Raises UserError when the file that is there holds no such entries.
+    """
     info_path = path.with_name("dataset_info.json")
     info = {}
     if info_path.exists():
         try:
             info = json.loads(info_path.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             raise UserError(f"{info_path} is no JSON ({error}): correct it or move it away") from error
-    columns = {"messages": "conversations"} | ({"system": "system"} if with_system else {})
+        if not isinstance(info, dict):
+            raise UserError(f"{info_path} is no JSON object: correct it or move it away")
     info[path.stem] = {
         "file_name": path.name,
         "formatting": "sharegpt",
-        "columns": columns,
+        "columns": {"messages": "conversations", "system": "system"},
         "tags": {
             "role_tag": "from",
             "content_tag": "value",
@@ -237,8 +246,7 @@ def write_dataset_info(path: Path, *, with_system: bool) -> Path:
             "assistant_tag": "assistant",
         },
     }
-    write_whole(info_path, json.dumps(info, ensure_ascii=False, indent=2) + "\n")
-    return info_path
+    return info_path, json.dumps(info, ensure_ascii=False, indent=2) + "\n"
 
 
 def check_repository(repository: str) -> None:

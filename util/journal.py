@@ -14,7 +14,7 @@ import platform
 import re
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -165,17 +165,40 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[TextIO]:
     """A text file beside `path` that takes its place when the block ends without an error."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with _beside(path) as (file, part):
+        yield file
+        _to_disk(file)
+        os.replace(part, path)
+
+
+def write_all(texts: dict[Path, str]) -> None:
+    """Write several files of which none takes its place before all are on the disk."""
+    with ExitStack() as stack:
+        parts = {}
+        for path, text in texts.items():
+            file, parts[path] = stack.enter_context(_beside(path))
+            file.write(text)
+            _to_disk(file)
+        for path, part in parts.items():
+            os.replace(part, path)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[tuple[TextIO, Path]]:
+    """A text file in the folder of `path`, open for writing, and its path; gone when the block ends."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(beside, "w", encoding="utf-8", errors="backslashreplace") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+        with open(part, "w", encoding="utf-8", errors="backslashreplace") as file:
+            yield file, part
     except OSError as error:
         raise disk_trouble(path, error) from error
     finally:
-        beside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+
+
+def _to_disk(file: TextIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _parsed_or_refused(raw: bytes, path: Path, number: int) -> dict:
