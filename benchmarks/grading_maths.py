@@ -173,6 +173,7 @@ def run(args: argparse.Namespace) -> None:
         print(peak_kb() / 1024)
         return
     logging.disable(logging.CRITICAL)
+    symbolic.use(True)
     graders: dict[str, Decide] = {"ours": ours, "with engine": ours_with_engine, "math-verify": math_verify}
     verdicts, seconds = {}, {}
     for name, decide in graders.items():

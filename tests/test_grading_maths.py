@@ -209,7 +209,7 @@ def test_verdicts_are_the_same_in_any_thread():
 def test_the_first_tiers_load_nothing_heavy():
     code = (
         "import sys, util.grading.maths as m; m.same_answer('1', 'x+1', symbolic=False);"
-        "print([n for n in ('sympy', 'pebble', 'numpy', 'multiprocessing') if n in sys.modules])"
+        "print([n for n in ('sympy', 'subprocess', 'numpy', 'multiprocessing') if n in sys.modules])"
     )
     root = Path(__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
@@ -238,6 +238,18 @@ def test_a_comparison_that_takes_too_long_ends_and_the_engine_comes_back():
     assert settled(r"\prod_{k=1}^{10^9} (k^2+1)", "1").tier == "none"
     assert time.monotonic() - start < 1.5
     assert settled(r"\int_0^1 2x \, dx", "1.0").equal
+
+
+def test_the_engine_works_for_a_script_that_guards_nothing():
+    program = (
+        "from util.grading import maths, symbolic\n"
+        "symbolic.use(True)\n"
+        "for p in ('1', '2'):\n"
+        "    print(maths.same_answer(r'\\int_0^1 2x \\, dx', p)[:2])\n"
+    )
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-"], input=program, cwd=root, capture_output=True, text=True)
+    assert (done.stderr, done.stdout) == ("", "(True, 'symbolic')\n(False, 'symbolic')\n")
 
 
 def test_an_engine_that_is_not_ready_makes_no_wrong_answer(monkeypatch):

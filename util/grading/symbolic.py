@@ -3,6 +3,10 @@
 math-verify (on sympy and latex2sympy2_extended) runs in one long-lived child process with a memory limit. A
 comparison that takes too long costs the child its life, and the next one starts a new child. Nothing here is
 imported or started before the first question.
+
+The child is a plain program at the other end of a pipe: unlike the process pools it never imports the main
+module of its parent again, so a script without `if __name__ == "__main__"`, a notebook or `python - < file`
+can grade too, and a question costs a tenth of a millisecond on top of the engine's own time.
 """
 
 from __future__ import annotations
@@ -14,12 +18,13 @@ import threading
 import time
 from typing import Any
 
-TIMEOUT_S = 0.9  # of one comparison
-WAIT_S = 0.98  # for an answer, also while a child is replaced: a grading must not hang
-START_S = 8.0  # for the first child: it imports sympy
+TIMEOUT_S = 0.9  # of one comparison, and of the wait for a child that is being replaced
+START_S = 8.0  # for the first child, where a process has asked for the engine: it imports sympy
 MEMORY_BYTES = 2 << 30
 MAX_CHARS = 300  # of one answer; longer ones are not worth the engine's time
-TASKS_PER_CHILD = 2000  # sympy's caches grow
+QUESTIONS_PER_CHILD = 2000  # sympy's caches grow
+
+_READY, _YES, _NO, _FAILED = b"ready", b"yes", b"no", b"failed"
 
 
 class Busy(RuntimeError):
@@ -32,8 +37,13 @@ def enabled() -> bool:
 
 
 def use(enabled: bool) -> None:
-    """Switch the engine on or off for this process (`--no-symbolic`)."""
+    """Switch the engine on or off for this process (`--no-symbolic`).
+
+    A process that switches it on waits for its start; without a word the first gradings that need it are
+    told that it is busy after a second, so that no grading hangs.
+    """
     _engine.enabled = enabled
+    _engine.patience_s = START_S
 
 
 def same(gold: str, prediction: str) -> bool | None:
@@ -48,7 +58,8 @@ def same(gold: str, prediction: str) -> bool | None:
 
 def close() -> None:
     """End the child process; the next question starts another."""
-    _engine.stop()
+    with _engine.lock:
+        _engine.stop()
 
 
 class _Engine:
@@ -56,82 +67,100 @@ class _Engine:
 
     def __init__(self) -> None:
         self.enabled = True
+        self.patience_s = TIMEOUT_S
         self.lock = threading.Lock()
-        self.pool: Any = None
-        self.started: Any = None  # done when a child runs
-        self.ran = False  # whether any did
+        self.owner = 0  # the process that started the child: one forked later may not use it
+        self.child: Any = None
+        self.pipe: Any = None
+        self.ready = False  # whether the child has said so
+        self.asked = 0
         self.missing = False
 
     def ask(self, gold: str, prediction: str) -> bool | None:
-        from concurrent.futures import TimeoutError as FutureTimeout
-
-        if not self.ready():
-            return None
-        from pebble import ProcessExpired
-
-        future = self.pool.schedule(_compare, args=(gold, prediction), timeout=TIMEOUT_S)
+        if not self.lock.acquire(timeout=TIMEOUT_S):
+            raise Busy("the symbolic engine is at work for another thread")
         try:
-            return future.result(timeout=WAIT_S)
-        except (FutureTimeout, ProcessExpired):
-            self.probe()  # a new child is on its way
-            return None
-        except (ArithmeticError, MemoryError, RecursionError, TypeError, ValueError):
-            return None
-        except (AttributeError, LookupError, NotImplementedError, AssertionError, SyntaxError):
-            return None  # sympy met something that it has no answer for
-
-    def ready(self) -> bool:
-        """Start the child if there is none; False where the engine cannot run here."""
-        from concurrent.futures import TimeoutError as FutureTimeout
-
-        with self.lock:
-            if self.pool is None and not self.missing:
+            if self.owner != os.getpid():
+                self.child, self.owner = None, os.getpid()
+            if self.child is None and not self.missing:
                 self.missing = not _installed()
                 if not self.missing:
                     self.start()
-            if self.missing:
-                return False
-            from pebble import ProcessExpired
+            if self.missing or not self.wait_for_start():  # `start` may have given up
+                return None
+            return self.answer(gold, prediction)
+        finally:
+            self.lock.release()
 
-            try:
-                self.started.result(timeout=WAIT_S if self.ran else START_S)
-                self.ran = True
-            except FutureTimeout:
-                raise Busy("the symbolic engine is starting") from None
-            except (ProcessExpired, ImportError, MemoryError) as error:
-                print(
-                    f"grading goes on without the symbolic engine, which does not start: {error}",
-                    file=sys.stderr,
-                )
-                self.missing = True
-                self.stop()
-            return not self.missing
+    def answer(self, gold: str, prediction: str) -> bool | None:
+        question = f"{gold}\0{prediction}".encode("utf-8", "replace")
+        try:
+            self.pipe.send_bytes(question)
+            if not self.pipe.poll(TIMEOUT_S):
+                self.start()  # in place of the one that takes too long
+                return None
+            said = self.pipe.recv_bytes()
+        except (EOFError, OSError):  # it met its memory limit, or a fault of the engine
+            self.start()
+            return None
+        self.asked += 1
+        if self.asked >= QUESTIONS_PER_CHILD:
+            self.start()
+        return None if said == _FAILED else said == _YES
 
     def start(self) -> None:
-        import multiprocessing
+        """Start a child, and end the one before."""
+        import subprocess
+        from multiprocessing import Pipe
 
-        from pebble import ProcessPool
-
-        self.pool = ProcessPool(
-            max_workers=1,
-            max_tasks=TASKS_PER_CHILD,
-            initializer=_prepare,
-            initargs=(os.getpid(),),
-            context=multiprocessing.get_context("spawn"),
+        again = self.child is not None
+        self.stop()
+        ours, theirs = Pipe()
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        path = [root, *(entry or os.getcwd() for entry in sys.path)]
+        program = (
+            f"import sys; sys.path[:] = {path!r}; from util.grading.symbolic import serve;"
+            f" serve({theirs.fileno()}, {os.getpid()})"
         )
-        atexit.register(self.stop)
-        self.ran = False
-        self.probe()
+        command = [sys.executable, "-c", program]
+        try:
+            self.child = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
+        except OSError as error:
+            self.give_up(str(error))
+            return
+        theirs.close()
+        self.pipe, self.ready, self.asked = ours, False, 0
+        if again:
+            self.patience_s = TIMEOUT_S
+        else:
+            atexit.register(self.stop)
 
-    def probe(self) -> None:
-        """A comparison that is done as soon as a child runs; until then no others are sent."""
-        self.started = self.pool.schedule(_compare, args=("1", "1"))
+    def wait_for_start(self) -> bool:
+        """Whether a child runs; False, for good, where none can. Raises Busy where it takes longer."""
+        if self.ready:
+            return True
+        try:
+            if not self.pipe.poll(self.patience_s):
+                raise Busy("the symbolic engine is starting")
+            said = self.pipe.recv_bytes()
+        except (EOFError, OSError):
+            said = b"it ended at once"
+        self.ready = said == _READY
+        if not self.ready:
+            self.give_up(said.decode("utf-8", "replace"))
+        return self.ready
+
+    def give_up(self, why: str) -> None:
+        print(f"grading goes on without the symbolic engine, which does not start: {why}", file=sys.stderr)
+        self.missing = True
+        self.stop()
 
     def stop(self) -> None:
-        if self.pool is not None:
-            self.pool.stop()
-            self.pool.join()
-            self.pool = None
+        if self.child is not None and self.owner == os.getpid():
+            self.pipe.close()
+            self.child.kill()
+            self.child.wait()
+        self.child = None
 
 
 _engine = _Engine()
@@ -140,30 +169,49 @@ _engine = _Engine()
 def _installed() -> bool:
     from importlib.util import find_spec
 
-    return all(find_spec(name) for name in ("math_verify", "pebble", "sympy"))
+    return all(find_spec(name) for name in ("math_verify", "sympy"))
 
 
-def _prepare(parent: int) -> None:
-    """In the child: bound the memory, stay quiet, import what is needed, and end with the parent."""
+# ---------------------------------------------------------------- in the child
+
+
+def serve(descriptor: int, parent: int) -> None:
+    """Answer questions until the parent closes its end; with bounded memory, quiet, and never after it."""
     import logging
     import resource
     import signal
+    from multiprocessing.connection import Connection
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    os.dup2(2, 1)  # what the engine prints is no verdict
     logging.disable(logging.CRITICAL)
     sys.setrecursionlimit(3000)
-    import math_verify  # noqa: F401
-
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    pipe = Connection(descriptor)
+    try:
+        import math_verify  # noqa: F401
+    except (ImportError, MemoryError) as error:
+        pipe.send_bytes(f"{type(error).__name__}: {error}".encode())
+        return
     _warm_up()
+    pipe.send_bytes(_READY)
+    while (question := _next(pipe)) is not None:
+        pipe.send_bytes(_answer(*question.split("\0", 1)))
+
+
+def _next(pipe: Any) -> str | None:
+    try:
+        return pipe.recv_bytes().decode("utf-8", "replace")
+    except (EOFError, OSError):
+        return None
 
 
 def _warm_up() -> None:
-    """In the child: the first parse of each construction is many times slower than the next."""
-    _compare(r"\sum_{k=1}^{n} k", r"\frac{n(n+1)}{2}")
-    _compare(r"\int_0^1 x^2 \, dx + \lim_{x \to 0} x", r"\frac{1}{3}")
+    """The first parse of each construction is many times slower than the next."""
+    _answer(r"\sum_{k=1}^{n} k", r"\frac{n(n+1)}{2}")
+    _answer(r"\int_0^1 x^2 \, dx + \lim_{x \to 0} x", r"\frac{1}{3}")
 
 
 def _end_with(parent: int) -> None:
@@ -172,8 +220,17 @@ def _end_with(parent: int) -> None:
     os._exit(0)
 
 
+def _answer(gold: str, prediction: str) -> bytes:
+    try:
+        return _YES if _compare(gold, prediction) else _NO
+    except (ArithmeticError, MemoryError, RecursionError, TypeError, ValueError):
+        return _FAILED
+    except (AttributeError, LookupError, NotImplementedError, AssertionError, SyntaxError):
+        return _FAILED  # sympy met something that it has no answer for
+
+
 def _compare(gold: str, prediction: str) -> bool:
-    """In the child: math-verify with its own alarms off, since the child itself can be killed."""
+    """math-verify with its own alarms off, since the child itself can be killed."""
     from math_verify import LatexExtractionConfig, parse, verify
 
     configuration = [LatexExtractionConfig()]
