@@ -75,7 +75,8 @@ ALLOWED = {
     ],
     "util.cli": ["util.models", "util.errors", "util.engines"],
     "util.system_prompts": ["util"],  # reads names, files and data sets
-    "util.rewriting": ["util.records", "util.errors", "util.formatting", "util.grading"],
+    "util.turns": [],
+    "util.rewriting": ["util.records", "util.errors", "util.formatting", "util.grading", "util.turns"],
     "util.pair_formats": ["util.errors", "util.journal"],
     "util.pair_samples": ["util.rewriting", "util.records", "util.runs", "util.tokens"],
     "util.pair_cuts": [

@@ -106,6 +106,8 @@ def test_a_variant_keeps_less_than_the_whole_and_ends_where_its_name_says(scores
         "I should double-check that. ", "Actually, let me redo it. ",
         "**Verification:** ", "- Let's verify. ",
         "Let me try another approach. ", "To be sure, add them. ", "Is there another way? ", "Hold on. ",
+        "As a double check, add. ", "Let me see if this makes sense. ", "Perhaps there is a neater way. ",
+        "Plugging it back in, ", "Just to be absolutely sure, add. ", "For verification, we add. ",
     ],
 )  # fmt: skip
 def test_a_turn_after_an_answer_begins_a_new_attempt(turn):
@@ -115,12 +117,69 @@ def test_a_turn_after_an_answer_begins_a_new_attempt(turn):
 
 
 @pytest.mark.parametrize(
+    "turn",
+    [
+        "等等，让我再检查一下。", "等一下，我是不是漏了什么？", "不对，重新算一遍。",
+        "让我重新计算：", "让我验证一下这个结果。", "我们来验算一下。", "为了确保没有错误，再看一遍题目。",
+        "另一种方法是直接相加。", "另外一种思路：", "换个思路，用五来数。", "我们也可以用另一种方法。",
+        "有没有其他方法呢？", "方法二：", "嗯，这样对吗？", "不过，让我再想想。", "但是，我需要再确认一下。",
+        "或者，我们可以从另一个角度看。", "但等等，让我再重新考虑一下。", "再检查一遍。", "**验证：**",
+        "- 检验一下。", "慢着，", "实际上，让我仔细核对。", "再从头算一遍。", "其实还有别的方法。",
+        "让我换一种方法试试。",
+    ],
+)  # fmt: skip
+def test_a_turn_in_chinese_begins_a_new_attempt_too(turn):
+    first, second = "三个五相加。所以答案是14。", f"{turn}五加五是十，再加五。所以一共有15个。"
+    for between in ("\n\n", "\n", ""):
+        assert cut(f"{first}{between}{second}") == [first + between, second]
+        assert [score_piece(piece, grade)[0] for piece in (first, second)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "我们先看题目。等等，让我再读一遍题目。所以答案是15。",
+        "小明检查了15个苹果，另一方面小红有3个。所以答案是18。",
+        "先算第一部分，3×5=15。接下来算第二部分，得到8。所以答案是23。",
+        "令 f(5)=15。不对，让我重新算一下。应该是 f(5)=8。",
+    ],
+)
+def test_chinese_words_before_an_answer_or_within_a_step_begin_no_attempt(text):
+    assert cut(text) == [text]
+
+
+@pytest.mark.parametrize(
     ("first", "second"),
     [
+        ("第一个因子是3，第二个是5，3×5=15。", "让我验证一下：15÷5=3，没错。所以是15。"),
+        ("面积是 $3 \\times 5 = 15$ 平方米。", "等等，让我再检查一下。3乘5得到15。"),
+        ("因此面积为15平方厘米。\n\n", "嗯，看起来很简单。让我用另一种方法验证。所以是15。"),
+    ],
+)
+def test_a_chinese_attempt_that_only_computes_ends_at_a_re_check(first, second):
+    assert cut(first + second) == [first, second]
+
+
+def test_the_answer_said_again_in_chinese_begins_an_attempt_after_a_declared_one():
+    assert cut("答案是15。综上所述，答案是15。") == ["答案是15。", "综上所述，答案是15。"]
+    assert cut("所以是15。综上所述，答案是15。") == ["所以是15。综上所述，答案是15。"]
+
+
+@pytest.mark.parametrize("word", ["嗯", "想要", "等等，", "让我", "再", "不过，", "所以"])
+def test_a_word_said_over_and_over_is_looked_at_in_no_time(word):
+    text = f"答案是15。{word * 20_000}"
+    assert "".join(cut(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("One half is 3/6, so the sum is 5/6.\n\n", "Let me make sure: 3/6 + 2/6. So it is 5/6."),
         ("The area is 3 * 5 = 15. ", "Let me verify: half of 30 is the same. So it is 15."),
         ("Then $3 \\cdot 5 = 15$.\n\n", "Wait, let me double-check. 3 times 5 is 15. So it is 15."),
         ("That makes 5!/8 = 15 apples. ", "Alternatively, we add 5 + 5 + 5 = 15 apples."),
         ("3^5 ≡ 15 (mod 19). ", "Hmm, that was quick. Let me verify with 9 * 27. Again 3^5 = 15."),
+        ("The sine gives 3 * 4.9 ≈ 14.7.\n\n", "Hmm, let me double-check. So it is 15."),
         ("3 * 5 = 15.\n\n", "Actually, wait. Let me reconsider. Three fives are \\boxed{15}."),
     ],
 )
@@ -132,6 +191,7 @@ def test_an_attempt_that_only_computes_ends_at_a_re_check_with_the_doubt_before_
     "text",
     [
         "Then f(5) = 15. Wait, no. Let me recompute it. We have f(5) = 8.",
+        "Then f(5) = 15. No, let me recompute it. We have f(5) = 8.",
         "One part is 3 * 5 = 15. Hmm, and now the other part, which is 8. So it is 8.",
         "The roots are x = 3 or x = 15" + " and so on" * 15 + ". Let me verify the sum. It is 18.",
     ],
@@ -218,6 +278,8 @@ def test_a_marker_that_a_stop_string_swallowed_is_put_back():
         ("So the answer is 14.", (False, "14")),
         (r"First \boxed{14}, then \boxed{15}", (True, "15")),
         ("Thus we have $x = 15$.", (True, "x = 15")),
+        ("So 3^5 = 15 (mod 19).", (True, "15")),
+        ("So $3^5 \\equiv 15 \\pmod{19}$.", (True, "15")),
         ("We look at the numbers 3 and 15 for a while.", (None, None)),
         ("", (None, None)),
     ],
@@ -262,6 +324,14 @@ def test_first_words_are_found_however_a_model_lists_them(answer):
     assert [text[place:][:4] for place in cuts_named(answer, text)] == ["Wait", "Alte"]
 
 
+def test_first_words_in_chinese_have_no_spaces():
+    text = "先算第一部分。等等，让我再检查一下。然后换个思路。"
+    assert [text[place:][:2] for place in cuts_named("等等，让我再检查\n换个思路\n很好", text)] == [
+        "等等",
+        "换个",
+    ]
+
+
 def test_rubbish_names_no_places_and_none_means_a_single_attempt():
     assert cuts_named("I cannot help with that, sorry!", "We start here. Wait, no.") is None
     assert cuts_named("", "We start here.") is None
@@ -279,6 +349,7 @@ def test_words_said_twice_are_found_behind_the_place_before_them():
         ("True", True), ("True.", True), ("**False**", False), ("false\n", False), ("Answer: TRUE", True),
         ("The passage arrives at 15, so: True", True), ("No, this is incorrect.", False), ("Yes.", True),
         ("That is not correct.", False), ("It could be true or false.\nFalse", False),
+        ("正确。", True), ("不正确", False), ("这段推导是错误的。", False),
         ("true or false", None), ("", None), ("I do not know", None),
     ],
 )  # fmt: skip

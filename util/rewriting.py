@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from util.formatting import (
     BEGIN_SOLUTION,
@@ -24,8 +23,9 @@ from util.formatting import (
 )
 from util.grading.answers import find_answer
 from util.records import Verdict
+from util.turns import takes_back, turns
 
-RULES = "rule-2"  # goes up when the rules cut otherwise
+RULES = "rule-3"  # goes up when the rules cut otherwise
 FCS, FCS_PLUS1, FCS_REFLECTION, WHOLE = "fcs", "fcs_plus1", "fcs_reflection", "whole"
 VARIANTS = (FCS, FCS_PLUS1, FCS_REFLECTION, WHOLE)
 CUT_VARIANTS = (FCS, FCS_PLUS1, FCS_REFLECTION)
@@ -102,7 +102,7 @@ def _plain(text: str) -> Parts:
     if parts is not None and not any(mark in text for mark in (*MARKERS, "<think>", "</think>")):
         border = text.rfind(parts[1])
         # The last part of a plain trace may as well be one more attempt, which is no solution of the others.
-        is_attempt = any(turn.kind != "restated" for turn in _turns(parts[1]))
+        is_attempt = any(turn.kind != "restated" for turn in turns(parts[1]))
         if border > 0 and text[:border].strip() == parts[0] and not is_attempt:
             thought = text[:border].rstrip()
             return Parts("plain", "", thought, text[len(thought) : border], text[border:], "")
@@ -116,46 +116,7 @@ def closed(text: str, form: str) -> str:
 
 # --- attempts ---
 
-_AS_I = (  # "let me", "I should", "we can"
-    r"(?:let me|let's|let us|we (?:should|can|could|need to)"
-    r"|i(?:'ll| will| should| need to| must| want to| can| could| might| would like to))"
-    r"(?: just| also| quickly| now| first| at least| maybe)?"
-)
-_AGAIN = r"[^.!?\n]{0,60}?\b(?:again|another|different(?:ly)?|alternative(?:ly)?|instead|once more|over)"
-_LOOSE = r"wait|hold on|hmm+|actually|on second thought"  # may begin a re-check, or correct a step on the way
-_RECHECK = (
-    r"as a (?:sanity |quick |final )?check|sanity check|(?:double|cross)[- ]check(?:ing)?|checking"
-    r"|verif(?:ying|ication)|is (?:this|that|it) (?:really )?(?:right|correct)"
-    r"|does (?:this|that|it) make sense"
-    r"|(?:just )?to (?:(?:(?:double|cross)[- ]|re-?)?check|verify|confirm|make sure"
-    r"|be (?:more )?(?:sure|safe|certain|thorough|careful))"
-    rf"|{_AS_I} (?:(?:(?:double|cross)[- ]|re-?)?check|verify|confirm|make sure|test|validate"
-    r"|re-?(?:examine|consider|calculate|compute|do|count|visit|think|read))"
-)
-_OTHER_WAY = (
-    r"alternatively|another (?:way|approach|method|idea|thought|possibility|solution|check)"
-    r"|an? (?:different|second|alternative|other|simpler|quicker) (?:way|approach|method|idea|solution|check)"
-    r"|(?:is|are) there (?:another|other|an? (?:other|different|simpler|easier|quicker|alternative))"
-    r" (?:way|approach|method|solution)s?"
-    r"|maybe (?:there(?:'s| is)|i (?:can|should|could)|we (?:can|should|could)|another)"
-    r"|one more (?:way|check|time|thing)|using (?:another|a different)|(?:method|approach|way) (?:2|two|ii|b)"
-    rf"|{_AS_I} (?:try|use|approach|solve|look|see|go|start|think|consider|calculate|compute|count|do|work)\b"
-    rf"{_AGAIN}"
-)
-_RESTATED = (
-    r"(?:so|thus|therefore|hence),? (?:the|my|our) (?:final )?answer|the final answer|final answer"
-    r"|the answer (?:is|remains|stays)|in (?:conclusion|summary)|to (?:sum up|recap|summari[sz]e|conclude)"
-)
-_LEAD = r"(?:(?:but|so|and|okay|ok|now|well|hmm|still|however|yes|good|great|oh|no)[,.]? )?"
-_TURN = re.compile(
-    rf"{_LEAD}(?:(?P<restated>{_RESTATED})"
-    rf"|(?P<firm>(?:(?:{_LOOSE})[,.…]* )?(?:{_RECHECK}|{_OTHER_WAY}))|{_LOOSE})\b",
-    re.IGNORECASE,
-)
-_TAKEN_BACK = re.compile(r"\b(?:no|not|wrong|incorrect|mistake|error|oops|isn't|doesn't)\b", re.IGNORECASE)
 _DOUBT_CHARS = 160
-# Where a line or a sentence begins, perhaps with a bullet, a heading's sign or bold print.
-_START = re.compile(r"(?:(?:\A|(?<=\n))|(?<=[.!?:)\]$}\"'”’…。])(?P<space>[ \t]))[ \t*_#>-]*(?=[A-Za-z])")
 
 
 def attempt_cuts(thought: str) -> list[int]:
@@ -170,7 +131,7 @@ def attempt_cuts(thought: str) -> list[int]:
     begin = looked_at = 0
     declared = False  # whether the current attempt holds an answer that is declared as such
     doubt: int | None = None  # where a doubt began behind a value that was only computed
-    for turn in _turns(thought):
+    for turn in turns(thought):
         segment = thought[looked_at : turn.at]
         looked_at = turn.at
         declared = declared or declared_answer(segment) is not None
@@ -195,22 +156,7 @@ def attempt_cuts(thought: str) -> list[int]:
 
 def _leads_on(doubt: str) -> bool:
     """Whether a doubt is short and takes nothing back."""
-    return len(doubt) <= _DOUBT_CHARS and _TAKEN_BACK.search(doubt) is None
-
-
-class _Turn(NamedTuple):
-    """Where a sentence begins that turns to something new, and how."""
-
-    at: int
-    kind: str  # "restated": the answer is only said again; "firm": a re-check or another way; "loose": wait
-
-
-def _turns(text: str) -> Iterable[_Turn]:
-    for start in _START.finditer(text):
-        found = _TURN.match(text, start.end())
-        if found is not None:
-            begin = start.start() if start["space"] is None else start.start() + 1
-            yield _Turn(begin, "restated" if found["restated"] else "firm" if found["firm"] else "loose")
+    return len(doubt) <= _DOUBT_CHARS and not takes_back(doubt)
 
 
 def pieces_of(thought: str, cuts: Sequence[int]) -> list[str]:
@@ -222,23 +168,26 @@ def pieces_of(thought: str, cuts: Sequence[int]) -> list[str]:
 # --- answers within a thought ---
 
 _DECLARING = frozenset(("box", "answer tag", "####", "declared"))
-_MAY_DECLARE = re.compile(r"box|nswer|NSWER|####|^A:", re.MULTILINE)
+_MAY_DECLARE = re.compile(r"box|nswer|NSWER|####|^A:|答案|故选|应选", re.MULTILINE)
 _LAST_CHARS = 400
 _CHARS_BEHIND = 120  # more than this behind the conclusion, and the piece does not end with it
 # A sentence ends at a full stop or at a line's end, but 3! is a factorial.
-_END = r"(?:[.?](?=\s|\Z)|(?<![\d)\]}])!(?=\s|\Z)|\n|\Z)"
+_END = r"(?:[.?](?=\s|\Z)|(?<![\d)\]}])!(?=\s|\Z)|[。！？；]|\n|\Z)"
 _CONCLUSION = re.compile(
-    r"(?:\A|(?<=[.!?:]\s)|(?<=\n))[ \t]*(?:so|thus|therefore|hence|giving|in total|altogether"
+    r"(?:\A|(?<=[.!?:,]\s)|(?<=\n))[ \t]*(?:so|thus|therefore|hence|giving|in total|altogether"
     r"|which (?:gives|means|is)|this (?:gives|means|is)|that(?:'s| is| gives| means)"
-    rf"|we (?:get|have|find|obtain)|it(?:'s| is| equals))\b[^\n]*?(?={_END})",
+    rf"|we (?:get|have|find|obtain)|it(?:'s| is| equals))\b[^\n]*?(?={_END})"
+    r"|(?:所以|因此|因而|从而|于是|故而?|即|可得|得到|也就是说?|总共有?|一共有?|共计)[^\n。！？；]*(?=[。！？；\n]|\Z)",
     re.IGNORECASE,
 )
+_MODULUS = re.compile(r"\s*\\?\(?\\?p?mod\b[^\n.。]{0,20}")  # the 4 of "1 (mod 4)" is no answer
 _NUMBER = r"[-−]?\d[\d,]*(?:\.\d+)?(?:\s*/\s*\d+)?"
 _FRACTION = r"[-−]?\\[dt]?frac\s*\{[^{}\n]{1,40}\}\s*\{[^{}\n]{1,40}\}"
-# A sentence that ends in "= 12", perhaps with a unit of a word or two.
+# A sentence that ends in "= 12", perhaps with a unit of a word or two, or of some Chinese characters.
 _COMPUTED = re.compile(
-    rf"(?:=|≡|\\equiv)\s*(?P<value>{_NUMBER}|{_FRACTION})(?:\s*(?:\\?%|°|\\?\(?\\?p?mod[^\n.]{{1,12}})"
-    rf"|[ \t]+[A-Za-z]{{1,15}}){{0,2}}[ \t]*[$\\\])]*[ \t]*(?={_END})"
+    rf"(?:=|≡|≈|\\equiv|\\approx)\s*(?P<value>{_NUMBER}|{_FRACTION})"
+    r"(?:\s*(?:\\?%|°|\\?\(?\\?p?mod[^\n.]{1,12})|[ \t]+[A-Za-z]{1,15}){0,2}"
+    rf"[ \t]*[$\\\])]*[ \t]*[\u4e00-\u9fff]{{0,4}}(?={_END})"
 )
 
 
@@ -256,7 +205,7 @@ def value_reached(piece: str, *, computed: bool) -> str | None:
     tail = piece.rstrip()[-_LAST_CHARS:]
     found: list[tuple[int, str]] = []  # where the sentence ends, its value
     for sentence in _CONCLUSION.finditer(tail):
-        answer = find_answer(sentence.group())
+        answer = find_answer(_MODULUS.sub("", sentence.group()))
         found.append((sentence.end(), "" if answer is None else answer.text))
     if computed:
         found += [(equation.end(), equation["value"]) for equation in _COMPUTED.finditer(tail)]
@@ -289,7 +238,8 @@ def score_piece(piece: str, grade: Callable[[str], Verdict]) -> tuple[bool | Non
 _BULLET = re.compile(r"^\s*(?:[-*•>]+|\(?\d+[.):]|attempt \d+:)\s*", re.IGNORECASE)
 _QUOTES = " \t\"'`“”‘’*…"
 _NONE = re.compile(r"\W*(?:none|no (?:other|further|new) attempts?)\W*", re.IGNORECASE)
-MIN_WORDS = 2
+MIN_WORDS, MIN_CHARS_ZH = 2, 4  # what fewer words, or Chinese characters, name may stand anywhere
+_ZH = re.compile(r"[\u4e00-\u9fff]")
 
 
 def cuts_named(answer: str, thought: str) -> list[int] | None:
@@ -302,7 +252,7 @@ def cuts_named(answer: str, thought: str) -> list[int] | None:
     cuts, behind, known = [], 0, False
     for line in answer.split("\n"):
         words = _BULLET.sub("", line).strip(_QUOTES).removesuffix("...").strip(_QUOTES).split()
-        if len(words) < MIN_WORDS:
+        if len(words) < MIN_WORDS and len(_ZH.findall("".join(words))) < MIN_CHARS_ZH:
             continue
         found = re.compile(r"\s+".join(map(re.escape, words))).search(thought, behind)
         if found is None:
@@ -315,7 +265,9 @@ def cuts_named(answer: str, thought: str) -> list[int] | None:
 
 
 _TRUTH = re.compile(
-    r"\b(?:(?P<no>false|incorrect|wrong|no|not (?:true|correct|right))|(?P<yes>true|correct|right|yes))\b",
+    r"(?:\b(?=[a-z])|(?=[\u4e00-\u9fff]))"
+    r"(?:(?P<no>false|incorrect|wrong|no|not (?:true|correct|right)|不正确|错误|不对)"
+    r"|(?P<yes>true|correct|right|yes|正确))(?:(?<=[\u4e00-\u9fff])|\b)",
     re.IGNORECASE,
 )
 _PLAIN_TRUTH = re.compile(r"\b(?:(?P<no>false)|(?P<yes>true))\b", re.IGNORECASE)
