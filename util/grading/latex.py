@@ -461,8 +461,9 @@ class _Reader(Commands):
                 self.units.append(word)
                 if self.peek() == "^":
                     self.take()
-                    self.units.append("^" + self.peek())
+                    power = self.at
                     self.exponent()
+                    self.units.append("^" + "".join(self.tokens[power : self.at]).strip("{}"))
             elif token in ("/", r"\cdot") and self.at > start and self.tokens[self.at + 1 : self.at + 2] and (
                 self.tokens[self.at + 1].startswith(r"\text{") or self.tokens[self.at + 1].isalpha()
             ):  # fmt: skip

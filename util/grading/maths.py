@@ -28,7 +28,7 @@ from util.grading.tokens import UNITS
 from util.grading.tree import Node, Opaque, Reading, Unreadable, has
 from util.records import Verdict
 
-GRADER = "maths-1"
+GRADER = "maths-2"
 _NO_ENGINE = "undecided"
 
 

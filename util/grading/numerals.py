@@ -58,7 +58,7 @@ class Numerals(Cursor):
         at = self.at
         self.take()
         top, bottom = self.argument(), self.argument()
-        if top.kind == bottom.kind == "num" and 0 < top.value < bottom.value:
+        if top.kind == bottom.kind == "num" and 0 < top.value and 0 < bottom.value:
             return Node("num", (), whole + top.value / bottom.value)
         self.at = at
         return Node("num", (), whole)

@@ -156,6 +156,8 @@ def clean(text: str) -> str:
     elif "C" in text:
         text = _CONSTANT.sub(r"C_{\1}", text)
     text = _ROUGHLY.sub("", text)
+    if text.startswith("**") and text.endswith("**"):
+        text = text[2:-2].strip()
     match = _WRAPPER.match(text)
     if match and text.endswith("}") and _closes_at_end(text, match.end()):
         text = text[match.end() : -1].strip()
