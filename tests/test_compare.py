@@ -45,6 +45,33 @@ def test_a_small_difference_is_not_called_one_and_the_needed_samples_are_named(t
     assert found["exact"]
 
 
+@pytest.mark.parametrize(("differing", "told"), [(1, False), (5, False), (6, True)])
+def test_few_problems_that_differ_cannot_tell_two_runs_apart_and_it_says_so(
+    tmp_path, capsys, differing, told
+):
+    first = run_of(tmp_path / "a", [0] * 30)
+    text, found = compared(capsys, first, run_of(tmp_path / "b", [4] * differing + [0] * (30 - differing)))
+    assert ("The data can tell the two apart" in text) == told == (found["p_value"] < 0.05)
+    number = {1: "1 problem differs", 5: "5 problems differ"}.get(differing)
+    assert number is None or f"Only {number}: even all of them in favour of the same run" in text
+
+
+def test_a_single_common_problem_is_said_to_say_nothing_of_others(tmp_path, capsys):
+    text, _ = compared(capsys, run_of(tmp_path / "a", [0]), run_of(tmp_path / "b", [4]))
+    assert "A single problem says nothing about others." in text
+    assert "There is no difference" not in text
+
+
+@pytest.mark.parametrize("mode", ["page", "compare", "explain"])
+def test_a_run_without_samples_is_told_how_to_get_them(tmp_path, mode):
+    full, empty = run_of(tmp_path / "full", [1]), make_run(tmp_path / "empty", [])
+    words = {"page": [], "compare": ["compare", str(full)], "explain": ["explain"]}[mode]
+    with pytest.raises(UserError, match="has no samples yet: generate and grade them with") as error:
+        report.run(report.parse([*words, str(empty)]))
+    command = shlex.split(str(error.value).split("\n")[1])
+    assert "--check" not in command and inference_and_check.parse(command[2:]).result_dir == tmp_path
+
+
 def test_problems_may_have_different_numbers_of_samples(tmp_path, capsys):
     def run(name, counts):
         samples = [

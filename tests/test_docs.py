@@ -12,8 +12,10 @@ import pytest
 from helpers import ROOT
 
 from tasks import FILES, load_task
+from util.benchmark import DEFAULT_PROMPT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+BENCHMARK_COLUMNS = ("name", "data set", "default split", "rows", "prompts", "graded by", "metric")
 FENCED = re.findall(r"^```(\w*)\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
 BLOCKS = [text for language, text in FENCED if not language]
 COMMANDS = [line for block in BLOCKS for line in block.split("\n") if line.startswith(("python ", "make "))]
@@ -81,11 +83,15 @@ def test_the_readme_shows_commands_of_every_script():
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_benchmark_is_in_the_readme_with_its_data_set_and_split(name):
-    (row,) = [line for line in README.split("\n") if line.startswith(f"| {name} |")]
-    source = load_task(name).source
-    assert f"| {source.split} |" in row
-    assert source.path in row or source.path.startswith("tasks/")
+def test_a_benchmark_is_in_the_readme_with_its_data_set_split_prompts_and_metric(name):
+    assert f"| {' | '.join(BENCHMARK_COLUMNS)} |\n" in README
+    rows = [line.strip("| ").split(" | ") for line in README.split("\n") if line.startswith("| ")]
+    (row,) = [dict(zip(BENCHMARK_COLUMNS, row, strict=True)) for row in rows if row[0] == name]
+    task = load_task(name)
+    assert task.source.path in row["data set"] or task.source.path.startswith("tasks/")
+    assert row["default split"] == task.source.split and int(row["rows"].replace(",", "")) > 0
+    assert row["prompts"].split(", ") == [DEFAULT_PROMPT, *task.prompts]
+    assert row["metric"] == task.metric
 
 
 def test_the_example_benchmark_of_the_readme_works(tmp_path):

@@ -278,6 +278,23 @@ def test_a_run_without_verdicts_is_told_how_to_get_them(tmp_path):
         report.run(report.parse([str(run), "-o", str(tmp_path / "report.html")]))
 
 
+@pytest.mark.parametrize("mode", [[], ["compare", "RUN"], ["explain"], ["manifest"]])
+def test_a_path_without_a_run_says_what_is_there(tmp_path, mode):
+    make_run(tmp_path / "results" / "run", [{"problem_id": "p0", "index": 0}])
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("no run")
+    run = str(tmp_path / "results" / "run")
+    for name, sentence in (
+        ("nowhere", "there is no such folder"),
+        ("empty", "no run.json; name the folder of a run"),
+        ("file", "it is a file"),
+        ("results", f"it holds runs; name one of them, such as {run}"),
+    ):
+        words = [run if word == "RUN" else word for word in mode]
+        with pytest.raises(UserError, match=f"no run at .*{name}: .*{sentence}"):
+            report.run(report.parse([*words, str(tmp_path / name)]))
+
+
 def test_a_file_without_counts_is_named(tmp_path):
     run = make_run(tmp_path / "run", [{"problem_id": "p", "index": 0}])
     for content in ("[]", '{"some": "thing"}', "no json"):

@@ -24,7 +24,6 @@ from util.runs import (
     find_run,
     made_with,
     read_records,
-    read_run_json,
     run_name,
     text_digest,
 )
@@ -253,8 +252,8 @@ def open_benchmark(
     order.check_selection()
     wanted = order.wanted()
     folder = find_run(result_dir, wanted, fresh=fresh)
-    if must_exist:
-        read_run_json(folder)
+    if must_exist and not (folder / "run.json").exists():
+        raise UserError(f"no run at {folder}: generate first (same command with --inference)")
     versions = made_with()
     run = Run(folder, settings=wanted.settings, made_with=versions)
     try:

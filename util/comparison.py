@@ -17,6 +17,8 @@ EXACT_UP_TO = 16  # problems that differ: 2^16 ways to swap them are looked at o
 DRAWS = 100_000
 SEED = 20250115
 POWER = 0.8
+LEVEL = 0.05  # a smaller p-value tells two runs apart
+FEWEST_TELLING = 6  # problems that differ: with 5, all the same way, p is 2 / 2^5 = 0.06
 
 
 @dataclass(frozen=True)

@@ -104,8 +104,8 @@ def read_run_json(folder: Path) -> dict:
     path = folder / "run.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"no run at {folder}: generate first (same command with --inference)") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"no run at {folder}: {_what_is_there(folder)}") from None
     except (ValueError, OSError) as error:
         raise UserError(
             f"{path} cannot be read ({error}): restore it or start in another --result-dir"
@@ -116,6 +116,17 @@ def read_run_json(folder: Path) -> dict:
             "use the version of the suite that wrote it (see made_with in run.json)"
         )
     return content
+
+
+def _what_is_there(folder: Path) -> str:
+    """What to do where a folder is no run."""
+    if not folder.is_dir():
+        kind = "it is a file" if folder.exists() else "there is no such folder"
+        return f"{kind}; name the folder of a run, the one with run.json"
+    below = next(folder.glob("*/run.json"), None)
+    if below is None:
+        return "the folder has no run.json; name the folder of a run"
+    return f"it holds runs; name one of them, such as {below.parent}"
 
 
 class Run:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 
-from util.comparison import Paired, compare_shares, counts_of
+from util.comparison import FEWEST_TELLING, LEVEL, Paired, compare_shares, counts_of
 from util.errors import UserError
 from util.estimates import mean_of_shares
 from util.records import exact_number
@@ -165,7 +165,7 @@ def verdict_sentence(found: RunComparison) -> str:
             f"difference, and would hardly miss one of more than {reach:.1f} points."
         )
     better = "B" if paired.difference.value > 0 else "A"
-    if paired.p_value < 0.05:
+    if paired.p_value < LEVEL:
         return (
             f"The data can tell the two apart: {better} is better by {points:.1f} points on problems like "
             f"these, and chance alone would give such a difference in {_chance(paired.p_value)} cases."
@@ -174,6 +174,14 @@ def verdict_sentence(found: RunComparison) -> str:
         f"The data cannot tell the two apart: a difference of {points:.1f} points or more comes about by "
         f"chance in {_chance(paired.p_value)} cases."
     )
+    if paired.differing < FEWEST_TELLING:
+        differ = "1 problem differs" if paired.differing == 1 else f"{paired.differing} problems differ"
+        sentence += (
+            f" Only {differ}: even all of them in favour of the same run would not tell, "
+            f"{FEWEST_TELLING} would."
+        )
+    if paired.problems == 1:
+        return f"{sentence} A single problem says nothing about others."
     if paired.needed_problems is None:
         return f"{sentence} There is no difference in the mean to look for."
     least, most = paired.samples

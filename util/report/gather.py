@@ -14,7 +14,7 @@ from pathlib import Path
 
 from util.errors import UserError
 from util.records import Record
-from util.report.manifest import check_command
+from util.report.manifest import next_step
 from util.runs import StoredProblems, read_records, read_run_json, writer_of
 from util.statistics import OUTCOMES, Tally, outcome_of, stopped_early
 
@@ -101,9 +101,7 @@ def read_run(folder: Path, *, number: int = 0, shelf: Shelf | None = None) -> Ru
     facts.tallies = dict(sorted(facts.tallies.items()))
     if not facts.judged:
         there = sum(tally.samples for tally in facts.tallies.values())
-        raise UserError(
-            f"{folder} has {there} samples and no verdicts yet: grade them with\n  {check_command(folder)}"
-        )
+        raise UserError(next_step(folder, samples=there))
     return facts
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from util.errors import UserError
 from util.journal import read_lines
 from util.records import Verdict, exact_number
-from util.report.manifest import check_command
-from util.runs import VERDICTS, VerdictLines, read_run_json
+from util.report.manifest import next_step
+from util.runs import VERDICTS, VerdictLines, read_records, read_run_json
 
 LISTED = 40
 
@@ -58,7 +58,7 @@ def read_history(folder: Path) -> History:
     read_run_json(folder)
     path = folder / VERDICTS
     if not path.exists() or not path.stat().st_size:
-        raise UserError(f"{folder} has no verdicts yet: grade them with\n  {check_command(folder)}")
+        raise UserError(next_step(folder, samples=sum(1 for _ in read_records(folder))))
     history = History()
     with VerdictLines(path) as lines:
         for line, before in _with_previous(path, lines):

@@ -36,6 +36,14 @@ def repeat_command(folder: Path) -> str:
     return shlex.join([*_command(read_run_json(folder)), "--result-dir", "results-again"])
 
 
+def next_step(folder: Path, *, samples: int) -> str:
+    """What a run without verdicts lacks, and the command for it."""
+    command = [*_command(read_run_json(folder)), "--result-dir", str(folder.parent)]
+    if not samples:
+        return f"{folder} has no samples yet: generate and grade them with\n  {shlex.join(command)}"
+    return f"{folder} has {samples} samples and no verdicts yet: grade them with\n  {check_command(folder)}"
+
+
 def check_command(folder: Path) -> str:
     """The command that grades what is in the folder."""
     command = [*_command(read_run_json(folder)), "--result-dir", str(folder.parent), "--check"]
