@@ -263,7 +263,7 @@ def _write_card(
     from util.datacard import card, histogram
     from util.formats import dataset_info
     from util.journal import write_all
-    from util.runs import made_with
+    from util.versions import made_with
 
     summary = export.summary
     picture, text = _beside(args.output, "lengths.svg"), _beside(args.output, "card.md")

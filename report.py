@@ -125,7 +125,7 @@ def _explain(args: argparse.Namespace) -> None:
 
 def _manifest(args: argparse.Namespace) -> None:
     from util.report.manifest import cautions, repeat_command
-    from util.runs import made_with
+    from util.versions import made_with
 
     for caution in cautions(args.run, made_with()["suite"]):
         cli.say(f"WARNING: {caution}")

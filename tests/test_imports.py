@@ -14,6 +14,7 @@ ALLOWED = {
     "util.records": [],
     "util.models": [],
     "util.cores": [],
+    "util.versions": ["util.cores"],
     "util.journal": ["util.errors"],
     "util.keys": ["util.errors"],
     "util.task": ["util.models", "util.records"],
@@ -50,7 +51,6 @@ ALLOWED = {
         "util.records",
         "util.errors",
         "util.journal",
-        "util.cores",
         "util.cli",
         "util.old_results",
     ],  # its own command line
@@ -99,7 +99,7 @@ ALLOWED = {
     ],
     "util.pair_forecast": ["util.pair_cuts", "util.cost", "util.tokens"],
     "util.pair_input": ["util.pair_samples", "util.task", "util.errors"],
-    "util.pair_report": ["util.pair_cuts", "util.pairing", "util.rewriting", "util.journal", "util.runs"],
+    "util.pair_report": ["util.pair_cuts", "util.pairing", "util.rewriting", "util.journal", "util.versions"],
     "util.regrading": ["util"],  # joins the parts for a run that is there
     "util.tokens": ["util.models", "util.engines"],
     "util.evaluation": ["util"],  # runs several of them on one engine

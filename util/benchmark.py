@@ -22,7 +22,6 @@ from util.runs import (
     Run,
     Wanted,
     find_run,
-    made_with,
     read_records,
     run_name,
     text_digest,
@@ -31,6 +30,7 @@ from util.sampling import Stopping, samples_at
 from util.statistics import stopped_early, summarise
 from util.system_prompts import system_prompt
 from util.task import Task
+from util.versions import made_with
 
 LABELS_FOLDER = Path(__file__).resolve().parent.parent / "labeled_numina_difficulty"
 DEFAULT_PROMPT = "default"

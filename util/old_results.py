@@ -23,9 +23,10 @@ from util.errors import UserError
 from util.formatting import split_parts
 from util.pipeline import Plan
 from util.records import Problem, Sample, Verdict
-from util.runs import Run, Wanted, find_run, made_with, read_run_json, text_digest
+from util.runs import Run, Wanted, find_run, read_run_json, text_digest
 from util.system_prompts import system_prompt
 from util.task import Task, content_id
+from util.versions import made_with
 
 GRADER = "imported"
 DEFAULT_MAX_TOKENS = 32768  # as inference_and_check.py has it

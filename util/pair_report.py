@@ -13,7 +13,7 @@ from util.journal import write_whole
 from util.pair_cuts import Asked
 from util.pairing import SILC, Tally
 from util.rewriting import OTHER_VARIANT
-from util.runs import made_with
+from util.versions import made_with
 
 COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#97bbf5")
 BAR_WIDTH, PLOT_HEIGHT, LEFT, TOP, BOTTOM = 34, 160, 60, 40, 50

