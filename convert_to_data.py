@@ -155,6 +155,11 @@ def run(args: argparse.Namespace) -> int:
         output.commit()  # last: while it is not there, the same command may be given again
     _say(export.summary)
     if args.push_to_hub:
+        names = ", ".join(path.name for path in (args.output, card, *others))
+        cli.say(
+            f"UPLOADING {names} to the data set {args.push_to_hub}: private if it is made now, "
+            "but one that is public stays public"
+        )
         cli.say(f"uploaded to {publish(args.push_to_hub, args.output, card, others)}")
     cli.print_result(
         {

@@ -479,6 +479,7 @@ def test_file_and_card_are_uploaded_in_one_commit(tmp_path):
         )
         hub.shutdown()
     assert done.returncode == 0, done.stderr
+    assert "UPLOADING train.json, train.card.md" in done.stderr and "stays public" in done.stderr
     assert hub.created["visibility"] == "private"
     assert sum("/commit/" in path for path in hub.asked) == 1
     assert set(hub.files) == {"train.json", "README.md", "train.lengths.svg", "dataset_info.json"}
