@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from pathlib import Path
 
 import pytest
 from browser import open_browser
@@ -13,6 +14,7 @@ from selenium.webdriver.support.ui import Select
 import report
 from util.errors import UserError
 from util.report.gather import Shelf, read_run
+from util.report.names import run_names, short_models
 
 ATTACK = (
     '</script><script>window.hacked = 1</script><img src="https://example.org/x" onerror="window.hacked = 2">'
@@ -234,15 +236,30 @@ def test_runs_are_named_by_what_tells_them_apart(tmp_path):
         text = report_of(*folders, output=tmp_path / "report.html").read_text(encoding="utf-8")
         return re.findall("<figcaption>Tokens: (.*?)</figcaption>", text)
 
-    assert titles({}) == ["org/model-a"]
-    assert titles({}, {"model": "org/b"}) == ["org/model-a", "org/b"]
+    assert titles({}) == ["model-a"]
+    assert titles({}, {"model": "org/b"}) == ["model-a", "b"]
     assert titles({}, {"task": "AIME"}, {"task": "AIME", "model": "b"}) == [
-        "MATH500 · org/model-a",
-        "AIME · org/model-a",
+        "MATH500 · model-a",
+        "AIME · model-a",
         "AIME · b",
     ]
-    folder = tmp_path.name
-    assert titles({}, {}, {"model": "b"}, {"model": "b"})[0] == f"org/model-a ({folder}/40)"
+    assert titles({}, {"prompt": "plain"}, {"prompt": "plain", "seed": 1}, {"model": "b"}) == [
+        "model-a · prompt default · seed 0",
+        "model-a · prompt plain · seed 0",
+        "model-a · prompt plain · seed 1",
+        "b · prompt default · seed 0",
+    ]
+    assert titles({}, {}, {"model": "b"}, {"model": "b"}, {"model": "c"}) == [
+        "model-a (50)", "model-a (51)", "b (52)", "b (53)", "c",
+    ]  # fmt: skip
+
+
+def test_models_and_folders_are_named_by_the_part_that_differs():
+    assert short_models(["org/a", "other/a", "org/a"]) == ["org/a", "other/a", "org/a"]
+    assert short_models(["/data/run-1/hf/", "/data/run-2/hf"]) == ["run-1/hf", "run-2/hf"]
+    assert short_models(["org/a", "org/b", "b", "org/a"]) == ["a", "org/b", "b", "a"]
+    folders = [Path("/results/t07/embedded_Warmup"), Path("/results/t10/embedded_Warmup")]
+    assert run_names([{"model": "m", "task": "W"}] * 2, folders) == ["m (t07)", "m (t10)"]
 
 
 def test_scores_of_problems_with_different_numbers_of_samples_say_over_how_many(tmp_path):

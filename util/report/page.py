@@ -13,6 +13,7 @@ from util.report.counts import Counts, counts_tables
 from util.report.frame import new_page, table
 from util.report.gather import RunFacts, Shelf, drawn
 from util.report.listing import write_samples
+from util.report.names import run_names, short_models
 from util.statistics import OUTCOMES, WHY_BIASED, Tally
 
 GROUPS_SHOWN = 60  # rows of a table by subject and the like
@@ -31,13 +32,13 @@ def write_report(
     path: Path, runs: Sequence[RunFacts], shelf: Shelf, *, counts: Sequence[Counts] = ()
 ) -> None:
     """Write the report of `runs`, with the samples that `shelf` kept."""
-    names = _names(runs)
+    names = run_names([run.info["settings"] for run in runs], [run.folder for run in runs])
     rows = _rows(runs, names)
     with new_page(path, _title(runs)) as out:
-        for run in runs:
+        for run, name in zip(runs, names, strict=True):
             if run.being_written_by:
                 out.write(
-                    f'<p class="notice">{escape(run.name)} is being written by '
+                    f'<p class="notice">{escape(name)} is being written by '
                     f"{escape(run.being_written_by)}: this is what was there when it was read.</p>"
                 )
         out.write("<h2>Scores</h2>" + _scores(rows))
@@ -46,33 +47,15 @@ def write_report(
         out.write(_groups(rows))
         for some in counts:
             out.write(counts_tables(some))
-        made = "".join(_made(run) for run in runs)
+        made = "".join(_made(run, name) for run, name in zip(runs, names, strict=True))
         out.write(f'<h2>How the runs were made</h2><div class="columns">{made}</div>')
         write_samples(out, runs, names, shelf)
 
 
-# --- names ---
-
-
 def _title(runs: Sequence[RunFacts]) -> str:
     tasks = dict.fromkeys(str(run.info["settings"].get("task")) for run in runs)
-    models = dict.fromkeys(str(run.info["settings"].get("model")) for run in runs)
+    models = dict.fromkeys(short_models([str(run.info["settings"].get("model")) for run in runs]))
     return f"{', '.join(tasks)}: {', '.join(models)}"
-
-
-def _names(runs: Sequence[RunFacts]) -> list[str]:
-    """What tells each run from the others: model, task, or its folder."""
-    said = [[str(run.info["settings"].get(key)) for key in ("task", "model")] for run in runs]
-    varies = [len(set(values)) > 1 for values in zip(*said, strict=True)]
-    if not any(varies):
-        varies = [False, True]
-    names = [
-        " · ".join(value for value, shown in zip(values, varies, strict=True) if shown) for values in said
-    ]
-    return [
-        name if names.count(name) == 1 else f"{name} ({run.folder.parent.name}/{run.folder.name})"
-        for name, run in zip(names, runs, strict=True)
-    ]
 
 
 def _rows(runs: Sequence[RunFacts], names: Sequence[str]) -> list[Row]:
@@ -247,7 +230,7 @@ def _with_bar(entry: dict | None) -> str:
     return f"{_value_and_interval(entry)}{bar}"
 
 
-def _made(run: RunFacts) -> str:
+def _made(run: RunFacts, name: str) -> str:
     info = run.info
     settings, made, dataset = info["settings"], info["made_with"], info["dataset"]
     graders = sorted({grader for tally in run.tallies.values() for grader in tally.graders})
@@ -274,4 +257,4 @@ def _made(run: RunFacts) -> str:
         f'<div class="prose">{escape(wording)}</div></details>'
     )
     told = f'<dl class="facts">{lines}</dl>{fold if wording else ""}'
-    return f"<section><h3>{escape(run.name)}</h3>{told}</section>"
+    return f"<section><h3>{escape(name)}</h3>{told}</section>"
