@@ -53,7 +53,7 @@ def page(tmp_path_factory):
         if number == 7:
             sample |= {"text": ATTACK, "extracted": ATTACK, "reasoning": ATTACK}
         samples.append(sample)
-    run = make_run(folder / "run", samples, problems=problems, settings={"model": "org/<b>model</b>"})
+    run = make_run(folder / "run", samples, problems=problems, settings={"model": "org/<b>model<b>"})
     counts = folder / "train.card.json"
     counts.write_text(json.dumps({"file": "train.json", "funnel": {"generated": 60, "final": 31}}))
     return report_of(run, output=folder / "report.html", extra=["--counts", str(counts)])
@@ -163,7 +163,7 @@ def test_what_a_model_writes_never_runs_and_is_shown_as_it_is(shown):
     assert "<script>window.hacked = 1</script>" in rows(shown)[0].text
     assert shown.execute_script("return window.hacked") is None
     assert not shown.find_elements(By.CSS_SELECTOR, ".sample img, .sample svg, .sample script")
-    assert "<b>model</b>" in shown.find_element(By.TAG_NAME, "h1").text
+    assert "<b>model<b>" in shown.find_element(By.TAG_NAME, "h1").text
 
 
 def test_the_page_asks_no_server_for_anything(shown, page):
