@@ -57,7 +57,7 @@ _BOX = re.compile(r"\\(?:f?boxed|framebox|fbox)\s*(?:\[[^\]]{0,20}\])?\s*(\{|\d|
 _JOINED = re.compile(
     r"(?:[\s,;$.()\[\]]|\\\\|\\[()\[\],;:! ]|\\q?quad|\\text(?:bf|rm)?\s*\{|\}"
     r"|(?:\\text\{)?(?:\s*(?:and|or|both|for part|in part)\s*)"
-    r"|\([a-z]\)|&|~|和|或|以及)*"
+    r"|\([a-z]\)|[a-zA-Z](?:_\{?\d\}?)?\s*=|&|~|和|或|以及)*"
 )
 
 
@@ -137,10 +137,12 @@ _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re
 _BOLD = re.compile(r"\*\*(?!\s)([^*\n]{1,300}?)(?<!\s)\*\*|\\textbf\{([^{}]{1,300})\}")
 _FRACTION = r"-?\\[dt]?frac\s*\{[^{}]{1,40}\}\s*\{[^{}]{1,40}\}"
 _NUMBER = re.compile(
-    rf"{_FRACTION}|-?\d*√\(?\d+\)?|-?\d*π(?:/\d+)?"
+    rf"{_FRACTION}|\d{{1,9}}(?::\d{{1,9}})+|-?\d*√\(?\d+\)?|-?\d*π(?:/\d+)?"
     r"|[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:[eE][+-]?\d+)?|[-−]?\.\d+"
 )
+_GROUP_AT_END = re.compile(r"(?:\b(?:is|are|be|at)|=)\s*([(\[{][^()\[\]{}]{1,200}[)\]}])[\s.*$]*$")
 _PLAIN_END = re.compile(r"[\s*$]*(-?\d[\d,]*(?:\.\d+)?)(?<!,)[\s*$.]*\Z")
+_FENCE = re.compile(r"^```\w*\n")
 _SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|。|;\s|；|！|!(?=\s|$)")
 _TRAILING = re.compile(
     r"\s*(?:I hope (?:it|this) is correct.*|\(approximately\)|approximately)$", re.IGNORECASE | re.DOTALL
@@ -155,6 +157,8 @@ def tagged_answer(text: str) -> str | None:
     if start < 0:
         return None
     answer = text[start + len("<answer>") : end].strip()
+    if " " in answer and not answer.startswith("$") and (formula := _FORMULA.search(answer)):
+        answer = next(group for group in formula.groups() if group is not None).strip()
     inner = find_answer(answer) if len(answer) > 60 and "<answer>" not in answer else None
     return inner.text if inner and inner.how != "last number" else answer
 
@@ -197,7 +201,7 @@ def _value_in(text: str) -> str | None:
     """The value at the head of what follows a declaration."""
     if simple := _PLAIN_END.match(text):
         return simple.group(1)
-    text = text.lstrip(" \t:：*=\n").lstrip()
+    text = _FENCE.sub("", text.lstrip(" \t:：*=\n").lstrip())
     text = _TRAILING.sub("", text)
     formula = _FORMULA.match(text)
     if formula:
@@ -284,6 +288,13 @@ def _last_fraction(text: str) -> str | None:
     return match.group(1) if match else None
 
 
+def _last_group(text: str) -> str | None:
+    """(1, 2), of a last line that ends in "is (1, 2)" or "= (1, 2)"."""
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    match = _GROUP_AT_END.search(lines[-1][-300:]) if lines else None
+    return match.group(1) if match else None
+
+
 def _last_number(text: str) -> str | None:
     numbers = [match.group() for match in _NUMBER.finditer(text[-4000:])]
     return numbers[-1].strip() if numbers else None
@@ -297,5 +308,6 @@ _FINDERS = (
     (_in_bold, "bold"),
     (_in_formula, "formula"),
     (_last_fraction, "formula"),
+    (_last_group, "formula"),
     (_last_number, "last number"),
 )

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from util.grading.numerals import Numerals
 from util.grading.tokens import FUNCTIONS, SYMBOL_NAMES, SYNONYMS
-from util.grading.tree import Node, Opaque, Unreadable
+from util.grading.tree import Node, Opaque, Unreadable, has, replaced
 
 
 class Commands(Numerals):
@@ -57,10 +57,7 @@ class Commands(Numerals):
         if name in ("emptyset", "varnothing"):
             return Node("set")
         if token.startswith(r"\mathbb"):
-            while self.peek() in ("^", "_"):
-                self.take()
-                self.take() if self.peek() in "+-*" else self.argument()
-            return Node("domain", (), name[-1])
+            return Node("domain", (), name[-1] + self.restriction())
         if name in (
             "overline",
             "bar",
@@ -91,11 +88,25 @@ class Commands(Numerals):
             return Node("sym", (), name + "".join(self.letters()))
         if name in ("ldots", "dots", "cdots", "dotsc", "dotsb", "dotsm", "vdots", "ddots"):
             return Node("sym", (), "...")
+        if name in ("sum", "prod"):
+            return self.big(name)
         if name in _OPAQUE:
             raise Opaque(f"cannot read {token}")
         if name in NOT_FACTORS:
             raise Unreadable(f"cannot read {token}")
         return self.subscript(Node("sym", (), SYMBOL_NAMES.get(name, name)))
+
+    def restriction(self) -> str:
+        r"""The + of \mathbb{R}^+, the 2 of \mathbb{R}^2; what stands for the positive ones is one sign."""
+        start = self.at
+        while self.peek() in ("^", "_"):
+            self.take()
+            if self.peek() == "{":
+                self.skip_group()
+            else:
+                self.take()
+        written = "".join(token for token in self.tokens[start : self.at] if token not in "{}^_*")
+        return _RESTRICTIONS.get(written, written)
 
     def letters(self) -> list[str]:
         names = []
@@ -178,6 +189,26 @@ class Commands(Numerals):
             tree = Node("div", (tree, self.power()))
         return [Node("neg", (tree,)) if sign else tree]
 
+    def big(self, name: str) -> Node:
+        """A finite sum or product over whole numbers: its term, the ends, and the hidden name that runs."""
+        if self.take() != "_":
+            raise Opaque("a sum without its ends")
+        start = self.primary()
+        if (
+            self.take() != "^"
+            or start.kind != "rel"
+            or start.value != ("=",)
+            or start.parts[0].kind not in ("sym", "const")
+        ):
+            raise Opaque("a sum over something else")
+        end = self.argument()
+        inside = self.term()
+        if any(has(part, "inf") for part in (start.parts[1], end)) or has(inside, "pm"):
+            raise Opaque("an infinite sum")
+        hidden = f"#{self.depth}"
+        inside = replaced(inside, start.parts[0], Node("sym", (), hidden))
+        return Node("big", (inside, start.parts[1], end), (name, hidden))
+
     def environment(self, name: str) -> Node:
         if name == "array" and self.peek() == "{":
             self.skip_group()
@@ -236,7 +267,8 @@ _INVERSE = {
     "cosh": "arcosh",
 }
 _SYSTEMS = frozenset(("aligned", "align", "align*", "gathered", "split", "cases", "equation", "gather"))
-_OPAQUE = frozenset("sum prod int iint oint lim limsup liminf partial nabla bigcup bigcap".split())
+_RESTRICTIONS = {"+": "+", ">0": "+", "-": "-", "<0": "-", "\\ast": "", "\\gt0": "+"}
+_OPAQUE = frozenset("int iint oint lim limsup liminf partial nabla bigcup bigcap".split())
 NOT_FACTORS = frozenset(
     "and or pm mp cup cap cupdot setminus backslash mid vert rvert rfloor rceil"
     " rangle rbrace choose over pmod mod bmod"

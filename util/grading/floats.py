@@ -7,7 +7,7 @@ import math
 from fractions import Fraction
 
 from util.grading.tree import Node
-from util.grading.values import Reading, Unknown, coordinate, exact
+from util.grading.values import MAX_NESTED_TERMS, MAX_TERMS, Reading, Unknown, coordinate, exact
 
 
 def approximate(node: Node, at: Reading) -> complex:
@@ -86,9 +86,31 @@ def _approximate_function(node: Node, at: Reading) -> complex:
 
 
 def with_degrees(at: Reading) -> Reading:
-    other = Reading(at)
-    other.degree, other.percent, other.log10 = "pi", at.percent, at.log10
+    """The same reading, with degree signs converted."""
+    other = at.copied()
+    other.degree = "pi"
     return other
+
+
+def _approximate_big(node: Node, at: Reading) -> complex:
+    inside, start, end = node.parts
+    low, high = exact(start, at), exact(end, at)
+    if (
+        not isinstance(low, Fraction)
+        or not isinstance(high, Fraction)
+        or low.denominator * high.denominator != 1
+    ):
+        raise Unknown("no whole ends")
+    nested = any(other[0] == "#" for other in at)
+    if high - low > (MAX_NESTED_TERMS if nested else MAX_TERMS):
+        raise Unknown("too many terms")
+    here = at.copied()
+    total: complex = 0.0 if node.value[0] == "sum" else 1.0
+    for value in range(int(low), int(high) + 1):
+        here[node.value[1]] = Fraction(value)
+        term = approximate(inside, here)
+        total = total + term if node.value[0] == "sum" else total * term
+    return total
 
 
 def _approximate_sum(node: Node, at: Reading) -> complex:
@@ -115,7 +137,7 @@ def _near_floor(x: float) -> float:
     return round(x) if abs(x - round(x)) < 1e-9 else math.floor(x)
 
 
-TRIGONOMETRIC = frozenset("sin cos tan cot sec csc".split())
+TRIGONOMETRIC = frozenset("sin cos tan cot sec csc cis".split())
 _COMPLEX_FUNCTIONS = {
     "sin": cmath.sin, "cos": cmath.cos, "tan": cmath.tan, "cot": lambda x: 1 / cmath.tan(x),
     "sec": lambda x: 1 / cmath.cos(x), "csc": lambda x: 1 / cmath.sin(x),
@@ -126,7 +148,7 @@ _COMPLEX_FUNCTIONS = {
     "coth": lambda x: 1 / cmath.tanh(x), "ln": cmath.log, "exp": cmath.exp, "Re": lambda x: complex(x).real,
     "Im": lambda x: complex(x).imag, "arg": lambda x: cmath.phase(x),
     "conj": lambda x: complex(x).conjugate(),
-    "arsinh": cmath.asinh, "arcosh": cmath.acosh,
+    "cis": lambda x: cmath.exp(1j * x), "arsinh": cmath.asinh, "arcosh": cmath.acosh,
 }  # fmt: skip
 _REAL_FUNCTIONS = {
     "abs": abs,
@@ -153,6 +175,7 @@ _APPROXIMATE = {
     "binom": lambda node, at: _gamma_binomial(*(_real(approximate(part, at)) for part in node.parts)),
     "func": _approximate_function,
     "app": _approximate_application,
+    "big": _approximate_big,
     "deg": lambda node, at: approximate(node.parts[0], at) * (1 if at.degree == 1 else math.pi / 180),
     "pct": lambda node, at: approximate(node.parts[0], at) * float(at.percent),
 }

@@ -169,6 +169,10 @@ class Judge(Relations):
             return self.same_elements(gold.parts, prediction.parts, unique=True)
         if "ratio" in kinds:
             return self.same_ratio(gold, prediction)
+        if "inf" in kinds:
+            return kinds == ("inf", "inf")
+        if kinds == ("modulo", "modulo"):
+            return self.same_remainder(gold.parts, prediction.parts)
         if "text" in kinds:
             return kinds == ("text", "text") and words.same_text(str(gold.value), str(prediction.value))
         if kinds[0] in SCALARS and kinds[1] in ("pair", "set", "union", "builder", "domain"):
@@ -179,9 +183,15 @@ class Judge(Relations):
             )
         if kinds[1] in SCALARS and kinds[0] in ("pair", "set", "union", "builder", "domain"):
             return gold.kind == "set" and len(gold.parts) == 1 and self.same(gold.parts[0], prediction)
-        if kinds == ("domain", "domain") or kinds == ("inf", "inf"):
+        if kinds == ("domain", "domain"):
             return gold.value == prediction.value
         return None
+
+    def same_remainder(self, gold: tuple[Node, Node], prediction: tuple[Node, Node]) -> bool | None:
+        """3 (mod 7), also written 10 (mod 7)."""
+        if not self.same(gold[1], prediction[1]):
+            return False
+        return self.same(Node("func", gold, "mod"), Node("func", prediction, "mod"))
 
     def same_matrix(self, gold: Node, prediction: Node) -> bool | None:
         """A matrix against a vector, nested brackets or a sum of matrices."""
@@ -190,7 +200,7 @@ class Judge(Relations):
             return every(
                 self.same(a, b) for a, b in zip(itertools.chain(*left), itertools.chain(*right), strict=True)
             )
-        return self.same_ordered(gold, prediction)
+        return self.same_ordered(_vector(gold), _vector(prediction))
 
     def same_ratio(self, gold: Node, prediction: Node) -> bool | None:
         left, right = ratio_parts(gold), ratio_parts(prediction)
@@ -215,3 +225,8 @@ class Judge(Relations):
         )
 
     # -- relations
+
+
+def _vector(node: Node) -> Node:
+    """[1, 2] beside a column vector is no interval."""
+    return node._replace(kind="tuple") if node.kind == "pair" and node.value == "[]" else node

@@ -13,8 +13,8 @@ from functools import lru_cache
 from util.grading.commands import NOT_FACTORS, Commands, product
 from util.grading.spelling import clean
 from util.grading.tokens import (
-    BARE_UNITS,
     CLOSERS,
+    LARGE_NUMBERS,
     PRODUCTS,
     RELATIONS,
     SEPARATORS,
@@ -22,12 +22,16 @@ from util.grading.tokens import (
     split_tokens,
 )
 from util.grading.tree import MAX_CHARS, MAX_DEPTH, MAX_SIGNS, Node, Opaque, Reading, Unreadable
+from util.grading.units import BARE_UNITS
 
 __all__ = ["MAX_CHARS", "clean", "is_ambiguous", "read"]
 
 _CLAUSES = re.compile(
     r"[,.]?\s*(?:\\text\s*\{\s*)?\(?\b(?:for\s+(?:all|any|every|each|some)|where|with"
     r"|such that|as required)\b.*$"
+)
+_NAMED_FREE = re.compile(
+    r"\b(?:any|all|each|every|some|where|with|constants?|reals?|integers?|numbers?|arbitrary)[\s}$]*\\?([a-zA-Z])(?![a-zA-Z])"
 )
 _FORALL = re.compile(r"\s*,?\s*\(?\\forall\b(?=.).*$")
 _PARAMETER = re.compile(
@@ -44,12 +48,14 @@ def read(cleaned: str, *, as_list: bool = False) -> Reading:
     if cleaned[:1] == "]" and cleaned[-1:] == "[":  # ]a, b[ is an open interval
         cleaned = "(" + cleaned[1:-1] + ")"
     parameter = _PARAMETER.search(cleaned)
-    free = ()
+    free: tuple[str, ...] = ()
     if parameter and parameter.start() > 0:
         cleaned, free = cleaned[: parameter.start()].rstrip(" ,;("), (parameter.group(1),)
     if "for" in cleaned or "wh" in cleaned or "th" in cleaned:
-        shorter = _CLAUSES.sub("", cleaned)
-        cleaned = shorter if shorter.strip() else cleaned
+        clause = _CLAUSES.search(cleaned)
+        if clause and cleaned[: clause.start()].strip():
+            free += tuple(_NAMED_FREE.findall(clause.group()))
+            cleaned = cleaned[: clause.start()]
     if r"\forall" in cleaned:
         shorter = _FORALL.sub("", cleaned)
         cleaned = shorter if shorter.strip() else cleaned.replace(r"\forall", " ")
@@ -100,10 +106,11 @@ class _Reader(Commands):
             operators.append(RELATIONS[self.take()])
             parts.append(self.combination())
         if self.tokens[self.at] == r"\pmod" or (
-            self.tokens[self.at] == "(" and self.tokens[self.at + 1 : self.at + 2] in (["mod"], [r"\mod"])
+            self.tokens[self.at] == "("
+            and self.tokens[self.at + 1 : self.at + 2] in (["mod"], [r"\mod"], [r"\bmod"])
         ):
             parts[-1] = Node("modulo", (parts[-1], self.modulus()))
-        tree = Node("rel", tuple(parts), tuple(operators)) if operators else first
+        tree = Node("rel", tuple(parts), tuple(operators)) if operators else parts[0]
         if self.tokens[self.at] in (r"\choose", r"\over"):
             kind = "binom" if self.take() == r"\choose" else "div"
             tree = Node(kind, (tree, self.item()))
@@ -233,9 +240,13 @@ class _Reader(Commands):
             name = token[1:]
             if token in (r"\{", r"\lbrace"):
                 return False
+            if token.startswith(r"\begin"):
+                return True
             return name.isalpha() and name not in NOT_FACTORS and not token.startswith((r"\text", r"\end"))
         if first == "|":
             return self.bars == 0 and not self.builder
+        if token == "(" and self.tokens[self.at + 1 : self.at + 2] in (["mod"], [r"\mod"], [r"\bmod"]):
+            return False
         return first in "([{" and left.kind not in ("pair", "set", "tuple")
 
     def signed(self) -> Node:
@@ -317,6 +328,8 @@ class _Reader(Commands):
             elif token == "'" and tree.kind in ("sym", "app"):
                 self.take()
                 tree = Node(tree.kind, tree.parts, f"{tree.value}'")
+            elif tree.kind in ("num", "decimal") and (scale := self.large_number()):
+                tree = Node("mul", (tree, Node("num", (), Fraction(scale))))
             elif token == "_" and tree.kind in ("num", "decimal"):
                 self.take()
                 tree = self.based(tree)
@@ -325,6 +338,15 @@ class _Reader(Commands):
                 self.primary()
             else:
                 return tree
+
+    def large_number(self) -> int:
+        """The million of 8 million, if it stands here; 0 otherwise."""
+        token = self.tokens[self.at]
+        word = token[6:-1] if token.startswith(r"\text{") else token
+        scale = LARGE_NUMBERS.get(word, 0)
+        if scale:
+            self.take()
+        return scale
 
     # -- leaves and brackets
 
@@ -395,11 +417,20 @@ class _Reader(Commands):
         if self.peek() == "}":
             self.take()
             return Node("num", (), Fraction(1))  # {} holds nothing, as in {}^\circ
+        if self.is_builder():
+            return self.braces("}")
         builder, self.builder = self.builder, False
         inside = self.statement()
         self.builder = builder
         self.expect("}")
         return Node("set", inside.parts) if inside.kind == "list" else inside
+
+    def is_builder(self) -> bool:
+        """Whether plain braces hold {x | x > 2} or {x : x > 2}."""
+        name, bar = self.tokens[self.at], self.tokens[self.at + 1 : self.at + 2]
+        if len(name) != 1 or not name.isalpha() or bar not in (["|"], [r"\mid"], [":"]):
+            return False
+        return any(token in RELATIONS for token in self.tokens[self.at + 2 : self.at + 12])
 
     def braces(self, closing: str) -> Node:
         if self.peek() == closing:
@@ -435,6 +466,10 @@ class _Reader(Commands):
             kind = "pair" if len(inside.parts) == 2 else "tuple"
             if kind == "tuple" and (opening, closing) not in (("(", ")"), ("[", "]")):
                 raise Unreadable("mixed brackets")
+            if kind == "pair" and _is_infinite(inside.parts[0]):
+                opening = "("  # nothing is closed at infinity
+            if kind == "pair" and _is_infinite(inside.parts[1]):
+                closing = ")"
             return Node(kind, inside.parts, opening + closing)
         if (opening, closing) not in (("(", ")"), ("[", "]")):
             raise Unreadable("mixed brackets")
@@ -459,20 +494,30 @@ class _Reader(Commands):
             if is_word and not (token.isalpha() and self.at == 0):
                 self.take()
                 self.units.append(word)
-                if self.peek() == "^":
-                    self.take()
-                    power = self.at
-                    self.exponent()
-                    self.units.append("^" + "".join(self.tokens[power : self.at]).strip("{}"))
+                self.unit_power()
             elif token in ("/", r"\cdot") and self.at > start and self.tokens[self.at + 1 : self.at + 2] and (
                 self.tokens[self.at + 1].startswith(r"\text{") or self.tokens[self.at + 1].isalpha()
             ):  # fmt: skip
                 self.take()
-                self.units.append("/" + self.take())
+                self.units.append("/" + self.take().removeprefix(r"\text{").rstrip("}"))
+                self.unit_power()
             elif token == "." and self.at > start:
                 self.take()
             else:
                 return
+
+    def unit_power(self) -> None:
+        if self.peek() == "^":
+            self.take()
+            start = self.at
+            self.exponent()
+            self.units.append(
+                "^" + "".join(token for token in self.tokens[start : self.at] if token not in "{}")
+            )
+
+
+def _is_infinite(node: Node) -> bool:
+    return node.kind == "inf" or node.kind == "neg" and node.parts[0].kind == "inf"
 
 
 def _is_round(node: Node) -> bool:

@@ -24,11 +24,11 @@ from util.grading.judging import Judge
 from util.grading.latex import MAX_CHARS, clean, is_ambiguous, read
 from util.grading.numbers import number_word, plain_number, same_number
 from util.grading.shapes import renamed
-from util.grading.tokens import UNITS
-from util.grading.tree import Node, Opaque, Reading, Unreadable, has
+from util.grading.tree import Node, Opaque, Reading, Unreadable, has, symbols
+from util.grading.units import units_agree, without_unit
 from util.records import Verdict
 
-GRADER = "maths-2"
+GRADER = "maths-3"
 _NO_ENGINE = "undecided"
 
 
@@ -112,11 +112,9 @@ def _decide(gold: str, prediction: str) -> Comparison:
     a, b = plain_number(left), plain_number(right)
     if a and b:
         return Comparison(same_number(a, b), "number", str(a.value), str(b.value))
-    if a or b:  # 12 m^2 beside a bare number
-        left, right = _LETTER_UNIT.sub(r"\1", left), _LETTER_UNIT.sub(r"\1", right)
-        a, b = plain_number(left), plain_number(right)
-        if a and b:
-            return Comparison(same_number(a, b), "number", str(a.value), str(b.value))
+    verdict = _compare_quantities(left, right)
+    if verdict is not None:
+        return Comparison(verdict, "number", left, right)
     spelled = _spelled(left), _spelled(right)
     if spelled != (left, right):
         left, right = spelled
@@ -132,10 +130,23 @@ def _decide(gold: str, prediction: str) -> Comparison:
     return Comparison(bool(verdict), "none" if verdict is None else "structure", left, right)
 
 
+def _compare_quantities(gold: str, prediction: str) -> bool | None:
+    """The verdict on two plain numbers, at least one with a unit behind it; None for anything else."""
+    left, right = without_unit(gold), without_unit(prediction)
+    if not left and not right:
+        return None
+    a, b = plain_number(left[0] if left else gold), plain_number(right[0] if right else prediction)
+    if not a or not b:
+        return None
+    return same_number(a, b) and (not left or not right or units_agree((left[1],), (right[1],)))
+
+
 _BLANK = re.compile(r"(?<![\w.]) | (?![\w.])")  # any but those that keep words or digits apart
-_LETTER_UNIT = re.compile(r"^([-+]?(?:\d{1,300}(?:\.\d{0,300})?|\.\d{1,300})) [mgshLNJWV](?:\^\{?[23]\}?)?$")
-_ALL_REALS = frozenset(
-    ("all real numbers", "all reals", "all real number", "real numbers", "set all real numbers")
+_ALL_REALS = frozenset(("number real", "set all real numbers", "set real numbers"))
+_ALL_INTEGERS = frozenset(("integer", "set all integers", "set integers"))
+_ANY_SUCH = re.compile(
+    r"^(?:\\text\s*\{\s*)?(?:for\s+)?(?:all|any|every|each)\s+(?:(?:real|positive|natural|non-?negative|integer)\s+)*"
+    r"(?:integers?\s+|numbers?\s+|reals?\s+|values?\s+(?:of\s+)?)?\}?\s*(?=[a-zA-Z]\s*(?:[<>]|\\(?:le|ge|lt|gt|ne|equiv)))"
 )
 _ANSWER_IS = re.compile(
     r"^(?:\\text\s*\{)?\s*(?:the\s+)?(?:final\s+)?answer\s*(?:is\b|:|=)\s*:?\s*\}?\s*", re.IGNORECASE
@@ -147,6 +158,7 @@ def _spelled(cleaned: str) -> str:
     if "nswer" in cleaned:
         cleaned = _ANSWER_IS.sub("", cleaned) or cleaned
     if cleaned[0].isalpha() or cleaned[0] == "\\":
+        cleaned = _ANY_SUCH.sub("", cleaned)
         text = words.unwrapped(cleaned)
         if len(text) < 100 and "\\" not in text:
             value = number_word(text)
@@ -157,6 +169,8 @@ def _spelled(cleaned: str) -> str:
                 return r"\emptyset"
             if normal in _ALL_REALS:
                 return r"\mathbb{R}"
+            if normal in _ALL_INTEGERS:
+                return r"\mathbb{Z}"
             if normal == "infinitely many":
                 return r"\infty"
     return cleaned
@@ -210,6 +224,9 @@ def _compare_options(gold: str, prediction: str) -> bool | None:
 def _compare_read(gold: str, prediction: str) -> bool | None:
     if _BLANK.sub("", gold) == _BLANK.sub("", prediction):
         return True
+    if "\\text" in gold or "\\text" in prediction:
+        if _BLANK.sub("", words.unwrapped(gold)) == _BLANK.sub("", words.unwrapped(prediction)):
+            return True
     try:
         verdict = _same_reading(read(gold), read(prediction))
     except Opaque:
@@ -226,29 +243,32 @@ def _compare_read(gold: str, prediction: str) -> bool | None:
 
 
 def _same_reading(gold: Reading, prediction: Reading) -> bool | None:
-    if not _units_agree(gold.units, prediction.units):
+    if not units_agree(gold.units, prediction.units):
         return False
-    if has(prediction.tree, "sym", "j") and gold.tree.kind != "const" and has(gold.tree, "const", "i"):
-        prediction = prediction._replace(
-            tree=renamed(prediction.tree, {"j": Node("const", (), "i")})
-        )  # engineers' j
+    left, right = gold.tree, prediction.tree
+    if left.kind != "const" and right.kind != "const":
+        left, right = _with_one_i(left, right), _with_one_i(right, left)
+    right = _in_one_name(left, right)
     free = frozenset(gold.free) | frozenset(prediction.free)
     angles = bool({"rad", "radians", "radian"} & {*gold.units, *prediction.units})
-    return Judge(free, angles).same(gold.tree, prediction.tree)
+    return Judge(free, angles).same(left, right)
 
 
-def _units_agree(gold: tuple[str, ...], prediction: tuple[str, ...]) -> bool:
-    """Units may be missing, unknown or spelled otherwise; two different known ones differ."""
-    if not gold or not prediction:
-        return True
-    left, right = (_first_unit(units) for units in (gold, prediction))
-    return left == right or not {left[0], right[0]} <= _UNIT_NAMES
+def _with_one_i(node: Node, other: Node) -> Node:
+    """The j of engineers as i, where the other side writes i and neither writes both."""
+    if not has(node, "sym", "j") or has(node, "const", "i") or not has(other, "const", "i"):
+        return node
+    return node if has(other, "sym", "j") else renamed(node, {"j": Node("const", (), "i")})
 
 
-def _first_unit(units: tuple[str, ...]) -> tuple[str, str]:
-    """Short name and exponent of the first unit."""
-    name = units[0].strip(" .")
-    return UNITS.get(name, name), units[1] if units[1:] and units[1][0] == "^" else ""
+def _in_one_name(gold: Node, prediction: Node) -> Node:
+    """A family of pairs such as (k, k+1) in the parameter of the gold."""
+    if not any(has(gold, kind) and has(prediction, kind) for kind in ("pair", "tuple")):
+        return prediction
+    mine, theirs = symbols(gold) - symbols(prediction), symbols(prediction) - symbols(gold)
+    if len(mine) != 1 or len(theirs) != 1 or not mine | theirs <= _FAMILY:
+        return prediction
+    return renamed(prediction, {next(iter(theirs)): Node("sym", (), next(iter(mine)))})
 
 
-_UNIT_NAMES = frozenset(UNITS.values()) - {""}
+_FAMILY = frozenset("knmltjs")  # usual names of a parameter

@@ -16,6 +16,7 @@ _MINUS_INFINITY = Node("neg", (_INFINITY,))
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!=", "=": "="}
 _TWO = Node("num", (), Fraction(2))
 _HERE = Reading()
+_ZERO = Node("num", (), Fraction(0))
 
 
 class Piece(NamedTuple):
@@ -25,6 +26,13 @@ class Piece(NamedTuple):
     low_closed: bool
     high: Node
     high_closed: bool
+
+
+_DOMAINS = {
+    "R": Piece(_MINUS_INFINITY, False, _INFINITY, False),
+    "R+": Piece(_ZERO, False, _INFINITY, False),
+    "R-": Piece(_MINUS_INFINITY, False, _ZERO, False),
+}
 
 
 class Region(NamedTuple):
@@ -51,7 +59,8 @@ def _pair(node: Node) -> Region | None:
     low, high = node.parts
     if not _is_end(low) or not _is_end(high):
         return None
-    return Region((Piece(low, node.value[0] == "[", high, node.value[1] == "]"),))
+    closed = node.value[0] == "[" and low != _MINUS_INFINITY, node.value[1] == "]" and high != _INFINITY
+    return Region((Piece(low, closed[0], high, closed[1]),))
 
 
 def _is_end(node: Node) -> bool:
@@ -122,6 +131,21 @@ def intersect(left: Region, right: Region) -> Region | None:
     return Region(tuple(pieces), left.variable or right.variable)
 
 
+def _sum(node: Node) -> Region | None:
+    r"""\mathbb{R} - \{1\}, with a minus sign between sets."""
+    if (
+        len(node.parts) != 2
+        or node.parts[1].kind != "neg"
+        or node.parts[1].parts[0].kind not in ("set", "pair")
+    ):
+        return None
+    return (
+        _difference(Node("minus", (node.parts[0], node.parts[1].parts[0])))
+        if node.parts[0].kind != "set"
+        else None
+    )
+
+
 def _difference(node: Node) -> Region | None:
     left, right = region(node.parts[0]), region(node.parts[1])
     if left is None or right is None:
@@ -145,9 +169,9 @@ def _complement(taken: Region) -> Region | None:
 
 
 def _domain(node: Node) -> Region | None:
-    if node.value != "R":
+    if node.value not in _DOMAINS:
         return None
-    return Region((Piece(_MINUS_INFINITY, False, _INFINITY, False),))
+    return Region((_DOMAINS[node.value],))
 
 
 def _builder(node: Node) -> Region | None:
@@ -275,7 +299,7 @@ def _list(node: Node) -> Region | None:
 
 _KINDS = {
     "pair": _pair, "set": _set, "union": _union, "inter": _intersection,
-    "minus": _difference, "domain": _domain,
+    "minus": _difference, "add": _sum, "domain": _domain,
     "builder": _builder, "rel": _relation, "list": _list,
 }  # fmt: skip
 

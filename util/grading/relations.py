@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from util.grading.floats import approximate
 from util.grading.regions import Region, region
-from util.grading.scalars import Scalars, every
+from util.grading.scalars import PARAMETERS, Scalars, every
 from util.grading.shapes import SCALARS, Named, named_value, renamed, said_of_combination
 from util.grading.tree import Node, symbols
 from util.grading.values import Reading as Point
@@ -72,6 +72,8 @@ class Relations(Scalars):
             return False
         if {a.kind, b.kind} == {"app", "sym"}:  # y = 2x and f(x) = 2x
             return self.same(left.value, right.value) if symbols(left.value) else None
+        if a.kind == b.kind == "sym" and (index := _other_index(a, b)):  # a_n = 2n, a_k = 2k
+            return self.same(left.value, renamed(right.value, index))
         if a.kind == b.kind == "sym" and str(a.value).split("_")[0] == str(b.value).split("_")[0]:
             return self.same(left.value, right.value) if "_" not in a.value or "_" not in b.value else None
         return None
@@ -138,6 +140,15 @@ class Relations(Scalars):
             else:
                 return False
         return True
+
+
+def _other_index(gold: Node, prediction: Node) -> dict[str, Node]:
+    """How to rename where one sequence is given under two indices of one letter."""
+    name, _, index = str(gold.value).partition("_")
+    other, _, theirs = str(prediction.value).partition("_")
+    if name != other or index == theirs or not {index, theirs} <= PARAMETERS:
+        return {}
+    return {theirs: Node("sym", (), index)}
 
 
 def _value(node: Node, at: Point) -> Fraction | complex:

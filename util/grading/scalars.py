@@ -12,6 +12,13 @@ from util.grading.values import Reading as Point
 from util.grading.values import Unknown, coordinate, exact
 
 PARAMETERS = frozenset("knmlj")  # usual names of integer parameters
+_CONSTANTS = frozenset(("c", "C", "c_1", "C_1", "C_0", "K"))  # of integration
+_ARBITRARY = frozenset("abcdkmnpqrstCK") | {
+    "lambda",
+    "alpha",
+}  # usual names of constants that a text says are free
+_WHOLE = frozenset("nkmN")
+_STEPPED = frozenset((("func", "floor"), ("func", "ceil"), ("func", "mod"), "big"))
 
 
 class Scalars:
@@ -41,12 +48,16 @@ class Scalars:
             prediction = moved
         verdict: bool | None = False
         for left_at, right_at in self.points(left, right):
-            found = _same_at_points(gold, prediction, names, left_at, right_at)
+            if names and names <= _WHOLE and (left | right) & _STEPPED:
+                found = _same_at_whole_numbers(gold, prediction, names, left_at)
+            else:
+                found = _same_at_points(gold, prediction, names, left_at, right_at)
             if found:
                 return True
             verdict = found if verdict is not None else None
         if not names:
-            return _is_rounding(gold, prediction)
+            undecided = verdict is None and "big" in left | right  # too many terms; what is undefined differs
+            return _is_rounding(gold, prediction) or (None if undecided else False)
         return verdict
 
     def same_despite_names(self, gold: Node, prediction: Node, names: frozenset[str]) -> bool | None:
@@ -73,7 +84,9 @@ class Scalars:
         ours, other = next(iter(mine)), next(iter(theirs))
         said = ours in self.free or other in self.free
         if (
-            {ours, other} == {"c", "C"}
+            {ours, other} <= _CONSTANTS
+            or said
+            and {ours, other} <= _ARBITRARY
             or ours in PARAMETERS | self.free
             and other in PARAMETERS | self.free
             and (said or periodic)
@@ -114,7 +127,7 @@ def _same_at_points(
     gold: Node, prediction: Node, names: frozenset[str], left_at: Point, right_at: Point
 ) -> bool | None:
     if not names:
-        return bool(same_value(gold, prediction, left_at, right_at))
+        return same_value(gold, prediction, left_at, right_at)
     valid = 0
     for index in range(3):
         at = _at(left_at, names, index)
@@ -133,6 +146,22 @@ def _same_at_points(
         ):
             return False
     return True
+
+
+def _same_at_whole_numbers(
+    gold: Node, prediction: Node, names: frozenset[str], reading: Point
+) -> bool | None:
+    """At eight natural numbers in a row: where parts are rounded or summed, n means a natural number."""
+    valid = 0
+    for step in range(8):
+        at = _at(reading, frozenset(), 0)
+        for place, name in enumerate(sorted(names)):
+            at[name] = Fraction(3 + 5 * place + step * (1 + 2 * place))
+        verdict = same_value(gold, prediction, at, at, thorough=step == 0)
+        if verdict is False:
+            return False
+        valid += verdict is True
+    return valid > 3 or None
 
 
 def _at(reading: Point, names: frozenset[str], index: int) -> Point:
@@ -159,6 +188,8 @@ def _is_rounding(gold: Node, prediction: Node) -> bool:
         if not places or not is_rounded(value, places):
             return False
         exact_value = _rational(_bare(prediction))
+        if is_long(value, places) and exact_value is not None and not percent:
+            return nearly(exact_value, value, places)
         scales = ((1, 100) if has(gold, "pct") else (1, Fraction(1, 100))) if percent else (1,)
         return exact_value is not None and any(
             rounds_to(exact_value * scale, value, places) for scale in scales

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from util.grading.tree import MAX_SIGNS, Node, Unreadable, has, symbols
 
 SCALARS = frozenset(
-    "num decimal sym const add mul div neg pow root fact binom func app deg pct".split()
+    "num decimal sym const add mul div neg pow root fact binom func app deg pct big".split()
 )  # kinds that have a value
 MAX_ELEMENTS = 300  # of a list
 
@@ -58,7 +58,7 @@ def is_name(node: Node) -> bool:
         return node.parts[1].kind == "sym"  # dy, in dy/dx
     if node.kind == "mul":
         return all(_is_segment(part) for part in node.parts)
-    if node.kind == "div":
+    if node.kind in ("div", "ratio", "inter", "union"):
         return all(is_name(part) for part in node.parts)
     if node.kind == "func" and node.value in ("abs", "min", "max"):
         return all(is_name(part) for part in node.parts)

@@ -33,7 +33,9 @@ _UNICODE = {
     "⅒": r"\frac{1}{10}", "ℯ": "e", "ⅇ": "e", "ⅈ": "i", "𝑖": "i", "𝑒": "e", "𝑥": "x", "𝑦": "y", "ℓ": r"\ell ",
     "∣": "|", "｜": "|", "∥": "|", "→": r"\to ", "⇒": r"\Rightarrow ", "∧": r"\land ", "∨": r"\lor ",
     "\u2062": "", "\u2061": "", "\u200b": "", "\u200c": "", "\u200d": "", "\ufeff": "",
-    "\u2060": "", "\u00ad": "",
+    "\u2060": "", "\u00ad": "", "\u200e": "", "\u200f": "", "\u061c": "", "\u180e": "", "\ufe0e": "",
+    "\ufe0f": "", "\u202a": "", "\u202b": "", "\u202c": "", "\u202d": "", "\u202e": "", "\u2066": "",
+    "\u2067": "", "\u2068": "", "\u2069": "", "\u2063": "", "\u2064": "",
     "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2002": " ", "\u2003": " ", "\u2004": " ", "\u2005": " ",
     "\u2006": " ", "\u2007": " ", "\u2008": " ", "\u200a": " ", "\u3000": " ",
 }  # fmt: skip
@@ -102,6 +104,11 @@ _CONSTANT = re.compile(r"\bC(\d)\b")
 _ROUGHLY = re.compile(
     r"^(?:\\approx|\\text\{\s*(?:about|approximately|roughly|only)\s*\}|about\b|approximately\b)\s*|\s*\(approx\w*\)$"
 )
+_TEMPERATURE = re.compile(
+    r"\^\s*\{?\s*\\circ\s*\}?\s*(?:\\(?:text|mathrm|rm)\s*\{\s*)?([CF])\b(?:elsius|ahrenheit)?\s*\}?(?=\s*$)"
+)
+_INDEXED = re.compile(r"(?<![\w\\}^])([a-zA-Z])(\d)(?=\s*=)")  # x1 = 2
+_IMAGINARY = re.compile(r"(?<=\*)I\b|(?<!\w)I(?=\*)")  # as sympy prints it
 _GLUED = re.compile(r"\\q?quad(?=[a-zA-Z])")
 _GROUPED_TIGHT = re.compile(r"(?<=\d)(?:\s*,\s*\\!\s*|\\!\s*,\s*|\{,\}(?:\\!)?|\{\\,\})(?=\d{3}(?!\d))")
 _GROUPED_LOOSE = re.compile(r"(?<![\d.,])(\d{1,3}(?:(?:\\[,;: ]|~| |'|_)\d{3})+)(?![\d]|\.\d*,)")
@@ -151,10 +158,16 @@ def clean(text: str) -> str:
         text = text.replace(r"\not=", r"\ne ").replace(r"\not =", r"\ne ").replace(r"\not\in", r"\notin")
     if "." in text and "\\" in text:
         text = _BARE_RECURRING.sub("0.", text)
+    if r"\circ" in text:
+        text = _TEMPERATURE.sub(r"\\text{ deg\1}", text)
     if r"\angle" in text:
         text = text.replace(r"m\angle", r"\angle")
     elif "C" in text:
         text = _CONSTANT.sub(r"C_{\1}", text)
+    if "=" in text:
+        text = _INDEXED.sub(r"\1_{\2}", text)
+    if "I" in text:
+        text = _IMAGINARY.sub("i", text)
     text = _ROUGHLY.sub("", text)
     if text.startswith("**") and text.endswith("**"):
         text = text[2:-2].strip()

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from util.grading.spelling import GREEK
 from util.grading.tree import MAX_TOKENS, Unreadable
+from util.grading.units import BARE_UNITS, is_unit
 
 _TEXT = r"\\(?:text|mbox|textbf|textit|textrm|textnormal|textsf|texttt|hbox|emph)\s*\{[^{}]*\}"
 _ROMAN = r"\\(?:mathrm|operatorname\*?|rm|mathnormal)\s*\{[^{}]*\}"
@@ -43,7 +44,7 @@ FUNCTIONS = frozenset(
     "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin"
     " acos atan sinh cosh tanh coth ln log lg exp"
     " min max gcd lcm arg det Re Im sgn sign sup inf cosec tg ctg arctg mod"
-    " cbrt sqrt abs floor ceil deg dim ker"
+    " cbrt sqrt abs floor ceil deg dim ker cis"
     .split()
 )  # fmt: skip
 SYNONYMS = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "tg": "tan", "ctg": "cot",
@@ -72,27 +73,7 @@ SYMBOL_NAMES = {
     "varrho": "rho",
     "varsigma": "sigma",
 }
-UNITS = {
-    "cm": "cm", "centimeters": "cm", "centimeter": "cm", "centimetres": "cm", "mm": "mm", "millimeters": "mm",
-    "km": "km", "kilometers": "km", "kilometres": "km", "kilometer": "km", "m": "m",
-    "meters": "m", "meter": "m",
-    "metres": "m", "metre": "m", "inches": "in", "inch": "in", "feet": "ft",
-    "foot": "ft", "ft": "ft", "miles": "mi",
-    "mile": "mi", "yards": "yd", "yard": "yd", "dollars": "$", "dollar": "$", "usd": "$", "cents": "cent",
-    "cent": "cent", "hours": "h", "hour": "h", "hrs": "h", "hr": "h", "minutes": "min",
-    "minute": "min", "mins": "min",
-    "min": "min", "seconds": "s", "second": "s", "sec": "s", "secs": "s", "days": "day", "day": "day",
-    "weeks": "week", "week": "week", "months": "month", "month": "month", "years": "year", "year": "year",
-    "kg": "kg", "kilograms": "kg", "kilogram": "kg", "g": "g", "grams": "g", "gram": "g",
-    "mg": "mg", "lb": "lb",
-    "lbs": "lb", "pounds": "lb", "pound": "lb", "oz": "oz", "ounces": "oz", "ml": "ml",
-    "liters": "l", "liter": "l",
-    "litres": "l", "litre": "l", "gallons": "gal", "gallon": "gal", "mph": "mph", "kph": "kph", "rad": "rad",
-    "radians": "rad", "radian": "rad", "am": "am", "pm": "pm", "a.m": "am", "p.m": "pm",
-    "units": "", "unit": "",
-    "ev": "ev", "hz": "hz", "nm": "nm", "pa": "pa", "kj": "kj", "amu": "amu",
-}  # fmt: skip
-BARE_UNITS = frozenset(unit for unit in UNITS if len(unit) > 1)
+LARGE_NUMBERS = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 SEPARATORS = frozenset((",", ";", r"\and", r"\or", "\\\\", r"\land", r"\lor", r"\wedge", r"\vee"))
 CLOSERS = frozenset(
     (")", "]", "}", r"\}", r"\rfloor", r"\rceil", r"\rangle", r"\rvert", r"\rVert", r"\rbrace", r"\rbrack")
@@ -129,6 +110,8 @@ def _add_braced(tokens: list[str], token: str) -> None:
         inside = token[token.index("{") + 1 : -1].strip()
         if re.fullmatch("[~ ]*[A-Zabcfghj-z]", inside) and tokens and tokens[-1][-1] in "0123456789)}":
             tokens.append(r"\text{" + inside.strip("~ ") + "}")  # 5 \mathrm{~m}
+        elif "/" in inside and tokens and tokens[-1][-1] in "0123456789)}" and is_unit(inside):
+            tokens.append(r"\text{" + inside + "}")  # 5 \text{ m/s}
         elif re.fullmatch(r"[ap]\.\s?m\.?", inside, re.IGNORECASE):
             tokens.append(r"\text{" + inside.replace(" ", "").rstrip(".") + "}")
         elif not re.search(r"[A-Za-z]{2}", _JOINTS.sub(" ", inside)) or token.startswith(
@@ -142,6 +125,11 @@ def _add_braced(tokens: list[str], token: str) -> None:
 def _add_text(tokens: list[str], inside: str) -> None:
     if inside:
         word = inside.lower().strip(" ,;.")
+        large, _, rest = word.partition(" ")
+        if large in LARGE_NUMBERS:
+            tokens.append(r"\text{" + large + "}")
+            _add_text(tokens, rest)
+            return
         if word in ("and", "or", "and/or"):
             tokens.append("\\" + word[:3].rstrip("/"))
         elif word in ("degrees", "degree"):
@@ -154,8 +142,11 @@ def _add_text(tokens: list[str], inside: str) -> None:
             tokens.append(r"\cup")
         else:
             leading = re.match(r"\s*(and|or)\s+(.*)", inside)
+            trailing = re.match(r"(.*\w)[\s,]+(and|or)\s*$", inside)
             if leading:
                 tokens.extend(("\\" + leading.group(1), r"\text{" + leading.group(2) + "}"))
+            elif trailing:
+                tokens.extend((r"\text{" + trailing.group(1) + "}", "\\" + trailing.group(2)))
             else:
                 tokens.append(r"\text{" + inside + "}")
 

@@ -49,8 +49,24 @@ def has(node: Node, kind: str, value: object = None) -> bool:
 
 
 def names_in(traits: set) -> frozenset[str]:
-    """The symbols among a tree's traits."""
-    return frozenset(trait[1] for trait in traits if trait[0] == "sym")
+    """The symbols among a tree's traits, but for those that run through a sum."""
+    return frozenset(trait[1] for trait in traits if trait[0] == "sym" and trait[1][0] != "#")
+
+
+def replaced(node: Node, name: Node, by: Node) -> Node:
+    """A tree with a symbol or constant replaced."""
+    if node == name:
+        return by
+    if node.kind in ("num", "decimal", "sym", "const"):
+        return node
+    return node._replace(
+        parts=tuple(
+            replaced(part, name, by)
+            if isinstance(part, Node)
+            else tuple(replaced(child, name, by) for child in part)
+            for part in node.parts
+        )
+    )
 
 
 def traits(node: Node) -> set:

@@ -16,6 +16,7 @@ from util.grading.tree import Node
 
 MAX_BITS = 40_000  # of an exact result
 MAX_FACTORIAL = 3_000
+MAX_TERMS, MAX_NESTED_TERMS = 300, 12  # of a sum or product; of one within another
 
 
 class Unknown(ArithmeticError):
@@ -71,6 +72,12 @@ class Reading(dict):
     degree: object = 1  # 1: the sign is dropped; "pi": converted
     percent = Fraction(1)
     log10 = False
+
+    def copied(self) -> Reading:
+        """Another reading that says the same."""
+        other = Reading(self)
+        other.degree, other.percent, other.log10 = self.degree, self.percent, self.log10
+        return other
 
 
 @lru_cache(maxsize=1024)
@@ -271,6 +278,23 @@ def exact_application(node: Node, at: Mapping) -> Fraction:
     return _checked(total)
 
 
+def exact_big(node: Node, at: Reading) -> Fraction | Gauss:
+    """A sum or a product of a few hundred terms at most."""
+    inside, start, end = node.parts
+    kind, name = node.value
+    low, high = _whole(exact(start, at)), _whole(exact(end, at))
+    nested = any(other[0] == "#" for other in at)
+    if high - low > (MAX_NESTED_TERMS if nested else MAX_TERMS):
+        raise Unknown("too many terms")
+    here = at.copied()
+    total: Fraction | Gauss = Fraction(0 if kind == "sum" else 1)
+    for value in range(low, high + 1):
+        here[name] = Fraction(value)
+        term = exact(inside, here)
+        total = _checked(total + term if kind == "sum" else total * term)
+    return total
+
+
 def _exact_degree(node: Node, at: Reading) -> Fraction:
     if at.degree == 1:
         return exact(node.parts[0], at)
@@ -317,5 +341,6 @@ _EXACT = {
     "func": _exact_function,
     "app": exact_application,
     "deg": _exact_degree,
+    "big": exact_big,
     "pct": lambda node, at: exact(node.parts[0], at) * at.percent,
 }

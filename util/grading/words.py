@@ -17,6 +17,18 @@ _MATHS_WORDS = frozenset(
     .split()
 )  # fmt: skip
 _ARTICLES = frozenset(("the", "a", "an", "is", "are", "of"))
+_KINDS_OF_NUMBERS = frozenset(
+    "all every odd even positive negative natural whole real prime composite rational irrational complex"
+    " nonnegative non-negative integer integers number numbers reals primes n x k".split()
+)
+_FULL_NAMES = {"reals": "real numbers", "primes": "prime numbers"}
+_MONTHS = frozenset(
+    "january february march april may june july august september october november december".split()
+)
+_WINS = re.compile(
+    r"\s+(?:(?:will |can )?(?:always )?wins?|has (?:a |the )?winning strategy)(?: (?:the )?game)?$"
+)
+_ANSWERED = re.compile(r"(yes|no)\b\s*(?:[,.;:—–-]|$)", re.IGNORECASE)
 _NOTHING = frozenset(
     "none|no solution|no solutions|no real solution|no real solutions|empty set"
     "|the empty set|no such|does not exist|dne"
@@ -59,11 +71,22 @@ def normal_text(text: str) -> str:
     plain = []
     for part in parts:
         words = re.findall(r"[\w'-]+", part)
-        plain.append(" ".join(word for word in words if word not in _ARTICLES) or " ".join(words))
+        plain.append(_in_order([word for word in words if word not in _ARTICLES] or words))
     text = ", ".join(part for part in plain if part)
-    if text in _NOTHING or part_is_nothing(text):
+    text = _WINS.sub("", text)
+    if text in _NOTHING or part_is_nothing(text) or re.fullmatch(r"no such \w{1,12}(?: exists?)?", text):
         return "no solution"
     return "infinitely many" if text in _ENDLESS else text
+
+
+def _in_order(words: list[str]) -> str:
+    """Words of one part; the order of adjectives of numbers and of day and month does not count."""
+    if _KINDS_OF_NUMBERS.issuperset(words):
+        named = " ".join(_FULL_NAMES.get(word, word) for word in words).split()
+        words = sorted(word.removesuffix("s") for word in named if word not in ("all", "every")) or words
+    elif len(words) == 2 and _MONTHS & {*words}:
+        words = sorted(words, reverse=True)
+    return " ".join(words)
 
 
 def part_is_nothing(text: str) -> bool:
@@ -78,6 +101,9 @@ def same_text(gold: str, prediction: str) -> bool:
         return True
     if left.replace(" ", "").replace("-", "") == right.replace(" ", "").replace("-", ""):
         return True
+    said = _ANSWERED.match(gold.strip()), _ANSWERED.match(prediction.strip())
+    if all(said) and "yes" in (left, right) or all(said) and "no" in (left, right):
+        return said[0].group(1).lower() == said[1].group(1).lower()
     return _names_the_subject(gold, prediction) or _names_the_subject(prediction, gold)
 
 

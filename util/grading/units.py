@@ -1,0 +1,94 @@
+"""Which unit stands behind a value, and are two units the same?"""
+
+from __future__ import annotations
+
+import re
+
+UNITS = {
+    "cm": "cm", "centimeters": "cm", "centimeter": "cm", "centimetres": "cm", "centimetre": "cm",
+    "mm": "mm", "millimeters": "mm", "millimeter": "mm", "millimetres": "mm",
+    "km": "km", "kilometers": "km", "kilometres": "km", "kilometer": "km", "kilometre": "km",
+    "m": "m", "meters": "m", "meter": "m", "metres": "m", "metre": "m", "dm": "dm",
+    "inches": "in", "inch": "in", "feet": "ft", "foot": "ft", "ft": "ft", "miles": "mi", "mile": "mi",
+    "yards": "yd", "yard": "yd", "dollars": "$", "dollar": "$", "usd": "$", "cents": "cent", "cent": "cent",
+    "euros": "eur", "euro": "eur", "eur": "eur",
+    "hours": "h", "hour": "h", "hrs": "h", "hr": "h", "h": "h", "minutes": "min", "minute": "min",
+    "mins": "min", "min": "min", "seconds": "s", "second": "s", "sec": "s", "secs": "s", "s": "s",
+    "days": "day", "day": "day", "weeks": "week", "week": "week", "months": "month", "month": "month",
+    "years": "year", "year": "year", "kg": "kg", "kilograms": "kg", "kilogram": "kg", "g": "g",
+    "grams": "g", "gram": "g", "mg": "mg", "lb": "lb", "lbs": "lb", "pounds": "lb", "pound": "lb",
+    "oz": "oz", "ounces": "oz", "ounce": "oz", "ml": "ml", "liters": "l", "liter": "l", "litres": "l",
+    "litre": "l", "l": "l", "gallons": "gal", "gallon": "gal", "mph": "mi/h", "kph": "km/h", "kmh": "km/h",
+    "rad": "rad", "radians": "rad", "radian": "rad", "am": "am", "pm": "pm", "a.m": "am", "p.m": "pm",
+    "units": "", "unit": "", "degc": "degc", "degf": "degf",
+    "ev": "ev", "hz": "hz", "nm": "nm", "pa": "pa", "kj": "kj", "amu": "amu", "n": "n", "j": "j", "w": "w",
+    "v": "v",
+}  # fmt: skip
+BARE_UNITS = frozenset(unit for unit in UNITS if len(unit) > 1)  # letters alone may be variables
+_KNOWN = frozenset(UNITS.values()) - {""}
+_ATOM = re.compile(
+    r"\s*(/|\\cdot|\bper\b)?\s*(?:(square|sq|cubic|cu)\b\.?\s*)?([a-z$][a-z.$]*)\s*(?:\^?\{?(-?\d)\}?)?"
+)
+_WRAPPED = re.compile(r"\\(?:text|mathrm|mbox|rm|operatorname)\s*\{\s*~?([^{}]*)\}")
+_QUANTITY = re.compile(r"([-+]?(?:\d{1,3}(?:,\d{3})+|\d{1,40})?(?:\.\d{1,40})?)(\s*)([a-zA-Z][^\\]{0,40})")
+_TEXT_UNIT = re.compile(r"[a-zA-Z]{1,4}(?:\^?-?\d)?(?:\s*/\s*[a-zA-Z]{1,4}(?:\^?-?\d)?)*")
+
+
+def canonical(written: str) -> str | None:
+    """The first unit of some words in short form, m/s^2 for "meters per second squared"; None if unknown."""
+    parts: list[str] = []
+    at, text = 0, written.lower().replace(" squared", "^2").replace(" cubed", "^3")
+    while (match := _ATOM.match(text, at)) is not None and (match.group(1) or not parts):
+        joint, raised, word, exponent = match.groups()
+        name = UNITS.get(word.strip("."))
+        if name is None:
+            return None
+        exponent = exponent or {"square": "2", "sq": "2", "cubic": "3", "cu": "3"}.get(raised or "", "")
+        parts.append(("/" if joint in ("/", "per") else "*" if parts else "") + name)
+        parts[-1] += f"^{exponent}" if exponent not in ("", "1") else ""
+        at = match.end()
+    return "".join(parts) or None
+
+
+def units_agree(gold: tuple[str, ...], prediction: tuple[str, ...]) -> bool:
+    """Units may be missing, unknown or spelled otherwise; two different known ones differ."""
+    if not gold or not prediction:
+        return True
+    left, right = canonical(" ".join(gold)), canonical(" ".join(prediction))
+    return left is None or right is None or left == right or not {*_names(left), *_names(right)} <= _KNOWN
+
+
+def _names(unit: str) -> list[str]:
+    return [re.sub(r"\^.*", "", name) for name in re.split(r"[/*]", unit)]
+
+
+def is_unit(inside: str) -> bool:
+    """Whether the contents of braces are a unit in symbols, as m/s."""
+    return _TEXT_UNIT.fullmatch(inside) is not None and all(
+        re.sub(r"[^a-z]", "", name) in UNITS for name in inside.lower().split("/")
+    )
+
+
+def without_unit(cleaned: str) -> tuple[str, str] | None:
+    """The numeral and the unit of a plain quantity, as 9.8 m/s^2; None for anything else."""
+    if not cleaned[-1:].isalpha() and "^" not in cleaned and "}" not in cleaned:
+        return None
+    match = _QUANTITY.fullmatch(_WRAPPED.sub(r" \1", cleaned) if "\\" in cleaned else cleaned)
+    if match is None or not match.group(1):
+        return None
+    number, gap, unit = match.groups()
+    if not gap and not any(unit.lower().startswith(name) for name in BARE_UNITS):
+        return None  # 5m may be a product
+    name = canonical(unit)
+    return (number, unit) if name is not None and _is_whole(unit) else None
+
+
+def _is_whole(unit: str) -> bool:
+    """Whether the words are one unit and nothing else."""
+    at, text = 0, unit.lower().strip()
+    while at < len(text):
+        match = _ATOM.match(text, at)
+        if match is None or at and not match.group(1) or match.end() == at:
+            return False
+        at = match.end()
+    return True
