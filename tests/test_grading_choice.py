@@ -15,7 +15,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["why"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["response"][:40])
 def test_the_choice_of_a_response_is_judged(case):
     verdict = grade_choice(case["letter"], case["response"], options=case["options"])
     assert verdict.correct == case["correct"]

@@ -36,7 +36,7 @@ def solution_part(text: str) -> str | None:
 def find_answer(solution: str) -> Found | None:
     """The final answer of a solution by the strongest sign: boxes before words, words before numbers."""
     solution = _TURN.sub("\n", solution) if "<|" in solution else solution
-    boxed = _boxed_answer(solution)
+    boxed = boxed_answer(solution)
     if boxed is not None:
         return Found(boxed, "box")
     unfinished = solution.rfind("boxed{")
@@ -102,7 +102,7 @@ def _closing(text: str, start: int) -> int | None:
     return None
 
 
-def _boxed_answer(text: str) -> str | None:
+def boxed_answer(text: str) -> str | None:
     """The last box, or the last boxes that the text joins by commas or "and"."""
     if "box" not in text:
         return None
