@@ -15,6 +15,7 @@ from helpers import ROOT, json_lines, last_line, paper_engine, script
 
 from tasks import load_task
 from util.asking import Question, Refused, Usage, ask
+from util.errors import UserError
 from util.labelling import parse_difficulty
 from util.labels import read_labels
 from util.records import Completion, Failure
@@ -142,6 +143,22 @@ def test_labels_are_read_while_others_are_written(mirror):
         journal.write('{"id": "torn", "problem": "Pro')
     (folder / ".labeled_math_0_-1.json.4711").write_text('[{"problem": "Pro')
     assert read_labels("none", folder=folder).of(QUESTIONS[5]) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b'[{"problem": "x", "gpt_difficulty_parsed": 3}', "no whole list"),
+        (b'[{"problem": "x", "gpt_diff', "no whole list"),
+        (b'[{"problem": ["x"], "gpt_difficulty_parsed": 3}]', "no text"),
+        (b'[{"problem": "x", "gpt_difficulty_parsed": "3"}]', "no number"),
+        (b"\xff\xfe", "cannot be read"),
+    ],
+)
+def test_a_damaged_file_of_labels_is_named(tmp_path, content, told):
+    (tmp_path / "labeled_math_0_-1.json").write_bytes(content)
+    with pytest.raises(UserError, match=told):
+        read_labels("none", folder=tmp_path)
 
 
 def test_a_dry_run_tells_the_price_and_asks_nobody(mirror):

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from util import fetching, hub
 from util.errors import UserError
@@ -79,36 +80,48 @@ def _last_of_each(pairs: Iterable[tuple[str | None, float | None]]) -> dict[int,
 def _pair(row: object, file: Path) -> tuple[str | None, float | None]:
     if not isinstance(row, dict) or not set(COLUMNS) <= row.keys():
         raise UserError(f"{file} holds a row without {' and '.join(COLUMNS)}: move it out of {file.parent}")
-    label = row["gpt_difficulty_parsed"]
+    problem, label = row["problem"], row["gpt_difficulty_parsed"]
+    if not isinstance(problem, str | None):
+        raise UserError(f"{file} holds a problem that is no text: correct it or move the file away")
     if isinstance(label, bool) or not isinstance(label, int | float | None):
         raise UserError(
             f"{file} holds the label {label!r}, which is no number: correct it or move the file away"
         )
-    return row["problem"], label
+    return problem, label
 
 
 def _rows_of(file: Path) -> Iterator[object]:
+    try:
+        with file.open(encoding="utf-8", newline="\n") as text:
+            yield from _decoded(text, file)
+    except (UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{file} cannot be read ({error}): write it again or move it away") from error
+
+
+def _decoded(text: TextIO, file: Path) -> Iterator[object]:
     """The rows of a JSON list, or of JSON lines, read piece by piece.
 
-    A last line that was torn by a crash, or is being written just now, is left out.
+    A last line that was torn by a crash, or is being written just now, is left out; a list that does not end
+    is refused.
     """
     decoder = json.JSONDecoder()
-    with file.open(encoding="utf-8", newline="\n") as text:
-        buffer, ended, place = text.read(CHUNK_CHARS), False, 0
-        while True:
-            place = _SEPARATORS.match(buffer, place).end()
-            try:
-                row, place = decoder.raw_decode(buffer, place)
-            except json.JSONDecodeError as error:
-                if not ended:
-                    more = text.read(max(CHUNK_CHARS, len(buffer)))
-                    buffer, place, ended = buffer[place:] + more, 0, not more
-                    continue
-                torn = file.suffix == ".jsonl" and "\n" not in buffer[place:]
-                if place < len(buffer) and not torn:
-                    raise UserError(f"{file} is no whole list of labels ({error}): write it again") from error
-                return
-            yield row
+    buffer, ended, place = text.read(CHUNK_CHARS), False, 0
+    is_list = buffer.lstrip().startswith("[")
+    while True:
+        separators = _SEPARATORS.match(buffer, place)
+        place = separators.end()
+        try:
+            row, place = decoder.raw_decode(buffer, place)
+        except json.JSONDecodeError as error:
+            if not ended:
+                more = text.read(max(CHUNK_CHARS, len(buffer)))
+                buffer, place, ended = buffer[separators.start() :] + more, 0, not more
+                continue
+            torn = file.suffix == ".jsonl" and "\n" not in buffer[place:]
+            if (place < len(buffer) and not torn) or (is_list and "]" not in separators[0]):
+                raise UserError(f"{file} is no whole list of labels ({error}): write it again") from error
+            return
+        yield row
 
 
 _SEPARATORS = re.compile(r"[\s,\[\]]*")
