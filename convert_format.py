@@ -276,7 +276,7 @@ def _before(total: Tally, args: argparse.Namespace) -> str:
         lines.append(f"{total.for_model:>9}  left out: no rule covers them, and --no-llm is given")
     elif total.for_model:
         price = cost.cost_line(args.model, total.prompt_tokens, total.completion_tokens)
-        lines.append(f"{total.for_model:>9}  for {args.model}: about {price}, twice that at most")
+        lines.append(f"{total.for_model:>9}  for {args.model} (asked again once at most): about {price}")
     return "\n".join(lines)
 
 

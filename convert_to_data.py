@@ -17,6 +17,8 @@ from util.errors import UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import Counter
+
     from util.curation import BenchmarkText
     from util.export import Export, Summary
 
@@ -293,7 +295,7 @@ def _write_card(
             counts=summary.counts,
             tokens=summary.tokens,
             settings=settings,
-            sources=_sources(export.infos, args.extra),
+            sources=_sources(export.infos, args.extra, summary.origins),
             notes=_notes(summary),
             sha256=sha256,
             picture=picture.name,
@@ -316,31 +318,25 @@ def _open_end(value: object) -> object:
     return "open" if value is None else value
 
 
-def _sources(infos: list[dict], extras: list[Path]) -> list[dict[str, str]]:
-    """Data set, revision, licence and model of each run, each once."""
+def _sources(infos: list[dict], extras: list[Path], origins: Counter[int]) -> list[dict[str, str]]:
+    """Data set, revision, licence and model of each run and extra file that rows came from, and how many."""
+    from collections import Counter
+
     from util.formats import sha256_of
 
-    found = [
-        {
-            "data set": info["dataset"].get("path", info["settings"]["task"]),
-            "split": info["dataset"].get("split", ""),
-            "revision": info["dataset"].get("revision", ""),
-            "licence": info["dataset"].get("licence") or "not stated",
-            "answered by": info["settings"]["model"],
-        }
-        for info in infos
-    ]
-    found += [
-        {
-            "data set": path.name,
-            "split": "",
-            "revision": f"SHA-256 {sha256_of(path)}",
-            "licence": "see its origin",
-            "answered by": "",
-        }
-        for path in extras
-    ]
-    return [row for number, row in enumerate(found) if row not in found[:number]]
+    rows: Counter[tuple[str, ...]] = Counter()
+    for origin, number in sorted(origins.items()):
+        if origin < len(infos):
+            info = infos[origin]
+            data, model = info["dataset"], info["settings"]["model"]
+            name = data.get("path", info["settings"]["task"])
+            place = (name, data.get("split", ""), data.get("revision", ""))
+            rows[(*place, data.get("licence") or "not stated", model)] += number
+        else:
+            path = extras[origin - len(infos)]
+            rows[(path.name, "", f"SHA-256 {sha256_of(path)}", "see its origin", "")] += number
+    columns = ("data set", "split", "revision", "licence", "answered by", "rows")
+    return [dict(zip(columns, (*source, f"{number:,}"), strict=True)) for source, number in rows.items()]
 
 
 def _notes(summary: Summary) -> list[str]:

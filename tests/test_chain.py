@@ -12,9 +12,10 @@ import pytest
 from faulty_endpoint import FaultyEndpoint, Script
 from helpers import ROOT, json_lines, last_line, paper_engine, script
 
+from tasks import load_task
 from util.errors import UserError
 from util.formatting import join_parts, split_parts
-from util.old_results import read_old_file
+from util.old_results import import_results, read_old_file
 from util.records import Verdict
 from util.runs import read_records
 
@@ -317,6 +318,36 @@ def test_an_old_verdict_is_about_the_text_it_judged(tmp_path):
     first = [record for record in read_records(folder) if record.sample.problem_id == "warmup-01"]
     assert [record.formatted for record in first] == [None, processed, None]
     assert [record.verdict is not None for record in first] == [True, True, False]
+
+
+CHOICES = ["up (A) ", "down", "left", "right"]
+
+
+def old_mmlu_problem(tmp_path, choices):
+    row = {"question": "Up?", "subject": "physics", "choices": CHOICES, "answer": 1}
+    path = tmp_path / "M_MMLU_test_None_0_-1.json"
+    path.write_text(json.dumps({row["question"]: {**row, "choices": choices, "responses": {"0": GOOD}}}))
+    content = read_old_file(path)
+    folder = tmp_path / "run"
+    import_results(content, load_task("MMLU"), folder, {"model": "M"}, with_verdicts=True)
+    return load_task("MMLU").problem(row), json_lines(folder / "problems.jsonl")[0]
+
+
+def test_letters_that_the_older_tool_wrote_into_options_are_taken_out(tmp_path):
+    written = [f"({letter}) {text}" for letter, text in zip("ABCD", CHOICES, strict=True)]
+    problem, line = old_mmlu_problem(tmp_path, written)
+    assert (line["id"], line["choices"], line["answer"]) == (problem.id, CHOICES, "B")
+
+
+def test_an_options_number_is_no_answer_where_the_options_are_lost(tmp_path):
+    _, line = old_mmlu_problem(tmp_path, "(A) up (B) down")
+    assert line["answer"] is None
+
+
+def test_an_old_file_without_a_response_is_refused(tmp_path):
+    done = import_old(old_file(tmp_path, {}), "--result-dir", tmp_path / "results")
+    assert (done.returncode, "not one response" in done.stderr) == (2, True), done.stderr
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.parametrize(

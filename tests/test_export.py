@@ -347,11 +347,21 @@ def test_the_card_says_where_the_rows_are_from(tmp_path):
     for told in (
         "| graded correct | 3 |",
         "| math | 3 |",
-        "| org/name | train | abc | MIT | paper |",
+        "| org/name | train | abc | MIT | paper | 3 |",
         f"SHA-256 of the file: `{hashlib.sha256((tmp_path / 'train.jsonl').read_bytes()).hexdigest()}`",
     ):
         assert told in card
     assert (tmp_path / "train.lengths.svg").read_text().startswith("<svg")
+
+
+def test_the_card_names_no_source_that_gave_no_row(tmp_path):
+    write_run(tmp_path / "runs" / "one", samples(), model="first")
+    write_run(tmp_path / "runs" / "two", samples(correct=False), model="second")
+    extra = tmp_path / "extra.jsonl"
+    extra.write_text(json.dumps({"question": QUESTIONS["a"], "combined_text": "a duplicate"}) + "\n")
+    rows(tmp_path / "runs", "--extra", extra)
+    table = (tmp_path / "train.card.md").read_text().partition("questions are from")[2].partition("##")[0]
+    assert "| first | 3 |" in table and "second" not in table and "extra" not in table
 
 
 def test_the_funnel_can_be_shown_in_a_report(tmp_path):

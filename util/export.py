@@ -89,6 +89,7 @@ class Summary:
     counts: dict[str, Counter[str]] = field(
         default_factory=lambda: {name: Counter() for name in ("source", "difficulty", "task", "model")}
     )
+    origins: Counter[int] = field(default_factory=Counter)  # number of the run or extra file -> rows
     tokens: array[int] = field(default_factory=lambda: array("I"))
     ungraded: int = 0  # samples without a verdict on today's text
     unfitting_extras: int = 0  # extra rows that are not within the limits
@@ -168,8 +169,8 @@ class Export:
         per_source: Counter[tuple[str, str]] = Counter()
 
         def encode(span: range) -> list[tuple[bytes, Written]]:
-            examples = (self._example(int(chosen[at])) for at in span)
-            return [(output.encode(example), _written(example)) for example in examples]
+            examples = ((self._candidates.origin[at], self._example(at)) for at in map(int, chosen[span]))
+            return [(output.encode(example), _written(origin, example)) for origin, example in examples]
 
         for rows in self._shared_out(encode, len(chosen)):
             for encoded, written in rows:
@@ -395,6 +396,7 @@ class Export:
         summary = self.summary
         for name, counter in summary.counts.items():
             counter[getattr(written, name) or "-"] += 1
+        summary.origins[written.origin] += 1
         summary.tokens.append(written.tokens)
         summary.unmarked += not written.marked
 
@@ -402,6 +404,7 @@ class Export:
 class Written(NamedTuple):
     """What the card says of a row."""
 
+    origin: int
     source: str
     difficulty: str
     task: str
@@ -410,8 +413,9 @@ class Written(NamedTuple):
     marked: bool  # in thought and solution
 
 
-def _written(example: Example) -> Written:
+def _written(origin: int, example: Example) -> Written:
     return Written(
+        origin=origin,
         source=example.source,
         difficulty=example.difficulty,
         task=example.task,

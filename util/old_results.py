@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from string import ascii_uppercase
 
 from util import cli
 from util.benchmark import Order, Selection
@@ -31,6 +32,7 @@ from util.versions import made_with
 GRADER = "imported"
 DEFAULT_MAX_TOKENS = 32768  # as inference_and_check.py has it
 NOT_IN_ROWS = ("responses", "token_usages", "prompt")
+OPTIONS = {"choices", "options", "multiple_choice_string"}  # fields of rows whose answer is a choice
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ def read_old_file(path: Path) -> dict[str, dict]:
                 f"{path}: {question[:40]!r} has no responses by temperature with content each: "
                 "give a result file of the older layout"
             )
+    if not any(row["responses"] for row in content.values()):
+        raise UserError(f"{path} holds problems and not one response: there is nothing to import")
     return content
 
 
@@ -147,15 +151,28 @@ def _write(opened: Run, problem_id: str, old: OldSample, with_verdicts: bool) ->
 
 def _problem(task: Task, question: str, row: dict, model: str) -> tuple[Problem, str]:
     """The problem that the row's own fields make; by its text where they are not those of today's rows."""
-    fields = {name: value for name, value in row.items() if name not in NOT_IN_ROWS}
+    fields = {name: _without_letters(value) for name, value in row.items() if name not in NOT_IN_ROWS}
     try:
         problem = task.problem(fields)
         prompt = task.prompt(problem, model)
     except (KeyError, ValueError, TypeError, IndexError, AttributeError):  # fields that the old tool changed
         answer = row.get("answer")
-        problem = Problem(content_id(question), question, None if answer is None else str(answer))
+        is_known = answer is not None and not OPTIONS & row.keys()  # else it may be an option's number
+        problem = Problem(content_id(question), question, str(answer) if is_known else None)
         prompt = question
     return problem, row["prompt"] if isinstance(row.get("prompt"), str) else prompt
+
+
+def _without_letters(value: object) -> object:
+    """A row's options as they were loaded: the older tool wrote "(A) ", "(B) ", ... into them."""
+    marks = [f"({letter}) " for letter in ascii_uppercase]
+    if not isinstance(value, list) or not 0 < len(value) <= len(marks):
+        return value
+    if not all(
+        isinstance(text, str) and text.startswith(mark) for text, mark in zip(value, marks, strict=False)
+    ):
+        return value
+    return [text.removeprefix(mark) for text, mark in zip(value, marks, strict=False)]
 
 
 def _samples(row: dict) -> Iterator[OldSample]:
