@@ -64,6 +64,7 @@ class Script:
     spent_keys: tuple[str, ...] = ()  # keys without quota
     service_s: float = 0.0  # how long an answer takes
     slots: int | None = None  # answers at once; more are refused with 429
+    queues: bool = False  # more than `slots` wait for their turn instead
     retry_after_s: float = 0.05
     reasoning: str | None = None
     refuse_containing: str | None = None  # prompts with these words are refused with 400
@@ -84,6 +85,7 @@ class FaultyEndpoint:
         self._random = random.Random(self.script.seed)
         self._answers = 0
         self._recent: deque[bytes] = deque(maxlen=OLD)
+        self._waiting: deque[tuple[_Connection, str, dict]] = deque()
         self._thread: threading.Thread | None = None
 
     @property
@@ -146,7 +148,7 @@ class FaultyEndpoint:
             return _error(
                 400, f"This model's maximum context length is {room} tokens. However, you want {used}", None
             )
-        if script.slots is not None and self.in_flight >= script.slots:
+        if script.slots is not None and self.in_flight >= script.slots and not script.queues:
             return _error(429, "Too many requests", "rate_limit_exceeded")
         return None
 
@@ -196,7 +198,7 @@ class _Connection(asyncio.Protocol):
             self.request(first, headers, body)
 
     def request(self, first: str, headers: dict[str, str], body: bytes) -> None:
-        endpoint, loop = self.endpoint, asyncio.get_running_loop()
+        endpoint = self.endpoint
         self.close_after = headers.get("connection", "").lower() == "close"
         if first.startswith("GET"):
             endpoint.happened["models"] += 1
@@ -214,14 +216,25 @@ class _Connection(asyncio.Protocol):
             return
         fault = endpoint.pick(chat)
         endpoint.happened[fault] += 1
+        if endpoint.script.queues and endpoint.in_flight >= endpoint.script.slots:
+            endpoint._waiting.append((self, fault, chat))
+        else:
+            self.work(fault, chat)
+
+    def work(self, fault: str, chat: dict) -> None:
+        endpoint = self.endpoint
         endpoint.in_flight += 1
         endpoint.most_in_flight = max(endpoint.most_in_flight, endpoint.in_flight)
         if fault != "stall":
-            loop.call_later(endpoint.script.service_s, self.respond, fault, chat)
+            asyncio.get_running_loop().call_later(endpoint.script.service_s, self.respond, fault, chat)
 
     def respond(self, fault: str, chat: dict) -> None:
         endpoint = self.endpoint
         endpoint.in_flight -= 1
+        while endpoint._waiting and endpoint.in_flight < endpoint.script.slots:
+            connection, *work = endpoint._waiting.popleft()
+            if connection in endpoint._connections:  # else its client has given up
+                connection.work(*work)
         if fault in ("reset_before_headers", "closed_without_answer"):
             self.reset() if fault == "reset_before_headers" else self.transport.close()
             return

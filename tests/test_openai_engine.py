@@ -1,3 +1,4 @@
+import asyncio
 import itertools
 import json
 import threading
@@ -9,9 +10,11 @@ import pytest
 from faulty_endpoint import FaultyEndpoint, Script
 
 from util.engines.api_quirks import api_quirks
-from util.engines.dispatch import AdaptiveLimit
+from util.engines.dispatch import AdaptiveLimit, Dispatcher, Endpoint
 from util.engines.openai_api import OpenAIEngine, open_openai_engine
-from util.engines.openai_replies import Kind, read_reply, retry_after_s
+from util.engines.openai_replies import Answer, Kind, Trouble, read_reply, retry_after_s
+from util.engines.openai_transport import Transport
+from util.engines.openai_watch import Watch
 from util.errors import RunStopped, UserError
 from util.keys import KeyPool
 from util.records import Completion, Failure, Request
@@ -250,21 +253,61 @@ def test_ctrl_c_hands_over_what_is_finished_first():
 
 def test_the_number_in_flight_follows_what_the_endpoint_takes():
     with FaultyEndpoint(Script(slots=40, service_s=0.05)) as endpoint:
-        assert completed(ask(engine_for(endpoint, concurrency=None), requests(1500))) == 1500
+        engine, limits = engine_for(endpoint, concurrency=None), []
+        for _, outcome in engine.generate(requests(1500)):
+            assert isinstance(outcome, Completion)
+            limits.append(engine._dispatcher.capacity())
+        engine.close()
     assert endpoint.most_in_flight == 40
-    assert endpoint.happened["refused"] < 300
+    assert endpoint.happened["refused"] < 75
+    assert sum(limits[500:]) / len(limits[500:]) > 0.85 * 40
 
 
-def test_the_limit_halves_once_for_all_that_was_under_way():
-    limit = AdaptiveLimit(64, 64)
-    for sent_at in (1.0, 1.1, 1.2):
-        limit.too_much(sent_at, now=2.0)
-    assert int(limit) == 32
-    limit.too_much(2.5, now=3.0)
-    assert int(limit) == 16
-    for _ in range(200):
+def test_an_endpoint_that_queues_is_asked_less_when_requests_run_into_their_time_limit():
+    """With 512 in flight each would wait for 6 s, and be asked again and again."""
+    with FaultyEndpoint(Script(slots=4, queues=True, service_s=0.05)) as endpoint:
+        engine = engine_for(endpoint, concurrency=None, request_timeout_s=1.0)
+        assert completed(ask(engine, requests(300))) == 300
+    assert len(endpoint.requests) < 900
+
+
+def test_the_limit_falls_below_what_was_refused_once_for_all_that_was_under_way():
+    limit = AdaptiveLimit(64, 512)
+    for in_flight, sent_at in ((41, 1.0), (50, 1.1), (33, 1.2)):
+        limit.too_much(in_flight, sent_at, now=2.0)
+    assert int(limit) == 36
+
+
+def test_the_limit_halves_when_nothing_was_answered_since_it_fell():
+    limit = AdaptiveLimit(512, 512)
+    for now in range(1, 4):
+        limit.too_much(int(limit) + 1, float(now), now + 0.5)
+    assert int(limit) == 115
+
+
+def test_a_refusal_of_what_was_sent_first_takes_no_more_than_half_of_the_limit():
+    limit = AdaptiveLimit(512, 512)
+    limit.too_much(1, 1.0, now=2.0)
+    assert int(limit) == 230
+
+
+def test_the_limit_stays_near_what_was_refused_and_then_goes_beyond_ever_faster():
+    limit = AdaptiveLimit(128, 512)
+    limit.too_much(101, 1.0, now=1.1)
+    values = [int(limit)]
+    for _ in range(40):
         limit.passed()
-    assert int(limit) == 64
+        values.append(int(limit))
+    assert values == sorted(values)
+    assert (values[0], values[4], values[8], values[12], values[-1]) == (90, 99, 100, 110, 512)
+
+
+def test_the_limit_is_tried_again_late_when_the_refusal_came_late():
+    limit = AdaptiveLimit(128, 512)
+    limit.too_much(101, 0.0, now=3600.0)
+    for _ in range(3600):
+        limit.passed()
+    assert int(limit) < 100
 
 
 def test_a_limit_of_requests_per_minute_is_kept():
@@ -297,7 +340,7 @@ def test_a_mix_of_all_faults_loses_nothing_and_mixes_nothing_up():
     faults = dict.fromkeys(MIXED_FAULTS, 0.008) | {"stall": 0.001}
     with FaultyEndpoint(Script(faults=faults, seed=11)) as endpoint:
         endpoint.keep = False
-        engine = engine_for(endpoint, concurrency=64, request_timeout_s=2.0)
+        engine = engine_for(endpoint, concurrency=64, request_timeout_s=1.0)
         assert completed(ask(engine, requests(2000))) == 2000
     assert all(endpoint.happened[fault] for fault in faults)
 
@@ -561,6 +604,40 @@ def test_an_endpoint_that_is_killed_and_restarted_is_found_again():
     endpoint.stop()
     assert len({problem_id for problem_id, _ in results}) == len(results) == 300
     assert completed(results) == 300
+
+
+def test_an_endpoint_that_goes_away_rests_once_for_all_that_was_under_way():
+    """Its rest doubles each time: 16 requests that find it gone must not make it 16 times."""
+
+    async def find_it_gone():
+        endpoint = Endpoint("http://127.0.0.1:1/v1", AdaptiveLimit(16, 16))
+        keys = KeyPool([FIRST])
+        dispatcher = Dispatcher([endpoint], keys)
+        watch = Watch(dispatcher, keys, Transport(), model="m", retry_for_s=60, backoff_s=1)
+        endpoint.to_probe = False
+        for lease in [await dispatcher.acquire(1.0) for _ in range(16)]:
+            watch.note(lease, Trouble(Kind.AWAY, "nobody there"))
+            dispatcher.release(lease)
+        return endpoint.rests
+
+    assert asyncio.run(find_it_gone()) == 1
+
+
+@pytest.mark.parametrize("answered_since", [False, True])
+def test_only_what_was_not_overtaken_is_slow_because_there_was_too_much(answered_since):
+    async def ask_three():
+        endpoint = Endpoint("http://127.0.0.1:1/v1", AdaptiveLimit(16, 16))
+        keys = KeyPool([FIRST])
+        dispatcher = Dispatcher([endpoint], keys)
+        watch = Watch(dispatcher, keys, Transport(), model="m", retry_for_s=60, backoff_s=1)
+        endpoint.to_probe = False
+        leases = [await dispatcher.acquire(1.0) for _ in range(3)]
+        answer = Answer(Completion("yes", "stop", 1, 1), "", True)
+        watch.note(leases[2 if answered_since else 0], answer)
+        watch.note(leases[1], Trouble(Kind.SLOW, "no answer within 7200 s"))
+        return int(endpoint.limit)
+
+    assert (asyncio.run(ask_three()) == 16) is answered_since
 
 
 def test_an_endpoint_that_is_not_there_yet_is_waited_for():

@@ -11,44 +11,71 @@ from util.keys import Key, KeyPool
 START_CONCURRENCY = 16  # per endpoint, when it has to be found out
 MOST_CONCURRENCY = 512  # per endpoint, when it has to be found out
 GROW_EVERY_S = 1.0
+LOWER_TO = 0.9  # of what an endpoint had when it refused one more
+BACK_AFTER_S = 6.0  # or twice the time that the refusal took
+PER_ROUND = 0.16  # growth with each round of answers: as RFC 9438 for this LOWER_TO
+MOST_FAILURES = 3  # one after the other, until an endpoint among several is asked one thing at a time
 # A burst would go through connecting, sending and receiving in step, and its answers would be the next burst.
 STARTS_PER_TURN = 8
 
 
 class AdaptiveLimit:
-    """How much an endpoint takes at once: half when it says that it is too much, else more and more.
+    """How much an endpoint takes at once, found by what it refuses.
 
-    It grows with each round of answers, and each second besides: an answer may take an hour, while a refusal
-    comes at once.
+    Until the first refusal the limit doubles with each round of answers, and each second besides: an answer
+    may take an hour, while a refusal comes at once. From then on it follows CUBIC (RFC 9438): a refusal tells
+    how many were in flight; the limit falls a little below, is there again after some seconds, stays near for
+    some more, and only then goes beyond, ever faster. So most slots are used, few requests are refused, and
+    an endpoint that grows is noticed.
+
+    Latency says nothing here: an engine that batches takes longer per answer and still does more in all. An
+    endpoint that queues what it cannot do yet is asked less when requests run into their time limit.
     """
 
     def __init__(self, start: int, most: int) -> None:
         self._value = float(start)
         self._most = most
-        self._step = max(1.0, most / 64)
-        self._found = start == most  # whether the limit was met; until then it doubles
-        self._halved_at = float("-inf")
+        # How many the endpoint had when it refused one more; None: it never did.
+        self._met = float(most) if start == most else None
+        self._back_after_s = BACK_AFTER_S
+        self._seconds = 0.0  # in which the limit was used up, since it was lowered
+        self._answered = True  # whether anything was answered since the limit was lowered
+        self._lowered_at = float("-inf")
 
     def __int__(self) -> int:
         return int(self._value)
 
-    def succeeded(self) -> None:
-        """Allow a little more, after an answer while the limit was used up."""
-        self._grow(self._step / self._value if self._found else 1.0)
+    def answered(self, *, full: bool) -> None:
+        """Take note of an answer; allow a little more if the limit was used up."""
+        self._answered = True
+        if full:
+            self._raise_to(self._value + (1.0 if self._met is None else PER_ROUND / self._value))
 
     def passed(self) -> None:
         """Allow more, after a second in which the limit was used up."""
-        self._grow(self._step if self._found else self._value)
+        self._seconds += 1.0
+        if self._met is None:
+            self._raise_to(2 * self._value)
+        else:
+            beyond = self._seconds / self._back_after_s - 1
+            self._raise_to(self._met * (1 + (1 - LOWER_TO) * beyond**3))
 
-    def _grow(self, amount: float) -> None:
-        self._value = min(float(self._most), self._value + amount)
+    def too_much(self, in_flight: int, sent_at: float, now: float) -> None:
+        """Lower the limit: a request that was sent as one of `in_flight` was too much.
 
-    def too_much(self, sent_at: float, now: float) -> None:
-        """Halve, once for all requests that were sent before the last halving."""
-        self._found = True
-        if sent_at >= self._halved_at:
-            self._value = max(1.0, self._value / 2)
-            self._halved_at = now
+        Requests that were sent before the last lowering say nothing new.
+        """
+        if sent_at < self._lowered_at:
+            return
+        # Not less than half: when a server goes down, it refuses those that it had first as well.
+        self._met = max(1.0, self._value / 2, min(self._value, in_flight - 1.0))
+        self._value = max(1.0, self._met * (LOWER_TO if self._answered else 0.5))
+        # What is learnt late, from requests that ran into their time limit, is tried again late.
+        self._back_after_s = max(BACK_AFTER_S, 2 * (now - sent_at))
+        self._seconds, self._answered, self._lowered_at = 0.0, False, now
+
+    def _raise_to(self, value: float) -> None:
+        self._value = min(float(self._most), max(self._value, value))
 
 
 class Pacer:
@@ -77,7 +104,9 @@ class Endpoint:
         self.peak = 0  # most in flight since the limit was last looked at
         self.rests_until = float("-inf")
         self.rests = 0  # how often it rested since it last answered
+        self.gone_at = float("-inf")  # when it was last found to be away
         self.failures = 0  # failed tries since the last good one
+        self.overtaken = float("-inf")  # when the request was sent that was sent last of those answered
         self.to_probe = True  # one request asks first whether anybody is there
         self.keeps_apart = True  # whether each answer comes once, so that connections may be used again
         self.proven = False  # whether it ever spoke the protocol
@@ -98,6 +127,7 @@ class Lease:
     key: Key
     sent_at: float
     tokens: float  # what was set aside from the token limit
+    in_flight: int  # requests to the endpoint when this one was sent, with it
     suspect: bool = False  # whether the answer may be another request's
 
 
@@ -157,7 +187,7 @@ class Dispatcher:
     def answered(self, endpoint: Endpoint) -> None:
         """Say that somebody is there."""
         endpoint.to_probe = False
-        endpoint.rests = endpoint.failures = 0
+        endpoint.rests = 0
         self._hand_out()
 
     def distrust(self, lease: Lease) -> None:
@@ -211,8 +241,7 @@ class Dispatcher:
         ready = [
             endpoint
             for endpoint in self.endpoints
-            if endpoint.rests_until <= now
-            and endpoint.in_flight < (1 if endpoint.to_probe else int(endpoint.limit))
+            if endpoint.rests_until <= now and endpoint.in_flight < self._most_at(endpoint)
         ]
         key = self.keys.acquire() if ready else None
         if key is None:
@@ -222,12 +251,20 @@ class Dispatcher:
         endpoint = min(ready, key=lambda endpoint: endpoint.in_flight)
         endpoint.in_flight += 1
         endpoint.peak = max(endpoint.peak, endpoint.in_flight)
-        lease = Lease(endpoint, key, now, tokens)
+        lease = Lease(endpoint, key, now, tokens, endpoint.in_flight)
         self.leases[id(lease)] = lease
         if not self._growing:
             self._growing = True
             asyncio.get_running_loop().call_later(GROW_EVERY_S, self._grow)
         return lease
+
+    def _most_at(self, endpoint: Endpoint) -> int:
+        """How many requests `endpoint` may have in flight; one as long as it has to show that it works."""
+        return 1 if endpoint.to_probe or self.is_failing(endpoint) else int(endpoint.limit)
+
+    def is_failing(self, endpoint: Endpoint) -> bool:
+        """Whether others had better do the work: who fails fast has the fewest in flight."""
+        return len(self.endpoints) > 1 and endpoint.failures >= MOST_FAILURES
 
     def _grow(self) -> None:
         """Raise the limits that were used up; goes on as long as requests are under way."""

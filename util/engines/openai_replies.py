@@ -21,7 +21,7 @@ class Kind(Enum):
     NO_HOST = "no host has this name: stop if nothing was ever answered, else as AWAY"
     BUSY = "too much at once: slow down and ask again"
     BROKEN = "a bad reply: ask again, a limited number of times"
-    SLOW = "no answer in time: ask again, a limited number of times"
+    SLOW = "no answer in time: slow down and ask again, a limited number of times"
     KEY = "the key is not accepted: drop it"
     ADDRESS = "there is no such endpoint: stop"
     HTML = "a web page instead of an answer: stop if nothing else ever comes"

@@ -11,7 +11,7 @@ import json
 import logging
 from collections import OrderedDict
 
-from util.engines.dispatch import Dispatcher, Endpoint, Lease
+from util.engines.dispatch import MOST_FAILURES, Dispatcher, Endpoint, Lease
 from util.engines.openai_replies import Answer, Kind, Trouble
 from util.engines.openai_transport import Reply, Transport
 from util.errors import RunStopped, UserError
@@ -83,7 +83,7 @@ class Watch:
     def note(self, lease: Lease, outcome: Answer | Trouble) -> None:
         """Remember what an outcome says; raises what ends the run."""
         if isinstance(outcome, Answer):
-            self._note_answer(lease.endpoint, outcome)
+            self._note_answer(lease, outcome)
         elif outcome.kind is Kind.KEY:
             self._drop_key(lease, outcome)
         elif outcome.kind is Kind.ADDRESS:
@@ -108,10 +108,11 @@ class Watch:
         endpoint.proven = True
         self._failing_since = None
 
-    def _note_answer(self, endpoint: Endpoint, answer: Answer) -> None:
+    def _note_answer(self, lease: Lease, answer: Answer) -> None:
+        endpoint = lease.endpoint
         self._note_alive(endpoint)
-        if endpoint.full:
-            endpoint.limit.succeeded()
+        endpoint.overtaken = max(endpoint.overtaken, lease.sent_at)
+        endpoint.limit.answered(full=endpoint.full)
         self.answers += 1
         self.answered_at = asyncio.get_running_loop().time()
         tokens = answer.tokens
@@ -127,17 +128,15 @@ class Watch:
         )
         endpoint.failures += 1
         if trouble.kind in (Kind.AWAY, Kind.NO_HOST):
-            endpoint.to_probe = True
-            endpoint.rests += 1
-            self._dispatcher.rest(endpoint, min(MOST_REST_S, self.wait_s(endpoint.rests)))
-        elif len(self._dispatcher.endpoints) > 1 and endpoint.failures >= 3:
-            # It would draw all requests otherwise: who fails fast has the fewest in flight.
-            self._dispatcher.rest(endpoint, min(MOST_REST_S, self.wait_s(endpoint.failures - 2)))
-            endpoint.limit.too_much(lease.sent_at, now)
-        if trouble.kind is Kind.BUSY:
-            endpoint.limit.too_much(lease.sent_at, now)
-            if trouble.wait_s is None and len(self._keys) > 1:
-                self._keys.rest(lease.key, self._backoff_s)
+            self._note_away(lease, now)
+        elif self._dispatcher.is_failing(endpoint):
+            rests = endpoint.failures - MOST_FAILURES + 1
+            self._dispatcher.rest(endpoint, min(MOST_REST_S, self.wait_s(rests)))
+        # One that was overtaken was not slow because of those in front of it.
+        if trouble.kind is Kind.BUSY or (trouble.kind is Kind.SLOW and lease.sent_at > endpoint.overtaken):
+            endpoint.limit.too_much(lease.in_flight, lease.sent_at, now)
+        if trouble.kind is Kind.BUSY and trouble.wait_s is None and len(self._keys) > 1:
+            self._keys.rest(lease.key, self._backoff_s)
         if trouble.wait_s is not None:
             self._rest_as_asked(lease, trouble)
         if trouble.kind is Kind.HTML:
@@ -145,6 +144,16 @@ class Watch:
             if endpoint.pages >= MOST_PAGES:
                 raise UserError(f"{endpoint.url} is no API, it answers {trouble.message!r}: {ADDRESS_HINT}")
         self._stop_if_hopeless(lease, trouble, now)
+
+    def _note_away(self, lease: Lease, now: float) -> None:
+        """Rest an endpoint that is not there, longer each time; what was sent before says nothing new."""
+        endpoint = lease.endpoint
+        if lease.sent_at < endpoint.gone_at:
+            return
+        endpoint.gone_at = now
+        endpoint.to_probe = True
+        endpoint.rests += 1
+        self._dispatcher.rest(endpoint, min(MOST_REST_S, self.wait_s(endpoint.rests)))
 
     def _rest_as_asked(self, lease: Lease, trouble: Trouble) -> None:
         """Rest the key that was used too much, or the endpoint that has too much to do."""
