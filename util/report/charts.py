@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from html import escape
 
 COLOURS = ("a", "b", "c", "d", "e", "f")  # CSS variables of the page
-WIDTH, HEIGHT = 360, 210
-LEFT, RIGHT, TOP, BOTTOM = 42, 10, 10, 34
+WIDTH, HEIGHT = 360, 222
+LEFT, RIGHT, TOP, BOTTOM = 42, 10, 10, 46
 BINS = 24
 
 

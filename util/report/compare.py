@@ -14,6 +14,7 @@ from util.records import exact_number
 from util.report.frame import new_page, table
 from util.report.gather import RunFacts, drawn, read_run
 from util.report.manifest import check_command
+from util.report.names import short_models
 from util.runs import StoredProblems
 from util.statistics import Tally
 
@@ -201,12 +202,13 @@ def write_comparison(path: Path, found: RunComparison) -> None:
     """Draw the comparison as a page."""
     warnings = "".join(f'<p class="notice">{escape(warning)}</p>' for warning in found.warnings)
     scores = table(
-        ("", "run", "avg@n with 95 % interval", "folder"),
+        ("run", "avg@n, 95 % interval", "folder"),
         [
-            (letter, escape(side.name), escape(_score(side)), escape(side.facts.folder.name))
+            (f"{letter} · {escape(side.name)}", escape(_score(side)), escape(str(side.facts.folder)))
             for letter, side in (("A", found.first), ("B", found.second))
         ],
-        words=(1,),
+        words=(0,),
+        cards=True,
     )
     body = [f"<p><strong>{escape(verdict_sentence(found))}</strong></p>", warnings, scores]
     body.append("".join(f"<p>{escape(line)}</p>" for line in _numbers(found)))
@@ -214,23 +216,39 @@ def write_comparison(path: Path, found: RunComparison) -> None:
     for title, flips in (("Gained by B", found.gained), ("Lost by B", found.lost)):
         rows = [
             (
-                escape(flip.problem_id),
+                _question(flip),
                 f"{100 * flip.difference:+.0f}",
                 flip.first.as_html(),
                 flip.second.as_html(),
                 f"<span data-formula>{escape(_one_line(flip.reference or '(tests)'))}</span>",
-                f"<span data-prose>{escape(flip.question)}</span>",
             )
             for flip in flips
         ]
         if rows:
-            head = ("problem", "points", "A", "B", "reference", "question")
-            body.append(f"<h2>{title}: {len(rows)} problems</h2>" + table(head, rows, words=(2, 3, 4, 5)))
-    with new_page(path, f"{found.first.name} (A) and {found.second.name} (B)") as out:
+            head = ("question", "points", "A", "B", "reference")
+            listed = table(head, rows, words=(0, 2, 3, 4), cards=True, frame="flips")
+            body.append(f"<h2>{title}: {len(rows)} problems</h2>{listed}")
+    with new_page(path, _title(found)) as out:
         out.writelines(body)
 
 
 # --- details ---
+
+
+def _question(flip: Flip) -> str:
+    prose = f"<span data-prose>{escape(flip.question)}</span>"
+    return f'{prose}<br><span class="faint">{escape(flip.problem_id)}</span>'
+
+
+def _title(found: RunComparison) -> str:
+    """Both sides by model, with the temperature where models are the same."""
+    sides = (found.first, found.second)
+    names = short_models([side.facts.info["settings"]["model"] for side in sides])
+    if names[0] == names[1]:
+        names = [
+            f"{name} at {exact_number(side.temperature)}" for name, side in zip(names, sides, strict=True)
+        ]
+    return f"{found.first.facts.info['settings'].get('task')}: {names[0]} (A) and {names[1]} (B)"
 
 
 def _side(facts: RunFacts, temperature: float | None) -> Side:

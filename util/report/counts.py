@@ -28,7 +28,9 @@ def counts_tables(counts: Counts) -> str:
             (escape(step), f"{count:,}", charts.interval_bar(count / most, 0, 0))
             for step, count in steps.items()
         ]
-        parts.append(f"<h2>{escape(title)}</h2>" + table(("step", "count", ""), rows))
+        parts.append(
+            f"<h2>{escape(title)}</h2>" + table(("step", "count", ""), rows, words=(0,), frame="narrow")
+        )
     return "".join(parts)
 
 

@@ -28,12 +28,17 @@ def new_page(path: Path, title: str) -> Iterator[TextIO]:
 
 
 def table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[int] = (), cards: bool = False
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    words: Sequence[int] = (),
+    cards: bool = False,
+    frame: str = "",
 ) -> str:
     """A table of cells that are HTML already.
 
     The columns in `words` hold longer texts; with `cards`, a phone shows each row as a list with the names of
-    the columns.
+    the columns. `frame` is a class of report.css that says how wide the columns are.
     """
 
     def cells(tag: str, row: Sequence[str]) -> str:
@@ -48,7 +53,8 @@ def table(
 
     lines = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     kind = ' class="cards"' if cards else ""
-    return f'<div class="wide"><table{kind}><tr>{cells("th", head)}</tr>{lines}</table></div>'
+    body = f"<table{kind}><tr>{cells('th', head)}</tr>{lines}</table>"
+    return f'<div class="{f"wide {frame}".strip()}">{body}</div>'
 
 
 def _open_page(out: TextIO, title: str) -> None:

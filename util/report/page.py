@@ -181,7 +181,7 @@ def _tokens(rows: Sequence[Row]) -> str:
                 values = (f"{found[key]:,.0f}" for key in ("mean", "p5", "p25", "p50", "p75", "p95", "max"))
                 lines.append((f"{escape(row.label)}: {kind}", f"{found['samples']:,}", *values))
     head = ("run", "samples", "mean", "5 %", "25 %", "median", "75 %", "95 %", "most")
-    return f"<h2>Completion tokens</h2>{table(head, lines, words=(0,))}"
+    return f"<h2>Completion tokens</h2>{table(head, lines, words=(0,), cards=True)}"
 
 
 def _tokens_by_outcome(tally: Tally) -> list[tuple[str, str, list[int]]]:

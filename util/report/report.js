@@ -125,7 +125,12 @@ function card(row) {
   return made;
 }
 
-const short = (text, most) => (text.length > most ? `${text.slice(0, most)} …` : text);
+function short(text, most) {
+  if (text.length <= most) return text;
+  let head = text.slice(0, most);
+  if ((head.match(/(?<!\\)\$/g) || []).length % 2) head = head.slice(0, head.lastIndexOf("$")); // no half formula
+  return `${head.trimEnd()} …`;
+}
 // An extracted answer is bare LaTeX: as a formula if it can be one, unless it is plain words.
 const maths = (text) => (/[\\^_{}]/.test(text) && !text.includes("$") ? `$${text.trim()}$` : text);
 
