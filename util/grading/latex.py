@@ -33,6 +33,7 @@ _CLAUSES = re.compile(
 _NAMED_FREE = re.compile(
     r"\b(?:any|all|each|every|some|where|with|constants?|reals?|integers?|numbers?|arbitrary)[\s}$]*\\?([a-zA-Z])(?![a-zA-Z])"
 )
+_DENIED = re.compile(r"\b(?:wrong|incorrect|not|false|never|unless|otherwise|except|no)\b")
 _FORALL = re.compile(r"\s*,?\s*\(?\\forall\b(?=.).*$")
 _PARAMETER = re.compile(
     r"[,;(]?\s*(?:\\text\s*\{\s*(?:where|for|with)?[^{}]{0,20}\}\s*)?\(?\b([a-zA-Z])\s*\\in\s*(?:\\mathbb\s*|\\mathbf\s*)?\{?\s*[ZN]\s*\}?"
@@ -492,6 +493,8 @@ class _Reader(Commands):
             word = token[6:-1].lower() if token.startswith(r"\text{") else token.lower()
             is_word = token.startswith(r"\text{") or len(token) > 1 and token.isalpha()
             if is_word and not (token.isalpha() and self.at == 0):
+                if _DENIED.search(word):
+                    raise Unreadable("a value that is taken back")
                 self.take()
                 self.units.append(word)
                 self.unit_power()

@@ -28,7 +28,7 @@ from util.grading.tree import Node, Opaque, Reading, Unreadable, has, symbols
 from util.grading.units import units_agree, without_unit
 from util.records import Verdict
 
-GRADER = "maths-3"
+GRADER = "maths-4"
 _NO_ENGINE = "undecided"
 
 
@@ -133,8 +133,8 @@ def _decide(gold: str, prediction: str) -> Comparison:
 def _compare_quantities(gold: str, prediction: str) -> bool | None:
     """The verdict on two plain numbers, at least one with a unit behind it; None for anything else."""
     left, right = without_unit(gold), without_unit(prediction)
-    if not left and not right:
-        return None
+    if not left and not right or left and len(left[1]) == 1 and "{" not in gold and not right:
+        return None  # a gold of 3 m is a product
     a, b = plain_number(left[0] if left else gold), plain_number(right[0] if right else prediction)
     if not a or not b:
         return None

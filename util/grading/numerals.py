@@ -48,7 +48,8 @@ class Numerals(Cursor):
             return _repeat(token, repeated)
         value = number(token)
         if "." in token or "e" in token.lower():
-            places = len(token.lower().partition("e")[0].partition(".")[2])
+            mantissa, _, exponent = token.lower().partition("e")
+            places = max(0, len(mantissa.partition(".")[2]) - int(exponent or 0))
             return Node("decimal", (places,), value)
         if self.peek() == r"\frac" and value:
             return self.mixed(value)

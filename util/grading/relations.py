@@ -23,6 +23,8 @@ class Relations(Scalars):
         verdict = self.same_region(gold, prediction)
         if verdict is not None:
             return verdict
+        if not _is_roughly_true(prediction):
+            return False
         left, right = named_value(gold), named_value(prediction)
         if gold.kind == prediction.kind == "rel":
             return self.same_relations(gold, prediction, left, right)
@@ -94,7 +96,7 @@ class Relations(Scalars):
         if symbols(left) != symbols(right) or not names:
             return False if names else None
         ratios = []
-        for index in range(3):
+        for index in (0, 1, 3, 4):
             at = Point((name, coordinate(name, index)) for name in names)
             try:
                 a, b = _value(left, at), _value(right, at)
@@ -140,6 +142,17 @@ class Relations(Scalars):
             else:
                 return False
         return True
+
+
+def _is_roughly_true(node: Node) -> bool:
+    """Whether the numbers on both sides of a final sign for "about" are near each other, if they are numbers."""
+    if node.kind != "rel" or node.value[-1] != "~" or symbols(node):
+        return True
+    try:
+        a, b = (_value(part, Point()) for part in node.parts[-2:])
+    except Unknown:
+        return True
+    return abs(complex(a) - complex(b)) <= 0.05 * abs(complex(a))
 
 
 def _other_index(gold: Node, prediction: Node) -> dict[str, Node]:

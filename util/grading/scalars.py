@@ -64,7 +64,7 @@ class Scalars:
         """One side has symbols that the other has not: equal only if they cancel, as in x - x + 2."""
         if "..." in names:
             return False
-        for index in (0, 1):
+        for index in (0, 1, 6, 9):  # near one, and whole numbers that no floor sends to the same
             at = Point((name, coordinate(name, index)) for name in names)
             try:
                 if exact(gold, at) != exact(prediction, at):

@@ -69,6 +69,9 @@ def is_unit(inside: str) -> bool:
     )
 
 
+_LETTER_UNIT = re.compile(r"[mgshLNJWV](?![a-zA-Z])")  # those that an answer may carry bare
+
+
 def without_unit(cleaned: str) -> tuple[str, str] | None:
     """The numeral and the unit of a plain quantity, as 9.8 m/s^2; None for anything else."""
     if not cleaned[-1:].isalpha() and "^" not in cleaned and "}" not in cleaned:
@@ -79,6 +82,8 @@ def without_unit(cleaned: str) -> tuple[str, str] | None:
     number, gap, unit = match.groups()
     if not gap and not any(unit.lower().startswith(name) for name in BARE_UNITS):
         return None  # 5m may be a product
+    if not re.match("[a-zA-Z]{2}", unit) and "{" not in cleaned and not _LETTER_UNIT.match(unit):
+        return None
     name = canonical(unit)
     return (number, unit) if name is not None and _is_whole(unit) else None
 
