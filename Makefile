@@ -24,8 +24,8 @@ $(VENV)/.cpu: requirements/cpu.lock | $(UV)
 	$(UV) pip install --quiet --python $(PY) --no-deps $(TORCH) -r requirements/cpu.lock
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.cpu requirements/dev.txt
-	$(UV) pip install --quiet --python $(PY) -r requirements/dev.txt
+$(VENV)/.dev: $(VENV)/.cpu requirements/dev.txt requirements/ray.txt
+	$(UV) pip install --quiet --python $(PY) -r requirements/dev.txt -r requirements/ray.txt
 	@touch $@
 
 demo: setup

@@ -370,14 +370,7 @@ def _engine_options(args: argparse.Namespace, model: str):
 
     return EngineOptions(
         model=model,
-        engine=args.engine,
-        tp=args.tp,
-        pp=args.pp,
-        dp=args.dp,
-        api_base=tuple(args.api_base),
-        keys_file=args.keys,
-        concurrency=args.concurrency,
-        engine_args=args.engine_args,
+        **cli.engine_choice(args),
         log=args.result_dir / "engine.log",
     )
 

@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 from tasks import load_task  # noqa: E402
 from util import hub  # noqa: E402
 from util.engines import EngineOptions, open_engine  # noqa: E402
-from util.engines.vllm_local import _environment, _worker_options  # noqa: E402
+from util.engines.vllm_local import worker_environment, worker_options  # noqa: E402
 from util.pipeline import Job, Plan, generate, write_problems  # noqa: E402
 from util.runs import Run  # noqa: E402
 from util.sampling import sample_seed  # noqa: E402
@@ -60,7 +60,7 @@ def one_call(n: int) -> dict:
     """LLM.chat over everything, in a process of its own with the same environment."""
     done = subprocess.run(
         [sys.executable, __file__, "--one-call", "--n", str(n)],
-        env=_environment(OPTIONS, on_cpu=True, copy=0),
+        env=worker_environment(OPTIONS, on_cpu=True),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         check=True,
@@ -78,7 +78,7 @@ def serve_one_call(n: int) -> None:
             chats.append([{"role": "user", "content": task.prompt(problem, "embedded")}])
             seed = sample_seed(0, problem.id, TEMPERATURE, index)
             sampling.append(SamplingParams(temperature=TEMPERATURE, max_tokens=MAX_TOKENS, seed=seed))
-    llm = LLM(**_worker_options(OPTIONS, on_cpu=True)["engine_args"])
+    llm = LLM(**worker_options(OPTIONS, on_cpu=True)["engine_args"])
     steps = 0
     step = llm.llm_engine.step
 

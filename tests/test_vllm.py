@@ -83,11 +83,11 @@ def kill_and_reap(process):
         process.communicate()
 
 
-def check_complete(tmp_path, output):
+def check_complete(tmp_path, output, wanted=WANTED):
     keys = [(line["problem_id"], line["index"]) for line in json_lines(samples_file(tmp_path))]
-    assert len(keys) == len(set(keys)) == WANTED
+    assert len(keys) == len(set(keys)) == wanted
     numbers = json.loads(output.strip().rsplit("\n", 1)[-1])["temperatures"]["0.7"]
-    assert numbers["judged"] == numbers["samples"] == WANTED
+    assert numbers["judged"] == numbers["samples"] == wanted
     return numbers
 
 
@@ -135,32 +135,38 @@ def test_killed_at_random_moments_the_run_resumes_and_ends_with_exactly_the_want
     assert 0 < numbers["correct"] < WANTED  # the small model gets some right and some wrong
 
 
-def test_an_engine_killed_by_force_and_ctrl_c_stop_the_run_with_a_clear_sentence(tmp_path, start, model):
+def test_copies_killed_by_force_are_started_again_and_ctrl_c_stops_the_run(tmp_path, start, model):
     flags = [
         "--model",
         "embedded",
-        "--inference",
+        "--limit",
+        "20",
         "--n",
-        "60",
-    ]  # enough that the engine is busy when it is hit
-    process = start(tmp_path, *flags)
+        "8",
+    ]  # enough that they are busy when they are hit
+    process = start(tmp_path, *flags, "--dp", "2", "--inference")
     wait_for_samples(process, tmp_path, 2)
-    for pid in workers_of(process):
-        os.kill(pid, signal.SIGKILL)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1 and "was killed by signal 9" in errors and "same command again" in errors
-    assert "Traceback" not in errors
-    kept = whole_lines(tmp_path)
-    assert kept
-
-    process = start(tmp_path, *flags)
-    wait_for_samples(process, tmp_path, kept.count(b"\n") + 2)
+    hit, other = workers_of(process)
+    os.kill(hit, signal.SIGKILL)
+    while len(workers_of(process)) < 2:
+        assert process.poll() is None
+        time.sleep(0.1)
+    assert other in workers_of(process)
+    wait_for_samples(process, tmp_path, 40)
     engines = workers_of(process)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in errors
+    assert "copy of the model 1 of 2: its process was killed by signal 9" in errors
+    assert "is started again" in errors
     wait_until_gone(engines)
+    kept = whole_lines(tmp_path)
+
+    process = start(tmp_path, *flags)
+    output, errors = process.communicate(timeout=START_S)
+    assert process.returncode == 0, errors
     assert whole_lines(tmp_path).startswith(kept)
+    check_complete(tmp_path, output, wanted=160)
 
 
 def test_the_engine_answers_each_request_once_and_the_same_again_with_the_same_seed(tmp_path, model):

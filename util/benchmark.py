@@ -14,6 +14,7 @@ from util import cli, hub, labels
 from util.cores import usable_cores
 from util.engines import Engine, EngineOptions, engine_name
 from util.errors import UserError
+from util.grading.cluster import ClusterGradingPool, GraderHost
 from util.grading.pool import GradingPool
 from util.models import short_name
 from util.pipeline import Asked, Grading, Outcome, Plan, Prompt, missing_count, open_rounds, write_problems
@@ -60,6 +61,7 @@ class Judging:
     compare: str = "ordered"  # how outputs of programs are compared
     all_tests: bool = False  # run a program's other tests after one has failed
     require_isolation: str = "no-namespace"  # least isolation under which programs may run
+    on_cluster: bool = False  # on the CPUs of a Ray cluster instead of this machine's
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ class Benchmark:
         self.run.info["generation"] = {
             name: before.get(name, 0) + getattr(outcome, name)
             for name in ("seconds", "generated", "prompt_tokens", "completion_tokens")
-        } | {"gpus": options.tp * options.pp * options.dp}
+        } | {"gpus": options.gpus}
         self.run.save_info()
 
     def note_engine(self, engine: Engine) -> None:
@@ -202,7 +204,7 @@ class Benchmark:
         engine = {
             name: value
             for name, value in asdict(self.order.options).items()
-            if name in ("engine", "tp", "pp", "dp", "api_base", "engine_args")
+            if name in ("engine", "tp", "pp", "dp", "replicas", "ray_address", "api_base", "engine_args")
         }
         return {
             "temperatures": sorted({*plan.temperatures, *before.get("temperatures", ())}),
@@ -290,12 +292,16 @@ def order_from(
         system_prompt=system,
         stopping=stopping,
     )
-    judging = Judging(not args.no_symbolic, args.compare, args.all_tests, args.require_isolation)
+    judging = Judging(
+        not args.no_symbolic, args.compare, args.all_tests, args.require_isolation, args.grade_on_cluster
+    )
     return Order(task, plan, selection, options, args.prompt, origin, judging)
 
 
 def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:
-    """Graders on all cores for one benchmark; they end with `resources`. Writes down how they grade.
+    """Graders on all cores, of this machine or of a cluster, for one benchmark; they end with `resources`.
+
+    Writes down how they grade.
 
     Raises UserError when programs would run with less isolation than was asked for.
     """
@@ -303,18 +309,46 @@ def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:
     run.info["grading"] = note = asdict(judging)
     if task.source.tests_on_disk:
         from util.grading.code import grade_code
-        from util.grading.sandbox import require_isolation
 
-        found = require_isolation(judging.require_isolation)
-        if found.warning():
-            cli.say(found.warning())
-        note["isolation"] = {"tier": found.tier, **asdict(found)}
+        if not judging.on_cluster:
+            note["isolation"] = _isolation_here(judging)
         task = replace(task, grade=partial(grade_code, compare=judging.compare, all_tests=judging.all_tests))
+    if judging.on_cluster:
+        isolation = judging.require_isolation if task.source.tests_on_disk else None
+        pool, note["nodes"] = _cluster_pool(opened.order.options, judging, isolation)
+    else:
+        pool = GradingPool(usable_cores(), symbolic=judging.symbolic)
     run.save_info()
-    pool = resources.enter_context(GradingPool(usable_cores(), symbolic=judging.symbolic))
+    resources.enter_context(pool)
     grading = Grading(run, task, pool, opened.asked.references)
     resources.callback(grading.close)
     return grading
+
+
+def _isolation_here(judging: Judging) -> dict:
+    from util.grading.sandbox import require_isolation
+
+    found = require_isolation(judging.require_isolation)
+    if found.warning():
+        cli.say(found.warning())
+    return {"tier": found.tier, **asdict(found)}
+
+
+def _cluster_pool(
+    options: EngineOptions, judging: Judging, isolation: str | None
+) -> tuple[ClusterGradingPool, list[str]]:
+    """Graders on each node of the cluster, and what each node is like."""
+    from util.engines.ray_replicas import open_on_each_node
+
+    workers = open_on_each_node(
+        options.ray_address, "grading node", GraderHost, (judging.symbolic, isolation)
+    )
+    nodes = workers.replicas.versions()
+    cli.say(f"grading on {workers.cores} cores of {len(nodes)} nodes of the cluster")
+    for node in nodes:
+        if "WARNING" in node:
+            cli.say(node)
+    return ClusterGradingPool(workers.replicas, workers.cores), nodes
 
 
 def summary(opened: Benchmark) -> dict[str, dict]:

@@ -236,6 +236,19 @@ def add_engine_flags(parser: argparse.ArgumentParser) -> None:
         "--dp", type=at_least(1), default=1, metavar="N", help="copies of the model on this machine (1)"
     )
     group.add_argument(
+        "--replicas",
+        type=at_least(1),
+        default=1,
+        metavar="N",
+        help="with --engine ray: copies of the model on the cluster, each over --tp GPUs (1)",
+    )
+    group.add_argument(
+        "--ray-address",
+        type=some_text,
+        metavar="HOST:PORT",
+        help="head of the Ray cluster; default: $RAY_ADDRESS, else the cluster that this machine belongs to",
+    )
+    group.add_argument(
         "--api-base",
         nargs="+",
         default=[],
@@ -375,6 +388,11 @@ def add_grading_flags(parser: argparse.ArgumentParser) -> None:
         default="no-namespace",
         help="programs: least isolation under which they may run (no-namespace); see doctor.py",
     )
+    group.add_argument(
+        "--grade-on-cluster",
+        action="store_true",
+        help="grade on the CPUs of the Ray cluster (see --ray-address) instead of this machine's",
+    )
 
 
 def add_livecodebench_flags(parser: argparse.ArgumentParser) -> None:
@@ -397,18 +415,11 @@ def engine_options(args: argparse.Namespace, *, log: Path | None) -> EngineOptio
 
     return EngineOptions(
         model=args.model,
-        engine=args.engine,
-        tp=args.tp,
-        pp=args.pp,
-        dp=args.dp,
+        **engine_choice(args),
         top_p=args.top_p,
         top_k=args.top_k,
         min_p=args.min_p,
         stop=tuple(args.stop),
-        api_base=tuple(args.api_base),
-        keys_file=args.keys,
-        concurrency=args.concurrency,
-        engine_args=args.engine_args,
         log=log,
     )
 
@@ -417,17 +428,20 @@ def api_options(args: argparse.Namespace) -> EngineOptions:
     """The engine of a step that asks one model greedily, at an endpoint unless --engine says otherwise."""
     from util.engines import EngineOptions
 
-    return EngineOptions(
-        model=args.model,
-        engine=args.engine or "openai",
-        tp=args.tp,
-        pp=args.pp,
-        dp=args.dp,
-        api_base=tuple(args.api_base),
-        keys_file=args.keys,
-        concurrency=args.concurrency,
-        engine_args=args.engine_args,
-    )
+    return EngineOptions(model=args.model, **(engine_choice(args) | {"engine": args.engine or "openai"}))
+
+
+def engine_choice(args: argparse.Namespace) -> dict[str, Any]:
+    """The fields of EngineOptions that the flags of `add_engine_flags` give."""
+    if args.engine != "ray" and args.replicas > 1:
+        raise UserError(f"--replicas {args.replicas} needs --engine ray; on one machine use --dp")
+    if args.engine != "ray" and args.ray_address and not getattr(args, "grade_on_cluster", False):
+        raise UserError(f"--ray-address {args.ray_address} is of no use without --engine ray: add it")
+    names = ("engine", "tp", "pp", "dp", "replicas", "ray_address", "concurrency", "engine_args")
+    return {name: getattr(args, name) for name in names} | {
+        "api_base": tuple(args.api_base),
+        "keys_file": args.keys,
+    }
 
 
 MODEL_HELP = (

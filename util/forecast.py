@@ -191,6 +191,6 @@ def _fastest(order: Order, runs: list[Earlier]) -> Earlier | None:
     """The earlier run on as many GPUs that was fastest; None for endpoints, whose speed is theirs."""
     if engine_name(order.options) == "openai":
         return None
-    gpus = order.options.tp * order.options.pp * order.options.dp
+    gpus = order.options.gpus
     timed = [run for run in runs if run.tokens_per_second and run.gpus == gpus]
     return max(timed, key=lambda run: run.tokens_per_second, default=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-ENGINES = ("vllm", "openai", "scripted")  # what can run a model: see util/engines
+ENGINES = ("vllm", "ray", "openai", "scripted")  # what can run a model: see util/engines
 EMBEDDED = "embedded"  # the small model that the suite brings along for machines without a GPU
 
 # Models that were trained with a fixed system message: name of a text under util/prompts.

@@ -85,6 +85,10 @@ class _JobRequest(Request):
 
     job: Job
 
+    def __reduce__(self) -> tuple:
+        """To another process it travels as a bare request: the job holds open files."""
+        return Request, tuple(getattr(self, name) for name in Request.__dataclass_fields__)
+
 
 def write_problems(run: Run, problems: Iterable[Problem], prompt: Prompt, model: str) -> Asked:
     """Write a line for each problem and remember which ones this command is about."""

@@ -36,6 +36,8 @@ class EngineOptions:
     tp: int = 1  # tensor parallel size: GPUs that share one copy of the model
     pp: int = 1  # pipeline parallel size
     dp: int = 1  # copies of the model on this machine
+    replicas: int = 1  # copies of the model on a Ray cluster
+    ray_address: str | None = None  # HOST:PORT of its head; None: the cluster that this machine belongs to
     top_p: float = 1.0
     top_k: int = -1  # -1: all tokens
     min_p: float = 0.0
@@ -45,6 +47,11 @@ class EngineOptions:
     concurrency: int | None = None  # requests in flight; None lets the engine find out
     engine_args: dict = field(default_factory=dict)  # passed to the engine as they are
     log: Path | None = None  # where the engine's own messages go
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of all copies of the model together."""
+        return self.tp * self.pp * self.dp * self.replicas
 
 
 def engine_name(options: EngineOptions) -> str:
@@ -61,6 +68,10 @@ def open_engine(options: EngineOptions) -> Engine:
         from util.engines.vllm_local import VLLMEngine
 
         return VLLMEngine(options)
+    if name == "ray":
+        from util.engines.ray_replicas import open_ray_engine
+
+        return open_ray_engine(options)
     if name == "openai":
         from util.engines.openai_api import open_openai_engine
 

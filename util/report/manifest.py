@@ -122,6 +122,7 @@ def _stopping(stopping: dict) -> list[str]:
 
 def _grading(grading: dict) -> list[str]:
     command = ["--no-symbolic"] if grading.get("symbolic") is False else []
+    command += ["--grade-on-cluster"] if grading.get("on_cluster") else []
     command += _flags(grading, (("--compare", "compare", "ordered"), ISOLATION))
     return [*command, "--all-tests"] if grading.get("all_tests") else command
 
@@ -130,9 +131,11 @@ def _engine(engine: dict) -> list[str]:
     command = []
     if engine.get("engine"):
         command += ["--engine", engine["engine"]]
-    for name in ("tp", "pp", "dp"):
+    for name in ("tp", "pp", "dp", "replicas"):
         if engine.get(name, 1) != 1:
             command += [f"--{name}", str(engine[name])]
+    if engine.get("ray_address"):
+        command += ["--ray-address", engine["ray_address"]]
     if engine.get("api_base"):
         command += ["--api-base", *engine["api_base"]]
     if engine.get("engine_args"):

@@ -1,0 +1,384 @@
+"""How do workers run on a Ray cluster? As Ray's actors: Ray finds a place for each and says when one is gone.
+
+An actor holds a plain class of ours with `tell(batch)` and `listen()`. The driver keeps one call of
+`listen` under way at each actor, so what a worker has to say is here as soon as it is said. The suite itself
+travels with the job; no shared disk is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from util.engines import EngineOptions
+from util.errors import UserError
+from util.records import Completion, Failure, Request
+from util.replicas import Died, Event, Replicas
+
+ROOT = Path(__file__).resolve().parents[2]
+CONNECT_S = (
+    5.0  # whoever listens at the address has to say that it is a cluster by then; Ray itself waits 2 minutes
+)
+PLACE_S = 30.0  # a replica without a place is mentioned after so long
+LOOK_S = 5.0  # how often the cluster's nodes are counted while no replica is there
+SAY_S = 5.0  # an actor with nothing to say says so after so long
+THREADS = 2  # of an actor: `tell` and `listen` at a time
+
+
+# ---------------------------------------------------------------- the cluster
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What one worker takes of a node, as Ray counts."""
+
+    gpus: int
+    cpus: int
+
+
+@dataclass(frozen=True)
+class Node:
+    name: str
+    gpus: int
+    cpus: int
+    id: str = ""
+
+    def holds(self, needs: Needs) -> int:
+        """How many workers fit on this node when nothing else runs there."""
+        fits = [have // want for have, want in ((self.gpus, needs.gpus), (self.cpus, needs.cpus)) if want]
+        return min(fits, default=0)
+
+
+class Cluster:
+    """A connection to a Ray cluster; raises UserError when there is none, or no Ray.
+
+    There is one per process, which ends with it: an engine and graders share it.
+    """
+
+    def __init__(self, address: str | None) -> None:
+        self._ray = _import_ray()
+        self.address = address or os.environ.get("RAY_ADDRESS") or "auto"
+        if self._ray.is_initialized():
+            return
+        if self.address != "auto":
+            _check_listening(self.address)
+        self._connect()
+
+    def nodes(self) -> list[Node]:
+        """The nodes that are there now."""
+        return [
+            Node(
+                node["NodeManagerHostname"],
+                int(node["Resources"].get("GPU", 0)),
+                int(node["Resources"].get("CPU", 0)),
+                node["NodeID"],
+            )
+            for node in self._ray.nodes()
+            if node["Alive"]
+        ]
+
+    def start(self, host: type, arguments: tuple, needs: Needs, *, node: Node | None = None) -> _Actor:
+        """Ask Ray to find a place for `host(*arguments)`, or to take `node`; it may have to wait."""
+        where: Any = "DEFAULT"
+        if node is not None:
+            where = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node.id, soft=False)
+        actor = self._ray.remote(host).options(
+            num_gpus=needs.gpus,
+            num_cpus=needs.cpus,
+            max_restarts=0,  # a new actor takes its place: a handle then means one life
+            max_task_retries=0,
+            max_concurrency=THREADS,
+            scheduling_strategy=where,
+        )
+        return _Actor(self._ray, actor.remote(*arguments))
+
+    def wait(self, actors: Sequence[_Actor], timeout_s: float) -> Iterator[tuple[_Actor, list[Event]]]:
+        """What actors have said, as `util.replicas.Place` wants it."""
+        calls = {call: actor for actor in actors for call in actor.calls()}
+        if not calls:
+            time.sleep(timeout_s)
+            return
+        ready, rest = self._ray.wait(list(calls), num_returns=1, timeout=timeout_s)
+        if ready and rest:
+            ready += self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]
+        for call in ready:
+            events = calls[call].heard(call)
+            if events:
+                yield calls[call], events
+
+    def _connect(self) -> None:
+        ours = signal.getsignal(signal.SIGTERM)
+        try:
+            self._ray.init(
+                address=self.address,
+                runtime_env={"py_modules": [str(ROOT / "util"), str(ROOT / "tasks")]},
+                logging_level="error",
+                log_to_driver=False,
+            )
+        except ConnectionError as error:
+            raise UserError(
+                f"no Ray cluster at {self.address}: start one with `ray start --head`, or run the command on "
+                f"one of its nodes ({_first_line(error)})"
+            ) from error
+        except RuntimeError as error:  # another version of Ray or Python, or a machine that is no node
+            raise UserError(
+                f"the Ray cluster at {self.address} cannot be used from here: {_first_line(error)}"
+            ) from error
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, ours)  # Ray puts its own in place
+
+
+class _Actor:
+    """One worker on the cluster, from the request for a place to its end."""
+
+    def __init__(self, ray: Any, handle: Any) -> None:
+        self._ray = ray
+        self._handle = handle
+        self._listening = handle.listen.remote()
+        self._telling: list[Any] = []
+        self._asked_at = time.monotonic()
+        self.has_place = False
+
+    def ask(self, requests: list[tuple[int, Any]]) -> None:
+        self._telling.append(self._handle.tell.remote(requests))
+
+    def calls(self) -> list[Any]:
+        """The calls that it has not answered yet."""
+        return [self._listening, *self._telling]
+
+    def heard(self, call: Any) -> list[Event]:
+        try:
+            events = self._ray.get(call)
+        except self._ray.exceptions.RayError as error:
+            return [Died(f"it is gone ({_last_line(error)})")]
+        self.has_place = True
+        if call is not self._listening:
+            self._telling.remove(call)
+            return []
+        self._listening = self._handle.listen.remote()
+        return events
+
+    def waits_since(self) -> float:
+        """Seconds for which it has had no place yet."""
+        return 0.0 if self.has_place else time.monotonic() - self._asked_at
+
+    def close(self) -> None:
+        self._ray.kill(self._handle)
+
+
+@dataclass
+class ClusterPlace:
+    """Workers of one kind on a cluster; for `util.replicas.Replicas`."""
+
+    cluster: Cluster
+    what: str
+    host: type
+    arguments: tuple
+    needs: Needs
+    looked_at: float = 0.0
+    said: bool = False
+
+    def start(self, number: int) -> _Actor:
+        return self.cluster.start(self.host, self.arguments, self.needs)
+
+    def wait(self, replicas: Sequence[_Actor], timeout_s: float) -> Iterator[tuple[_Actor, list[Event]]]:
+        yield from self.cluster.wait(replicas, timeout_s)
+        waiting = sum(replica.waits_since() > PLACE_S for replica in replicas)
+        if waiting and not self.said:
+            self.said = True
+            print(
+                f"{waiting} of {len(replicas)} wait for a place on the cluster: each {self.what} takes "
+                f"{_counted(self.needs)}, and others use what there is",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def lost(self) -> str:
+        if time.monotonic() - self.looked_at < LOOK_S:
+            return ""
+        self.looked_at = time.monotonic()
+        nodes = self.cluster.nodes()
+        if any(node.holds(self.needs) for node in nodes):
+            return ""
+        return f"no node is left that could hold a {self.what}: {_inventory(self.cluster.address, nodes)}"
+
+
+# ---------------------------------------------------------------- copies of a model
+
+
+def open_ray_engine(options: EngineOptions) -> RayEngine:
+    """Connect to the cluster and start the replicas; raises UserError when it cannot hold them."""
+    if options.dp > 1:
+        raise UserError(f"--dp {options.dp} is for copies on one machine: use --replicas with --engine ray")
+    return RayEngine(Cluster(options.ray_address), options)
+
+
+class RayEngine:
+    """Copies of one model on the nodes of a Ray cluster, each over tp x pp GPUs of one node."""
+
+    def __init__(self, cluster: Cluster, options: EngineOptions) -> None:
+        needs = model_needs(cluster.nodes(), options, cluster.address)
+        place = ClusterPlace(cluster, "replica", ModelHost, (options,), needs)
+        self._replicas = Replicas(place, options.replicas)
+        self.version = f"{self._replicas.version} on ray {_import_ray().__version__}"
+
+    def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
+        return self._replicas.generate(requests)
+
+    def close(self) -> None:
+        self._replicas.close()
+
+
+class ModelHost:
+    """One copy of the model in a child process of a Ray actor: the same as on one machine."""
+
+    def __init__(self, options: EngineOptions) -> None:
+        self._options = options
+        self._process = None
+        self._began = False
+
+    def tell(self, requests: list[tuple[int, Request]]) -> None:
+        self._process.ask(requests)
+
+    def listen(self) -> list[Event]:
+        """Wait for answers, but not for long: whoever asked may be gone."""
+        if not self._began:  # says that it has a place; loading may take minutes
+            self._began = True
+            return []
+        from util.engines.vllm_local import start_model_process
+
+        node = socket.gethostname()
+        try:
+            if self._process is None:
+                self._process = start_model_process(self._options)
+        except UserError as error:
+            return [Died(f"node {node}: {error}", refused=True)]
+        return [_on_node(event, node) for event in self._process.listen(SAY_S)]
+
+
+def _on_node(event: Event, node: str) -> Event:
+    return Died(f"node {node}: {event.why}", event.refused) if isinstance(event, Died) else event
+
+
+def model_needs(nodes: list[Node], options: EngineOptions, address: str) -> Needs:
+    """What each replica takes; raises UserError when there are more than the nodes hold.
+
+    With GPUs, tp x pp of them. On a cluster without any, as many cores as all replicas can have.
+    """
+    each = options.tp * options.pp
+    if any(node.gpus for node in nodes):
+        needs = Needs(each, 0)
+    else:
+        shares = range(each, max((node.cpus for node in nodes), default=0) + 1)
+        fitting = [cpus for cpus in shares if _held(nodes, Needs(0, cpus)) >= options.replicas]
+        needs = Needs(0, max(fitting, default=each))
+    held = _held(nodes, needs)
+    if held < options.replicas:
+        raise UserError(
+            f"--replicas {options.replicas} of {_counted(needs)} each are more than fit: "
+            f"{_inventory(address, nodes)} and holds {held}: "
+            + ("lower --replicas or --tp" if held else "lower --tp, a replica has its GPUs on one node")
+        )
+    return needs
+
+
+def _held(nodes: list[Node], needs: Needs) -> int:
+    return sum(node.holds(needs) for node in nodes)
+
+
+def _inventory(address: str, nodes: list[Node]) -> str:
+    names = ", ".join(f"{node.name}: {node.gpus} GPUs, {node.cpus} CPUs" for node in nodes[:8])
+    more = f", and {len(nodes) - 8} more" if len(nodes) > 8 else ""
+    where = "this machine's cluster" if address == "auto" else f"the cluster at {address}"
+    return (
+        f"{where} has {sum(node.gpus for node in nodes)} GPUs and {sum(node.cpus for node in nodes)} CPUs "
+        f"on {len(nodes)} nodes ({names}{more})"
+    )
+
+
+def _counted(needs: Needs) -> str:
+    return f"{needs.gpus} GPUs" if needs.gpus else f"{needs.cpus} CPUs"
+
+
+# ---------------------------------------------------------------- graders
+
+
+class _NodePlace(ClusterPlace):
+    """One worker on each node, beside whatever else runs there."""
+
+    def __init__(self, cluster: Cluster, what: str, host: type, arguments: tuple) -> None:
+        super().__init__(cluster, what, host, arguments, Needs(0, 0))
+        self.nodes = cluster.nodes()
+
+    def start(self, number: int) -> _Actor:
+        node = self.nodes[number]
+        return self.cluster.start(self.host, (max(1, node.cpus), *self.arguments), self.needs, node=node)
+
+    def lost(self) -> str:
+        return ""  # a node that leaves is given up like a worker that dies again and again
+
+
+@dataclass(frozen=True)
+class NodeWorkers:
+    """A worker on each node, and how many cores they have together."""
+
+    replicas: Replicas
+    cores: int
+
+
+def open_on_each_node(address: str | None, what: str, host: type, arguments: tuple) -> NodeWorkers:
+    """Start `host(cores of the node, *arguments)` on each node and wait for all."""
+    place = _NodePlace(Cluster(address), what, host, arguments)
+    replicas = Replicas(place, len(place.nodes), wait_for_all=True)
+    return NodeWorkers(replicas, sum(max(1, node.cpus) for node in place.nodes))
+
+
+# ---------------------------------------------------------------- reaching a cluster
+
+
+def _import_ray() -> Any:
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "Ray is not installed: `pip install -r requirements/ray.txt` here and on each machine of the "
+            "cluster"
+        ) from error
+    return ray
+
+
+def _check_listening(address: str) -> None:
+    """Raise UserError unless something at HOST:PORT speaks Ray's protocol: gRPC, which greets with a frame of
+    settings (RFC 9113, sections 3.4 and 6.5)."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isdigit() or "//" in address:
+        raise UserError(f"--ray-address {address!r} is no HOST:PORT, such as node1:6379")
+    try:
+        with socket.create_connection((host, int(port)), timeout=CONNECT_S) as connection:
+            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+            greeting = connection.recv(9)
+    except OSError as error:
+        raise UserError(
+            f"no Ray cluster at {address} ({error.strerror or error}): start one there with "
+            f"`ray start --head --port {port}`, or ask a node of it for the address with `ray status`"
+        ) from error
+    if greeting[3:4] != b"\4":
+        raise UserError(
+            f"what listens at {address} is no Ray cluster: give the address of its head, HOST:6379"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0][:300]
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().rsplit("\n", 1)[-1].strip()[:300]
