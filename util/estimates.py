@@ -6,13 +6,15 @@ cluster.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 CONFIDENCE = 0.95
-SUBSETS = 400  # drawn at random for maj@k
+EXACT_VOTES = 1000  # ways to vote that are counted one by one for maj@k
+SUBSETS = 400  # drawn at random for maj@k where there are more
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ def majority_at_k(correct: int, wrong: Sequence[int], silent: int, k: int, *, se
     Improves Chain of Thought Reasoning", 2022, arXiv:2203.11171), with ties decided by lot.
 
     `wrong` counts the samples of each different wrong answer; `silent` ones gave no answer and have no
-    vote. Exact when k is the number of samples, else over random subsets of k.
+    vote. Exact while there are at most EXACT_VOTES ways in which k samples can vote, else over random
+    subsets of k.
     """
     drawn = correct + sum(wrong) + silent
     if not correct:
@@ -96,6 +99,8 @@ def majority_at_k(correct: int, wrong: Sequence[int], silent: int, k: int, *, se
         return _share_of_vote(correct, wrong)
     if k == 1:
         return correct / drawn
+    if math.prod(min(count, k) + 1 for count in (silent, *wrong)) <= EXACT_VOTES:
+        return _share_of_all_votes(correct, wrong, silent, k)
     import numpy
 
     dice = numpy.random.default_rng([seed, drawn, correct, k])
@@ -105,6 +110,18 @@ def majority_at_k(correct: int, wrong: Sequence[int], silent: int, k: int, *, se
     tied = (others == right[:, None]).sum(axis=1)
     won = numpy.where(right > most, 1.0, numpy.where(right == most, 1.0 / (1 + tied), 0.0))
     return float(numpy.where(right > 0, won, 0.0).mean())
+
+
+def _share_of_all_votes(correct: int, wrong: Sequence[int], silent: int, k: int) -> float:
+    """Mean of the vote over all subsets of k, those that vote alike together."""
+    others = (silent, *wrong)
+    won = 0.0
+    for taken in itertools.product(*(range(min(count, k) + 1) for count in others)):
+        right = k - sum(taken)
+        if 0 < right <= correct:
+            ways = math.prod(itertools.starmap(math.comb, zip(others, taken, strict=True)))
+            won += math.comb(correct, right) * ways * _share_of_vote(right, taken[1:])
+    return won / math.comb(sum(others) + correct, k)
 
 
 def _share_of_vote(correct: int, wrong: Sequence[int]) -> float:
