@@ -332,11 +332,9 @@ def _forecast(args: argparse.Namespace, cutter: Cutter, rest: list[int]) -> int:
     from util.pair_forecast import forecast
 
     if args.rewrite_model is None or args.no_llm:
-        cli.say("no model would be asked")
         rest = []
     expected = forecast(cutter, rest, model=args.rewrite_model or "none", max_tokens=args.max_tokens)
-    if rest:
-        cli.say("\n".join(expected.lines()))
+    cli.say("\n".join(expected.lines()) if expected.requests else "no model would be asked")
     cli.print_result(expected.as_json())
     return 0
 

@@ -27,6 +27,10 @@ class Expected:
     counted_by: str
 
     @property
+    def requests(self) -> int:
+        return self.to_cut + self.to_judge
+
+    @property
     def most_prompt_tokens(self) -> int:
         return TRIES * self.prompt_tokens
 
@@ -44,7 +48,7 @@ class Expected:
     def as_json(self) -> dict:
         price = price_of(self.model)
         return {
-            "requests": self.to_cut + self.to_judge,
+            "requests": self.requests,
             "to_cut": self.to_cut,
             "to_judge": self.to_judge,
             "prompt_tokens": self.prompt_tokens,

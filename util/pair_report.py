@@ -119,7 +119,9 @@ def _panel(name: str, tally: Tally, *, top: int, colour: str) -> Sequence[str]:
             f'<rect x="{x + 1}" y="{base - high}" width="{BAR_WIDTH - 2}" height="{high}" fill="{colour}">'
             f"<title>{share} % and more: {count}</title></rect>"
         )
-        parts.append(f'<text x="{x}" y="{base + 16}" font-size="10">{share}</text>')
+    for number in range(len(tally.margins) + 1):
+        x, share = LEFT + number * BAR_WIDTH, 100 * number // len(tally.margins)
+        parts.append(f'<text x="{x}" y="{base + 16}" font-size="10" text-anchor="middle">{share}</text>')
     end = LEFT + len(tally.margins) * BAR_WIDTH
     parts += [
         f'<line x1="{LEFT}" y1="{base}" x2="{end}" y2="{base}" stroke="black"/>',
