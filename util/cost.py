@@ -45,6 +45,12 @@ def price_of(model: str, *, table: Path = PRICES) -> Price | None:
     return None
 
 
+def dollars(model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
+    """What so many tokens cost; None where the table has no price."""
+    price = price_of(model)
+    return None if price is None else price.of(prompt_tokens, completion_tokens)
+
+
 def estimated_tokens(text: str) -> int:
     """About how many tokens a text has."""
     return len(text) // CHARS_PER_TOKEN + 1

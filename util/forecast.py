@@ -8,7 +8,7 @@ from pathlib import Path
 
 from util import hub
 from util.benchmark import Order, known_problems, prompt_named
-from util.cost import PRICES, cost_line, price_of
+from util.cost import PRICES, cost_line, dollars, price_of
 from util.engines import engine_name
 from util.errors import UserError
 from util.runs import find_run, read_run_json, samples_there
@@ -49,16 +49,13 @@ class Forecast:
         return None if self.speed is None else self.completion_tokens / self.speed.tokens_per_second / 3600
 
     def as_json(self, model: str) -> dict:
-        price = price_of(model)
         return {
             "requests": self.requests,
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
             "most_completion_tokens": self.most_completion_tokens,
-            "dollars": None if price is None else price.of(self.prompt_tokens, self.completion_tokens),
-            "most_dollars": None
-            if price is None
-            else price.of(self.prompt_tokens, self.most_completion_tokens),
+            "dollars": dollars(model, self.prompt_tokens, self.completion_tokens),
+            "most_dollars": dollars(model, self.prompt_tokens, self.most_completion_tokens),
             "hours": self.hours,
         }
 

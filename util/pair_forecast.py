@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from util.cost import cost_line, price_of
+from util.cost import cost_line, dollars
 from util.pair_cuts import JUDGE_TOKENS, TRIES, Cutter, judge_prompt
 from util.tokens import open_counter
 
@@ -46,7 +46,6 @@ class Expected:
         ]
 
     def as_json(self) -> dict:
-        price = price_of(self.model)
         return {
             "requests": self.requests,
             "to_cut": self.to_cut,
@@ -54,10 +53,8 @@ class Expected:
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
             "most_completion_tokens": self.most_completion_tokens,
-            "dollars": None if price is None else price.of(self.prompt_tokens, self.completion_tokens),
-            "most_dollars": None
-            if price is None
-            else price.of(self.most_prompt_tokens, self.most_completion_tokens),
+            "dollars": dollars(self.model, self.prompt_tokens, self.completion_tokens),
+            "most_dollars": dollars(self.model, self.most_prompt_tokens, self.most_completion_tokens),
         }
 
 
