@@ -204,7 +204,7 @@ def _rewrite_all(
     from util import cost
 
     opened = cost.open_metered(
-        cli.api_options(args),
+        cli.asking_options(args, engine="openai"),
         max_tokens=args.max_tokens,
         max_cost=args.max_cost,
         max_tokens_total=args.max_tokens_total,

@@ -110,7 +110,7 @@ def _ask(args: argparse.Namespace, end: int, book: LabelBook, missing: int) -> i
     )
     usage, answered, failed, last_failure = Usage(), 0, 0, ""
     opened = cost.open_metered(
-        cli.api_options(args),
+        cli.asking_options(args, engine="openai"),
         max_tokens=args.max_tokens,
         max_cost=args.max_cost,
         max_tokens_total=args.max_tokens_total,

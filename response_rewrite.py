@@ -345,7 +345,7 @@ def _ask(args: argparse.Namespace, cutter: Cutter, rest: list[int], model: str, 
     from util.cost import cost_line, open_metered
 
     engine = open_metered(
-        _engine_options(args, model),
+        cli.asking_options(args, model=model, log=args.result_dir / "engine.log"),
         max_tokens=args.max_tokens,
         max_cost=args.max_cost,
         max_tokens_total=args.max_tokens_total,
@@ -361,16 +361,6 @@ def _ask(args: argparse.Namespace, cutter: Cutter, rest: list[int], model: str, 
         cli.say(f"used {cost_line(model, asked.usage.prompt_tokens, asked.usage.completion_tokens)}")
     if engine.exhausted:
         raise RunStopped(f"no pairs are written before all is asked: {engine.exhausted}")
-
-
-def _engine_options(args: argparse.Namespace, model: str):
-    from util.engines import EngineOptions
-
-    return EngineOptions(
-        model=model,
-        **cli.engine_choice(args),
-        log=args.result_dir / "engine.log",
-    )
 
 
 def _finish(

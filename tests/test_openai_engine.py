@@ -1,14 +1,17 @@
 import asyncio
+import importlib
 import itertools
 import json
 import threading
 import time
 from collections import Counter
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 from faulty_endpoint import FaultyEndpoint, Script
 
+from util import cli
+from util.engines import EngineOptions
 from util.engines.api_quirks import api_quirks
 from util.engines.dispatch import AdaptiveLimit, Dispatcher, Endpoint
 from util.engines.openai_api import OpenAIEngine, open_openai_engine
@@ -141,13 +144,54 @@ def test_the_key_is_sent_and_the_options_of_a_script_are_understood(tmp_path):
     keys_file.write_text(FIRST, encoding="utf-8")
     keys_file.chmod(0o600)
     with FaultyEndpoint(Script(keys=(FIRST,))) as endpoint:
-        options = SimpleNamespace(
-            model="openai/test-model", api_base=(endpoint.url,), keys_file=keys_file, concurrency=3
+        options = EngineOptions(
+            model="openai/test-model",
+            api_base=(endpoint.url,),
+            keys_file=keys_file,
+            concurrency=3,
+            engine_args={"retry_for_s": 5, "logit_bias": {}},
         )
-        options.top_p, options.top_k, options.min_p, options.stop = 1.0, -1, 0.0, ()
-        options.engine_args = {"retry_for_s": 5, "logit_bias": {}}
         assert completed(ask(open_openai_engine(options), requests(3))) == 3
     assert endpoint.requests[0]["logit_bias"] == {} and "retry_for_s" not in endpoint.requests[0]
+
+
+def test_a_setting_that_is_no_number_is_refused():
+    with pytest.raises(UserError, match="retry_for_s"):
+        open_openai_engine(EngineOptions(model="openai/m", engine_args={"retry_for_s": "long"}))
+
+
+ASKING = {
+    "inference_and_check": ("--dataset", "Warmup", "--model", "openai/m"),
+    "eval": ("--evals", "Warmup", "--model", "openai/m", "--output_file", "results.txt"),
+    "label_math_difficulty": ("--source", "math"),
+    "convert_format": ("--input_dir", "results"),
+    "response_rewrite": ("--dataset", "results", "--target-model", "m", "--result-dir", "pairs"),
+}
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_every_script_that_asks_a_model_takes_the_same_flags_for_endpoints(name):
+    urls = ("http://a/v1", "http://b/v1", "http://c/v1")
+    flags = ("--api-base", ",".join(urls[:2]), urls[2], "--keys", "k", "--concurrency", "auto")
+    limits = ("--rpm", "60", "--tpm", "1000.5", "--request-timeout", "30", "--engine_args", '{"n": 1}')
+    args = importlib.import_module(name).parse([*ASKING[name], *flags, *limits])
+    options = cli.asking_options(args, model="openai/m")
+    assert options == EngineOptions(
+        "openai/m",
+        api_base=urls,
+        keys_file=Path("k"),
+        rpm=60.0,
+        tpm=1000.5,
+        request_timeout_s=30.0,
+        engine_args={"n": 1},
+    )
+
+
+@pytest.mark.parametrize("flags", [("--rpm", "0"), ("--tpm", "-1"), ("--request-timeout", "nan")])
+def test_a_limit_that_is_none_is_refused(flags, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        importlib.import_module("inference_and_check").parse([*ASKING["inference_and_check"], *flags])
+    assert "is not above 0" in capsys.readouterr().err
 
 
 # How much is asked at once, and when
@@ -264,11 +308,11 @@ def test_the_number_in_flight_follows_what_the_endpoint_takes():
 
 
 def test_an_endpoint_that_queues_is_asked_less_when_requests_run_into_their_time_limit():
-    """With 512 in flight each would wait for 6 s, and be asked again and again."""
-    with FaultyEndpoint(Script(slots=4, queues=True, service_s=0.05)) as endpoint:
-        engine = engine_for(endpoint, concurrency=None, request_timeout_s=1.0)
-        assert completed(ask(engine, requests(300))) == 300
-    assert len(endpoint.requests) < 900
+    """With 512 in flight each would wait for 3 s, and be asked again and again."""
+    with FaultyEndpoint(Script(slots=8, queues=True, service_s=0.05)) as endpoint:
+        engine = engine_for(endpoint, concurrency=None, request_timeout_s=0.5)
+        assert completed(ask(engine, requests(500))) == 500
+    assert len(endpoint.requests) < 1500
 
 
 def test_the_limit_falls_below_what_was_refused_once_for_all_that_was_under_way():

@@ -253,7 +253,7 @@ def add_engine_flags(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="URL",
-        help="OpenAI-compatible endpoints; default: $OPENAI_BASE_URL, else OpenAI",
+        help="OpenAI-compatible endpoints, one or several; default: $OPENAI_BASE_URL, else OpenAI",
     )
     group.add_argument(
         "--keys", type=Path, metavar="FILE", help="API keys, one a line; default: $OPENAI_API_KEY"
@@ -263,7 +263,23 @@ def add_engine_flags(parser: argparse.ArgumentParser) -> None:
         type=_concurrency,
         default=None,
         metavar="N|auto",
-        help="requests in flight at an endpoint; auto, the default, adapts to what it takes",
+        help="most requests in flight over all endpoints; auto, the default, finds what each takes",
+    )
+    group.add_argument(
+        "--rpm", type=above(0), metavar="N", help="most requests per minute over all endpoints (no limit)"
+    )
+    group.add_argument(
+        "--tpm",
+        type=above(0),
+        metavar="N",
+        help="most tokens per minute, of prompts and answers, over all endpoints (no limit)",
+    )
+    group.add_argument(
+        "--request-timeout",
+        type=above(0),
+        default=7200.0,
+        metavar="SECONDS",
+        help="how long to wait for one answer of an endpoint (7200)",
     )
     group.add_argument(
         "--engine-args",
@@ -411,37 +427,44 @@ def livecodebench_choice(args: argparse.Namespace) -> dict:
 
 def engine_options(args: argparse.Namespace, *, log: Path | None) -> EngineOptions:
     """The engine that the flags of `add_engine_flags` and `add_sampling_flags` describe."""
-    from util.engines import EngineOptions
+    from dataclasses import replace
 
-    return EngineOptions(
-        model=args.model,
-        **engine_choice(args),
+    return replace(
+        asking_options(args, log=log),
         top_p=args.top_p,
         top_k=args.top_k,
         min_p=args.min_p,
         stop=tuple(args.stop),
-        log=log,
     )
 
 
-def api_options(args: argparse.Namespace) -> EngineOptions:
-    """The engine of a step that asks one model greedily, at an endpoint unless --engine says otherwise."""
+def asking_options(
+    args: argparse.Namespace,
+    *,
+    model: str | None = None,
+    engine: str | None = None,
+    log: Path | None = None,
+) -> EngineOptions:
+    """The engine that the flags of `add_engine_flags` describe, with nothing said of sampling.
+
+    `model` is asked instead of --model; `engine` runs it where --engine is not given.
+    """
     from util.engines import EngineOptions
 
-    return EngineOptions(model=args.model, **(engine_choice(args) | {"engine": args.engine or "openai"}))
-
-
-def engine_choice(args: argparse.Namespace) -> dict[str, Any]:
-    """The fields of EngineOptions that the flags of `add_engine_flags` give."""
     if args.engine != "ray" and args.replicas > 1:
         raise UserError(f"--replicas {args.replicas} needs --engine ray; on one machine use --dp")
     if args.engine != "ray" and args.ray_address and not getattr(args, "grade_on_cluster", False):
         raise UserError(f"--ray-address {args.ray_address} is of no use without --engine ray: add it")
-    names = ("engine", "tp", "pp", "dp", "replicas", "ray_address", "concurrency", "engine_args")
-    return {name: getattr(args, name) for name in names} | {
-        "api_base": tuple(args.api_base),
-        "keys_file": args.keys,
-    }
+    same = ("tp", "pp", "dp", "replicas", "ray_address", "concurrency", "rpm", "tpm", "engine_args")
+    return EngineOptions(
+        model=model or args.model,
+        engine=args.engine or engine,
+        api_base=tuple(url for urls in args.api_base for url in urls.split(",") if url),
+        keys_file=args.keys,
+        request_timeout_s=args.request_timeout,
+        log=log,
+        **{name: getattr(args, name) for name in same},
+    )
 
 
 MODEL_HELP = (

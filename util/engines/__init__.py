@@ -45,6 +45,9 @@ class EngineOptions:
     api_base: tuple[str, ...] = ()
     keys_file: Path | None = None
     concurrency: int | None = None  # requests in flight; None lets the engine find out
+    rpm: float | None = None  # requests per minute at most
+    tpm: float | None = None  # tokens per minute at most
+    request_timeout_s: float = 7200.0
     engine_args: dict = field(default_factory=dict)  # passed to the engine as they are
     log: Path | None = None  # where the engine's own messages go
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 DEFAULT_ENDPOINT = "https://api.openai.com/v1"
 IDLE_S = 0.05  # how soon the source is asked again after it had nothing to ask
+RETRY_FOR_S = 1800.0
 MOST_BROKEN = 8  # bad replies to one request before it is given up, when others are answered meanwhile
 
 Outcome = Completion | Failure
@@ -60,11 +61,9 @@ class _Tries:
 def open_openai_engine(options: EngineOptions) -> OpenAIEngine:
     """The engine that a script's options describe; engine_args that are not its own go into each request."""
     extra = dict(options.engine_args)
-    own = {
-        name: extra.pop(name)
-        for name in ("request_timeout_s", "retry_for_s", "rpm", "tpm")
-        if extra.get(name) is not None
-    }
+    retry_for_s = extra.pop("retry_for_s", RETRY_FOR_S)
+    if isinstance(retry_for_s, bool) or not isinstance(retry_for_s, int | float) or retry_for_s <= 0:
+        raise UserError(f"retry_for_s in --engine-args must be a number of seconds, not {retry_for_s!r}")
     return OpenAIEngine(
         model=options.model.removeprefix("openai/"),
         api_base=options.api_base,
@@ -74,8 +73,11 @@ def open_openai_engine(options: EngineOptions) -> OpenAIEngine:
         top_k=options.top_k,
         min_p=options.min_p,
         stop=options.stop,
+        request_timeout_s=options.request_timeout_s,
+        retry_for_s=retry_for_s,
+        rpm=options.rpm,
+        tpm=options.tpm,
         extra=extra,
-        **own,
     )
 
 
@@ -94,7 +96,7 @@ class OpenAIEngine:
         min_p: float = 0.0,
         stop: tuple[str, ...] = (),
         request_timeout_s: float = 7200.0,
-        retry_for_s: float = 1800.0,  # the run stops after so long without any answer
+        retry_for_s: float = RETRY_FOR_S,  # the run stops after so long without any answer
         rpm: float | None = None,
         tpm: float | None = None,
         extra: dict | None = None,  # further fields of each request body
