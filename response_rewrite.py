@@ -251,7 +251,7 @@ def _make_pairs(
 
     variants = _variants(args, task)
     problems = candidates(found, silc=args.SILC, min_margin=args.min_margin)
-    check_samples(found, problems, info, folder)
+    check_samples(found, problems, folder)
     system, _ = system_prompt(args.system_prompt, args.target_model, data_dir=args.data_dir)
     if system != info["settings"].get("system_prompt", system):
         cli.say(f"the rows get the system prompt of {args.target_model}, the run was made with another one")

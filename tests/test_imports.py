@@ -100,7 +100,7 @@ ALLOWED = {
         "util.journal",
     ],
     "util.pair_forecast": ["util.pair_cuts", "util.cost", "util.tokens"],
-    "util.pair_input": ["util.pair_samples", "util.task", "util.errors"],
+    "util.pair_input": ["util.pair_samples", "util.report.manifest", "util.task", "util.errors"],
     "util.pair_report": ["util.pair_cuts", "util.pairing", "util.rewriting", "util.journal", "util.versions"],
     "util.regrading": ["util"],  # joins the parts for a run that is there
     "util.tokens": ["util.models", "util.engines"],

@@ -562,7 +562,8 @@ def test_an_input_of_which_no_pair_can_come_is_named_with_the_stage(pair, tmp_pa
 
 
 def test_the_command_that_draws_more_samples_is_one_that_the_script_understands(pair, tmp_path):
-    make_run(tmp_path / "run", {"p": [(SHORT, True)]})
+    settings = {"stop": ["Question:", "a 'b'"], "top_p": 0.9, "seed": 3, "prompt": "plain", "source": "x"}
+    make_run(tmp_path / "run", {"p": [(SHORT, True)]}, settings=settings)
     with pytest.raises(UserError) as refused:
         pair()
     import shlex
@@ -572,6 +573,8 @@ def test_the_command_that_draws_more_samples_is_one_that_the_script_understands(
     _, name, *flags = shlex.split(str(refused.value).rsplit("\n", 1)[-1])
     args = inference_and_check.parse(flags)
     assert name == "inference_and_check.py" and (args.dataset, args.n) == ("MATH500", 8)
+    assert {flag: getattr(args, flag) for flag in settings} == settings  # else it would be another run
+    assert (args.max_tokens, args.temperatures, args.result_dir) == (1000, [0.7], tmp_path)
 
 
 def test_a_run_without_references_can_only_be_paired_whole(pair, tmp_path):

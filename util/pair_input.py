@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from util.errors import UserError
 from util.pair_samples import CORRECT, Candidate, Survey
+from util.report.manifest import more_samples_command
 from util.task import Task
+
+USUAL_SAMPLES = 8  # per problem
 
 
 def is_code(task: Task | None) -> bool:
@@ -24,14 +26,16 @@ def check_references(found: Survey, folder: Path) -> None:
         )
 
 
-def check_samples(found: Survey, problems: list[Candidate], info: dict, folder: Path) -> None:
+def check_samples(found: Survey, problems: list[Candidate], folder: Path) -> None:
     """Raise UserError where no pair can come of the samples, whatever is done with them."""
     if not len(found):
-        raise UserError(f"{folder} has no samples: generate first\n  {more_samples(info, folder)}")
+        raise UserError(
+            f"{folder} has no samples: generate first\n  {more_samples_command(folder, n=USUAL_SAMPLES)}"
+        )
     if len(found) == len(problems):
         raise UserError(
-            f"{folder} has one sample per problem; a pair needs at least two, 8 are usual:\n"
-            f"  {more_samples(info, folder)}"
+            f"{folder} has one sample per problem; a pair needs at least two, {USUAL_SAMPLES} are usual:\n"
+            f"  {more_samples_command(folder, n=USUAL_SAMPLES)}"
         )
     if not found.counts[CORRECT]:
         raise UserError(
@@ -41,32 +45,5 @@ def check_samples(found: Survey, problems: list[Candidate], info: dict, folder: 
     if not any(candidate.base or candidate.silc for candidate in problems):
         raise UserError(
             f"stage 'choosing samples': no problem of {folder} has two correct samples; draw more:\n"
-            f"  {more_samples(info, folder)}"
+            f"  {more_samples_command(folder, n=USUAL_SAMPLES)}"
         )
-
-
-def more_samples(info: dict, folder: Path) -> str:
-    """The command that draws eight samples per problem of the same run."""
-    settings = info["settings"]
-    temperatures = [t for t in info.get("asked", {}).get("temperatures", ()) if t > 0] or [0.7]
-    words = [
-        "python",
-        "inference_and_check.py",
-        "--dataset",
-        settings.get("task"),
-        "--model",
-        settings.get("model"),
-    ]
-    for flag, usual in (
-        ("split", None),
-        ("source", None),
-        ("start", 0),
-        ("end", -1),
-        ("max_tokens", 32768),
-        ("seed", 0),
-        ("prompt", "default"),
-    ):
-        if settings.get(flag, usual) not in (usual, None):
-            words += [f"--{flag.replace('_', '-')}", settings[flag]]
-    words += ["--temperatures", *temperatures, "--n", 8, "--result-dir", folder.parent]
-    return shlex.join(map(str, words))

@@ -50,6 +50,15 @@ def check_command(folder: Path) -> str:
     return shlex.join(command)
 
 
+def more_samples_command(folder: Path, *, n: int) -> str:
+    """The command that raises the samples of each problem to n, at the run's own temperatures above 0."""
+    info = read_run_json(folder)
+    asked = info.get("asked", {})
+    warm = [temperature for temperature in asked.get("temperatures", ()) if temperature > 0] or [0.7]
+    wanted = {**asked, "temperatures": warm, "n": n, "stopping": None}
+    return shlex.join([*_command({**info, "asked": wanted}), "--result-dir", str(folder.parent)])
+
+
 def cautions(folder: Path, suite: str) -> list[str]:
     """Why the command may give another run where it is started by this version, a sentence each."""
     info = read_run_json(folder)
