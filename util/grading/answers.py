@@ -8,7 +8,7 @@ from typing import NamedTuple
 _THOUGHT_ENDS = ("</think>", "<|end_of_thought|>")
 _THOUGHT_BEGINS = ("<think>", "<|begin_of_thought|>")
 _SOLUTION_BEGIN, _SOLUTION_END = "<|begin_of_solution|>", "<|end_of_solution|>"
-_TURN = re.compile(r"<\|im_start\|>|<\|im_end\|>|<\|eot_id\|>|<\|endoftext\|>")
+_TURN = re.compile(r"<\|im_start\|>|<\|im_end\|>|<\|eot_id\|>|<\|endoftext\|>|</s>|<end_of_turn>|<eos>")
 MAX_ANSWER = 4_000  # characters of one answer; what is longer is no answer
 TAIL = 12_000  # characters at the end of a solution in which answers without a box are looked for
 MAX_BOXES = 200
@@ -35,7 +35,7 @@ def solution_part(text: str) -> str | None:
 
 def find_answer(solution: str) -> Found | None:
     """The final answer of a solution by the strongest sign: boxes before words, words before numbers."""
-    solution = _TURN.sub("\n", solution) if "<|" in solution else solution
+    solution = _TURN.sub("\n", solution) if "<" in solution else solution
     boxed = boxed_answer(solution)
     if boxed is not None:
         return Found(boxed, "box")
@@ -131,17 +131,31 @@ _SAYS = re.compile(
     r"|\**\s*(?=[\\$])|\**[^\S\n]*\n\s*(?=[\\$\d*-])"
 )
 _CHINESE = re.compile(r"(?:答案|故选|应选|结果(?=是|为))\s*(?:是|为|為|应为|应是|就是|等于)?\s*[:：]?")
+_HEADING = re.compile(r"^[ \t#*]*(?:final\s+|my\s+)?answer[ \t*:：]*$", re.IGNORECASE | re.MULTILINE)
+_CONCLUSION = re.compile(
+    r"(?:解集|解|值|范围|概率|个数|距离|面积|体积|长|和|度数|方程)(?:应?[是为]|等于)\s*[:：]?"
+)
 _LINE_A = re.compile(r"^\s*\**A\**\s*[:：]\**", re.MULTILINE)
 _MOST_DECLARATIONS = 20
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_JOINED_FORMULAS = re.compile(  # "are $x = 1$ and $x = 4$." at the end
+    r"(?<![\w$])(?:\$[^$\n]{1,80}\$\s*(?:,|、|，)\s*){0,8}\$[^$\n]{1,80}\$\s*,?\s*(?:and|or|和|或|或者|与)\s*\$[^$\n]{1,80}\$"
+    r"(?=[\s.。]*$)"
+)
 _BOLD = re.compile(r"\*\*(?!\s)([^*\n]{1,300}?)(?<!\s)\*\*|\\textbf\{([^{}]{1,300})\}")
 _FRACTION = r"-?\\[dt]?frac\s*\{[^{}]{1,40}\}\s*\{[^{}]{1,40}\}"
 _NUMBER = re.compile(
     rf"{_FRACTION}|\d{{1,9}}(?::\d{{1,9}})+|-?\d*√\(?\d+\)?|-?\d*π(?:/\d+)?"
     r"|[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:[eE][+-]?\d+)?|[-−]?\.\d+"
 )
+_REASON = re.compile(r"\((?:since|because|as|where|for|when|see|note)\b[^()]{0,200}\)", re.IGNORECASE)
+_ABOUT = re.compile(r"[\s$,(]*(?:≈|\\approx|or\s+(?:about|approximately|roughly)|approximately|about)[\s$]*")
 _GROUP_AT_END = re.compile(r"(?:\b(?:is|are|be|at)|=)\s*([(\[{][^()\[\]{}]{1,200}[)\]}])[\s.*$]*$")
 _PLAIN_END = re.compile(r"[\s*$]*(-?\d[\d,]*(?:\.\d+)?)(?<!,)[\s*$.]*\Z")
+_MORE = re.compile(r"\s*(?:,|and|or|, and|, or|和|或|与|或者|以及|、|，)\s*\$([^$]+)\$")
+_LEADING = re.compile(  # "12, which is", "12 (twelve)", "12 since": the value before an afterthought
+    r"\$?([-−]?\d[\d,]*(?:\.\d+)?(?:/\d+)?)(?<!,)\$?(?:\s*,)?\s+(?:which|since|because|where|when|\((?![\d\s]))"
+)
 _FENCE = re.compile(r"^```\w*\n")
 _SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|。|;\s|；|！|!(?=\s|$)")
 _TRAILING = re.compile(
@@ -192,6 +206,7 @@ def _declarations(text: str) -> list[int]:
         match = _SAYS.match(text, at + 5)
         if match:
             ends.append(match.end())
+    ends.extend(match.end() for match in _HEADING.finditer(text))
     if not text.isascii():
         ends.extend(match.end() for match in _CHINESE.finditer(text))
     return sorted(ends, reverse=True)
@@ -201,14 +216,16 @@ def _value_in(text: str) -> str | None:
     """The value at the head of what follows a declaration."""
     if simple := _PLAIN_END.match(text):
         return simple.group(1)
-    text = _FENCE.sub("", text.lstrip(" \t:：*=\n").lstrip())
+    text = _FENCE.sub("", text.lstrip(" \t:：*=}\n").lstrip())
+    if leading := _LEADING.match(text):
+        return leading.group(1)
     text = _TRAILING.sub("", text)
     formula = _FORMULA.match(text)
     if formula:
         inside = next(group for group in formula.groups() if group is not None)
         rest = text[formula.end() :]
         joined = [inside.strip()]
-        while (more := re.match(r"\s*(?:,|and|or|, and|, or)\s*\$([^$]+)\$", rest)) is not None:
+        while (more := _MORE.match(rest)) is not None:
             joined.append(more.group(1).strip())
             rest = rest[more.end() :]
         return ", ".join(joined) if "=" not in inside or len(joined) > 1 else inside.strip()
@@ -217,6 +234,8 @@ def _value_in(text: str) -> str | None:
     end = _SENTENCE_END.search(text)
     sentence = text[: end.start()] if end else text
     sentence = sentence.strip().strip("*").strip()
+    if sentence.count("}") > sentence.count("{"):
+        sentence = sentence.rstrip("} ")  # of \textbf{Answer: 7}
     if not sentence:
         return None
     behind = re.search(r"\$\s+(?:is|equals|=)\s+([^$]+)$", sentence)
@@ -247,7 +266,12 @@ def _from_words(sentence: str) -> str:
             rf"\s(?:is|are|equals|=)\s+\$?{re.escape(numbers[0])}\b", sentence
         ):
             return numbers[0]
-    return re.split(r"\s(?:because|since|as|which|so|where)\s", sentence, maxsplit=1)[0].strip().strip("*")
+    return _AFTERTHOUGHT.split(sentence, maxsplit=1)[0].strip().strip("*")
+
+
+_AFTERTHOUGHT = re.compile(
+    r",?\s(?:because|since|as|which|so|where|(?:and\s+|but\s+)?not|instead of|rather than)\s"
+)
 
 
 def _in_formula(text: str) -> str | None:
@@ -262,7 +286,19 @@ def _in_formula(text: str) -> str | None:
     after = tail[tail.rfind(formulas[-1]) + len(formulas[-1]) :]
     if re.search(r"\d", after):
         return None
+    joined = _JOINED_FORMULAS.search(tail)
+    if joined and joined.group().rstrip("$").endswith(formulas[-1]):
+        return ", ".join(formula.strip() for formula in re.findall(r"\$([^$]+)\$", joined.group()))
     return formulas[-1]
+
+
+def _concluded(text: str) -> str | None:
+    """What stands behind "的值为" and its like in the last line."""
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    if not lines or lines[-1].isascii():
+        return None
+    ends = [match.end() for match in _CONCLUSION.finditer(lines[-1])]
+    return _value_in(lines[-1][ends[-1] :]) if ends else None
 
 
 def _bare_relation(text: str) -> str | None:
@@ -296,8 +332,11 @@ def _last_group(text: str) -> str | None:
 
 
 def _last_number(text: str) -> str | None:
-    numbers = [match.group() for match in _NUMBER.finditer(text[-4000:])]
-    return numbers[-1].strip() if numbers else None
+    text = _REASON.sub("", text[-4000:])
+    numbers = list(_NUMBER.finditer(text))
+    if len(numbers) > 1 and _ABOUT.fullmatch(text[numbers[-2].end() : numbers[-1].start()]):
+        numbers.pop()  # 5/12 is the answer of "5/12, about 0.42"
+    return numbers[-1].group().strip() if numbers else None
 
 
 _FINDERS = (
@@ -305,6 +344,7 @@ _FINDERS = (
     (_after_hashes, "####"),
     (_declared, "declared"),
     (_bare_relation, "formula"),
+    (_concluded, "declared"),
     (_in_bold, "bold"),
     (_in_formula, "formula"),
     (_last_fraction, "formula"),

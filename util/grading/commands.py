@@ -42,7 +42,7 @@ class Commands(Numerals):
             return Node("div", (self.argument(), self.argument()))
         if name in ("binom", "dbinom", "tbinom"):
             return Node("binom", (self.argument(), self.argument()))
-        if token.startswith(r"\begin"):
+        if token.startswith(r"\begin{"):
             return self.environment(token[token.index("{") + 1 : -1])
         if token.startswith(r"\text{"):
             return Node("text", (), token[6:-1])

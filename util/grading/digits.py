@@ -51,7 +51,15 @@ def _precise(node: Node, at: Reading) -> decimal.Decimal:
 def _to_decimal(value: Fraction) -> decimal.Decimal:
     if value.numerator.bit_length() > MAX_BITS or value.denominator.bit_length() > MAX_BITS:
         raise Unknown("too large")
-    return decimal.Decimal(value.numerator) / decimal.Decimal(value.denominator)
+    return _of_integer(value.numerator) / _of_integer(value.denominator)
+
+
+def _of_integer(value: int) -> decimal.Decimal:
+    """An integer to the digits of the context and twenty more: to write out all of a long one is slow."""
+    surplus = value.bit_length() - 4 * decimal.getcontext().prec - 64
+    if surplus <= 0:
+        return decimal.Decimal(value)
+    return decimal.Decimal(value >> surplus) * decimal.Decimal(2) ** surplus
 
 
 @lru_cache(maxsize=8)

@@ -241,7 +241,7 @@ class _Reader(Commands):
             name = token[1:]
             if token in (r"\{", r"\lbrace"):
                 return False
-            if token.startswith(r"\begin"):
+            if token.startswith(r"\begin{"):
                 return True
             return name.isalpha() and name not in NOT_FACTORS and not token.startswith((r"\text", r"\end"))
         if first == "|":

@@ -28,7 +28,7 @@ from util.grading.tree import Node, Opaque, Reading, Unreadable, has, symbols
 from util.grading.units import units_agree, without_unit
 from util.records import Verdict
 
-GRADER = "maths-4"
+GRADER = "maths-5"
 _NO_ENGINE = "undecided"
 
 
@@ -141,6 +141,10 @@ def _compare_quantities(gold: str, prediction: str) -> bool | None:
     return same_number(a, b) and (not left or not right or units_agree((left[1],), (right[1],)))
 
 
+_VALUE_SAID = re.compile(  # The smallest value is 7
+    r"(?!.*\b(?:not|never|or|and)\b)[^\d=:]{3,60}(?:\s(?:is|are|equals)\s|:\s?)\s*(-?\d[\d.,/]*)",
+    re.IGNORECASE,
+)
 _BLANK = re.compile(r"(?<![\w.]) | (?![\w.])")  # any but those that keep words or digits apart
 _ALL_REALS = frozenset(("number real", "set all real numbers", "set real numbers"))
 _ALL_INTEGERS = frozenset(("integer", "set all integers", "set integers"))
@@ -191,6 +195,8 @@ def _compare_words(gold: str, prediction: str) -> bool | None:
         return None
     # A formula never equals a sentence; what looks like words may be a product of letters, though.
     text, other = (left, prediction) if left is not None else (right, gold)
+    if said := _VALUE_SAID.fullmatch(text):
+        return None if left is not None else _decide(gold, said.group(1)).equal
     if len(text) > 3 and (" " in text or len(text) > 5) and plain_number(other) is not None:
         return False
     return None

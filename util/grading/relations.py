@@ -145,7 +145,7 @@ class Relations(Scalars):
 
 
 def _is_roughly_true(node: Node) -> bool:
-    """Whether the numbers on both sides of a final sign for "about" are near each other, if they are numbers."""
+    """Whether numbers on both sides of a final sign for "about" are near each other; true for other trees."""
     if node.kind != "rel" or node.value[-1] != "~" or symbols(node):
         return True
     try:

@@ -67,7 +67,11 @@ def is_name(node: Node) -> bool:
 
 def said_of_combination(node: Node) -> Node | None:
     """The number in m + n = 27 and ab = 27, which answer the question for m + n and ab."""
-    if node.value != ("=",) or node.parts[0].kind not in ("add", "mul") or symbols(node.parts[1]):
+    if set(node.value) != {"="} or any(symbols(part) for part in node.parts[1:]):
+        return None
+    if len(node.parts) > 2 and node.parts[0].kind in SCALARS:  # a + b = 3 + 4 = 7
+        return node.parts[-1]
+    if node.parts[0].kind not in ("add", "mul"):
         return None
     return node.parts[1] if all(part.kind == "sym" for part in node.parts[0].parts) else None
 

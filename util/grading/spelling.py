@@ -32,6 +32,7 @@ _UNICODE = {
     "⅛": r"\frac{1}{8}", "⅜": r"\frac{3}{8}", "⅝": r"\frac{5}{8}", "⅞": r"\frac{7}{8}", "⅑": r"\frac{1}{9}",
     "⅒": r"\frac{1}{10}", "ℯ": "e", "ⅇ": "e", "ⅈ": "i", "𝑖": "i", "𝑒": "e", "𝑥": "x", "𝑦": "y", "ℓ": r"\ell ",
     "∣": "|", "｜": "|", "∥": "|", "→": r"\to ", "⇒": r"\Rightarrow ", "∧": r"\land ", "∨": r"\lor ",
+    "✓": "", "✔": "", "✅": "", "☑": "", "🎉": "",
     "\u2062": "", "\u2061": "", "\u200b": "", "\u200c": "", "\u200d": "", "\ufeff": "",
     "\u2060": "", "\u00ad": "", "\u200e": "", "\u200f": "", "\u061c": "", "\u180e": "", "\ufe0e": "",
     "\ufe0f": "", "\u202a": "", "\u202b": "", "\u202c": "", "\u202d": "", "\u202e": "", "\u2066": "",
@@ -94,7 +95,7 @@ _NOISE = re.compile(
     r"hspace\*?\{[^{}]{0,20}\}|phantom\{[^{}]{0,20}\}|thinspace|enspace|hfill|mathstrut|strut|middle|"
     r"tiny|small|normalsize|large|Large|LARGE|huge|Huge|boldsymbol|mathbf|mathit|mathsf|mathcal|mathfrak|mathscr|bm|bf|it|rm|"
     r"underline|mathop|mathrel|ensuremath|unicode|"
-    r"tag\*?\{[^{}]{0,20}\})(?![a-zA-Z]))"
+    r"tag\*?\{[^{}]{0,20}\}|(?:text)?color\s*\{[^{}]{0,20}\}|checkmark)(?![a-zA-Z]))"
     r"|\\([dtc]frac)(?![a-zA-Z])"
     r"|\\\$|\$|~"
 )
@@ -109,6 +110,13 @@ _TEMPERATURE = re.compile(
 )
 _INDEXED = re.compile(r"(?<![\w\\}^])([a-zA-Z])(\d)(?=\s*=)")  # x1 = 2
 _IMAGINARY = re.compile(r"(?<=\*)I\b|(?<!\w)I(?=\*)")  # as sympy prints it
+_DISPLAY = re.compile(
+    r"\\begin\s*\{((?:equation|displaymath|math|gather|align|aligned)\*?)\}(.*)\\end\s*\{\1\}"
+)
+_LARGE_CHINESE = re.compile(r"(?<=\d)\s?(?:\\text\s?\{\s?)?([万亿])")
+_CHINESE_UNIT = re.compile(
+    r"(?<=[\d})])\s*(?:\\text\s*\{\s*)?(?=[\u4e00-\u9fff])(?![^}]{0,12}[不或和否与至])[\u4e00-\u9fff]{1,8}(?:\s*\})?\s*[.。]?$"
+)
 _GLUED = re.compile(r"\\q?quad(?=[a-zA-Z])")
 _GROUPED_TIGHT = re.compile(r"(?<=\d)(?:\s*,\s*\\!\s*|\\!\s*,\s*|\{,\}(?:\\!)?|\{\\,\})(?=\d{3}(?!\d))")
 _GROUPED_LOOSE = re.compile(r"(?<![\d.,])(\d{1,3}(?:(?:\\[,;: ]|~| |'|_)\d{3})+)(?![\d]|\.\d*,)")
@@ -171,6 +179,11 @@ def clean(text: str) -> str:
     text = _ROUGHLY.sub("", text)
     if text.startswith("**") and text.endswith("**"):
         text = text[2:-2].strip()
+    if "\\begin" in text and (inside := _DISPLAY.fullmatch(text)) and "&" not in text and "\\\\" not in text:
+        text = inside.group(2).strip()
+    if not text.isascii():
+        text = _LARGE_CHINESE.sub(lambda m: r"\cdot 10^{" + ("4}" if m[1] == "万" else "8}"), text)
+        text = _CHINESE_UNIT.sub("", text)
     match = _WRAPPER.match(text)
     if match and text.endswith("}") and _closes_at_end(text, match.end()):
         text = text[match.end() : -1].strip()

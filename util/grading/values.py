@@ -239,6 +239,11 @@ def exact_factorial(node: Node, at: Mapping) -> Fraction:
     value = _whole(exact(node.parts[0], at))
     if not 0 <= value <= MAX_FACTORIAL:
         raise Unknown("factorial out of bounds")
+    return _factorial(value)
+
+
+@lru_cache(maxsize=32)
+def _factorial(value: int) -> Fraction:
     return Fraction(math.factorial(value))
 
 
