@@ -245,7 +245,11 @@ def test_the_page_shows_scores_pictures_levels_and_the_funnel(shown):
     text = shown.find_element(By.TAG_NAME, "body").text
     for part in ("[", "pass@2", "maj@2", "By level", "Curation of train.json", "completion tokens", "a" * 40):
         assert part in text
-    assert len(shown.find_elements(By.CSS_SELECTOR, "figure svg")) == 2
+    pictures = shown.find_elements(By.CSS_SELECTOR, "figure svg")
+    assert len(pictures) == 2
+    assert all(
+        picture.size["width"] < 420 for picture in pictures
+    )  # their letters stay as small as the text's
 
 
 def test_ten_thousand_samples_can_be_opened_and_searched(browser, tmp_path):

@@ -149,13 +149,13 @@ def _pictures(rows: Sequence[Row]) -> str:
     curves = [(row.label, curve) for row in rows if len(curve := _curve(row.found["pass_at"])) > 1]
     if curves:
         names = [(label, charts.colour(number)) for number, (label, _) in enumerate(curves)]
-        parts.append(_figure("pass@k: solved by at least one of k samples (%)", charts.curves(curves), names))
+        parts.append(_figure("pass@k: solved by one of k samples (%)", charts.curves(curves), names))
     for label, run, tally, _ in rows:
         groups = _tokens_by_outcome(tally)
         names = [(f"{name} ({len(values)})", hue) for name, hue, values in groups]
         picture = charts.histogram(groups, along="completion tokens", longest=_longest(rows, run))
         parts.append(_figure(f"Tokens: {label}", picture, names))
-    return f'<h2>Pictures</h2><div class="columns">{"".join(parts)}</div>'
+    return f'<h2>Pictures</h2><div class="columns pictures">{"".join(parts)}</div>'
 
 
 def _curve(values: dict[str, dict]) -> dict[int, float]:
