@@ -122,6 +122,14 @@ def test_runs_on_different_data_are_refused(tmp_path, changed):
         report.run(report.parse(["compare", str(first), str(second)]))
 
 
+def test_an_imported_run_is_compared_by_the_ids_of_its_problems_and_that_is_said(tmp_path, capsys):
+    first, second = run_of(tmp_path / "a", [2, 1]), run_of(tmp_path / "b", [2, 3])
+    info = json.loads((first / "run.json").read_text())
+    (first / "run.json").write_text(json.dumps({**info, "dataset": {}}))
+    text, found = compared(capsys, first, second)
+    assert f"{first} does not say from which data it was made" in text and found["problems"] == 2
+
+
 def test_different_settings_and_graders_are_warned_of(tmp_path, capsys):
     first = run_of(tmp_path / "a", [1, 2])
     samples = [{"problem_id": f"p{place}", "index": 0, "grader": "maths-2"} for place in range(2)]
@@ -162,6 +170,15 @@ def test_an_explanation_lists_what_flipped_and_why(tmp_path, capsys):
     assert "before  correct, '42', maths-1" in out and "after   wrong_answer, '0.33', maths-2" in out
     found = json.loads(out.strip().split("\n")[-1])
     assert (found["gradings"], found["flipped"], found["graders"]) == (6, 1, {"maths-2": 3})
+
+
+def test_the_manifest_of_an_imported_run_says_that_its_command_is_a_guess(tmp_path, capsys):
+    run = run_of(tmp_path / "a", [2])
+    info = json.loads((run / "run.json").read_text())
+    info.pop("asked")
+    (run / "run.json").write_text(json.dumps(info))
+    report.run(report.parse(["manifest", str(run)]))
+    assert "does not say what was asked (it was imported)" in capsys.readouterr().err
 
 
 def test_the_command_of_a_manifest_repeats_the_settings(tmp_path, capsys):

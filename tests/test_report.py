@@ -335,6 +335,15 @@ def test_a_run_without_verdicts_is_told_how_to_get_them(tmp_path):
         report.run(report.parse([str(run), "-o", str(tmp_path / "report.html")]))
 
 
+def test_a_run_of_which_nothing_could_be_judged_is_told_why(tmp_path):
+    sample = {"problem_id": "p", "index": 0, "correct": False, "reason": "grader_error", "extracted": None}
+    run = make_run(tmp_path / "run", [sample])
+    with pytest.raises(
+        UserError, match=r"none of the 1 samples could be judged \(1 grader_error\).*\n.*--regrade"
+    ):
+        report.run(report.parse([str(run), "-o", str(tmp_path / "report.html")]))
+
+
 @pytest.mark.parametrize("mode", [[], ["compare", "RUN"], ["explain"], ["manifest"]])
 def test_a_path_without_a_run_says_what_is_there(tmp_path, mode):
     make_run(tmp_path / "results" / "run", [{"problem_id": "p0", "index": 0}])

@@ -281,7 +281,7 @@ def _refuse_different_data(first: RunFacts, second: RunFacts) -> None:
     for key, word in SAME_DATA:
         pairs.append((word, first.info["dataset"].get(key), second.info["dataset"].get(key)))
     for word, left, right in pairs:
-        if left != right:
+        if left != right and None not in (left, right):
             raise UserError(
                 f"{first.folder} has {word} {left!r}, {second.folder} has {right!r}: only runs on the same "
                 "data can be compared problem by problem"
@@ -291,6 +291,12 @@ def _refuse_different_data(first: RunFacts, second: RunFacts) -> None:
 def _warnings(first: Side, second: Side) -> list[str]:
     left, right = first.facts.info, second.facts.info
     found = []
+    for side in (first, second):
+        if side.facts.info["dataset"].get("path") is None:
+            found.append(
+                f"{side.facts.folder} does not say from which data it was made (it was imported): problems "
+                "are paired by their ids alone"
+            )
     if left.get("prompt", {}).get("hash") != right.get("prompt", {}).get("hash"):
         names = [info.get("prompt", {}).get("name", "default") for info in (left, right)]
         found.append(f"the prompts differ: {names[0]!r} and {names[1]!r}")

@@ -7,6 +7,7 @@ import heapq
 import json
 import tempfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -101,7 +102,12 @@ def read_run(folder: Path, *, number: int = 0, shelf: Shelf | None = None) -> Ru
     facts.tallies = dict(sorted(facts.tallies.items()))
     if not facts.judged:
         there = sum(tally.samples for tally in facts.tallies.values())
-        raise UserError(next_step(folder, samples=there))
+        reasons = Counter()
+        for tally in facts.tallies.values():
+            reasons.update(tally.not_judged)
+        left = reasons.pop("not_graded", 0)
+        why = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) if not left else ""
+        raise UserError(next_step(folder, samples=there, ungradable=why))
     return facts
 
 

@@ -36,9 +36,17 @@ def repeat_command(folder: Path) -> str:
     return shlex.join([*_command(read_run_json(folder)), "--result-dir", "results-again"])
 
 
-def next_step(folder: Path, *, samples: int) -> str:
-    """What a run without verdicts lacks, and the command for it."""
+def next_step(folder: Path, *, samples: int, ungradable: str = "") -> str:
+    """What a run without verdicts lacks, and the command for it.
+
+    `ungradable` says why samples that were graded have no verdict that counts.
+    """
     command = [*_command(read_run_json(folder)), "--result-dir", str(folder.parent)]
+    if ungradable:
+        return (
+            f"{folder}: none of the {samples} samples could be judged ({ungradable}); put right what stopped "
+            f"their grading and grade them again with\n  {check_command(folder)} --regrade"
+        )
     if not samples:
         return f"{folder} has no samples yet: generate and grade them with\n  {shlex.join(command)}"
     return f"{folder} has {samples} samples and no verdicts yet: grade them with\n  {check_command(folder)}"
@@ -64,6 +72,11 @@ def cautions(folder: Path, suite: str) -> list[str]:
     info = read_run_json(folder)
     settings, made = info["settings"], info["made_with"]
     found = []
+    if "asked" not in info:
+        found.append(
+            "the run does not say what was asked (it was imported): temperatures, number of samples and "
+            "system message of the command are guesses"
+        )
     if made.get("suite") != suite:
         found.append(f"the run was made with suite {made.get('suite')}, this is {suite}")
     origin = info.get("asked", {}).get("system_prompt_from") or "none"
