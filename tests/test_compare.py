@@ -35,6 +35,7 @@ def test_a_clear_difference_is_called_one(tmp_path, capsys):
     assert (found["gained"], found["lost"], found["differing"]) == (18, 1, 19)
     assert found["p_value"] < 0.001
     assert "A 1 of 4: 41 | B 4 of 4: 42 | reference 42" in text
+    assert "gained by B: 18 problems" in text and "lost by B: 1 problem\n" in text
 
 
 def test_a_small_difference_is_not_called_one_and_the_needed_samples_are_named(tmp_path, capsys):
@@ -151,7 +152,7 @@ def test_the_comparison_is_drawn(tmp_path, capsys):
     first, second = run_of(tmp_path / "a", [1, 0]), run_of(tmp_path / "b", [4, 0])
     compared(capsys, first, second, "-o", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "Gained by B: 1 problems" in page and "<svg" in page
+    assert "Gained by B: 1 problem<" in page and "<svg" in page
 
 
 def test_an_explanation_lists_what_flipped_and_why(tmp_path, capsys):

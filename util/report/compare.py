@@ -144,7 +144,7 @@ def as_text(found: RunComparison) -> str:
     ]
     for title, flips in (("gained by B", found.gained), ("lost by B", found.lost)):
         if flips:
-            lines += ["", f"{title}: {len(flips)} problems"]
+            lines += ["", f"{title}: {_problems(flips)}"]
             lines += [
                 f"  {flip.problem_id}: {_one_line(flip.question)}\n"
                 f"    A {flip.first} | B {flip.second} | reference {_one_line(flip.reference or '(tests)')}"
@@ -227,12 +227,16 @@ def write_comparison(path: Path, found: RunComparison) -> None:
         if rows:
             head = ("question", "points", "A", "B", "reference")
             listed = table(head, rows, words=(0, 2, 3, 4), cards=True, frame="flips")
-            body.append(f"<h2>{title}: {len(rows)} problems</h2>{listed}")
+            body.append(f"<h2>{title}: {_problems(flips)}</h2>{listed}")
     with new_page(path, _title(found)) as out:
         out.writelines(body)
 
 
 # --- details ---
+
+
+def _problems(flips: Sequence[Flip]) -> str:
+    return "1 problem" if len(flips) == 1 else f"{len(flips)} problems"
 
 
 def _question(flip: Flip) -> str:
