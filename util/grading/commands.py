@@ -139,7 +139,9 @@ class Commands(Numerals):
             self.take()
             exponent = self.exponent()
         arguments = self.function_arguments()
-        if name in ("log", "lg") and base is not None:
+        if name in _NAMED_KINDS:
+            tree = Node(_NAMED_KINDS[name], tuple(arguments))
+        elif name in ("log", "lg") and base is not None:
             tree = Node("func", (*arguments, base), "logb")
         else:
             tree = Node("func", tuple(arguments), name)
@@ -267,6 +269,7 @@ _INVERSE = {
     "cosh": "arcosh",
 }
 _SYSTEMS = frozenset(("aligned", "align", "align*", "gathered", "split", "cases", "equation", "gather"))
+_NAMED_KINDS = {"factorial": "fact", "binomial": "binom"}  # as programs write them
 _RESTRICTIONS = {"+": "+", ">0": "+", "-": "-", "<0": "-", "\\ast": "", "\\gt0": "+"}
 _OPAQUE = frozenset("int iint oint lim limsup liminf partial nabla bigcup bigcap".split())
 NOT_FACTORS = frozenset(

@@ -395,9 +395,25 @@ class _Reader(Commands):
             if self.tokens[self.at : self.at + 6] == ["^", "{", "-", "1", "}", "("] and token in "fghFGH":
                 self.at += 5
                 return self.application(tree._replace(value=f"{token}^-1"))
+            if (
+                self.tokens[self.at : self.at + 2] == ["{", "("]
+                and token in "fghFGHNPp"
+                and self.closes_twice()
+            ):
+                del self.tokens[self.at]  # f{(x)}, as sympy prints it
             if self.peek() == "(" and (token in "fghFGHPQTpq" or self.is_head()):
                 return self.application(tree)
         return tree
+
+    def closes_twice(self) -> bool:
+        """Whether the next group in braces is one in brackets; takes the closing brace away."""
+        end = self.at + 1
+        while self.tokens[end] not in (")", ""):
+            end += 1
+        if self.tokens[end : end + 2] != [")", "}"]:
+            return False
+        del self.tokens[end + 1]
+        return True
 
     def is_head(self) -> bool:
         """Whether an answer opens with x(t) = ...: then x is a function."""
@@ -467,13 +483,11 @@ class _Reader(Commands):
             kind = "pair" if len(inside.parts) == 2 else "tuple"
             if kind == "tuple" and (opening, closing) not in (("(", ")"), ("[", "]")):
                 raise Unreadable("mixed brackets")
-            if kind == "pair" and _is_infinite(inside.parts[0]):
-                opening = "("  # nothing is closed at infinity
-            if kind == "pair" and _is_infinite(inside.parts[1]):
-                closing = ")"
             return Node(kind, inside.parts, opening + closing)
         if (opening, closing) not in (("(", ")"), ("[", "]")):
             raise Unreadable("mixed brackets")
+        if inside.kind == "neg" and self.peek()[:1].isdigit():
+            return Node("mul", (inside,))  # (-1) 5 is a product
         return inside
 
     def between(self, closing: str) -> Node:
@@ -517,10 +531,6 @@ class _Reader(Commands):
             self.units.append(
                 "^" + "".join(token for token in self.tokens[start : self.at] if token not in "{}")
             )
-
-
-def _is_infinite(node: Node) -> bool:
-    return node.kind == "inf" or node.kind == "neg" and node.parts[0].kind == "inf"
 
 
 def _is_round(node: Node) -> bool:

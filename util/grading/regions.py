@@ -59,8 +59,7 @@ def _pair(node: Node) -> Region | None:
     low, high = node.parts
     if not _is_end(low) or not _is_end(high):
         return None
-    closed = node.value[0] == "[" and low != _MINUS_INFINITY, node.value[1] == "]" and high != _INFINITY
-    return Region((Piece(low, closed[0], high, closed[1]),))
+    return Region((Piece(low, node.value[0] == "[", high, node.value[1] == "]"),))
 
 
 def _is_end(node: Node) -> bool:

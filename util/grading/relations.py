@@ -69,7 +69,8 @@ class Relations(Scalars):
             renaming = {
                 q.value: p for p, q in zip(a.parts, b.parts, strict=True) if p.kind == q.kind == "sym"
             }
-            if len(renaming) == len(a.parts):
+            taken = {str(p.value) for q, p in renaming.items() if p.value != q} & symbols(right.value)
+            if len(renaming) == len(a.parts) and not taken:
                 return self.same(left.value, renamed(right.value, renaming))
             return False
         if {a.kind, b.kind} == {"app", "sym"}:  # y = 2x and f(x) = 2x

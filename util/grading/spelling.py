@@ -117,6 +117,10 @@ _LARGE_CHINESE = re.compile(r"(?<=\d)\s?(?:\\text\s?\{\s?)?([万亿])")
 _CHINESE_UNIT = re.compile(
     r"(?<=[\d})])\s*(?:\\text\s*\{\s*)?(?=[\u4e00-\u9fff])(?![^}]{0,12}[不或和否与至])[\u4e00-\u9fff]{1,8}(?:\s*\})?\s*[.。]?$"
 )
+_PROGRAM = re.compile(r"^(?:Interval|Union|Eq|Matrix|FiniteSet)\b")
+_INTERVAL = re.compile(r"Interval(?:\.(open|Lopen|Ropen))?\(((?:[^()]|\([^()]*\))*)\)")
+_ENDS = {None: "[]", "open": "()", "Lopen": "(]", "Ropen": "[)"}
+_NEXT_SET = re.compile(r"(?<=[)\]}]), (?=[(\[{])")
 _GLUED = re.compile(r"\\q?quad(?=[a-zA-Z])")
 _GROUPED_TIGHT = re.compile(r"(?<=\d)(?:\s*,\s*\\!\s*|\\!\s*,\s*|\{,\}(?:\\!)?|\{\\,\})(?=\d{3}(?!\d))")
 _GROUPED_LOOSE = re.compile(r"(?<![\d.,])(\d{1,3}(?:(?:\\[,;: ]|~| |'|_)\d{3})+)(?![\d]|\.\d*,)")
@@ -162,6 +166,8 @@ def clean(text: str) -> str:
         text = _NOISE.sub(_noise, text)
         text = _GLUED.sub(" ", text)
     text = _SPACES.sub(" ", text).strip()
+    if _PROGRAM.search(text):
+        text = _from_program(text)
     if "\\not" in text:
         text = text.replace(r"\not=", r"\ne ").replace(r"\not =", r"\ne ").replace(r"\not\in", r"\notin")
     if "." in text and "\\" in text:
@@ -190,6 +196,19 @@ def clean(text: str) -> str:
     while text and text[-1] in ".,;:\\" and not text.endswith(("...", "\\\\")):
         text = text[:-1].rstrip()
     return text.lstrip("=:,; ") if text[:1] in "=:,; " else text
+
+
+def _from_program(text: str) -> str:
+    """Sets, equations and matrices as sympy prints them."""
+    text = _INTERVAL.sub(lambda m: _ENDS[m[1]][0] + m[2] + _ENDS[m[1]][1], text)
+    for name, before, after in (("FiniteSet", r"\{", r"\}"), ("Matrix", "", "")):
+        if text.startswith(f"{name}(") and text.endswith(")"):
+            text = before + text[len(name) + 1 : -1] + after
+    if text.startswith("Union(") and text.endswith(")"):
+        text = _NEXT_SET.sub(r" \\cup ", text[6:-1])
+    if text.startswith("Eq(") and text.endswith(")"):
+        text = " = ".join(text[3:-1].rsplit(", ", 1))
+    return text
 
 
 def _closes_at_end(text: str, start: int) -> bool:

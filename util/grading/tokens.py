@@ -44,12 +44,12 @@ FUNCTIONS = frozenset(
     "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin"
     " acos atan sinh cosh tanh coth ln log lg exp"
     " min max gcd lcm arg det Re Im sgn sign sup inf cosec tg ctg arctg mod"
-    " cbrt sqrt abs floor ceil deg dim ker cis"
+    " cbrt sqrt abs floor ceil deg dim ker cis factorial binomial ceiling Abs"
     .split()
 )  # fmt: skip
 SYNONYMS = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "tg": "tan", "ctg": "cot",
              "arctg": "arctan",
-             "cosec": "csc", "sign": "sgn"}  # fmt: skip
+             "cosec": "csc", "sign": "sgn", "ceiling": "ceil", "Abs": "abs"}  # fmt: skip
 _WORDS = {
     "infinity": r"\infty", "infty": r"\infty", "oo": r"\infty", "inf": r"\infty",
     "Infinity": r"\infty", "pi": r"\pi",
