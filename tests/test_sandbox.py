@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -209,3 +210,14 @@ def test_nothing_grows_over_many_programs(sandbox):
     for _ in range(300):
         run(sandbox, "print(1)")
     assert resident_kb() - before < 1024 and len(os.listdir("/proc/self/fd")) == descriptors
+
+
+def test_packages_that_lie_below_tmp_are_found(monkeypatch):
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        (Path(folder) / "sortedcontainers.py").write_text("here = 'below tmp'\n")
+        monkeypatch.setattr(parent.sysconfig, "get_paths", lambda: {"purelib": folder, "platlib": folder})
+        with Sandbox() as elsewhere:
+            source = "import sortedcontainers\nopen('mine', 'w').write('x')\nprint(sortedcontainers.here, open('mine').read())"
+            assert run(elsewhere, source)[0].output == b"below tmp x\n"
+            assert elsewhere.isolation.tier == "full"

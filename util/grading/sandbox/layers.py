@@ -133,10 +133,12 @@ def enter_private_root(paths: list[str]) -> str:
                 _read_only(base + path)
         for path in paths:
             _keep_link(path, base)
-        os.mkdir(base + "/tmp")
+        # A Python installed below /tmp must not be covered by the scratch folder.
+        scratch = "/scratch" if os.path.lexists(base + "/tmp") else "/tmp"
+        os.mkdir(base + scratch)
         limits = f"mode=1777,size={SCRATCH_BYTES},nr_inodes={SCRATCH_FILES}"
-        _mount("tmpfs", base + "/tmp", "tmpfs", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, limits)
-        os.symlink("/tmp/stdin", base + "/dev/stdin")
+        _mount("tmpfs", base + scratch, "tmpfs", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, limits)
+        os.symlink(f"{scratch}/stdin", base + "/dev/stdin")
         os.chdir(base)
         _syscall(_SYSCALLS["pivot_root"], b".", b".")
     except OSError:
@@ -149,7 +151,7 @@ def enter_private_root(paths: list[str]) -> str:
     _check(_libc.umount2(b".", 2), "umount old root")
     os.chdir("/")
     _mount("", "/", None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID | _MS_NODEV)
-    return "/tmp"
+    return scratch
 
 
 def _outermost(paths: list[str]) -> list[str]:

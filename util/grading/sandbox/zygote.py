@@ -55,7 +55,7 @@ def main() -> None:
     if child:
         os.close(control)
         os.waitpid(child, 0)
-        if scratch != "/tmp":
+        if "private root" not in report["layers"]:
             remove_files(scratch)
             os.rmdir(scratch)
         return
