@@ -446,6 +446,7 @@ _REASONS = {
     "timeout": ("timeout", "the time limit"),
     "too large": ("output_limit", "the output limit"),
     "meddled": ("runtime_error", "the program meddled with its own supervision"),
+    "lost": ("runtime_error", "it ended by itself"),
     "cancelled": ("runtime_error", "cancelled"),
 }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import builtins
 import gc
+import itertools
 import os
 import sys
 import threading
@@ -17,9 +18,8 @@ import time
 import types
 
 import wire
+from wire import ENDED, NO_MEMORY, RAISED, TOO_LARGE
 
-# How a test ended, as told by the driver; the zygote and the parent add others.
-ENDED, RAISED, NO_MEMORY, NOT_COMPILED, TOO_LARGE = "ended", "raised", "memory", "not compiled", "too large"
 NOTE_CHARACTERS = 300
 LONGEST_WAIT_S, LONGEST_WAIT_BYTES = 0.005, 1 << 15
 CALL_RECURSION = 50_000  # LeetCode allows deep recursion; a program of its own sets its limit itself
@@ -62,55 +62,53 @@ def make_prelude() -> dict:
 class Told:
     """The line to the zygote. Results of quick calls are sent together; what a crash loses is done again."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._results: list[list] = []
-        self._bodies = bytearray()
+    def __init__(self, asked: int, descriptor: int) -> None:
+        self._asked, self._descriptor = asked, descriptor
+        self._frames = b""
         self._sent_at = time.monotonic()
 
     def __call__(
         self,
-        test: int,
-        status: str,
+        status: int,
         note: str = "",
         body: bytes = b"",
         *,
-        last: bool = False,
+        number: int = 0,
         may_wait: bool = False,
     ) -> None:
-        if self._results and len(self._bodies) + len(body) > LONGEST_WAIT_BYTES:
-            self._send(test, last=False)
-        self._results.append([status, note[:NOTE_CHARACTERS], len(body)])
-        self._bodies += body
-        if not may_wait or time.monotonic() - self._sent_at >= LONGEST_WAIT_S:
-            self._send(test + 1, last=last)
-
-    def _send(self, end: int, *, last: bool) -> None:
-        """The kept results, of the tests before `end`."""
-        header = [end - len(self._results), self._results, last]
-        wire.write_all(self._descriptor, wire.pack(header, self._bodies))
-        self._results.clear()
-        self._bodies.clear()
+        said = note[:NOTE_CHARACTERS].encode("utf-8", "backslashreplace") if note else b""
+        self._frames += wire.frame(status, number, said, body)
+        if may_wait and len(self._frames) < LONGEST_WAIT_BYTES:
+            if time.monotonic() - self._sent_at < LONGEST_WAIT_S:
+                return
+        wire.write_all(self._descriptor, self._frames)
+        self._frames = b""
         self._sent_at = time.monotonic()
 
     def wait(self) -> bool:
         """True when the next test is ready."""
-        return os.read(self._descriptor, 1) == b"+"
+        return os.read(self._asked, 1) == b"+"
 
 
-def run(request: dict, sources: list[str], arguments: list[bytes], stdin: str, out: int, told: Told) -> None:
-    """Compile the first of `sources` that can be, and run it on all tests; never returns normally."""
+def run(asked: int, line: int, out: int, stdin: str, prelude: dict) -> None:
+    """Read a request, compile the first source that can be, and run it on all tests; say how on `line`.
+
+    `out` is the pipe that a program prints to. When functions are called, one byte in it says that there are
+    results which would be lost with this process.
+    """
+    function, sources, inputs, tests, most = wire.read_request(asked)
+    told = Told(asked, line)
     code = _compiled(sources, told)
-    if code is not None:
-        sys.set_int_max_str_digits(0)
-        if request["mode"] == "call":
-            _run_calls(code, request, arguments, told)
-        else:
-            _run_programs(code, request, stdin, out, told)
-    os._exit(0)
+    if code is None:
+        return
+    sys.set_int_max_str_digits(0)
+    if function is None:
+        _run_programs(code, tests, stdin, out, told)
+    else:
+        _run_calls(code, function, inputs, most, prelude, out, told)
 
 
-def _compiled(sources: list[str], told: Told) -> types.CodeType | None:
+def _compiled(sources: tuple[str, ...], told: Told) -> types.CodeType | None:
     first_error = None
     for number, source in enumerate(sources):
         try:
@@ -119,17 +117,17 @@ def _compiled(sources: list[str], told: Told) -> types.CodeType | None:
             first_error = first_error or f"{type(error).__name__}: {error}"
         else:
             if number:  # otherwise the first, as is expected
-                told(number, "compiled")
+                told(wire.COMPILED, number=number)
             return code
-    told(0, NOT_COMPILED, first_error or "nothing to compile", last=True)
+    told(wire.NOT_COMPILED, first_error or "nothing to compile", number=1)
     return None
 
 
-def _run_programs(code: types.CodeType, request: dict, stdin: str, out: int, told: Told) -> None:
+def _run_programs(code: types.CodeType, tests: int, stdin: str, out: int, told: Told) -> None:
     """Each test is the whole program again: own globals, standard input and output."""
     recursion, stack = sys.getrecursionlimit(), threading.stack_size()
     _connect(stdin, out)
-    for test in range(request["tests"]):
+    for test in range(tests):
         if test:
             if not told.wait():
                 return
@@ -138,9 +136,9 @@ def _run_programs(code: types.CodeType, request: dict, stdin: str, out: int, tol
             _connect(stdin, out)
             make_streams()
         status, note = _main(code)
-        lonely = threading.active_count() == 1
-        told(test, status, note, last=not lonely or status != ENDED)
-        if not lonely or status != ENDED:
+        is_last = status != ENDED or threading.active_count() != 1
+        told(status, note, number=int(is_last))
+        if is_last:
             return
 
 
@@ -159,7 +157,7 @@ def make_streams() -> None:
     sys.argv = ["answer.py"]
 
 
-def _main(code: types.CodeType) -> tuple[str, str]:
+def _main(code: types.CodeType) -> tuple[int, str]:
     module = types.ModuleType("__main__")
     module.__dict__.update(__builtins__=builtins, __file__="answer.py")
     sys.modules["__main__"] = module
@@ -180,7 +178,7 @@ def _flush() -> None:
         stream.flush()
 
 
-def _guarded(work, *arguments) -> tuple[str, str]:
+def _guarded(work, *arguments) -> tuple[int, str]:
     """What became of `work`: here, and only here, every exception is a result."""
     try:
         work(*arguments)
@@ -214,30 +212,39 @@ def _join_threads() -> None:
             thread.join()
 
 
-def _run_calls(code: types.CodeType, request: dict, arguments: list[bytes], told: Told) -> None:
+def _run_calls(
+    code: types.CodeType,
+    function: str,
+    inputs: tuple[bytes, ...],
+    most: int,
+    prelude: dict,
+    out: int,
+    told: Told,
+) -> None:
     """The answer is loaded once; its function is called for every test, on a new `Solution()` each time."""
-    name = request["function"]
     sys.setrecursionlimit(CALL_RECURSION)
     module = types.ModuleType("answer")
-    module.__dict__["__builtins__"] = request["prelude"]
+    module.__dict__["__builtins__"] = prelude
     sys.modules["answer"] = module
     status, note = _guarded(exec, code, module.__dict__)
     if status != ENDED:
-        told(0, status, note, last=True)
+        told(status, note, number=1)
         return
-    for test, packed in enumerate(arguments):
+    end = len(inputs) - 1
+    for test, packed in enumerate(inputs):
         answer: list[bytes] = []
-        status, note = _guarded(_call, module.__dict__, name, packed, answer)
+        status, note = _guarded(_call, module.__dict__, function, packed, answer)
         if status == ENDED and not answer:
             status, note = RAISED, "the program ended without a result"
         body = answer[0] if answer else b""
-        if len(body) > request["output_bytes"]:
+        if len(body) > most:
             status, note, body = TOO_LARGE, f"a result of {len(body)} bytes", b""
-        last = status != ENDED or test + 1 == len(arguments)
-        # The first result is sent at once: what ends the process later did not happen in the first test.
-        told(test, status, note, body, last=last, may_wait=0 < test and not last)
         if status != ENDED:
+            told(status, note, body, number=1)
             return
+        if test == 0 and end:
+            os.write(out, b"+")  # what ends the process later did not happen in the first test
+        told(status, note, body, number=int(test == end), may_wait=test != end)
 
 
 def _call(names: dict, name: str, packed: bytes, answer: list[bytes]) -> None:
@@ -253,7 +260,6 @@ def _call(names: dict, name: str, packed: bytes, answer: list[bytes]) -> None:
 
 def prepare_streams(stdin: str) -> None:
     """Make the streams of each program's first test beforehand, on a file and a pipe as it will have them."""
-    os.close(os.open(stdin, os.O_CREAT | os.O_WRONLY, 0o600))
     reading, writing = os.pipe()
     _connect(stdin, writing)
     make_streams()
@@ -261,8 +267,37 @@ def prepare_streams(stdin: str) -> None:
     os.close(writing)
 
 
-def prepare(stdin: str) -> None:
+_REHEARSAL = (
+    ("class Solution:\n    def f(self, a: List[int]) -> int:\n        return [sum(a), None, 'x', True]", "f"),
+    ("def f(a):\n    return {1: len(a)}", "f"),
+    ("import sys\nn = int(input())\nprint(n, *map(int, sys.stdin.readline().split()))", None),
+)
+REHEARSED_TESTS = 20  # the interpreter needs some runs to make its code fast
+
+
+def rehearse(stdin: str, prelude: dict) -> None:
+    """Run programs of our own once, so that what every first run costs is done before programs are forked."""
+    recursion, digits, main = sys.getrecursionlimit(), sys.get_int_max_str_digits(), sys.modules["__main__"]
+    (asked, ask), (listen, told), (reading, out) = pipes = os.pipe(), os.pipe(), os.pipe()
+    for source, function in _REHEARSAL:
+        inputs = (b"[[1, 2]]",) * REHEARSED_TESTS
+        os.write(ask, wire.pack((function, (source,), inputs, REHEARSED_TESTS, 1 << 20)))
+        if function is None:
+            os.write(ask, b"+" * (REHEARSED_TESTS - 1))
+        run(asked, told, out, stdin, prelude)
+    for descriptor in itertools.chain(*pipes):
+        os.close(descriptor)
+    del sys.modules["answer"]
+    sys.modules["__main__"] = main
+    sys.setrecursionlimit(recursion)
+    sys.set_int_max_str_digits(digits)
+
+
+def prepare(stdin: str, prelude: dict) -> None:
     """Called once: what is here already need not be looked at by each program's collector."""
+    with open(os.open(stdin, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+        file.write("1\n2 3\n")
+    rehearse(stdin, prelude)
     prepare_streams(stdin)
     gc.collect()
     gc.freeze()

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from util.errors import UserError
 from util.grading.sandbox import wire
@@ -59,12 +60,11 @@ class Program:
     function: str | None = None
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How one test ended. `output`: what was printed, or the encoded result of a call."""
 
     test: int  # position among the inputs given
-    status: str  # of driver.py, or "exit", "timeout", "too large", "meddled"
+    status: str  # one of wire.STATUSES
     output: bytes
     note: str
     code: int  # exit status, negative for a signal; 0 unless the status is "exit"
@@ -105,7 +105,7 @@ class Sandbox:
             raise UserError(f"programs can only be run safely on Linux, and this is {sys.platform}")
         self._lock = threading.Lock()
         self._numbers = itertools.count()
-        self._buffer = bytearray()
+        self._buffer, self._read = bytearray(), 0  # what has come, and how much of it is done with
         flags = ["-S", "-s", "-B", "-X", "utf8"]
         paths = sysconfig.get_paths()
         self._socket, theirs = socket.socketpair()
@@ -134,7 +134,7 @@ class Sandbox:
                 start_new_session=True,
             )
         try:
-            report, _ = self._receive(time.monotonic() + START_S, 1 << 20)
+            report = json.loads(self._receive(time.monotonic() + START_S, 1 << 20)[3])
         except SandboxError as error:
             said = self._last_words()
             raise SandboxError(f"the sandbox does not start: {said or error}") from error
@@ -156,53 +156,49 @@ class Sandbox:
             yield from self._run(program, inputs, limits)
 
     def _run(self, program: Program, inputs: Sequence[bytes], limits: Limits) -> Iterator[Outcome]:
-        number = next(self._numbers)
-        parts = [source.encode("utf-8", "surrogatepass") for source in program.sources] + list(inputs)
-        header = {
-            "id": number,
-            "mode": "stdin" if program.function is None else "call",
-            "function": program.function,
-            "sources": len(program.sources),
-            "sizes": [len(part) for part in parts],
-            "time_s": limits.time_s,
-            "problem_s": limits.problem_s,
-            "memory_bytes": limits.memory_bytes,
-            "output_bytes": limits.output_bytes,
-        }
-        self._send(wire.pack(header, b"".join(parts)))
+        number = next(self._numbers) % (1 << 31)
+        prints = program.function is None
+        asked = (program.function, program.sources, () if prints else tuple(inputs), len(inputs))
+        request = (
+            number,
+            wire.pack((*asked, limits.output_bytes)),
+            tuple(inputs) if prints else None,
+            len(inputs),
+            len(program.sources),
+            limits.time_s,
+            limits.problem_s,
+            limits.memory_bytes,
+            limits.output_bytes,
+        )
+        self._send(wire.pack(request))
         deadline = time.monotonic() + limits.problem_s + ANSWER_SLACK_S
-        source, is_done = 0, False
+        most = limits.output_bytes
+        test = source = 0
+        is_done = False
         try:
             while True:
-                answer, body = self._receive(deadline, limits.output_bytes + wire.HEADER_BYTES)
-                if answer["id"] != number:
-                    raise SandboxError("an answer to another request")
-                if "compiled" in answer:
-                    source = answer["compiled"]
+                status, said, note, output = self._receive(deadline, most)
+                if status == wire.DONE:
+                    is_done = True
+                    if said != number:
+                        raise SandboxError("an answer to another request")
+                    return
+                if status == wire.COMPILED:
+                    source = said
                     continue
-                is_done = "end" in answer
-                if is_done and answer["status"] == "done":
-                    return
-                code = answer.get("code", 0)
-                results = [[answer["status"], "", 0]] if is_done else answer["results"]
-                at = 0
-                for test, (status, note, size) in enumerate(results, answer["test"]):
-                    output = body[at : at + size]
-                    at += size
-                    yield Outcome(test, status, output, note, code, source, test == 0)
-                if is_done:
-                    return
+                is_first = test == 0 and status != wire.LOST
+                text = note.decode("utf-8", "replace")
+                yield Outcome(test, wire.STATUSES[status], output, text, said, source, is_first)
+                test += 1
         finally:
             if not is_done:
-                self._cancel(number)
+                self._cancel(number, most)
 
-    def _cancel(self, number: int) -> None:
-        self._send(wire.pack({"cancel": number}))
+    def _cancel(self, number: int, most: int) -> None:
+        self._send(wire.pack(number))
         deadline = time.monotonic() + ANSWER_SLACK_S
-        while True:
-            answer, _ = self._receive(deadline, 1 << 30)
-            if answer["id"] == number and "end" in answer:
-                return
+        while self._receive(deadline, most)[0] != wire.DONE:
+            pass
 
     def _send(self, data: bytes) -> None:
         try:
@@ -211,14 +207,18 @@ class Sandbox:
         except OSError as error:
             raise SandboxError(f"the sandbox does not listen: {error}") from error
 
-    def _receive(self, deadline: float, most: int) -> tuple[dict, bytes]:
+    def _receive(self, deadline: float, most: int) -> tuple[int, int, bytes, bytes]:
+        """The next frame: status, number, note and body."""
         while True:
             try:
-                message = wire.unpack(self._buffer, most)
+                frame = wire.take_frame(self._buffer, self._read, most)
             except wire.BadMessage as error:
                 raise SandboxError(f"the sandbox speaks nonsense: {error}") from error
-            if message is not None:
-                return message
+            if frame is not None:
+                self._read = frame[4]
+                return frame[:4]
+            del self._buffer[: self._read]
+            self._read = 0
             self._socket.settimeout(max(0.01, deadline - time.monotonic()))
             try:
                 data = self._socket.recv(1 << 20)

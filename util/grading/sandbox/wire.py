@@ -1,47 +1,80 @@
 """How do values and messages travel between the grader and the processes that run programs?
 
-Used on both sides of the wall: standard library only. Nothing is ever unpickled; a message is two lengths,
-a JSON header and raw bytes, and whoever reads it sets the greatest size.
+Used on both sides of the wall: standard library only. Requests go inward and are marshalled, as the
+sender is trusted. What comes outward is a row of frames, each with two sizes that the reader bounds, and
+values are JSON: nothing from a program is ever unpickled or unmarshalled.
 """
 
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import struct
 
-LENGTHS = struct.Struct(">II")
+LENGTH = struct.Struct(">Q")
+FRAME = struct.Struct(">BiII")  # status, number, bytes of the note, bytes of the body
 CHUNK_BYTES = 1 << 20  # read at a time
-HEADER_BYTES = 1 << 20  # greatest JSON header
+NOTE_BYTES = 4096  # greatest note
 _BIG = 10**4000  # json refuses to read integers of more than 4300 digits
+
+# How a test ended: a frame names one of them by its position. The first five are what a program's driver says
+# (`number` is then 1 when it goes on to no further test); the others are added by the zygote.
+STATUSES = (
+    "ended",
+    "raised",
+    "memory",
+    "too large",
+    "not compiled",
+    "compiled",  # not an end: the source with this number is the one that is run
+    "exit",  # of its own accord in the middle of a test; the number is the exit status, negative for a signal
+    "lost",  # as "exit" or "timeout", in a test that nobody knows: not the first
+    "timeout",
+    "meddled",
+    "cancelled",
+    "done",  # all is told
+)
+ENDED, RAISED, NO_MEMORY, TOO_LARGE, NOT_COMPILED, COMPILED = range(6)
+EXIT, LOST, TIMEOUT, MEDDLED, CANCELLED, DONE = range(6, 12)
 
 
 class BadMessage(Exception):
     """Bytes that are no message; the other side is broken or hostile."""
 
 
-def pack(header: object, body: bytes = b"") -> bytes:
-    text = json.dumps(header).encode()
-    return LENGTHS.pack(len(text), len(body)) + text + body
+# --- requests, inwards ---
 
 
-def unpack(buffer: bytearray, most: int) -> tuple[object, bytes] | None:
-    """The first message in `buffer`, which is taken out; None while it is incomplete."""
-    if len(buffer) < LENGTHS.size:
+def pack(request: object) -> bytes:
+    """A request made of tuples, numbers, texts and bytes."""
+    data = marshal.dumps(request)
+    return LENGTH.pack(len(data)) + data
+
+
+def unpack(buffer: bytearray) -> object | None:
+    """The first request in `buffer`, which is taken out; None while it is incomplete."""
+    if len(buffer) < LENGTH.size:
         return None
-    head, body = LENGTHS.unpack_from(buffer)
-    if head > HEADER_BYTES or body > most:
-        raise BadMessage(f"a message of {head} + {body} bytes")
-    end = LENGTHS.size + head + body
+    end = LENGTH.size + LENGTH.unpack_from(buffer)[0]
     if len(buffer) < end:
         return None
-    try:
-        header = json.loads(bytes(buffer[LENGTHS.size : LENGTHS.size + head]))
-    except (ValueError, RecursionError) as error:
-        raise BadMessage(str(error)) from error
-    content = bytes(buffer[LENGTHS.size + head : end])
+    request = marshal.loads(memoryview(buffer)[LENGTH.size : end])
     del buffer[:end]
-    return header, content
+    return request
+
+
+def read_request(descriptor: int) -> object:
+    """The next request; raises BadMessage when there is none."""
+    (size,) = LENGTH.unpack(os.read(descriptor, LENGTH.size))
+    data = os.read(descriptor, min(size, CHUNK_BYTES))
+    if len(data) < size:
+        data = bytearray(data)
+        while len(data) < size:
+            more = os.read(descriptor, min(size - len(data), CHUNK_BYTES))
+            if not more:
+                raise BadMessage(f"{size - len(data)} of {size} bytes are missing")
+            data += more
+    return marshal.loads(data)
 
 
 def write_all(descriptor: int, data: bytes) -> None:
@@ -50,15 +83,26 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def read_exactly(descriptor: int, size: int) -> bytearray:
-    """The next `size` bytes; raises BadMessage when there are fewer."""
-    data = bytearray()
-    while len(data) < size:
-        more = os.read(descriptor, min(size - len(data), CHUNK_BYTES))
-        if not more:
-            raise BadMessage(f"{size - len(data)} of {size} bytes are missing")
-        data += more
-    return data
+# --- frames, outwards ---
+
+
+def frame(status: int, number: int = 0, note: bytes = b"", body: bytes = b"") -> bytes:
+    return FRAME.pack(status, number, len(note), len(body)) + note + body
+
+
+def take_frame(buffer: bytearray, at: int, most: int) -> tuple[int, int, bytes, bytes, int] | None:
+    """The frame at a place of `buffer`: its parts and where it ends; None while it is incomplete."""
+    if len(buffer) < at + FRAME.size:
+        return None
+    status, number, note_size, size = FRAME.unpack_from(buffer, at)
+    if status >= len(STATUSES) or note_size > NOTE_BYTES or size > most:
+        raise BadMessage(f"a frame of the kind {status} with {note_size} + {size} bytes")
+    begin = at + FRAME.size
+    middle = begin + note_size
+    end = middle + size
+    if len(buffer) < end:
+        return None
+    return status, number, bytes(buffer[begin:middle]), bytes(buffer[middle:end]), end
 
 
 # --- values of call-based tests ---
@@ -66,7 +110,7 @@ def read_exactly(descriptor: int, size: int) -> bytearray:
 
 def encode(value: object) -> bytes:
     """A value of JSON's types as JSON; raises TypeError for others, RecursionError when nested too deeply."""
-    return json.dumps(_plain(value)).encode()
+    return _to_json(_plain(value)).encode()
 
 
 def _plain(value: object) -> object:
@@ -97,9 +141,13 @@ def _is_simple(values: list | tuple) -> bool:
 def decode(data: bytes) -> object:
     """What `encode` was given; raises BadMessage for anything that `encode` cannot have written."""
     try:
-        return _decoder.decode(data.decode())
-    except (ValueError, RecursionError) as error:
+        text = data.decode()
+        value, end = _from_json(text, 0)
+    except (ValueError, RecursionError, StopIteration) as error:
         raise BadMessage(str(error)) from error
+    if end != len(text):
+        raise BadMessage("more than one value")
+    return value
 
 
 def _restored(pairs: list[tuple[str, object]]) -> object:
@@ -115,4 +163,6 @@ def _restored(pairs: list[tuple[str, object]]) -> object:
     raise BadMessage("an object that no value is written as")
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_restored)  # making one takes longer than reading a small value
+# Making these takes longer than reading or writing a small value.
+_from_json = json.JSONDecoder(object_pairs_hook=_restored).scan_once
+_to_json = json.JSONEncoder(check_circular=False).encode

@@ -10,17 +10,17 @@ after it was forked must be copied, page by page, and the template writes little
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import resource
 import select
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 sys.path[0:1] = [os.path.dirname(os.path.abspath(__file__))]
 import driver  # noqa: E402
@@ -37,6 +37,9 @@ PRELOADED = (
 )
 PIPE_CHUNK = 1 << 16
 LINE = 60  # the template's descriptor for the zygote, out of the way of those of programs
+ASKED, TOLD, OUT = 3, 4, 5  # a program's descriptors, besides 0, 1 and 2
+AT_ONCE = 6  # processes that are forked together
+_PROCESSES = struct.Struct(f"{AT_ONCE}I")
 SLACK_S = 0.005
 QUICK_S = 0.01  # a test that ends within this time has its output read at its end, all at once
 THREAD_STACK_BYTES = 16 << 20
@@ -183,6 +186,15 @@ def filter_of(settings: dict, report: dict) -> layers.Seccomp | None:
     return found
 
 
+class Program(NamedTuple):
+    """A process that waits for its program, and our ends of its pipes."""
+
+    process: int
+    line: int  # what it is asked
+    told: int  # what its driver says
+    out: int  # what it prints
+
+
 class Zygote:
     """Serves one grader, one request at a time."""
 
@@ -195,57 +207,61 @@ class Zygote:
         self._template = Template(self.stdin, filter_of(settings, report), self._alone)
         self._can_fork = "seccomp" not in report["layers"]  # can programs?
         self._limits: tuple[int, int] = (0, 0)
-        self._child: int | None = None
+        self._waiting: list[Program] = []
         report["python"] = sys.version.split()[0]
         report["packages"] = {
             name: getattr(sys.modules[name], "__version__", "")
             for name in ("numpy", "sortedcontainers")
             if name in sys.modules
         }
-        driver.prepare(self.stdin)
+        driver.prepare(self.stdin, self._template.prelude)
         layers.give_back_memory()
         self._template.start()
-        wire.write_all(control, wire.pack(report))
+        wire.write_all(control, wire.frame(wire.DONE, body=json.dumps(report).encode()))
 
     def serve(self) -> None:
         while True:
-            message = wire.unpack(self._buffer, 1 << 31)
+            message = wire.unpack(self._buffer)
             if message is None:
                 data = os.read(self.control, 1 << 20)
                 if not data:
                     return
                 self._buffer += data
-                continue
-            header, body = message
-            if "cancel" not in header:  # a late word about a request that has ended already
-                Request(self, header, body).serve()
+            elif isinstance(message, tuple):
+                Request(self, *message).serve()
+            # else a late word about a request that has ended already
 
     # --- what a request needs ---
 
-    def fork(self, descriptors: list[int], memory_bytes: int, file_bytes: int) -> int:
-        """A new process for a program, which has these descriptors and may use so much."""
-        if self._limits != (memory_bytes, file_bytes):
-            # Programs inherit the limits, which is cheaper than setting them in each.
-            layers.limit_of(self._template.process, resource.RLIMIT_AS, memory_bytes)
-            layers.limit_of(self._template.process, resource.RLIMIT_FSIZE, file_bytes)
-            self._limits = (memory_bytes, file_bytes)
-        self._child = self._template.fork(descriptors)
-        return self._child
+    def take_program(self, memory_bytes: int, file_bytes: int) -> Program:
+        """A process for a program, which may use so much."""
+        limits = (memory_bytes, file_bytes)
+        if not self._waiting:
+            if self._limits != limits:
+                # Programs inherit the limits, which is cheaper than setting them in each.
+                self._set_limits(self._template.process, *limits)
+                self._limits = limits
+            self._waiting = self._template.fork()
+        program = self._waiting.pop()
+        if self._limits != limits:
+            self._set_limits(program.process, *limits)
+        return program
 
-    def cancelled(self, number: int) -> bool:
+    def _set_limits(self, process: int, memory_bytes: int, file_bytes: int) -> None:
+        layers.limit_of(process, resource.RLIMIT_AS, memory_bytes)
+        layers.limit_of(process, resource.RLIMIT_FSIZE, file_bytes)
+
+    def cancelled(self, number: int, program: Program) -> bool:
         """Read what the grader says while a program runs; its end is ours."""
         data = os.read(self.control, 1 << 16)
         if not data:
-            self.end()
+            self.end(program)
         self._buffer += data
-        message = wire.unpack(self._buffer, 1 << 31)
-        return message is not None and message[0].get("cancel") == number
+        return wire.unpack(self._buffer) == number
 
-    def clean(self) -> None:
+    def clean(self, program: Program) -> None:
         """Nothing of a program is left: no process, no file."""
-        if self._child is not None:
-            _end(self._child)
-            self._child = None
+        _end(program)
         if self._can_fork and self._alone:
             # Whatever a program has started is ended, and the template with it.
             try:
@@ -257,18 +273,32 @@ class Zygote:
                     os.waitpid(-1, 0)
                 except ChildProcessError:
                     break
+            self._end_waiting()
             self._limits = (0, 0)
             self._template.start()
         remove_files(self._scratch)
 
-    def end(self) -> NoReturn:
+    def _end_waiting(self) -> None:
+        for program in self._waiting:
+            _end(program)
+        self._waiting.clear()
+
+    def end(self, program: Program | None = None) -> NoReturn:
         """Leave nobody behind, also where no namespace takes its processes along."""
-        self.clean()
-        _end(self._template.process)
+        if program is not None:
+            self.clean(program)
+        self._end_waiting()
+        _kill(self._template.process)
         os._exit(0)
 
 
-def _end(process: int) -> None:
+def _end(program: Program) -> None:
+    _kill(program.process)
+    for descriptor in program[1:]:
+        os.close(descriptor)
+
+
+def _kill(process: int) -> None:
     try:
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
@@ -277,12 +307,15 @@ def _end(process: int) -> None:
 
 
 class Template:
-    """The process that programs are forked from; they are children of the zygote, not its own."""
+    """The process that programs are forked from; they are children of the zygote, not its own.
+
+    It forks several at a time: whatever it touches between two forks has to be copied.
+    """
 
     def __init__(self, stdin: str, filter_: layers.Seccomp | None, alone: bool) -> None:
         self._stdin, self._filter, self._alone = stdin, filter_, alone
         self._null = os.open("/dev/null", os.O_RDWR)
-        self._prelude = driver.make_prelude()
+        self.prelude = driver.make_prelude()
         self._line: socket.socket | None = None
         self.process = 0
 
@@ -299,13 +332,23 @@ class Template:
             self._serve(theirs)
         theirs.close()
 
-    def fork(self, descriptors: list[int]) -> int:
-        """A new process for a program that reads its request from the first descriptor."""
-        socket.send_fds(self._line, [b"+"], descriptors)
-        answer = self._line.recv(4)
-        if not answer:
+    def fork(self) -> list[Program]:
+        """New processes that wait for their programs."""
+        ours, theirs = [], []
+        for _ in range(AT_ONCE):
+            asked, told, out = os.pipe(), os.pipe(), os.pipe()
+            os.set_blocking(out[0], False)
+            ours.append((asked[1], told[0], out[0]))
+            theirs += (asked[0], told[1], out[1])
+        socket.send_fds(self._line, [b"+"], theirs)
+        for descriptor in theirs:
+            os.close(descriptor)
+        answer = self._line.recv(_PROCESSES.size)
+        if len(answer) < _PROCESSES.size:
             raise ChildProcessError("the process that programs are forked from has ended")
-        return int.from_bytes(answer, "big")
+        return [
+            Program(process, *ends) for process, ends in zip(_PROCESSES.unpack(answer), ours, strict=True)
+        ]
 
     # --- in the template ---
 
@@ -313,116 +356,102 @@ class Template:
         layers.die_with_parent()
         for descriptor in (0, 1, 2):
             os.dup2(self._null, descriptor)
-        # Nothing else is open, so that the descriptors of programs come to be 3 and 4.
+        # Nothing else is open, so that the descriptors of programs come to be 3, 4 and 5.
         os.dup2(line.detach(), LINE)
         os.closerange(3, LINE)
         line = socket.socket(fileno=LINE)
         if self._filter is not None:
             self._filter.confine_template()
         while True:
-            word, descriptors, _, _ = socket.recv_fds(line, 1, 2)
+            word, descriptors, _, _ = socket.recv_fds(line, 1, 3 * AT_ONCE)
             if not word:
                 os._exit(0)
-            child = layers.fork_sibling()
-            if child == 0:
-                self._become_program(*descriptors)  # never returns
-            for descriptor in descriptors:
-                os.close(descriptor)
-            os.write(line.fileno(), child.to_bytes(4, "big"))
+            first, processes = descriptors[0], []
+            for number in range(AT_ONCE):
+                child = layers.fork_sibling()
+                if child == 0:
+                    self._become_program(first + 3 * number)  # never returns
+                processes.append(child)
+            os.closerange(3, LINE)
+            os.write(LINE, _PROCESSES.pack(*processes))
 
     # --- in the new process ---
 
-    def _become_program(self, told: int, out: int = -1) -> None:
-        os.setsid()
+    def _become_program(self, first: int) -> None:
+        if first != ASKED:
+            os.dup2(first, ASKED)
+            os.dup2(first + 1, TOLD)
+            os.dup2(first + 2, OUT)
+        os.closerange(OUT + 1, LINE + 1)
+        if self._filter is None:
+            os.setsid()  # signals to its group reach nobody else
         if not self._alone:
             layers.die_with_parent()
-        os.close(LINE)
         if self._filter is not None:
             self._filter.confine_program()
-        head, body = wire.LENGTHS.unpack(wire.read_exactly(told, wire.LENGTHS.size))
-        request = json.loads(wire.read_exactly(told, head))
-        parts = _cut(wire.read_exactly(told, body), request["sizes"])
-        sources = [part.decode("utf-8", "surrogatepass") for part in parts[: request["sources"]]]
-        request["prelude"] = self._prelude
-        driver.run(request, sources, parts[len(sources) :], self._stdin, out, driver.Told(told))
-
-
-def _cut(body: bytes, sizes: list[int]) -> list[bytes]:
-    ends = list(itertools.accumulate(sizes))
-    return [body[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+        driver.run(ASKED, TOLD, OUT, self._stdin, self.prelude)
+        os._exit(0)
 
 
 class Request:
     """One program on some tests, in one process."""
 
-    def __init__(self, zygote: Zygote, header: dict, body: bytes) -> None:
-        self._zygote = zygote
-        self._header = header
-        parts = _cut(body, header["sizes"])
-        self._sources, self._inputs = parts[: header["sources"]], parts[header["sources"] :]
+    def __init__(
+        self,
+        zygote: Zygote,
+        number: int,
+        asked: bytes,
+        inputs: tuple[bytes, ...] | None,
+        tests: int,
+        sources: int,
+        time_s: float,
+        problem_s: float,
+        memory_bytes: int,
+        output_bytes: int,
+    ) -> None:
+        """`asked` is handed on to the program's driver; `inputs` are what it reads from standard input."""
+        self._zygote, self._number, self._asked, self._inputs = zygote, number, asked, inputs
+        self._tests, self._sources, self._time_s, self._problem_s = tests, sources, time_s, problem_s
+        self._memory_bytes, self._most = memory_bytes, output_bytes
         self._output = bytearray()
         self._messages = bytearray()
         self._reports = bytearray()
         self._test = 0
-        self._most = header["output_bytes"]
 
     def serve(self) -> None:
-        stdin_mode = self._header["mode"] == "stdin"
-        # Programs may write files up to a size; their inputs may be larger.
-        largest = max(map(len, self._inputs)) if stdin_mode else 0
-        if stdin_mode:
-            self._put_input(0)
-        ours, theirs = socket.socketpair()
-        self._told = ours.fileno()
-        self._out, their_out = os.pipe() if stdin_mode else (-1, -1)
-        request = memoryview(self._request())
-        request = request[ours.send(request, socket.MSG_DONTWAIT) :]  # most of them as a whole
-        descriptors = [theirs.fileno(), their_out] if stdin_mode else [theirs.fileno()]
-        self._child = self._zygote.fork(
-            descriptors, self._header["memory_bytes"], max(layers.FILE_BYTES, largest)
-        )
+        largest = 0
+        if self._inputs is not None:
+            # Programs may write files up to a size; their inputs may be larger.
+            largest = max(map(len, self._inputs))
+            self._put_input()
+        self._program = self._zygote.take_program(self._memory_bytes, max(layers.FILE_BYTES, largest))
         # A second line of defence, for when nobody watches.
-        seconds = int(self._header["problem_s"]) + 1
-        resource.prlimit(self._child, resource.RLIMIT_CPU, (seconds, seconds))
-        theirs.close()
-        if stdin_mode:
-            os.close(their_out)
-            os.set_blocking(self._out, False)
+        seconds = int(self._problem_s) + 1
+        resource.prlimit(self._program.process, resource.RLIMIT_CPU, (seconds, seconds))
         try:
-            ours.sendall(request)
-        except OSError:  # it has ended before reading all: this is noticed next
+            wire.write_all(self._program.line, self._asked)
+        except BrokenPipeError:  # it has ended before reading all: this is noticed next
             pass
         try:
-            end = self._supervise()
+            self._supervise()
         finally:
-            self._zygote.clean()
-            ours.close()
-            if stdin_mode:
-                os.close(self._out)
-        self._report({"end": True, **end})
+            self._zygote.clean(self._program)
+        self._report(wire.DONE, self._number)
         self._send()
 
-    def _request(self) -> bytes:
-        """What the new process is told: inputs that it reads from standard input come one by one later."""
-        known = ("mode", "function", "sources", "output_bytes")
-        parts = self._sources + (self._inputs if self._header["mode"] == "call" else [])
-        header = {name: self._header[name] for name in known}
-        header |= {"tests": len(self._inputs), "sizes": [len(part) for part in parts]}
-        return wire.pack(header, b"".join(parts))
-
-    def _put_input(self, test: int) -> None:
+    def _put_input(self) -> None:
         try:
             os.unlink(self._zygote.stdin)
         except FileNotFoundError:
             pass
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         descriptor = os.open(self._zygote.stdin, flags, 0o600)
-        wire.write_all(descriptor, self._inputs[test])
+        wire.write_all(descriptor, self._inputs[self._test])
         os.close(descriptor)
 
-    def _report(self, header: dict, body: bytes = b"") -> None:
+    def _report(self, status: int, number: int = 0, note: bytes = b"", body: bytes = b"") -> None:
         """Tell the grader, with the next `_send`."""
-        self._reports += wire.pack({"id": self._header["id"], **header}, body)
+        self._reports += wire.frame(status, number, note, body)
 
     def _send(self) -> None:
         if self._reports:
@@ -431,36 +460,37 @@ class Request:
 
     # --- while the program runs ---
 
-    def _supervise(self) -> dict:
-        """Relay what the program puts out until it ends or must be ended; how and at which test it ended."""
+    def _supervise(self) -> None:
+        """Relay what the program puts out until it ends or must be ended."""
+        control, (_, _, told, out) = self._zygote.control, self._program
         poll = select.poll()
-        poll.register(self._told, select.POLLIN)
-        poll.register(self._zygote.control, select.POLLIN)
+        poll.register(told, select.POLLIN)
+        poll.register(control, select.POLLIN)
+        prints = self._inputs is not None
         begun = time.monotonic()
         self._begin_test()
         watched = -1  # the test whose output is read while it is printed
         while True:
-            left = min(self._time_left(), begun + self._header["problem_s"] - time.monotonic())
+            left = min(self._time_left(), begun + self._problem_s - time.monotonic())
             if left <= 0:
-                return self._over("timeout")
-            if self._out >= 0 and watched != self._test:
+                return self._over(wire.TIMEOUT)
+            if prints and watched != self._test:
                 left = min(left, QUICK_S)
-            ready = {descriptor for descriptor, _ in poll.poll(left * 1000 + 1)}
-            if self._zygote.control in ready and self._zygote.cancelled(self._header["id"]):
-                return self._over("cancelled")
-            if self._out in ready and not self._read_output():
-                poll.unregister(self._out)  # closed by the program: it may still go on
-            if not ready and self._out >= 0 and watched != self._test:
-                poll.register(self._out, select.POLLIN)
+            ready = [descriptor for descriptor, _ in poll.poll(left * 1000 + 1)]
+            if control in ready and self._zygote.cancelled(self._number, self._program):
+                return None
+            if out in ready and not self._read_output():
+                poll.unregister(out)  # closed by the program: it may still go on
+            if not ready and prints and watched != self._test:
+                poll.register(out, select.POLLIN)
                 watched = self._test
             if len(self._output) > self._most:
-                return self._over("too large")
-            if self._told in ready:
-                end = self._listen()
-                if end is not None:
-                    return end
-                if 0 <= watched < self._test and self._out >= 0:
-                    poll.register(self._out, 0)  # the next test may be a quick one again
+                return self._over(wire.TOO_LARGE)
+            if told in ready:
+                if self._listen():
+                    return None
+                if 0 <= watched < self._test:
+                    poll.register(out, 0)  # the next test may be a quick one again
                     watched = -1
 
     def _begin_test(self) -> None:
@@ -468,7 +498,7 @@ class Request:
 
     def _cpu_time(self) -> float:
         try:
-            return time.clock_gettime((~self._child << 3) | 2)  # the clock of another process
+            return time.clock_gettime((~self._program.process << 3) | 2)  # the clock of another process
         except OSError:  # it has ended
             return 0.0
 
@@ -478,7 +508,7 @@ class Request:
         CPU time is what counts, so that a busy machine does not turn right answers into slow ones;
         a program that only waits gets the same time by the clock.
         """
-        limit = self._header["time_s"]
+        limit = self._time_s
         cpu, wall = self._cpu_time() - self._cpu, time.monotonic() - self._wall
         if cpu >= limit or wall >= 2 * limit or (wall >= limit and cpu < limit / 10):
             return 0.0
@@ -488,7 +518,7 @@ class Request:
         """Take what is in the pipe; False at its end."""
         while len(self._output) <= self._most:
             try:
-                data = os.read(self._out, PIPE_CHUNK)
+                data = os.read(self._program.out, PIPE_CHUNK)
             except BlockingIOError:
                 return True
             if not data:
@@ -496,96 +526,83 @@ class Request:
             self._output += data
         return True
 
-    def _listen(self) -> dict | None:
-        """Take in what the driver says; how the program ended, or None while it goes on."""
-        try:
-            data = os.read(self._told, PIPE_CHUNK)
-        except ConnectionResetError:
-            data = b""
+    def _listen(self) -> bool:
+        """Take in what the driver says; whether that is all."""
+        data = os.read(self._program.told, PIPE_CHUNK)
         if not data:
-            return self._ended_by_itself()
+            self._over_by_itself()
+            return True
         self._messages += data
-        while True:
-            try:
-                message = wire.unpack(self._messages, self._most)
-            except wire.BadMessage:
-                return self._over("meddled")
-            if message is None:
-                self._send()
-                return None
-            if not self._is_sound(*message):
-                return self._over("meddled")
-            (test, results, last), body = message
-            if results[0][0] == "compiled":
-                self._report({"compiled": test})
-                continue
-            if self._out >= 0:
-                self._read_output()
-                if len(self._output) > self._most:
-                    return self._over("too large")
-                body = bytes(self._output)
-                self._output.clear()
-                results[0][2] = len(body)
-            self._report({"test": self._test, "results": results}, body)
-            self._test += len(results)
-            if last or self._test == len(self._inputs):
-                return {"test": self._test, "status": "done"}
-            if self._out >= 0:
-                self._put_input(self._test)
-                try:
-                    os.write(self._told, b"+")
-                except OSError:  # the program has closed the line: its end is noticed next
-                    pass
-            self._begin_test()
-
-    def _is_sound(self, header: object, body: bytes) -> bool:
-        match header:
-            case [int(test), [[str(status), str(), 0]], bool()] if status in (
-                "compiled",
-                driver.NOT_COMPILED,
-            ):
-                return self._test == 0 and 0 <= test < len(self._sources)
-            case [int(test), [_, *others] as results, bool()]:
-                stdin_mode = self._out >= 0
-                return (
-                    test == self._test
-                    and test + len(results) <= len(self._inputs)
-                    and all(map(_is_result, results))
-                    and sum(size for _, _, size in results) == len(body)
-                    and not (stdin_mode and (others or body))
-                )
+        at = 0
+        try:
+            while (frame := wire.take_frame(self._messages, at, self._most)) is not None:
+                *said, at = frame
+                if not self._is_sound(*said):
+                    self._over(wire.MEDDLED)
+                    return True
+                if self._take_in(*said):
+                    return True
+        except wire.BadMessage:
+            self._over(wire.MEDDLED)
+            return True
+        del self._messages[:at]
+        self._send()
         return False
 
-    def _ended_by_itself(self) -> dict:
+    def _is_sound(self, status: int, number: int, note: bytes, body: bytes) -> bool:
+        """Whether the driver can have said this now."""
+        if status in (wire.COMPILED, wire.NOT_COMPILED):
+            return self._test == 0 and not body and 0 <= number < max(self._sources, 2)
+        return status < wire.NOT_COMPILED and not (body and self._inputs is not None)
+
+    def _take_in(self, status: int, number: int, note: bytes, body: bytes) -> bool:
+        """Hand on what the driver said; whether it was the last."""
+        if status == wire.COMPILED:
+            self._report(status, number)
+            return False
+        if self._inputs is not None:
+            self._read_output()
+            if len(self._output) > self._most:
+                self._over(wire.TOO_LARGE)
+                return True
+            body = bytes(self._output)
+            self._output.clear()
+        self._report(status, 0, note, body)
+        self._test += 1
+        if number or self._test == self._tests:
+            return True
+        if self._inputs is not None:
+            self._put_input()
+            try:
+                os.write(self._program.line, b"+")
+            except BrokenPipeError:  # the program has closed the line: its end is noticed next
+                pass
+        self._begin_test()
+        return False
+
+    def _over_by_itself(self) -> None:
         """The program has closed its line, by ending in most cases: with which status?"""
         for _ in range(50):
-            child, status = os.waitpid(self._child, os.WNOHANG)
+            child, status = os.waitpid(self._program.process, os.WNOHANG)
             if child:
                 break
             time.sleep(0.001)
         else:
-            return self._over("meddled")
-        if self._out >= 0:
-            self._read_output()
-        code = os.waitstatus_to_exitcode(status)
-        name = "too large" if len(self._output) > self._most else "exit"
-        return self._over(name, code)
+            return self._over(wire.MEDDLED)
+        self._read_output()
+        too_large = self._inputs is not None and len(self._output) > self._most
+        return self._over(wire.TOO_LARGE if too_large else wire.EXIT, os.waitstatus_to_exitcode(status))
 
-    def _over(self, status: str, code: int = 0) -> dict:
+    def _over(self, status: int, number: int = 0) -> None:
         """The end of a program in the middle of a test."""
-        if self._out >= 0 and status == "exit":
-            results = [["exit", "", len(self._output)]]
-            self._report({"test": self._test, "results": results, "code": code}, bytes(self._output))
-            return {"test": self._test + 1, "status": "done"}
-        return {"test": self._test, "status": status, "code": code}
-
-
-def _is_result(result: object) -> bool:
-    match result:
-        case [str(status), str(), int(size)]:
-            known = (driver.ENDED, driver.RAISED, driver.NO_MEMORY, driver.TOO_LARGE)
-            return status in known and size >= 0
-    return False
+        if self._inputs is not None:
+            self._report(status, number, body=bytes(self._output) if status == wire.EXIT else b"")
+            return
+        if status in (wire.EXIT, wire.TIMEOUT) and self._test == 0 and self._tests > 1:
+            self._read_output()
+            if self._output:  # it was not in the first test any more
+                status = wire.LOST
+        self._report(status, number)
 
 
 if __name__ == "__main__":
