@@ -17,9 +17,7 @@ import sys
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
-_with_lock = ctypes.PyDLL(None)  # calls that keep the interpreter's lock
-_with_lock.syscall.restype = ctypes.c_long
-_with_lock.syscall.argtypes = [ctypes.c_long] * 6  # c_long objects given at each call are never freed
+_with_lock = ctypes.PyDLL(None, use_errno=True)  # calls that keep the interpreter's lock
 
 
 def _check(result: int, what: str) -> int:
@@ -357,18 +355,22 @@ class Seccomp:
 class _Filter:
     def __init__(self, program: bytes) -> None:
         mark = struct.pack("I", _PID_MARK)
-        self._places = [i for i in range(0, len(program), 4) if program[i : i + 4] == mark]
-        self._buffer = ctypes.create_string_buffer(program, len(program))
-        address = ctypes.addressof(self._buffer)
-        self._header = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program) // 8, address))
+        self._places = [i // 4 for i in range(0, len(program), 4) if program[i : i + 4] == mark]
+        # As little as possible is left to do for a new process, as it must copy what it touches.
+        buffer = ctypes.create_string_buffer(program, len(program))
+        self._words = memoryview(buffer).cast("B").cast("I")
+        header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
+        self._arguments = (22, 2, ctypes.byref(ctypes.create_string_buffer(header)), 0, 0)
+        self._prctl = _with_lock.prctl
 
     def apply(self) -> None:
         for place in self._places:
-            struct.pack_into("I", self._buffer, place, os.getpid())
-        _check(_libc.prctl(22, 2, self._header, 0, 0), "prctl seccomp")
+            self._words[place] = os.getpid()
+        _check(self._prctl(*self._arguments), "prctl seccomp")
 
 
 _CLONE_PARENT = 0x00008000
+_CLONE_ARGUMENTS = (_SYSCALLS["clone"], _CLONE_PARENT | signal.SIGCHLD, 0, 0, 0, 0)
 
 
 def fork_sibling() -> int:
@@ -376,8 +378,7 @@ def fork_sibling() -> int:
 
     Random generators therefore begin alike in every program, so that verdicts can be repeated.
     """
-    flags = _CLONE_PARENT | signal.SIGCHLD
-    child = _with_lock.syscall(_SYSCALLS["clone"], flags, 0, 0, 0, 0)
+    child = _with_lock.syscall(*_CLONE_ARGUMENTS)
     if child < 0:  # never handed on: a signal to process -1 reaches everyone
         raise BlockingIOError(errno.EAGAIN, "clone: too many processes")
     return child
