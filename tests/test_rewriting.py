@@ -175,6 +175,8 @@ def test_a_word_said_over_and_over_is_looked_at_in_no_time(word):
     ("first", "second"),
     [
         ("One half is 3/6, so the sum is 5/6.\n\n", "Let me make sure: 3/6 + 2/6. So it is 5/6."),
+        ("Rounded to the nearest integer: 15.\n\n", "Hmm, let me double-check this. So it is 15."),
+        ("Then 3 * 5 = **15**.\n\n", "Wait, let me double-check this. So it is 15."),
         ("The area is 3 * 5 = 15. ", "Let me verify: half of 30 is the same. So it is 15."),
         ("Then $3 \\cdot 5 = 15$.\n\n", "Wait, let me double-check. 3 times 5 is 15. So it is 15."),
         ("That makes 5!/8 = 15 apples. ", "Alternatively, we add 5 + 5 + 5 = 15 apples."),

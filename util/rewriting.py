@@ -25,7 +25,7 @@ from util.grading.answers import find_answer
 from util.records import Verdict
 from util.turns import takes_back, turns
 
-RULES = "rule-3"  # goes up when the rules cut otherwise
+RULES = "rule-4"  # goes up when the rules cut otherwise
 FCS, FCS_PLUS1, FCS_REFLECTION, WHOLE = "fcs", "fcs_plus1", "fcs_reflection", "whole"
 VARIANTS = (FCS, FCS_PLUS1, FCS_REFLECTION, WHOLE)
 CUT_VARIANTS = (FCS, FCS_PLUS1, FCS_REFLECTION)
@@ -183,11 +183,12 @@ _CONCLUSION = re.compile(
 _MODULUS = re.compile(r"\s*\\?\(?\\?p?mod\b[^\n.。]{0,20}")  # the 4 of "1 (mod 4)" is no answer
 _NUMBER = r"[-−]?\d[\d,]*(?:\.\d+)?(?:\s*/\s*\d+)?"
 _FRACTION = r"[-−]?\\[dt]?frac\s*\{[^{}\n]{1,40}\}\s*\{[^{}\n]{1,40}\}"
-# A sentence that ends in "= 12", perhaps with a unit of a word or two, or of some Chinese characters.
+# A sentence that ends in "= 12" or "Total: 12", perhaps with a unit of a word or two, or of a few Chinese
+# characters.
 _COMPUTED = re.compile(
-    rf"(?:=|≡|≈|\\equiv|\\approx)\s*(?P<value>{_NUMBER}|{_FRACTION})"
+    rf"(?:=|≡|≈|\\equiv|\\approx|(?<=[A-Za-z\u4e00-\u9fff])[:：])\s*\**(?P<value>{_NUMBER}|{_FRACTION})"
     r"(?:\s*(?:\\?%|°|\\?\(?\\?p?mod[^\n.]{1,12})|[ \t]+[A-Za-z]{1,15}){0,2}"
-    rf"[ \t]*[$\\\])]*[ \t]*[\u4e00-\u9fff]{{0,4}}(?={_END})"
+    rf"[ \t]*[$\\\])*]*[ \t]*[\u4e00-\u9fff]{{0,4}}(?={_END})"
 )
 
 
