@@ -127,6 +127,8 @@ def run(args: argparse.Namespace) -> int:
     from util.runs import find_runs
     from util.system_prompts import system_prompt
 
+    if None not in (args.min_tokens, args.max_tokens) and args.min_tokens > args.max_tokens:
+        raise UserError(f"--min-tokens {args.min_tokens} is more than --max-tokens {args.max_tokens}")
     _check_output(args)
     if args.push_to_hub:
         check_repository(args.push_to_hub)

@@ -183,6 +183,30 @@ def test_the_limits_hold_for_extra_rows_too(tmp_path):
     assert "1 extra rows were not within the limits" in done.stderr
 
 
+@pytest.mark.parametrize("written", ["{0}\n{1}", "\ufeff{0}\n{1}\n", "{0}\r\n\r\n{1}\r\n"])
+def test_every_row_of_an_extra_file_counts_however_its_lines_end(tmp_path, written):
+    extra = tmp_path / "extra.jsonl"
+    lines = [json.dumps({"question": f"Q{number}?", "combined_text": "A"}) for number in range(2)]
+    extra.write_bytes(written.format(*lines).encode())
+    assert len(rows(write_run(tmp_path / "run", samples()), "--extra", extra)) == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "holds no row"),
+        (b'{\n "question": 1\n}', "line 1 is no JSON"),
+        (b'"x"\n', "line 1 is no JSON object"),
+        (b'{"question": "\xff"}\n', "line 1 is no JSON"),
+    ],
+)
+def test_an_extra_file_without_rows_is_refused(tmp_path, content, told):
+    extra = tmp_path / "extra.jsonl"
+    extra.write_bytes(content)
+    done = export(write_run(tmp_path / "run", samples(correct=False)), "--extra", extra)
+    assert (done.returncode, told in done.stderr) == (2, True), done.stderr  # before it looks at the run
+
+
 def test_an_extra_row_of_no_known_form_is_named(tmp_path):
     extra = tmp_path / "extra.jsonl"
     extra.write_text('{"text": "hello"}\n')
@@ -225,6 +249,7 @@ def test_no_row_is_an_error_that_names_the_stage(tmp_path, changes, stage):
     [
         (("--decontaminate", "none", "AIME"), "give names of benchmarks"),
         (("--push-to-hub", "not a name"), "write ORG/NAME"),
+        (("--min-tokens", "9", "--max-tokens", "5"), "--min-tokens 9 is more than --max-tokens 5"),
     ],
 )
 def test_flags_that_mean_nothing_are_refused_before_any_work(tmp_path, flags, told):

@@ -67,6 +67,10 @@ class Candidates:
         self.rank.append(rank)
         self.tokens.append(tokens)
 
+    def extend(self, others: Candidates) -> None:
+        for name, column in vars(self).items():
+            column.extend(getattr(others, name))
+
     def __len__(self) -> int:
         return len(self.origin)
 

@@ -123,7 +123,7 @@ class Export:
             if not path.is_file():
                 raise UserError(f"no extra file at {path}: give a file of JSON lines")
             self._extra_files.append(self._open.enter_context(open(path, "rb")))
-        self._candidates = Candidates()
+        self._candidates, self._extra_candidates = Candidates(), Candidates()
 
     @property
     def infos(self) -> list[dict]:
@@ -131,7 +131,8 @@ class Export:
         return self._infos
 
     def collect(self, on_progress: Callable[[], None]) -> None:
-        """First pass: find the samples that may enter, and count the others."""
+        """First pass: find the samples and extra rows that may enter, and count the others."""
+        self._find_extras()  # first, as a row that cannot be read should show before a long pass
         stages: Counter[str] = Counter()
         for origin, folder in enumerate(self._folders):
             reader = self._readers[origin] = self._open.enter_context(RunReader(folder))
@@ -148,7 +149,7 @@ class Export:
         own = keep_per_problem(self._candidates, self.choice.keep)
         self.summary.passed(KEPT, len(own))
         before = len(self._candidates)
-        self._add_extras()
+        self._candidates.extend(self._extra_candidates)
         if self._extra_files:
             self.summary.passed(EXTRA, len(own) + len(self._candidates) - before)
         chosen = np.r_[own, np.arange(before, len(self._candidates))]
@@ -245,7 +246,7 @@ class Export:
             and (choice.max_repetition is None or repeated_share(text) <= choice.max_repetition)
         )
 
-    def _add_extras(self) -> None:
+    def _find_extras(self) -> None:
         for number, path in enumerate(self._extra_paths):
             origin = len(self._folders) + number
             for offset, row in read_extra(path):
@@ -254,7 +255,7 @@ class Export:
                     self.summary.unfitting_extras += 1
                     continue
                 name = digest("extra", number, offset)
-                self._candidates.add(
+                self._extra_candidates.add(
                     origin=origin,
                     sample=offset,
                     problem=-1,

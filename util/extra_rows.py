@@ -6,13 +6,13 @@ Understood are ShareGPT (`conversations`), chat (`messages`) and question with a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from util.errors import UserError
-from util.journal import read_line_at, read_lines
 
 _USER, _ASSISTANT = ("user", "human"), ("assistant", "gpt")
 # What our own training files say of a row, and the fields in which others say it.
@@ -48,16 +48,30 @@ def read_extra(path: Path) -> Iterator[tuple[int, ExtraRow]]:
             raise UserError(
                 f"{path} is one JSON list: turn it into JSON lines first, as with: jq -c '.[]' {path}"
             )
-    for number, (offset, line) in enumerate(read_lines(path), 1):
-        yield offset, _row(line, f"{path} line {number}")
+        file.seek(0)
+        offset, rows = 0, 0
+        for number, raw in enumerate(file, 1):
+            if raw.strip():
+                yield offset, _row(raw, f"{path} line {number}")
+                rows += 1
+            offset += len(raw)
+    if not rows:
+        raise UserError(f"{path} holds no row: leave it out, or give the file that was meant")
 
 
 def extra_at(file: BinaryIO, offset: int) -> ExtraRow:
     """The row on the line that starts at `offset`."""
-    return _row(read_line_at(file, offset), f"{file.name} at byte {offset}")
+    file.seek(offset)
+    return _row(file.readline(), f"{file.name} at byte {offset}")
 
 
-def _row(line: dict, place: str) -> ExtraRow:
+def _row(raw: bytes, place: str) -> ExtraRow:
+    try:
+        line = json.loads(raw.decode("utf-8-sig"))  # some editors begin a file with a byte order mark
+    except ValueError as error:
+        raise UserError(f"{place} is no JSON ({error}): write one object a line, in UTF-8") from error
+    if not isinstance(line, dict):
+        raise UserError(f"{place} is no JSON object: write one object a line")
     if "conversations" in line:
         system, prompt, response = _turns(line["conversations"], "from", "value", place)
     elif "messages" in line:
