@@ -312,6 +312,17 @@ def test_scores_of_problems_with_different_numbers_of_samples_say_over_how_many(
     assert "<polyline" not in text  # a single point over all problems is no curve
 
 
+def test_a_page_says_how_its_run_was_made(tmp_path):
+    settings = {"top_p": 0.9, "stop": ["Question:"], "seed": 3}
+    run = make_run(tmp_path / "run", [{"problem_id": "p", "index": 0}], settings=settings)
+    info = json.loads((run / "run.json").read_text())
+    info["made_with"]["hardware"] = {"gpus": ["Some GPU"] * 4 + ["Other GPU"]}
+    (run / "run.json").write_text(json.dumps(info))
+    text = report_of(run, output=tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<dd>4 × Some GPU, Other GPU</dd>" in text
+    assert "<dd>temperature 0.7, n 1, seed 3, top-p 0.9, stop [&#x27;Question:&#x27;]</dd>" in text
+
+
 def test_of_too_many_samples_an_even_choice_is_shown(tmp_path):
     samples = [{"problem_id": f"p{number % 10}", "index": number // 10} for number in range(300)]
     run = make_run(tmp_path / "run", samples)

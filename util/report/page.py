@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -230,12 +231,24 @@ def _with_bar(entry: dict | None) -> str:
     return f"{_value_and_interval(entry)}{bar}"
 
 
+def _sampling(info: dict) -> str:
+    settings, asked = info["settings"], info.get("asked", {})
+    temperatures = ", ".join(map(exact_number, asked.get("temperatures", ()))) or "unknown"
+    parts = [f"temperature {temperatures}", f"n {asked.get('n', 'unknown')}", f"seed {settings.get('seed')}"]
+    for name, off in (("top_p", 1.0), ("top_k", -1), ("min_p", 0.0), ("stop", [])):
+        value = settings.get(name, off)
+        if value != off:
+            parts.append(f"{name.replace('_', '-')} {value}")
+    return ", ".join(parts)
+
+
 def _made(run: RunFacts, name: str) -> str:
     info = run.info
     settings, made, dataset = info["settings"], info["made_with"], info["dataset"]
     graders = sorted({grader for tally in run.tallies.values() for grader in tally.graders})
     hardware = made.get("hardware", {})
-    machine = ", ".join(hardware.get("gpus") or [str(hardware.get("cpu", "unknown"))])
+    machines = Counter(hardware.get("gpus") or [str(hardware.get("cpu", "unknown"))])
+    machine = ", ".join(f"{count} × {name}" if count > 1 else name for name, count in machines.items())
     prompt = info.get("prompt", {})
     engine = f"engine {made.get('engine', 'unknown')}"
     facts = {
@@ -244,6 +257,7 @@ def _made(run: RunFacts, name: str) -> str:
         "revision": dataset.get("revision"),
         "prompt": f"{prompt.get('name', 'default')} (hash {prompt.get('hash')})",
         "system message": settings.get("system_prompt_hash") or "none",
+        "sampling": _sampling(info),
         "most tokens": settings.get("max_tokens"),
         "graders": ", ".join(graders),
         "suite": f"{made.get('suite')}, Python {made.get('python')}, {engine}",
