@@ -90,7 +90,7 @@ def _scores(rows: Sequence[Row]) -> str:
         lines.append(
             (
                 escape(label),
-                f"avg@{drawn(tally)} {_value_and_interval(average)}" if average else "–",
+                f"avg@{drawn(tally)} {_with_bar(average)}" if average else "–",
                 _last(found["pass_at"], "pass"),
                 _last(found["maj_at"], "maj"),
                 _percent(found["completed_accuracy"]),
@@ -106,7 +106,7 @@ def _scores(rows: Sequence[Row]) -> str:
         '<p class="faint">avg@n is the mean over problems. The interval treats the samples of one problem as '
         "one cluster: it says how far another draw of problems and samples would move the mean.</p>"
     )
-    return table(head, lines, words=(0,), cards=True) + note + "".join(map(_stopped, rows))
+    return table(head, lines, words=(0,), cards=True, frame="scores") + note + "".join(map(_stopped, rows))
 
 
 def _stopped(row: Row) -> str:
