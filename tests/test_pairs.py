@@ -360,7 +360,7 @@ def test_a_dry_run_says_what_the_model_would_be_asked_and_writes_nothing(pair, t
     assert result["most_completion_tokens"] == 2 * (100 + 2 * 64)
     assert 0 < result["dollars"] < result["most_dollars"]
     assert "openai/gpt-4o-mini would be asked where attempts begin in 1 responses" in result["said"]
-    assert "at the prices in prices.txt at most" in result["said"]
+    assert "at most: " in result["said"] and "at the prices in prices.txt" in result["said"]
     for none in ((), ("--rewrite-model", "m", "--no-llm")):
         assert pair("--dry-run", *none)["requests"] == 0
 

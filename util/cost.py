@@ -99,4 +99,6 @@ def cost_line(model: str, prompt_tokens: int, completion_tokens: int) -> str:
         return tokens
     if price is None:
         return f"{tokens}; {PRICES.name} has no price for {model}"
-    return f"{tokens}, ${price.of(prompt_tokens, completion_tokens):.2f} at the prices in {PRICES.name}"
+    spent = price.of(prompt_tokens, completion_tokens)
+    digits = 4 if 0 < spent < 0.01 else 2
+    return f"{tokens}, ${spent:.{digits}f} at the prices in {PRICES.name}"

@@ -41,8 +41,8 @@ class Expected:
         return [
             f"{self.model} would be asked where attempts begin in {self.to_cut:,} responses",
             f"  and if {self.to_judge:,} passages are right ({PASSAGES} a response that it cuts, assumed)",
-            f"  {expected} expected, with answers a quarter as long as they may be ({self.counted_by})",
-            f"  {most} at most, with every question asked {TRIES} times",
+            f"  expected: {expected} (answers a quarter as long as they may be, {self.counted_by})",
+            f"  at most: {most} (every question asked {TRIES} times)",
         ]
 
     def as_json(self) -> dict:
