@@ -1,0 +1,132 @@
+"""Does a run through a faulty endpoint end with exactly the wanted samples, whoever is killed meanwhile?"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+from faulty_endpoint import FAULTS, FaultyEndpoint, Script
+from helpers import ROOT, json_lines, last_line, script
+
+WARMUP_PROBLEMS = 40
+# A client that is started again cannot know which answers were given to the one before it.
+SHARES = {fault: 0.01 for fault in FAULTS if fault != "old_answer"} | {
+    "stall": 0.002,
+    "rate_limited_date": 0.001,
+}
+
+
+def flags_for(folder, n, *urls):
+    return [
+        *("--dataset", "Warmup", "--model", "openai/test-model", "--inference"),
+        *("--temperatures", "0.7", "--n", str(n), "--result-dir", str(folder)),
+        *("--api-base", *urls, "--request-timeout", "3"),
+    ]
+
+
+def samples_in(folder):
+    return [line for path in folder.glob("*/samples.jsonl") for line in json_lines(path)]
+
+
+def lines_in(folder):
+    """How many samples are on the disk; the last one may be torn."""
+    return sum(path.read_bytes().count(b"\n") for path in folder.glob("*/samples.jsonl"))
+
+
+def kill_when(folder, process, count):
+    """Kill a command without warning once it has written so many samples."""
+    deadline = time.monotonic() + 600
+    while lines_in(folder) < count and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert process.poll() is None, "it was done before it was killed"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def run_through_faults(folder, *, n, seed=1):
+    """Ask for n samples of each problem, with two kills of the client and one of the server in between."""
+    total = n * WARMUP_PROBLEMS
+    endpoint = FaultyEndpoint(Script(SHARES, seed=seed, service_s=0.02)).start()
+    endpoint.keep = False
+    command = [sys.executable, str(ROOT / "inference_and_check.py"), *flags_for(folder, n, endpoint.url)]
+    dice = random.Random(seed)
+    for share in (0.15, 0.4):
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        kill_when(folder, process, int(total * (share + dice.uniform(0, 0.1))))
+    before = {(line["problem_id"], line["index"]): line for line in samples_in_torn(folder)}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while lines_in(folder) < 0.7 * total and process.poll() is None:
+        time.sleep(0.02)
+    endpoint.stop()
+    time.sleep(0.5)
+    endpoint.start()
+    _, errors = process.communicate(timeout=1200)
+    endpoint.stop()
+    return process.returncode, errors, before, endpoint.happened
+
+
+def samples_in_torn(folder):
+    """The samples of a run that was killed: what has no end is no sample."""
+    for path in folder.glob("*/samples.jsonl"):
+        whole = path.read_bytes().rpartition(b"\n")[0]
+        (path.parent / "whole.jsonl").write_bytes(whole + b"\n")
+        yield from json_lines(path.parent / "whole.jsonl")
+
+
+def check_samples(folder, before, *, n):
+    """Exactly one sample of each, the answer to its own prompt, and those before the kill as they were."""
+    problems = {line["id"]: line for path in folder.glob("*/problems.jsonl") for line in json_lines(path)}
+    samples = samples_in(folder)
+    names = Counter((line["problem_id"], line["index"]) for line in samples)
+    assert set(names) == {(problem_id, index) for problem_id in problems for index in range(n)}
+    assert set(names.values()) == {1}
+    for line in samples:
+        assert line["text"] == "answer to " + problems[line["problem_id"]]["prompt"]
+        known = before.get((line["problem_id"], line["index"]))
+        assert known is None or known == line
+
+
+def test_killed_client_and_server_and_all_faults_leave_exactly_the_wanted_samples(tmp_path):
+    status, errors, before, happened = run_through_faults(tmp_path, n=8)
+    assert status == 0, errors
+    assert len(before) >= 0.4 * 8 * WARMUP_PROBLEMS
+    check_samples(tmp_path, before, n=8)
+    assert sum(happened[fault] for fault in FAULTS) > 30
+
+
+def test_a_farm_of_endpoints_shares_a_run(tmp_path):
+    with FaultyEndpoint(Script(service_s=0.02)) as one, FaultyEndpoint(Script(service_s=0.02)) as other:
+        with FaultyEndpoint() as third:
+            pass  # it is gone before the run begins
+        flags = flags_for(tmp_path, 5, f"{one.url},{third.url}", other.url)
+        done = script("inference_and_check.py", *flags)
+    assert done.returncode == 0, done.stderr
+    assert last_line(done)["missing"] == 0
+    assert min(len(one.requests), len(other.requests)) > 0.2 * 200
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        (Script(keys=("sk-right-1234567890",)), "accepts none of the API keys"),
+        (Script(faults={"html": 1.0}), "is no API, it answers"),
+        (Script(model="another"), "does not know the model 'test-model'"),
+    ],
+)
+def test_what_the_person_can_fix_stops_at_once_in_a_sentence(tmp_path, how, sentence):
+    with FaultyEndpoint(how) as endpoint:
+        done = script(
+            "inference_and_check.py",
+            *flags_for(tmp_path, 5, endpoint.url),
+            OPENAI_API_KEY="sk-wrong-0987654321",
+        )
+    assert done.returncode == 2
+    assert sentence in done.stderr and endpoint.url in done.stderr
+    assert "wrong-0987" not in done.stderr + done.stdout
+    assert len(endpoint.requests) < 40 and not samples_in(tmp_path)
