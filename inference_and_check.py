@@ -40,7 +40,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     rows.add_argument("--source", help="only rows of this source, such as math; 'all' or none: every row")
     rows.add_argument("--start", type=cli.at_least(0), default=0, metavar="I", help="first row (0)")
     rows.add_argument(
-        "--end", type=cli.at_least(-1), default=-1, metavar="I", help="row after the last one; -1: to the end"
+        "--end", type=cli.end_position, default=-1, metavar="I", help="row after the last one; -1: to the end"
     )
     rows.add_argument(
         "--filter-difficulty", action="store_true", help="only rows with a difficulty label within the bounds"
@@ -142,7 +142,7 @@ def _selection(args: argparse.Namespace) -> Selection:
         split=args.split,
         source=None if args.source in (None, "", "all") else args.source,
         start=args.start,
-        end=args.end if args.end > 0 else -1,
+        end=args.end,
         filter_difficulty=args.filter_difficulty,
         lower_bound=args.math_difficulty_lower_bound,
         upper_bound=args.math_difficulty_upper_bound,

@@ -3,26 +3,12 @@
 import pytest
 
 from util.engines import EngineOptions, engine_name
+from util.engines.embedded import embedded_model
+from util.engines.endings import last_words
 from util.engines.vllm_local import _gpus_of, _model_path
-from util.engines.vllm_worker import Prompts
+from util.engines.vllm_worker import Prompts, Refused
 from util.errors import UserError
 from util.sampling import sample_seed, samples_at
-
-
-class Tokenizer:
-    """One token per character; the template ends as `opening` says."""
-
-    def __init__(self, opening, chat_template="yes"):
-        self.opening, self.chat_template, self.rendered = opening, chat_template, 0
-
-    def apply_chat_template(self, messages, *, tokenize, add_generation_prompt):
-        assert not tokenize and add_generation_prompt
-        self.rendered += 1
-        return "".join(f"[{message['role']}]{message['content']}" for message in messages) + self.opening
-
-    def encode(self, text, add_special_tokens=True):
-        return [0] * add_special_tokens + list(map(ord, text))
-
 
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
 
@@ -46,24 +32,93 @@ def test_too_few_gpus_for_the_copies_are_counted():
         _gpus_of(0, EngineOptions(model="m", tp=2, dp=3), {"CUDA_VISIBLE_DEVICES": "0,1"})
 
 
-def test_a_thought_that_the_template_opens_belongs_to_the_answer():
-    tokens, opened = Prompts(Tokenizer("[assistant]<think>\n")).render(MESSAGES)
-    assert opened == "<think>\n" and tokens == list(
-        map(ord, "[system]Be brief.[user]Why?[assistant]<think>\n")
+@pytest.fixture
+def tokenizer():
+    """That of the embedded model; a test may change its template."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(embedded_model())
+
+
+@pytest.fixture
+def template(tokenizer):
+    """Render MESSAGES with another template; returns the prompt as text and what it opens."""
+
+    def render(text):
+        tokenizer.chat_template = text
+        tokens, opened = Prompts(tokenizer).render(MESSAGES)
+        return tokenizer.decode(tokens), opened
+
+    return render
+
+
+LIST = "{% for message in messages %}[{{ message.role }}]{{ message.content }}{% endfor %}"
+
+
+def test_a_thought_that_the_template_opens_belongs_to_the_answer(template):
+    assert template(LIST + "[assistant]{{ '<think>\n' }}") == (
+        "[system]Be brief.[user]Why?[assistant]<think>\n",
+        "<think>\n",
     )
-    assert Prompts(Tokenizer("[assistant]")).render(MESSAGES)[1] == ""
+    assert template(LIST + "[assistant]")[1] == ""
 
 
-def test_the_samples_of_one_problem_render_its_prompt_once():
-    tokenizer = Tokenizer("")
+def test_a_base_model_without_a_template_gets_the_bare_texts(template):
+    assert template(None) == ("Be brief.\n\nWhy?", "")
+
+
+def test_a_template_that_refuses_the_messages_says_why(template):
+    with pytest.raises(Refused, match="System role not supported"):
+        template("{{ raise_exception('System role not supported') }}")
+
+
+class MistralTokenizer:
+    """In the form of vLLM's own for Mistral: it has no template, and text never becomes a control token."""
+
+    def apply_chat_template(self, messages, tools=None, **kwargs):
+        assert kwargs["tokenize"] and kwargs["add_generation_prompt"]
+        return [1, 3, 10, 4]
+
+    def decode(self, tokens):
+        return "<s>[INST]Why?[/INST]"
+
+
+def test_a_tokenizer_that_chats_without_a_template_is_asked_too():
+    assert Prompts(MistralTokenizer()).render(MESSAGES) == ([1, 3, 10, 4], "")
+
+
+def test_the_samples_of_one_problem_render_its_prompt_once(tokenizer, monkeypatch):
     prompts = Prompts(tokenizer)
-    assert prompts.render(MESSAGES) == prompts.render([dict(message) for message in MESSAGES])
-    assert tokenizer.rendered == 1
+    first = prompts.render(MESSAGES)
+    monkeypatch.setattr(tokenizer, "apply_chat_template", None)
+    assert prompts.render([dict(message) for message in MESSAGES]) == first
 
 
-def test_a_base_model_without_a_template_gets_the_bare_texts():
-    tokens, opened = Prompts(Tokenizer("", chat_template=None)).render(MESSAGES)
-    assert tokens == [0, *map(ord, "Be brief.\n\nWhy?")] and opened == ""
+LOG = """\
+(EngineCore pid=7) INFO 11-25 17:58:40 [core.py:10] Initializing a V1 LLM engine
+(Worker pid=8) ERROR 11-25 17:58:48 [multiproc_executor.py:900] WorkerProc failed to start.
+(Worker pid=8) ERROR 11-25 17:58:48 [multiproc_executor.py:900]     raise error
+(Worker pid=8) ERROR 11-25 17:58:48 [multiproc_executor.py:900] torch.OutOfMemoryError: CUDA out of memory.
+(EngineCore pid=7) RuntimeError: Engine core initialization failed. See root cause above.
+Traceback (most recent call last):
+  File "x.py", line 1, in step
+vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue. See stack trace (above).
+[shutdown] MPClient: complete
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        (LOG, "torch.OutOfMemoryError: CUDA out of memory"),
+        (LOG.replace("torch.OutOfMemoryError", "so"), "vllm.v1.engine.exceptions.EngineDeadError"),
+        (LOG[: LOG.index("\n(Worker")], "Initializing a V1 LLM engine"),
+        ("Loading\n(A pid=1) INFO 11-25 1:1:1 [a.py:1] [shutdown] x\n", "Loading"),
+        ("", "nothing"),
+    ],
+)  # fmt: skip
+def test_the_last_words_of_an_engine_are_the_error_that_began_it(log, words):
+    assert last_words(log.split("\n")).startswith(words)
 
 
 def test_a_name_on_the_hub_is_passed_on_and_a_missing_folder_is_named(tmp_path):

@@ -14,9 +14,11 @@ import urllib.request
 import pytest
 from helpers import ROOT, at_a_terminal, json_lines
 
-from util.engines import EngineOptions, open_engine
+from util.engines import EngineOptions
 from util.engines.embedded import child_environment, embedded_model
+from util.engines.vllm_local import start_model_process
 from util.records import Request
+from util.replicas import Died, Ready
 
 START_S = 600  # an engine starts in 20 s on two quiet cores; these machines are not always quiet
 FLAGS = ["--dataset", "Warmup", "--max-tokens", "24", "--temperatures", "0.7", "--n", "4", "--limit", "12"]
@@ -91,10 +93,14 @@ def check_complete(tmp_path, output, wanted=WANTED):
     return numbers
 
 
+def children_of(pid, title):
+    found = subprocess.run(["pgrep", "-P", str(pid), "-f", title], capture_output=True)
+    return [int(child) for child in found.stdout.split()]
+
+
 def workers_of(process):
     """Pids of the engine processes that `process` started."""
-    children = subprocess.run(["pgrep", "-P", str(process.pid), "-f", "vllm_worker"], capture_output=True)
-    return [int(pid) for pid in children.stdout.split()]
+    return children_of(process.pid, "vllm_worker")
 
 
 def is_running(pid):
@@ -157,7 +163,7 @@ def test_copies_killed_by_force_are_started_again_and_ctrl_c_stops_the_run(tmp_p
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in errors
-    assert "copy of the model 1 of 2: its process was killed by signal 9" in errors
+    assert "copy of the model 1 of 2: its process was killed by SIGKILL" in errors
     assert "is started again" in errors
     wait_until_gone(engines)
     kept = whole_lines(tmp_path)
@@ -169,23 +175,41 @@ def test_copies_killed_by_force_are_started_again_and_ctrl_c_stops_the_run(tmp_p
     check_complete(tmp_path, output, wanted=160)
 
 
-def test_the_engine_answers_each_request_once_and_the_same_again_with_the_same_seed(tmp_path, model):
-    def request(number, text="Say hello.", max_tokens=8, seed=7):
-        return Request(str(number), [{"role": "user", "content": text}], 0.9, 0, seed, max_tokens)
+def listen_until(process, is_enough):
+    """What the process says until that is enough."""
+    heard, deadline = [], time.monotonic() + START_S
+    while not is_enough(heard):
+        assert time.monotonic() < deadline
+        heard += process.listen(1.0)
+    return heard
 
-    engine = open_engine(EngineOptions(model="embedded", log=tmp_path / "engine.log"))
+
+def test_one_engine_answers_each_request_once_and_says_which_of_its_processes_died(model, monkeypatch):
+    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")  # as on a GPU: vLLM has processes of its own
+
+    def request(text="Say hello.", max_tokens=8, seed=7):
+        return Request("p", [{"role": "user", "content": text}], 0.9, 0, seed, max_tokens)
+
+    process = start_model_process(EngineOptions(model="embedded"))
     try:
-        asked = [request(number) for number in range(3)]
-        asked += [request(3, text="word " * 5000), request(4, max_tokens=10**6, text="Count: 1 2 3"), None]
-        answers = {request.problem_id: answer for request, answer in engine.generate(asked)}
-        assert sorted(answers) == ["0", "1", "2", "3", "4"]
-        assert answers["0"].text == answers["1"].text == answers["2"].text != ""
-        assert answers["3"].finish_reason == "prompt_too_long" and answers["3"].text == ""
-        assert answers["3"].prompt_tokens > 2048 and answers["3"].completion_tokens == 0
-        assert answers["0"].finish_reason in ("stop", "length") and 0 < answers["0"].completion_tokens <= 8
-        assert answers["4"].prompt_tokens + answers["4"].completion_tokens <= 2048
+        listen_until(process, lambda heard: any(isinstance(event, Ready) for event in heard))
+        asked = [request(), request(), request(), request("word " * 5000), request("Count: 1 2 3", 10**6)]
+        process.ask(list(enumerate(asked)))
+        answers = dict(listen_until(process, lambda heard: len(heard) == 5))
+        assert answers[0].text == answers[1].text == answers[2].text != ""
+        assert answers[0].finish_reason in ("stop", "length") and 0 < answers[0].completion_tokens <= 8
+        assert answers[3].finish_reason == "prompt_too_long" and answers[3].text == ""
+        assert answers[3].prompt_tokens > 2048 and answers[3].completion_tokens == 0
+        assert answers[4].prompt_tokens + answers[4].completion_tokens <= 2048
+
+        process.ask([(number, request("Tell a story.", 1500, seed=number)) for number in range(8)])
+        (worker,) = children_of(os.getpid(), "vllm_worker")
+        (core,) = children_of(worker, "VLLM::EngineCore")
+        os.kill(core, signal.SIGKILL)
+        *_, died = listen_until(process, lambda heard: any(isinstance(event, Died) for event in heard))
+        assert "its process EngineCore was killed by SIGKILL" in died.why and "memory" in died.why
     finally:
-        engine.close()
+        process.close()
 
 
 def test_a_model_that_cannot_be_loaded_is_named_with_the_reason(tmp_path, start):

@@ -158,6 +158,14 @@ def at_least(least: int) -> Callable[[str], int]:
     return integer
 
 
+def end_position(text: str) -> int:
+    """An argparse type: the position after the last one, or -1 for the end."""
+    value = int(text)
+    if value < -1 or value == 0:
+        raise argparse.ArgumentTypeError(f"{value} leaves no row: give at least 1, or -1 for all")
+    return value
+
+
 def number_in(low: float, high: float, *, above_low: bool = False) -> Callable[[str], float]:
     """An argparse type: a number from `low` (or, with `above_low`, more than that) to `high`."""
 

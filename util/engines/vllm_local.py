@@ -2,7 +2,7 @@
 pause.
 
 The engine is stepped continuously, so it never drains between batches, and each sample reaches the journal
-in the step in which it was finished. A child that dies is seen at once by the end of its pipe.
+in the step in which it was finished. A child that dies is seen at once, and what it finished is read first.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import selectors
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from pathlib import Path
 from util.cores import usable_cores
 from util.engines import EngineOptions
 from util.engines.embedded import CONTEXT_TOKENS, child_environment, embedded_model
+from util.engines.endings import how_ended, last_words
 from util.errors import UserError
 from util.models import EMBEDDED
 from util.records import Completion, Failure, Request
@@ -70,7 +72,8 @@ class _ThisMachine:
     ) -> Iterator[tuple[ModelProcess, list[Event]]]:
         with selectors.DefaultSelector() as selector:
             for replica in replicas:
-                selector.register(replica.results, selectors.EVENT_READ, replica)
+                for source in replica.news:
+                    selector.register(source, selectors.EVENT_READ, replica)
             ready = [key.data for key, _ in selector.select(timeout_s)]
         for replica in replicas:
             events = replica.read() if replica in ready else replica.check_stalled()
@@ -100,7 +103,9 @@ class ModelProcess:
         self._ready = False
         self._heard_at = time.monotonic()
         self._partial = b""
-        self.results, theirs = os.pipe()
+        self._lost: dict | None = None  # the process of vLLM's own that the child lost
+        self._results, theirs = os.pipe()
+        os.set_blocking(self._results, False)
         with open(log, "ab") as messages:
             self._log_start = messages.tell()
             self._process = subprocess.Popen(
@@ -113,6 +118,10 @@ class ModelProcess:
                 start_new_session=True,  # Ctrl-C is for us; we end the engine ourselves
             )
         os.close(theirs)
+        ended, tell = os.pipe()
+        threading.Thread(target=_tell_end, args=(self._process, tell), daemon=True).start()
+        # Readable when the child says something or ends: processes that vLLM started may keep its pipe open.
+        self.news = (self._results, ended)
         self._write(json.dumps({"options": settings}))
 
     def ask(self, requests: list[tuple[int, Request]]) -> None:
@@ -133,8 +142,12 @@ class ModelProcess:
             )
 
     def read(self) -> list[Event]:
-        """What the child has said, after one read; waits until it says something or ends."""
-        data = os.read(self.results, READ_BYTES)
+        """What the child has said, after one read; its end comes after all that it has said."""
+        has_ended = self._process.poll() is not None
+        try:
+            data = os.read(self._results, READ_BYTES)
+        except BlockingIOError:
+            return [self._died()] if has_ended else []
         if not data:
             return [self._died()]
         self._heard_at = time.monotonic()
@@ -143,7 +156,7 @@ class ModelProcess:
 
     def listen(self, timeout_s: float) -> list[Event]:
         """What the child says within `timeout_s`."""
-        ready, _, _ = select.select([self.results], [], [], timeout_s)
+        ready, _, _ = select.select(self.news, [], [], timeout_s)
         return self.read() if ready else self.check_stalled()
 
     def check_stalled(self) -> list[Event]:
@@ -165,14 +178,15 @@ class ModelProcess:
         except subprocess.TimeoutExpired:
             self._kill()
             self._process.wait()
-        if self.results >= 0:
-            os.close(self.results)
-            self.results = -1
+        for source in self.news:
+            os.close(source)
+        self.news = ()
 
     def _event(self, message: dict) -> Event | None:
         if "ready" in message:
             self._ready = True
             return Ready(message["ready"]["window"], message["ready"]["version"])
+        self._lost = message.get("lost", self._lost)
         if "id" not in message:
             return None  # a sign of life
         self._running.discard(message["id"])
@@ -183,31 +197,27 @@ class ModelProcess:
             self._process.stdin.write(line.encode("utf-8", "backslashreplace") + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # it is gone: the end of its results says so
+            pass  # it is gone: said once all that it has answered is read
 
     def _died(self) -> Died:
         status = self._process.wait()
+        self._kill()  # what is left of its session
         if not self._ready and status >= 0:
             return Died(
                 f"vLLM could not load {self._model}: {self._last_words()}; its messages are in {self._log}. "
                 "Check the model's name or path, --tp, and the memory",
                 refused=True,
             )
-        if status < 0:
-            return Died(f"its process was killed by signal {-status} (its messages are in {self._log})")
-        return Died(
-            f"its process ended with status {status} ({self._last_words()}; its messages are in {self._log})"
-        )
+        what = f"its process {how_ended(status)}"
+        if self._lost is not None:
+            what = f"its process {self._lost['name']} {how_ended(self._lost['status'])}"
+        return Died(f"{what} ({self._last_words()}; its messages are in {self._log})")
 
     def _last_words(self) -> str:
-        """The last line that names an error, else the last line, of what this child printed."""
+        """What this child printed that says best why it ended."""
         with open(self._log, "rb") as file:
             file.seek(max(self._log_start, os.path.getsize(self._log) - READ_BYTES))
-            lines = [
-                line.strip() for line in file.read().decode("utf-8", "replace").split("\n") if line.strip()
-            ]
-        errors = [line for line in lines if "Error" in line.split(":")[0].split("(")[0]]
-        return (errors or lines or ["it printed nothing"])[-1][:300]
+            return last_words(file.read().decode("utf-8", "replace").split("\n"))
 
     def _kill(self) -> None:
         try:
@@ -216,7 +226,14 @@ class ModelProcess:
             pass  # it ended by itself
 
 
+def _tell_end(process: subprocess.Popen, tell: int) -> None:
+    process.wait()
+    os.close(tell)
+
+
 def _completion(answer: dict) -> Completion | Failure:
+    if "failure" in answer:
+        return Failure(answer["failure"])
     if answer["finish_reason"] not in ("stop", "length", "prompt_too_long"):
         return Failure(f"the engine gave the request up ({answer['finish_reason']})")
     prompt_tokens, completion_tokens = answer["tokens"]

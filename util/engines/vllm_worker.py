@@ -2,11 +2,9 @@
 once.
 
 Started by `vllm_local` as a fresh program (never a fork) in a session of its own. It reads JSON lines on
-standard
-input, first {"options": ...}, then requests, and writes JSON lines to the file descriptor named on its
-command line;
-what vLLM prints goes to standard output and error, which the parent sends to a log. When standard input
-ends, be it that the parent is done or that it died, the whole session ends.
+standard input, first {"options": ...}, then requests, and writes JSON lines to the file descriptor named on
+its command line; what vLLM prints goes to standard output and error, which the parent sends to a log. When
+standard input ends, be it that the parent is done or that it died, the whole session ends.
 
 Only add_request, step and get_tokenizer of vLLM's LLMEngine are used: they have kept their form from 0.8.5
 to 0.32.
@@ -15,31 +13,53 @@ to 0.32.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import queue
 import signal
 import sys
 import threading
 import time
-from pathlib import Path
+from multiprocessing.connection import wait
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 ALIVE_EVERY_S = 2.0  # how often the parent hears that the engine still steps
+LOOK_EVERY_S = 1.0  # how often vLLM's own processes are looked at besides waiting for their end
 SHUTDOWN_S = 15.0  # grace for the engine's own shutdown once the input has ended
+THOUGHT_TOKENS = 16  # of a prompt's end that are looked at for an opened thought
 END = None
+
+
+class Outbox:
+    """Messages to the parent, a JSON object a line; any thread may send."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._file = os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
+        os.set_inheritable(descriptor, False)  # a process of vLLM's must not keep it open
+        self._lock = threading.Lock()
+
+    def send(self, **message: object) -> None:
+        with self._lock:
+            self._file.write(json.dumps(message, ensure_ascii=False) + "\n")
+            self._file.flush()
 
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    out = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8", errors="backslashreplace")
+    sys.excepthook = _end_with_traceback
+    out = Outbox(int(sys.argv[1]))
     options = json.loads(sys.stdin.readline())["options"]
     inbox: queue.SimpleQueue = queue.SimpleQueue()
     threading.Thread(target=_read_requests, args=(inbox,), daemon=True).start()
     engine = _load(options)
-    _watch_children(out)
+    done = threading.Event()
+    _watch_children(out, done)
     config = engine.vllm_config
     sequences = config.scheduler_config.max_num_seqs
-    _send(
-        out,
+    out.send(
         ready={
             # A few more than it computes at a time, so that a free place is filled in the next step; what
             # waits here cannot go to a copy that is free.
@@ -51,6 +71,7 @@ def main() -> None:
     cpu_s = time.process_time()
     steps = _serve(engine, options, inbox, out)
     print(f"served in {steps} engine steps and {time.process_time() - cpu_s:.2f} s CPU", flush=True)
+    done.set()
     shutdown = getattr(engine.engine_core, "shutdown", None)
     if shutdown is not None:
         shutdown()
@@ -59,8 +80,11 @@ def main() -> None:
 
 def _load(options: dict):
     from vllm import EngineArgs, LLMEngine
+    from vllm.usage.usage_lib import UsageContext
 
-    return LLMEngine.from_engine_args(EngineArgs(**options["engine_args"]))
+    # As vLLM's own LLM class does it: a bare engine runs half as many requests at a time, or fewer.
+    engine_args = EngineArgs(**{"disable_log_stats": True} | options["engine_args"])
+    return LLMEngine.from_engine_args(engine_args, usage_context=UsageContext.LLM_CLASS)
 
 
 def _version() -> str:
@@ -69,7 +93,7 @@ def _version() -> str:
     return f"vllm {vllm.__version__}"
 
 
-def _serve(engine, options: dict, inbox: queue.SimpleQueue, out) -> int:
+def _serve(engine, options: dict, inbox: queue.SimpleQueue, out: Outbox) -> int:
     """Answer requests until the input ends; returns the number of engine steps."""
     steps = 0
     prompts = Prompts(engine.get_tokenizer())
@@ -83,11 +107,13 @@ def _serve(engine, options: dict, inbox: queue.SimpleQueue, out) -> int:
             request = inbox.get()
             if request is END:
                 return steps
-            tokens, opened = prompts.render(request["messages"])
+            try:
+                tokens, opened = prompts.render(request["messages"])
+            except Refused as error:
+                out.send(id=request["id"], failure=f"the model's chat template refuses the messages: {error}")
+                continue
             if len(tokens) >= limit:
-                _send(
-                    out, id=request["id"], text="", finish_reason="prompt_too_long", tokens=[len(tokens), 0]
-                )
+                out.send(id=request["id"], text="", finish_reason="prompt_too_long", tokens=[len(tokens), 0])
                 continue
             room = limit - len(tokens)
             engine.add_request(
@@ -101,8 +127,7 @@ def _serve(engine, options: dict, inbox: queue.SimpleQueue, out) -> int:
             if output.finished:
                 prompt_tokens, opened = running.pop(output.request_id)
                 done = output.outputs[0]
-                _send(
-                    out,
+                out.send(
                     id=int(output.request_id),
                     text=opened + done.text,
                     finish_reason=done.finish_reason,
@@ -110,7 +135,11 @@ def _serve(engine, options: dict, inbox: queue.SimpleQueue, out) -> int:
                 )
         if time.monotonic() - heard_at > ALIVE_EVERY_S:
             heard_at = time.monotonic()
-            _send(out, alive=True)
+            out.send(alive=True)
+
+
+class Refused(Exception):
+    """The model's chat template does not take such messages, as one without a system role."""
 
 
 class Prompts:
@@ -127,12 +156,22 @@ class Prompts:
         return self._last[1]
 
     def _rendered(self, messages: list[dict]) -> tuple[list[int], str]:
-        if getattr(self._tokenizer, "chat_template", None):
-            text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-            opened = "<think>\n" if text.rstrip().endswith("<think>") else ""
-            return self._tokenizer.encode(text, add_special_tokens=False), opened
-        # A base model has no chat template: the bare texts are the prompt.
-        return self._tokenizer.encode("\n\n".join(message["content"] for message in messages)), ""
+        from jinja2 import TemplateError
+
+        try:
+            tokens = self._tokenizer.apply_chat_template(
+                messages, add_generation_prompt=True, tokenize=True, return_dict=False
+            )
+        except TemplateError as error:
+            raise Refused(str(error)) from error
+        except ValueError:
+            # Only the usual tokenizers have this field; others know how to chat without a template.
+            if getattr(self._tokenizer, "chat_template", "none needed"):
+                raise
+            # A base model: the bare texts are the prompt.
+            return self._tokenizer.encode("\n\n".join(message["content"] for message in messages)), ""
+        end = self._tokenizer.decode(tokens[-THOUGHT_TOKENS:]).rstrip()
+        return tokens, "<think>\n" if end.endswith("<think>") else ""
 
 
 def _sampling(request: dict, options: dict, max_tokens: int):
@@ -159,34 +198,33 @@ def _read_requests(inbox: queue.SimpleQueue) -> None:
     _end_session()
 
 
-def _watch_children(out) -> None:
-    """End the session when one of vLLM's own processes dies: `step` would wait for it for ever."""
-    import psutil
-
-    ours = [child for child in psutil.Process().children(recursive=True) if _title(child).startswith("VLLM")]
+def _watch_children(out: Outbox, done: threading.Event) -> None:
+    """Tell the parent and end when one of vLLM's processes dies: `step` may wait for it for ever."""
+    ours = multiprocessing.active_children()
 
     def watch() -> None:
-        while True:
-            time.sleep(ALIVE_EVERY_S)
-            if any(not child.is_running() or child.status() == psutil.STATUS_ZOMBIE for child in ours):
-                print("one of the engine's processes died", file=sys.stderr, flush=True)
-                _end_session()
+        while all(child.is_alive() for child in ours):
+            wait([child.sentinel for child in ours], LOOK_EVERY_S)
+        if not done.is_set():
+            dead = next(child for child in ours if not child.is_alive())
+            out.send(lost={"name": dead.name, "pid": dead.pid, "status": dead.exitcode})
+            _end_now()
 
     if ours:
         threading.Thread(target=watch, daemon=True).start()
 
 
-def _title(process) -> str:
-    """First word of the command line, which vLLM's processes set to VLLM::EngineCore and the like."""
-    try:
-        return Path(f"/proc/{process.pid}/cmdline").read_bytes().decode("utf-8", "replace")
-    except FileNotFoundError:  # it ended just now
-        return ""
+def _end_with_traceback(kind, error, trace) -> None:
+    """End at once after an error: vLLM's own clean-up may wait for a process that is gone."""
+    sys.__excepthook__(kind, error, trace)
+    sys.stderr.flush()
+    _end_now()
 
 
-def _send(out, **message: object) -> None:
-    out.write(json.dumps(message, ensure_ascii=False) + "\n")
-    out.flush()
+def _end_now() -> NoReturn:
+    for child in multiprocessing.active_children():
+        child.kill()
+    os._exit(1)
 
 
 def _end_session() -> None:
