@@ -121,6 +121,12 @@ def test_the_last_words_of_an_engine_are_the_error_that_began_it(log, words):
     assert last_words(log.split("\n")).startswith(words)
 
 
+def test_a_cache_that_cannot_be_written_is_named_before_the_model_is_read(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/cache")
+    with pytest.raises(UserError, match="/dev/null/cache.*Not a directory.*set XDG_CACHE_HOME"):
+        embedded_model()
+
+
 def test_a_name_on_the_hub_is_passed_on_and_a_missing_folder_is_named(tmp_path):
     assert _model_path("Qwen/QwQ-32B-Preview") == "Qwen/QwQ-32B-Preview"
     assert _model_path(str(tmp_path)) == str(tmp_path)

@@ -10,6 +10,7 @@ from helpers import ROOT, json_lines, paper_engine
 
 import inference_and_check
 from tasks import FILES, load_task
+from util.labels import SHARDS
 
 ROWS = json.loads((ROOT / "tests" / "rows.json").read_text(encoding="utf-8"))
 
@@ -67,3 +68,22 @@ def test_a_row_becomes_a_right_and_a_wrong_sample(name, tmp_path, capsys):
     assert {verdict["index"]: verdict["verdict"]["correct"] for verdict in verdicts} == {0: True, 1: False}
     info = json.loads((folder / "run.json").read_text())
     assert info["settings"]["task"] == name and info["dataset"]["revision"].startswith("local:")
+
+
+def test_problems_chosen_by_difficulty_name_the_labels_that_chose_them(tmp_path, capsys):
+    source, row = load_task("NUMINA").source, ROWS["NUMINA"]["row"]
+    mirror = tmp_path / "mirror"
+    write_mirror(mirror, source, row)
+    shards = [mirror / source.labels / name for name in SHARDS]
+    write_rows(shards[0], [{"problem": row["problem"], "gpt_difficulty_parsed": 6.0}])
+    write_rows(shards[1], [{"problem": "another one", "gpt_difficulty_parsed": 2.0}])
+    flags = ["--dataset", "NUMINA", "--model", "a/paper", "--limit", "1", "--filter-difficulty"]
+    flags += ["--math_difficulty_lower_bound", "5", "--data-dir", str(mirror)]
+    flags += ["--result-dir", str(tmp_path / "results"), *paper_engine(tmp_path, {"text": "42"})]
+
+    assert inference_and_check.run(inference_and_check.parse(flags)) == 0
+
+    (folder,) = (tmp_path / "results").iterdir()
+    assert [line["about"]["difficulty"] for line in json_lines(folder / "problems.jsonl")] == [6.0]
+    noted = json.loads((folder / "run.json").read_text())["dataset"]["labels"]
+    assert noted["from"] == source.labels and noted["revision"].startswith("local:")

@@ -167,7 +167,8 @@ class Benchmark:
                 f"{run.folder} was made with revision {known} of {rows.path}, this command reads "
                 f"{rows.revision}: use the same one, or another --result-dir"
             )
-        found = self._with_prompt_noted(_problems(self.order, rows, self.counts))
+        marks = _open_labels(self.order)
+        found = self._with_prompt_noted(_problems(self.order, rows, self.counts, marks))
         asked = write_problems(run, found, prompt_named(task, self.order.prompt), self.order.plan.model)
         run.info["dataset"] = {
             "path": rows.path,
@@ -176,6 +177,8 @@ class Benchmark:
             "rows": self.counts.rows,
             "licence": task.source.licence,
         }
+        if marks is not None:
+            run.info["dataset"]["labels"] = {"from": marks.origin, "revision": marks.revision}
         run.info["asked"] = self._asked_so_far()
         run.save_info()
         return asked
@@ -217,21 +220,26 @@ class Benchmark:
         }
 
 
-def _problems(order: Order, rows: hub.Rows, counts: hub.Counts) -> Iterator[Problem]:
-    task, chosen = order.task, order.selection
-    known_labels = None
-    if chosen.filter_difficulty and task.source.labels is not None:
-        known_labels = labels.read_labels(
-            task.source.labels, folder=LABELS_FOLDER, data_dir=chosen.data_dir
-        ).of
+def _open_labels(order: Order) -> labels.Labels | None:
+    """The difficulties that choose among the rows; None where they choose nothing."""
+    where = order.task.source.labels
+    if where is None or not order.selection.filter_difficulty:
+        return None
+    return labels.read_labels(where, folder=LABELS_FOLDER, data_dir=order.selection.data_dir)
+
+
+def _problems(
+    order: Order, rows: hub.Rows, counts: hub.Counts, marks: labels.Labels | None
+) -> Iterator[Problem]:
+    chosen = order.selection
     return hub.problems(
-        task,
+        order.task,
         rows,
         source=chosen.source,
         start=chosen.start,
         end=chosen.end,
         difficulty=(chosen.lower_bound, chosen.upper_bound) if chosen.filter_difficulty else None,
-        labels=known_labels,
+        labels=None if marks is None else marks.of,
         limit=chosen.limit,
         counts=counts,
     )
@@ -243,7 +251,7 @@ def known_problems(order: Order, counts: hub.Counts) -> Iterator[Problem]:
     rows = hub.open_rows(
         order.task.source, split=chosen.split, revision=chosen.revision, data_dir=chosen.data_dir
     )
-    return _problems(order, rows, counts)
+    return _problems(order, rows, counts, _open_labels(order))
 
 
 def open_benchmark(

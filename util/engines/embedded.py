@@ -17,7 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from util.errors import RunStopped, UserError
+from util.engines.endings import how_ended
+from util.errors import UserError
 
 CONTEXT_TOKENS = 2048  # the model can do 8192; less makes the CPU engine start faster and covers Warmup well
 
@@ -36,8 +37,11 @@ def embedded_model() -> Path:
             text=True,
         )
         if made.returncode != 0:
-            last = made.stderr.strip().rsplit("\n", 1)[-1]
-            raise RunStopped(f"the embedded model could not be prepared in {folder.parent}: {last}")
+            why = made.stderr.strip().rsplit("\n", 1)[-1] or f"the process {how_ended(made.returncode)}"
+            raise UserError(
+                f"the embedded model could not be prepared in {folder.parent}: {why}; make 300 MB of room "
+                "there, or set XDG_CACHE_HOME to another folder"
+            )
     return folder
 
 
@@ -55,6 +59,20 @@ def child_environment() -> dict[str, str]:
 
 def convert(source: Path, folder: Path) -> None:
     """Write the GGUF file `source` as a bfloat16 model folder; the folder appears whole or not at all."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
+    try:
+        _write_model(source, beside)
+        beside.chmod(0o755)
+        os.rename(beside, folder)
+    except OSError:
+        if not (folder / "config.json").exists():  # another process may have been faster
+            raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _write_model(source: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -67,18 +85,8 @@ def convert(source: Path, folder: Path) -> None:
         del config.quantization_config
     model = type(loaded)(config).to(torch.bfloat16)
     model.load_state_dict(loaded.state_dict())
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
-    try:
-        model.save_pretrained(beside)
-        tokenizer.save_pretrained(beside)
-        beside.chmod(0o755)
-        os.rename(beside, folder)
-    except OSError:
-        if not (folder / "config.json").exists():  # another process may have been faster
-            raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def _gguf_file() -> Path:
