@@ -90,6 +90,11 @@ def test_rows_of_all_files_come_in_order(data):
     assert texts(hub.open_rows(source(), data_dir=data)) == TEXTS
 
 
+def test_a_file_without_the_column_of_the_sources_is_named(data):
+    with pytest.raises(UserError, match="a.parquet has no column level: choose another --revision"):
+        list(hub.open_rows(source(), data_dir=data).where("level", "odd"))
+
+
 def test_cells_of_a_csv_file_stay_the_text_they_are(data):
     rows = list(hub.open_rows(source(), split="train", data_dir=data))
     assert rows == [{"text": "NA", "kind": "two\nlines"}, {"text": "None", "kind": "odd"}]

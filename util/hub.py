@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
 import hashlib
 import json
@@ -16,9 +15,9 @@ from util import fetching
 from util.errors import UserError
 from util.fetching import MissingFile, MissingRevision
 from util.records import Problem
+from util.row_files import Choice, Unreadable, read_rows
 from util.task import Source, Task
 
-BATCH_ROWS = 1000
 LOCAL = "local:"  # begins the revision of files that have no commit: their hash follows
 EDGE_BYTES = 1 << 20
 
@@ -42,7 +41,7 @@ class Rows:
     def where(self, column: str | None, value: str | None, *, seen: set[str] | None = None) -> Iterator[dict]:
         """The rows whose `column` is `value`, or all of them; every value met is added to `seen`."""
         for name in self.files:
-            yield from self._of_file(name, _Choice(column, value, seen))
+            yield from self._of_file(name, Choice(column, value, seen))
 
     def local(self, name: str) -> Path:
         """Where one of `files` lies on this machine, fetched if need be."""
@@ -50,24 +49,20 @@ class Rows:
             return self.folder / name
         return fetching.fetch(self.path, name, self.revision)
 
-    def _read(self, local: Path, choice: _Choice) -> Iterator[dict]:
-        if not self.with_places:
-            return READERS[local.suffix](local, self.columns, choice)
-        if local.suffix == ".parquet":
-            return _read_parquet_with_places(local, self.columns, choice)
-        return _read_jsonl_with_places(local, self.unread, choice)
-
-    def _of_file(self, name: str, choice: _Choice) -> Iterator[dict]:
+    def _of_file(self, name: str, choice: Choice) -> Iterator[dict]:
         done = 0
         for attempt in (1, 2):
             local = self.local(name)
+            rows = read_rows(
+                local, choice, columns=self.columns, unread=self.unread, with_places=self.with_places
+            )
             try:
-                for number, row in enumerate(self._read(local, choice)):
+                for number, row in enumerate(rows):
                     if number >= done:
                         yield row
                         done += 1
                 return
-            except _Unreadable as error:
+            except Unreadable as error:
                 if attempt == 2 or self.folder is not None or fetching.is_intact(local):
                     raise UserError(
                         f"{name} of {self.path} cannot be read ({error}): "
@@ -305,147 +300,3 @@ def _local_revision(path: str, folder: Path, names: tuple[str, ...], *, expected
             "bring them back, or start a fresh folder with --overwrite-settings"
         )
     return revision
-
-
-# --- reading files ---
-
-
-class _Unreadable(Exception):
-    """A file that does not hold what its name promises."""
-
-
-@dataclass(frozen=True)
-class _Choice:
-    """Which rows of a file are wanted, and where the values met are noted."""
-
-    column: str | None
-    value: str | None
-    seen: set[str] | None
-
-    def takes(self, row: dict) -> bool:
-        if self.column is None:
-            return True
-        if self.seen is not None and row[self.column] is not None:
-            self.seen.add(row[self.column])
-        return row[self.column] == self.value
-
-
-def _read_parquet(file: Path, columns: tuple[str, ...] | None, choice: _Choice) -> Iterator[dict]:
-    import pyarrow
-    import pyarrow.compute
-    import pyarrow.parquet
-
-    try:
-        # With pre_buffer (the default) the reader holds the columns of a whole file: 125 MB in NUMINA.
-        with pyarrow.parquet.ParquetFile(file, pre_buffer=False) as table:
-            missing = set(columns or ()) - set(table.schema_arrow.names)
-            if missing:
-                raise UserError(
-                    f"{file} has no column {', '.join(sorted(missing))}: choose another --revision"
-                )
-            for batch in table.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
-                if choice.column is not None:
-                    values = batch.column(choice.column)
-                    if choice.seen is not None:
-                        choice.seen.update(v for v in values.unique().to_pylist() if v is not None)
-                    batch = batch.filter(pyarrow.compute.equal(values, choice.value))
-                yield from batch.to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise _Unreadable(str(error).splitlines()[0]) from error
-
-
-def _read_jsonl(file: Path, columns: tuple[str, ...] | None, choice: _Choice) -> Iterator[dict]:
-    for _, row in _numbered_jsonl(file, (), choice):
-        yield row
-
-
-def _read_jsonl_with_places(file: Path, unread: tuple[str, ...], choice: _Choice) -> Iterator[dict]:
-    for offset, row in _numbered_jsonl(file, unread, choice):
-        row["tests_at"] = {"file": str(file), "offset": offset}
-        yield row
-
-
-def _without(line: bytes, column: str) -> bytes:
-    """A line of JSON with the text of a column cut out, so that a long one is never copied and decoded."""
-    key = json.dumps(column).encode() + b":"
-    value = line.find(key) + len(key)
-    begin = line.find(b'"', value)
-    if value < len(key) or begin < 0 or line[value:begin].strip():  # no such column, or no text in it
-        return line
-    end = line.find(b'"', begin + 1)
-    while end > 0 and _is_escaped(line, end):
-        end = line.find(b'"', end + 1)
-    return line[: begin + 1] + line[end:] if end > 0 else line
-
-
-def _is_escaped(line: bytes, at: int) -> bool:
-    backslashes = 0
-    while line[at - 1 - backslashes : at - backslashes] == b"\\":
-        backslashes += 1
-    return backslashes % 2 == 1
-
-
-def _numbered_jsonl(file: Path, unread: tuple[str, ...], choice: _Choice) -> Iterator[tuple[int, dict]]:
-    """The rows that are wanted, each with the byte at which its line begins."""
-    offset = 0
-    with file.open("rb") as lines:  # in binary, lines end at "\n" alone: rows may hold U+2028 and U+0085
-        for number, line in enumerate(lines, 1):
-            begin = offset
-            offset += len(line)
-            if line.isspace():
-                continue
-            for column in unread:
-                line = _without(line, column)
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise _Unreadable(f"line {number}: {error}") from error
-            if not isinstance(row, dict):
-                raise _Unreadable(f"line {number} is no JSON object")
-            if choice.takes(row):
-                yield begin, row
-
-
-def _read_parquet_with_places(file: Path, columns: tuple[str, ...] | None, choice: _Choice) -> Iterator[dict]:
-    """Few rows at a time: tests are long."""
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        with pyarrow.parquet.ParquetFile(file, memory_map=True) as table:
-            index = 0
-            for group in range(table.num_row_groups):
-                position = 0
-                for batch in table.iter_batches(16, row_groups=[group], columns=columns, use_threads=False):
-                    for row in batch.to_pylist():
-                        row["tests_at"] = {
-                            "file": str(file),
-                            "row_group": group,
-                            "row": position,
-                            "index": index,
-                        }
-                        position += 1
-                        index += 1
-                        if choice.takes(row):
-                            yield row
-    except (pyarrow.ArrowException, OSError) as error:
-        raise _Unreadable(str(error).splitlines()[0]) from error
-
-
-def _read_csv(file: Path, columns: tuple[str, ...] | None, choice: _Choice) -> Iterator[dict]:
-    """Every cell as the text it is: "NA" stays "NA"."""
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines, strict=True)
-        try:
-            for row in reader:
-                if None in row or None in row.values():
-                    raise _Unreadable(
-                        f"line {reader.line_num} has another number of cells than the first line"
-                    )
-                if choice.takes(row):
-                    yield row
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise _Unreadable(f"line {reader.line_num}: {error}") from error
-
-
-READERS = {".parquet": _read_parquet, ".jsonl": _read_jsonl, ".csv": _read_csv}

@@ -1,0 +1,174 @@
+"""What are the rows of one file of a data set?"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from util.errors import UserError
+
+BATCH_ROWS = 1000
+
+
+class Unreadable(Exception):
+    """A file that does not hold what its name promises."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which rows of a file are wanted, and where the values met are noted."""
+
+    column: str | None
+    value: str | None
+    seen: set[str] | None
+
+    def takes(self, row: dict) -> bool:
+        if self.column is None:
+            return True
+        if self.seen is not None and row[self.column] is not None:
+            self.seen.add(row[self.column])
+        return row[self.column] == self.value
+
+
+def read_rows(
+    file: Path,
+    choice: Choice,
+    *,
+    columns: tuple[str, ...] | None = None,
+    unread: tuple[str, ...] = (),
+    with_places: bool = False,
+) -> Iterator[dict]:
+    """The wanted rows of a file, in order; with `with_places` each says where it lies, under "tests_at".
+
+    `columns` are read from parquet (None: all); `unread` are left out of JSON lines. Raises Unreadable.
+    """
+    if not with_places:
+        return READERS[file.suffix](file, columns, choice)
+    if file.suffix == ".parquet":
+        return _read_parquet_with_places(file, columns, choice)
+    return _read_jsonl_with_places(file, unread, choice)
+
+
+def _read_parquet(file: Path, columns: tuple[str, ...] | None, choice: Choice) -> Iterator[dict]:
+    import pyarrow
+    import pyarrow.compute
+    import pyarrow.parquet
+
+    try:
+        # With pre_buffer (the default) the reader holds the columns of a whole file: 125 MB in NUMINA.
+        with pyarrow.parquet.ParquetFile(file, pre_buffer=False) as table:
+            needed = {*(columns or ()), *filter(None, [choice.column])}
+            missing = needed - set(table.schema_arrow.names)
+            if missing:
+                raise UserError(
+                    f"{file} has no column {', '.join(sorted(missing))}: choose another --revision"
+                )
+            for batch in table.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
+                if choice.column is not None:
+                    values = batch.column(choice.column)
+                    if choice.seen is not None:
+                        choice.seen.update(v for v in values.unique().to_pylist() if v is not None)
+                    batch = batch.filter(pyarrow.compute.equal(values, choice.value))
+                yield from batch.to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise Unreadable(str(error).splitlines()[0]) from error
+
+
+def _read_jsonl(file: Path, columns: tuple[str, ...] | None, choice: Choice) -> Iterator[dict]:
+    for _, row in _numbered_jsonl(file, (), choice):
+        yield row
+
+
+def _read_jsonl_with_places(file: Path, unread: tuple[str, ...], choice: Choice) -> Iterator[dict]:
+    for offset, row in _numbered_jsonl(file, unread, choice):
+        row["tests_at"] = {"file": str(file), "offset": offset}
+        yield row
+
+
+def _without(line: bytes, column: str) -> bytes:
+    """A line of JSON with the text of a column cut out, so that a long one is never copied and decoded."""
+    key = json.dumps(column).encode() + b":"
+    value = line.find(key) + len(key)
+    begin = line.find(b'"', value)
+    if value < len(key) or begin < 0 or line[value:begin].strip():  # no such column, or no text in it
+        return line
+    end = line.find(b'"', begin + 1)
+    while end > 0 and _is_escaped(line, end):
+        end = line.find(b'"', end + 1)
+    return line[: begin + 1] + line[end:] if end > 0 else line
+
+
+def _is_escaped(line: bytes, at: int) -> bool:
+    backslashes = 0
+    while line[at - 1 - backslashes : at - backslashes] == b"\\":
+        backslashes += 1
+    return backslashes % 2 == 1
+
+
+def _numbered_jsonl(file: Path, unread: tuple[str, ...], choice: Choice) -> Iterator[tuple[int, dict]]:
+    """The rows that are wanted, each with the byte at which its line begins."""
+    offset = 0
+    with file.open("rb") as lines:  # in binary, lines end at "\n" alone: rows may hold U+2028 and U+0085
+        for number, line in enumerate(lines, 1):
+            begin = offset
+            offset += len(line)
+            if line.isspace():
+                continue
+            for column in unread:
+                line = _without(line, column)
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise Unreadable(f"line {number}: {error}") from error
+            if not isinstance(row, dict):
+                raise Unreadable(f"line {number} is no JSON object")
+            if choice.takes(row):
+                yield begin, row
+
+
+def _read_parquet_with_places(file: Path, columns: tuple[str, ...] | None, choice: Choice) -> Iterator[dict]:
+    """Few rows at a time: tests are long."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(file, memory_map=True) as table:
+            index = 0
+            for group in range(table.num_row_groups):
+                position = 0
+                for batch in table.iter_batches(16, row_groups=[group], columns=columns, use_threads=False):
+                    for row in batch.to_pylist():
+                        row["tests_at"] = {
+                            "file": str(file),
+                            "row_group": group,
+                            "row": position,
+                            "index": index,
+                        }
+                        position += 1
+                        index += 1
+                        if choice.takes(row):
+                            yield row
+    except (pyarrow.ArrowException, OSError) as error:
+        raise Unreadable(str(error).splitlines()[0]) from error
+
+
+def _read_csv(file: Path, columns: tuple[str, ...] | None, choice: Choice) -> Iterator[dict]:
+    """Every cell as the text it is: "NA" stays "NA"."""
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.DictReader(lines, strict=True)
+        try:
+            for row in reader:
+                if None in row or None in row.values():
+                    raise Unreadable(
+                        f"line {reader.line_num} has another number of cells than the first line"
+                    )
+                if choice.takes(row):
+                    yield row
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise Unreadable(f"line {reader.line_num}: {error}") from error
+
+
+READERS = {".parquet": _read_parquet, ".jsonl": _read_jsonl, ".csv": _read_csv}
