@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from util import cli
@@ -66,16 +65,14 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-@dataclass
 class Tally:
     """What becomes of the samples: rule or reason -> how many, and what the model would be asked."""
 
-    rules: Counter[str] = field(default_factory=Counter)
-    left_out: Counter[str] = field(default_factory=Counter)
-    for_model: int = 0
-    done: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    # No dataclass, here and below: loading that module takes as long as all else that --help needs.
+    def __init__(self) -> None:
+        self.rules: Counter[str] = Counter()
+        self.left_out: Counter[str] = Counter()
+        self.for_model = self.done = self.prompt_tokens = self.completion_tokens = 0
 
     @property
     def samples(self) -> int:
@@ -91,15 +88,14 @@ class Tally:
         return self
 
 
-@dataclass
 class Outcome:
     """What the model made of the samples it was given."""
 
-    rewritten: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    failed: int = 0
-    failure: str = ""
-    exhausted: str = ""  # which budget ended before every sample was asked about, in words
+    def __init__(self) -> None:
+        self.rewritten = self.failed = 0
+        self.refused: Counter[str] = Counter()
+        self.failure = ""
+        self.exhausted = ""  # which budget ended before every sample was asked about, in words
 
 
 def run(args: argparse.Namespace) -> int:

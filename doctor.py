@@ -9,16 +9,10 @@ status 1 when programs cannot be run safely here.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
-import platform
-import shutil
-import socket
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from util import cli
 from util.errors import RunStopped, UserError
@@ -38,6 +32,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
+    import platform
+
     found = {
         "python": platform.python_version(),
         "sandbox": check_sandbox(),
@@ -84,6 +80,8 @@ def check_sandbox() -> dict:
 
 def check_modules(modules: dict[str, str]) -> dict[str, bool]:
     """Whether each package is installed; imports nothing, as that may take minutes."""
+    import importlib.util
+
     found = {name: importlib.util.find_spec(module) is not None for name, module in modules.items()}
     for name, is_here in found.items():
         tell(is_here, name, "" if is_here else f"pip install {modules[name]}")
@@ -91,6 +89,9 @@ def check_modules(modules: dict[str, str]) -> dict[str, bool]:
 
 
 def check_gpus() -> list[str]:
+    import shutil
+    import subprocess
+
     query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
     if shutil.which(query[0]) is None:
         tell(False, "GPUs", "no nvidia-smi here")
@@ -106,6 +107,9 @@ def check_gpus() -> list[str]:
 
 
 def check_data() -> dict[str, bool]:
+    import socket
+    from urllib.parse import urlsplit
+
     from util import fetching
 
     address = urlsplit(fetching.endpoint())
@@ -139,6 +143,8 @@ def _can_resolve(thing: str, path: str, file: str) -> bool:
 
 def check_disk() -> dict[str, float]:
     """Free gigabytes where results and data sets go."""
+    import shutil
+
     cache = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
     found = {}
     for name, place in (("results", Path.cwd()), ("data sets and models", cache)):

@@ -14,7 +14,6 @@ import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from util import cli
 from util.errors import RunStopped, UserError
@@ -130,6 +129,8 @@ def _steps_folder(args: argparse.Namespace) -> Iterator[Path]:
     from util.pair_cuts import copy_steps
 
     if args.dry_run:
+        from tempfile import TemporaryDirectory
+
         with TemporaryDirectory() as copy:
             copy_steps(args.result_dir, Path(copy))
             yield Path(copy)
