@@ -130,8 +130,9 @@ def test_a_cache_that_cannot_be_written_is_named_before_the_model_is_read(monkey
 def test_a_name_on_the_hub_is_passed_on_and_a_missing_folder_is_named(tmp_path):
     assert _model_path("Qwen/QwQ-32B-Preview") == "Qwen/QwQ-32B-Preview"
     assert _model_path(str(tmp_path)) == str(tmp_path)
-    with pytest.raises(UserError, match="no model folder at ./nowhere"):
-        _model_path("./nowhere")
+    for missing in ("./nowhere", "/" + "m" * 300, "~nobody-here/model"):
+        with pytest.raises(UserError, match=f"no model folder at {missing}"):
+            _model_path(missing)
 
 
 def test_a_seed_follows_from_the_sample_alone():

@@ -185,6 +185,9 @@ BAD_INPUT = [
     (["--top-k", "-2"], "-2 is too small"),
     (["--stop", "###", ""], "the text is empty"),
     (["--model", ""], "the text is empty"),
+    (["--model", "m" * 300], "File name too long; choose another --result-dir"),
+    (["--system-prompt", "You are helpful. " * 20], "no prompt named 'You are helpful."),
+    (["--dataset", "MATH500", "--data-dir", "d" * 300], "--data-dir has no HuggingFaceH4/MATH-500"),
 ]
 
 
@@ -193,6 +196,12 @@ def test_bad_input_gets_one_clear_sentence_and_exit_status_2(run, flags, words):
     done = run(*flags)
     assert done.returncode == 2 and words in done.stderr
     assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) <= 2
+
+
+def test_a_system_prompt_that_is_no_text_is_named(run, tmp_path):
+    (tmp_path / "prompt").write_bytes(b"caf\xe9")
+    done = run("--system-prompt", tmp_path / "prompt")
+    assert done.returncode == 2 and f"{tmp_path}/prompt is no text file that can be read" in done.stderr
 
 
 def test_bounds_that_cross_are_refused_before_anything_is_fetched(tmp_path):

@@ -190,19 +190,20 @@ def test_one_engine_answers_each_request_once_and_says_which_of_its_processes_di
     def request(text="Say hello.", max_tokens=8, seed=7):
         return Request("p", [{"role": "user", "content": text}], 0.9, 0, seed, max_tokens)
 
-    process = start_model_process(EngineOptions(model="embedded"))
+    short = {"max_model_len": 256, "max_num_batched_tokens": 512}
+    process = start_model_process(EngineOptions(model="embedded", engine_args=short))
     try:
         listen_until(process, lambda heard: any(isinstance(event, Ready) for event in heard))
-        asked = [request(), request(), request(), request("word " * 5000), request("Count: 1 2 3", 10**6)]
+        asked = [request(), request(), request(), request("word " * 300), request("Count: 1 2 3", 10**6)]
         process.ask(list(enumerate(asked)))
         answers = dict(listen_until(process, lambda heard: len(heard) == 5))
         assert answers[0].text == answers[1].text == answers[2].text != ""
         assert answers[0].finish_reason in ("stop", "length") and 0 < answers[0].completion_tokens <= 8
         assert answers[3].finish_reason == "prompt_too_long" and answers[3].text == ""
-        assert answers[3].prompt_tokens > 2048 and answers[3].completion_tokens == 0
-        assert answers[4].prompt_tokens + answers[4].completion_tokens <= 2048
+        assert answers[3].prompt_tokens > 256 and answers[3].completion_tokens == 0
+        assert answers[4].prompt_tokens + answers[4].completion_tokens <= 256
 
-        process.ask([(number, request("Tell a story.", 1500, seed=number)) for number in range(8)])
+        process.ask([(number, request("Tell a story.", 200, seed=number)) for number in range(8)])
         (worker,) = children_of(os.getpid(), "vllm_worker")
         (core,) = children_of(worker, "VLLM::EngineCore")
         os.kill(core, signal.SIGKILL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -275,7 +276,7 @@ def _local_folder(source: Source, revision: str | None, data_dir: Path) -> Path:
     folder = data_dir / source.path
     if revision is not None and not revision.startswith(LOCAL) and revision != "main":
         folder = folder.with_name(f"{folder.name}@{quote(revision, safe='')}")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # also False for what may not be looked at
         raise UserError(f"--data-dir has no {source.path}: looked for {folder}")
     return folder
 
@@ -285,14 +286,17 @@ def _local_revision(path: str, folder: Path, names: tuple[str, ...], *, expected
     digest = hashlib.sha256()
     for name in names:
         local = folder / name
-        if not local.is_file():
+        if not os.path.isfile(local):
             raise MissingFile(f"the local copy of {path} has no {name}: looked for {local}")
         size = local.stat().st_size
         digest.update(json.dumps([name, size]).encode())
-        with local.open("rb") as data:
-            digest.update(data.read(EDGE_BYTES))
-            data.seek(max(0, size - EDGE_BYTES))
-            digest.update(data.read())
+        try:
+            with local.open("rb") as data:
+                digest.update(data.read(EDGE_BYTES))
+                data.seek(max(0, size - EDGE_BYTES))
+                digest.update(data.read())
+        except OSError as error:
+            raise UserError(f"cannot read {local}: {error.strerror}") from error
     revision = LOCAL + digest.hexdigest()[:16]
     if expected is not None and expected.startswith(LOCAL) and expected != revision:
         raise UserError(

@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import re
 from array import array
 from bisect import bisect_right
@@ -63,7 +64,8 @@ def find_run(result_dir: Path, wanted: Wanted, *, fresh: bool = False) -> Path:
     differences = []
     for number in range(1, 1000):
         folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
-        if not (folder / "run.json").exists():
+        # os.path.exists is False for what may not be looked at, too: opening the folder says why.
+        if not os.path.exists(folder / "run.json"):
             break
         difference = _difference(read_run_json(folder)["settings"], wanted.settings)
         if difference is None or next(read_lines(folder / SAMPLES), None) is None:

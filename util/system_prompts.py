@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -31,9 +32,16 @@ def system_prompt(
         return None, name
     if name.startswith("hf://"):
         return _of_hub(name, data_dir)
-    if Path(name).is_file():
-        return Path(name).read_text(encoding="utf-8").removesuffix("\n"), name
+    if os.path.isfile(name):  # False for what may not be looked at, and for a text instead of a name
+        return _of_file(name), name
     return prompts.load(name), name
+
+
+def _of_file(name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--system-prompt {name} is no text file that can be read: {error}") from error
 
 
 def _of_hub(address: str, data_dir: Path | None) -> tuple[str, str]:

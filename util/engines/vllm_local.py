@@ -295,9 +295,10 @@ def _model_path(model: str) -> str:
     if model == EMBEDDED:
         return str(embedded_model())
     looks_like_a_path = model.startswith(("/", "./", "../", "~"))
-    if looks_like_a_path and not Path(model).expanduser().is_dir():
+    folder = os.path.expanduser(model)
+    if looks_like_a_path and not os.path.isdir(folder):
         raise UserError(f"no model folder at {model}: check the path, or give a name on the hub (ORG/NAME)")
-    return str(Path(model).expanduser()) if looks_like_a_path else model
+    return folder if looks_like_a_path else model
 
 
 def worker_environment(options: EngineOptions, on_cpu: bool, *, copy: int = 0) -> dict[str, str]:

@@ -13,11 +13,11 @@ FOLDER = Path(__file__).parent
 
 def load(name: str) -> str:
     """The prompt text `name`, without the newline that ends its file."""
-    path = FOLDER / f"{name}.txt"
-    if not path.exists():
-        names = sorted(path.stem for path in FOLDER.glob("*.txt"))
-        raise UserError(f"no prompt named {name!r}: choose one of {', '.join(names)}, or give a file")
-    return path.read_text(encoding="utf-8").removesuffix("\n")
+    texts = {path.stem: path for path in FOLDER.glob("*.txt")}
+    if name not in texts:
+        known = ", ".join(sorted(texts))
+        raise UserError(f"no prompt named {name[:80]!r}: choose one of {known}, or give a text file")
+    return texts[name].read_text(encoding="utf-8").removesuffix("\n")
 
 
 def render(text: str, **fields: str) -> str:
