@@ -177,7 +177,7 @@ _CONCLUSION = re.compile(
     r"(?:\A|(?<=[.!?:,]\s)|(?<=\n))[ \t]*(?:so|thus|therefore|hence|giving|in total|altogether"
     r"|which (?:gives|means|is)|this (?:gives|means|is)|that(?:'s| is| gives| means)"
     rf"|we (?:get|have|find|obtain)|it(?:'s| is| equals))\b[^\n]*?(?={_END})"
-    r"|(?:所以|因此|因而|从而|于是|故而?|即|可得|得到|也就是说?|总共有?|一共有?|共计)[^\n。！？；]*(?=[。！？；\n]|\Z)",
+    r"|(?:所以|因此|因而|从而|于是|故而?(?![意事障])|即(?![使便将刻])|可得|得到|也就是说?|总共有?|一共有?|共计)[^\n。！？；]*(?=[。！？；\n]|\Z)",
     re.IGNORECASE,
 )
 _MODULUS = re.compile(r"\s*\\?\(?\\?p?mod\b[^\n.。]{0,20}")  # the 4 of "1 (mod 4)" is no answer
