@@ -3,7 +3,6 @@
 import json
 import re
 import time
-from pathlib import Path
 
 import pytest
 from browser import open_browser
@@ -287,7 +286,7 @@ def test_runs_are_named_by_what_tells_them_apart(tmp_path):
         "model-a · prompt default · seed 0",
         "model-a · prompt plain · seed 0",
         "model-a · prompt plain · seed 1",
-        "b · prompt default · seed 0",
+        "b",
     ]
     assert titles({}, {}, {"model": "b"}, {"model": "b"}, {"model": "c"}) == [
         "model-a (50)", "model-a (51)", "b (52)", "b (53)", "c",
@@ -298,8 +297,18 @@ def test_models_and_folders_are_named_by_the_part_that_differs():
     assert short_models(["org/a", "other/a", "org/a"]) == ["org/a", "other/a", "org/a"]
     assert short_models(["/data/run-1/hf/", "/data/run-2/hf"]) == ["run-1/hf", "run-2/hf"]
     assert short_models(["org/a", "org/b", "b", "org/a"]) == ["a", "org/b", "b", "a"]
-    folders = [Path("/results/t07/embedded_Warmup"), Path("/results/t10/embedded_Warmup")]
-    assert run_names([{"model": "m", "task": "W"}] * 2, folders) == ["m (t07)", "m (t10)"]
+
+
+def test_runs_of_several_tasks_and_temperatures_have_short_names(tmp_path):
+    def run(folder, temperatures, **settings):
+        samples = [{"problem_id": "p", "index": 0, "temperature": value} for value in temperatures]
+        return read_run(make_run(tmp_path / folder / "run", samples, settings=settings))
+
+    aime, math = {"task": "AIME", "max_tokens": 96}, {"task": "MATH500", "max_tokens": 48}
+    runs = [run("a", [0.7], **aime), run("b", [0.3], **math), run("c", [1.0], **math)]
+    assert run_names(runs) == ["AIME · T 0.7", "MATH500 · T 0.3", "MATH500 · T 1"]
+    assert run_names([*runs, run("d", [0.3], **math)])[1::2] == ["MATH500 · T 0.3 (b)", "MATH500 · T 0.3 (d)"]
+    assert run_names([run("e", [0.5, 1.0])]) == ["model-a"]
 
 
 def test_scores_of_problems_with_different_numbers_of_samples_say_over_how_many(tmp_path):
@@ -310,6 +319,19 @@ def test_scores_of_problems_with_different_numbers_of_samples_say_over_how_many(
     assert "avg@1–4 <strong>50.0" in text
     assert 'pass@4 100.0<br><span class="faint">1 of 4 problems' in text
     assert "<polyline" not in text  # a single point over all problems is no curve
+
+
+def test_subjects_of_different_tasks_stand_in_tables_of_their_own(tmp_path):
+    def run(task, *subjects):
+        samples = [{"problem_id": subject, "index": 0} for subject in subjects]
+        problems = [{"id": subject, "about": {"subject": subject}} for subject in subjects]
+        return make_run(tmp_path / task, samples, problems=problems, settings={"task": task})
+
+    page = report_of(
+        run("MMLU", "law", "art"), run("MATH500", "algebra", "geometry"), output=tmp_path / "report.html"
+    ).read_text(encoding="utf-8")
+    law, algebra = page.index("<h3>MMLU by subject</h3>"), page.index("<h3>MATH500 by subject</h3>")
+    assert law < page.index("<span>law</span>") < algebra < page.index("<span>algebra</span>")
 
 
 def test_a_page_says_how_its_run_was_made(tmp_path):

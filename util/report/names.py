@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+
+from util.records import exact_number
+from util.report.gather import RunFacts
 
 MORE = (  # settings that may tell runs of one model on one task apart, and how they are written
     ("split", "{}"),
@@ -23,26 +25,42 @@ def short_models(models: Sequence[str]) -> list[str]:
     return [tails[distinct.index(model)] for model in models]
 
 
-def run_names(settings: Sequence[dict], folders: Sequence[Path]) -> list[str]:
-    """Names of runs, all different: of model, task and further settings those that tell them apart, else the
-    folder."""
-    models = short_models([str(one.get("model")) for one in settings])
-    tasks = [str(one.get("task")) for one in settings]
-    parts = [tasks] if len(set(tasks)) > 1 else []
-    if not parts or len(set(models)) > 1:
-        parts.append(models)
+def run_names(runs: Sequence[RunFacts]) -> list[str]:
+    """Names of runs, all different: task, model and temperature where these vary; where runs are still named
+    alike, the settings that tell them apart, else their folders."""
+    tasks = [str(run.info["settings"].get("task")) for run in runs]
+    models = short_models([str(run.info["settings"].get("model")) for run in runs])
+    parts = [values for values in (tasks, models) if len(set(values)) > 1] or [models]
+    if len({temperature for run in runs for temperature in run.tallies}) > 1:
+        parts.append([_only_temperature(run) for run in runs])
+    names = [_joined(values) for values in zip(*parts, strict=True)]
+    for name in {name for name in names if names.count(name) > 1}:
+        places = [place for place, other in enumerate(names) if other == name]
+        for place, more in zip(places, _told_apart([runs[place] for place in places]), strict=True):
+            names[place] = f"{name}{more}"
+    return names
+
+
+def _only_temperature(run: RunFacts) -> str:
+    return f"T {exact_number(next(iter(run.tallies)))}" if len(run.tallies) == 1 else ""
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return " · ".join(filter(None, parts))
+
+
+def _told_apart(runs: Sequence[RunFacts]) -> list[str]:
+    """What follows the name that these runs have in common."""
+    parts: list[list[str]] = []
     for key, form in MORE:
-        if len(set(zip(*parts, strict=True))) == len(settings):
-            break
-        values = [one.get(key) for one in settings]
+        values = [run.info["settings"].get(key) for run in runs]
         if len(set(map(str, values))) > 1:
             parts.append(["" if value is None else form.format(value) for value in values])
-    names = [" · ".join(filter(None, entry)) for entry in zip(*parts, strict=True)]
-    tails = _tails(_without_common_end([list(folder.resolve().parts) for folder in folders]))
-    return [
-        name if names.count(name) == 1 else f"{name} ({tail})"
-        for name, tail in zip(names, tails, strict=True)
-    ]
+        found = [_joined(values) for values in zip(*parts, strict=True)]
+        if len(set(found)) == len(runs):
+            return [f" · {more}" if more else "" for more in found]
+    folders = _without_common_end([list(run.folder.resolve().parts) for run in runs])
+    return [f" ({folder})" for folder in _tails(folders)]
 
 
 def _without_common_end(paths: list[list[str]]) -> list[list[str]]:

@@ -33,7 +33,7 @@ def write_report(
     path: Path, runs: Sequence[RunFacts], shelf: Shelf, *, counts: Sequence[Counts] = ()
 ) -> None:
     """Write the report of `runs`, with the samples that `shelf` kept."""
-    names = run_names([run.info["settings"] for run in runs], [run.folder for run in runs])
+    names = run_names(runs)
     rows = _rows(runs, names)
     with new_page(path, _title(runs)) as out:
         for run, name in zip(runs, names, strict=True):
@@ -60,11 +60,10 @@ def _title(runs: Sequence[RunFacts]) -> str:
 
 
 def _rows(runs: Sequence[RunFacts], names: Sequence[str]) -> list[Row]:
-    """The numbers of each run and temperature; the label says the temperature where there are several."""
-    several = len({temperature for run in runs for temperature in run.numbers}) > 1
+    """The numbers of each run and temperature; the label says the temperature where a run has several."""
     return [
         Row(
-            f"{name} · T {exact_number(temperature)}" if several else name,
+            f"{name} · T {exact_number(temperature)}" if len(run.numbers) > 1 else name,
             run,
             run.tallies[temperature],
             run.numbers[temperature],
@@ -204,12 +203,18 @@ def _figure(title: str, picture: str, names: Sequence[tuple[str, str]]) -> str:
 
 
 def _groups(rows: Sequence[Row]) -> str:
-    names = dict.fromkeys(name for row in rows for name in row.found["groups"])
-    parts = [_by(name, rows) for name in names]
+    of_task: dict[str, list[Row]] = {}  # subjects and levels of different tasks have nothing in common
+    for row in rows:
+        of_task.setdefault(str(row.run.info["settings"].get("task")), []).append(row)
+    parts = []
+    for task, some in of_task.items():
+        title = "By {}" if len(of_task) == 1 else f"{task} by {{}}"
+        names = dict.fromkeys(name for row in some for name in row.found["groups"])
+        parts += [_by(name, some, title.format(name)) for name in names]
     return f"<h2>Accuracy by kind of problem</h2>{''.join(parts)}" if parts else ""
 
 
-def _by(name: str, rows: Sequence[Row]) -> str:
+def _by(name: str, rows: Sequence[Row], title: str) -> str:
     """One line for each value of a fact such as the subject, one column for each row of the scores."""
     groups = [row.found["groups"].get(name, {}) for row in rows]
     values = list(dict.fromkeys(value for group in groups for value in group))
@@ -221,7 +226,7 @@ def _by(name: str, rows: Sequence[Row]) -> str:
     head = (escape(name), "problems", *(escape(row.label) for row in rows))
     more = len(values) - GROUPS_SHOWN
     rest = f'<p class="faint">and {more} more</p>' if more > 0 else ""
-    return f"<h3>By {escape(name)}</h3>{table(head, lines, cards=True)}{rest}"
+    return f"<h3>{escape(title)}</h3>{table(head, lines, cards=True)}{rest}"
 
 
 def _with_bar(entry: dict | None) -> str:
