@@ -5,7 +5,7 @@ import pytest
 from util.engines import EngineOptions, engine_name
 from util.engines.embedded import embedded_model
 from util.engines.endings import last_words
-from util.engines.vllm_local import _gpus_of, _model_path
+from util.engines.vllm_local import _gpus_of, _model_path, worker_environment
 from util.engines.vllm_worker import Prompts, Refused
 from util.errors import UserError
 from util.sampling import sample_seed, samples_at
@@ -25,6 +25,18 @@ def test_copies_of_a_model_get_their_own_gpus():
     assert [_gpus_of(copy, options, {}) for copy in range(3)] == ["0,1", "2,3", "4,5"]
     visible = {"CUDA_VISIBLE_DEVICES": "7,6,5,4,3,2"}
     assert [_gpus_of(copy, options, visible) for copy in range(3)] == ["7,6", "5,4", "3,2"]
+
+
+def test_without_a_gpu_a_model_of_ones_own_gets_room_for_its_context(monkeypatch):
+    monkeypatch.delenv("VLLM_CPU_KVCACHE_SPACE", raising=False)
+    monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1 << 23}.get)  # 32 GiB
+
+    def gib(**options):
+        return worker_environment(EngineOptions(**options), True)["VLLM_CPU_KVCACHE_SPACE"]
+
+    assert (gib(model="a/b"), gib(model="a/b", dp=2), gib(model="embedded")) == ("8", "4", "1")
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "3")
+    assert gib(model="a/b") == "3"
 
 
 def test_too_few_gpus_for_the_copies_are_counted():
