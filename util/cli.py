@@ -116,7 +116,8 @@ class Progress:
     def __init__(self, total: int | None, what: str, unit: str = "samples") -> None:
         from tqdm import tqdm
 
-        self._bar = tqdm(total=total, desc=what, unit=f" {unit}", dynamic_ncols=True, mininterval=0.5)
+        every_s = 0.5 if sys.stderr.isatty() else 10.0  # a log file keeps each of them
+        self._bar = tqdm(total=total, desc=what, unit=f" {unit}", dynamic_ncols=True, mininterval=every_s)
         self._tokens = 0
 
     def step(self, tokens: int) -> None:
