@@ -17,6 +17,7 @@ ALLOWED = {
     "util.versions": ["util.cores"],
     "util.journal": ["util.errors"],
     "util.keys": ["util.errors"],
+    "util.offsets": ["util.journal"],
     "util.replicas": ["util.errors", "util.records"],
     "util.task": ["util.models", "util.records"],
     "util.prompts": ["util.records", "util.errors"],
@@ -53,6 +54,7 @@ ALLOWED = {
         "util.records",
         "util.errors",
         "util.journal",
+        "util.offsets",
         "util.cli",
         "util.old_results",
     ],  # its own command line

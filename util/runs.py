@@ -15,9 +15,6 @@ import fcntl
 import hashlib
 import json
 import os
-import re
-from array import array
-from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -28,11 +25,11 @@ from util.errors import UserError
 from util.journal import (
     Journal,
     hold_lock,
-    read_keys,
     read_line_at,
     read_lines,
     write_whole,
 )
+from util.offsets import key_digest, name_digest, problem_offsets, sample_offsets
 from util.records import SCHEMA, Problem, Record, Sample, Verdict
 
 PROBLEMS, SAMPLES, FORMATTED, UNFORMATTED, VERDICTS = (
@@ -291,12 +288,9 @@ class RunReader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._problems = OffsetTable()
-        for offset, match in read_keys(folder / PROBLEMS, _PROBLEM_START):
-            name = match["id"] if isinstance(match, dict) else json.loads(match[1])
-            self._problems.add(_name_digest(name), offset)
-        self._formatted = _last_offsets(folder / FORMATTED)
-        self._verdicts = _last_offsets(folder / VERDICTS)
+        self._problems = problem_offsets(folder / PROBLEMS)
+        self._formatted = sample_offsets(folder / FORMATTED)
+        self._verdicts = sample_offsets(folder / VERDICTS)
         self._open = ExitStack()
         self._open_files()
         self._last_problem: tuple[int, dict] = (-1, {})
@@ -315,8 +309,8 @@ class RunReader:
     def __iter__(self) -> Iterator[tuple[Place, Record]]:
         for offset, line in read_lines(self.folder / SAMPLES):
             sample = sample_from(line)
-            digest = _key_digest(*sample.key)
-            problem = self._problems.find(_name_digest(sample.problem_id))
+            digest = key_digest(*sample.key)
+            problem = self._problems.find(name_digest(sample.problem_id))
             if problem < 0:
                 raise UserError(
                     f"{self.folder / SAMPLES} has a sample of {sample.problem_id!r}, which {PROBLEMS} does "
@@ -383,33 +377,6 @@ def given_up(folder: Path) -> SampleSet:
     return failed
 
 
-class OffsetTable:
-    """Offset of the last line about each 64-bit key: 16 bytes a line, where a dict takes 170."""
-
-    def __init__(self) -> None:
-        self._keys = array("Q")
-        self._offsets = array("q")
-        self._is_sorted = True
-
-    def add(self, key: int, offset: int) -> None:
-        self._keys.append(key)
-        self._offsets.append(offset)
-        self._is_sorted = False
-
-    def find(self, key: int) -> int:
-        """The offset that was added last for `key`; -1 when there is none."""
-        if not self._is_sorted:
-            self._sort()
-        at = bisect_right(self._keys, key) - 1
-        return self._offsets[at] if at >= 0 and self._keys[at] == key else -1
-
-    def _sort(self) -> None:
-        order = sorted(range(len(self._keys)), key=self._keys.__getitem__)  # stable: the last line stays last
-        self._keys = array("Q", map(self._keys.__getitem__, order))
-        self._offsets = array("q", map(self._offsets.__getitem__, order))
-        self._is_sorted = True
-
-
 def find_runs(folder: Path) -> list[Path]:
     """The run folders at and below `folder`, in order of their names.
 
@@ -439,7 +406,7 @@ class VerdictLines:
 
     def replace(self, line: dict, offset: int) -> dict | None:
         """The last line about the same sample, if there was one; `line` is from now on the last."""
-        digest = _key_digest(line["problem_id"], line["temperature"], line["index"])
+        digest = key_digest(line["problem_id"], line["temperature"], line["index"])
         before = self._offsets.get(digest)
         self._offsets[digest] = offset
         return None if before is None else read_line_at(self._file, before)
@@ -495,35 +462,6 @@ def _difference(there: dict, here: dict) -> tuple[str, object, object] | None:
         if there.get(name) != here.get(name):
             return name, there.get(name), here.get(name)
     return None
-
-
-# The first fields of a line as Journal writes them; lines written otherwise are decoded as a whole.
-_PROBLEM_START = re.compile(rb'\{"id": ("(?:[^"\\]|\\.)*"), ')
-_SAMPLE_START = re.compile(
-    rb'\{"problem_id": ("(?:[^"\\]|\\.)*"), "temperature": ([-+.\deE]+), "index": (\d+), '
-)
-
-
-def _key_digest(problem_id: str, temperature: float, index: int) -> int:
-    """64 bits that name a sample; a collision among a million samples has a chance of 3e-8."""
-    return _name_digest(f"{index} {float(temperature)} {problem_id}")
-
-
-def _name_digest(name: str) -> int:
-    data = name.encode("utf-8", "backslashreplace")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
-
-
-def _last_offsets(path: Path) -> OffsetTable:
-    """Offset of the last line about each sample."""
-    table = OffsetTable()
-    for offset, found in read_keys(path, _SAMPLE_START):
-        if isinstance(found, dict):
-            key = (found["problem_id"], found["temperature"], found["index"])
-        else:
-            key = (json.loads(found[1]), float(found[2]), int(found[3]))
-        table.add(_key_digest(*key), offset)
-    return table
 
 
 def _open_if_there(stack: ExitStack, path: Path) -> BinaryIO | None:
