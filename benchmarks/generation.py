@@ -1,10 +1,13 @@
-"""Does our loop, with a write per sample, keep up with one LLM.chat call over all? (goal: at least 0.99)
+"""Does our loop, with a write per sample, keep up with vLLM itself?
 
-python benchmarks/generation.py [--rounds 2] [--n 4]
+python benchmarks/generation.py [--rounds 2] [--n 4]        # one LLM.chat call over all (goal: at least 0.99)
+python benchmarks/generation.py --ray [--rounds 2] [--n 8]  # two Ray replicas, two processes (at least 0.97)
+python benchmarks/adaptive.py                               # --until-correct, fixed n: tokens (at most 0.6)
 
 Both ways run the embedded model on the same Warmup prompts with the same seeds and engine arguments, in turn.
-Engine steps and the CPU seconds of the engine's process do not depend on what else the machine does; the wall
-clock does.
+Engine steps and the CPU seconds of the processes do not depend much on what else the machine does; the wall
+clock does. With --ray each replica and each plain process has one thread; the CPU seconds of the cluster's
+own processes count too. benchmarks/adaptive.py is the third comparison, about tokens instead of speed.
 """
 
 from __future__ import annotations
@@ -13,11 +16,14 @@ import argparse
 import json
 import os
 import re
+import signal
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -27,8 +33,11 @@ sys.path.insert(0, str(ROOT))
 from tasks import load_task  # noqa: E402
 from util import hub  # noqa: E402
 from util.engines import EngineOptions, open_engine  # noqa: E402
+from util.engines.ray_replicas import Cluster, ClusterPlace, ModelHost, Needs, wait_for_nodes  # noqa: E402
 from util.engines.vllm_local import worker_environment, worker_options  # noqa: E402
 from util.pipeline import Job, Plan, generate, write_problems  # noqa: E402
+from util.records import Request  # noqa: E402
+from util.replicas import Replicas  # noqa: E402
 from util.runs import Run  # noqa: E402
 from util.sampling import sample_seed  # noqa: E402
 
@@ -68,12 +77,94 @@ def one_call(n: int) -> dict:
     return json.loads(done.stdout.split(b"\n")[-2])
 
 
-def serve_one_call(n: int) -> None:
+def two_plain(n: int) -> dict:
+    """LLM.chat over half of everything in each of two processes, at the same time."""
+    environment = worker_environment(OPTIONS, on_cpu=True) | {"OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, __file__, "--one-call", "--n", str(n), "--part", str(part)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        for part in range(2)
+    ]
+    for process in processes:
+        while process.stdout.readline() != b"loaded\n":
+            assert process.poll() is None, "vLLM could not start"
+    for process in processes:
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    results = [json.loads(process.communicate()[0].split(b"\n")[-2]) for process in processes]
+    sums = {name: sum(result[name] for result in results) for name in ("tokens", "samples", "steps", "cpu")}
+    return sums | {"wall": max(result["wall"] for result in results)}
+
+
+def two_on_ray(n: int, cluster: RayHead) -> dict:
+    """The same requests through two replicas on a Ray cluster with two CPUs."""
+    options = EngineOptions(model="embedded", engine="ray", replicas=2, ray_address=cluster.address)
+    requests = []
+    for problem in hub.problems(load_task("Warmup"), hub.open_rows(load_task("Warmup").source)):
+        messages = [{"role": "user", "content": load_task("Warmup").prompt(problem, "embedded")}]
+        for index in range(n):
+            seed = sample_seed(0, problem.id, TEMPERATURE, index)
+            requests.append(Request(problem.id, messages, TEMPERATURE, index, seed, MAX_TOKENS))
+    place = ClusterPlace(Cluster(cluster.address), "replica", ModelHost, (options,), Needs(gpus=0, cpus=1))
+    with closing(Replicas(place, 2, wait_for_all=True)) as engine:
+        began, cpu = time.monotonic(), cluster.cpu_s()
+        answers = [answer for _, answer in engine.generate(requests)]
+        wall, cpu = time.monotonic() - began, cluster.cpu_s() - cpu
+    tokens = sum(answer.completion_tokens for answer in answers)
+    return {"tokens": tokens, "samples": len(answers), "cpu": cpu, "wall": wall}
+
+
+class RayHead:
+    """A cluster of this machine alone, with two CPUs."""
+
+    def __enter__(self) -> RayHead:
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            port = found.getsockname()[1]
+        self.address = f"127.0.0.1:{port}"
+        command = [
+            sys.executable,
+            "-m",
+            "ray.scripts.scripts",
+            "start",
+            "--head",
+            f"--port={port}",
+            "--block",
+        ]
+        self._process = subprocess.Popen(
+            [*command, "--num-cpus=2", "--num-gpus=0", "--include-dashboard=false", "--disable-usage-stats"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_for_nodes(self.address, 1, 120)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait()
+
+    def cpu_s(self) -> float:
+        """CPU seconds so far of this process, the cluster's and all that they started."""
+        import psutil
+
+        ours = psutil.Process()
+        spent = [process.cpu_times() for process in (ours, *ours.children(recursive=True))]
+        return sum(times.user + times.system for times in spent)
+
+
+def serve_one_call(n: int, part: int | None) -> None:
     from vllm import LLM, SamplingParams
 
     task = load_task("Warmup")
     chats, sampling = [], []
-    for problem in hub.problems(task, hub.open_rows(task.source)):
+    for number, problem in enumerate(hub.problems(task, hub.open_rows(task.source))):
+        if part is not None and number % 2 != part:
+            continue
         for index in range(n):
             chats.append([{"role": "user", "content": task.prompt(problem, "embedded")}])
             seed = sample_seed(0, problem.id, TEMPERATURE, index)
@@ -88,6 +179,9 @@ def serve_one_call(n: int) -> None:
         return step()
 
     llm.llm_engine.step = counted
+    if part is not None:
+        print("loaded", flush=True)
+        sys.stdin.readline()
     began, cpu = time.monotonic(), time.process_time()
     outputs = llm.chat(chats, sampling, use_tqdm=False)
     cpu, wall = time.process_time() - cpu, time.monotonic() - began
@@ -98,28 +192,48 @@ def serve_one_call(n: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--n", type=int, default=4, help="samples per prompt")
+    parser.add_argument("--ray", action="store_true", help="two Ray replicas against two plain processes")
     parser.add_argument("--one-call", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--part", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one_call:
-        serve_one_call(args.n)
-    rounds = {"our loop": [], "one LLM.chat": []}
-    for _ in range(args.rounds):
-        rounds["our loop"].append(our_loop(args.n))
-        rounds["one LLM.chat"].append(one_call(args.n))
-    middle = {}
-    for name, results in rounds.items():
-        middle[name] = {
-            "tokens a step": statistics.median(r["tokens"] / r["steps"] for r in results),
-            "tokens a CPU second": statistics.median(r["tokens"] / r["cpu"] for r in results),
-            "tokens a second": statistics.median(r["tokens"] / r["wall"] for r in results),
-        }
-        print(f"{name:13} {results}")
-    for figure, ours in middle["our loop"].items():
-        other = middle["one LLM.chat"][figure]
-        print(f"{figure:20} ours {ours:8.1f}  LLM.chat {other:8.1f}  ratio {ours / other:.3f}")
+        serve_one_call(args.n, args.part)
+    if args.ray:
+        with RayHead() as cluster:
+            compare(
+                {
+                    "two Ray replicas": lambda: two_on_ray(args.n, cluster),
+                    "two processes": lambda: two_plain(args.n),
+                },
+                args.rounds,
+            )
+    else:
+        compare({"our loop": lambda: our_loop(args.n), "one LLM.chat": lambda: one_call(args.n)}, args.rounds)
+
+
+def compare(ways: dict[str, Callable[[], dict]], rounds: int) -> None:
+    """Run each way in turn and print the middle of the rounds, and of each round's ratio."""
+    results: dict[str, list[dict]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, run in ways.items():
+            results[name].append(run())
+            print(f"{name:16} {results[name][-1]}", flush=True)
+    (ours, ours_at), (other, other_at) = results.items()
+    for figure, amount in (("a step", "steps"), ("a CPU second", "cpu"), ("a second", "wall")):
+        if not all(amount in result for result in (*ours_at, *other_at)):
+            continue
+        rates = [[result["tokens"] / result[amount] for result in at] for at in (ours_at, other_at)]
+        ratio = statistics.median(mine / its for mine, its in zip(*rates, strict=True))
+        middle = [statistics.median(rate) for rate in rates]
+        print(
+            f"tokens {figure:13} {ours} {middle[0]:8.1f}  {other} {middle[1]:8.1f}  "
+            f"ratio {ratio:.3f} (middle of {rounds} rounds)"
+        )
 
 
 if __name__ == "__main__":

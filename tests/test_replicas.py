@@ -130,13 +130,13 @@ def test_a_worker_that_dies_again_and_again_is_given_up_and_the_others_go_on(cap
     results = list(Replicas(place, 2).generate(requests(4, 8)))
     assert len(results) == 32
     assert sum(worker.number == 0 for worker in place.workers) == MOST_DEATHS
-    assert "is given up, 1 are left" in capsys.readouterr().err
+    assert "ended 3 times without an answer, 1 are left" in capsys.readouterr().err
 
 
 def test_when_all_workers_die_again_and_again_the_run_stops_with_a_reason():
     place = Paper(fate=lambda worker: "bad memory" if worker.looks > 2 else "", slow=lambda number: 9)
     replicas = Replicas(place, 2)
-    with pytest.raises(RunStopped, match="ended 3 times .*bad memory.*same command again"):
+    with pytest.raises(RunStopped, match="no worker is left .*bad memory.*same command again"):
         list(replicas.generate(requests(40, 8)))
     with pytest.raises(RunStopped):
         list(replicas.generate(requests(1, 1)))
@@ -199,9 +199,9 @@ def test_replicas_take_gpus_where_there_are_any_and_cores_elsewhere():
 
 
 def test_more_replicas_than_the_cluster_holds_are_refused_with_what_it_has():
-    with pytest.raises(UserError, match=r"12 GPUs and 96 CPUs on 2 nodes \(a: 8 GPUs.*holds 3: lower"):
+    with pytest.raises(UserError, match=r"12 GPUs and 96 CPUs on 2 node\(s\) \(a: 8 GPUs.*holds 3: lower"):
         model_needs(NODES, EngineOptions("m", tp=4, replicas=4), "a:1")
     with pytest.raises(UserError, match="holds 0: lower --tp, a replica has its GPUs on one node"):
         model_needs(NODES, EngineOptions("m", tp=16), "a:1")
-    with pytest.raises(UserError, match="0 GPUs and 2 CPUs on 1 nodes"):
-        model_needs([Node("c", 0, 2)], EngineOptions("m", replicas=3), "auto")
+    with pytest.raises(UserError, match="0 GPUs and 2 CPUs on 1 node"):
+        model_needs([Node("c", 0, 2)], EngineOptions("m", replicas=3), "a:1")

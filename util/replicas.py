@@ -56,8 +56,8 @@ class Place(Protocol):
 
     what: str  # what they are, such as "copy of the model"
 
-    def start(self, number: int) -> Any:
-        """Begin to start a replica; raises UserError for what cannot work."""
+    def start(self, number: int) -> Any | None:
+        """Begin to start a replica; None: there is no place for it. Raises UserError for what cannot work."""
 
     def wait(self, replicas: Sequence[Any], timeout_s: float) -> Iterable[tuple[Any, list[Event]]]:
         """What replicas have said, waiting at most `timeout_s` for the first word."""
@@ -251,17 +251,18 @@ class Replicas:
         slot.replica.close()
         slot.running, slot.window, slot.deaths = {}, 0, slot.deaths + 1
         slot.backlog.clear()
-        given_up = slot.deaths >= MOST_DEATHS
-        slot.replica = None if given_up else self._place.start(slot.number)
-        self._say_death(slot, died.why, len(unfinished) - len(hopeless), given_up)
+        slot.replica = None if slot.deaths >= MOST_DEATHS else self._place.start(slot.number)
+        self._say_death(slot, died.why, len(unfinished) - len(hopeless))
         why = f"{MOST_TRIES} replicas died while they had this request ({died.why})"
         return [(asked, Failure(why)) for asked in hopeless]
 
-    def _say_death(self, slot: _Slot, why: str, unfinished: int, given_up: bool) -> None:
+    def _say_death(self, slot: _Slot, why: str, unfinished: int) -> None:
         left = sum(other.replica is not None for other in self._slots)
         then = "it is started again"
-        if given_up:
-            then = f"it ended {MOST_DEATHS} times without an answer and is given up, {left} are left"
+        if slot.replica is None:
+            often = f"it ended {MOST_DEATHS} times without an answer"
+            why_not = often if slot.deaths >= MOST_DEATHS else "there is no place for it any more"
+            then = f"{why_not}, {left} are left"
         again = f"; {unfinished} unfinished requests are asked again" if unfinished else ""
         name = f"{self._place.what} {slot.number + 1} of {len(self._slots)}"
         print(f"\n{name}: {why}; {then}{again}", file=sys.stderr, flush=True)
@@ -272,7 +273,5 @@ class Replicas:
             return
         why = self._place.lost()
         if why or all(slot.replica is None for slot in self._slots):
-            why = why or (
-                f"each {self._place.what} ended {MOST_DEATHS} times without an answer ({self._last_words})"
-            )
+            why = why or f"no {self._place.what} is left (the last one: {self._last_words})"
             raise RunStopped(f"{why}; what is finished is kept: run the same command again")

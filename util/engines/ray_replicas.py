@@ -7,6 +7,8 @@ travels with the job; no shared disk is needed.
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
 import os
 import signal
 import socket
@@ -14,12 +16,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from util.engines import EngineOptions
-from util.errors import UserError
+from util.errors import RunStopped, UserError
 from util.records import Completion, Failure, Request
 from util.replicas import Died, Event, Replicas
 
@@ -28,7 +30,8 @@ CONNECT_S = (
     5.0  # whoever listens at the address has to say that it is a cluster by then; Ray itself waits 2 minutes
 )
 PLACE_S = 30.0  # a replica without a place is mentioned after so long
-LOOK_S = 5.0  # how often the cluster's nodes are counted while no replica is there
+LOOK_S = 5.0  # how often we look whether the cluster is there
+HEAD_S = 20.0  # a head that is not there for so long is gone; after 60 s Ray itself would end this process
 SAY_S = 5.0  # an actor with nothing to say says so after so long
 THREADS = 2  # of an actor: `tell` and `listen` at a time
 
@@ -64,13 +67,18 @@ class Cluster:
     """
 
     def __init__(self, address: str | None) -> None:
-        self._ray = _import_ray()
-        self.address = address or os.environ.get("RAY_ADDRESS") or "auto"
-        if self._ray.is_initialized():
-            return
-        if self.address != "auto":
-            _check_listening(self.address)
-        self._connect()
+        _check_installed()
+        self.address = address or os.environ.get("RAY_ADDRESS") or _address_of_this_machine()
+        _check_listening(self.address)
+        import ray
+
+        self._ray = ray
+        if not ray.is_initialized():
+            self._connect()
+
+    @property
+    def version(self) -> str:
+        return self._ray.__version__
 
     def nodes(self) -> list[Node]:
         """The nodes that are there now."""
@@ -84,6 +92,15 @@ class Cluster:
             for node in self._ray.nodes()
             if node["Alive"]
         ]
+
+    def is_there(self) -> bool:
+        """Whether its head can be reached now."""
+        host, _, port = self.address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+        except OSError:
+            return False
+        return True
 
     def start(self, host: type, arguments: tuple, needs: Needs, *, node: Node | None = None) -> _Actor:
         """Ask Ray to find a place for `host(*arguments)`, or to take `node`; it may have to wait."""
@@ -123,12 +140,8 @@ class Cluster:
                 logging_level="error",
                 log_to_driver=False,
             )
-        except ConnectionError as error:
-            raise UserError(
-                f"no Ray cluster at {self.address}: start one with `ray start --head`, or run the command on "
-                f"one of its nodes ({_first_line(error)})"
-            ) from error
-        except RuntimeError as error:  # another version of Ray or Python, or a machine that is no node
+        except (ConnectionError, RuntimeError) as error:
+            # Another version of Ray or Python, or this machine is no node of the cluster.
             raise UserError(
                 f"the Ray cluster at {self.address} cannot be used from here: {_first_line(error)}"
             ) from error
@@ -158,7 +171,7 @@ class _Actor:
         try:
             events = self._ray.get(call)
         except self._ray.exceptions.RayError as error:
-            return [Died(f"it is gone ({_last_line(error)})")]
+            return [Died(f"it is gone ({_in_short(error)})")]
         self.has_place = True
         if call is not self._listening:
             self._telling.remove(call)
@@ -184,6 +197,7 @@ class ClusterPlace:
     arguments: tuple
     needs: Needs
     looked_at: float = 0.0
+    heard_head_at: float = field(default_factory=time.monotonic)
     said: bool = False
 
     def start(self, number: int) -> _Actor:
@@ -191,20 +205,32 @@ class ClusterPlace:
 
     def wait(self, replicas: Sequence[_Actor], timeout_s: float) -> Iterator[tuple[_Actor, list[Event]]]:
         yield from self.cluster.wait(replicas, timeout_s)
+        if time.monotonic() - self.looked_at > LOOK_S:
+            self._look(replicas)
+
+    def _look(self, replicas: Sequence[_Actor]) -> None:
+        """Say what people should know; raises RunStopped when the cluster itself is gone."""
+        self.looked_at = time.monotonic()
+        if self.cluster.is_there():
+            self.heard_head_at = self.looked_at
+        elif self.looked_at - self.heard_head_at > HEAD_S:
+            raise RunStopped(
+                f"the head of the Ray cluster at {self.cluster.address} is gone; what is finished is kept: "
+                "run the same command again on a cluster that is there"
+            )
         waiting = sum(replica.waits_since() > PLACE_S for replica in replicas)
         if waiting and not self.said:
             self.said = True
             print(
-                f"{waiting} of {len(replicas)} wait for a place on the cluster: each {self.what} takes "
-                f"{_counted(self.needs)}, and others use what there is",
+                f"\n{waiting} of {len(replicas)} wait for a place on the cluster, {_counted(self.needs)} "
+                "each: they join in as soon as there is one",
                 file=sys.stderr,
                 flush=True,
             )
 
     def lost(self) -> str:
-        if time.monotonic() - self.looked_at < LOOK_S:
+        if not self.cluster.is_there():  # whoever asks it would wait; `_look` says when it is too long
             return ""
-        self.looked_at = time.monotonic()
         nodes = self.cluster.nodes()
         if any(node.holds(self.needs) for node in nodes):
             return ""
@@ -228,7 +254,7 @@ class RayEngine:
         needs = model_needs(cluster.nodes(), options, cluster.address)
         place = ClusterPlace(cluster, "replica", ModelHost, (options,), needs)
         self._replicas = Replicas(place, options.replicas)
-        self.version = f"{self._replicas.version} on ray {_import_ray().__version__}"
+        self.version = f"{self._replicas.version} on ray {cluster.version}"
 
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
         return self._replicas.generate(requests)
@@ -297,10 +323,9 @@ def _held(nodes: list[Node], needs: Needs) -> int:
 def _inventory(address: str, nodes: list[Node]) -> str:
     names = ", ".join(f"{node.name}: {node.gpus} GPUs, {node.cpus} CPUs" for node in nodes[:8])
     more = f", and {len(nodes) - 8} more" if len(nodes) > 8 else ""
-    where = "this machine's cluster" if address == "auto" else f"the cluster at {address}"
     return (
-        f"{where} has {sum(node.gpus for node in nodes)} GPUs and {sum(node.cpus for node in nodes)} CPUs "
-        f"on {len(nodes)} nodes ({names}{more})"
+        f"the cluster at {address} has {sum(node.gpus for node in nodes)} GPUs and "
+        f"{sum(node.cpus for node in nodes)} CPUs on {len(nodes)} node(s) ({names}{more})"
     )
 
 
@@ -318,12 +343,14 @@ class _NodePlace(ClusterPlace):
         super().__init__(cluster, what, host, arguments, Needs(0, 0))
         self.nodes = cluster.nodes()
 
-    def start(self, number: int) -> _Actor:
+    def start(self, number: int) -> _Actor | None:
         node = self.nodes[number]
+        if node.id not in {alive.id for alive in self.cluster.nodes()}:
+            return None
         return self.cluster.start(self.host, (max(1, node.cpus), *self.arguments), self.needs, node=node)
 
     def lost(self) -> str:
-        return ""  # a node that leaves is given up like a worker that dies again and again
+        return ""  # the worker of a node that has left is not started again
 
 
 @dataclass(frozen=True)
@@ -344,15 +371,27 @@ def open_on_each_node(address: str | None, what: str, host: type, arguments: tup
 # ---------------------------------------------------------------- reaching a cluster
 
 
-def _import_ray() -> Any:
-    try:
-        import ray
-    except ModuleNotFoundError as error:
+def _check_installed() -> None:
+    if importlib.util.find_spec("ray") is None:
         raise UserError(
             "Ray is not installed: `pip install -r requirements/ray.txt` here and on each machine of the "
             "cluster"
+        )
+
+
+def _address_of_this_machine() -> str:
+    """The head of the cluster that this machine joined last, where `ray start` writes it down.
+
+    `ray.init(address="auto")` looks there too, but waits minutes for a cluster that is gone.
+    """
+    written = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray" / "ray_current_cluster"
+    try:
+        return written.read_text(encoding="utf-8").strip()
+    except FileNotFoundError as error:
+        raise UserError(
+            "this machine belongs to no Ray cluster: start one with `ray start --head`, join one with "
+            "`ray start --address HEAD:6379`, or give --ray-address"
         ) from error
-    return ray
 
 
 def _check_listening(address: str) -> None:
@@ -380,5 +419,44 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n", 1)[0][:300]
 
 
-def _last_line(error: Exception) -> str:
-    return str(error).strip().rsplit("\n", 1)[-1].strip()[:300]
+def _in_short(error: Exception) -> str:
+    """What happened, without Ray's advice about it."""
+    last = str(error).strip().rsplit("\n", 1)[-1].strip()
+    return last.split(". ")[0].rstrip(".")[:200]
+
+
+# ---------------------------------------------------------------- for recipes
+
+
+def wait_for_nodes(address: str, count: int, within_s: float) -> list[Node]:
+    """Wait until so many nodes have joined the cluster; raises UserError when they have not in time."""
+    end = time.monotonic() + within_s
+    cluster, nodes, why = None, [], ""
+    while len(nodes) < count:
+        if time.monotonic() > end:
+            raise UserError(why or f"{len(nodes)} of {count} nodes joined {address} within {within_s:.0f} s")
+        try:
+            cluster = cluster or Cluster(address)
+            nodes = cluster.nodes()
+        except UserError as error:  # its head may still be starting
+            why = str(error)
+        time.sleep(1)
+    return nodes
+
+
+def main() -> None:
+    """Wait for a cluster: `python -m util.engines.ray_replicas --address HEAD:6379 --nodes 4`."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--address", required=True, metavar="HOST:PORT")
+    parser.add_argument("--nodes", type=int, required=True, metavar="N")
+    parser.add_argument("--within", type=float, default=600.0, metavar="SECONDS")
+    args = parser.parse_args()
+    try:
+        nodes = wait_for_nodes(args.address, args.nodes, args.within)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    print(_inventory(args.address, nodes), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# One command over the nodes of a Slurm job: a Ray head on the first node, a Ray node on each other one, then the
+# command on the first. Submit it from the suite's folder:
+#
+#   sbatch --nodes 4 --gpus-per-node 8 --time 1-0 recipes/slurm.sh inference_and_check.py --dataset NUMINA \
+#       --model Qwen/QwQ-32B-Preview --tp 4 --replicas 8 --max-tokens 16384 --result-dir results
+#
+# Results must lie on a disk that the first node can write. Three minutes before the time limit the command stops, with
+# everything kept, and the job is queued again; so it is after a preemption. The same command then goes on. `scancel`
+# ends it for good. Environment: PYTHON (the same path on all nodes), RAY_PORT.
+#SBATCH --job-name=distillery
+#SBATCH --ntasks-per-node=1
+#SBATCH --exclusive
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --signal=B:USR1@180
+set -euo pipefail
+
+[ $# -gt 0 ] || { echo "usage: sbatch --nodes N recipes/slurm.sh SCRIPT.py FLAGS..." >&2; exit 2; }
+cd "${SLURM_SUBMIT_DIR:?submit this script with sbatch}"
+[ -f "$1" ] || { echo "no $1 in $PWD: submit from the folder of the suite" >&2; exit 2; }
+python=$(command -v "${PYTHON:-python}")
+ray=$(dirname "$python")/ray
+port=${RAY_PORT:-$((20000 + SLURM_JOB_ID % 10000))}
+mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+address=${nodes[0]}:$port
+# Only who knows this word may use the cluster: whoever reaches a Ray cluster runs programs on it.
+export RAY_AUTH_MODE=token RAY_AUTH_TOKEN
+RAY_AUTH_TOKEN=$("$python" -c 'import secrets; print(secrets.token_hex(32))')
+
+started=()
+again=
+command_process=
+stop() {
+    trap '' TERM INT USR1
+    kill "${started[@]}" 2>/dev/null || true
+    wait || true
+    if [ -n "$again" ]; then scontrol requeue "$SLURM_JOB_ID"; fi
+}
+stop_command() { [ -z "$command_process" ] || kill -TERM "$command_process" 2>/dev/null || true; }
+trap stop EXIT
+trap 'again=yes; stop_command' USR1
+trap stop_command TERM INT
+
+srun --nodes=1 --ntasks=1 --nodelist="${nodes[0]}" \
+    "$ray" start --head --port "$port" --include-dashboard=false --disable-usage-stats --block &
+started+=($!)
+if [ ${#nodes[@]} -gt 1 ]; then
+    "$python" -m util.engines.ray_replicas --address "$address" --nodes 1
+    others=$(IFS=,; echo "${nodes[*]:1}")
+    srun --nodes=$((${#nodes[@]} - 1)) --ntasks=$((${#nodes[@]} - 1)) --nodelist="$others" \
+        "$ray" start --address "$address" --disable-usage-stats --block &
+    started+=($!)
+fi
+"$python" -m util.engines.ray_replicas --address "$address" --nodes ${#nodes[@]}
+
+"$python" "$@" --engine ray --ray-address "$address" &
+command_process=$!
+status=0
+wait "$command_process" || status=$?
+# A signal ends the first `wait`; the command then takes a moment to write its summary.
+while kill -0 "$command_process" 2>/dev/null; do
+    status=0
+    wait "$command_process" || status=$?
+done
+[ "$status" -ne 0 ] || again= # it was done before it could stop
+exit "$status"

@@ -1,0 +1,144 @@
+"""Do the recipes for clusters start nodes, run the command and end everything? With stand-ins for tools."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from helpers import ROOT
+
+# Each says what it was asked, and stays until it is told to end where the real one does.
+STAY = "trap 'echo end $NAME >>\"$LOG\"; exit 143' TERM; while :; do sleep 0.05; done"
+TOOLS = {
+    "ray": f'NAME="ray $2"; echo "ray $* $RAY_AUTH_TOKEN" >>"$LOG"; {STAY}',
+    "python": f"""
+        case "$1" in
+        -c) echo a-word; exit 0;;
+        -m) until [ "$(grep -c "^ray start" "$LOG")" -ge "${{@: -1}}" ]; do sleep 0.02; done
+            echo "wait ${{@:3}}" >>"$LOG"; exit 0;;
+        esac
+        NAME=command; echo "command $*" >>"$LOG"
+        if [ -n "$QUICK" ]; then exit "$QUICK"; fi
+        {STAY}""",
+    "srun": """
+        while [[ $1 == --* ]]; do
+            at="$at $1"
+            [[ $1 == --ntasks=* ]] && tasks=${1#*=}
+            shift
+        done
+        echo "srun$at" >>"$LOG"
+        for ((task = 0; task < tasks; task++)); do "$@" & done
+        trap 'kill $(jobs -p)' TERM
+        wait
+        wait""",
+    "scontrol": 'echo "scontrol $*" >>"$LOG"; if [ "$1" = show ]; then printf "n1\\nn2\\nn3\\n"; fi',
+    "ssh": 'echo "ssh $1" >>"$LOG"; exec bash -c "$2"',
+}
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """Start a recipe; returns the process and what its tools have said so far."""
+    for name, text in TOOLS.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "hosts.txt").write_text("# the others\nuser@one\n\ntwo\n")
+    log = tmp_path / "log"
+    log.touch()
+    started = []
+
+    def start(name, *arguments, quick=""):
+        environment = {
+            **os.environ,
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            **{"LOG": str(log), "QUICK": quick, "SLURM_SUBMIT_DIR": str(ROOT), "SLURM_JOB_ID": "7"},
+            **{
+                "SLURM_JOB_NODELIST": "n[1-3]",
+                "HEAD": "n1",
+                "RAY_PORT": "7000",
+                "SSH": str(tmp_path / "ssh"),
+            },
+        }
+        command = ["bash", str(ROOT / "recipes" / name), *arguments]
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, start_new_session=True)
+        started.append(process)
+        return process
+
+    yield start, lambda: log.read_text().split("\n")[:-1], tmp_path / "hosts.txt"
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def wait_for(said, line, process):
+    deadline = time.monotonic() + 60
+    while not any(found.startswith(line) for found in said()):
+        assert process.poll() is None and time.monotonic() < deadline, said()
+        time.sleep(0.02)
+
+
+COMMAND = ["inference_and_check.py", "--dataset", "AIME", "--replicas", "3"]
+ASKED = "command inference_and_check.py --dataset AIME --replicas 3 --engine ray --ray-address n1:7000"
+
+
+def test_on_slurm_the_command_runs_on_all_nodes_and_everything_ends_with_it(recipe):
+    start, said, _ = recipe
+    process = start("slurm.sh", *COMMAND, quick="0")
+    assert process.wait(timeout=60) == 0
+    lines = said()
+    assert "srun --nodes=1 --ntasks=1 --nodelist=n1" in lines
+    assert "srun --nodes=2 --ntasks=2 --nodelist=n2,n3" in lines
+    assert any(line.startswith("ray start --head --port 7000") and line.endswith(" a-word") for line in lines)
+    assert lines.index("wait --address n1:7000 --nodes 3") < lines.index(ASKED)
+    assert sum(line.startswith("end ray") for line in lines) == 3
+    assert not any("requeue" in line for line in lines)
+
+
+def test_on_slurm_a_job_that_runs_out_of_time_stops_cleanly_and_is_queued_again(recipe):
+    start, said, _ = recipe
+    process = start("slurm.sh", *COMMAND)
+    wait_for(said, ASKED, process)
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(timeout=60) == 143
+    lines = said()
+    assert lines.index("end command") < lines.index("scontrol requeue 7")
+    assert sum(line.startswith("end ray") for line in lines) == 3
+
+
+def test_on_slurm_a_cancelled_job_is_not_queued_again(recipe):
+    start, said, _ = recipe
+    process = start("slurm.sh", *COMMAND)
+    wait_for(said, ASKED, process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 143
+    assert "end command" in said() and not any("requeue" in line for line in said())
+
+
+def test_over_ssh_the_nodes_end_with_the_command_even_if_the_recipe_is_killed(recipe):
+    start, said, hosts = recipe
+    process = start("ssh_cluster.sh", str(hosts), *COMMAND, quick="1")
+    assert process.wait(timeout=60) == 1
+    lines = said()
+    assert "ssh user@one" in lines and "ssh two" in lines and ASKED in lines
+    joined = [line for line in lines if line.startswith("ray start --address n1:7000")]
+    assert len(joined) == 2 and all(line.endswith(" a-word") for line in joined)
+    assert sum(line.startswith("end ray") for line in lines) == 3
+
+    process = start("ssh_cluster.sh", str(hosts), *COMMAND)
+    deadline = time.monotonic() + 60
+    while said().count(ASKED) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 143
+    assert sum(line.startswith("end ray") for line in said()) == 6
+
+
+@pytest.mark.parametrize(
+    "recipe_file", sorted(Path(ROOT / "recipes").glob("*.sh")), ids=lambda path: path.name
+)
+def test_a_recipe_is_understood_by_the_shell(recipe_file):
+    assert subprocess.run(["bash", "-n", str(recipe_file)]).returncode == 0
