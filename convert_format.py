@@ -205,15 +205,15 @@ def _rewrite_all(
         max_cost=args.max_cost,
         max_tokens_total=args.max_tokens_total,
     )
-    with closing(opened) as engine, cli.Progress(count, "rewriting") as progress:
-        try:
+    try:
+        with closing(opened) as engine, cli.Progress(count, "rewriting") as progress:
             for folder in folders:
                 _rewrite(folder, args, engine, outcome, usage, progress)
                 outcome.exhausted = engine.exhausted
                 if outcome.exhausted:
                     break
-        finally:
-            cli.say(f"spent {cost.cost_line(args.model, usage.prompt_tokens, usage.completion_tokens)}")
+    finally:
+        cli.say(f"spent {cost.cost_line(args.model, usage.prompt_tokens, usage.completion_tokens)}")
 
 
 def _rewrite(
@@ -293,7 +293,7 @@ def _after(total: Tally, outcome: Outcome) -> str:
 
 
 def _not_asked(total: Tally, outcome: Outcome) -> int:
-    """Samples for the model that a budget left for the next command."""
+    """Samples for the model that this command did not get to."""
     return total.for_model - outcome.rewritten - sum(outcome.refused.values()) - outcome.failed
 
 
@@ -307,6 +307,7 @@ def _result(total: Tally, outcome: Outcome, usage: Usage) -> dict:
         "rewritten": outcome.rewritten,
         "refused": dict(outcome.refused),
         "failed": outcome.failed,
+        "not_asked": _not_asked(total, outcome),
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
     }

@@ -171,7 +171,8 @@ def test_a_budget_that_ends_keeps_what_is_rewritten_and_the_same_command_goes_on
         done = convert(tmp_path, *limited)
         assert done.returncode == 1, done.stderr
         first = last_line(done)["rewritten"]
-        assert 0 < first < 6 and f"{6 - first}  samples were not asked about" in done.stderr
+        assert 0 < first < 6 and last_line(done)["not_asked"] == 6 - first
+        assert f"{6 - first}  samples were not asked about" in done.stderr
         assert "of --max-tokens-total are spent" in done.stderr
         for _ in range(6):
             done = convert(tmp_path, *limited)
