@@ -36,6 +36,7 @@ WORDS = st.sampled_from(
         "**Final Answer**", "The final answer is 15.",
         "<think>", "</think>", "<|begin_of_thought|>", "<|end_of_thought|>", "<|begin_of_solution|>",
         "<|end_of_solution|>", "We add the numbers.", r"$\frac12$", "\r\n", "\t", "é…", "To be sure, ",
+        "所以答案是15。", "等等，", "让我再检查一下。", "另一种方法：", "嗯", "不对，", "3×5=15。",
     ]
 )  # fmt: skip
 TEXTS = st.lists(WORDS, max_size=25).map("".join) | st.text(max_size=200)
