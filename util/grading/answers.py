@@ -76,7 +76,7 @@ def _boxes(text: str) -> list[tuple[int, int, str]]:
             continue  # a box within a box
         if match.group(1) != "{":
             end = match.end()
-            if match.group(1).isdigit():
+            if match.group(1).isdecimal():
                 found.append((match.start(), end, match.group(1)))
             continue
         end = _closing(text, match.end())

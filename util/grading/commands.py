@@ -15,7 +15,7 @@ class Commands(Numerals):
     def argument(self) -> Node:
         """What a command applies to: a group, or the next single digit or token."""
         token = self.peek()
-        if token[:1].isdigit() and len(token) > 1 and token.isdigit():
+        if token[:1].isdecimal() and len(token) > 1 and token.isdecimal():
             self.tokens[self.at] = token[0]
             self.tokens.insert(self.at + 1, token[1:])
         return self.primary()
@@ -120,6 +120,8 @@ class Commands(Numerals):
         written = "".join(token for token in self.tokens[start : self.at] if token not in "{}")
         if inside.kind in ("num", "decimal"):
             raise Unreadable("decorated number")
+        if decoration == "overline" and inside.kind == "mul" and written.isupper():
+            return inside  # a segment
         if decoration == "overline" and inside.kind != "sym" and "+" not in written and "-" not in written:
             return Node("sym", (), written)
         if inside.kind == "sym":
@@ -185,7 +187,7 @@ class Commands(Numerals):
         if (
             self.peek() == "/"
             and self.tokens[self.at + 1 : self.at + 2]
-            and self.tokens[self.at + 1].isdigit()
+            and self.tokens[self.at + 1].isdecimal()
         ):
             self.take()  # sin x/2 is the sine of half of x
             tree = Node("div", (tree, self.power()))
@@ -231,6 +233,8 @@ class Commands(Numerals):
             elif token == r"\hline":
                 self.take()
             else:
+                while name == "cases" and row and self.peek().lower() in _WHEN:
+                    self.take()
                 row.append(self.cell())
         if row:
             rows.append(tuple(row))
@@ -243,6 +247,8 @@ class Commands(Numerals):
             and all(len(row) == 1 and row[0].kind == "rel" for row in rows)
         ):
             if any(len(row) > 1 for row in rows):
+                if name == "cases" and all(len(row) == 2 for row in rows):
+                    return Node("cases", tuple(rows))
                 raise Opaque("a case distinction")
             return Node("list", tuple(row[0] for row in rows), "and")
         if len({len(row) for row in rows}) > 1:
@@ -270,6 +276,9 @@ _INVERSE = {
 }
 _SYSTEMS = frozenset(("aligned", "align", "align*", "gathered", "split", "cases", "equation", "gather"))
 _NAMED_KINDS = {"factorial": "fact", "binomial": "binom"}  # as programs write them
+_WHEN = frozenset(
+    (r"\text{if}", r"\text{when}", r"\text{for}", r"\text{where}", r"\text{as}", "if", "when", "for")
+)
 _RESTRICTIONS = {"+": "+", ">0": "+", "-": "-", "<0": "-", "\\ast": "", "\\gt0": "+"}
 _OPAQUE = frozenset("int iint oint lim limsup liminf partial nabla bigcup bigcap".split())
 NOT_FACTORS = frozenset(

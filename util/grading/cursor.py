@@ -15,6 +15,7 @@ class Cursor:
         self.bars = 0  # open |
         self.builder = False  # inside { ... | ... }
         self.units: list[str] = []
+        self.free: list[str] = []  # parameters that a set-builder lets run over the integers
 
     def peek(self) -> str:
         return self.tokens[self.at]

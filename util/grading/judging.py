@@ -20,10 +20,11 @@ from util.grading.shapes import (
     ordered_elements,
     plain_values,
     ratio_parts,
+    signed,
     transposed,
     unlabelled,
 )
-from util.grading.tree import Node, has, traits
+from util.grading.tree import Node, has, symbols, traits
 
 MAX_PAIRS = 2500  # of elements compared one by one
 
@@ -83,12 +84,17 @@ class Judge(Relations):
         left, right = elements(gold), elements(prediction)
         if left is None or right is None:
             return self.same_ordered(gold, prediction)
+        if _are_equations(right):
+            left = signed(gold) if gold.kind == "rel" else left
+        elif _are_equations(left):
+            right = signed(prediction) if prediction.kind == "rel" else right
         if len(left) == len(right):
             verdict = self.same_named(left, right)
             if verdict is not None:
                 return verdict
         # Said twice is said once, unless the gold itself says it twice.
-        repeated = "set" not in (gold.kind, prediction.kind) and len(self.distinct(left)) < len(left)
+        may_repeat = "set" not in (gold.kind, prediction.kind) and gold.value != "or"
+        repeated = may_repeat and len(self.distinct(left)) < len(left)
         return self.same_elements(left, right, unique=not repeated and len(left) != len(right))
 
     def same_named(self, left: tuple[Node, ...], right: tuple[Node, ...]) -> bool | None:
@@ -171,6 +177,8 @@ class Judge(Relations):
             return self.same_ratio(gold, prediction)
         if "inf" in kinds:
             return kinds == ("inf", "inf")
+        if "cases" in kinds:
+            return kinds == ("cases", "cases") and self.same_cases(gold.parts, prediction.parts)
         if kinds == ("modulo", "modulo"):
             return self.same_remainder(gold.parts, prediction.parts)
         if "text" in kinds:
@@ -186,6 +194,22 @@ class Judge(Relations):
         if kinds == ("domain", "domain"):
             return gold.value == prediction.value
         return None
+
+    def same_cases(self, gold: tuple, prediction: tuple) -> bool | None:
+        """Case distinctions with the same conditions and values, in any order."""
+        if len(gold) != len(prediction):
+            return False
+        unused = list(prediction)
+        for value, condition in gold:
+            for row in unused:
+                if self.same(condition, row[1]):
+                    unused.remove(row)
+                    if not self.same(value, row[0]):
+                        return False
+                    break
+            else:
+                return None
+        return True
 
     def same_remainder(self, gold: tuple[Node, Node], prediction: tuple[Node, Node]) -> bool | None:
         """3 (mod 7), also written 10 (mod 7)."""
@@ -225,6 +249,11 @@ class Judge(Relations):
         )
 
     # -- relations
+
+
+def _are_equations(nodes: tuple[Node, ...]) -> bool:
+    """Whether elements are equations in several symbols, as lines and curves are given by."""
+    return all(node.kind == "rel" and len(symbols(node)) > 1 for node in nodes)
 
 
 def _vector(node: Node) -> Node:

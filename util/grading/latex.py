@@ -10,7 +10,8 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-from util.grading.commands import NOT_FACTORS, Commands, product
+from util.grading.commands import NOT_FACTORS, product
+from util.grading.leaves import Leaves
 from util.grading.spelling import clean
 from util.grading.tokens import (
     CLOSERS,
@@ -22,7 +23,6 @@ from util.grading.tokens import (
     split_tokens,
 )
 from util.grading.tree import MAX_CHARS, MAX_DEPTH, MAX_SIGNS, Node, Opaque, Reading, Unreadable
-from util.grading.units import BARE_UNITS
 
 __all__ = ["MAX_CHARS", "clean", "is_ambiguous", "read"]
 
@@ -34,6 +34,12 @@ _NAMED_FREE = re.compile(
     r"\b(?:any|all|each|every|some|where|with|constants?|reals?|integers?|numbers?|arbitrary)[\s}$]*\\?([a-zA-Z])(?![a-zA-Z])"
 )
 _DENIED = re.compile(r"\b(?:wrong|incorrect|not|false|never|unless|otherwise|except|no)\b")
+_CONDITION = re.compile(  # (x \\ne 0), behind an equation
+    r"(?<=[\w}])\s*\(\s*[a-z]\s*(?:\\neq?|\\geq?|\\leq?|\\geqslant|\\leqslant|[<>])[^()=]{1,30}\)$"
+)
+_SAYING_LITTLE = frozenset(
+    "only approximately about either maximum minimum max min largest smallest greatest least".split()
+)
 _FORALL = re.compile(r"\s*,?\s*\(?\\forall\b(?=.).*$")
 _PARAMETER = re.compile(
     r"[,;(]?\s*(?:\\text\s*\{\s*(?:where|for|with)?[^{}]{0,20}\}\s*)?\(?\b([a-zA-Z])\s*\\in\s*(?:\\mathbb\s*|\\mathbf\s*)?\{?\s*[ZN]\s*\}?"
@@ -57,15 +63,17 @@ def read(cleaned: str, *, as_list: bool = False) -> Reading:
         if clause and cleaned[: clause.start()].strip():
             free += tuple(_NAMED_FREE.findall(clause.group()))
             cleaned = cleaned[: clause.start()]
+    if "=" in cleaned and (condition := _CONDITION.search(cleaned)):
+        cleaned = cleaned[: condition.start()]
     if r"\forall" in cleaned:
         shorter = _FORALL.sub("", cleaned)
         cleaned = shorter if shorter.strip() else cleaned.replace(r"\forall", " ")
     reader = _Reader(split_tokens(cleaned, as_list=as_list))
     tree = reader.whole()
-    return Reading(tree, tuple(reader.units), free)
+    return Reading(tree, tuple(reader.units), (*free, *reader.free))
 
 
-class _Reader(Commands):
+class _Reader(Leaves):
     """Recursive descent over the tokens of one answer."""
 
     def whole(self) -> Node:
@@ -127,6 +135,9 @@ class _Reader(Commands):
 
     def label(self) -> str:
         """A name in words before a value, as in "Minimum: 1" or "Paolo = 18"; its tokens are skipped."""
+        if self.tokens[self.at] in (r"\max", r"\min") and self.tokens[self.at + 1] == "=":
+            self.at += 2
+            return self.tokens[self.at - 2][1:]
         at, words = self.at, []
         while at < len(self.tokens) and (
             self.tokens[at].startswith(r"\text{") or len(self.tokens[at]) > 1 and self.tokens[at].isalpha()
@@ -138,9 +149,7 @@ class _Reader(Commands):
         ends_in_colon = words[-1].endswith((":", "=", " is"))
         if self.tokens[at] in (":", "=", r"\colon"):
             at += 1
-        elif not ends_in_colon and not (
-            len(words) == 1 and words[0].lower() in ("only", "approximately", "about", "either")
-        ):
+        elif not ends_in_colon and not (len(words) == 1 and words[0].lower() in _SAYING_LITTLE):
             return ""
         self.at = at
         return " ".join(words).strip(" :=").lower()
@@ -202,7 +211,10 @@ class _Reader(Commands):
             else:
                 break
         self.unit()
-        return terms[0] if len(terms) == 1 else Node("add", tuple(terms))
+        tree = terms[0] if len(terms) == 1 else Node("add", tuple(terms))
+        if self.units and self.tokens[self.at].isdecimal() and self.tokens[self.at - 1] not in RELATIONS:
+            return Node("tuple", (tree, self.sum()), "()")  # 4 hours 30 minutes
+        return tree
 
     def term(self) -> Node:
         factors = [self.signed()]
@@ -229,7 +241,7 @@ class _Reader(Commands):
         if not token or token in CLOSERS or token in SEPARATORS or token in RELATIONS:
             return False
         first = token[0]
-        if first.isdigit() or first == ".":
+        if first.isdecimal() or first == ".":
             return left.kind not in ("num", "decimal", "neg") and token[:3] != "..."
         if first.isalpha():
             return (
@@ -275,6 +287,8 @@ class _Reader(Commands):
             if exponent.kind == "prime":
                 base = Node(base.kind, base.parts, f"{base.value}'") if base.kind == "sym" else base
                 return self.power_of(self.postfix(base))
+            if chosen := _chosen(base, exponent):
+                return self.postfix(chosen)
             if exponent == _TRANSPOSE and base.kind in ("matrix", "tuple", "pair"):
                 return Node("transpose", (base,))
             return self.postfix(Node("pow", (base, exponent)))
@@ -349,156 +363,6 @@ class _Reader(Commands):
             self.take()
         return scale
 
-    # -- leaves and brackets
-
-    def primary(self) -> Node:
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise Unreadable("nested too deeply")
-        token = self.take()
-        if not token:
-            raise Unreadable("ends too early")
-        first = token[0]
-        if first.isdigit() or first == "." and token[1:2].isdigit():
-            tree = self.numeral(token)
-        elif first == "\\" and token[1:2].isalpha():
-            tree = self.command(token)
-        elif first.isalpha():
-            tree = self.name(token)
-        elif token in ("(", "["):
-            tree = self.brackets(token)
-        elif token == "{":
-            tree = self.group()
-        elif token == r"\{":
-            tree = self.braces(r"\}")
-        elif first == "|" or token == r"\|":
-            self.bars += 1
-            inside = self.sum()
-            self.bars -= 1
-            self.expect(token)
-            tree = Node("func", (inside,), "abs")
-        elif token[:3] == "...":
-            tree = Node("sym", (), "...")
-        else:
-            raise Unreadable(f"unexpected {token[:20]}")
-        self.depth -= 1
-        return tree
-
-    def name(self, token: str) -> Node:
-        if len(token) > 3 and token.lower() not in BARE_UNITS:
-            return Node("text", (), token)
-        tree = (
-            Node("const", (), token) if token in ("e", "i") and self.peek() != "_" else Node("sym", (), token)
-        )
-        if tree.kind == "sym":
-            tree = self.subscript(tree)
-            if self.tokens[self.at : self.at + 6] == ["^", "{", "-", "1", "}", "("] and token in "fghFGH":
-                self.at += 5
-                return self.application(tree._replace(value=f"{token}^-1"))
-            if (
-                self.tokens[self.at : self.at + 2] == ["{", "("]
-                and token in "fghFGHNPp"
-                and self.closes_twice()
-            ):
-                del self.tokens[self.at]  # f{(x)}, as sympy prints it
-            if self.peek() == "(" and (token in "fghFGHPQTpq" or self.is_head()):
-                return self.application(tree)
-        return tree
-
-    def closes_twice(self) -> bool:
-        """Whether the next group in braces is one in brackets; takes the closing brace away."""
-        end = self.at + 1
-        while self.tokens[end] not in (")", ""):
-            end += 1
-        if self.tokens[end : end + 2] != [")", "}"]:
-            return False
-        del self.tokens[end + 1]
-        return True
-
-    def is_head(self) -> bool:
-        """Whether an answer opens with x(t) = ...: then x is a function."""
-        return self.at == 1 and self.tokens[3:5] == [")", "="] and self.tokens[2].isalpha()
-
-    def application(self, symbol: Node) -> Node:
-        """f(x); p(x-1) is a product where p is no usual name of a function."""
-        at = self.at
-        self.take()
-        inside = self.statement()
-        self.expect(")")
-        if symbol.value[0] in "PQTpq" and inside.kind not in ("sym", "num", "list"):
-            self.at = at
-            return symbol
-        return Node("app", inside.parts if inside.kind == "list" else (inside,), symbol.value)
-
-    def group(self) -> Node:
-        if self.peek() == "}":
-            self.take()
-            return Node("num", (), Fraction(1))  # {} holds nothing, as in {}^\circ
-        if self.is_builder():
-            return self.braces("}")
-        builder, self.builder = self.builder, False
-        inside = self.statement()
-        self.builder = builder
-        self.expect("}")
-        return Node("set", inside.parts) if inside.kind == "list" else inside
-
-    def is_builder(self) -> bool:
-        """Whether plain braces hold {x | x > 2} or {x : x > 2}."""
-        name, bar = self.tokens[self.at], self.tokens[self.at + 1 : self.at + 2]
-        if len(name) != 1 or not name.isalpha() or bar not in (["|"], [r"\mid"], [":"]):
-            return False
-        return any(token in RELATIONS for token in self.tokens[self.at + 2 : self.at + 12])
-
-    def braces(self, closing: str) -> Node:
-        if self.peek() == closing:
-            self.take()
-            return Node("set")
-        outer, self.builder = self.builder, True
-        system = self.peek() in (r"\begin{array}", r"\begin{cases}", r"\begin{aligned}")
-        inside = self.statement()
-        if system and not self.peek() and inside.kind == "list":
-            return inside  # \{ before a system of equations is never closed
-        if self.peek() in ("|", r"\mid", ":", r"\vert", r"\colon"):
-            self.take()
-            self.builder = False
-            condition = self.statement()
-            inside = Node("builder", (inside, condition))
-        self.builder = outer
-        self.expect(closing)
-        if inside.kind == "builder":
-            return inside
-        return Node("set", inside.parts if inside.kind == "list" else (inside,))
-
-    def brackets(self, opening: str) -> Node:
-        """A group in brackets, an interval, a pair or a tuple."""
-        outer, self.builder, bars, self.bars = self.builder, False, self.bars, 0
-        inside = self.statement()
-        self.builder, self.bars = outer, bars
-        closing = self.take()
-        if closing not in (")", "]"):
-            raise Unreadable("unclosed bracket")
-        if inside.kind == "list" and inside.value != "or":
-            if opening == "[" and all(_is_round(part) for part in inside.parts):
-                return inside  # [(1, 2), (3, 4)] is a list as Python writes it
-            kind = "pair" if len(inside.parts) == 2 else "tuple"
-            if kind == "tuple" and (opening, closing) not in (("(", ")"), ("[", "]")):
-                raise Unreadable("mixed brackets")
-            return Node(kind, inside.parts, opening + closing)
-        if (opening, closing) not in (("(", ")"), ("[", "]")):
-            raise Unreadable("mixed brackets")
-        if inside.kind == "neg" and self.peek()[:1].isdigit():
-            return Node("mul", (inside,))  # (-1) 5 is a product
-        return inside
-
-    def between(self, closing: str) -> Node:
-        inside = self.statement()
-        if self.peek() in ("|", r"\rvert") and closing == r"\rvert":
-            closing = self.peek()
-        self.expect(closing)
-        return inside
-
-    # -- commands
-
     def unit(self) -> None:
         """Skip a unit behind a value: words, with a power, a quotient or "per"."""
         start = self.at
@@ -533,8 +397,13 @@ class _Reader(Commands):
             )
 
 
-def _is_round(node: Node) -> bool:
-    return node.kind in ("pair", "tuple") and node.value == "()"
+def _chosen(base: Node, exponent: Node) -> Node | None:
+    """C_10^3, how many ways there are to choose three of ten."""
+    letter, _, below = str(base.value).partition("_")
+    if base.kind != "sym" or letter != "C" or exponent.kind != "num" or not below.isdecimal():
+        return None
+    whole = Fraction(int(below[:9]))
+    return Node("binom", (Node("num", (), whole), exponent)) if exponent.value <= whole else None
 
 
 _TRANSPOSE = Node("sym", (), "T")

@@ -39,7 +39,7 @@ class Numerals(Cursor):
             self.peek() == "("
             and "." in token
             and self.tokens[self.at + 2 : self.at + 3] == [")"]
-            and self.tokens[self.at + 1].isdigit()
+            and self.tokens[self.at + 1].isdecimal()
             and self.tokens[self.at + 3 : self.at + 4] != ["^"]
         ):
             self.take()
@@ -71,9 +71,9 @@ class Numerals(Cursor):
         while (
             self.peek() in (r"\overline", r"\bar", r"\dot", r"\overbar")
             or start is not None
-            and self.peek().isdigit()
+            and self.peek().isdecimal()
         ):
-            if self.peek().isdigit():
+            if self.peek().isdecimal():
                 digits += self.take()
                 continue
             dotted = self.take() == r"\dot"
@@ -90,7 +90,7 @@ class Numerals(Cursor):
         if token == "{":
             token = self.take()
             self.expect("}")
-        if not token.isdigit():
+        if not token.isdecimal():
             raise Unreadable("not a recurring decimal")
         return token
 
@@ -99,7 +99,7 @@ def number(text: str) -> Fraction:
     """The value of a numeral."""
     if len(text) > MAX_DIGITS:
         raise Unreadable("too many digits")
-    if text.isdigit():
+    if text.isdecimal():
         return Fraction(int(text))
     text = text.replace(",", "")
     mantissa, _, exponent = text.lower().partition("e")

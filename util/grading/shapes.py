@@ -127,12 +127,12 @@ def elements(node: Node) -> tuple[Node, ...] | None:
     if node.kind in ("list", "set"):
         found: list[Node] = []
         for part in node.parts:
-            found.extend(elements(part) or () if part.kind == "list" else _signed(part))
+            found.extend(elements(part) or () if part.kind == "list" else signed(part))
             if len(found) > MAX_ELEMENTS:
                 return tuple(found)
         return tuple(found)
     if node.kind in ("pair", "matrix") or node.kind == "tuple" and node.value == "()":
-        return _signed(node) if has(node, "pm") else None
+        return signed(node) if has(node, "pm") else None
     if node.kind == "tuple":
         return node.parts
     if (
@@ -142,11 +142,11 @@ def elements(node: Node) -> tuple[Node, ...] | None:
     ):
         return elements(named.value)
     if node.kind == "rel" and (named := named_value(node)) and named.name.kind in ("pair", "tuple"):
-        return None if named.value.kind in ("pair", "tuple") else _signed(node)
-    return _signed(node)
+        return None if named.value.kind in ("pair", "tuple") else signed(node)
+    return signed(node)
 
 
-def _signed(node: Node) -> tuple[Node, ...]:
+def signed(node: Node) -> tuple[Node, ...]:
     """The values behind plus-minus signs: linked if a minus-plus sign occurs, else each with both signs."""
     if not has(node, "pm"):
         return (node,)

@@ -121,6 +121,7 @@ _PROGRAM = re.compile(r"^(?:Interval|Union|Eq|Matrix|FiniteSet)\b")
 _INTERVAL = re.compile(r"Interval(?:\.(open|Lopen|Ropen))?\(((?:[^()]|\([^()]*\))*)\)")
 _ENDS = {None: "[]", "open": "()", "Lopen": "(]", "Ropen": "[)"}
 _NEXT_SET = re.compile(r"(?<=[)\]}]), (?=[(\[{])")
+_CIRCLED = re.compile("[\u2460-\u2473]\\s*[,，、]?")
 _GLUED = re.compile(r"\\q?quad(?=[a-zA-Z])")
 _GROUPED_TIGHT = re.compile(r"(?<=\d)(?:\s*,\s*\\!\s*|\\!\s*,\s*|\{,\}(?:\\!)?|\{\\,\})(?=\d{3}(?!\d))")
 _GROUPED_LOOSE = re.compile(r"(?<![\d.,])(\d{1,3}(?:(?:\\[,;: ]|~| |'|_)\d{3})+)(?![\d]|\.\d*,)")
@@ -146,6 +147,7 @@ def clean(text: str) -> str:
         text = _LOWERED.sub(lambda m: "_{" + "".join(_SUBSCRIPTS[c] for c in m.group()) + "}", text)
         text = re.sub("(\\d)((?:\u0305|\u0304))", r"\\overline{\1}", text)  # combining overline
         text = re.sub("(\\d)\u0307", r"\\dot{\1}", text)
+        text = _CIRCLED.sub(lambda m: f"({ord(m.group()[0]) - 0x245F}), ", text)
         text = text.translate(_TRANSLATE)
     if not text.isprintable():
         text = _CONTROL.sub("", text)

@@ -18,9 +18,11 @@ _MATHS_WORDS = frozenset(
 )  # fmt: skip
 _ARTICLES = frozenset(("the", "a", "an", "is", "are", "of"))
 _KINDS_OF_NUMBERS = frozenset(
-    "all every odd even positive negative natural whole real prime composite rational irrational complex"
-    " nonnegative non-negative integer integers number numbers reals primes n x k".split()
+    "all every any each odd even positive negative natural whole real prime composite rational irrational"
+    " complex nonnegative non-negative integer integers number numbers reals primes n x k".split()
 )
+_NO_SUCH = re.compile(r"(?:there )?no such \w{1,12}(?: exists?)?")
+_EACH = frozenset(("all", "every", "any", "each"))
 _FULL_NAMES = {"reals": "real numbers", "primes": "prime numbers"}
 _MONTHS = frozenset(
     "january february march april may june july august september october november december".split()
@@ -74,16 +76,21 @@ def normal_text(text: str) -> str:
         plain.append(_in_order([word for word in words if word not in _ARTICLES] or words))
     text = ", ".join(part for part in plain if part)
     text = _WINS.sub("", text)
-    if text in _NOTHING or part_is_nothing(text) or re.fullmatch(r"no such \w{1,12}(?: exists?)?", text):
+    if (
+        text in _NOTHING
+        or part_is_nothing(text)
+        or re.fullmatch(r"(?:there )?no such \w{1,12}(?: exists?)?", text)
+    ):
         return "no solution"
     return "infinitely many" if text in _ENDLESS else text
 
 
 def _in_order(words: list[str]) -> str:
     """Words of one part; the order of adjectives of numbers and of day and month does not count."""
-    if _KINDS_OF_NUMBERS.issuperset(words):
+    if words and _KINDS_OF_NUMBERS.issuperset(words) and (len(words) > 1 or words[0] in _FULL_NAMES):
         named = " ".join(_FULL_NAMES.get(word, word) for word in words).split()
-        words = sorted(word.removesuffix("s") for word in named if word not in ("all", "every")) or words
+        plain = {word.removesuffix("s") for word in named if len(word) > 1} - _EACH
+        words = sorted(plain if plain & {"number", "integer"} else plain | {"number"})
     elif len(words) == 2 and _MONTHS & {*words}:
         words = sorted(words, reverse=True)
     return " ".join(words)
