@@ -119,6 +119,13 @@ vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue. See 
 """
 
 
+VALIDATION = """\
+pydantic_core.ValidationError: 1 validation error for VllmConfig
+  Value error, 9 heads. [type=value_error, input_value=1]
+    For further information visit https://errors.pydantic.dev/2.14/v/value_error
+"""
+
+
 @pytest.mark.parametrize(
     ("log", "words"),
     [
@@ -126,6 +133,7 @@ vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue. See 
         (LOG.replace("torch.OutOfMemoryError", "so"), "vllm.v1.engine.exceptions.EngineDeadError"),
         (LOG[: LOG.index("\n(Worker")], "Initializing a V1 LLM engine"),
         ("Loading\n(A pid=1) INFO 11-25 1:1:1 [a.py:1] [shutdown] x\n", "Loading"),
+        (VALIDATION, VALIDATION.split("\n")[0] + ": Value error, 9 heads."),
         ("", "nothing"),
     ],
 )  # fmt: skip

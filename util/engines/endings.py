@@ -18,9 +18,25 @@ def last_words(lines: list[str]) -> str:
     """The line of an engine's messages that says best why it ended."""
     said = [words for line in lines if (words := _PREFIX.sub("", line.rstrip().rstrip(".")))]
     said = [words for words in said if not words.startswith("[shutdown]")]
-    errors = [words for words in said if _ERROR.match(words)]
+    errors = [_with_reason(at, said) for at, words in enumerate(said) if _ERROR.match(words)]
     own = [words for words in errors if not any(mark in words for mark in _SECOND_HAND)]
     return (own or errors or said or ["nothing"])[-1].strip()[:SHOWN_CHARS]
+
+
+def _with_reason(at: int, said: list[str]) -> str:
+    """The error on a line; one about settings says below which one is wrong, and why.
+
+    https://docs.pydantic.dev/latest/errors/errors/ shows the form.
+    """
+    if "validation error" not in said[at]:
+        return said[at]
+    reason = []
+    for line in said[at + 1 : at + 3]:
+        words, is_last, _ = line.partition(" [type=")
+        reason.append(words.strip())
+        if is_last:
+            break
+    return " ".join([f"{said[at]}:", *reason])
 
 
 def how_ended(status: int | None) -> str:
