@@ -5,7 +5,7 @@ import pytest
 from util.engines import EngineOptions, engine_name
 from util.engines.embedded import embedded_model
 from util.engines.endings import last_words
-from util.engines.vllm_local import _gpus_of, _model_path, worker_environment
+from util.engines.vllm_local import _gpus_of, _model_path, worker_environment, worker_options
 from util.engines.vllm_worker import Prompts, Refused
 from util.errors import UserError
 from util.sampling import sample_seed, samples_at
@@ -37,6 +37,12 @@ def test_without_a_gpu_a_model_of_ones_own_gets_room_for_its_context(monkeypatch
     assert (gib(model="a/b"), gib(model="a/b", dp=2), gib(model="embedded")) == ("8", "4", "1")
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "3")
     assert gib(model="a/b") == "3"
+
+
+def test_pipeline_stages_are_refused_without_a_gpu(tmp_path):
+    with pytest.raises(UserError, match="--pp 2: vLLM's CPU build has no pipeline stages"):
+        worker_options(EngineOptions(model=str(tmp_path), pp=2), True)
+    assert worker_options(EngineOptions("a/b", pp=2), False)["engine_args"]["pipeline_parallel_size"] == 2
 
 
 def test_too_few_gpus_for_the_copies_are_counted():

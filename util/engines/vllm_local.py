@@ -267,6 +267,8 @@ def worker_options(options: EngineOptions, on_cpu: bool) -> dict:
         # The model's own sampling defaults must not replace what the run says.
         "generation_config": "vllm",
     }
+    if on_cpu and options.pp > 1:  # it loads, and dies in the first step (seen in 0.32)
+        raise UserError(f"--pp {options.pp}: vLLM's CPU build has no pipeline stages, leave --pp out")
     if on_cpu:
         # A seed together with a partly prefilled prompt kills the CPU engine, so prompts go in whole.
         engine_args |= {"dtype": cpu_dtype(), "enforce_eager": True, "enable_chunked_prefill": False}
