@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import builtins
 import gc
+import io
 import itertools
 import os
 import sys
@@ -133,8 +134,7 @@ def _run_programs(code: types.CodeType, tests: int, stdin: str, out: int, told: 
                 return
             sys.setrecursionlimit(recursion)
             threading.stack_size(stack)
-            _connect(stdin, out)
-            make_streams()
+            _connect_again(stdin, out)
         status, note = _main(code)
         is_last = status != ENDED or threading.active_count() != 1
         told(status, note, number=int(is_last))
@@ -150,11 +150,36 @@ def _connect(stdin: str, out: int) -> None:
     os.dup2(out, 1)
 
 
-def make_streams() -> None:
-    """sys.stdin and sys.stdout on what descriptors 0 and 1 are now."""
-    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)
-    sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
+def _connect_again(stdin: str, out: int) -> None:
+    """For the next test. Its input was written over the last one: what the program left as it was is kept."""
+    try:
+        input_is_open = os.fstat(0).st_ino == os.stat(stdin).st_ino
+        os.lseek(0, 0, os.SEEK_SET)
+    except OSError:
+        input_is_open = False
+    if input_is_open:
+        os.dup2(out, 1)
+    else:
+        _connect(stdin, out)
+    make_input()
+    if not (sys.stdout is sys.__stdout__ is _kept.get("output")) or sys.stdout.closed:
+        make_output()
     sys.argv = ["answer.py"]
+
+
+_kept: dict = {}  # the sys.stdout that a program began with
+
+
+def make_input() -> None:
+    """sys.stdin on what descriptor 0 is now, as open() makes it."""
+    sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8")
+    sys.stdin.mode = "r"
+
+
+def make_output() -> None:
+    """sys.stdout on descriptor 1."""
+    _kept["output"] = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
+    sys.stdout = sys.__stdout__ = _kept["output"]
 
 
 def _main(code: types.CodeType) -> tuple[int, str]:
@@ -262,7 +287,9 @@ def prepare_streams(stdin: str) -> None:
     """Make the streams of each program's first test beforehand, on a file and a pipe as it will have them."""
     reading, writing = os.pipe()
     _connect(stdin, writing)
-    make_streams()
+    make_input()
+    make_output()
+    sys.argv = ["answer.py"]
     os.close(reading)
     os.close(writing)
 
