@@ -123,7 +123,7 @@ def _family(process: int) -> list[int]:
 
 def light_cases(cases: list[tuple[dict, Problem]]) -> list[tuple[dict, Problem]]:
     """Right answers whose tests each take less than 10 ms; the same number of every data set and mode."""
-    sandbox = warm_sandbox(numpy=False)
+    sandbox = warm_sandbox()
     kinds: dict[tuple[str, str], list] = {}
     for case, problem in cases:
         found = kinds.setdefault((case["dataset"], case["mode"]), [])
@@ -147,7 +147,7 @@ def light_cases(cases: list[tuple[dict, Problem]]) -> list[tuple[dict, Problem]]
 
 def measure_light(cases: list[tuple[dict, Problem]], rounds: int) -> dict:
     chosen = light_cases(cases)
-    sandboxes = (warm_sandbox(numpy=False),)
+    sandboxes = (warm_sandbox(),)
     result: dict = {"checks": len(chosen), "isolation": sandboxes[0].isolation.tier}
     for mode in ("stdin", "call"):
         part = [pair for pair in chosen if pair[0]["mode"] == mode]
@@ -219,10 +219,10 @@ def measure_memory(checks: int) -> dict:
     for number in range(checks):
         assert code.grade_code(problem, f"```python\nprint(input())  # {number}\n```").correct
         if number % max(1, checks // 10) == checks // 20:
-            sandbox = warm_sandbox(numpy=False)
+            sandbox = warm_sandbox()
             sizes.append([_resident_kb(one) for one in (os.getpid(), *_family(sandbox.process_id))])
-    family = _family(warm_sandbox(numpy=False).process_id)
-    discard_sandbox(numpy=False)
+    family = _family(warm_sandbox().process_id)
+    discard_sandbox()
     left = [process for process in family if Path(f"/proc/{process}").exists()]
     return {"resident_kb": sizes, "processes_left": left}
 

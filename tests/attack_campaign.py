@@ -101,8 +101,8 @@ def main(folder: Path, without: list[str], *, often: bool = True) -> dict:
         "HOST": "127.0.0.1",
         "PORT": str(listener.getsockname()[1]),
     }
-    parent._warm(os.getpid())[False] = Sandbox(without=without)
-    sandbox = parent.warm_sandbox(numpy=False)
+    parent._warm(os.getpid())["plain"] = Sandbox(without=without)
+    sandbox = parent.warm_sandbox()
     before, succeeded, reasons = state(folder), [], {}
     for number, (name, attack) in enumerate(map(dict.values, ATTACKS)):
         for mode in ("stdin", "call") if often else ("stdin", "call")[number % 2 :][:1]:
@@ -131,7 +131,7 @@ def main(folder: Path, without: list[str], *, often: bool = True) -> dict:
     for process in processes:
         children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
         processes += map(int, children)
-    parent.discard_sandbox(numpy=False)
+    parent.discard_sandbox()
     left = [process for process in processes if Path(f"/proc/{process}").exists()]
     return {
         "attacks": len(ATTACKS),

@@ -137,7 +137,7 @@ def test_output_that_is_no_text_is_wrong_output():
 
 
 def test_a_sandbox_that_fails_twice_is_no_verdict_about_the_program(monkeypatch):
-    def broken(**_):
+    def broken(*_):
         raise code.SandboxError("gone")
 
     monkeypatch.setattr(code, "warm_sandbox", broken)
@@ -145,7 +145,7 @@ def test_a_sandbox_that_fails_twice_is_no_verdict_about_the_program(monkeypatch)
 
 
 def test_a_sandbox_that_fails_once_is_replaced():
-    code.warm_sandbox(numpy=False).close()
+    code.warm_sandbox().close()
     assert grade_code(SUM, block(ADD)).correct
 
 

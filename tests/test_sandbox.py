@@ -162,7 +162,7 @@ def test_closing_the_iterator_ends_the_program_and_the_next_one_runs(sandbox):
 
 
 def test_packages_of_contest_sites_can_be_imported():
-    with Sandbox(numpy=True) as with_numpy:
+    with Sandbox(kind="numpy") as with_numpy:
         source = (
             "import numpy, sortedcontainers\nprint(numpy.arange(3).sum(), *sortedcontainers.SortedList([2]))"
         )

@@ -372,14 +372,29 @@ def grade_code(
             judge.run(all_tests)
             break
         except SandboxError as error:
-            discard_sandbox(numpy=judge.numpy)
+            discard_sandbox(judge.kind)
             if attempt == 2:
                 return Verdict(False, "sandbox_error", sources[0], str(error), name)
     return judge.verdict(name, suite.note)
 
 
-# Packages that are better met in a sandbox that has numpy loaded.
+# Programs with these words are run where what they need is loaded already. Answers that are functions may use
+# the names of the last lines without importing them.
 _NUMPY = re.compile(r"\b(?:numpy|np|scipy|pandas|networkx|numba|sklearn)\b")
+_MORE = re.compile(
+    r"\b(?:import|from)\b[^\n]*\b(?:sortedcontainers|array|cmath|dataclasses|enum|queue)\b"
+    r"|\b(?:array\.array|cmath\.\w+|datetime|date|timedelta|timezone|tzinfo|M(?:AX|IN)YEAR|decimal|fractions"
+    r"|statistics|StatisticsError|\w*mean|(?:multi)?mode|median\w*|quantiles|p?stdev|p?variance|covariance"
+    r"|correlation|linear_regression|NormalDist)\b"
+)
+
+
+def sandbox_kind(sources: tuple[str, ...]) -> str:
+    """In which kind of sandbox a program is best run."""
+    for kind, words in (("numpy", _NUMPY), ("more", _MORE)):
+        if any(words.search(source) for source in sources):
+            return kind
+    return "plain"
 
 
 class _Judge:
@@ -387,7 +402,7 @@ class _Judge:
 
     def __init__(self, program: Program, tests: Tests, compare: str, limits: Limits) -> None:
         self._program, self._tests, self._compare, self._limits = program, tests, compare, limits
-        self.numpy = any(_NUMPY.search(source) for source in program.sources)
+        self.kind = sandbox_kind(program.sources)
 
     def run(self, all_tests: bool) -> None:
         """Run tests until one fails, or all of them.
@@ -396,7 +411,7 @@ class _Judge:
         only when it fails as the first test of a process.
         """
         self.passed, self._source, self._failure = 0, 0, None
-        sandbox = warm_sandbox(numpy=self.numpy)
+        sandbox = warm_sandbox(self.kind)
         count = len(self._tests.inputs)
         next_test, one_by_one = 0, False
         while next_test < count:

@@ -25,23 +25,16 @@ NOTE_CHARACTERS = 300
 LONGEST_WAIT_S, LONGEST_WAIT_BYTES = 0.005, 1 << 15
 CALL_RECURSION = 50_000  # LeetCode allows deep recursion; a program of its own sets its limit itself
 
-_PRELUDE = """
-import array, bisect, cmath, collections, copy, datetime, decimal, fractions, functools, heapq, io, itertools
-import json, math, operator, os, random, re, statistics, string, sys, time, typing
-from typing import *
-from collections import *
-from heapq import *
-from bisect import *
-from copy import *
-from datetime import *
-from functools import *
-from itertools import *
-from math import *
-from random import *
-from statistics import *
-from string import *
-from re import *
-from json import *
+# What LeetCode imports for every answer, and in this order: `import *` of these, then the modules themselves.
+# Names of modules that are not loaded here are left out; programs that use them are run where they are.
+_STARS = (
+    "typing string re datetime collections heapq bisect copy math random statistics itertools functools json"
+)
+_MODULES = (
+    "array bisect cmath collections copy datetime decimal fractions functools heapq io itertools json math "
+    "numpy operator os random re statistics string sys time typing"
+)
+_CHOSEN = """
 from operator import itemgetter, attrgetter, xor, or_, and_, mul, iand, ior, ixor
 from sys import maxsize, setrecursionlimit
 from builtins import *
@@ -54,9 +47,13 @@ def make_prelude() -> dict:
     As builtins they need not be copied for each answer, and are not taken for something that it defines.
     """
     names: dict = {}
-    exec(_PRELUDE, names)  # our own text
-    if "numpy" in sys.modules:
-        names["np"] = names["numpy"] = sys.modules["numpy"]
+    for module in _STARS.split():
+        if module in sys.modules:
+            exec(f"from {module} import *", names)  # our own text
+    exec(_CHOSEN, names)
+    names |= {module: sys.modules[module] for module in _MODULES.split() if module in sys.modules}
+    if "numpy" in names:
+        names["np"] = names["numpy"]
     return {**names, **vars(builtins)}
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 import resource
 import signal
 import struct
@@ -251,7 +250,7 @@ _SPECIAL = {  # calls that are looked at more closely, or that only the set-up m
 }  # fmt: skip
 _TEMPLATE_ONLY = ("prctl", "setsid", "recvmsg")  # for forking programs and confining them
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
-_COLUMN, _AUDIT_ARCH = _MACHINES.get(platform.machine(), (0, 0))
+_COLUMN, _AUDIT_ARCH = _MACHINES.get(os.uname().machine, (0, 0))
 _SYSCALLS = {name: numbers[_COLUMN] for name, numbers in _SPECIAL.items()}
 _LOAD, _EQUAL, _GREATER_EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _ERROR = 0x7FFF0000, 0x00050000
@@ -288,7 +287,7 @@ def template_filter() -> bytes:
     long, and so it is done once.
     """
     if not _AUDIT_ARCH:
-        raise OSError(errno.ENOSYS, f"no list of system calls for {platform.machine()}")
+        raise OSError(errno.ENOSYS, f"no list of system calls for {os.uname().machine}")
     parts = [
         _instruction(_LOAD, 4),
         _instruction(_EQUAL, _AUDIT_ARCH, 1, 0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import functools
 import itertools
 import json
@@ -35,6 +36,17 @@ LAYERS = (  # what "full" isolation consists of
     "seccomp",
     "limits",
 )
+# What is loaded before programs are forked; they may import the rest. Each page of memory slows forking.
+_USUAL = (
+    "bisect collections copy functools heapq io itertools json math operator os random re string sys "
+    "threading time typing"
+)
+_RARE = "sortedcontainers array cmath dataclasses datetime decimal enum fractions queue statistics struct"
+PRELOADED = {  # what takes most memory to load comes first: the others then use what it leaves free
+    "plain": tuple(_USUAL.split()),
+    "more": tuple(f"{_RARE} {_USUAL}".split()),
+    "numpy": tuple(f"{_RARE} {_USUAL} numpy".split()),
+}
 TIERS = ("weak", "no-namespace", "full")
 
 
@@ -98,23 +110,30 @@ class Isolation:
 
 
 class Sandbox:
-    """A warm process that runs one program at a time; ends with this object, or with its process."""
+    """A warm process that runs one program at a time; ends with this object, or with its process.
 
-    def __init__(self, *, numpy: bool = False, without: Sequence[str] = ()) -> None:
+    `kind`, one of PRELOADED, says which modules are loaded already.
+    """
+
+    def __init__(self, *, kind: str = "plain", without: Sequence[str] = ()) -> None:
         if sys.platform != "linux":
             raise UserError(f"programs can only be run safely on Linux, and this is {sys.platform}")
         self._lock = threading.Lock()
         self._numbers = itertools.count()
         self._buffer, self._read = bytearray(), 0  # what has come, and how much of it is done with
-        flags = ["-S", "-s", "-B", "-X", "utf8"]
+        folder = Path(__file__).parent
+        # Compiled beforehand where that can be kept: what compiling leaves behind makes forking slower.
+        compileall.compile_dir(folder, quiet=2)
+        start = f"import sys; sys.path[:1] = [{str(folder)!r}]; import zygote; zygote.main()"
+        command = ["-S", "-s", "-B", "-X", "utf8", "-c", start]
         paths = sysconfig.get_paths()
         self._socket, theirs = socket.socketpair()
         settings = {
             "socket": theirs.fileno(),
-            "numpy": numpy,
+            "preload": PRELOADED[kind],
             "packages": sorted({paths["purelib"], paths["platlib"]}),
             "without": list(without),
-            "flags": flags,
+            "command": command,
             "parent": os.getpid(),
         }
         # A fixed hash seed: a program that prints a set is judged alike every time.
@@ -122,10 +141,9 @@ class Sandbox:
         environment = {"PYTHONHASHSEED": "0", "LD_BIND_NOW": "1"}
         if "LD_LIBRARY_PATH" in os.environ:
             environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
-        script = Path(__file__).with_name("zygote.py")
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, *flags, str(script), json.dumps(settings)],
+                [sys.executable, *command, json.dumps(settings)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -255,28 +273,28 @@ class Sandbox:
 
 
 @functools.cache
-def _warm(process: int) -> dict[bool, Sandbox]:
+def _warm(process: int) -> dict[str, Sandbox]:
     return {}
 
 
-def warm_sandbox(*, numpy: bool) -> Sandbox:
+def warm_sandbox(kind: str = "plain") -> Sandbox:
     """This process's own sandbox, started at its first use and kept; it ends when the process does."""
     kept = _warm(os.getpid())  # a forked process must not speak over its parent's line
-    if numpy not in kept:
-        kept[numpy] = Sandbox(numpy=numpy)
-    return kept[numpy]
+    if kind not in kept:
+        kept[kind] = Sandbox(kind=kind)
+    return kept[kind]
 
 
-def discard_sandbox(*, numpy: bool) -> None:
+def discard_sandbox(kind: str = "plain") -> None:
     """End this process's sandbox; the next use starts a fresh one."""
-    sandbox = _warm(os.getpid()).pop(numpy, None)
+    sandbox = _warm(os.getpid()).pop(kind, None)
     if sandbox is not None:
         sandbox.close()
 
 
 def isolation() -> Isolation:
     """Which layers work on this machine, found by trying them once."""
-    return warm_sandbox(numpy=False).isolation
+    return warm_sandbox().isolation
 
 
 def require_isolation(wanted: str) -> Isolation:

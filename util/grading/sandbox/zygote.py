@@ -22,19 +22,10 @@ import threading
 import time
 from typing import NamedTuple, NoReturn
 
-sys.path[0:1] = [os.path.dirname(os.path.abspath(__file__))]
-import driver  # noqa: E402
-import layers  # noqa: E402
-import wire  # noqa: E402
+import driver
+import layers
+import wire
 
-sys.path.pop(0)
-
-# What takes most memory to load comes first: the others then use what it leaves free. Forking costs by page.
-PRELOADED = (
-    "sortedcontainers array bisect cmath collections copy dataclasses datetime decimal enum fractions "
-    "functools heapq io itertools json math operator queue random re statistics string struct threading time "
-    "typing"
-)
 PIPE_CHUNK = 1 << 16
 LINE = 60  # the template's descriptor for the zygote, out of the way of those of programs
 ASKED, TOLD, OUT = 3, 4, 5  # a program's descriptors, besides 0, 1 and 2
@@ -47,6 +38,7 @@ PRIVATE_UIDS = 2_000_000_000  # root's programs run as this plus the process id:
 
 
 def main() -> None:
+    sys.path.remove(os.path.dirname(__file__))  # programs do not import what is ours
     settings = json.loads(sys.argv[1])
     if not settings.get("again"):
         _start_again_with_a_large_stack({**settings, "again": True})
@@ -74,7 +66,7 @@ def main() -> None:
 def _start_again_with_a_large_stack(settings: dict) -> None:
     """Where the stack may grow to is fixed when a program starts, by the limit of that moment."""
     layers.limit(resource.RLIMIT_STACK, layers.STACK_BYTES)
-    arguments = [sys.executable, *settings["flags"], os.path.abspath(__file__), json.dumps(settings)]
+    arguments = [sys.executable, *settings["command"], json.dumps(settings)]
     os.execv(sys.executable, arguments)
 
 
@@ -83,9 +75,9 @@ def preload(settings: dict) -> None:
     import site
 
     site.setquit()  # exit() and quit(), which start-up without site leaves out
-    if settings["numpy"]:
+    if "numpy" in settings["preload"]:
         os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
-    for name in PRELOADED.split() + ["numpy"] * settings["numpy"]:
+    for name in settings["preload"]:
         try:
             __import__(name)
         except ImportError:  # a package that is not installed here: programs get the same error
@@ -619,7 +611,3 @@ class Request:
             if self._output:  # it was not in the first test any more
                 status = wire.LOST
         self._report(status, number)
-
-
-if __name__ == "__main__":
-    main()
