@@ -81,6 +81,15 @@ def test_a_thought_that_the_template_opens_belongs_to_the_answer(template):
     assert template(LIST + "[assistant]")[1] == ""
 
 
+def test_the_chat_template_gets_arguments_of_the_user(tokenizer):
+    tokenizer.chat_template = "{{ messages[1].content }} {{ 'slowly' if enable_thinking else 'fast' }}"
+    options = EngineOptions("a/b", engine_args={"chat_template_kwargs": {"enable_thinking": True}, "seed": 1})
+    told = worker_options(options, False)
+    assert told["engine_args"]["seed"] == 1 and "chat_template_kwargs" not in told["engine_args"]
+    tokens, _ = Prompts(tokenizer, told["chat_template_kwargs"]).render(MESSAGES)
+    assert tokenizer.decode(tokens) == "Why? slowly"
+
+
 def test_a_base_model_without_a_template_gets_the_bare_texts(template):
     assert template(None) == ("Be brief.\n\nWhy?", "")
 

@@ -82,6 +82,17 @@ def test_another_setting_is_refused_and_a_fresh_folder_can_be_asked_for(run, fol
     assert fresh.returncode == 0 and folder.with_name(folder.name + "-2").is_dir()
 
 
+def test_arguments_of_the_chat_template_are_a_setting_of_the_run(run, tmp_path):
+    def thinking(is_on):
+        where = {"script": str(tmp_path / "script.jsonl"), "chat_template_kwargs": {"enable_thinking": is_on}}
+        return ["--engine", "scripted", "--engine-args", json.dumps(where)]
+
+    assert run("--limit", 1, engine=thinking(True)).returncode == 0
+    assert run("--limit", 1, engine=thinking(True)).returncode == 0
+    refused = run("--limit", 1, engine=thinking(False))
+    assert refused.returncode == 2 and "chat_template_kwargs = {'enable_thinking': True}" in refused.stderr
+
+
 def test_greedy_decoding_asks_once_and_says_so(run, folder):
     done = run("--n", 4, "--limit", 3)
     assert "greedy" in done.stderr and len(json_lines(folder / "samples.jsonl")) == 3

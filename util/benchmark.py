@@ -112,6 +112,8 @@ class Order:
             "seed": self.plan.seed,
             **self.task.choice,
         }
+        if "chat_template_kwargs" in self.options.engine_args:  # the one engine argument that changes prompts
+            settings["chat_template_kwargs"] = self.options.engine_args["chat_template_kwargs"]
         model = short_name(self.plan.model)
         return Wanted(
             run_name(model, self.task.name, split, chosen.source, chosen.start, chosen.end), settings

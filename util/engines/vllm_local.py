@@ -205,7 +205,7 @@ class ModelProcess:
         if not self._ready and status >= 0:
             return Died(
                 f"vLLM could not load {self._model}: {self._last_words()}; its messages are in {self._log}. "
-                "Check the model's name or path, --tp, and the memory",
+                "Check the model's name or path, --tp, --engine-args, and the memory",
                 refused=True,
             )
         what = f"its process {how_ended(status)}"
@@ -275,8 +275,12 @@ def worker_options(options: EngineOptions, on_cpu: bool) -> dict:
     if options.model == EMBEDDED:
         engine_args |= {"max_model_len": CONTEXT_TOKENS, "max_num_batched_tokens": 2 * CONTEXT_TOKENS}
         engine_args |= {"max_num_seqs": 64}
+    engine_args |= options.engine_args
+    # The field of a request to vLLM's server, which is no argument of its engine.
+    template = engine_args.pop("chat_template_kwargs", {})
     return {
-        "engine_args": engine_args | options.engine_args,
+        "engine_args": engine_args,
+        "chat_template_kwargs": template,
         "top_p": options.top_p,
         "top_k": options.top_k,
         "min_p": options.min_p,

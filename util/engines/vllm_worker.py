@@ -96,7 +96,7 @@ def _version() -> str:
 def _serve(engine, options: dict, inbox: queue.SimpleQueue, out: Outbox) -> int:
     """Answer requests until the input ends; returns the number of engine steps."""
     steps = 0
-    prompts = Prompts(engine.get_tokenizer())
+    prompts = Prompts(engine.get_tokenizer(), options["chat_template_kwargs"])
     limit = engine.vllm_config.model_config.max_model_len
     running: dict[
         str, tuple[int, str]
@@ -145,8 +145,9 @@ class Refused(Exception):
 class Prompts:
     """Chat messages as token ids; the last prompt is kept, because the samples of a problem come in a row."""
 
-    def __init__(self, tokenizer) -> None:
+    def __init__(self, tokenizer, template_arguments: dict | None = None) -> None:
         self._tokenizer = tokenizer
+        self._arguments = {"add_generation_prompt": True, **(template_arguments or {})}
         self._last: tuple[list, tuple[list[int], str]] | None = None
 
     def render(self, messages: list[dict]) -> tuple[list[int], str]:
@@ -160,7 +161,7 @@ class Prompts:
 
         try:
             tokens = self._tokenizer.apply_chat_template(
-                messages, add_generation_prompt=True, tokenize=True, return_dict=False
+                messages, tokenize=True, return_dict=False, **self._arguments
             )
         except TemplateError as error:
             raise Refused(str(error)) from error
