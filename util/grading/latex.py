@@ -105,6 +105,11 @@ class _Reader(Leaves):
         self.depth -= 1
         if not items:
             raise Unreadable("nothing here")
+        if len(items) > 1 and items[0].kind == "rel" and items[0].value == ("!=",):  # x != 1, 2
+            items[1:] = [
+                item if item.kind == "rel" else items[0]._replace(parts=(items[0].parts[0], item))
+                for item in items[1:]
+            ]
         return items[0] if len(items) == 1 else Node("list", tuple(items), joint)
 
     def item(self) -> Node:

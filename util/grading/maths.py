@@ -28,7 +28,7 @@ from util.grading.tree import Node, Opaque, Reading, Unreadable, has, symbols
 from util.grading.units import units_agree, without_unit
 from util.records import Verdict
 
-GRADER = "maths-7"
+GRADER = "maths-8"
 _NO_ENGINE = "undecided"
 
 
@@ -161,6 +161,8 @@ def _spelled(cleaned: str) -> str:
     """Number words as digits; words for nothing and endlessly many as signs; no "the answer is"."""
     if "nswer" in cleaned:
         cleaned = _ANSWER_IS.sub("", cleaned) or cleaned
+        if cleaned.count("}") > cleaned.count("{"):
+            cleaned = cleaned.rstrip("} ") or cleaned
     if cleaned[0].isalpha() or cleaned[0] == "\\":
         cleaned = _ANY_SUCH.sub("", cleaned)
         text = words.unwrapped(cleaned)
@@ -209,6 +211,8 @@ def _compare_options(gold: str, prediction: str) -> bool | None:
         if letter == chosen:
             return True
         return letter.upper() == chosen.upper() if "\\text" in gold or "(" in gold else None
+    if _are_options(gold, prediction) or _are_options(prediction, gold):
+        return True
     pair = words.option_with_text(gold)
     if pair:
         if chosen:
@@ -222,6 +226,14 @@ def _compare_options(gold: str, prediction: str) -> bool | None:
         if pair:
             return pair[0] == letter
     return None
+
+
+def _are_options(together: str, listed: str) -> bool:
+    """ABD beside A, B, D: several options of one problem."""
+    letters = re.findall(r"[A-F]", listed)
+    if "".join(letters) != together or len(letters) < 2 or letters != sorted(set(letters)):
+        return False
+    return re.fullmatch(r"[A-F](?:\s*[,;]\s*[A-F])+", words.unwrapped(listed)) is not None
 
 
 # ---------------------------------------------------------------- trees

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from util.grading.tree import MAX_CHARS
 
@@ -121,6 +122,7 @@ _PROGRAM = re.compile(r"^(?:Interval|Union|Eq|Matrix|FiniteSet)\b")
 _INTERVAL = re.compile(r"Interval(?:\.(open|Lopen|Ropen))?\(((?:[^()]|\([^()]*\))*)\)")
 _ENDS = {None: "[]", "open": "()", "Lopen": "(]", "Ropen": "[)"}
 _NEXT_SET = re.compile(r"(?<=[)\]}]), (?=[(\[{])")
+_STYLED = re.compile("[\U0001d400-\U0001d7ff]+")  # letters and digits in bold, italic, script
 _CIRCLED = re.compile("[\u2460-\u2473]\\s*[,，、]?")
 _GLUED = re.compile(r"\\q?quad(?=[a-zA-Z])")
 _GROUPED_TIGHT = re.compile(r"(?<=\d)(?:\s*,\s*\\!\s*|\\!\s*,\s*|\{,\}(?:\\!)?|\{\\,\})(?=\d{3}(?!\d))")
@@ -147,6 +149,7 @@ def clean(text: str) -> str:
         text = _LOWERED.sub(lambda m: "_{" + "".join(_SUBSCRIPTS[c] for c in m.group()) + "}", text)
         text = re.sub("(\\d)((?:\u0305|\u0304))", r"\\overline{\1}", text)  # combining overline
         text = re.sub("(\\d)\u0307", r"\\dot{\1}", text)
+        text = _STYLED.sub(lambda m: unicodedata.normalize("NFKC", m.group()), text)
         text = _CIRCLED.sub(lambda m: f"({ord(m.group()[0]) - 0x245F}), ", text)
         text = text.translate(_TRANSLATE)
     if not text.isprintable():
