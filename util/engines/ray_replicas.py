@@ -141,9 +141,10 @@ class Cluster:
                 log_to_driver=False,
             )
         except (ConnectionError, RuntimeError) as error:
-            # Another version of Ray or Python, or this machine is no node of the cluster.
             raise UserError(
-                f"the Ray cluster at {self.address} cannot be used from here: {_first_line(error)}"
+                f"the Ray cluster at {self.address} cannot be used from here: {_first_line(error)} (this "
+                "machine must be one of its nodes, with the same Ray and Python, and with its RAY_AUTH_TOKEN "
+                "if it has one)"
             ) from error
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, ours)  # Ray puts its own in place

@@ -1,0 +1,114 @@
+"""Are gradings on other machines as complete as those here, whatever dies? Nodes are played in this process."""
+
+import itertools
+import json
+import pickle
+
+import grading_functions as graders
+import pytest
+
+from util.errors import RunStopped
+from util.grading import cluster
+from util.grading.cluster import ClusterGradingPool, GraderHost
+from util.grading.code import carry_tests, grade_code, suite_of
+from util.records import Problem
+from util.replicas import Died, Replicas
+
+PROBLEM = Problem("1", "2 + 3?", "5")
+
+
+class Node:
+    """Graders that die when they have been listened to `lives` times; gradings travel to them as bytes."""
+
+    def __init__(self, lives):
+        self.host, self.lives = GraderHost(1, True, None), lives
+
+    def ask(self, requests):
+        self.host.tell(pickle.loads(pickle.dumps(requests)))
+
+    def listen(self):
+        self.lives -= 1
+        return self.host.listen() if self.lives else [Died("the node left")]
+
+    def close(self):
+        if self.host._pool is not None:
+            self.host._pool.__exit__(RuntimeError)
+
+
+class Nodes:
+    what = "grading node"
+
+    def __init__(self, *lives):
+        self.lives = [list(each) for each in lives]
+
+    def start(self, number):
+        return Node(self.lives[number].pop(0)) if self.lives[number] else None
+
+    def wait(self, nodes, timeout_s):
+        for node in nodes:
+            yield node, node.listen()
+
+    def lost(self):
+        return ""
+
+
+FOREVER = 10**9
+
+
+@pytest.fixture
+def pool(monkeypatch):
+    monkeypatch.setattr(cluster, "SAY_S", 0.01)
+
+    def opened(*lives):
+        return ClusterGradingPool(Replicas(Nodes(*lives), len(lives)), workers=len(lives))
+
+    return opened
+
+
+def everything(pool):
+    return dict(itertools.chain.from_iterable(iter(lambda: list(pool.completed(True)), [])))
+
+
+def test_every_grading_comes_back_once_with_its_own_verdict_though_a_node_leaves(pool):
+    with pool([FOREVER], [4]) as open_pool:
+        for i in range(200):
+            open_pool.submit(i, graders.right, PROBLEM, "5" if i % 3 else "6", 30)
+        found = everything(open_pool)
+        assert open_pool.pending == 0
+    assert sorted(found) == list(range(200))
+    assert all(verdict.correct == bool(key % 3) for key, verdict in found.items())
+
+
+def test_time_limits_and_dead_workers_are_treated_as_here(pool):
+    with pool([FOREVER]) as open_pool:
+        open_pool.submit("slow", graders.sleep, PROBLEM, "5", 0.3)
+        open_pool.submit("dies", graders.die, PROBLEM, "5", 30)
+        open_pool.submit("right", graders.right, PROBLEM, "5", 30)
+        found = everything(open_pool)
+    assert found["slow"].reason == found["dies"].reason == "grader_error"
+    assert "over 0.3 s" in found["slow"].detail and "died twice" in found["dies"].detail
+    assert found["right"].correct
+
+
+def test_without_any_node_the_run_stops(pool):
+    with pool([2], [3]) as open_pool:
+        with pytest.raises(RunStopped, match="no grading node is left .*the node left.*same command again"):
+            for i in range(10_000):
+                open_pool.submit(i, graders.right, PROBLEM, "5", 30)
+            everything(open_pool)
+
+
+def test_tests_travel_with_the_problem(tmp_path, pool):
+    tests = json.dumps({"inputs": ["1 2\n"], "outputs": ["3\n"]})
+    file = tmp_path / "test.jsonl"
+    file.write_text(json.dumps({"input_output": tests}) + "\n")
+    at = {"file": str(file), "offset": 0}
+    problem = Problem("1", "", suite_of({"input_output": tests, "tests_at": at}, "apps"))
+    carried = carry_tests(problem.reference)
+    assert carried.place is None and carried.tests() == problem.reference.tests()
+    with pool([FOREVER]) as open_pool:
+        answer = "```python\nprint(sum(map(int, input().split())))\n```"
+        open_pool.submit("first", grade_code, problem, answer, 60)
+        file.unlink()  # as on a machine that never had it
+        open_pool.submit("second", grade_code, problem, answer, 60)
+        assert all(verdict.correct for verdict in everything(open_pool).values())
