@@ -65,16 +65,22 @@ def run(args: argparse.Namespace) -> int:
 
     end = args.end if args.end > 0 else -1
     with LabelBook(args.output_dir, f"{args.source}_{args.start}_{end}", read_only=args.dry_run) as book:
-        prompt_tokens = missing = total = 0
+        prompt_tokens = missing = total = taken_over = 0
         for row in _rows(args, end):
             total += 1
-            if not book.has(row["id"], retry=args.retry):
+            if book.has(row["id"], retry=args.retry):
+                continue
+            if book.take_over(row["id"], args.model):
+                taken_over += 1
+            else:
                 missing += 1
                 prompt_tokens += cost.estimated_tokens(_prompt(row["problem"]))
         cli.say(
             f"{total} problems of {args.source}, {missing} to rate: about "
             f"{cost.cost_line(args.model, prompt_tokens, missing * ANSWER_TOKENS)}"
         )
+        if taken_over:
+            cli.say(f"{taken_over} labels are there from other slices")
         if args.dry_run:
             cli.print_result({"problems": total, "missing": missing, "prompt_tokens": prompt_tokens})
             return 0

@@ -168,6 +168,16 @@ def test_a_dry_run_tells_the_price_and_asks_nobody(mirror):
     assert not (mirror.parent / "labels").exists()
 
 
+def test_a_longer_slice_asks_only_about_its_further_problems(mirror):
+    label(mirror, "--end", "4", *paper_engine(mirror.parent, {"text": "[[2]]"}))
+    assert last_line(label(mirror, "--dry-run"))["missing"] == 2
+    assert last_line(label(mirror, "--dry-run", "--model", "another"))["missing"] == 6
+    done = label(mirror, *paper_engine(mirror.parent, {"text": "[[7]]"}))
+    assert "4 labels are there from other slices" in done.stderr
+    found = json.loads((mirror.parent / "labels" / "labeled_math_0_-1.json").read_text())
+    assert [row["gpt_difficulty_parsed"] for row in found] == [2, 2, 2, 2, 7, 7]
+
+
 def test_a_budget_that_ends_leaves_no_list_and_the_same_command_goes_on(mirror):
     folder = mirror.parent / "labels"
     engine = paper_engine(mirror.parent, {"text": "[[2]]"})

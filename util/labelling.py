@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from util.errors import UserError
-from util.journal import Journal, hold_lock, read_lines, write_lines
+from util.journal import Journal, hold_lock, read_line_at, read_lines, write_lines
 
 LOWEST, HIGHEST = 1, 10
 
@@ -62,10 +62,26 @@ class LabelBook:
         self._journals: dict[Path, Journal] = {}
         self._offsets = {line["id"]: offset for offset, line in read_lines(self.journal_path)}
         self._given_up = {line["id"] for _, line in read_lines(self.unlabelled_path)}
+        self._elsewhere: dict[tuple[str, str], tuple[Path, int]] = {}  # (problem, model) -> journal, offset
+        for path in sorted(folder.glob("labeled_*.jsonl")):
+            if path != self.journal_path:
+                for offset, line in read_lines(path):
+                    self._elsewhere[line.get("id"), line.get("model")] = (path, offset)
 
     def has(self, name: str, *, retry: bool) -> bool:
         """Whether a problem needs no asking: it has a label, or got no usable answer and is not retried."""
         return name in self._offsets or (name in self._given_up and not retry)
+
+    def take_over(self, name: str, model: str) -> bool:
+        """Whether another slice has a label of this problem by this model, which then is of this one, too."""
+        place = self._elsewhere.get((name, model))
+        if place is None:
+            return False
+        if self._lock is not None:
+            path, offset = place
+            with open(path, "rb") as journal:
+                self._offsets[name] = self._append(self.journal_path, read_line_at(journal, offset))
+        return True
 
     def add(self, row: dict, words: str, difficulty: float, model: str) -> None:
         line = {**row, "gpt_difficulty": words, "gpt_difficulty_parsed": difficulty, "model": model}
