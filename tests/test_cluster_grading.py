@@ -1,4 +1,4 @@
-"""Are gradings on other machines as complete as those here, whatever dies? Nodes are played in this process."""
+"""Are gradings on other machines complete, whatever dies? Their nodes are played in this process."""
 
 import itertools
 import json
