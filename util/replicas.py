@@ -170,9 +170,7 @@ class Replicas:
             slot.backlog.clear()
         while True:
             self._hand_out(runs)
-            if runs.is_empty() and not any(slot.running or slot.backlog for slot in self._slots):
-                return
-            if self._stopped:
+            if self._stopped or (runs.is_empty() and not any(map(self._is_busy, self._slots))):
                 return
             self._check_any_left()
             has_room = not runs.exhausted and any(slot.has_room() for slot in self._slots)
@@ -194,6 +192,10 @@ class Replicas:
             if slot.replica is not None:
                 slot.replica.close()
                 slot.replica = None
+
+    def _is_busy(self, slot: _Slot) -> bool:
+        """Whether it has requests of this call."""
+        return bool(slot.backlog) or any(number > self._first for number in slot.running)
 
     def _hand_out(self, runs: _Runs) -> None:
         """Fill the replicas' windows, the emptiest first."""
