@@ -101,6 +101,13 @@ def test_a_fresh_folder_beside_the_old_one_is_found_again(tmp_path):
     assert find_run(tmp_path, wanted) == fresh and find_run(tmp_path, wanted, fresh=True) == fresh
 
 
+def test_samples_of_unknown_settings_are_not_added_to(tmp_path):
+    a_run_with_a_sample(tmp_path / "name", max_tokens=100)
+    (tmp_path / "name" / "run.json").unlink()
+    with pytest.raises(UserError, match="has samples but no run.json"):
+        a_run(tmp_path / "name", max_tokens=200)
+
+
 def test_another_schema_is_refused(tmp_path):
     a_run(tmp_path / "name").close()
     path = tmp_path / "name" / "run.json"

@@ -128,6 +128,12 @@ class Run:
             ) from error
         if (folder / "run.json").exists():
             self.info = read_run_json(folder)
+        elif next(read_lines(folder / SAMPLES), None) is not None:
+            self._lock.close()
+            raise UserError(
+                f"{folder} has samples but no run.json, which says how they were made: restore it, or choose "
+                "another --result-dir"
+            )
         else:
             self.info = {"schema": SCHEMA, "settings": settings, "dataset": {}, "made_with": made_with}
             self.save_info()
