@@ -147,7 +147,7 @@ pydantic_core.ValidationError: 1 validation error for VllmConfig
         (LOG, "torch.OutOfMemoryError: CUDA out of memory"),
         (LOG.replace("torch.OutOfMemoryError", "so"), "vllm.v1.engine.exceptions.EngineDeadError"),
         (LOG[: LOG.index("\n(Worker")], "Initializing a V1 LLM engine"),
-        ("Loading\n(A pid=1) INFO 11-25 1:1:1 [a.py:1] [shutdown] x\n", "Loading"),
+        ("Loading\n(A pid=1) INFO 11-25 1:1:1 [a.py:1] [shutdown] x\nA is deprecated.\n", "Loading"),
         (VALIDATION, VALIDATION.split("\n")[0] + ": Value error, 9 heads."),
         ("", "nothing"),
     ],

@@ -17,7 +17,7 @@ _SECOND_HAND = ("Engine core initialization failed", "EngineDeadError", "EngineC
 def last_words(lines: list[str]) -> str:
     """The line of an engine's messages that says best why it ended."""
     said = [words for line in lines if (words := _PREFIX.sub("", line.rstrip().rstrip(".")))]
-    said = [words for words in said if not words.startswith("[shutdown]")]
+    said = [words for words in said if not words.startswith("[shutdown]") and "deprecated" not in words]
     errors = [_with_reason(at, said) for at, words in enumerate(said) if _ERROR.match(words)]
     own = [words for words in errors if not any(mark in words for mark in _SECOND_HAND)]
     return (own or errors or said or ["nothing"])[-1].strip()[:SHOWN_CHARS]
