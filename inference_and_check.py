@@ -256,12 +256,10 @@ def _say_outcome(args: argparse.Namespace, outcome: Outcome, exhausted: str) -> 
 
 
 def _grade_rest(opened: Benchmark, grading: Grading, *, again: bool) -> None:
-    from util.pipeline import ungraded_count
-
-    left = opened.run.count() if again else ungraded_count(opened.run.folder)
-    if left:
-        with cli.Progress(left, "grading") as progress:
-            grading.grade_rest(lambda tokens: progress.step(0), again=again)
+    rest = grading.find_rest(again=again)
+    if rest.count:
+        with cli.Progress(rest.count, "grading") as progress:
+            grading.grade_rest(lambda tokens: progress.step(0), rest=rest)
     if grading.without_problem:
         cli.say(
             f"{grading.without_problem} samples could not be graded: their problems are not among the rows "

@@ -9,12 +9,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from util.engines import Engine
 from util.grading.pool import GradingPool
 from util.records import Completion, Failure, Problem, Request, Sample, Verdict
-from util.runs import Run, StoredProblems, read_records, text_digest
+from util.runs import Places, Run, RunReader, StoredProblems, read_records, text_digest
 from util.sampling import Key, Rounds, Stopping, sample_seed, samples_at
 from util.task import Task
 
@@ -178,6 +177,14 @@ def _chained(jobs: Iterable[Job | None], finished: deque[Job]) -> Iterator[_JobR
             finished.append(job)
 
 
+@dataclass(frozen=True)
+class Rest:
+    """What is left to grade of a run; `count` is with what is being graded."""
+
+    places: Places
+    count: int
+
+
 class Grading:
     """Grades samples of one run in a pool of processes and writes the verdicts down as they come."""
 
@@ -216,21 +223,30 @@ class Grading:
             ready.append((key, verdict))
         return ready
 
-    def grade_rest(self, on_progress: OnProgress = lambda tokens: None, *, again: bool = False) -> None:
-        """Grade every sample of the folder that has no verdict on its text of today, and wait for all.
+    def find_rest(self, *, again: bool = False) -> Rest:
+        """What is left to grade: the samples of the folder that have no verdict on their text of today.
 
-        With `again`, samples that have one are graded too; their new verdicts are further lines.
+        With `again` it is all of them; their new verdicts are further lines.
         """
         self._waiting.clear()  # they are in the folder
-        offered = set(self._in_flight)  # their verdicts come while the records are read
-        for record in read_records(self._run.folder):
-            if (record.verdict is not None and not again) or record.sample.key in offered:
-                continue
-            while not self._pool.has_room():
-                self._collect_rest(on_progress, block=True)
-            text = record.sample.text if record.formatted is None else record.formatted
-            self._submit(record.sample, text)
-            self._collect_rest(on_progress, block=False)
+        offered = set(self._in_flight)  # their verdicts come in any case
+        places = Places()
+        with RunReader(self._run.folder) as reader:
+            for place, record in reader:
+                if (again or record.verdict is None) and record.sample.key not in offered:
+                    places.append(place)
+        return Rest(places, len(places) + len(offered) + len(self._ready))
+
+    def grade_rest(self, on_progress: OnProgress = lambda tokens: None, *, rest: Rest | None = None) -> None:
+        """Grade what `find_rest` found, or finds now, and wait for all."""
+        rest = rest or self.find_rest()
+        with RunReader(self._run.folder) as reader:
+            for record in map(reader.at, rest.places):
+                while not self._pool.has_room():
+                    self._collect_rest(on_progress, block=True)
+                text = record.sample.text if record.formatted is None else record.formatted
+                self._submit(record.sample, text)
+                self._collect_rest(on_progress, block=False)
         while self._in_flight or self._ready:
             self._collect_rest(on_progress, block=True)
 
@@ -263,10 +279,6 @@ class Grading:
 
     def _write(self, key: Key, digest: str, verdict: Verdict) -> None:
         self._run.add_verdict(key, digest, verdict)
-
-
-def ungraded_count(folder: Path) -> int:
-    return sum(1 for record in read_records(folder) if record.verdict is None)
 
 
 def _missing(run: Run, asked: Asked, plan: Plan) -> Iterator[Key]:

@@ -15,6 +15,7 @@ import fcntl
 import hashlib
 import json
 import os
+from array import array
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -289,14 +290,28 @@ class Place:
     formatted: int
 
 
+class Places:
+    """Many places in little memory."""
+
+    def __init__(self) -> None:
+        self._offsets = array("q")
+
+    def append(self, place: Place) -> None:
+        self._offsets.extend((place.sample, place.problem, place.formatted))
+
+    def __iter__(self) -> Iterator[Place]:
+        offsets = iter(self._offsets)
+        return map(Place, offsets, offsets, offsets)
+
+    def __len__(self) -> int:
+        return len(self._offsets) // 3
+
+
 class RunReader:
     """A run folder open for reading: its records in the order of samples.jsonl, or one again by its place."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._problems = problem_offsets(folder / PROBLEMS)
-        self._formatted = sample_offsets(folder / FORMATTED)
-        self._verdicts = sample_offsets(folder / VERDICTS)
         self._open = ExitStack()
         self._open_files()
         self._last_problem: tuple[int, dict] = (-1, {})
@@ -313,19 +328,25 @@ class RunReader:
         self._open_files()
 
     def __iter__(self) -> Iterator[tuple[Place, Record]]:
+        problems = problem_offsets(self.folder / PROBLEMS)
+        formatted_texts = sample_offsets(self.folder / FORMATTED)
+        verdicts = sample_offsets(self.folder / VERDICTS)
+        problem_id, problem = None, -1  # of the last sample: those of a problem mostly follow one another
         for offset, line in read_lines(self.folder / SAMPLES):
             sample = sample_from(line)
-            digest = key_digest(*sample.key)
-            problem = self._problems.find(name_digest(sample.problem_id))
+            if sample.problem_id != problem_id:
+                problem_id, problem = sample.problem_id, problems.find(name_digest(sample.problem_id))
             if problem < 0:
                 raise UserError(
-                    f"{self.folder / SAMPLES} has a sample of {sample.problem_id!r}, which {PROBLEMS} does "
+                    f"{self.folder / SAMPLES} has a sample of {problem_id!r}, which {PROBLEMS} does "
                     "not name: the folder was put together from parts of different runs"
                 )
-            place = Place(offset, problem, self._formatted.find(digest))
+            digest = key_digest(*sample.key)
+            place = Place(offset, problem, formatted_texts.find(digest))
             formatted = self._formatted_text(place)
             text = sample.text if formatted is None else formatted
-            yield place, self._record(place, sample, formatted, self._verdict(digest, text))
+            verdict = self._verdict_at(verdicts.find(digest), text)
+            yield place, self._record(place, sample, formatted, verdict)
 
     def at(self, place: Place) -> Record:
         """The record at a place, without its verdict."""
@@ -354,8 +375,7 @@ class RunReader:
             return None
         return read_line_at(self._formatted_file, place.formatted)["text"]
 
-    def _verdict(self, digest: int, text: str) -> Verdict | None:
-        offset = self._verdicts.find(digest)
+    def _verdict_at(self, offset: int, text: str) -> Verdict | None:
         if offset < 0:
             return None
         judged = read_line_at(self._verdict_file, offset)
@@ -455,7 +475,7 @@ class StoredProblems:
 
 
 def sample_from(line: dict) -> Sample:
-    return Sample(**{name: line.get(name) for name in Sample.__dataclass_fields__})
+    return Sample(*map(line.get, Sample.__dataclass_fields__))
 
 
 def text_digest(text: str) -> str:
