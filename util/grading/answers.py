@@ -149,6 +149,9 @@ _NUMBER = re.compile(
     r"|[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:[eE][+-]?\d+)?|[-−]?\.\d+"
 )
 _REASON = re.compile(r"\((?:since|because|as|where|for|when|see|note)\b[^()]{0,200}\)", re.IGNORECASE)
+_DENIED = re.compile(r"\bnot\s+(?:equal to\s+|be\s+)?\$?-?\d[\d.,/]*")
+_REJECTED = re.compile(r"[\s$]*(?:does not|doesn['’]t|is not|isn['’]t|cannot|can['’]t|fails)\b")
+_ASIDE_AT_END = re.compile(r"(\d[^\n()]{0,60})\((?=[^()\n]*[A-Za-z]{2})[^()\n]{1,200}\)[\s.]*\Z")
 _ABOUT = re.compile(r"[\s$,(]*(?:≈|\\approx|or\s+(?:about|approximately|roughly)|approximately|about)[\s$]*")
 _GROUP_AT_END = re.compile(r"(?:\b(?:is|are|be|at)|=)\s*([(\[{][^()\[\]{}]{1,200}[)\]}])[\s.*$]*$")
 _PLAIN_END = re.compile(r"[\s*$]*(-?\d[\d,]*(?:\.\d+)?)(?<!,)[\s*$.]*\Z")
@@ -157,7 +160,7 @@ _LEADING = re.compile(  # "12, which is", "12 (twelve)", "12 since": the value b
     r"\$?([-−]?\d[\d,]*(?:\.\d+)?(?:/\d+)?)(?<!,)\$?(?:\s*,)?\s+(?:which|since|because|where|when|\((?![\d\s]))"
 )
 _FENCE = re.compile(r"^```\w*\n")
-_SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|。|;\s|；|！|!(?=\s|$)")
+_SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|。|;\s(?=[A-Za-z])|；|！|!(?=\s|$)")
 _TRAILING = re.compile(
     r"\s*(?:I hope (?:it|this) is correct.*|\(approximately\)|approximately)$", re.IGNORECASE | re.DOTALL
 )
@@ -284,7 +287,7 @@ def _in_formula(text: str) -> str | None:
     if not formulas:
         return None
     after = tail[tail.rfind(formulas[-1]) + len(formulas[-1]) :]
-    if re.search(r"\d", after):
+    if re.search(r"\d", after) or _REJECTED.match(after):
         return None
     joined = _JOINED_FORMULAS.search(tail)
     if joined and joined.group().rstrip("$").endswith(formulas[-1]):
@@ -332,11 +335,13 @@ def _last_group(text: str) -> str | None:
 
 
 def _last_number(text: str) -> str | None:
-    text = _REASON.sub("", text[-4000:])
+    text = _ASIDE_AT_END.sub(r"\1", _DENIED.sub("", _REASON.sub("", text[-4000:])))
     numbers = list(_NUMBER.finditer(text))
     if len(numbers) > 1 and _ABOUT.fullmatch(text[numbers[-2].end() : numbers[-1].start()]):
         numbers.pop()  # 5/12 is the answer of "5/12, about 0.42"
-    return numbers[-1].group().strip() if numbers else None
+    if not numbers or text[: numbers[-1].start()].endswith(("^", "^{", "_", "_{")):
+        return None
+    return None if _REJECTED.match(text, numbers[-1].end()) else numbers[-1].group().strip()
 
 
 _FINDERS = (

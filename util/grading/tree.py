@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 MAX_CHARS = 4000
-MAX_TOKENS = 1500
+MAX_TOKENS = 1000
 MAX_DEPTH = 60
 MAX_SIGNS = 4  # plus-minus signs in one sum
 MAX_DIGITS = 4000  # of one number
