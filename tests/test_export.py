@@ -250,6 +250,8 @@ def test_no_row_is_an_error_that_names_the_stage(tmp_path, changes, stage):
         (("--decontaminate", "none", "AIME"), "give names of benchmarks"),
         (("--push-to-hub", "not a name"), "write ORG/NAME"),
         (("--min-tokens", "9", "--max-tokens", "5"), "--min-tokens 9 is more than --max-tokens 5"),
+        (("--output", "data/dataset_info.json"), "choose another --output"),
+        (("--output", "data/train.parquet"), "writes .json or .jsonl files"),
     ],
 )
 def test_flags_that_mean_nothing_are_refused_before_any_work(tmp_path, flags, told):

@@ -15,6 +15,7 @@ from util.errors import RunStopped, UserError
 from util.journal import disk_trouble
 
 PARQUET_ROWS = 1000
+DATASET_INFO = "dataset_info.json"  # LLaMA-Factory's list of data sets, beside them
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
@@ -116,6 +117,8 @@ def check_output(format_name: str, path: Path) -> None:
     """Raise UserError when no file of this format can have this name."""
     if path.is_dir():
         raise UserError(f"{path} is a folder: name the file to write with --output")
+    if path.name == DATASET_INFO:
+        raise UserError(f"{path} is where LLaMA-Factory looks up data sets: choose another --output")
     fitting = (".parquet",) if format_name == "verl-parquet" else (".json", ".jsonl")
     if path.suffix not in fitting:
         raise UserError(f"--format {format_name} writes {' or '.join(fitting)} files: rename --output {path}")
@@ -222,11 +225,11 @@ class ExampleFile:
 
 
 def dataset_info(path: Path) -> tuple[Path, str]:
-    """The `dataset_info.json` beside a ShareGPT file with the entry that LLaMA-Factory wants: path and text.
+    """The list of data sets beside a ShareGPT file with the entry that LLaMA-Factory wants: path and text.
 
     Raises UserError when the file that is there holds no such entries.
     """
-    info_path = path.with_name("dataset_info.json")
+    info_path = path.with_name(DATASET_INFO)
     info = {}
     if info_path.exists():
         try:
