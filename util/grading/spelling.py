@@ -100,7 +100,7 @@ _NOISE = re.compile(
     r"|\\([dtc]frac)(?![a-zA-Z])"
     r"|\\\$|\$|~"
 )
-_DOUBLED = re.compile(r"\\\\(?=[a-zA-Z(){}\[\]])")
+_DOUBLED = re.compile(r"\\\\(?=[a-zA-Z(){}\[\]!$%])")
 _BARE_RECURRING = re.compile(r"(?<!\d)\.(?=\\(?:overline|bar|dot)\b)")
 _CONSTANT = re.compile(r"\bC(\d)\b")
 _ROUGHLY = re.compile(

@@ -18,7 +18,8 @@ import threading
 import time
 from typing import Any
 
-TIMEOUT_S = 0.9  # of one comparison, and of the wait for a child that is being replaced
+TIMEOUT_S = 0.9  # of one comparison with all waits before it, so that no grading hangs
+LEAST_S = 0.3  # a comparison that would have less after the waits is left for another time
 START_S = 8.0  # for the first child, where a process has asked for the engine: it imports sympy
 MEMORY_BYTES = 2 << 30
 MAX_CHARS = 300  # of one answer; longer ones are not worth the engine's time
@@ -67,7 +68,7 @@ class _Engine:
 
     def __init__(self) -> None:
         self.enabled = True
-        self.patience_s = TIMEOUT_S
+        self.patience_s = 0.0  # that a start may take on top
         self.lock = threading.Lock()
         self.owner = 0  # the process that started the child: one forked later may not use it
         self.child: Any = None
@@ -77,6 +78,7 @@ class _Engine:
         self.missing = False
 
     def ask(self, gold: str, prediction: str) -> bool | None:
+        end = time.monotonic() + TIMEOUT_S
         if not self.lock.acquire(timeout=TIMEOUT_S):
             raise Busy("the symbolic engine is at work for another thread")
         try:
@@ -86,17 +88,20 @@ class _Engine:
                 self.missing = not _installed()
                 if not self.missing:
                     self.start()
-            if self.missing or not self.wait_for_start():  # `start` may have given up
+            if self.missing or not self.wait_for_start(end):  # `start` may have given up
                 return None
-            return self.answer(gold, prediction)
+            rest_s = TIMEOUT_S if self.patience_s else end - time.monotonic()
+            if rest_s < LEAST_S:
+                raise Busy("the symbolic engine has just become free")
+            return self.answer(gold, prediction, rest_s)
         finally:
             self.lock.release()
 
-    def answer(self, gold: str, prediction: str) -> bool | None:
+    def answer(self, gold: str, prediction: str, timeout_s: float) -> bool | None:
         question = f"{gold}\0{prediction}".encode("utf-8", "replace")
         try:
             self.pipe.send_bytes(question)
-            if not self.pipe.poll(TIMEOUT_S):
+            if not self.pipe.poll(timeout_s):
                 self.start()  # in place of the one that takes too long
                 return None
             said = self.pipe.recv_bytes()
@@ -131,16 +136,16 @@ class _Engine:
         theirs.close()
         self.pipe, self.ready, self.asked = ours, False, 0
         if again:
-            self.patience_s = TIMEOUT_S
+            self.patience_s = 0.0
         else:
             atexit.register(self.stop)
 
-    def wait_for_start(self) -> bool:
+    def wait_for_start(self, end: float) -> bool:
         """Whether a child runs; False, for good, where none can. Raises Busy where it takes longer."""
         if self.ready:
             return True
         try:
-            if not self.pipe.poll(self.patience_s):
+            if not self.pipe.poll(max(0.0, end - time.monotonic()) + self.patience_s):
                 raise Busy("the symbolic engine is starting")
             said = self.pipe.recv_bytes()
         except (EOFError, OSError):
