@@ -3,8 +3,8 @@
 python benchmarks/api_client.py
 
 A local endpoint (tests/faulty_endpoint.py in a process of its own) answers after a fixed time and has 512
-slots; then 100,000 short requests show what one costs and whether memory or that cost grows. The last
-line is JSON.
+slots; another has 100 and refuses more, which `--concurrency auto` has to find out; then 100,000 short
+requests show what one costs and whether memory or that cost grows. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+FINDING_OUT_S = 20.0
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -34,12 +35,15 @@ def main() -> None:
     )
     parser.add_argument("--slots", type=int, default=512, help="answers that the endpoint works on at once")
     parser.add_argument("--rounds", type=int, default=10, help="requests per slot")
+    parser.add_argument("--found-slots", type=int, default=100, help="slots that are to be found out")
+    parser.add_argument("--found-s", type=float, default=60.0, help="seconds to measure after 20 to find out")
     parser.add_argument("--requests", type=int, default=100_000, help="short requests for the second part")
     args = parser.parse_args()
     logging.basicConfig(format="%(message)s")
     full = measure_share_of_limit(args.service_s, args.slots, args.rounds, concurrency=args.slots)
+    found = measure_finding_out(args.found_slots, args.found_s)
     short = measure_growth(args.requests)
-    print(json.dumps({"full": full, "short": short}))
+    print(json.dumps({"full": full, "found_out": found, "short": short}))
 
 
 def measure_share_of_limit(service_s: float, slots: int, rounds: int, *, concurrency: int | None) -> dict:
@@ -59,6 +63,29 @@ def measure_share_of_limit(service_s: float, slots: int, rounds: int, *, concurr
         "limit_s": rounds * service_s,
         "share_of_limit": round(rounds * service_s / wall_s, 4),
         "cpu_ms_per_request": round(1000 * cpu_s / count, 3),
+    }
+
+
+def measure_finding_out(slots: int, seconds: float) -> dict:
+    """Which share of an endpoint's slots is used once they were found out, and how often does it refuse?"""
+    counts: list[int] = []
+    with endpoint("--service-s", "1", "--slots", str(slots), counts=counts) as url:
+        engine = OpenAIEngine(model="test-model", api_base=(url,), concurrency=None)
+        warm_up(engine)
+        done, started = 0, time.monotonic()
+        endless = iter(answers(engine, sys.maxsize))
+        for _ in endless:
+            now = time.monotonic() - started
+            done += now >= FINDING_OUT_S
+            if now >= FINDING_OUT_S + seconds:
+                break
+        endless.close()
+        engine.close()
+    return {
+        "slots": slots,
+        "share_of_slots": round(done / (slots * seconds), 4),
+        "refused": counts[0],
+        "in_seconds": FINDING_OUT_S + seconds,
     }
 
 
@@ -110,14 +137,17 @@ def warm_up(engine: OpenAIEngine) -> None:
 
 
 @contextmanager
-def endpoint(*flags: str) -> Iterator[str]:
-    """A local endpoint in a process of its own; gives its address."""
+def endpoint(*flags: str, counts: list[int] | None = None) -> Iterator[str]:
+    """A local endpoint in a process of its own; gives its address, and puts into `counts` what it refused."""
     command = [sys.executable, str(ROOT / "tests" / "faulty_endpoint.py"), *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process.stdout.readline().strip()
         finally:
             process.terminate()
+            happened = json.loads(process.stdout.readline())
+            if counts is not None:
+                counts.append(happened.get("refused", 0))
 
 
 def _rss_mb() -> int:

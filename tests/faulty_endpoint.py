@@ -3,7 +3,8 @@
 python tests/faulty_endpoint.py --port 8000 --faults '{"error_500": 0.1, "stall": 0.01}' --seed 1
 
 A server that speaks as much of OpenAI's HTTP as a client needs: POST /v1/chat/completions and GET /v1/models.
-Which requests meet which fault follows from the seed and the order of arrival.
+Which requests meet which fault follows from the seed and the order of arrival. It prints its address, and at
+the end what happened how often.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import asyncio
 import json
 import random
+import signal
 import socket
 import struct
 import threading
@@ -351,11 +353,13 @@ def main() -> None:
     parser.add_argument("--model", default="test-model", help="name of the model")
     args = parser.parse_args()
     script = Script(args.faults, args.seed, args.model, service_s=args.service_s, slots=args.slots)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     endpoint = FaultyEndpoint(script, args.port)
     endpoint.keep = False
     endpoint.start()
     print(endpoint.url, flush=True)
-    threading.Event().wait()
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    print(json.dumps(endpoint.happened), flush=True)
 
 
 if __name__ == "__main__":

@@ -767,6 +767,7 @@ def test_the_wait_that_an_endpoint_asks_for_is_read_in_all_its_forms(headers, se
     [
         (401, b'{"error":{"message":"no"}}', Kind.KEY),
         (403, b"", Kind.KEY),
+        (402, b'{"error":{"message":"Insufficient Balance"}}', Kind.KEY),
         (404, b'{"error":{"message":"The model `x` does not exist"}}', Kind.KEY),
         (404, b'{"detail":"Not Found"}', Kind.ADDRESS),
         (307, b"", Kind.ADDRESS),

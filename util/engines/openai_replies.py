@@ -61,6 +61,7 @@ CONTEXT_WORDS = re.compile(
     r"|(?:input|prompt)\b.{0,40}\b(?:longer than|exceeds?)\b.{0,40}\b(?:model|context|maximum|limit)",
     re.IGNORECASE | re.DOTALL,
 )
+KEY_STATUS = (401, 402, 403)  # 402: the account behind the key is empty
 LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
 TIMEOUT_STATUS = (408, 409, 425)
 BUSY_STATUS = (429, 503, 529)
@@ -131,7 +132,7 @@ def _read_error(status: int, headers: Mapping[str, str], reply: object, body: by
     words = str(error.get("message") or "").strip() or first_words(body)
     message = f"HTTP {status}: {words[:500]}" if words else f"HTTP {status}"
     codes = {str(error.get("code")), str(error.get("type"))}
-    if status in (401, 403) or codes & set(NO_QUOTA):
+    if status in KEY_STATUS or codes & set(NO_QUOTA):
         return Trouble(Kind.KEY, message, status=status)
     if status == 404:
         # A key may lack the right to a model; the endpoint then says that the model does not exist.
