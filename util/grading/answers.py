@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from util.grading.spelling import mended
+
 _THOUGHT_ENDS = ("</think>", "<|end_of_thought|>")
 _THOUGHT_BEGINS = ("<think>", "<|begin_of_thought|>")
 _SOLUTION_BEGIN, _SOLUTION_END = "<|begin_of_solution|>", "<|end_of_solution|>"
@@ -35,6 +37,7 @@ def solution_part(text: str) -> str | None:
 
 def find_answer(solution: str) -> Found | None:
     """The final answer of a solution by the strongest sign: boxes before words, words before numbers."""
+    solution = mended(solution)
     solution = _TURN.sub("\n", solution) if "<" in solution else solution
     boxed = boxed_answer(solution)
     if boxed is not None:

@@ -54,6 +54,8 @@ class Commands(Numerals):
                 if self.peek() != "_"
                 else self.subscript(Node("sym", (), "pi"))
             )
+        if name == "surd":
+            return self.root()
         if name in ("emptyset", "varnothing"):
             return Node("set")
         if token.startswith(r"\mathbb"):
@@ -216,6 +218,9 @@ class Commands(Numerals):
     def environment(self, name: str) -> Node:
         if name == "array" and self.peek() == "{":
             self.skip_group()
+        if name in _ALIGNED and rf"\end{{{name}}}" in self.tokens[self.at :]:
+            end = self.tokens.index(rf"\end{{{name}}}", self.at)
+            self.tokens[self.at : end] = [token for token in self.tokens[self.at : end] if token != "&"]
         rows, row = [], []
         while True:
             token = self.peek()
@@ -275,6 +280,7 @@ _INVERSE = {
     "cosh": "arcosh",
 }
 _SYSTEMS = frozenset(("aligned", "align", "align*", "gathered", "split", "cases", "equation", "gather"))
+_ALIGNED = frozenset(("aligned", "align", "align*", "gathered", "split"))
 _NAMED_KINDS = {"factorial": "fact", "binomial": "binom"}  # as programs write them
 _WHEN = frozenset(
     (r"\text{if}", r"\text{when}", r"\text{for}", r"\text{where}", r"\text{as}", "if", "when", "for")

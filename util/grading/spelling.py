@@ -97,7 +97,7 @@ _NOISE = re.compile(
     r"tiny|small|normalsize|large|Large|LARGE|huge|Huge|boldsymbol|mathbf|mathit|mathsf|mathcal|mathfrak|mathscr|bm|bf|it|rm|"
     r"underline|mathop|mathrel|ensuremath|unicode|"
     r"tag\*?\{[^{}]{0,20}\}|(?:text)?color\s*\{[^{}]{0,20}\}|checkmark)(?![a-zA-Z]))"
-    r"|\\([dtc]frac)(?![a-zA-Z])"
+    r"|\\([dtcsx]frac|nicefrac|flatfrac)(?![a-zA-Z])"
     r"|\\\$|\$|~"
 )
 _DOUBLED = re.compile(r"\\\\(?=[a-zA-Z(){}\[\]!$%])")
@@ -124,6 +124,12 @@ _ENDS = {None: "[]", "open": "()", "Lopen": "(]", "Ropen": "[)"}
 _NEXT_SET = re.compile(r"(?<=[)\]}]), (?=[(\[{])")
 _STYLED = re.compile("[\U0001d400-\U0001d7ff]+")  # letters and digits in bold, italic, script
 _CIRCLED = re.compile("[\u2460-\u2473]\\s*[,，、]?")
+_ESCAPES = {"\f": "\\f", "\b": "\\b", "\t": "\\t", "\r": "\\r"}
+_SWALLOWED = re.compile("\f(?:rac|box)|\b(?:oxed|inom|egin|ar)\\b|\t(?:ext|imes|frac|heta)|\r(?:ight|angle)")
+_TAGS = re.compile(r"</?(?:b|i|u|em|p|strong|span|answer|div|br)\s*/?>", re.IGNORECASE)
+_QUOTES = frozenset("\"'`*_")
+_QUOTED = re.compile(r"""(["'`*_])\1{0,2}([^"'`*]+)\1{1,3}""")
+_ORDINAL = re.compile(r"(?<=\d)\s*\^\s*\{?\s*\\text\s*\{\s*(st|nd|rd|th)\s*\}\s*\}?")
 _GLUED = re.compile(r"\\q?quad(?=[a-zA-Z])")
 _GROUPED_TIGHT = re.compile(r"(?<=\d)(?:\s*,\s*\\!\s*|\\!\s*,\s*|\{,\}(?:\\!)?|\{\\,\})(?=\d{3}(?!\d))")
 _GROUPED_LOOSE = re.compile(r"(?<![\d.,])(\d{1,3}(?:(?:\\[,;: ]|~| |'|_)\d{3})+)(?![\d]|\.\d*,)")
@@ -141,9 +147,16 @@ def _noise(match: re.Match) -> str:
     return " " if match.group(0) not in (r"\$", r"\!") else ""
 
 
+def mended(text: str) -> str:
+    """LaTeX whose backslashes a program took for control characters: form feed and "rac" is a fraction."""
+    if "\f" in text or "\b" in text or "\t" in text or "\r" in text:
+        text = _SWALLOWED.sub(lambda match: _ESCAPES[match.group()[0]] + match.group()[1:], text)
+    return text
+
+
 def clean(text: str) -> str:
     """`text` without the differences in spelling that carry no meaning."""
-    text = text[:MAX_CHARS]
+    text = mended(text[:MAX_CHARS])
     if not text.isascii():
         text = _RAISED.sub(lambda m: "^{" + "".join(_SUPERSCRIPTS[c] for c in m.group()) + "}", text)
         text = _LOWERED.sub(lambda m: "_{" + "".join(_SUBSCRIPTS[c] for c in m.group()) + "}", text)
@@ -154,6 +167,8 @@ def clean(text: str) -> str:
         text = text.translate(_TRANSLATE)
     if not text.isprintable():
         text = _CONTROL.sub("", text)
+    if "<" in text and ">" in text:
+        text = _TAGS.sub("", text)
     if "<s" in text:
         for pattern, replacement in _HTML:
             text = pattern.sub(replacement, text)
@@ -171,6 +186,9 @@ def clean(text: str) -> str:
         text = _NOISE.sub(_noise, text)
         text = _GLUED.sub(" ", text)
     text = _SPACES.sub(" ", text).strip()
+    text = text.lstrip("# ") if text[:1] == "#" else text
+    if "^" in text and "\\text" in text:
+        text = _ORDINAL.sub(r"\1", text)
     if _PROGRAM.search(text):
         text = _from_program(text)
     if "\\not" in text:
@@ -188,8 +206,8 @@ def clean(text: str) -> str:
     if "I" in text:
         text = _IMAGINARY.sub("i", text)
     text = _ROUGHLY.sub("", text)
-    if text.startswith("**") and text.endswith("**"):
-        text = text[2:-2].strip()
+    if text[:1] in _QUOTES and (quoted := _QUOTED.fullmatch(text)):
+        text = quoted.group(2).strip()
     if "\\begin" in text and (inside := _DISPLAY.fullmatch(text)) and "&" not in text and "\\\\" not in text:
         text = inside.group(2).strip()
     if not text.isascii():
@@ -198,6 +216,7 @@ def clean(text: str) -> str:
     match = _WRAPPER.match(text)
     if match and text.endswith("}") and _closes_at_end(text, match.end()):
         text = text[match.end() : -1].strip()
+    text = text.removesuffix(r"\text{.}")
     while text and text[-1] in ".,;:\\" and not text.endswith(("...", "\\\\")):
         text = text[:-1].rstrip()
     return text.lstrip("=:,; ") if text[:1] in "=:,; " else text

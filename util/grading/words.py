@@ -21,6 +21,13 @@ _KINDS_OF_NUMBERS = frozenset(
     "all every any each odd even positive negative natural whole real prime composite rational irrational"
     " complex nonnegative non-negative integer integers number numbers reals primes n x k".split()
 )
+_ORDINALS = dict(
+    zip(
+        "first second third fourth fifth sixth seventh eighth ninth tenth".split(),
+        "1st 2nd 3rd 4th 5th 6th 7th 8th 9th 10th".split(),
+        strict=True,
+    )
+)
 _NO_SUCH = re.compile(r"(?:there )?no such \w{1,12}(?: exists?)?")
 _EACH = frozenset(("all", "every", "any", "each"))
 _FULL_NAMES = {"reals": "real numbers", "primes": "prime numbers"}
@@ -72,7 +79,7 @@ def normal_text(text: str) -> str:
     parts = re.split(r"\s*[,;]\s*(?:and\s+)?|\s+and\s+", text)
     plain = []
     for part in parts:
-        words = re.findall(r"[\w'-]+", part)
+        words = [_ORDINALS.get(word, word) for word in re.findall(r"[\w'-]+", part)]
         plain.append(_in_order([word for word in words if word not in _ARTICLES] or words))
     text = ", ".join(part for part in plain if part)
     text = _WINS.sub("", text)
