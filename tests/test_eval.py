@@ -13,6 +13,7 @@ import pytest
 import eval as evaluation
 import inference_and_check
 import report
+from util import cli
 from util import hub as hub_rows
 from util.engines import scripted
 from util.errors import UserError
@@ -100,6 +101,13 @@ def test_all_benchmarks_are_answered_by_one_engine(tmp_path, hub, capsys, monkey
     assert (numbers["judged"], numbers["n"], list(numbers["groups"]["level"])) == (10, 2, ["1", "2"])
     log = (tmp_path / "runs/fake_eval.log").read_text()
     assert "GSM8K avg@2 20.0 [" in log and "| 10 of 10" in log
+
+
+def test_what_is_said_while_a_bar_is_shown_stands_on_a_line_of_its_own(capsys):
+    with cli.Progress(10, "generating") as progress:
+        progress.step(0)
+        cli.say("AIME avg@2 20.0")
+    assert "AIME avg@2 20.0" in capsys.readouterr().err.replace("\r", "\n").split("\n")
 
 
 def test_a_failing_benchmark_is_named_and_the_others_go_on(tmp_path, hub, capsys):

@@ -99,8 +99,14 @@ def closest(kind: str, value: str, known: Sequence[str]) -> UserError:
 
 
 def say(message: str) -> None:
-    """A line for people."""
-    print(message, file=sys.stderr, flush=True)
+    """A line for people; a progress bar makes room for it."""
+    if "tqdm" in sys.modules:
+        from tqdm import tqdm
+
+        tqdm.write(message, file=sys.stderr)
+        sys.stderr.flush()
+    else:
+        print(message, file=sys.stderr, flush=True)
 
 
 def print_result(result: dict) -> None:
