@@ -73,8 +73,11 @@ class Cluster:
         import ray
 
         self._ray = ray
+        self._sigterm = _SigtermLater(signal.getsignal(signal.SIGTERM))
         if not ray.is_initialized():
             self._connect()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._sigterm.received)  # Ray puts its own in place
 
     @property
     def version(self) -> str:
@@ -123,16 +126,16 @@ class Cluster:
         if not calls:
             time.sleep(timeout_s)
             return
-        ready, rest = self._ray.wait(list(calls), num_returns=1, timeout=timeout_s)
-        if ready and rest:
-            ready += self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]
+        with self._sigterm:
+            ready, rest = self._ray.wait(list(calls), num_returns=1, timeout=timeout_s)
+            if ready and rest:
+                ready += self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]
         for call in ready:
             events = calls[call].heard(call)
             if events:
                 yield calls[call], events
 
     def _connect(self) -> None:
-        ours = signal.getsignal(signal.SIGTERM)
         try:
             self._ray.init(
                 address=self.address,
@@ -146,8 +149,32 @@ class Cluster:
                 "machine must be one of its nodes, with the same Ray and Python, and with its RAY_AUTH_TOKEN "
                 "if it has one)"
             ) from error
+
+
+class _SigtermLater:
+    """Passes SIGTERM on to `handler`, but not while Ray waits: it would make another exit status of ours."""
+
+    def __init__(self, handler: Any) -> None:
+        self._handler = handler
+        self._waiting = self._came = False
+
+    def received(self, number: int, frame: Any) -> None:
+        if self._waiting:
+            self._came = True
+        elif callable(self._handler):
+            self._handler(number, frame)
+        else:
+            sys.exit(128 + number)
+
+    def __enter__(self) -> None:
+        self._waiting = threading.current_thread() is threading.main_thread()
+
+    def __exit__(self, *_: object) -> None:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, ours)  # Ray puts its own in place
+            self._waiting = False
+            if self._came:
+                self._came = False
+                self.received(signal.SIGTERM, None)
 
 
 class _Actor:
