@@ -110,7 +110,7 @@ def _serve(engine, options: dict, inbox: queue.SimpleQueue, out: Outbox) -> int:
             try:
                 tokens, opened = prompts.render(request["messages"])
             except Refused as error:
-                out.send(id=request["id"], failure=f"the model's chat template refuses the messages: {error}")
+                out.send(id=request["id"], failure=str(error))
                 continue
             if len(tokens) >= limit:
                 out.send(id=request["id"], text="", finish_reason="prompt_too_long", tokens=[len(tokens), 0])
@@ -164,7 +164,10 @@ class Prompts:
                 messages, tokenize=True, return_dict=False, **self._arguments
             )
         except TemplateError as error:
-            raise Refused(str(error)) from error
+            raise Refused(
+                f"the model's chat template refuses the messages: {error}; if it knows no system message, give "
+                "--system-prompt none"
+            ) from error
         except ValueError:
             # Only the usual tokenizers have this field; others know how to chat without a template.
             if getattr(self._tokenizer, "chat_template", "none needed"):
