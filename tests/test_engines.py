@@ -1,8 +1,11 @@
 """Is an engine chosen, told about its GPUs and given its prompts rightly? What needs no model."""
 
+import queue
+from types import SimpleNamespace
+
 import pytest
 
-from util.engines import EngineOptions, engine_name
+from util.engines import EngineOptions, engine_name, vllm_worker
 from util.engines.embedded import embedded_model
 from util.engines.endings import last_words
 from util.engines.vllm_local import _gpus_of, _model_path, worker_environment, worker_options
@@ -112,6 +115,41 @@ class MistralTokenizer:
 
 def test_a_tokenizer_that_chats_without_a_template_is_asked_too():
     assert Prompts(MistralTokenizer()).render(MESSAGES) == ([1, 3, 10, 4], "")
+
+
+class PaperEngine:
+    """In the form of vLLM's: answers what it took in the next step, and takes no request number 2."""
+
+    vllm_config = SimpleNamespace(model_config=SimpleNamespace(max_model_len=100))
+
+    def __init__(self, inbox):
+        self._inbox, self._taken = inbox, []
+
+    def get_tokenizer(self):
+        return MistralTokenizer()
+
+    def add_request(self, number, prompt, sampling):
+        if number == "2":
+            raise ValueError("stop token 7 is unknown")
+        self._taken.append(number)
+
+    def step(self):
+        taken, self._taken = self._taken, []
+        self._inbox.put(vllm_worker.END)
+        done = [SimpleNamespace(text="4", finish_reason="stop", token_ids=[9])]
+        return [SimpleNamespace(request_id=number, finished=True, outputs=done) for number in taken]
+
+
+def test_a_request_that_vllm_refuses_fails_alone(monkeypatch):
+    monkeypatch.setattr(vllm_worker, "_sampling", lambda request, options, max_tokens: None)
+    monkeypatch.setattr(vllm_worker, "_refusals", lambda: (ValueError,))
+    inbox, said = queue.SimpleQueue(), []
+    for number in (1, 2, 3):
+        inbox.put({"id": number, "messages": MESSAGES, "max_tokens": 5})
+    out = SimpleNamespace(send=lambda **message: said.append(message))
+    vllm_worker._serve(PaperEngine(inbox), {"chat_template_kwargs": {}}, inbox, out)
+    assert said.pop(0) == {"id": 2, "failure": "vLLM refuses the request: stop token 7 is unknown"}
+    assert [(message["id"], message["text"]) for message in said] == [(1, "4"), (3, "4")]
 
 
 def test_the_samples_of_one_problem_render_its_prompt_once(tokenizer, monkeypatch):

@@ -97,6 +97,7 @@ def _serve(engine, options: dict, inbox: queue.SimpleQueue, out: Outbox) -> int:
     """Answer requests until the input ends; returns the number of engine steps."""
     steps = 0
     prompts = Prompts(engine.get_tokenizer(), options["chat_template_kwargs"])
+    refusals = _refusals()
     limit = engine.vllm_config.model_config.max_model_len
     running: dict[
         str, tuple[int, str]
@@ -115,12 +116,12 @@ def _serve(engine, options: dict, inbox: queue.SimpleQueue, out: Outbox) -> int:
             if len(tokens) >= limit:
                 out.send(id=request["id"], text="", finish_reason="prompt_too_long", tokens=[len(tokens), 0])
                 continue
-            room = limit - len(tokens)
-            engine.add_request(
-                str(request["id"]),
-                {"prompt_token_ids": tokens},
-                _sampling(request, options, min(request["max_tokens"], room)),
-            )
+            sampling = _sampling(request, options, min(request["max_tokens"], limit - len(tokens)))
+            try:
+                engine.add_request(str(request["id"]), {"prompt_token_ids": tokens}, sampling)
+            except refusals as error:  # vLLM looks at each request before it takes it
+                out.send(id=request["id"], failure=f"vLLM refuses the request: {error}")
+                continue
             running[str(request["id"])] = (len(tokens), opened)
         steps += 1
         for output in engine.step():
@@ -136,6 +137,15 @@ def _serve(engine, options: dict, inbox: queue.SimpleQueue, out: Outbox) -> int:
         if time.monotonic() - heard_at > ALIVE_EVERY_S:
             heard_at = time.monotonic()
             out.send(alive=True)
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What `add_request` raises for a request that it does not take; older versions know ValueError only."""
+    try:
+        from vllm.exceptions import VLLMValidationError
+    except ImportError:
+        return (ValueError,)
+    return (ValueError, VLLMValidationError)
 
 
 class Refused(Exception):
@@ -165,8 +175,8 @@ class Prompts:
             )
         except TemplateError as error:
             raise Refused(
-                f"the model's chat template refuses the messages: {error}; if it knows no system message, give "
-                "--system-prompt none"
+                f"the model's chat template refuses the messages: {error}; if it knows no system message, "
+                "give --system-prompt none"
             ) from error
         except ValueError:
             # Only the usual tokenizers have this field; others know how to chat without a template.
