@@ -49,38 +49,19 @@ class Commands(Numerals):
         if name == "infty":
             return Node("inf")
         if name == "pi":
-            return (
-                self.subscript(Node("const", (), "pi"))
-                if self.peek() != "_"
-                else self.subscript(Node("sym", (), "pi"))
-            )
+            return self.subscript(Node("sym" if self.peek() == "_" else "const", (), "pi"))
         if name == "surd":
             return self.root()
         if name in ("emptyset", "varnothing"):
             return Node("set")
         if token.startswith(r"\mathbb"):
             return Node("domain", (), name[-1] + self.restriction())
-        if name in (
-            "overline",
-            "bar",
-            "vec",
-            "hat",
-            "widehat",
-            "tilde",
-            "overrightarrow",
-            "dot",
-            "ddot",
-            "overbrace",
-        ):
+        if name in _DECORATIONS:
             return self.decorated(name)
         if name in ("lvert", "vert"):
             return Node("func", (self.between(r"\rvert" if name == "lvert" else r"\vert"),), "abs")
         if name in ("lfloor", "lceil"):
-            return Node(
-                "func",
-                (self.between(r"\r" + name[1:]),),
-                name[1:].removesuffix("oor") == "fl" and "floor" or "ceil",
-            )
+            return Node("func", (self.between(r"\r" + name[1:]),), name[1:])
         if name == "langle":
             inside = self.between(r"\rangle")
             return Node("pair" if len(inside.parts) == 2 else "tuple", inside.parts, "()")
@@ -88,7 +69,7 @@ class Commands(Numerals):
             return self.braces(r"\rbrace")
         if name in ("angle", "triangle", "measuredangle"):
             return Node("sym", (), name + "".join(self.letters()))
-        if name in ("ldots", "dots", "cdots", "dotsc", "dotsb", "dotsm", "vdots", "ddots"):
+        if name in _DOTS:
             return Node("sym", (), "...")
         if name in ("sum", "prod"):
             return self.big(name)
@@ -281,6 +262,8 @@ _INVERSE = {
 }
 _SYSTEMS = frozenset(("aligned", "align", "align*", "gathered", "split", "cases", "equation", "gather"))
 _ALIGNED = frozenset(("aligned", "align", "align*", "gathered", "split"))
+_DECORATIONS = frozenset("overline bar vec hat widehat tilde overrightarrow dot ddot overbrace".split())
+_DOTS = frozenset("ldots dots cdots dotsc dotsb dotsm vdots ddots".split())
 _NAMED_KINDS = {"factorial": "fact", "binomial": "binom"}  # as programs write them
 _WHEN = frozenset(
     (r"\text{if}", r"\text{when}", r"\text{for}", r"\text{where}", r"\text{as}", "if", "when", "for")

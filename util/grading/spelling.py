@@ -156,7 +156,17 @@ def mended(text: str) -> str:
 
 def clean(text: str) -> str:
     """`text` without the differences in spelling that carry no meaning."""
-    text = mended(text[:MAX_CHARS])
+    text = _without_marks(_in_plain_signs(mended(text[:MAX_CHARS])))
+    text = _SPACES.sub(" ", text).strip()
+    text = _in_one_notation(text.lstrip("# ") if text[:1] == "#" else text)
+    text = _unwrapped(_ROUGHLY.sub("", text))
+    while text and text[-1] in ".,;:\\" and not text.endswith(("...", "\\\\")):
+        text = text[:-1].rstrip()
+    return text.lstrip("=:,; ") if text[:1] in "=:,; " else text
+
+
+def _in_plain_signs(text: str) -> str:
+    """Unicode signs as LaTeX writes them, HTML taken off."""
     if not text.isascii():
         text = _RAISED.sub(lambda m: "^{" + "".join(_SUPERSCRIPTS[c] for c in m.group()) + "}", text)
         text = _LOWERED.sub(lambda m: "_{" + "".join(_SUBSCRIPTS[c] for c in m.group()) + "}", text)
@@ -169,12 +179,16 @@ def clean(text: str) -> str:
         text = _CONTROL.sub("", text)
     if "<" in text and ">" in text:
         text = _TAGS.sub("", text)
-    if "<s" in text:
         for pattern, replacement in _HTML:
             text = pattern.sub(replacement, text)
     if "&" in text:
         for entity, character in _ENTITIES.items():
             text = text.replace(entity, character)
+    return text
+
+
+def _without_marks(text: str) -> str:
+    """Thousands joined, mixed numbers marked, spacing and size commands taken off."""
     if "\\\\" in text and r"\begin" not in text:
         text = _DOUBLED.sub(r"\\", text)  # LaTeX that went through JSON once too often
     if " " in text or "\\" in text or "{,}" in text or "'" in text or "_" in text:
@@ -185,8 +199,11 @@ def clean(text: str) -> str:
     if "\\" in text or "$" in text or "~" in text:
         text = _NOISE.sub(_noise, text)
         text = _GLUED.sub(" ", text)
-    text = _SPACES.sub(" ", text).strip()
-    text = text.lstrip("# ") if text[:1] == "#" else text
+    return text
+
+
+def _in_one_notation(text: str) -> str:
+    """One way to write what has several: ordinals, printed sets, negated signs, temperatures, indices, i."""
     if "^" in text and "\\text" in text:
         text = _ORDINAL.sub(r"\1", text)
     if _PROGRAM.search(text):
@@ -203,9 +220,11 @@ def clean(text: str) -> str:
         text = _CONSTANT.sub(r"C_{\1}", text)
     if "=" in text:
         text = _INDEXED.sub(r"\1_{\2}", text)
-    if "I" in text:
-        text = _IMAGINARY.sub("i", text)
-    text = _ROUGHLY.sub("", text)
+    return _IMAGINARY.sub("i", text) if "I" in text else text
+
+
+def _unwrapped(text: str) -> str:
+    """What stands in quotes, a display, a box or before a Chinese unit."""
     if text[:1] in _QUOTES and (quoted := _QUOTED.fullmatch(text)):
         text = quoted.group(2).strip()
     if "\\begin" in text and (inside := _DISPLAY.fullmatch(text)) and "&" not in text and "\\\\" not in text:
@@ -216,10 +235,7 @@ def clean(text: str) -> str:
     match = _WRAPPER.match(text)
     if match and text.endswith("}") and _closes_at_end(text, match.end()):
         text = text[match.end() : -1].strip()
-    text = text.removesuffix(r"\text{.}")
-    while text and text[-1] in ".,;:\\" and not text.endswith(("...", "\\\\")):
-        text = text[:-1].rstrip()
-    return text.lstrip("=:,; ") if text[:1] in "=:,; " else text
+    return text.removesuffix(r"\text{.}")
 
 
 def _from_program(text: str) -> str:
