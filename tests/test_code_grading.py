@@ -153,6 +153,29 @@ def test_a_sandbox_that_fails_once_is_replaced():
 
 
 @pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("copy.deepcopy([1])", [1]),
+        ("random.randint(3, 3)", 3),
+        ("datetime.date(2024, 1, 31).day", 31),
+        ("mean([1, 3])", 2),
+        ("heapq.nsmallest(1, [2, 1])", [1]),
+        ("string.digits + ascii_lowercase[0]", "0123456789a"),
+        ("pow(3, -1, 7)", 5),
+        ("str(fractions.Fraction(1, 2) + decimal.Decimal(1).as_integer_ratio()[0])", "3/2"),
+        ("bool(re.match('a', 'ab')) and Counter([1]) == {1: 1} and gcd(4, 6) == 2", True),
+        ("np.arange(3).sum() + int(time.time() > 0)", 4),
+    ],
+)
+def test_answers_may_use_the_names_that_contest_sites_import(value, expected):
+    source = f"class Solution:\n    def f(self, n: int) -> Optional[List[int]]:\n        return {value}"
+    verdict = grade_code(
+        lcb([{"input": "1", "output": json.dumps(expected), "testtype": "functional"}], "f"), block(source)
+    )
+    assert verdict.correct, verdict
+
+
+@pytest.mark.parametrize(
     "source",
     [
         "def add(a, b):\n    return a + b",

@@ -379,21 +379,33 @@ def grade_code(
 
 
 # Programs with these words are run where what they need is loaded already. Answers that are functions may use
-# the names of the last lines without importing them.
-_NUMPY = re.compile(r"\b(?:numpy|np|scipy|pandas|networkx|numba|sklearn)\b")
-_MORE = re.compile(
-    r"\b(?:import|from)\b[^\n]*\b(?:sortedcontainers|array|cmath|dataclasses|enum|queue)\b"
-    r"|\b(?:array\.array|cmath\.\w+|datetime|date|timedelta|timezone|tzinfo|M(?:AX|IN)YEAR|decimal|fractions"
-    r"|statistics|StatisticsError|\w*mean|(?:multi)?mode|median\w*|quantiles|p?stdev|p?variance|covariance"
-    r"|correlation|linear_regression|NormalDist)\b"
+# names of `statistics` and `datetime` without importing them. Hints are looked for first, as that is faster.
+_KINDS = (
+    (
+        "numpy",
+        "np. numpy scipy pandas networkx numba sklearn".split(),
+        re.compile(r"\b(?:numpy|np|scipy|pandas|networkx|numba|sklearn)\b"),
+    ),
+    (
+        "more",
+        "sortedcontainers dataclass decimal fractions cmath queue array date time tzinfo YEAR UTC tatistics "
+        "mean mode median quantiles stdev variance correlation linear_regression NormalDist".split(),
+        re.compile(
+            r"\b(?:import|from)\b[^\n]*\b(?:array|queue)\b|\barray\.array\b"
+            r"|\b(?:sortedcontainers|dataclass(?:es)?|decimal|fractions|cmath|date|datetime|timedelta|timezone"
+            r"|tzinfo|M(?:AX|IN)YEAR|UTC|statistics|StatisticsError|(?:f|geometric_|harmonic_)?mean|(?:multi)?mode"
+            r"|median(?:_\w+)?|quantiles|p?stdev|p?variance|covariance|correlation|linear_regression|NormalDist)\b"
+        ),
+    ),
 )
 
 
 def sandbox_kind(sources: tuple[str, ...]) -> str:
     """In which kind of sandbox a program is best run."""
-    for kind, words in (("numpy", _NUMPY), ("more", _MORE)):
-        if any(words.search(source) for source in sources):
-            return kind
+    for kind, hints, words in _KINDS:
+        for source in sources:
+            if any(map(source.__contains__, hints)) and words.search(source):
+                return kind
     return "plain"
 
 

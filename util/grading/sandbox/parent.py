@@ -24,6 +24,7 @@ from util.grading.sandbox import wire
 
 START_S = 60.0
 ANSWER_SLACK_S = 20.0
+CHUNK_BYTES = 1 << 16  # read at a time: more would cost mapping memory
 BATCH_BYTES = 64 << 20  # inputs sent at a time
 LAYERS = (  # what "full" isolation consists of
     "mount namespace",
@@ -240,7 +241,7 @@ class Sandbox:
             self._read = 0
             self._socket.settimeout(max(0.01, deadline - time.monotonic()))
             try:
-                data = self._socket.recv(1 << 20)
+                data = self._socket.recv(CHUNK_BYTES)
             except OSError as error:  # also a time-out
                 raise SandboxError(f"the sandbox does not answer: {error}") from error
             if not data:

@@ -218,7 +218,7 @@ class Zygote:
         while True:
             message = wire.unpack(self._buffer)
             if message is None:
-                data = os.read(self.control, 1 << 20)
+                data = os.read(self.control, PIPE_CHUNK)
                 if not data:
                     return
                 self._buffer += data
