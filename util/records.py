@@ -105,7 +105,7 @@ class Verdict:
     reason: str = ""  # one of REASONS
     extracted: str | None = None  # the answer that was found in the text
     detail: str = ""  # how it was decided, for people
-    grader: str = ""  # name and version, such as "maths-10"
+    grader: str = ""  # name and version, such as "maths-11"
 
 
 @dataclass(frozen=True)

@@ -181,6 +181,9 @@ class Judge(Relations):
             return kinds == ("cases", "cases") and self.same_cases(gold.parts, prediction.parts)
         if kinds == ("modulo", "modulo"):
             return self.same_remainder(gold.parts, prediction.parts)
+        if "modulo" in kinds:  # 17 (mod 23) is said to be 17
+            rest, other = (gold, prediction) if gold.kind == "modulo" else (prediction, gold)
+            return other.kind in SCALARS and self.same(rest.parts[0], other)
         if "text" in kinds:
             return kinds == ("text", "text") and words.same_text(str(gold.value), str(prediction.value))
         if kinds[0] in SCALARS and kinds[1] in ("pair", "set", "union", "builder", "domain"):

@@ -28,7 +28,7 @@ from util.grading.tree import Node, Opaque, Reading, Unreadable, has, symbols
 from util.grading.units import units_agree, without_unit
 from util.records import Verdict
 
-GRADER = "maths-10"
+GRADER = "maths-11"
 _NO_ENGINE = "undecided"
 
 

@@ -18,6 +18,7 @@ _ARBITRARY = frozenset("abcdkmnpqrstCK") | {
     "alpha",
 }  # usual names of constants that a text says are free
 _WHOLE = frozenset("nkmN")
+_DIVISORS = frozenset((("func", "gcd"), ("func", "lcm")))
 _STEPPED = frozenset((("func", "floor"), ("func", "ceil"), ("func", "mod"), "big"))
 
 
@@ -48,7 +49,8 @@ class Scalars:
             prediction = moved
         verdict: bool | None = False
         for left_at, right_at in self.points(left, right):
-            if names and names <= _WHOLE and (left | right) & _STEPPED:
+            traits_of_both = left | right
+            if names and (names <= _WHOLE and traits_of_both & _STEPPED or traits_of_both & _DIVISORS):
                 found = _same_at_whole_numbers(gold, prediction, names, left_at)
             else:
                 found = _same_at_points(gold, prediction, names, left_at, right_at)

@@ -74,6 +74,7 @@ SYMBOL_NAMES = {
     "varsigma": "sigma",
 }
 LARGE_NUMBERS = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_QUANTITY = re.compile(r"(-?\d+(?:\.\d+)?)\s+(?!(?:or|and|to)\b)([A-Za-z][A-Za-z ]*)")  # 16 square inches
 SEPARATORS = frozenset((",", ";", r"\and", r"\or", "\\\\", r"\land", r"\lor", r"\wedge", r"\vee"))
 CLOSERS = frozenset(
     (")", "]", "}", r"\}", r"\rfloor", r"\rceil", r"\rangle", r"\rvert", r"\rVert", r"\rbrace", r"\rbrack")
@@ -123,6 +124,9 @@ def _add_braced(tokens: list[str], token: str) -> None:
 
 
 def _add_text(tokens: list[str], inside: str) -> None:
+    if quantity := _QUANTITY.fullmatch(inside):
+        tokens.append(quantity.group(1))
+        inside = quantity.group(2)
     if inside:
         word = inside.lower().strip(" ,;.")
         large, _, rest = word.partition(" ")
