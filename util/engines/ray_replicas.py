@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ CONNECT_S = (
 )
 PLACE_S = 30.0  # a replica without a place is mentioned after so long
 LOOK_S = 5.0  # how often we look whether the cluster is there
-HEAD_S = 20.0  # a head that is not there for so long is gone; after 60 s Ray itself would end this process
+HEAD_S = 20.0  # a head that is not there for so long is gone
 SAY_S = 5.0  # an actor with nothing to say says so after so long
 THREADS = 2  # of an actor: `tell` and `listen` at a time
 
@@ -85,6 +85,7 @@ class Cluster:
 
     def nodes(self) -> list[Node]:
         """The nodes that are there now."""
+        self.check_head()
         return [
             Node(
                 node["NodeManagerHostname"],
@@ -105,8 +106,23 @@ class Cluster:
             return False
         return True
 
+    def check_head(self) -> None:
+        """Raise RunStopped when the head is gone, after some time in which it may come back.
+
+        Without it Ray's own calls wait, and end this process after a minute.
+        """
+        end = time.monotonic() + HEAD_S
+        while not self.is_there():
+            if time.monotonic() > end:
+                raise RunStopped(
+                    f"the head of the Ray cluster at {self.address} is gone; what is finished is kept: "
+                    "run the same command again on a cluster that is there"
+                )
+            time.sleep(1)
+
     def start(self, host: type, arguments: tuple, needs: Needs, *, node: Node | None = None) -> _Actor:
         """Ask Ray to find a place for `host(*arguments)`, or to take `node`; it may have to wait."""
+        self.check_head()
         where: Any = "DEFAULT"
         if node is not None:
             where = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node.id, soft=False)
@@ -118,7 +134,7 @@ class Cluster:
             max_concurrency=THREADS,
             scheduling_strategy=where,
         )
-        return _Actor(self._ray, actor.remote(*arguments))
+        return _Actor(self, self._ray, actor.remote(*arguments))
 
     def wait(self, actors: Sequence[_Actor], timeout_s: float) -> Iterator[tuple[_Actor, list[Event]]]:
         """What actors have said, as `util.replicas.Place` wants it."""
@@ -180,7 +196,8 @@ class _SigtermLater:
 class _Actor:
     """One worker on the cluster, from the request for a place to its end."""
 
-    def __init__(self, ray: Any, handle: Any) -> None:
+    def __init__(self, cluster: Cluster, ray: Any, handle: Any) -> None:
+        self._cluster = cluster
         self._ray = ray
         self._handle = handle
         self._listening = handle.listen.remote()
@@ -212,7 +229,8 @@ class _Actor:
         return 0.0 if self.has_place else time.monotonic() - self._asked_at
 
     def close(self) -> None:
-        self._ray.kill(self._handle)
+        if self._cluster.is_there():  # else it ends by itself, and Ray would wait
+            self._ray.kill(self._handle)
 
 
 @dataclass
@@ -225,7 +243,6 @@ class ClusterPlace:
     arguments: tuple
     needs: Needs
     looked_at: float = 0.0
-    heard_head_at: float = field(default_factory=time.monotonic)
     said: bool = False
 
     def start(self, number: int) -> _Actor:
@@ -239,13 +256,7 @@ class ClusterPlace:
     def _look(self, replicas: Sequence[_Actor]) -> None:
         """Say what people should know; raises RunStopped when the cluster itself is gone."""
         self.looked_at = time.monotonic()
-        if self.cluster.is_there():
-            self.heard_head_at = self.looked_at
-        elif self.looked_at - self.heard_head_at > HEAD_S:
-            raise RunStopped(
-                f"the head of the Ray cluster at {self.cluster.address} is gone; what is finished is kept: "
-                "run the same command again on a cluster that is there"
-            )
+        self.cluster.check_head()
         waiting = sum(replica.waits_since() > PLACE_S for replica in replicas)
         if waiting and not self.said:
             self.said = True
@@ -257,8 +268,6 @@ class ClusterPlace:
             )
 
     def lost(self) -> str:
-        if not self.cluster.is_there():  # whoever asks it would wait; `_look` says when it is too long
-            return ""
         nodes = self.cluster.nodes()
         if any(node.holds(self.needs) for node in nodes):
             return ""

@@ -1,0 +1,212 @@
+"""Does a run on a Ray cluster of two nodes keep everything, whatever is killed, and is bad input named?"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from helpers import ROOT, json_lines, last_line, paper_engine, script
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements/ray.txt")
+
+START_S = 600  # these machines are not always quiet
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+class RayNode:
+    """A node of a cluster on this machine, with so many CPUs; the first one is its head."""
+
+    def __init__(self, folder, cpus, head=None):
+        self.address = head.address if head else f"127.0.0.1:{free_port()}"
+        where = ["--address", self.address] if head else ["--head", "--port", self.address.split(":")[1]]
+        if head is None:
+            where += ["--include-dashboard=false", f"--ray-client-server-port={free_port()}"]
+        self._log = folder / f"node-{head is not None}.log"
+        command = [sys.executable, "-m", "ray.scripts.scripts", "start", *where, f"--num-cpus={cpus}"]
+        command += ["--block", "--disable-usage-stats", "--num-gpus=0"]
+        with open(self._log, "w") as log:
+            self.process = subprocess.Popen(
+                [*command, "--object-store-memory=100000000"],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, "RAY_TMPDIR": str(folder)},
+            )
+
+    def wait_until_ready(self):
+        deadline = time.monotonic() + START_S
+        while "Ray runtime started" not in self._log.read_text():
+            assert self.process.poll() is None, self._log.read_text()
+            assert time.monotonic() < deadline, "the node did not start"
+            time.sleep(0.2)
+
+    def kill(self):
+        """End the node as a power cut does: all its processes at once."""
+        if self.process.poll() is not None:
+            return
+        for pid in [*below(self.process.pid), self.process.pid]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait()
+
+
+def below(pid):
+    """Pids of all processes that `pid` started, directly or not."""
+    import psutil
+
+    return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+
+
+def named(pids, name):
+    import psutil
+
+    return [pid for pid in pids if name in " ".join(psutil.Process(pid).cmdline())]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two nodes with a CPU each."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # the names of Ray's sockets must be short
+    nodes = []
+    try:
+        nodes.append(RayNode(folder, 1))
+        nodes[0].wait_until_ready()
+        nodes.append(RayNode(folder, 1, head=nodes[0]))
+        nodes[1].wait_until_ready()
+        yield nodes
+    finally:
+        for node in nodes:
+            node.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_more_replicas_than_the_cluster_holds_are_refused_with_what_it_has(tmp_path, cluster):
+    flags = ["--dataset", "Warmup", "--model", "embedded", "--engine", "ray", "--result-dir", tmp_path]
+    done = script(
+        "inference_and_check.py", *flags, "--ray-address", cluster[0].address, "--replicas", 3, timeout=120
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "0 GPUs and 2 CPUs on 2 node(s)" in done.stderr and "holds 2: lower --replicas" in done.stderr
+
+
+def test_without_a_cluster_at_the_address_it_is_said_at_once(tmp_path):
+    flags = ["--dataset", "Warmup", "--model", "embedded", "--engine", "ray", "--result-dir", tmp_path]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        nobody = f"127.0.0.1:{free_port()}"
+        for address, found in (
+            (nobody, "no Ray cluster at"),
+            ("nonsense", "no HOST:PORT"),
+            (f"127.0.0.1:{other.getsockname()[1]}", "no Ray cluster at"),  # listens and says nothing
+        ):
+            done = script("inference_and_check.py", *flags, "--ray-address", address, timeout=60)
+            assert done.returncode == 2 and found in done.stderr and "Traceback" not in done.stderr
+    done = script("inference_and_check.py", *flags, timeout=60, RAY_TMPDIR=str(tmp_path), RAY_ADDRESS="")
+    assert done.returncode == 2 and "belongs to no Ray cluster" in done.stderr
+
+
+def test_without_ray_it_is_said_what_to_install(tmp_path):
+    blocked = "import sys, importlib.util as u\nfound = u.find_spec\n"
+    blocked += "u.find_spec = lambda name, *rest: None if name == 'ray' else found(name, *rest)\n"
+    (tmp_path / "sitecustomize.py").write_text(blocked)
+    for flags in (["--engine", "ray"], ["--grade-on-cluster", "--engine", "scripted"]):
+        done = script(
+            "inference_and_check.py",
+            *("--dataset", "Warmup", "--model", "embedded", "--result-dir", tmp_path, *flags),
+            PYTHONPATH=str(tmp_path),
+        )
+        assert done.returncode == 2 and "pip install -r requirements/ray.txt" in done.stderr
+
+
+def test_programs_are_graded_in_the_sandbox_of_the_nodes(tmp_path, cluster):
+    right = "```python\nprint(sum(map(int, input().split())))\n```"
+    wrong = "```python\nprint(0)\n```"
+    tests = json.dumps({"inputs": ["1 2\n", "3 4\n"], "outputs": ["3\n", "7\n"]})
+    mirror = tmp_path / "mirror" / "codeparrot" / "apps" / "test.jsonl"
+    mirror.parent.mkdir(parents=True)
+    fixed = {"input_output": tests, "starter_code": "", "difficulty": "interview", "url": "", "solutions": ""}
+    rows = [{"id": number, "question": f"Sum {number}.", **fixed} for number in range(6)]
+    mirror.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = script(
+        "inference_and_check.py",
+        *("--dataset", "APPS", "--model", "org/paper", "--temperatures", "0.7", "--n", "4"),
+        *("--data-dir", tmp_path / "mirror", "--result-dir", tmp_path / "results"),
+        *("--grade-on-cluster", "--ray-address", cluster[0].address, "--require-isolation", "weak"),
+        *paper_engine(tmp_path, {"index": 0, "text": wrong}, {"text": right}),
+    )
+    assert done.returncode == 0, done.stderr
+    numbers = last_line(done)["temperatures"]["0.7"]
+    assert (numbers["judged"], numbers["correct"]) == (24, 18)
+    assert "grading on 2 cores of 2 nodes" in done.stderr
+    (run,) = (tmp_path / "results").iterdir()
+    grading = json.loads((run / "run.json").read_text())["grading"]
+    assert len(grading["nodes"]) == 2 and all("isolation" in node for node in grading["nodes"])
+
+
+def test_killed_replicas_and_nodes_lose_no_sample(tmp_path, cluster):
+    head, other = cluster
+    flags = ["--dataset", "Warmup", "--model", "embedded", "--temperatures", "0.7", "--max-tokens", "24"]
+    flags += ["--limit", "16", "--n", "8", "--result-dir", tmp_path]
+    on_cluster = ["--engine", "ray", "--ray-address", head.address, "--replicas", "2", "--grade-on-cluster"]
+    on_cluster += ["--engine-args", '{"max_num_seqs": 8}']  # so that it is busy for a while
+    messages = tmp_path / "messages"
+    with open(messages, "w") as errors:
+        driver = subprocess.Popen(
+            [sys.executable, ROOT / "inference_and_check.py", *map(str, [*flags, *on_cluster])],
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+        )
+    try:
+        wait_until(lambda: count_samples(tmp_path) >= 2, driver)
+        (replica,) = named(below(head.process.pid), "ray::ModelHost")
+        os.kill(replica, signal.SIGKILL)
+        wait_until(lambda: "is started again" in messages.read_text(), driver)
+        other.kill()
+        at_kill = count_samples(tmp_path)
+        wait_until(lambda: count_samples(tmp_path) >= at_kill + 20, driver)
+        assert "of 2: it is gone" in messages.read_text()
+        head.kill()
+        driver.wait(timeout=START_S)
+    finally:
+        driver.kill()
+        driver.wait()
+    said = messages.read_text()
+    assert driver.returncode == 1 and "Traceback" not in said, said
+    assert "the head of the Ray cluster" in said and "same command again" in said, said
+    kept = samples_file(tmp_path).read_bytes()
+    done = script("inference_and_check.py", *flags, timeout=START_S, OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    assert samples_file(tmp_path).read_bytes().startswith(kept)
+    keys = [(line["problem_id"], line["index"]) for line in json_lines(samples_file(tmp_path))]
+    assert len(keys) == len(set(keys)) == 128
+    assert last_line(done)["temperatures"]["0.7"]["judged"] == 128
+
+
+def wait_until(happened, driver):
+    deadline = time.monotonic() + START_S
+    while not happened():
+        assert driver.poll() is None, "the run ended too early"
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def samples_file(folder):
+    (found,) = folder.glob("*/samples.jsonl")
+    return found
+
+
+def count_samples(folder):
+    return sum(path.read_bytes().count(b"\n") for path in folder.glob("*/samples.jsonl"))
