@@ -95,6 +95,11 @@ def test_a_sandbox_without_system_call_filter_counts_as_weak():
         assert weaker.isolation.tier == "weak"
 
 
+def test_without_landlock_the_system_call_filter_is_still_there():
+    with Sandbox(without=["landlock"]) as weaker:
+        assert "seccomp" in weaker.isolation.layers and list(weaker.isolation.missing) == ["Landlock"]
+
+
 def test_requiring_more_isolation_than_there_is_stops_the_run(monkeypatch):
     monkeypatch.setattr(parent, "isolation", lambda: Isolation(("limits",), {"seccomp": "refused"}))
     with pytest.raises(UserError, match=r"weak isolation, and full is required.*seccomp \(refused\)"):

@@ -206,7 +206,6 @@ def landlock(readable: list[str], scratch: str) -> int:
         rule = struct.pack("=Qi", access & handled, descriptor)
         _syscall(_ADD_RULE, ruleset, 1, rule, 0)
         os.close(descriptor)
-    no_new_privileges()
     _syscall(_RESTRICT_SELF, ruleset, 0)
     os.close(ruleset)
     return version

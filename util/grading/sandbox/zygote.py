@@ -145,6 +145,7 @@ def wall_in(settings: dict, scratch: str, own_user: bool, report: dict) -> None:
         layers.drop_capabilities()
     layers.die_with_parent()
     layers.hide_from_debuggers()
+    layers.no_new_privileges()  # the kernel asks for it before Landlock and before seccomp
     os.chdir(scratch)
     layers.limit_for_good(own_user)
     report["layers"].append("limits")
