@@ -218,6 +218,19 @@ def test_requests_are_pulled_as_there_is_room_and_in_the_callers_thread():
     assert threads == {threading.get_ident()}
 
 
+def test_requests_that_wait_to_be_asked_again_leave_their_place_to_others():
+    class FailsFirst(FaultyEndpoint):
+        def pick(self, body):
+            return "error_500" if body["seed"] < 1020 else "ok"
+
+    with FailsFirst() as endpoint:
+        engine = engine_for(endpoint, concurrency=2, backoff_s=2.0)
+        results = engine.generate(requests(100))
+        assert next(results)[0].problem_id == "p20"
+        results.close()
+        engine.close()
+
+
 def test_a_source_with_nothing_to_ask_is_asked_again():
     """The second request is found only when the first was answered; before it there is nothing to ask."""
     answered, idle = [], []

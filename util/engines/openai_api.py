@@ -41,6 +41,8 @@ DEFAULT_ENDPOINT = "https://api.openai.com/v1"
 IDLE_S = 0.05  # how soon the source is asked again after it had nothing to ask
 RETRY_FOR_S = 1800.0
 MOST_BROKEN = 8  # bad replies to one request before it is given up, when others are answered meanwhile
+# So many requests that wait to be asked again leave their place to others, or as many as may be in flight.
+MOST_BACKING_OFF = 64
 
 Outcome = Completion | Failure
 _END = object()
@@ -208,7 +210,8 @@ class OpenAIEngine:
     def _has_room(self, unfinished: int, ready: int) -> bool:
         """Whether to pull one more: requests waiting to be asked again leave room, a slow caller takes it."""
         capacity = self._dispatcher.capacity()
-        return unfinished < capacity + min(self._backing_off, capacity) and unfinished + ready < 2 * capacity
+        at_work = unfinished - min(self._backing_off, max(capacity, MOST_BACKING_OFF))
+        return at_work < capacity and at_work + ready < 2 * capacity
 
     def _collect(self, ready: deque[tuple[Request, Outcome]], wait_s: float) -> int:
         """Move finished results to `ready`, waiting for the first; returns how many."""
