@@ -303,3 +303,20 @@ def test_a_second_writer_is_refused_while_the_first_goes_on(tmp_path, folder):
     finally:
         first.kill()
         first.wait()
+
+
+def test_a_folder_that_another_command_made_meanwhile_keeps_its_settings(run, folder, monkeypatch):
+    """Between looking for the folder and locking it, a faster command may have filled it."""
+    import inference_and_check
+    from util import benchmark
+    from util.errors import UserError
+
+    run("--limit", 1)
+    before = (folder / "run.json").read_bytes()
+    args = inference_and_check.parse(
+        [*WARMUP, "--result-dir", str(folder.parent), "--seed", "5", "--limit", "1"]
+    )
+    monkeypatch.setattr(benchmark, "find_run", lambda *_, **__: folder)
+    with pytest.raises(UserError, match="other settings just now"):
+        inference_and_check.run(args)
+    assert (folder / "run.json").read_bytes() == before

@@ -271,6 +271,8 @@ def open_benchmark(
     try:
         if not run.count():
             run.begin_anew(settings=wanted.settings, made_with=versions)
+        elif run.info["settings"] != wanted.settings:  # since we looked, another command was faster
+            raise UserError(f"{folder} was made with other settings just now: start this command again")
         opened = Benchmark(order, run)
         if not opened.asked.ids:
             raise UserError(
