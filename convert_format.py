@@ -14,14 +14,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from util import cli
+from util.terminal import Progress, print_result, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from util.asking import Question, Refused, Usage
     from util.engines import Engine
-    from util.formatting import Formatted
+    from util.engines.checked import Question, Refused, Usage
     from util.records import Record
-    from util.runs import Run
+    from util.runs.folder import Run
+    from util.training.formatting import Formatted
 
 
 TRIES = 2
@@ -99,30 +100,30 @@ class Outcome:
 
 
 def run(args: argparse.Namespace) -> int:
-    from util.asking import Usage
-    from util.runs import find_runs
+    from util.engines.checked import Usage
+    from util.runs.folder import find_runs
 
     folders = find_runs(args.input_dir)
     total = Tally()
-    with cli.Progress(None, "by rule") as progress:
+    with Progress(None, "by rule") as progress:
         for folder in folders:
             total += _by_rule(folder, args, progress)
-    cli.say(_before(total, args))
+    say(_before(total, args))
     if args.dry_run:
-        cli.print_result(_result(total, Outcome(), Usage()))
+        print_result(_result(total, Outcome(), Usage()))
         return 0
     outcome, usage = Outcome(), Usage()
     if total.for_model and not args.no_llm:
         _rewrite_all(folders, args, total.for_model, outcome, usage)
-    cli.say(_after(total, outcome))
-    cli.print_result(_result(total, outcome, usage))
+    say(_after(total, outcome))
+    print_result(_result(total, outcome, usage))
     return 1 if outcome.failed or outcome.exhausted else 0
 
 
 def _kind(record: Record, failed_before: bool, args: argparse.Namespace) -> Formatted | str:
     """The formatted text, DONE, GIVEN_UP, FOR_MODEL, or the reason that leaves a sample out."""
-    from util import cost
-    from util.formatting import Formatted, format_by_rule
+    from util.engines import prices
+    from util.training.formatting import Formatted, format_by_rule
 
     if record.formatted is not None:
         return DONE
@@ -136,7 +137,7 @@ def _kind(record: Record, failed_before: bool, args: argparse.Namespace) -> Form
         return GIVEN_UP
     if _was_judged_wrong(record) and not args.rewrite_wrong:
         return WRONG
-    if cost.estimated_tokens(sample.text) * args.min_fidelity > args.max_tokens:
+    if prices.estimated_tokens(sample.text) * args.min_fidelity > args.max_tokens:
         return "longer than --max-tokens"
     return FOR_MODEL
 
@@ -150,19 +151,19 @@ def _was_judged_wrong(record: Record) -> bool:
 
 
 def _kinds(folder: Path, args: argparse.Namespace) -> Iterator[tuple[Record, Formatted | str]]:
-    from util.runs import given_up, read_records
+    from util.runs.folder import given_up, read_records
 
     failed_before = given_up(folder)
     for record in read_records(folder):
         yield record, _kind(record, failed_before.has(*record.sample.key), args)
 
 
-def _by_rule(folder: Path, args: argparse.Namespace, progress: cli.Progress) -> Tally:
+def _by_rule(folder: Path, args: argparse.Namespace, progress: Progress) -> Tally:
     """Format what a rule covers, unless it is a dry run, and count what becomes of all samples."""
     from contextlib import ExitStack
 
-    from util import cost
-    from util.formatting import Formatted
+    from util.engines import prices
+    from util.training.formatting import Formatted
 
     tally = Tally()
     with ExitStack() as stack:
@@ -176,8 +177,8 @@ def _by_rule(folder: Path, args: argparse.Namespace, progress: cli.Progress) -> 
                 tally.done += 1
             elif kind == FOR_MODEL:
                 tally.for_model += 1
-                tally.prompt_tokens += cost.estimated_tokens(_prompt(record))
-                tally.completion_tokens += cost.estimated_tokens(record.sample.text)
+                tally.prompt_tokens += prices.estimated_tokens(_prompt(record))
+                tally.completion_tokens += prices.estimated_tokens(record.sample.text)
             else:
                 tally.left_out[kind] += 1
             progress.step(0)
@@ -185,7 +186,7 @@ def _by_rule(folder: Path, args: argparse.Namespace, progress: cli.Progress) -> 
 
 
 def _open(folder: Path) -> Run:
-    from util.runs import Run, read_run_json
+    from util.runs.folder import Run, read_run_json
 
     info = read_run_json(folder)
     return Run(folder, settings=info["settings"], made_with=info["made_with"])
@@ -197,23 +198,23 @@ def _rewrite_all(
     """Ask the model about every sample that is left for it, until the budget ends."""
     from contextlib import closing
 
-    from util import cost
+    from util.engines import prices
 
-    opened = cost.open_metered(
+    opened = prices.open_metered(
         cli.asking_options(args, engine="openai"),
         max_tokens=args.max_tokens,
         max_cost=args.max_cost,
         max_tokens_total=args.max_tokens_total,
     )
     try:
-        with closing(opened) as engine, cli.Progress(count, "rewriting") as progress:
+        with closing(opened) as engine, Progress(count, "rewriting") as progress:
             for folder in folders:
                 _rewrite(folder, args, engine, outcome, usage, progress)
                 outcome.exhausted = engine.exhausted
                 if outcome.exhausted:
                     break
     finally:
-        cli.say(f"spent {cost.cost_line(args.model, usage.prompt_tokens, usage.completion_tokens)}")
+        say(f"spent {prices.cost_line(args.model, usage.prompt_tokens, usage.completion_tokens)}")
 
 
 def _rewrite(
@@ -222,12 +223,12 @@ def _rewrite(
     engine: Engine,
     outcome: Outcome,
     usage: Usage,
-    progress: cli.Progress,
+    progress: Progress,
 ) -> None:
     from util import prompts
-    from util.asking import Question, Refused, ask
-    from util.formatting import check_rewrite, tidy_rewrite
+    from util.engines.checked import Question, Refused, ask
     from util.records import Failure
+    from util.training.formatting import check_rewrite, tidy_rewrite
 
     def check(question: Question, text: str) -> str | Refused:
         original = question.about.sample.text
@@ -261,7 +262,7 @@ def _prompt(record: Record) -> str:
 
 
 def _before(total: Tally, args: argparse.Namespace) -> str:
-    from util import cost
+    from util.engines import prices
 
     lines = [f"{total.samples} samples, {total.done} of them formatted before"]
     lines += [f"{number:>9}  by rule: {rule}" for rule, number in total.rules.most_common()]
@@ -271,7 +272,7 @@ def _before(total: Tally, args: argparse.Namespace) -> str:
     if total.for_model and args.no_llm:
         lines.append(f"{total.for_model:>9}  left out: no rule covers them, and --no-llm is given")
     elif total.for_model:
-        price = cost.cost_line(args.model, total.prompt_tokens, total.completion_tokens)
+        price = prices.cost_line(args.model, total.prompt_tokens, total.completion_tokens)
         lines.append(f"{total.for_model:>9}  for {args.model} (asked again once at most): about {price}")
     return "\n".join(lines)
 

@@ -14,13 +14,14 @@ from pathlib import Path
 from tasks import FILES, load_task
 from util import cli
 from util.errors import UserError
+from util.terminal import Progress, closest, print_result, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import Counter
 
-    from util.curation import BenchmarkText
-    from util.export import Export, Summary
+    from util.training.curation import BenchmarkText
+    from util.training.export import Export, Summary
 
 
 FORMAT_NAMES = (
@@ -122,10 +123,10 @@ def _keep_rule(text: str) -> str | int:
 
 
 def run(args: argparse.Namespace) -> int:
-    from util.export import Choice, Export
-    from util.formats import ExampleFile, check_repository, publish
-    from util.runs import find_runs
-    from util.system_prompts import system_prompt
+    from util.data.system_prompts import system_prompt
+    from util.runs.folder import find_runs
+    from util.training.export import Choice, Export
+    from util.training.formats import ExampleFile, check_repository, publish
 
     if None not in (args.min_tokens, args.max_tokens) and args.min_tokens > args.max_tokens:
         raise UserError(f"--min-tokens {args.min_tokens} is more than --max-tokens {args.max_tokens}")
@@ -148,10 +149,10 @@ def run(args: argparse.Namespace) -> int:
     with Export(folders, args.extra, choice) as export, ExampleFile(args.output, args.format) as output:
         names = _benchmarks(args, export.infos)
         benchmarks = _benchmark_text(names, args.data_dir) if names else None
-        with cli.Progress(None, "reading") as progress:
+        with Progress(None, "reading") as progress:
             export.collect(lambda: progress.step(0))
         chosen = export.choose(benchmarks, _beside(args.output, PASSAGES))
-        with cli.Progress(len(chosen), "writing") as progress:
+        with Progress(len(chosen), "writing") as progress:
             sha256 = export.write(chosen, output, lambda: progress.step(0))
         card, *others = _write_card(args, export, benchmarks, sha256)
         if benchmarks is None:  # the passages of an earlier export
@@ -160,12 +161,12 @@ def run(args: argparse.Namespace) -> int:
     _say(export.summary)
     if args.push_to_hub:
         names = ", ".join(path.name for path in (args.output, card, *others))
-        cli.say(
+        say(
             f"UPLOADING {names} to the data set {args.push_to_hub}: private if it is made now, "
             "but one that is public stays public"
         )
-        cli.say(f"uploaded to {publish(args.push_to_hub, args.output, card, others)}")
-    cli.print_result(
+        say(f"uploaded to {publish(args.push_to_hub, args.output, card, others)}")
+    print_result(
         {
             "output": str(args.output),
             "rows": export.summary.funnel["final"],
@@ -178,8 +179,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_output(args: argparse.Namespace) -> None:
     """Raise UserError when --output cannot be written, or would replace what is there."""
-    from util.datacard import described_file
-    from util.formats import check_output, dataset_info
+    from util.training.datacard import described_file
+    from util.training.formats import check_output, dataset_info
 
     check_output(args.format, args.output)
     if args.output.exists() and not args.force:
@@ -214,7 +215,7 @@ def _benchmarks(args: argparse.Namespace, infos: list[dict]) -> list[str]:
     known = {name.lower(): name for name in FILES}
     for name in wanted:
         if name.lower() not in known:
-            raise cli.closest("benchmark", name, [*FILES, ALL, NONE])
+            raise closest("benchmark", name, [*FILES, ALL, NONE])
     own = {
         task.name
         for task in map(load_task, FILES)
@@ -224,7 +225,7 @@ def _benchmarks(args: argparse.Namespace, infos: list[dict]) -> list[str]:
     names = list(dict.fromkeys(known[name.lower()] for name in wanted))
     for name in names:
         if name in own:
-            cli.say(
+            say(
                 f"{name} is not kept out: the runs are made of its {load_task(name).source.split} split, "
                 f"so do not report results on it after training"
             )
@@ -233,19 +234,19 @@ def _benchmarks(args: argparse.Namespace, infos: list[dict]) -> list[str]:
 
 def _benchmark_text(names: list[str], data_dir: Path | None) -> BenchmarkText:
     """The questions of the benchmarks, on the split that results are reported on."""
-    from util import hub
-    from util.curation import BenchmarkText
+    from util.data.rows import open_rows, problems
+    from util.training.curation import BenchmarkText
 
     text, missing = BenchmarkText(), {}
     for name in names:
         task = load_task(name)
         try:
-            rows = hub.open_rows(task.source, data_dir=data_dir)
-            for problem in hub.problems(task, rows):
+            rows = open_rows(task.source, data_dir=data_dir)
+            for problem in problems(task, rows):
                 text.add(name, problem.id, "\n".join((problem.question, *problem.choices)))
             text.revisions[name] = rows.revision
         except UserError as error:
-            cli.say(f"{name}: {error}")
+            say(f"{name}: {error}")
             missing[name] = error
     if missing:
         others = " ".join(name for name in names if name not in missing)
@@ -255,7 +256,7 @@ def _benchmark_text(names: list[str], data_dir: Path | None) -> BenchmarkText:
             f"leave the check out with --decontaminate {NONE}"
         )
     text.close()
-    cli.say(f"{len(text):,} questions of {', '.join(names)} are kept out")
+    say(f"{len(text):,} questions of {', '.join(names)} are kept out")
     return text
 
 
@@ -269,10 +270,10 @@ def _write_card(
     """Write the data card and what belongs to it; returns those to upload, the card first."""
     import json
 
-    from util.datacard import card, histogram
-    from util.formats import dataset_info
-    from util.journal import write_all
-    from util.versions import made_with
+    from util.machines.versions import made_with
+    from util.runs.journal import write_all
+    from util.training.datacard import card, histogram
+    from util.training.formats import dataset_info
 
     summary = export.summary
     picture, text = _beside(args.output, "lengths.svg"), _beside(args.output, "card.md")
@@ -324,7 +325,7 @@ def _sources(infos: list[dict], extras: list[Path], origins: Counter[int]) -> li
     """Data set, revision, licence and model of each run and extra file that rows came from, and how many."""
     from collections import Counter
 
-    from util.formats import sha256_of
+    from util.training.formats import sha256_of
 
     rows: Counter[tuple[str, ...]] = Counter()
     for origin, number in sorted(origins.items()):
@@ -355,14 +356,14 @@ def _notes(summary: Summary) -> list[str]:
 
 
 def _say(summary: Summary) -> None:
-    from util.datacard import token_statistics
+    from util.training.datacard import token_statistics
 
     for stage, number in summary.funnel.items():
-        cli.say(f"{number:>11,}  {stage}")
+        say(f"{number:>11,}  {stage}")
     for note in _notes(summary):
-        cli.say(f"             ({note})")
+        say(f"             ({note})")
     parts = (f"{name} {number:,}" for name, number in token_statistics(summary.tokens).items())
-    cli.say(f"tokens of a response: {', '.join(parts)}")
+    say(f"tokens of a response: {', '.join(parts)}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from util import cli
 from util.errors import RunStopped, UserError
+from util.terminal import print_result, say
 
 ENGINES = {"vllm": "vllm", "OpenAI-compatible endpoints": "aiohttp", "embedded": "transformers", "ray": "ray"}
 PACKAGES = ("numpy", "sortedcontainers")  # that programs may import
@@ -43,12 +44,12 @@ def run(args: argparse.Namespace) -> int:
         "data": {} if args.offline else check_data(),
         "disk": check_disk(),
     }
-    cli.print_result(found)
+    print_result(found)
     return 0 if found["sandbox"]["safe"] else 1
 
 
 def tell(works: bool, thing: str, detail: str = "") -> None:
-    cli.say(f"{'ok  ' if works else 'NO  '}{thing}{': ' + detail if detail else ''}")
+    say(f"{'ok  ' if works else 'NO  '}{thing}{': ' + detail if detail else ''}")
 
 
 def check_sandbox() -> dict:
@@ -110,9 +111,9 @@ def check_data() -> dict[str, bool]:
     import socket
     from urllib.parse import urlsplit
 
-    from util import fetching
+    from util.data import hub
 
-    address = urlsplit(fetching.endpoint())
+    address = urlsplit(hub.endpoint())
     port = address.port or (443 if address.scheme == "https" else 80)
     try:
         socket.create_connection((address.hostname or "", port), CONNECT_S).close()
@@ -120,7 +121,7 @@ def check_data() -> dict[str, bool]:
         tell(
             False,
             "data sets",
-            f"{fetching.endpoint()} cannot be reached ({error}): use --data-dir with local copies",
+            f"{hub.endpoint()} cannot be reached ({error}): use --data-dir with local copies",
         )
         return {"open": False, "gated": False}
     return {
@@ -130,10 +131,10 @@ def check_data() -> dict[str, bool]:
 
 
 def _can_resolve(thing: str, path: str, file: str) -> bool:
-    from util import fetching
+    from util.data import hub
 
     try:
-        fetching.resolve(path, file, "main")
+        hub.resolve(path, file, "main")
     except (UserError, RunStopped) as error:
         tell(False, thing, str(error))
         return False

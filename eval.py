@@ -18,10 +18,11 @@ from tasks import FILES, load_task
 from util import cli
 from util.errors import UserError
 from util.models import short_name
+from util.terminal import closest, print_result, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from util.benchmark import Order
+    from util.generation.order import Order
     from util.task import Task
 
 
@@ -56,9 +57,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     from functools import partial
 
-    from util.benchmark import Selection, order_from
-    from util.cost import open_metered
-    from util.evaluation import Evaluation, ResultFiles
+    from util.engines.prices import open_metered
+    from util.generation.evaluation import Evaluation, ResultFiles
+    from util.generation.order import Selection
 
     tasks = _tasks(args.evals, cli.livecodebench_choice(args))
     if args.revision is not None and len(tasks) > 1:
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     name = short_name(args.model)
     options = cli.engine_options(args, log=args.result_dir / f"{name}_engine.log")
     selection = Selection(limit=args.limit, revision=args.revision, data_dir=args.data_dir)
-    orders = [order_from(args, task, selection, options) for task in tasks]
+    orders = [cli.order_from(args, task, selection, options) for task in tasks]
     if args.dry_run:
         return _forecast(args, orders)
     try:
@@ -84,19 +85,19 @@ def run(args: argparse.Namespace) -> int:
     log = args.result_dir / f"{name}_eval.log"
     with Evaluation(orders, args.result_dir, files, opening, log=log) as evaluation:
         evaluation.run()
-    cli.print_result(evaluation.accuracies())
+    print_result(evaluation.accuracies())
     return 1 if evaluation.failures else 0
 
 
 def _forecast(args: argparse.Namespace, orders: list[Order]) -> int:
-    from util.forecast import forecast, total_line
+    from util.generation.forecast import forecast, total_line
 
     found = [forecast(order, args.result_dir) for order in orders]
     for one in found:
         for line in one.lines(args.model):
-            cli.say(line)
-    cli.say(total_line(found, args.model))
-    cli.print_result({one.task: one.as_json(args.model) for one in found})
+            say(line)
+    say(total_line(found, args.model))
+    print_result({one.task: one.as_json(args.model) for one in found})
     return 0
 
 
@@ -108,7 +109,7 @@ def _tasks(names: str, livecodebench: dict) -> list[Task]:
         raise UserError(f"--evals {names!r} names no benchmark: choose from {', '.join(FILES)}")
     for name in chosen:
         if name.lower() not in known:
-            raise cli.closest("benchmark", name, list(FILES))
+            raise closest("benchmark", name, list(FILES))
     chosen = dict.fromkeys(known[name.lower()] for name in chosen)
     if livecodebench and "LiveCodeBench" not in chosen:
         raise UserError(f"{', '.join(livecodebench)} narrows LiveCodeBench, which --evals does not name")

@@ -16,12 +16,15 @@ from pathlib import Path
 from tasks import FILES, load_task
 from util import cli
 from util.errors import UserError
+from util.terminal import Progress, closest, print_result, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from util.benchmark import Benchmark, Order, Selection
-    from util.pipeline import Grading, Outcome
-    from util.sampling import Rounds, Stopping
+    from util.generation.benchmark import Benchmark
+    from util.generation.judging import Grading
+    from util.generation.loop import Outcome
+    from util.generation.order import Order, Selection
+    from util.generation.rounds import Rounds, Stopping
     from util.task import Task
 
 
@@ -100,22 +103,20 @@ def _add_adaptive_flags(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from contextlib import ExitStack
 
-    from util.benchmark import counts_line, open_benchmark, open_grading, order_from
+    from util.generation.benchmark import counts_line, open_benchmark, open_grading
 
     if args.regrade and not args.check:
         raise UserError("--regrade grades what is there: give it together with --check")
     task = _task(args)
     options = cli.engine_options(args, log=None)
-    order = order_from(args, task, _selection(args), options, None if args.check else _stopping(args))
+    order = cli.order_from(args, task, _selection(args), options, None if args.check else _stopping(args))
     if args.dry_run:
         return _forecast(args, order)
     if args.n > 1 and 0 in order.plan.temperatures and not args.check:
-        cli.say(
-            "temperature 0 is greedy: one sample per problem there instead of --n, the others would be equal"
-        )
+        say("temperature 0 is greedy: one sample per problem there instead of --n, the others would be equal")
     opened = open_benchmark(order, args.result_dir, fresh=args.overwrite_settings, must_exist=args.check)
     with opened.run:
-        cli.say(counts_line(task, opened.counts))
+        say(counts_line(task, opened.counts))
         status = 0
         with ExitStack() as stack:
             grading = None
@@ -131,12 +132,12 @@ def run(args: argparse.Namespace) -> int:
 def _task(args: argparse.Namespace) -> Task:
     names = {name.lower(): name for name in FILES}
     if args.dataset.lower() not in names:
-        raise cli.closest("data set", args.dataset, list(FILES))
+        raise closest("data set", args.dataset, list(FILES))
     return load_task(names[args.dataset.lower()], **cli.livecodebench_choice(args))
 
 
 def _selection(args: argparse.Namespace) -> Selection:
-    from util.benchmark import Selection
+    from util.generation.order import Selection
 
     return Selection(
         split=args.split,
@@ -154,7 +155,7 @@ def _selection(args: argparse.Namespace) -> Selection:
 
 def _stopping(args: argparse.Namespace) -> Stopping | None:
     """When problems are done before they have all n samples, if the flags say so."""
-    from util.sampling import Stopping
+    from util.generation.rounds import Stopping
 
     band = None if args.pass_rate_band is None else tuple(args.pass_rate_band)
     if args.until_correct is None and args.give_up_after is None and band is None:
@@ -180,8 +181,8 @@ def _stopping(args: argparse.Namespace) -> Stopping | None:
 def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | None) -> int:
     from contextlib import closing
 
-    from util.cost import open_metered
-    from util.pipeline import Job, generate
+    from util.engines.prices import open_metered
+    from util.generation.loop import Job, generate
 
     job = Job(opened.run, opened.asked, opened.order.plan, grading, _rounds(opened, grading))
     if job.rounds is None:
@@ -190,7 +191,7 @@ def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | No
         total, unit = len(opened.asked.ids) * len(opened.order.plan.temperatures), "problems"
         to_ask = job.rounds.has_next()
     if not to_ask:
-        cli.say("every sample is there already: nothing to generate")
+        say("every sample is there already: nothing to generate")
         return 0
     options = cli.engine_options(args, log=opened.run.folder / "engine.log")
     opened_engine = open_metered(
@@ -199,7 +200,7 @@ def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | No
         max_cost=args.max_cost,
         max_tokens_total=args.max_tokens_total,
     )
-    with closing(opened_engine) as engine, cli.Progress(total, "generating", unit) as progress:
+    with closing(opened_engine) as engine, Progress(total, "generating", unit) as progress:
         opened.note_engine(engine)
 
         def on_progress(tokens: int) -> None:
@@ -219,20 +220,20 @@ def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | No
 
 
 def _forecast(args: argparse.Namespace, order: Order) -> int:
-    from util.forecast import forecast
+    from util.generation.forecast import forecast
 
     found = forecast(order, args.result_dir, fresh=args.overwrite_settings)
     for line in found.lines(args.model):
-        cli.say(line)
+        say(line)
     if order.plan.stopping is not None:
-        cli.say(f"  fewer where a problem is done before its {order.plan.n} samples")
-    cli.print_result(found.as_json(args.model))
+        say(f"  fewer where a problem is done before its {order.plan.n} samples")
+    print_result(found.as_json(args.model))
     return 0
 
 
 def _rounds(opened: Benchmark, grading: Grading | None) -> Rounds | None:
     """What verdicts say about the samples to ask; samples without one are graded before an engine starts."""
-    from util.pipeline import open_rounds
+    from util.generation.loop import open_rounds
 
     if opened.order.plan.stopping is None:
         return None
@@ -242,26 +243,26 @@ def _rounds(opened: Benchmark, grading: Grading | None) -> Rounds | None:
 
 def _say_outcome(args: argparse.Namespace, outcome: Outcome, exhausted: str) -> int:
     """Say what the requests of this command came to; returns the exit status."""
-    from util.cost import cost_line
+    from util.engines.prices import cost_line
 
-    cli.say(f"spent {cost_line(args.model, outcome.prompt_tokens, outcome.completion_tokens)}")
+    say(f"spent {cost_line(args.model, outcome.prompt_tokens, outcome.completion_tokens)}")
     if outcome.failed:
-        cli.say(
+        say(
             f"{outcome.failed} of {outcome.generated + outcome.failed} requests failed (the last one: "
             f"{outcome.failure}); the same command asks them again"
         )
     if exhausted:
-        cli.say(exhausted)
+        say(exhausted)
     return 1 if outcome.failed or exhausted else 0
 
 
 def _grade_rest(opened: Benchmark, grading: Grading, *, again: bool) -> None:
     rest = grading.find_rest(again=again)
     if rest.count:
-        with cli.Progress(rest.count, "grading") as progress:
+        with Progress(rest.count, "grading") as progress:
             grading.grade_rest(lambda tokens: progress.step(0), rest=rest)
     if grading.without_problem:
-        cli.say(
+        say(
             f"{grading.without_problem} samples could not be graded: their problems are not among the rows "
             "of this command (--limit, or another split)"
         )
@@ -269,25 +270,25 @@ def _grade_rest(opened: Benchmark, grading: Grading, *, again: bool) -> None:
 
 def _report(args: argparse.Namespace, opened: Benchmark) -> int:
     """Print the table and the JSON line; both cover everything in the folder."""
-    from util.benchmark import summary, summary_without_doubtful
-    from util.statistics import summary_line
+    from util.generation.benchmark import summary, summary_without_doubtful
+    from util.results.counting import summary_line
 
     run = opened.run
     numbers_at = run.info["summary"] = summary(opened)
     without = summary_without_doubtful(opened)
     missing = 0 if args.check else opened.missing()
     run.save_info()
-    cli.say(f"\n{run.folder}")
-    cli.say(_table(numbers_at))
+    say(f"\n{run.folder}")
+    say(_table(numbers_at))
     for temperature, numbers in numbers_at.items():
         name = args.dataset if len(numbers_at) == 1 else f"{args.dataset} at {temperature}"
-        cli.say(summary_line(name, numbers, expected=opened.expected(float(temperature))))
+        say(summary_line(name, numbers, expected=opened.expected(float(temperature))))
         if "stopped_early" in numbers:
-            cli.say(_about_stopping(numbers))
+            say(_about_stopping(numbers))
     for temperature, numbers in (without or {}).items():
         name = f"{args.dataset} at {temperature} without problems known to be judged wrongly"
-        cli.say(summary_line(name, numbers))
-    cli.print_result(
+        say(summary_line(name, numbers))
+    print_result(
         {
             "dataset": args.dataset,
             "model": args.model,

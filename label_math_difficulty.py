@@ -15,11 +15,12 @@ from pathlib import Path
 from tasks import load_task
 from util import cli
 from util.errors import UserError
+from util.terminal import Progress, closest, print_result, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from util.asking import Question, Refused
-    from util.labelling import LabelBook
+    from util.engines.checked import Question, Refused
+    from util.training.ratings import LabelBook
 
 
 FOLDER = Path(__file__).resolve().parent / "labeled_numina_difficulty"
@@ -60,8 +61,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
-    from util import cost
-    from util.labelling import LabelBook
+    from util.engines import prices
+    from util.training.ratings import LabelBook
 
     end = args.end if args.end > 0 else -1
     with LabelBook(args.output_dir, f"{args.source}_{args.start}_{end}", read_only=args.dry_run) as book:
@@ -74,30 +75,26 @@ def run(args: argparse.Namespace) -> int:
                 taken_over += 1
             else:
                 missing += 1
-                prompt_tokens += cost.estimated_tokens(_prompt(row["problem"]))
-        cli.say(
+                prompt_tokens += prices.estimated_tokens(_prompt(row["problem"]))
+        say(
             f"{total} problems of {args.source}, {missing} to rate: about "
-            f"{cost.cost_line(args.model, prompt_tokens, missing * ANSWER_TOKENS)}"
+            f"{prices.cost_line(args.model, prompt_tokens, missing * ANSWER_TOKENS)}"
         )
         if taken_over:
-            cli.say(f"{taken_over} labels are there from other slices")
+            say(f"{taken_over} labels are there from other slices")
         if args.dry_run:
-            cli.print_result({"problems": total, "missing": missing, "prompt_tokens": prompt_tokens})
+            print_result({"problems": total, "missing": missing, "prompt_tokens": prompt_tokens})
             return 0
         missing = _ask(args, end, book, missing) if missing else 0
         if missing:
-            cli.print_result({"labels": None, "problems": total, "missing": missing})
+            print_result({"labels": None, "problems": total, "missing": missing})
             return 1
         labelled = book.write_list(_rows(args, end))
         if labelled:
-            cli.say(f"{labelled} labels in {book.list_path}")
+            say(f"{labelled} labels in {book.list_path}")
         if labelled < total:
-            cli.say(
-                f"{total - labelled} problems without a label, with the reasons in {book.unlabelled_path}"
-            )
-        cli.print_result(
-            {"labels": str(book.list_path), "problems": total, "labelled": labelled, "missing": 0}
-        )
+            say(f"{total - labelled} problems without a label, with the reasons in {book.unlabelled_path}")
+        print_result({"labels": str(book.list_path), "problems": total, "labelled": labelled, "missing": 0})
         return 0
 
 
@@ -105,8 +102,9 @@ def _ask(args: argparse.Namespace, end: int, book: LabelBook, missing: int) -> i
     """Ask about every problem without a label; returns how many are still missing."""
     from contextlib import closing
 
-    from util import cost, prompts
-    from util.asking import Question, Refused, Usage, ask
+    from util import prompts
+    from util.engines import prices
+    from util.engines.checked import Question, Refused, Usage, ask
     from util.records import Failure
 
     questions = (
@@ -115,14 +113,14 @@ def _ask(args: argparse.Namespace, end: int, book: LabelBook, missing: int) -> i
         if not book.has(row["id"], retry=args.retry)
     )
     usage, answered, failed, last_failure = Usage(), 0, 0, ""
-    opened = cost.open_metered(
+    opened = prices.open_metered(
         cli.asking_options(args, engine="openai"),
         max_tokens=args.max_tokens,
         max_cost=args.max_cost,
         max_tokens_total=args.max_tokens_total,
     )
     try:
-        with closing(opened) as engine, cli.Progress(missing, "rating") as progress:
+        with closing(opened) as engine, Progress(missing, "rating") as progress:
             for question, text, said in ask(
                 engine,
                 questions,
@@ -140,20 +138,20 @@ def _ask(args: argparse.Namespace, end: int, book: LabelBook, missing: int) -> i
                 answered += not isinstance(said, Failure)
                 progress.step(0)
     finally:
-        cli.say(f"spent {cost.cost_line(args.model, usage.prompt_tokens, usage.completion_tokens)}")
+        say(f"spent {prices.cost_line(args.model, usage.prompt_tokens, usage.completion_tokens)}")
     if failed:
-        cli.say(
+        say(
             f"{failed} of {missing} requests failed (the last one: {last_failure}); "
             "the same command asks them again"
         )
     if engine.exhausted:
-        cli.say(engine.exhausted)
+        say(engine.exhausted)
     return missing - answered
 
 
 def _read_rating(question: Question, text: str) -> float | Refused:
-    from util.asking import Refused
-    from util.labelling import parse_difficulty
+    from util.engines.checked import Refused
+    from util.training.ratings import parse_difficulty
 
     number = parse_difficulty(text)
     return Refused("it holds no single number from 1 to 10") if number is None else number
@@ -169,11 +167,11 @@ def _rows(args: argparse.Namespace, end: int) -> Iterator[dict]:
     """The problems of the slice, each text once."""
     from itertools import islice
 
-    from util import hub
+    from util.data.rows import open_rows
     from util.task import content_id
 
     task = load_task("NUMINA")
-    rows = hub.open_rows(task.source, revision=args.revision, data_dir=args.data_dir)
+    rows = open_rows(task.source, revision=args.revision, data_dir=args.data_dir)
     chosen = None if args.source == "all" else args.source
     seen: set[str] = set()
     met = False
@@ -185,7 +183,7 @@ def _rows(args: argparse.Namespace, end: int) -> Iterator[dict]:
             ids.add(name)
             yield {"id": name, "source": row["source"], "problem": row["problem"]}
     if not met and chosen is not None and chosen not in seen:
-        raise cli.closest("source", args.source, sorted(seen))
+        raise closest("source", args.source, sorted(seen))
     if not met:
         raise UserError(
             f"{args.source} has no problem from {args.start} to {'the end' if end < 0 else end}: "

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from util import cli
 from util.errors import UserError
+from util.terminal import print_result, print_text, say
 
 MODES = ("compare", "explain", "manifest")
 
@@ -76,10 +77,10 @@ def _page(args: argparse.Namespace) -> None:
     from contextlib import closing
 
     from util.records import exact_number
-    from util.report.counts import read_counts
-    from util.report.gather import Shelf, read_run
-    from util.report.page import write_report
-    from util.statistics import summary_line
+    from util.results.counting import summary_line
+    from util.results.page.counts import read_counts
+    from util.results.page.gather import Shelf, read_run
+    from util.results.page.page import write_report
 
     _check_output(args.output)
     if len({folder.resolve() for folder in args.runs}) < len(args.runs):
@@ -90,46 +91,44 @@ def _page(args: argparse.Namespace) -> None:
         summaries = {}
         for facts in runs:
             if facts.being_written_by:
-                cli.say(
-                    f"{facts.folder} is being written by {facts.being_written_by}: reporting what is there"
-                )
+                say(f"{facts.folder} is being written by {facts.being_written_by}: reporting what is there")
             summaries[str(facts.folder)] = {}
             for temperature, numbers in facts.numbers.items():
-                cli.say(summary_line(f"{facts.name} at {exact_number(temperature)}", numbers))
+                say(summary_line(f"{facts.name} at {exact_number(temperature)}", numbers))
                 summaries[str(facts.folder)][exact_number(temperature)] = numbers["avg"]
         write_report(args.output, runs, shelf, counts=counts)
-    cli.print_result({"report": str(args.output), "runs": summaries})
+    print_result({"report": str(args.output), "runs": summaries})
 
 
 def _compare(args: argparse.Namespace) -> None:
-    from util.report import compare
+    from util.results import compare_runs
 
     if args.output is not None:
         _check_output(args.output)
     if args.temperatures is not None and len(args.temperatures) > 2:
         raise UserError(f"--temperatures takes one or two values, not {len(args.temperatures)}")
-    found = compare.compare_runs(*args.runs, args.temperatures)
+    found = compare_runs.compare_runs(*args.runs, args.temperatures)
     if args.output is not None:
-        compare.write_comparison(args.output, found)
-    print(compare.as_text(found))
-    cli.print_result(found.as_json())
+        compare_runs.write_comparison(args.output, found)
+    print_text(compare_runs.as_text(found))
+    print_result(found.as_json())
 
 
 def _explain(args: argparse.Namespace) -> None:
-    from util.report import history
+    from util.results import history
 
     found = history.read_history(args.run)
-    print(history.as_text(args.run, found))
-    cli.print_result(found.as_json())
+    print_text(history.as_text(args.run, found))
+    print_result(found.as_json())
 
 
 def _manifest(args: argparse.Namespace) -> None:
-    from util.report.manifest import cautions, repeat_command
-    from util.versions import made_with
+    from util.machines.versions import made_with
+    from util.runs.repeat import cautions, repeat_command
 
     for caution in cautions(args.run, made_with()["suite"]):
-        cli.say(f"WARNING: {caution}")
-    print(repeat_command(args.run))
+        say(f"WARNING: {caution}")
+    print_text(repeat_command(args.run))
 
 
 def _check_output(path: Path) -> None:

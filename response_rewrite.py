@@ -17,14 +17,15 @@ from pathlib import Path
 
 from util import cli
 from util.errors import RunStopped, UserError
+from util.terminal import Progress, print_result, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from util.pair_cuts import Asked, Cutter, Grade
-    from util.pair_samples import Candidate, Survey
-    from util.pairing import PairWriter
-    from util.runs import RunReader
+    from util.runs.folder import RunReader
     from util.task import Task
+    from util.training.pairs.cutter import Asked, Cutter, Grade
+    from util.training.pairs.survey import Candidate, Survey
+    from util.training.pairs.writer import PairWriter
 
 VARIANTS = ("fcs", "fcs_plus1", "fcs_reflection", "whole")
 FORMATS = ("sharegpt-dpo", "trl-dpo", "llamafactory-dpo")
@@ -111,7 +112,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
-    from util.runs import RunReader, read_run_json
+    from util.runs.folder import RunReader, read_run_json
 
     with _steps_folder(args) as steps:
         folder = _run_folder(args, steps)
@@ -125,8 +126,8 @@ def run(args: argparse.Namespace) -> int:
 @contextmanager
 def _steps_folder(args: argparse.Namespace) -> Iterator[Path]:
     """Where steps are kept: the result folder, locked, or in a dry run a copy that is gone afterwards."""
-    from util.journal import hold_lock
-    from util.pair_cuts import copy_steps
+    from util.runs.journal import hold_lock
+    from util.training.pairs.cutter import copy_steps
 
     if args.dry_run:
         from tempfile import TemporaryDirectory
@@ -147,7 +148,7 @@ def _steps_folder(args: argparse.Namespace) -> Iterator[Path]:
 
 
 def _run_folder(args: argparse.Namespace, steps: Path) -> Path:
-    from util.runs import find_runs
+    from util.runs.folder import find_runs
 
     if not args.dataset.exists():
         raise UserError(f"no run at {args.dataset}: give the folder of a run, or a result file")
@@ -163,7 +164,7 @@ def _run_folder(args: argparse.Namespace, steps: Path) -> Path:
 def _imported(args: argparse.Namespace, steps: Path) -> Path:
     """The run folder made from a result file of the older layout, without that layout's verdicts."""
     from tasks import FILES
-    from util.old_results import import_results, read_old_file
+    from util.runs.older_layout import import_results, read_old_file
 
     content = read_old_file(args.dataset)
     words = args.dataset.stem.lower().split("_")
@@ -179,7 +180,7 @@ def _imported(args: argparse.Namespace, steps: Path) -> Path:
     settings = {"task": task.name, "model": model, "split": task.source.split}
     counts = import_results(content, task, folder, settings, with_verdicts=False)
     if counts["samples"]:
-        cli.say(f"{counts['samples']} samples of {args.dataset} were read into {folder}, to be judged anew")
+        say(f"{counts['samples']} samples of {args.dataset} were read into {folder}, to be judged anew")
     return folder
 
 
@@ -193,13 +194,13 @@ def _task(name: str | None) -> Task | None:
 
 def _graded_survey(folder: Path, task: Task | None, args: argparse.Namespace, *, may_grade: bool) -> Survey:
     """What is known of each sample, after those without a verdict were graded where that may be."""
-    from util.pair_input import check_references, is_code
+    from util.training.pairs.pair_input import check_references, is_code
 
     found = _survey(folder)
     if not is_code(task) and set(args.variants) != {"whole"}:
         check_references(found, folder)
     if found.ungraded and not may_grade:
-        cli.say(
+        say(
             f"{found.ungraded} samples of {folder} have no verdict and would be graded first; "
             "what follows counts the others"
         )
@@ -209,9 +210,9 @@ def _graded_survey(folder: Path, task: Task | None, args: argparse.Namespace, *,
                 f"{found.ungraded} samples of {folder} have no verdict, and run.json names no benchmark that "
                 "could judge them"
             )
-        from util.regrading import grade_ungraded
+        from util.generation.regrading import grade_ungraded
 
-        with cli.Progress(found.ungraded, "grading") as progress:
+        with Progress(found.ungraded, "grading") as progress:
             left = grade_ungraded(
                 folder,
                 task,
@@ -220,16 +221,16 @@ def _graded_survey(folder: Path, task: Task | None, args: argparse.Namespace, *,
                 on_progress=lambda tokens: progress.step(0),
             )
         if left:
-            cli.say(f"{left} samples could not be graded: their problems are not among the rows any more")
+            say(f"{left} samples could not be graded: their problems are not among the rows any more")
         found = _survey(folder)
     return found
 
 
 def _survey(folder: Path) -> Survey:
-    from util.pair_samples import survey
-    from util.runs import RunReader
+    from util.runs.folder import RunReader
+    from util.training.pairs.survey import survey
 
-    with RunReader(folder) as reader, cli.Progress(0, "reading") as progress:
+    with RunReader(folder) as reader, Progress(0, "reading") as progress:
         return survey(reader, lambda tokens: progress.step(0))
 
 
@@ -242,22 +243,22 @@ def _make_pairs(
     reader: RunReader,
     steps: Path,
 ) -> int:
-    from util.grading import symbolic
-    from util.pair_cuts import Asked, Cutter
-    from util.pair_input import check_samples
-    from util.pair_samples import candidates
-    from util.pairing import PairOptions, PairWriter
-    from util.system_prompts import system_prompt
-    from util.tokens import open_counter
+    from util.data.system_prompts import system_prompt
+    from util.engines.tokens import open_counter
+    from util.grading.maths import symbolic
+    from util.training.pairs.cutter import Asked, Cutter
+    from util.training.pairs.pair_input import check_samples
+    from util.training.pairs.survey import candidates
+    from util.training.pairs.writer import PairOptions, PairWriter
 
     variants = _variants(args, task)
     problems = candidates(found, silc=args.SILC, min_margin=args.min_margin)
     check_samples(found, problems, folder)
     system, _ = system_prompt(args.system_prompt, args.target_model, data_dir=args.data_dir)
     if system != info["settings"].get("system_prompt", system):
-        cli.say(f"the rows get the system prompt of {args.target_model}, the run was made with another one")
+        say(f"the rows get the system prompt of {args.target_model}, the run was made with another one")
     counter = open_counter(args.tokenizer or args.target_model)
-    cli.say(f"tokens are counted by {counter.by}")
+    say(f"tokens are counted by {counter.by}")
     symbolic.use(False)  # thousands of short answers: what rules do not know of an attempt stays unknown
     grade, grade_fully = _grade_with(task), _grade_with(task, symbolic=True)
     model = None if args.no_llm else args.rewrite_model
@@ -268,12 +269,12 @@ def _make_pairs(
         if args.dry_run:
             return _forecast(args, cutter, rest)
         if rest and model is None:
-            cli.say(f"{len(rest)} responses could be cut further with --rewrite-model")
+            say(f"{len(rest)} responses could be cut further with --rewrite-model")
         elif cutter.has_questions(rest):
             _ask(args, cutter, rest, model, asked)
         writer = PairWriter(args.result_dir, cutter, counter, options, grade=grade, grade_fully=grade_fully)
         with closing(writer):
-            with cli.Progress(len(problems), "pairing") as progress:
+            with Progress(len(problems), "pairing") as progress:
                 for candidate in problems:
                     writer.add(candidate)
                     progress.step(0)
@@ -282,10 +283,10 @@ def _make_pairs(
 
 def _variants(args: argparse.Namespace, task: Task | None) -> list[str]:
     """The variants in their usual order; code is never cut."""
-    from util.pair_input import is_code
+    from util.training.pairs.pair_input import is_code
 
     if is_code(task):
-        cli.say(f"{task.name} is answered with code, which is not cut: pairs are of whole responses")
+        say(f"{task.name} is answered with code, which is not cut: pairs are of whole responses")
         return ["whole"]
     return [variant for variant in VARIANTS if variant in args.variants]
 
@@ -295,8 +296,8 @@ def _grade_with(task: Task | None, *, symbolic: bool = False) -> Grade:
 
     With `symbolic`, the symbolic engine is asked where the rules do not know.
     """
-    from util.grading import symbolic as engine
     from util.grading.maths import grade_maths
+    from util.grading.maths import symbolic as symbolic_engine
     from util.records import Problem, Record, Verdict
 
     def grade(record: Record, text: str) -> Verdict:
@@ -308,7 +309,7 @@ def _grade_with(task: Task | None, *, symbolic: bool = False) -> Grade:
         return task.grade(problem, text)
 
     def grade_fully(record: Record, text: str) -> Verdict:
-        engine.use(True)
+        symbolic_engine.use(True)
         try:
             for _ in range(SYMBOLIC_TRIES):
                 verdict = grade(record, text)
@@ -316,7 +317,7 @@ def _grade_with(task: Task | None, *, symbolic: bool = False) -> Grade:
                     break
             return verdict
         finally:
-            engine.use(False)
+            symbolic_engine.use(False)
 
     return grade_fully if symbolic else grade
 
@@ -324,26 +325,26 @@ def _grade_with(task: Task | None, *, symbolic: bool = False) -> Grade:
 def _cut_by_rule(cutter: Cutter, problems: list[Candidate]) -> list[int]:
     """Find attempts and their verdicts by rule; returns the responses about which a model could say more."""
     shortest = [candidate.base.chosen for candidate in problems if candidate.base is not None]
-    with cli.Progress(len(shortest), "cutting by rule") as progress:
+    with Progress(len(shortest), "cutting by rule") as progress:
         return cutter.cut_by_rule(shortest, lambda tokens: progress.step(0))
 
 
 def _forecast(args: argparse.Namespace, cutter: Cutter, rest: list[int]) -> int:
     """Say what the rewrite model would be asked about these responses."""
-    from util.pair_forecast import forecast
+    from util.training.pairs.forecast import forecast
 
     if args.rewrite_model is None or args.no_llm:
         rest = []
     expected = forecast(cutter, rest, model=args.rewrite_model or "none", max_tokens=args.max_tokens)
-    cli.say("\n".join(expected.lines()) if expected.requests else "no model would be asked")
-    cli.print_result(expected.as_json())
+    say("\n".join(expected.lines()) if expected.requests else "no model would be asked")
+    print_result(expected.as_json())
     return 0
 
 
 def _ask(args: argparse.Namespace, cutter: Cutter, rest: list[int], model: str, asked: Asked) -> None:
     """Ask the model where attempts begin, then which are correct. Raises RunStopped when that may cost no
     more."""
-    from util.cost import cost_line, open_metered
+    from util.engines.prices import cost_line, open_metered
 
     engine = open_metered(
         cli.asking_options(args, model=model, log=args.result_dir / "engine.log"),
@@ -352,14 +353,14 @@ def _ask(args: argparse.Namespace, cutter: Cutter, rest: list[int], model: str, 
         max_tokens_total=args.max_tokens_total,
     )
     try:
-        with closing(engine), cli.Progress(None, f"asking {model}", "answers") as progress:
+        with closing(engine), Progress(None, f"asking {model}", "answers") as progress:
             cutter.ask_for_cuts(
                 engine, rest, max_tokens=args.max_tokens, asked=asked, on_progress=progress.step
             )
             if not engine.exhausted:
                 cutter.ask_for_scores(engine, rest, asked=asked, on_progress=progress.step)
     finally:
-        cli.say(f"used {cost_line(model, asked.usage.prompt_tokens, asked.usage.completion_tokens)}")
+        say(f"used {cost_line(model, asked.usage.prompt_tokens, asked.usage.completion_tokens)}")
     if engine.exhausted:
         raise RunStopped(f"no pairs are written before all is asked: {engine.exhausted}")
 
@@ -372,13 +373,19 @@ def _finish(
     folder: Path,
     counted_by: str,
 ) -> int:
-    from util.pair_formats import write_ranking_info
-    from util.pair_report import model_numbers, model_trouble, table, where_pairs_went, write_reports
+    from util.training.pair_formats import write_ranking_info
+    from util.training.pairs.summary import (
+        model_numbers,
+        model_trouble,
+        table,
+        where_pairs_went,
+        write_reports,
+    )
 
     tallies = writer.tallies
-    cli.say(table(tallies, problems=len(problems), attempts=writer.attempts, counted_by=counted_by))
+    say(table(tallies, problems=len(problems), attempts=writer.attempts, counted_by=counted_by))
     for line in (*where_pairs_went(tallies), *model_trouble(asked)):
-        cli.say(line)
+        say(line)
     if not any(tally.written for tally in tallies.values()):
         if asked.failed:
             return 1
@@ -406,7 +413,7 @@ def _finish(
         "model": model_numbers(asked),
     }
     write_reports(args.result_dir, tallies, about)
-    cli.print_result(
+    print_result(
         {
             "files": {name: str(path) for name, path in paths.items()},
             "pairs": {name: tally.written for name, tally in tallies.items()},

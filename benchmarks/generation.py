@@ -31,15 +31,15 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tasks import load_task  # noqa: E402
-from util import hub  # noqa: E402
+from util.data import rows as hub_rows  # noqa: E402
 from util.engines import EngineOptions, open_engine  # noqa: E402
-from util.engines.ray_replicas import Cluster, ClusterPlace, ModelHost, Needs, wait_for_nodes  # noqa: E402
+from util.engines.ray_models import Cluster, ClusterPlace, ModelHost, Needs, wait_for_nodes  # noqa: E402
 from util.engines.vllm_local import worker_environment, worker_options  # noqa: E402
-from util.pipeline import Job, Plan, generate, write_problems  # noqa: E402
+from util.generation.loop import Job, Plan, generate, write_problems  # noqa: E402
+from util.generation.rounds import sample_seed  # noqa: E402
+from util.machines.replicas import Replicas  # noqa: E402
 from util.records import Request  # noqa: E402
-from util.replicas import Replicas  # noqa: E402
-from util.runs import Run  # noqa: E402
-from util.sampling import sample_seed  # noqa: E402
+from util.runs.folder import Run  # noqa: E402
 
 OPTIONS = EngineOptions(model="embedded")
 MAX_TOKENS, TEMPERATURE = 64, 0.7
@@ -50,7 +50,7 @@ def our_loop(n: int) -> dict:
     plan = Plan("embedded", (TEMPERATURE,), n, MAX_TOKENS, seed=0)
     task = load_task("Warmup")
     with tempfile.TemporaryDirectory() as folder, Run(Path(folder) / "run", settings={}, made_with={}) as run:
-        problems = hub.problems(task, hub.open_rows(task.source))
+        problems = hub_rows.problems(task, hub_rows.open_rows(task.source))
         asked = write_problems(run, problems, task.prompt, "embedded")
         log = Path(folder) / "engine.log"
         tokens: list[int] = []
@@ -105,7 +105,7 @@ def two_on_ray(n: int, cluster: RayHead) -> dict:
     """The same requests through two replicas on a Ray cluster with two CPUs."""
     options = EngineOptions(model="embedded", engine="ray", replicas=2, ray_address=cluster.address)
     requests = []
-    for problem in hub.problems(load_task("Warmup"), hub.open_rows(load_task("Warmup").source)):
+    for problem in hub_rows.problems(load_task("Warmup"), hub_rows.open_rows(load_task("Warmup").source)):
         messages = [{"role": "user", "content": load_task("Warmup").prompt(problem, "embedded")}]
         for index in range(n):
             seed = sample_seed(0, problem.id, TEMPERATURE, index)
@@ -162,7 +162,7 @@ def serve_one_call(n: int, part: int | None) -> None:
 
     task = load_task("Warmup")
     chats, sampling = [], []
-    for number, problem in enumerate(hub.problems(task, hub.open_rows(task.source))):
+    for number, problem in enumerate(hub_rows.problems(task, hub_rows.open_rows(task.source))):
         if part is not None and number % 2 != part:
             continue
         for index in range(n):

@@ -23,7 +23,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from util.grading import latex, maths, symbolic  # noqa: E402
+from util.grading import maths  # noqa: E402
+from util.grading.maths import reader as latex  # noqa: E402
+from util.grading.maths import symbolic  # noqa: E402
 
 IMPORTS = {"ours": "import util.grading.maths", "math-verify": "import math_verify"}
 Decide = Callable[[dict], bool]

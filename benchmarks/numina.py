@@ -20,7 +20,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tasks import load_task
-from util import hub, labels
+from util.data import difficulty
+from util.data import rows as hub_rows
 
 ROWS, SHARDS, GROUP_ROWS = 859_494, 5, 1000
 SOURCES = {  # rows of each source, as the data set's card counts them
@@ -68,11 +69,11 @@ def measure(folder: Path, options: dict) -> dict:
     """Choose the problems of one case and count them."""
     task = load_task("NUMINA")
     began, cpu = time.perf_counter(), time.process_time()
-    known = labels.read_labels(task.source.labels, folder=folder / "none", data_dir=folder)
+    known = difficulty.read_labels(task.source.labels, folder=folder / "none", data_dir=folder)
     labelled = time.perf_counter() - began
-    counts = hub.Counts()
-    rows = hub.open_rows(task.source, data_dir=folder)
-    found = sum(1 for _ in hub.problems(task, rows, labels=known.of, counts=counts, **options))
+    counts = hub_rows.Counts()
+    rows = hub_rows.open_rows(task.source, data_dir=folder)
+    found = sum(1 for _ in hub_rows.problems(task, rows, labels=known.of, counts=counts, **options))
     return {
         "problems": found,
         "seconds": round(time.perf_counter() - began, 2),

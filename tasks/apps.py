@@ -3,7 +3,7 @@
 import json
 
 from util.grading.code import GRADE_TIMEOUT_S, grade_code, suite_of
-from util.grading.places import BadRow
+from util.grading.code.places import BadRow
 from util.records import Problem, Verdict
 from util.task import Source, Task
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from util.errors import UserError
 from util.grading.code import GRADE_TIMEOUT_S, grade_code, suite_of
-from util.grading.places import BadRow
+from util.grading.code.places import BadRow
 from util.records import Problem, Verdict
 from util.task import Source, Task
 

@@ -1,7 +1,7 @@
 """NUMINA: 859,494 competition and school problems whose reference is the boxed end of a worked solution."""
 
-from util.grading.answers import last_box
 from util.grading.maths import grade_maths
+from util.grading.maths.answers import last_box
 from util.records import Problem, Verdict
 from util.task import Source, Task, content_id
 

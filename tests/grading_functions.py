@@ -3,8 +3,7 @@
 import os
 import time
 
-from util.grading import symbolic
-from util.grading.maths import grade_maths
+from util.grading.maths import grade_maths, symbolic
 from util.records import Problem, Verdict
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from util.records import Problem, Sample, Verdict
-from util.runs import Run, text_digest
+from util.runs.folder import Run, text_digest
 
 SETTINGS = {
     "task": "MATH500",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from util.formatting import join_parts
 from util.records import Problem, Sample, Verdict
-from util.runs import Run, text_digest
+from util.runs.folder import Run, text_digest
+from util.training.formatting import join_parts
 
 
 @dataclass(frozen=True)

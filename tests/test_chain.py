@@ -15,10 +15,10 @@ from helpers import ROOT, json_lines, last_line, paper_engine, script
 
 from tasks import load_task
 from util.errors import UserError
-from util.formatting import join_parts, split_parts
-from util.old_results import import_results, read_old_file
 from util.records import Verdict
-from util.runs import read_records
+from util.runs.folder import read_records
+from util.runs.older_layout import import_results, read_old_file
+from util.training.formatting import join_parts, split_parts
 
 THOUGHT = "I look at it from one side and then from the other side, and both ways give the same number."
 SPLITTABLE = f"{THOUGHT}\n\nThe answer is \\boxed{{7}}."
@@ -49,7 +49,7 @@ class RewritingEndpoint(FaultyEndpoint):
 def raw_run(folder, number=3, response=NOT_SPLITTABLE, verdicts=()):
     """A run of unformatted samples, all with this text; the first ones have these verdicts on it."""
     from util.records import Problem, Sample
-    from util.runs import Run, text_digest
+    from util.runs.folder import Run, text_digest
 
     settings = {"task": "NUMINA", "model": "paper", "split": "train", "system_prompt": None}
     with Run(folder, settings=settings, made_with={}) as run:
@@ -252,7 +252,7 @@ def test_a_killed_command_goes_on_to_the_same_training_file(tmp_path):
 
 
 def test_a_locked_run_is_not_formatted(tmp_path):
-    from util.runs import Run, read_run_json
+    from util.runs.folder import Run, read_run_json
 
     folder = raw_run(tmp_path / "run")
     with Run(folder, settings=read_run_json(folder)["settings"], made_with={}):

@@ -11,8 +11,8 @@ from util.errors import RunStopped
 from util.grading import cluster
 from util.grading.cluster import ClusterGradingPool, GraderHost
 from util.grading.code import carry_tests, grade_code, suite_of
+from util.machines.replicas import Died, Replicas
 from util.records import Problem
-from util.replicas import Died, Replicas
 
 PROBLEM = Problem("1", "2 + 3?", "5")
 

@@ -13,7 +13,7 @@ from tasks import livecodebench
 from util.errors import UserError
 from util.grading import code
 from util.grading.code import code_candidates, grade_code, same_text, same_text_legacy, same_value, suite_of
-from util.grading.places import BadRow
+from util.grading.code.places import BadRow
 from util.grading.sandbox import Limits
 from util.records import Problem
 

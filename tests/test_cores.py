@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from util.cores import usable_cores
+from util.machines.cores import usable_cores
 
 HERE = len(os.sched_getaffinity(0))
 

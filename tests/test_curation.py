@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from util.curation import (
+from util.training.curation import (
     BenchmarkText,
     Candidates,
     NearDuplicates,

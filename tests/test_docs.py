@@ -12,7 +12,7 @@ import pytest
 from helpers import ROOT
 
 from tasks import FILES, load_task
-from util.benchmark import DEFAULT_PROMPT
+from util.generation.order import DEFAULT_PROMPT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BENCHMARK_COLUMNS = ("name", "data set", "default split", "rows", "prompts", "graded by", "metric")

@@ -11,7 +11,7 @@ from util.engines.endings import last_words
 from util.engines.vllm_local import _gpus_of, _model_path, worker_environment, worker_options
 from util.engines.vllm_worker import Prompts, Refused
 from util.errors import UserError
-from util.sampling import sample_seed, samples_at
+from util.generation.rounds import sample_seed, samples_at
 
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
 

@@ -13,12 +13,11 @@ import pytest
 import eval as evaluation
 import inference_and_check
 import report
-from util import cli
-from util import hub as hub_rows
+from util.data.system_prompts import system_prompt
 from util.engines import scripted
 from util.errors import UserError
-from util.runs import read_records
-from util.system_prompts import system_prompt
+from util.runs.folder import read_records
+from util.terminal import Progress, say
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("AIME", "MATH500", "GSM8K")
@@ -104,9 +103,9 @@ def test_all_benchmarks_are_answered_by_one_engine(tmp_path, hub, capsys, monkey
 
 
 def test_what_is_said_while_a_bar_is_shown_stands_on_a_line_of_its_own(capsys):
-    with cli.Progress(10, "generating") as progress:
+    with Progress(10, "generating") as progress:
         progress.step(0)
-        cli.say("AIME avg@2 20.0")
+        say("AIME avg@2 20.0")
     assert "AIME avg@2 20.0" in capsys.readouterr().err.replace("\r", "\n").split("\n")
 
 
@@ -259,7 +258,7 @@ def test_a_system_message_of_the_hub_is_remembered_with_its_commit(monkeypatch):
     class Rows(list):
         revision = "c" * 40
 
-    monkeypatch.setattr(hub_rows, "open_rows", lambda *_, **__: Rows([{"system": "Think."}]))
+    monkeypatch.setattr("util.data.system_prompts.open_rows", lambda *_, **__: Rows([{"system": "Think."}]))
     found = system_prompt("hf://datasets/org/name@main/rows.jsonl#system", "any")
     assert found == ("Think.", f"hf://datasets/org/name@{'c' * 40}/rows.jsonl#system")
 

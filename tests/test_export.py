@@ -18,8 +18,8 @@ from runs_on_paper import PaperSample, write_run
 
 import convert_to_data
 from util.errors import RunStopped
-from util.formats import FORMATS, Example, ExampleFile
-from util.report.counts import read_counts
+from util.results.page.counts import read_counts
+from util.training.formats import FORMATS, Example, ExampleFile
 
 QUESTIONS = {
     "a": "Anna cuts a round cake into equal slices for her guests, how many slices are there?",
@@ -76,7 +76,7 @@ def test_wrong_truncated_ungraded_and_unformatted_samples_stay_out(tmp_path):
 
 
 def test_a_verdict_on_the_text_before_formatting_does_not_count(tmp_path):
-    from util.runs import Run, read_run_json
+    from util.runs.folder import Run, read_run_json
 
     folder = write_run(tmp_path / "run", samples(formatted=False))
     info = read_run_json(folder)
@@ -275,7 +275,7 @@ def test_an_output_that_is_there_is_refused_without_force(tmp_path):
 
 
 def test_a_run_being_written_is_refused(tmp_path):
-    from util.runs import Run, read_run_json
+    from util.runs.folder import Run, read_run_json
 
     folder = write_run(tmp_path / "run", samples())
     with Run(folder, settings=read_run_json(folder)["settings"], made_with={}):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from util.formatting import (
+from util.training.formatting import (
     Formatted,
     NotFormatted,
     check_rewrite,

@@ -1,7 +1,7 @@
 """Is the answer of a response found where it stands?"""
 
-from util.grading.answers import find_answer, last_box, solution_part
-from util.grading.numbers import number_word, plain_number
+from util.grading.maths.answers import find_answer, last_box, solution_part
+from util.grading.maths.numbers import number_word, plain_number
 
 
 def test_the_last_complete_box_that_holds_something_counts():

@@ -13,7 +13,9 @@ import pyarrow.parquet
 import pytest
 
 from tasks import FILES, load_task
-from util import fetching, hub, labels
+from util.data import difficulty
+from util.data import rows as hub_rows
+from util.data.hub import is_commit
 from util.errors import RunStopped, UserError
 from util.records import Problem, Verdict
 from util.task import Source, Task, content_id
@@ -79,78 +81,78 @@ def texts(rows):
 
 
 def asked(data, counts=None, **options):
-    rows = hub.open_rows(source(), data_dir=data)
-    return [p.question for p in hub.problems(toy(), rows, counts=counts, **options)]
+    rows = hub_rows.open_rows(source(), data_dir=data)
+    return [p.question for p in hub_rows.problems(toy(), rows, counts=counts, **options)]
 
 
 # --- a local copy ---
 
 
 def test_rows_of_all_files_come_in_order(data):
-    assert texts(hub.open_rows(source(), data_dir=data)) == TEXTS
+    assert texts(hub_rows.open_rows(source(), data_dir=data)) == TEXTS
 
 
 def test_a_file_without_the_column_of_the_sources_is_named(data):
     with pytest.raises(UserError, match="a.parquet has no column level: choose another --revision"):
-        list(hub.open_rows(source(), data_dir=data).where("level", "odd"))
+        list(hub_rows.open_rows(source(), data_dir=data).where("level", "odd"))
 
 
 def test_cells_of_a_csv_file_stay_the_text_they_are(data):
-    rows = list(hub.open_rows(source(), split="train", data_dir=data))
+    rows = list(hub_rows.open_rows(source(), split="train", data_dir=data))
     assert rows == [{"text": "NA", "kind": "two\nlines"}, {"text": "None", "kind": "odd"}]
 
 
 def test_an_unknown_split_names_the_ones_there_are(data):
     with pytest.raises(UserError, match="no split 'dev': choose from test, train"):
-        hub.open_rows(source(), split="dev", data_dir=data)
+        hub_rows.open_rows(source(), split="dev", data_dir=data)
 
 
 def test_a_missing_folder_says_which_path_was_looked_for(tmp_path):
     with pytest.raises(UserError, match=f"looked for {tmp_path}/org/toy"):
-        hub.open_rows(source(), data_dir=tmp_path)
+        hub_rows.open_rows(source(), data_dir=tmp_path)
 
 
 def test_another_revision_of_a_local_copy_lies_in_its_own_folder(data):
     (data / "org" / "toy").rename(data / "org" / "toy@refs%2Fconvert%2Fparquet")
-    rows = hub.open_rows(source(), data_dir=data, revision="refs/convert/parquet")
+    rows = hub_rows.open_rows(source(), data_dir=data, revision="refs/convert/parquet")
     assert texts(rows) == TEXTS
 
 
 def test_the_revision_of_a_local_copy_changes_with_its_content_and_is_held_to(data):
-    before = hub.open_rows(source(), data_dir=data).revision
+    before = hub_rows.open_rows(source(), data_dir=data).revision
     assert before.startswith("local:")
-    assert hub.open_rows(source(), data_dir=data, revision=before).revision == before
+    assert hub_rows.open_rows(source(), data_dir=data, revision=before).revision == before
     (data / "org" / "toy" / "b.jsonl").write_text('{"text": "new", "kind": "odd"}\n', encoding="utf-8")
     with pytest.raises(UserError, match="have changed since this run"):
-        hub.open_rows(source(), data_dir=data, revision=before)
+        hub_rows.open_rows(source(), data_dir=data, revision=before)
 
 
 def test_a_run_made_from_local_files_asks_for_them_again():
     with pytest.raises(UserError, match="give the same --data-dir again"):
-        hub.open_rows(source(), revision="local:0123456789abcdef")
+        hub_rows.open_rows(source(), revision="local:0123456789abcdef")
 
 
 def test_a_broken_line_is_named(data):
     (data / "org" / "toy" / "b.jsonl").write_text('{"text": "four", "kind": "odd"}\n{"te', encoding="utf-8")
     with pytest.raises(UserError, match="b.jsonl of org/toy cannot be read .line 2"):
-        list(hub.open_rows(source(), data_dir=data))
+        list(hub_rows.open_rows(source(), data_dir=data))
 
 
 def test_a_broken_parquet_file_is_named(data):
     (data / "org" / "toy" / "data" / "a.parquet").write_bytes(b"PAR1 and then nothing")
     with pytest.raises(UserError, match=r"data/a.parquet of org/toy cannot be read"):
-        list(hub.open_rows(source(), data_dir=data))
+        list(hub_rows.open_rows(source(), data_dir=data))
 
 
 def test_a_csv_row_with_a_cell_too_many_is_named(data):
     (data / "org" / "toy" / "c.csv").write_text("text,kind\na,b,c\n", encoding="utf-8")
     with pytest.raises(UserError, match="another number of cells"):
-        list(hub.open_rows(source(), split="train", data_dir=data))
+        list(hub_rows.open_rows(source(), split="train", data_dir=data))
 
 
 def test_a_column_that_is_missing_is_named(data):
     with pytest.raises(UserError, match="no column colour"):
-        list(hub.open_rows(source(columns=("colour",)), data_dir=data))
+        list(hub_rows.open_rows(source(columns=("colour",)), data_dir=data))
 
 
 # --- which problems ---
@@ -184,7 +186,7 @@ def test_a_start_past_the_last_row_is_refused(data):
 
 def test_a_benchmark_without_sources_refuses_one(data):
     with pytest.raises(UserError, match="has no sources to choose from"):
-        hub.problems(toy(by=None), hub.open_rows(source(), data_dir=data), source="even")
+        hub_rows.problems(toy(by=None), hub_rows.open_rows(source(), data_dir=data), source="even")
 
 
 @pytest.mark.parametrize(
@@ -198,27 +200,27 @@ def test_a_benchmark_without_sources_refuses_one(data):
     ],
 )
 def test_bounds_that_make_no_sense_are_refused_at_once(data, options, message):
-    rows = hub.open_rows(source(), data_dir=data)
+    rows = hub_rows.open_rows(source(), data_dir=data)
     with pytest.raises(UserError, match=message):
-        hub.problems(toy(), rows, **options)
+        hub_rows.problems(toy(), rows, **options)
 
 
 def test_an_id_that_occurs_again_is_numbered_wherever_the_reading_starts(data):
-    rows = hub.open_rows(source(), data_dir=data)
-    whole = [p.id for p in hub.problems(toy(), rows)]
-    late = [p.id for p in hub.problems(toy(), rows, start=4)]
+    rows = hub_rows.open_rows(source(), data_dir=data)
+    whole = [p.id for p in hub_rows.problems(toy(), rows)]
+    late = [p.id for p in hub_rows.problems(toy(), rows, start=4)]
     assert whole[4] == f"{whole[0]}-2" and late == whole[4:]
 
 
 def test_unusable_rows_are_left_out_and_counted(data):
-    counts = hub.Counts()
+    counts = hub_rows.Counts()
     assert "six" not in asked(data, counts)
     assert (counts.rows, counts.chosen, counts.problems) == (6, 6, 5)
     assert counts.unusable == {"no six": 1}
 
 
 def test_difficulty_bounds_include_both_ends_and_unlabelled_problems_are_counted(data):
-    counts = hub.Counts()
+    counts = hub_rows.Counts()
     known = {"one": 4.0, "two": 5.0, "four": 9.0}
     assert asked(data, counts, difficulty=(4, 5), labels=known.get) == ["one", "two", "one"]
     assert (counts.unlabelled, counts.outside) == (1, 1)
@@ -229,8 +231,8 @@ def test_open_bounds_take_every_labelled_problem(data):
 
 
 def test_the_label_is_kept_with_the_problem(data):
-    rows = hub.open_rows(source(), data_dir=data)
-    first = next(hub.problems(toy(), rows, difficulty=(None, None), labels={"one": 4.0}.get))
+    rows = hub_rows.open_rows(source(), data_dir=data)
+    first = next(hub_rows.problems(toy(), rows, difficulty=(None, None), labels={"one": 4.0}.get))
     assert first.about["difficulty"] == 4.0
 
 
@@ -245,9 +247,9 @@ def test_reading_stops_at_the_end_position(data):
 
 
 def test_rows_that_do_not_belong_to_the_benchmark_take_no_position(data):
-    rows = hub.open_rows(source(), data_dir=data)
+    rows = hub_rows.open_rows(source(), data_dir=data)
     task = toy(keep=lambda row: row["text"] != "two")
-    assert [p.question for p in hub.problems(task, rows, start=1, end=2)] == ["three\u2028still three"]
+    assert [p.question for p in hub_rows.problems(task, rows, start=1, end=2)] == ["three\u2028still three"]
 
 
 def test_a_row_without_what_the_task_needs_names_the_revision(data):
@@ -270,21 +272,21 @@ def write_labels(folder, name, *pairs):
 
 def test_labels_in_the_folder_win_over_those_of_the_hub(tmp_path):
     write_labels(tmp_path / "mine", "labeled_math_0_2.json", ("one", 4), ("two", 5.5))
-    found = labels.read_labels("org/labels", folder=tmp_path / "mine")
+    found = difficulty.read_labels("org/labels", folder=tmp_path / "mine")
     assert (found.of("one"), found.of("two"), found.of("three")) == (4, 5.5, None)
 
 
 def test_the_last_label_of_a_problem_counts_in_the_natural_order_of_the_files(tmp_path):
     write_labels(tmp_path, "labeled_math_100_200.json", ("one", 7), ("two", -1), ("three", None))
     write_labels(tmp_path, "labeled_math_20_100.json", ("one", 3), ("two", 3), ("three", 3))
-    found = labels.read_labels("org/labels", folder=tmp_path)
+    found = difficulty.read_labels("org/labels", folder=tmp_path)
     assert (found.of("one"), found.of("two"), found.of("three")) == (7, None, None)
 
 
 def test_long_label_files_are_read_piece_by_piece(tmp_path, monkeypatch):
-    monkeypatch.setattr(labels, "CHUNK_CHARS", 50)
+    monkeypatch.setattr(difficulty, "CHUNK_CHARS", 50)
     write_labels(tmp_path, "labeled_math_0_9.json", *((f"{n} {'x' * n} [", n) for n in range(200)))
-    found = labels.read_labels("org/labels", folder=tmp_path)
+    found = difficulty.read_labels("org/labels", folder=tmp_path)
     assert all(found.of(f"{n} {'x' * n} [") == n for n in range(200))
 
 
@@ -299,7 +301,7 @@ def test_long_label_files_are_read_piece_by_piece(tmp_path, monkeypatch):
 def test_a_label_file_that_holds_something_else_is_named(tmp_path, text, message):
     (tmp_path / "labeled_math_0_1.json").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=f"labeled_math_0_1.json.*{message}"):
-        labels.read_labels("org/labels", folder=tmp_path)
+        difficulty.read_labels("org/labels", folder=tmp_path)
 
 
 def write_label_shards(data, *names):
@@ -312,7 +314,7 @@ def write_label_shards(data, *names):
 
 def test_labels_of_the_hub_are_read_whatever_their_shards_are_called(tmp_path):
     write_label_shards(tmp_path, "train-00000-of-00003.parquet", "train-00001-of-00003.parquet", "notes.txt")
-    found = labels.read_labels("org/labels", folder=tmp_path / "none", data_dir=tmp_path)
+    found = difficulty.read_labels("org/labels", folder=tmp_path / "none", data_dir=tmp_path)
     assert found.of("one") == 1.0 and found.revision.startswith("local:")
 
 
@@ -333,7 +335,7 @@ def serve(folder, cache, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(cache / "token"))
-    monkeypatch.setattr(fetching, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("util.data.hub.FIRST_WAIT_S", 0.01)
     waits = []
     monkeypatch.setattr("time.sleep", waits.append)
     with module.LoopbackHub(folder) as running:
@@ -349,48 +351,48 @@ def pin(data, **settings):
 @needs_stand_in
 def test_rows_come_from_the_hub_at_the_pinned_commit(stand_in, data):
     pin(data)
-    rows = hub.open_rows(source())
+    rows = hub_rows.open_rows(source())
     assert (rows.revision, texts(rows)) == (COMMIT, TEXTS)
 
 
 @needs_stand_in
 def test_a_warm_cache_at_a_pinned_commit_needs_no_request(stand_in, data):
     pin(data)
-    list(hub.open_rows(source()))
+    list(hub_rows.open_rows(source()))
     stand_in.log.clear()
-    assert texts(hub.open_rows(source())) == TEXTS and stand_in.log == []
+    assert texts(hub_rows.open_rows(source())) == TEXTS and stand_in.log == []
 
 
 @needs_stand_in
 def test_main_is_asked_for_once_and_kept(stand_in, data):
-    first = hub.open_rows(source(revision="main"))
+    first = hub_rows.open_rows(source(revision="main"))
     list(first)
     stand_in.log.clear()
     pin(data)  # the hub moves on to another commit
     stand_in.reload()
-    again = hub.open_rows(source(revision="main"))
+    again = hub_rows.open_rows(source(revision="main"))
     assert (again.revision, texts(again), stand_in.log) == (first.revision, TEXTS, [])
 
 
 @needs_stand_in
 def test_a_revision_given_by_name_is_looked_up_anew(stand_in, data):
-    first = hub.open_rows(source(), revision="main").revision
+    first = hub_rows.open_rows(source(), revision="main").revision
     pin(data)
     stand_in.reload()
-    assert hub.open_rows(source(), revision="main").revision == COMMIT != first
+    assert hub_rows.open_rows(source(), revision="main").revision == COMMIT != first
 
 
 @needs_stand_in
 def test_a_file_is_fetched_when_it_is_reached(stand_in, data):
     pin(data)
-    rows = hub.open_rows(source())
-    assert len(list(hub.problems(toy(), rows, end=2))) == 2
+    rows = hub_rows.open_rows(source())
+    assert len(list(hub_rows.problems(toy(), rows, end=2))) == 2
     assert not [line for line in stand_in.log if "b.jsonl" in line[1]]
 
 
 @needs_stand_in
 def test_a_mirror_without_the_pinned_commit_is_used_loudly(stand_in, capfd):
-    rows = hub.open_rows(source())
+    rows = hub_rows.open_rows(source())
     assert texts(rows) == TEXTS and rows.revision != COMMIT
     warning = capfd.readouterr().err
     assert COMMIT in warning and rows.revision in warning and stand_in.url in warning
@@ -398,17 +400,17 @@ def test_a_mirror_without_the_pinned_commit_is_used_loudly(stand_in, capfd):
 
 @needs_stand_in
 def test_the_default_hub_without_the_pinned_commit_is_an_error(stand_in, monkeypatch):
-    monkeypatch.setattr(fetching, "is_mirror", lambda: False)
+    monkeypatch.setattr("util.data.hub.is_mirror", lambda: False)
     with pytest.raises(UserError, match=f"org/toy has no revision '{COMMIT}'"):
-        hub.open_rows(source())
+        hub_rows.open_rows(source())
 
 
 @needs_stand_in
 def test_a_commit_that_was_asked_for_is_never_replaced(stand_in, data):
     pin(data)
-    list(hub.open_rows(source()))
+    list(hub_rows.open_rows(source()))
     with pytest.raises(UserError, match=f"no revision '{OTHER}'"):
-        hub.open_rows(source(), revision=OTHER)
+        hub_rows.open_rows(source(), revision=OTHER)
 
 
 @needs_stand_in
@@ -425,7 +427,7 @@ def test_a_commit_that_was_asked_for_is_never_replaced(stand_in, data):
 def test_a_fault_that_passes_is_waited_out(stand_in, data, fault, method):
     pin(data)
     stand_in.fault(f"{method} .*b.jsonl", **fault)
-    assert texts(hub.open_rows(source())) == TEXTS
+    assert texts(hub_rows.open_rows(source())) == TEXTS
     assert stand_in.waits
 
 
@@ -433,7 +435,7 @@ def test_a_fault_that_passes_is_waited_out(stand_in, data, fault, method):
 def test_a_hub_that_asks_to_wait_is_given_that_time(stand_in, data):
     pin(data)
     stand_in.fault("HEAD .*b.jsonl", status=429, headers={"Retry-After": "7"}, times=1)
-    list(hub.open_rows(source()))
+    list(hub_rows.open_rows(source()))
     assert stand_in.waits == [7.0]
 
 
@@ -442,7 +444,7 @@ def test_a_byte_changed_on_the_way_is_fetched_again(stand_in, data):
     pin(data)
     stand_in.fault("GET .*b.jsonl", corrupt=True, times=1)
     stand_in.fault("GET .*_hub/lfs", corrupt=True, times=1)
-    assert texts(hub.open_rows(source())) == TEXTS
+    assert texts(hub_rows.open_rows(source())) == TEXTS
 
 
 @needs_stand_in
@@ -466,14 +468,14 @@ def test_a_fault_for_ever_becomes_one_sentence(stand_in, data, fault, message):
     method = "GET" if "truncate" in fault or "corrupt" in fault else "HEAD"
     stand_in.fault(f"{method} .*b.jsonl", times=None, **fault)
     with pytest.raises(UserError, match=message) as caught:
-        list(hub.open_rows(source()))
+        list(hub_rows.open_rows(source()))
     assert "\n" not in str(caught.value)
 
 
 @needs_stand_in
 def test_a_damaged_file_in_the_cache_is_fetched_once_more(stand_in, data, capfd):
     pin(data)
-    rows = hub.open_rows(source())
+    rows = hub_rows.open_rows(source())
     list(rows)
     for name in ("b.jsonl", "data/a.parquet"):
         blob = rows.local(name).resolve()
@@ -488,7 +490,7 @@ def test_a_file_that_is_broken_at_the_hub_is_named(stand_in, data):
     pin(data)
     (data / "org" / "toy" / "b.jsonl").write_text("not JSON\n", encoding="utf-8")
     with pytest.raises(UserError, match="b.jsonl of org/toy cannot be read .line 1"):
-        list(hub.open_rows(source()))
+        list(hub_rows.open_rows(source()))
 
 
 @needs_stand_in
@@ -497,25 +499,25 @@ def test_a_gated_data_set_says_where_to_ask_and_how_to_log_in(stand_in, data, mo
     with pytest.raises(
         UserError, match="ask for access at .*/datasets/org/toy, then log in with `hf auth login`"
     ):
-        hub.open_rows(source())
+        hub_rows.open_rows(source())
     monkeypatch.setenv("HF_TOKEN", "hf_other")
     with pytest.raises(UserError, match="your token has no access to org/toy: ask for it at"):
-        hub.open_rows(source())
+        hub_rows.open_rows(source())
     monkeypatch.setenv("HF_TOKEN", "hf_good")
-    assert texts(hub.open_rows(source())) == TEXTS
+    assert texts(hub_rows.open_rows(source())) == TEXTS
 
 
 @needs_stand_in
 def test_a_missing_data_set_is_named(stand_in):
     with pytest.raises(UserError, match="there is no data set org/missing at"):
-        hub.open_rows(source(path="org/missing"))
+        hub_rows.open_rows(source(path="org/missing"))
 
 
 @needs_stand_in
 def test_a_missing_file_is_named(stand_in, data):
     pin(data)
     with pytest.raises(UserError, match="org/toy has no file nothing.jsonl at revision"):
-        hub.open_rows(source(), files=("nothing.jsonl",))
+        hub_rows.open_rows(source(), files=("nothing.jsonl",))
 
 
 @needs_stand_in
@@ -523,18 +525,18 @@ def test_offline_with_a_cold_cache_says_so_and_a_warm_one_works(stand_in, data, 
     pin(data)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match="is not on this machine and HF_HUB_OFFLINE is set"):
-        hub.open_rows(source())
+        hub_rows.open_rows(source())
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    list(hub.open_rows(source()))
+    list(hub_rows.open_rows(source()))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    assert texts(hub.open_rows(source())) == TEXTS
+    assert texts(hub_rows.open_rows(source())) == TEXTS
 
 
 @needs_stand_in
 def test_a_hub_that_cannot_be_reached_says_what_to_do(stand_in, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(UserError, match="could not be fetched in 5 attempts .*--data-dir"):
-        hub.open_rows(source())
+        hub_rows.open_rows(source())
 
 
 @needs_stand_in
@@ -553,7 +555,7 @@ def test_a_disk_that_takes_no_more_is_named(stand_in, data, monkeypatch, number,
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", full)
     with pytest.raises(kind, match=message):
-        hub.open_rows(source())
+        hub_rows.open_rows(source())
 
 
 @needs_stand_in
@@ -563,14 +565,14 @@ def test_a_cache_folder_that_is_a_file_is_named(stand_in, data, monkeypatch, tmp
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "file" / "hub"))
     for revision in (COMMIT, "main"):
         with pytest.raises(UserError, match="cannot use the cache .*set HF_HOME"):
-            hub.open_rows(source(revision=revision))
+            hub_rows.open_rows(source(revision=revision))
 
 
 @needs_stand_in
 def test_labels_come_from_the_hub_whatever_their_shards_are_called(stand_in, data, tmp_path):
     write_label_shards(data, "train-00000-of-00003.parquet", "train-00001-of-00003.parquet")
-    found = labels.read_labels("org/labels", folder=tmp_path / "none")
-    assert found.of("one") == 1.0 and fetching.is_commit(found.revision)
+    found = difficulty.read_labels("org/labels", folder=tmp_path / "none")
+    assert found.of("one") == 1.0 and is_commit(found.revision)
 
 
 @needs_stand_in
@@ -579,9 +581,9 @@ def test_every_benchmark_loads_from_a_hub(name, tmp_path, monkeypatch):
     for stand_in in serve(SHARED / "data" / "hub", tmp_path / "cache", monkeypatch):
         monkeypatch.setenv("HF_TOKEN", "hf_granted_test_token")
         task = load_task(name)
-        rows = hub.open_rows(task.source)
-        problems = list(hub.problems(task, rows))
-        assert problems and fetching.is_commit(rows.revision)
+        rows = hub_rows.open_rows(task.source)
+        problems = list(hub_rows.problems(task, rows))
+        assert problems and is_commit(rows.revision)
         stand_in.log.clear()
-        again = hub.open_rows(task.source, revision=rows.revision)
-        assert list(hub.problems(task, again)) == problems and stand_in.log == []
+        again = hub_rows.open_rows(task.source, revision=rows.revision)
+        assert list(hub_rows.problems(task, again)) == problems and stand_in.log == []

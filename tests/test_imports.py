@@ -3,126 +3,29 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 
 import pytest
 from helpers import ROOT
 
-# module or folder (longest match wins) -> what it may import from the project; a name allows all below it
-ALLOWED = {
-    "util": [],
-    "util.errors": [],
-    "util.records": [],
-    "util.models": [],
-    "util.cores": [],
-    "util.versions": ["util.cores"],
-    "util.journal": ["util.errors"],
-    "util.keys": ["util.errors"],
-    "util.offsets": ["util.journal"],
-    "util.replicas": ["util.errors", "util.records"],
-    "util.task": ["util.models", "util.records"],
-    "util.prompts": ["util.records", "util.errors"],
-    "util.sampling": ["util.records", "util.errors"],
-    "util.fetching": ["util.errors"],
-    "util.row_files": ["util.errors"],
-    "util.hub": ["util.task", "util.records", "util.errors", "util.fetching", "util.row_files"],
-    "util.labels": ["util.hub", "util.fetching", "util.task", "util.errors"],
-    "util.asking": ["util.engines", "util.records"],
-    "util.cost": ["util.errors", "util.engines"],
-    "util.forecast": ["util"],  # joins the parts of a command that is not carried out
-    "util.formatting": ["util.records", "util.errors", "util.grading"],
-    "util.labelling": ["util.errors", "util.journal"],
-    "util.curation": ["util.records", "util.errors"],
-    "util.extra_rows": ["util.errors", "util.journal"],
-    "util.formats": ["util.records", "util.errors", "util.journal"],
-    "util.forked": ["util.errors"],
-    "util.export": [
-        "util.forked",
-        "util.cores",
-        "util.cost",
-        "util.curation",
-        "util.errors",
-        "util.extra_rows",
-        "util.formats",
-        "util.formatting",
-        "util.journal",
-        "util.records",
-        "util.runs",
-    ],
-    "util.datacard": ["util.export", "util.cost", "util.records", "util.errors", "util.curation"],
-    "util.old_results": ["util"],  # joins the parts for one file of another layout
-    "util.runs": [
-        "util.records",
-        "util.errors",
-        "util.journal",
-        "util.offsets",
-        "util.cli",
-        "util.old_results",
-    ],  # its own command line
-    "util.engines": [
-        "util.records",
-        "util.errors",
-        "util.models",
-        "util.keys",
-        "util.cores",
-        "util.replicas",
-        "util.engines",
-    ],
-    "util.grading": ["util.records", "util.errors", "util.replicas", "util.grading"],
-    "util.estimates": [],
-    "util.statistics": ["util.estimates", "util.records", "util.errors", "util.grading"],
-    "util.pipeline": [
-        "util.runs",
-        "util.task",
-        "util.engines",
-        "util.grading",
-        "util.records",
-        "util.sampling",
-    ],
-    "util.cli": ["util.models", "util.errors", "util.engines"],
-    "util.system_prompts": ["util"],  # reads names, files and data sets
-    "util.turns": [],
-    "util.rewriting": ["util.records", "util.errors", "util.formatting", "util.grading", "util.turns"],
-    "util.pair_formats": ["util.errors", "util.journal"],
-    "util.pair_samples": ["util.rewriting", "util.records", "util.runs", "util.tokens"],
-    "util.pair_cuts": [
-        "util.pair_samples",
-        "util.rewriting",
-        "util.runs",
-        "util.journal",
-        "util.asking",
-        "util.engines",
-        "util.prompts",
-        "util.records",
-    ],
-    "util.pairing": [
-        "util.pair_samples",
-        "util.pair_cuts",
-        "util.pair_formats",
-        "util.rewriting",
-        "util.tokens",
-        "util.journal",
-    ],
-    "util.pair_forecast": ["util.pair_cuts", "util.cost", "util.tokens"],
-    "util.pair_input": ["util.pair_samples", "util.report.manifest", "util.task", "util.errors"],
-    "util.pair_report": ["util.pair_cuts", "util.pairing", "util.rewriting", "util.journal", "util.versions"],
-    "util.regrading": ["util"],  # joins the parts for a run that is there
-    "util.tokens": ["util.models", "util.engines"],
-    "util.evaluation": ["util"],  # runs several of them on one engine
-    "util.benchmark": ["util"],  # joins the parts for one benchmark
-    "util.comparison": ["util.estimates", "util.statistics"],
-    "util.report": [
-        "util.estimates",
-        "util.statistics",
-        "util.comparison",
-        "util.journal",
-        "util.runs",
-        "util.records",
-        "util.errors",
-        "util.prompts",
-        "util.report",
-    ],
-    "tasks": ["util.task", "util.records", "util.grading", "util.prompts", "util.errors"],
+GROUND = {"records", "errors", "models", "response", "terminal"}
+# room -> rooms it may import besides the ground and itself; what is not named here imports nothing of ours
+ROOMS = {
+    "terminal": {"errors"},
+    "task": {"records"},
+    "prompts": set(),
+    "machines": set(),
+    "data": {"task", "prompts"},
+    "runs": {"task", "machines", "prompts"},
+    "engines": {"machines"},
+    "grading": {"machines"},
+    "results": {"runs", "grading"},
+    "generation": {"data", "runs", "engines", "grading", "results", "machines", "task"},
+    "training": {"runs", "engines", "grading", "machines", "prompts", "task", "results.page.charts"},
+    "cli": {"generation", "engines", "data", "task"},
+    "tasks": {"task", "grading", "prompts"},
 }
+GROUND_IMPORTS = {"terminal": {"errors"}}
 HEAVY = (
     "vllm torch transformers ray openai aiohttp huggingface_hub pyarrow datasets math_verify sympy pebble "
     "tqdm numpy latex2sympy2_extended asyncio datasketch "
@@ -154,34 +57,42 @@ def is_module(name):
     return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
 
 
-def rule_for(name):
-    while name and name not in ALLOWED:
-        name = name.rpartition(".")[0]
-    return name
+def room_of(name):
+    parts = name.split(".")
+    return parts[0] if parts[0] != "util" else ".".join(parts[1:2])
+
+
+def is_script(path):
+    return path.name == "__main__.py" or path.parent == ROOT
 
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)
-def test_a_module_imports_only_what_the_layout_allows(path):
+def test_a_room_imports_only_the_rooms_of_the_table(path):
     name = module_name(path)
-    if name in (script.removesuffix(".py") for script in SCRIPTS):
-        allowed = ["tasks", "util"]
-    elif name == "tasks":
-        allowed = ["util.task", "util.errors"]
-    else:
-        allowed = ALLOWED.get(rule_for(name))
-        assert allowed is not None, f"say in ALLOWED what {name} may import"
+    room = room_of(name)
     for imported in project_imports(path):
-        fits = any(imported == one or imported.startswith(f"{one}.") for one in allowed)
-        assert fits or imported == name or imported == "util", (
-            f"{name} imports {imported}, allowed: {allowed}"
-        )
+        target = room_of(imported)
+        assert not imported.endswith("__main__"), f"{name} imports {imported}, which is a script"
+        assert target in ("", "tasks") or imported.startswith("util"), f"{name} imports the script {imported}"
+        if is_script(path) or target in (room, ""):
+            continue
+        allowed = GROUND_IMPORTS.get(room, set()) if room in GROUND else ROOMS.get(room, set()) | GROUND
+        fits = target in allowed or any(imported == f"util.{one}" for one in allowed)
+        assert fits, f"{name} imports {imported}; {room or name} may import {sorted(allowed)}"
 
 
-def test_no_module_of_util_imports_a_task_or_a_script():
-    scripts = {script.removesuffix(".py") for script in SCRIPTS}
+def test_no_files_import_each_other_in_a_circle():
+    imports = {module_name(path): set(project_imports(path)) - {module_name(path)} for path in MODULES}
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' -> '.join(error.args[1])}")
+
+
+def test_only_tasks_and_scripts_load_tasks_by_name():
     for path in ROOT.glob("util/**/*.py"):
-        for imported in project_imports(path):
-            assert imported.split(".")[0] not in scripts | {"tasks"}, f"{path} imports {imported}"
+        if path.name != "__main__.py":
+            assert "import_module(" not in path.read_text(encoding="utf-8"), path
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

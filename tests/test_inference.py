@@ -308,8 +308,8 @@ def test_a_second_writer_is_refused_while_the_first_goes_on(tmp_path, folder):
 def test_a_folder_that_another_command_made_meanwhile_keeps_its_settings(run, folder, monkeypatch):
     """Between looking for the folder and locking it, a faster command may have filled it."""
     import inference_and_check
-    from util import benchmark
     from util.errors import UserError
+    from util.generation import benchmark
 
     run("--limit", 1)
     before = (folder / "run.json").read_bytes()

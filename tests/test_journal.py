@@ -9,7 +9,7 @@ import pytest
 from helpers import ROOT
 
 from util.errors import RunStopped, UserError
-from util.journal import Journal, read_lines, write_whole
+from util.runs.journal import Journal, read_lines, write_whole
 
 
 def values(path):
@@ -57,7 +57,7 @@ def test_a_full_disk_stops_the_run_and_leaves_whole_lines(tmp_path):
 import resource, signal, sys
 from pathlib import Path
 from util.errors import RunStopped
-from util.journal import Journal
+from util.runs.journal import Journal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
 with Journal(Path(sys.argv[1])) as journal:

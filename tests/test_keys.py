@@ -1,9 +1,7 @@
-import logging
-
 import pytest
 
+from util.engines.keys import KeyPool, environment_keys, no_keys, read_keys
 from util.errors import UserError
-from util.keys import KeyPool, environment_keys, no_keys, read_keys
 
 FIRST, SECOND = "sk-aaaaaaaaaaaa1111", "sk-bbbbbbbbbbbb2222"
 
@@ -44,14 +42,14 @@ def test_a_line_that_is_no_key_is_named_without_showing_it(tmp_path):
     assert "secret" not in str(refused.value)
 
 
-def test_a_key_file_that_all_can_read_brings_a_warning(tmp_path, caplog):
+def test_a_key_file_that_all_can_read_brings_a_warning(tmp_path, capsys):
     read_keys(write(tmp_path / "keys", FIRST, mode=0o644))
-    assert "chmod 600" in caplog.text
+    assert "chmod 600" in capsys.readouterr().err
 
 
-def test_a_private_key_file_brings_no_warning(tmp_path, caplog):
+def test_a_private_key_file_brings_no_warning(tmp_path, capsys):
     read_keys(write(tmp_path / "keys", FIRST))
-    assert not caplog.records
+    assert not capsys.readouterr().err
 
 
 def test_the_environment_may_hold_several_keys(monkeypatch):
@@ -93,14 +91,14 @@ def test_a_shorter_rest_does_not_end_a_longer_one():
     assert keys.wait_s() == 10
 
 
-def test_a_dropped_key_is_never_used_again_and_its_warning_shows_four_characters(caplog):
+def test_a_dropped_key_is_never_used_again_and_its_warning_shows_four_characters(capsys):
     keys = KeyPool([FIRST, SECOND])
     first = keys.acquire()
-    with caplog.at_level(logging.WARNING):
-        keys.drop(first, "HTTP 401")
-        keys.drop(first, "HTTP 401")
+    keys.drop(first, "HTTP 401")
+    keys.drop(first, "HTTP 401")
     assert [keys.acquire().secret for _ in range(3)] == [SECOND] * 3
-    assert caplog.text.count("...1111") == 1 and FIRST not in caplog.text
+    said = capsys.readouterr().err
+    assert said.count("...1111") == 1 and FIRST not in said
     assert keys.reasons == ["HTTP 401"]
 
 

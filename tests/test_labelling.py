@@ -14,11 +14,11 @@ from faulty_endpoint import FaultyEndpoint, Script
 from helpers import ROOT, json_lines, last_line, paper_engine, script
 
 from tasks import load_task
-from util.asking import Question, Refused, Usage, ask
+from util.data.difficulty import read_labels
+from util.engines.checked import Question, Refused, Usage, ask
 from util.errors import UserError
-from util.labelling import parse_difficulty
-from util.labels import read_labels
 from util.records import Completion, Failure
+from util.training.ratings import parse_difficulty
 
 QUESTIONS = [f"Problem {number}: what is {number} + 1?" for number in range(6)]
 

@@ -12,14 +12,14 @@ from faulty_endpoint import FaultyEndpoint, Script
 
 from util import cli
 from util.engines import EngineOptions
-from util.engines.api_quirks import api_quirks
-from util.engines.dispatch import AdaptiveLimit, Dispatcher, Endpoint
+from util.engines.keys import KeyPool
 from util.engines.openai_api import OpenAIEngine, open_openai_engine
+from util.engines.openai_dispatch import AdaptiveLimit, Dispatcher, Endpoint
+from util.engines.openai_quirks import api_quirks
 from util.engines.openai_replies import Answer, Kind, Trouble, read_reply, retry_after_s
 from util.engines.openai_transport import Transport
 from util.engines.openai_watch import Watch
 from util.errors import RunStopped, UserError
-from util.keys import KeyPool
 from util.records import Completion, Failure, Request
 
 FIRST, SECOND = "sk-aaaaaaaaaaaa1111", "sk-bbbbbbbbbbbb2222"
@@ -498,7 +498,7 @@ def test_a_wrong_key_stops_at_once_and_is_not_shown():
     assert SECOND not in str(stopped.value)
 
 
-def test_an_endpoint_that_repeats_the_key_it_refuses_does_not_make_us_show_it(caplog):
+def test_an_endpoint_that_repeats_the_key_it_refuses_does_not_make_us_show_it(capsys):
     class Talkative(FaultyEndpoint):
         def refusal(self, body, headers):
             words = json.dumps({"error": {"message": f"bad key {headers['authorization']}"}})
@@ -510,7 +510,7 @@ def test_an_endpoint_that_repeats_the_key_it_refuses_does_not_make_us_show_it(ca
     with Talkative() as endpoint:
         with pytest.raises(UserError, match="bad key Bearer ...1111") as stopped:
             ask(engine_for(endpoint, keys=KeyPool([FIRST])), requests(10))
-    assert FIRST not in str(stopped.value) + caplog.text
+    assert FIRST not in str(stopped.value) + capsys.readouterr().err
 
 
 def test_a_missing_key_says_where_to_put_one():
@@ -519,11 +519,12 @@ def test_a_missing_key_says_where_to_put_one():
             ask(engine_for(endpoint), requests(10))
 
 
-def test_a_spent_key_is_dropped_and_the_others_go_on(caplog):
+def test_a_spent_key_is_dropped_and_the_others_go_on(capsys):
     with FaultyEndpoint(Script(keys=(FIRST, SECOND), spent_keys=(FIRST,))) as endpoint:
         engine = engine_for(endpoint, keys=KeyPool([FIRST, SECOND]))
         assert completed(ask(engine, requests(50))) == 50
-    assert "...1111 is dropped, 1 left" in caplog.text and FIRST not in caplog.text
+    said = capsys.readouterr().err
+    assert "...1111 is dropped, 1 left" in said and FIRST not in said
 
 
 def test_keys_that_are_spent_during_a_run_stop_it_with_all_that_was_answered():

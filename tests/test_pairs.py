@@ -21,11 +21,10 @@ from pair_runs import PADDING, attempt, make_run, think
 import response_rewrite
 from util import prompts
 from util.errors import RunStopped, UserError
-from util.grading import symbolic
-from util.grading.maths import grade_maths
-from util.pair_formats import PAIR_FORMATS
-from util.report.counts import read_counts
-from util.rewriting import VARIANTS
+from util.grading.maths import grade_maths, symbolic
+from util.results.page.counts import read_counts
+from util.training.pair_formats import PAIR_FORMATS
+from util.training.pairs.variants import VARIANTS
 
 LONG = think(*[attempt(15, "Wait. " if number else "", 8) for number in range(5)])
 SHORT = think(

@@ -12,8 +12,8 @@ from selenium.webdriver.support.ui import Select
 
 import report
 from util.errors import UserError
-from util.report.gather import Shelf, read_run
-from util.report.names import run_names, short_models
+from util.results.page.gather import Shelf, read_run
+from util.results.page.names import run_names, short_models
 
 ATTACK = (
     '</script><script>window.hacked = 1</script><img src="https://example.org/x" onerror="window.hacked = 2">'

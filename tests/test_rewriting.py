@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pair_runs import attempt, think
 
 from util.grading.maths import grade_maths
-from util.rewriting import (
+from util.training.pairs.variants import (
     CUT_VARIANTS,
     FULL_TEXT,
     NO_CORRECT_PIECE,

@@ -7,10 +7,10 @@ import pytest
 
 from tasks import load_task
 from util.errors import UserError
-from util.pipeline import Grading
+from util.generation.judging import Grading
 from util.records import Problem, Sample, Verdict
-from util.runs import Run, SampleSet, StoredProblems, Wanted, find_run, read_records, text_digest
-from util.statistics import summarise
+from util.results.counting import summarise
+from util.runs.folder import Run, SampleSet, StoredProblems, Wanted, find_run, read_records, text_digest
 
 
 def a_run(folder, **settings):

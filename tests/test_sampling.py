@@ -7,8 +7,8 @@ import pytest
 from helpers import json_lines, last_line, paper_engine, script
 
 from util.errors import UserError
+from util.generation.rounds import Rounds, Stopping, pass_rate_interval
 from util.records import Verdict
-from util.sampling import Rounds, Stopping, pass_rate_interval
 
 RULES = (
     Stopping(until_correct=1),
@@ -210,7 +210,7 @@ def test_a_dry_run_of_several_benchmarks_adds_up_dollars(tmp_path):
 
 @pytest.mark.parametrize("line", ("gpt-x 1.0", "gpt-x 1.0 much", "gpt-x -1 2", "gpt-x 1 nan"))
 def test_a_damaged_price_is_named(tmp_path, line):
-    from util.cost import price_of
+    from util.engines.prices import price_of
 
     table = tmp_path / "prices.txt"
     table.write_text(line + "\n")

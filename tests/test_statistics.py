@@ -8,10 +8,16 @@ import numpy
 import pytest
 import scipy.stats
 
-from util.comparison import compare_shares, mean_difference, permutation_p
-from util.estimates import majority_at_k, mean_of_shares, pass_at_k, t_quantile, tokens_to_first_correct
 from util.records import Record, Sample, Verdict
-from util.statistics import summarise, summary_line
+from util.results.counting import summarise, summary_line
+from util.results.estimates import (
+    majority_at_k,
+    mean_of_shares,
+    pass_at_k,
+    t_quantile,
+    tokens_to_first_correct,
+)
+from util.results.paired_test import compare_shares, mean_difference, permutation_p
 
 
 def record(problem_id="p", index=0, *, correct=True, tokens=10, temperature=0.7, **given):
@@ -119,7 +125,7 @@ def test_majority_at_k_is_the_mean_over_all_subsets(correct, wrong, silent, k):
 
 def test_majority_at_k_over_random_subsets_is_close_to_the_exact_value(monkeypatch):
     exact = majority_at_k(9, [7, 4, 2], 2, 8)
-    monkeypatch.setattr("util.estimates.EXACT_VOTES", 0)
+    monkeypatch.setattr("util.results.estimates.EXACT_VOTES", 0)
     drawn = majority_at_k(9, [7, 4, 2], 2, 8)
     assert drawn != exact and drawn == pytest.approx(exact, abs=0.08)
 

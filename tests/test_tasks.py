@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks import FILES, load_task
-from util import hub
+from util.data import rows as hub_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 HUB = ROOT.parent / "shared" / "data" / "hub"
@@ -136,15 +136,15 @@ def test_aime_answers_are_compared_as_integers():
 
 
 def test_warmup_has_forty_different_problems():
-    rows = hub.open_rows(TASKS["Warmup"].source)
-    problems = list(hub.problems(TASKS["Warmup"], rows))
+    rows = hub_rows.open_rows(TASKS["Warmup"].source)
+    problems = list(hub_rows.problems(TASKS["Warmup"], rows))
     assert len({p.id for p in problems}) == len({p.question for p in problems}) == 40
 
 
 def rows_here(task):
     for split, files in task.source.files.items():
         if all((HUB / task.source.path / file).is_file() for file in files):
-            yield from hub.open_rows(task.source, split=split, data_dir=HUB)
+            yield from hub_rows.open_rows(task.source, split=split, data_dir=HUB)
 
 
 @needs_real_rows
@@ -165,15 +165,17 @@ def test_the_gold_answers_of_all_rows_are_accepted(name):
 @needs_real_rows
 @pytest.mark.parametrize("name", [name for name in TASKS if name not in ("Warmup", "LiveCodeBench")])
 def test_the_ids_of_all_problems_differ(name):
-    rows = hub.open_rows(TASKS[name].source, data_dir=HUB)
-    ids = [problem.id for problem in hub.problems(TASKS[name], rows)]
+    rows = hub_rows.open_rows(TASKS[name].source, data_dir=HUB)
+    ids = [problem.id for problem in hub_rows.problems(TASKS[name], rows)]
     assert len(ids) == len(set(ids)) > 0
 
 
 @needs_real_rows
 @pytest.mark.parametrize(("name", "rows"), [("AIME", 30), ("AMC23", 40), ("MATH500", 500), ("ARC-C", 1172)])
 def test_a_benchmark_has_the_rows_it_is_known_for(name, rows):
-    counts = hub.Counts()
-    for _ in hub.problems(TASKS[name], hub.open_rows(TASKS[name].source, data_dir=HUB), counts=counts):
+    counts = hub_rows.Counts()
+    for _ in hub_rows.problems(
+        TASKS[name], hub_rows.open_rows(TASKS[name].source, data_dir=HUB), counts=counts
+    ):
         pass
     assert counts.rows == counts.problems == rows

@@ -17,8 +17,8 @@ from helpers import ROOT, at_a_terminal, json_lines
 from util.engines import EngineOptions
 from util.engines.embedded import child_environment, embedded_model
 from util.engines.vllm_local import start_model_process
+from util.machines.replicas import Died, Ready
 from util.records import Request
-from util.replicas import Died, Ready
 
 START_S = 600  # an engine starts in 20 s on two quiet cores; these machines are not always quiet
 FLAGS = ["--dataset", "Warmup", "--max-tokens", "24", "--temperatures", "0.7", "--n", "4", "--limit", "12"]

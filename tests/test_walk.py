@@ -10,7 +10,7 @@ from helpers import ROOT, json_lines, paper_engine
 
 import inference_and_check
 from tasks import FILES, load_task
-from util.labels import SHARDS
+from util.data.difficulty import SHARDS
 
 ROWS = json.loads((ROOT / "tests" / "rows.json").read_text(encoding="utf-8"))
 

@@ -9,12 +9,16 @@ from pathlib import Path
 
 from util.errors import RunStopped, UserError
 from util.models import EMBEDDED, ENGINES
+from util.terminal import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from util.engines import EngineOptions
+    from util.generation.order import Order, Selection
+    from util.generation.rounds import Stopping
+    from util.task import Task
 
 # What --help does not need is imported where it is used: a script's help is there at once.
 
@@ -69,13 +73,13 @@ def main(parse: Callable[[Sequence[str]], argparse.Namespace], run: Callable[...
         status = run(parse(sys.argv[1:]))
         sys.stdout.flush()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         status = 2
     except RunStopped as error:
-        print(f"stopped: {error}", file=sys.stderr)
+        say(f"stopped: {error}")
         status = 1
     except KeyboardInterrupt:
-        print("interrupted: what is finished is kept, the same command goes on from there", file=sys.stderr)
+        say("interrupted: what is finished is kept; run the same command again to resume")
         status = 130
     except BrokenPipeError:  # the reader of our output went away
         sys.stderr.close()
@@ -84,73 +88,8 @@ def main(parse: Callable[[Sequence[str]], argparse.Namespace], run: Callable[...
 
 
 def _terminated(*_: object) -> NoReturn:
-    print("terminated: what is finished is kept, the same command goes on from there", file=sys.stderr)
+    say("terminated: what is finished is kept; run the same command again to resume")
     sys.exit(143)
-
-
-def closest(kind: str, value: str, known: Sequence[str]) -> UserError:
-    """The error for a name that is not known: names the closest one and all others."""
-    import difflib
-
-    lower = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(value.lower(), lower, n=1, cutoff=0.4)
-    hint = f"did you mean {lower[close[0]]}? " if close else ""
-    return UserError(f"unknown {kind} {value!r}: {hint}known are {', '.join(known)}")
-
-
-def say(message: str) -> None:
-    """A line for people; a progress bar makes room for it."""
-    if "tqdm" in sys.modules:
-        from tqdm import tqdm
-
-        tqdm.write(message, file=sys.stderr)
-        sys.stderr.flush()
-    else:
-        print(message, file=sys.stderr, flush=True)
-
-
-def print_result(result: dict) -> None:
-    """The last line of standard output: the result as JSON, for programs."""
-    import json
-
-    print(json.dumps(result, ensure_ascii=False), flush=True)
-
-
-class Progress:
-    """A bar on standard error: samples done, tokens per second, time left."""
-
-    def __init__(self, total: int | None, what: str, unit: str = "samples") -> None:
-        from tqdm import tqdm
-
-        every_s = 0.5 if sys.stderr.isatty() else 10.0  # a log file keeps each of them
-        self._bar = tqdm(total=total, desc=what, unit=f" {unit}", dynamic_ncols=True, mininterval=every_s)
-        self._tokens = 0
-
-    def step(self, tokens: int) -> None:
-        """One sample more, with so many completion tokens."""
-        self._tokens += tokens
-        if tokens and (seconds := self._bar.format_dict["elapsed"]) > 0:
-            self._bar.set_postfix_str(f"{self._tokens / seconds:.0f} tokens/s", refresh=False)
-        self._bar.update(1)
-
-    def reach(self, done: int, tokens: int) -> None:
-        """Show that so many are done, after a sample with so many completion tokens."""
-        self._tokens += tokens
-        self._bar.set_postfix_str(
-            f"{self._tokens / max(self._bar.format_dict['elapsed'], 1e-3):.0f} tokens/s", refresh=False
-        )
-        self._bar.update(done - self._bar.n)
-
-    def expect(self, more: int) -> None:
-        """Raise the total."""
-        self._bar.total += more
-        self._bar.refresh()
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
 
 
 def at_least(least: int) -> Callable[[str], int]:
@@ -485,3 +424,30 @@ def asking_options(
 MODEL_HELP = (
     f"name on the hub, local folder, openai/NAME for an endpoint, or {EMBEDDED} (small, needs no GPU)"
 )
+
+
+def order_from(
+    args: argparse.Namespace,
+    task: Task,
+    selection: Selection,
+    options: EngineOptions,
+    stopping: Stopping | None = None,
+) -> Order:
+    """The order that the flags of `cli.add_sampling_flags` describe for one task."""
+    from util.data.system_prompts import system_prompt
+    from util.generation.order import Judging, Order, Plan
+
+    system, origin = system_prompt(args.system_prompt, args.model, data_dir=args.data_dir)
+    plan = Plan(
+        model=args.model,
+        temperatures=tuple(dict.fromkeys(args.temperatures)),
+        n=args.n,
+        max_tokens=args.max_tokens,
+        seed=args.seed,
+        system_prompt=system,
+        stopping=stopping,
+    )
+    judging = Judging(
+        not args.no_symbolic, args.compare, args.all_tests, args.require_isolation, args.grade_on_cluster
+    )
+    return Order(task, plan, selection, options, args.prompt, origin, judging)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from util import fetching, hub
+from util.data.hub import MissingFile, files_below
+from util.data.rows import Rows, open_rows
 from util.errors import UserError
 from util.task import Source
 
@@ -44,22 +45,22 @@ def read_labels(repository: str, *, folder: Path, data_dir: str | Path | None = 
     return Labels(repository, rows.revision, _last_of_each(pairs))
 
 
-def _open_repository(repository: str, data_dir: str | Path | None) -> hub.Rows:
+def _open_repository(repository: str, data_dir: str | Path | None) -> Rows:
     source = Source(repository, {"train": SHARDS}, "train", columns=COLUMNS)
     try:
-        return hub.open_rows(source, data_dir=data_dir)
-    except fetching.MissingFile:  # other shard names than the usual ones
+        return open_rows(source, data_dir=data_dir)
+    except MissingFile:  # other shard names than the usual ones
         names = [
             name for name in _names(repository, data_dir) if re.fullmatch(r"data/train-.*\.parquet", name)
         ]
         if not names:
             raise
-        return hub.open_rows(source, data_dir=data_dir, files=tuple(names))
+        return open_rows(source, data_dir=data_dir, files=tuple(names))
 
 
 def _names(repository: str, data_dir: str | Path | None) -> Iterable[str]:
     if data_dir is None:
-        return fetching.files_below(repository, "data", "main")
+        return files_below(repository, "data", "main")
     folder = Path(data_dir) / repository
     return sorted(file.relative_to(folder).as_posix() for file in folder.glob("data/*"))
 

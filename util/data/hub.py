@@ -7,13 +7,13 @@ import hashlib
 import logging
 import os
 import re
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from util.errors import RunStopped, UserError
+from util.terminal import say
 
 ATTEMPTS = 5  # of anything that may pass: a lost connection, 408, 429, 5xx
 FIRST_WAIT_S = 1.0  # doubled after each attempt
@@ -141,11 +141,6 @@ def endpoint() -> str:
 def is_mirror() -> bool:
     """Whether HF_ENDPOINT names another hub than the default one."""
     return endpoint() != "https://huggingface.co"
-
-
-def say(text: str) -> None:
-    """Tell the person at the screen; results never go this way."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def _quiet() -> None:

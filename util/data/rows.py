@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from util import fetching
+from util.data import hub
+from util.data.files import Choice, Unreadable, read_rows
+from util.data.hub import MissingFile, MissingRevision
 from util.errors import UserError
-from util.fetching import MissingFile, MissingRevision
 from util.records import Problem
-from util.row_files import Choice, Unreadable, read_rows
 from util.task import Source, Task
+from util.terminal import say
 
 LOCAL = "local:"  # begins the revision of files that have no commit: their hash follows
 EDGE_BYTES = 1 << 20
@@ -48,7 +49,7 @@ class Rows:
         """Where one of `files` lies on this machine, fetched if need be."""
         if self.folder is not None:
             return self.folder / name
-        return fetching.fetch(self.path, name, self.revision)
+        return hub.fetch(self.path, name, self.revision)
 
     def _of_file(self, name: str, choice: Choice) -> Iterator[dict]:
         done = 0
@@ -64,13 +65,13 @@ class Rows:
                         done += 1
                 return
             except Unreadable as error:
-                if attempt == 2 or self.folder is not None or fetching.is_intact(local):
+                if attempt == 2 or self.folder is not None or hub.is_intact(local):
                     raise UserError(
                         f"{name} of {self.path} cannot be read ({error}): "
                         f"replace it or choose another --revision; it lies at {local}"
                     ) from error
-                fetching.say(f"the cached copy of {name} of {self.path} is damaged; fetching it again")
-                fetching.discard(local)
+                say(f"the cached copy of {name} of {self.path} is damaged; fetching it again")
+                hub.discard(local)
 
 
 @dataclass
@@ -98,7 +99,7 @@ def open_rows(
     names = files or source.files.get(split)
     if not names:
         raise UserError(f"{source.path} has no split {split!r}: choose from {', '.join(source.files)}")
-    bundled = Path(__file__).resolve().parent.parent / source.path
+    bundled = Path(__file__).resolve().parents[2] / source.path
     if bundled.is_file():
         folder = bundled.parent
     elif data_dir is not None:
@@ -107,7 +108,7 @@ def open_rows(
         folder = None
     if folder is None:
         found = _commit(source, revision, names[0])
-        fetching.fetch(source.path, names[0], found)
+        hub.fetch(source.path, names[0], found)
     else:
         found = _local_revision(source.path, folder, names, expected=revision)
     return Rows(
@@ -251,21 +252,21 @@ def _commit(source: Source, revision: str | None, file: str) -> str:
     if revision is not None and revision.startswith(LOCAL):
         raise UserError(f"this run was made from local files ({revision}): give the same --data-dir again")
     wanted = source.revision if revision is None else revision
-    if not fetching.is_commit(wanted):
+    if not hub.is_commit(wanted):
         # A name that the user gives is looked up each time; the task's own is looked up once.
-        commit = fetching.remembered(source.path, wanted) if revision is None else None
+        commit = hub.remembered(source.path, wanted) if revision is None else None
         if commit is None:
-            commit = fetching.resolve(source.path, file, wanted)
-            fetching.remember(source.path, wanted, commit)
+            commit = hub.resolve(source.path, file, wanted)
+            hub.remember(source.path, wanted, commit)
         return commit
-    if revision is not None or not fetching.is_mirror() or fetching.cached(source.path, file, wanted):
+    if revision is not None or not hub.is_mirror() or hub.cached(source.path, file, wanted):
         return wanted
     try:
-        fetching.resolve(source.path, file, wanted)
+        hub.resolve(source.path, file, wanted)
     except MissingRevision:
-        commit = fetching.resolve(source.path, file, "main")
-        fetching.say(
-            f"WARNING: {fetching.endpoint()} does not have commit {wanted} of {source.path}; "
+        commit = hub.resolve(source.path, file, "main")
+        say(
+            f"WARNING: {hub.endpoint()} does not have commit {wanted} of {source.path}; "
             f"using its main instead, {commit}"
         )
         return commit

@@ -7,7 +7,9 @@ import os
 import re
 from pathlib import Path
 
-from util import fetching, hub, prompts
+from util import prompts
+from util.data.hub import MissingFile, files_below
+from util.data.rows import LOCAL, open_rows
 from util.errors import UserError
 from util.models import system_prompt_name
 from util.task import Source
@@ -56,13 +58,13 @@ def _of_hub(address: str, data_dir: Path | None) -> tuple[str, str]:
     revision = match["revision"]
     file = match["file"] or _first_file(path, revision or "main", data_dir)
     source = Source(path, {"first": (file,)}, "first", revision=revision or "main")
-    rows = hub.open_rows(source, revision=revision, data_dir=data_dir)
+    rows = open_rows(source, revision=revision, data_dir=data_dir)
     row = _first_of_json(rows.local(file)) if file.endswith(".json") else next(iter(rows), None)
     value = None if row is None else row.get(field)
     if not isinstance(value, str) or not value:
         fields = "no rows" if row is None else f"the fields {', '.join(row)}"
         raise UserError(f"{address}: {file} has no text in field {field!r} of its first row; it has {fields}")
-    local = rows.revision.startswith(hub.LOCAL)
+    local = rows.revision.startswith(LOCAL)
     return value, address if local else f"hf://datasets/{path}@{rows.revision}/{file}#{field}"
 
 
@@ -85,8 +87,8 @@ def _first_file(path: str, revision: str, data_dir: Path | None) -> str:
 
 def _names_on_hub(path: str, folder: str, revision: str) -> tuple[str, ...]:
     try:
-        return fetching.files_below(path, folder, revision)
-    except fetching.MissingFile:
+        return files_below(path, folder, revision)
+    except MissingFile:
         return ()
 
 

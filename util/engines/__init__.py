@@ -72,7 +72,7 @@ def open_engine(options: EngineOptions) -> Engine:
 
         return VLLMEngine(options)
     if name == "ray":
-        from util.engines.ray_replicas import open_ray_engine
+        from util.engines.ray_models import open_ray_engine
 
         return open_ray_engine(options)
     if name == "openai":

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from util.engines.endings import how_ended
 from util.errors import UserError
+from util.terminal import say
 
 CONTEXT_TOKENS = 2048  # the model can do 8192; less makes the CPU engine start faster and covers Warmup well
 
@@ -29,7 +30,7 @@ def embedded_model() -> Path:
     source = _gguf_file()
     folder = cache_folder() / "models" / f"smollm2-135m-instruct-{_file_hash(source)}"
     if not (folder / "config.json").exists():
-        print("preparing the embedded model (once, about half a minute)", file=sys.stderr, flush=True)
+        say("preparing the embedded model (once, about half a minute)")
         made = subprocess.run(
             [sys.executable, "-m", __name__, str(source), str(folder)],
             env=child_environment(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -11,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from util.errors import UserError
-
-logger = logging.getLogger(__name__)
+from util.terminal import say
 
 
 @dataclass(eq=False)
@@ -78,7 +76,7 @@ class KeyPool:
                 return
             key.dropped = why
         if key.secret:
-            logger.warning("API key %s is dropped, %d left: %s", key.tail, len(self), why)
+            say(f"API key {key.tail} is dropped, {len(self)} left: {why}")
 
     def wait_s(self) -> float | None:
         """Seconds until some key may be used; None when no key is left."""
@@ -122,7 +120,7 @@ def read_keys(path: str | Path) -> KeyPool:
                 f"{path} line {number} is no API key (blanks or signs beyond ASCII): one key a line"
             )
     if others_may_read:
-        logger.warning("every user of this machine can read the key file %s: chmod 600 %s", path, path)
+        say(f"every user of this machine can read the key file {path}: chmod 600 {path}")
     return KeyPool(secrets)
 
 

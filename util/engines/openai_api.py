@@ -18,8 +18,8 @@ from collections.abc import Coroutine, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from util.engines.api_quirks import api_quirks
-from util.engines.dispatch import (
+from util.engines.keys import KeyPool, environment_keys, no_keys, read_keys
+from util.engines.openai_dispatch import (
     MOST_CONCURRENCY,
     START_CONCURRENCY,
     AdaptiveLimit,
@@ -27,11 +27,11 @@ from util.engines.dispatch import (
     Endpoint,
     Lease,
 )
+from util.engines.openai_quirks import api_quirks
 from util.engines.openai_replies import Answer, Kind, Trouble, read_reply
 from util.engines.openai_transport import Transport, base_url, proxy_for
 from util.engines.openai_watch import SeenAnswers, Watch
 from util.errors import UserError
-from util.keys import KeyPool, environment_keys, no_keys, read_keys
 from util.records import Completion, Failure, Request
 
 if TYPE_CHECKING:

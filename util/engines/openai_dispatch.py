@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-from util.keys import Key, KeyPool
+from util.engines.keys import Key, KeyPool
 
 START_CONCURRENCY = 16  # per endpoint, when it has to be found out
 MOST_CONCURRENCY = 512  # per endpoint, when it has to be found out

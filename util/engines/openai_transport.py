@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from util.engines.dispatch import MOST_CONCURRENCY, Endpoint
+from util.engines.keys import Key
+from util.engines.openai_dispatch import MOST_CONCURRENCY, Endpoint
 from util.engines.openai_replies import Kind, Trouble
 from util.errors import UserError
-from util.keys import Key
 
 if TYPE_CHECKING:
     import aiohttp

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections import OrderedDict
 
-from util.engines.dispatch import MOST_FAILURES, Dispatcher, Endpoint, Lease
+from util.engines.keys import Key, KeyPool
+from util.engines.openai_dispatch import MOST_FAILURES, Dispatcher, Endpoint, Lease
 from util.engines.openai_replies import Answer, Kind, Trouble
 from util.engines.openai_transport import Reply, Transport
 from util.errors import RunStopped, UserError
-from util.keys import Key, KeyPool
-
-logger = logging.getLogger(__name__)
+from util.terminal import say
 
 MOST_REFUSED = 20  # refused requests before any answer: something is wrong with all of them
 MOST_PAGES = 3  # web pages from an endpoint before any proper reply
@@ -76,7 +74,7 @@ class Watch:
             raise UserError(f"{endpoint.url} does not serve the model {self._model!r}: it serves {served}")
         endpoint.room = models.get(self._model)
         if endpoint.rests:
-            logger.warning("%s is back", endpoint.url)
+            say(f"{endpoint.url} is back")
         self._dispatcher.answered(endpoint)
         return None
 
@@ -200,7 +198,7 @@ class Watch:
     def _say_once(self, about: tuple, message: str) -> None:
         if about not in self._said:
             self._said.add(about)
-            logger.warning("%s", message)
+            say(message)
 
 
 class SeenAnswers:

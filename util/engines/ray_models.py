@@ -22,8 +22,9 @@ from typing import Any
 
 from util.engines import EngineOptions
 from util.errors import RunStopped, UserError
+from util.machines.replicas import Died, Event, Replicas
 from util.records import Completion, Failure, Request
-from util.replicas import Died, Event, Replicas
+from util.terminal import say
 
 ROOT = Path(__file__).resolve().parents[2]
 CONNECT_S = (
@@ -260,11 +261,9 @@ class ClusterPlace:
         waiting = sum(replica.waits_since() > PLACE_S for replica in replicas)
         if waiting and not self.said:
             self.said = True
-            print(
-                f"\n{waiting} of {len(replicas)} wait for a place on the cluster, {_counted(self.needs)} "
-                "each: they join in as soon as there is one",
-                file=sys.stderr,
-                flush=True,
+            say(
+                f"{waiting} of {len(replicas)} wait for a place on the cluster, {_counted(self.needs)} "
+                "each: they join in as soon as there is one"
             )
 
     def lost(self) -> str:
@@ -492,7 +491,7 @@ def main() -> None:
         nodes = wait_for_nodes(args.address, args.nodes, args.within)
     except UserError as error:
         sys.exit(f"error: {error}")
-    print(_inventory(args.address, nodes), file=sys.stderr)
+    say(_inventory(args.address, nodes))
 
 
 if __name__ == "__main__":

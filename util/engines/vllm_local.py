@@ -20,14 +20,14 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from util.cores import usable_cores
 from util.engines import EngineOptions
 from util.engines.embedded import CONTEXT_TOKENS, child_environment, embedded_model
 from util.engines.endings import how_ended, last_words
 from util.errors import UserError
+from util.machines.cores import usable_cores
+from util.machines.replicas import Died, Event, Ready, Replicas
 from util.models import EMBEDDED
 from util.records import Completion, Failure, Request
-from util.replicas import Died, Event, Ready, Replicas
 
 COPY = "copy of the model"
 STALL_S = 900.0  # an engine that finishes no step for this long is given up

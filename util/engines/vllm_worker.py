@@ -22,6 +22,8 @@ import threading
 import time
 from multiprocessing.connection import wait
 
+from util.terminal import say
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -70,7 +72,7 @@ def main() -> None:
     )
     cpu_s = time.process_time()
     steps = _serve(engine, options, inbox, out)
-    print(f"served in {steps} engine steps and {time.process_time() - cpu_s:.2f} s CPU", flush=True)
+    say(f"served in {steps} engine steps and {time.process_time() - cpu_s:.2f} s CPU")
     done.set()
     shutdown = getattr(engine.engine_core, "shutdown", None)
     if shutdown is not None:

@@ -2,122 +2,37 @@
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from util import cli, hub, labels
-from util.cores import usable_cores
+from util.data import difficulty
+from util.data.rows import Counts, Rows, open_rows, problems
 from util.engines import Engine, EngineOptions, engine_name
 from util.errors import UserError
+from util.generation.judging import Grading
+from util.generation.loop import Asked, Outcome, missing_count, open_rounds, write_problems
+from util.generation.order import Judging, Order, prompt_named, prompt_template
+from util.generation.rounds import samples_at
 from util.grading.cluster import ClusterGradingPool, GraderHost
 from util.grading.pool import GradingPool
-from util.models import short_name
-from util.pipeline import Asked, Grading, Outcome, Plan, Prompt, missing_count, open_rounds, write_problems
+from util.machines.cores import usable_cores
+from util.machines.versions import made_with
 from util.records import Problem
-from util.runs import (
+from util.results.counting import stopped_early, summarise
+from util.runs.folder import (
     Run,
-    Wanted,
     find_run,
     read_records,
-    run_name,
     text_digest,
 )
-from util.sampling import Stopping, samples_at
-from util.statistics import stopped_early, summarise
-from util.system_prompts import system_prompt
 from util.task import Task
-from util.versions import made_with
+from util.terminal import say
 
-LABELS_FOLDER = Path(__file__).resolve().parent.parent / "labeled_numina_difficulty"
-DEFAULT_PROMPT = "default"
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which problems of a benchmark are asked, and where its rows are read from."""
-
-    split: str | None = None  # None: the one that results are reported on
-    source: str | None = None
-    start: int = 0
-    end: int = -1
-    filter_difficulty: bool = False
-    lower_bound: float | None = None
-    upper_bound: float | None = None
-    limit: int | None = None
-    revision: str | None = None
-    data_dir: Path | None = None
-
-
-@dataclass(frozen=True)
-class Judging:
-    """How answers are graded; never a setting of the run, `--regrade` grades again in another way."""
-
-    symbolic: bool = True  # ask the symbolic engine where the rules do not know
-    compare: str = "ordered"  # how outputs of programs are compared
-    all_tests: bool = False  # run a program's other tests after one has failed
-    require_isolation: str = "no-namespace"  # least isolation under which programs may run
-    on_cluster: bool = False  # on the CPUs of a Ray cluster instead of this machine's
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a command asks of one benchmark."""
-
-    task: Task
-    plan: Plan
-    selection: Selection
-    options: EngineOptions
-    prompt: str = DEFAULT_PROMPT  # name of the prompt
-    system_prompt_from: str | None = None  # where the system message was taken from
-    judging: Judging = Judging()
-
-    def check_selection(self) -> None:
-        """Raise UserError for rows that cannot be chosen, before anything is fetched."""
-        chosen = self.selection
-        hub.check_positions(self.task, chosen.source, chosen.start, chosen.end)
-        bounds = (chosen.lower_bound, chosen.upper_bound)
-        if chosen.filter_difficulty:
-            hub.check_bounds(self.task, bounds, has_labels=self.task.source.labels is not None)
-        elif bounds != (None, None):
-            raise UserError("difficulty bounds choose nothing without --filter-difficulty: add it")
-
-    def wanted(self) -> Wanted:
-        """The run folder's name and what must not change within it; temperatures, n and limit may."""
-        chosen = self.selection
-        split = chosen.split or self.task.source.split
-        system = self.plan.system_prompt
-        settings = {
-            "task": self.task.name,
-            "model": self.plan.model,
-            "split": split,
-            "source": chosen.source,
-            "start": chosen.start,
-            "end": chosen.end,
-            "filter_difficulty": chosen.filter_difficulty,
-            "difficulty_lower_bound": chosen.lower_bound,
-            "difficulty_upper_bound": chosen.upper_bound,
-            "prompt": self.prompt,
-            "system_prompt": system,
-            "system_prompt_hash": None if system is None else text_digest(system),
-            "max_tokens": self.plan.max_tokens,
-            "top_p": self.options.top_p,
-            "top_k": self.options.top_k,
-            "min_p": self.options.min_p,
-            "stop": list(self.options.stop),
-            "seed": self.plan.seed,
-            **self.task.choice,
-        }
-        if "chat_template_kwargs" in self.options.engine_args:  # the one engine argument that changes prompts
-            settings["chat_template_kwargs"] = self.options.engine_args["chat_template_kwargs"]
-        model = short_name(self.plan.model)
-        return Wanted(
-            run_name(model, self.task.name, split, chosen.source, chosen.start, chosen.end), settings
-        )
+LABELS_FOLDER = Path(__file__).resolve().parents[2] / "labeled_numina_difficulty"
 
 
 class Benchmark:
@@ -126,7 +41,7 @@ class Benchmark:
     def __init__(self, order: Order, run: Run) -> None:
         self.order = order
         self.run = run
-        self.counts = hub.Counts()
+        self.counts = Counts()
         self.asked = self._ask_problems()
 
     def missing(self) -> int:
@@ -161,7 +76,7 @@ class Benchmark:
         """Load the rows of this command at the run's own commit and write their problems down."""
         task, chosen, run = self.order.task, self.order.selection, self.run
         known = run.info["dataset"].get("revision")
-        rows = hub.open_rows(
+        rows = open_rows(
             task.source, split=chosen.split, revision=chosen.revision or known, data_dir=chosen.data_dir
         )
         if known is not None and rows.revision != known:
@@ -222,19 +137,17 @@ class Benchmark:
         }
 
 
-def _open_labels(order: Order) -> labels.Labels | None:
+def _open_labels(order: Order) -> difficulty.Labels | None:
     """The difficulties that choose among the rows; None where they choose nothing."""
     where = order.task.source.labels
     if where is None or not order.selection.filter_difficulty:
         return None
-    return labels.read_labels(where, folder=LABELS_FOLDER, data_dir=order.selection.data_dir)
+    return difficulty.read_labels(where, folder=LABELS_FOLDER, data_dir=order.selection.data_dir)
 
 
-def _problems(
-    order: Order, rows: hub.Rows, counts: hub.Counts, marks: labels.Labels | None
-) -> Iterator[Problem]:
+def _problems(order: Order, rows: Rows, counts: Counts, marks: difficulty.Labels | None) -> Iterator[Problem]:
     chosen = order.selection
-    return hub.problems(
+    return problems(
         order.task,
         rows,
         source=chosen.source,
@@ -247,10 +160,10 @@ def _problems(
     )
 
 
-def known_problems(order: Order, counts: hub.Counts) -> Iterator[Problem]:
+def known_problems(order: Order, counts: Counts) -> Iterator[Problem]:
     """The problems that `order` is about, read without a run folder; fills `counts`."""
     chosen = order.selection
-    rows = hub.open_rows(
+    rows = open_rows(
         order.task.source, split=chosen.split, revision=chosen.revision, data_dir=chosen.data_dir
     )
     return _problems(order, rows, counts, _open_labels(order))
@@ -286,30 +199,6 @@ def open_benchmark(
     return opened
 
 
-def order_from(
-    args: argparse.Namespace,
-    task: Task,
-    selection: Selection,
-    options: EngineOptions,
-    stopping: Stopping | None = None,
-) -> Order:
-    """The order that the flags of `cli.add_sampling_flags` describe for one task."""
-    system, origin = system_prompt(args.system_prompt, args.model, data_dir=args.data_dir)
-    plan = Plan(
-        model=args.model,
-        temperatures=tuple(dict.fromkeys(args.temperatures)),
-        n=args.n,
-        max_tokens=args.max_tokens,
-        seed=args.seed,
-        system_prompt=system,
-        stopping=stopping,
-    )
-    judging = Judging(
-        not args.no_symbolic, args.compare, args.all_tests, args.require_isolation, args.grade_on_cluster
-    )
-    return Order(task, plan, selection, options, args.prompt, origin, judging)
-
-
 def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:
     """Graders on all cores, of this machine or of a cluster, for one benchmark; they end with `resources`.
 
@@ -342,7 +231,7 @@ def _isolation_here(judging: Judging) -> dict:
 
     found = require_isolation(judging.require_isolation)
     if found.warning():
-        cli.say(found.warning())
+        say(found.warning())
     return {"tier": found.tier, **asdict(found)}
 
 
@@ -350,16 +239,16 @@ def _cluster_pool(
     options: EngineOptions, judging: Judging, isolation: str | None
 ) -> tuple[ClusterGradingPool, list[str]]:
     """Graders on each node of the cluster, and what each node is like."""
-    from util.engines.ray_replicas import open_on_each_node
+    from util.engines.ray_models import open_on_each_node
 
     workers = open_on_each_node(
         options.ray_address, "grading node", GraderHost, (judging.symbolic, isolation)
     )
     nodes = workers.replicas.versions()
-    cli.say(f"grading on {workers.cores} cores of {len(nodes)} nodes of the cluster")
+    say(f"grading on {workers.cores} cores of {len(nodes)} nodes of the cluster")
     for node in nodes:
         if "WARNING" in node:
-            cli.say(node)
+            say(node)
     return ClusterGradingPool(workers.replicas, workers.cores), nodes
 
 
@@ -377,25 +266,7 @@ def summary_without_doubtful(opened: Benchmark) -> dict | None:
     return summarise(records, stopped=stopped_early(opened.run.info))
 
 
-def prompt_named(task: Task, name: str) -> Prompt:
-    """One of the wordings that a task knows."""
-    if name == DEFAULT_PROMPT:
-        return task.prompt
-    if name not in task.prompts:
-        known = ", ".join([DEFAULT_PROMPT, *task.prompts])
-        raise UserError(f"{task.name} has no prompt {name!r}: choose from {known}")
-    return task.prompts[name]
-
-
-def prompt_template(order: Order, problem: Problem) -> str:
-    """The user message around a question, with {question} and {A}, {B}, ... where its texts stand."""
-    letters = tuple(f"{{{chr(ord('A') + number)}}}" for number in range(len(problem.choices)))
-    return prompt_named(order.task, order.prompt)(
-        replace(problem, question="{question}", choices=letters), order.plan.model
-    )
-
-
-def counts_line(task: Task, counts: hub.Counts) -> str:
+def counts_line(task: Task, counts: Counts) -> str:
     """How many problems there are and why others were left out, for people."""
     left_out = {
         **{reason: number for reason, number in counts.unusable.items()},

@@ -15,22 +15,23 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from util import cli
-from util.benchmark import (
+from util.engines import Engine
+from util.engines.metered import MeteredEngine
+from util.errors import RunStopped, UserError
+from util.generation.benchmark import (
     Benchmark,
-    Order,
     counts_line,
     open_benchmark,
     open_grading,
     summary,
     summary_without_doubtful,
 )
-from util.engines import Engine
-from util.engines.metered import MeteredEngine
-from util.errors import RunStopped, UserError
-from util.journal import write_whole
-from util.pipeline import Grading, Job, generate
-from util.statistics import summary_line
+from util.generation.judging import Grading
+from util.generation.loop import Job, generate
+from util.generation.order import Order
+from util.results.counting import summary_line
+from util.runs.journal import write_whole
+from util.terminal import Progress, say
 
 
 class ResultFiles:
@@ -128,7 +129,7 @@ class Evaluation:
         engine = self._opening()
         unfinished: list[_Part] = []
         try:
-            with cli.Progress(0, "generating") as progress:
+            with Progress(0, "generating") as progress:
                 jobs = self._jobs(first, parts, engine, unfinished, progress)
                 for job in generate(jobs, engine=engine, on_progress=progress.step):
                     part = next(part for part in unfinished if part.job is job)
@@ -152,7 +153,7 @@ class Evaluation:
         parts: _Prepared,
         engine: Engine,
         unfinished: list[_Part],
-        progress: cli.Progress,
+        progress: Progress,
     ) -> Iterator[Job | None]:
         part: _Part | None = first
         while part is not None:
@@ -247,7 +248,7 @@ class Evaluation:
         self._say(f"{name} FAILED: {why}")
 
     def _say(self, message: str) -> None:
-        cli.say(message)
+        say(message)
         with open(self._log, "a", encoding="utf-8") as log:
             log.write(message + "\n")
 

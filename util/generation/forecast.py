@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from util import hub
-from util.benchmark import Order, known_problems, prompt_named
-from util.cost import PRICES, cost_line, dollars, price_of
+from util.data import rows
 from util.engines import engine_name
+from util.engines.prices import PRICES, cost_line, dollars, price_of
+from util.engines.tokens import open_counter, tokens_per_char
 from util.errors import UserError
-from util.runs import find_run, read_run_json, samples_there
-from util.sampling import samples_at
-from util.tokens import open_counter, tokens_per_char
+from util.generation.benchmark import known_problems
+from util.generation.order import Order, prompt_named
+from util.generation.rounds import samples_at
+from util.runs.folder import find_run, read_run_json, samples_there
 
 COUNTED_PROMPTS = 1000  # prompts that a tokenizer counts; the others are taken to have as many per character
 
@@ -130,7 +131,7 @@ class _Counts:
         self.counted_by = counter.by if counter.encode else "a token for four characters"
         chars = tokens = counted = 0
         rate = tokens_per_char(0, 0)
-        for problem in known_problems(order, hub.Counts()):
+        for problem in known_problems(order, rows.Counts()):
             wanted = [(t, index) for t in plan.temperatures for index in range(samples_at(t, plan.n))]
             missing = sum(not have.has(problem.id, *which) for which in wanted)
             self.requests += missing

@@ -7,28 +7,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from util.engines import Engine
-from util.grading.pool import GradingPool
-from util.records import Completion, Failure, Problem, Request, Sample, Verdict
-from util.runs import Places, Run, RunReader, StoredProblems, read_records, text_digest
-from util.sampling import Key, Rounds, Stopping, sample_seed, samples_at
-from util.task import Task
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is asked of each problem."""
-
-    model: str
-    temperatures: tuple[float, ...]
-    n: int  # samples per problem and temperature
-    max_tokens: int
-    seed: int
-    system_prompt: str | None = None
-    stopping: Stopping | None = None  # when a problem needs no further sample although it has not all n
+from util.generation.judging import Grading
+from util.generation.order import OnProgress, Plan, Prompt
+from util.generation.rounds import Key, Rounds, sample_seed, samples_at
+from util.records import Completion, Failure, Problem, Request, Sample
+from util.runs.folder import Run, StoredProblems, read_records
 
 
 @dataclass
@@ -56,12 +43,6 @@ class Outcome:
         self.prompt_tokens += sample.prompt_tokens
         self.completion_tokens += sample.completion_tokens
         self.seconds = time.monotonic() - self.asked_at
-
-
-OnProgress = Callable[[int], None]  # called with the number of completion tokens of each finished sample
-
-
-Prompt = Callable[[Problem, str], str]  # (problem, model) -> the user message
 
 
 @dataclass
@@ -175,110 +156,6 @@ def _chained(jobs: Iterable[Job | None], finished: deque[Job]) -> Iterator[_JobR
         job.all_asked = True
         if not job.under_way:
             finished.append(job)
-
-
-@dataclass(frozen=True)
-class Rest:
-    """What is left to grade of a run; `count` is with what is being graded."""
-
-    places: Places
-    count: int
-
-
-class Grading:
-    """Grades samples of one run in a pool of processes and writes the verdicts down as they come."""
-
-    def __init__(self, run: Run, task: Task, pool: GradingPool, references: dict[str, object]) -> None:
-        self._run = run
-        self._task = task
-        self._pool = pool
-        self._references = references
-        self._problems = StoredProblems(run.folder)
-        self._in_flight: dict[Key, tuple[str, str]] = {}  # text's digest, finish reason
-        self._ready: list[tuple[Key, Verdict | None]] = []  # those that needed no grader
-        self._waiting: deque[int] = deque()  # offsets of new samples for which the pool had no room
-        self.without_problem = 0  # samples whose problem has no reference any more
-
-    def offer(self, sample: Sample, offset: int) -> None:
-        """Grade a new sample, which lies at `offset` of its file, as soon as there is room; never waits."""
-        if self._waiting or not self._pool.has_room():
-            self._waiting.append(offset)
-        else:
-            self._submit(sample, sample.text)
-
-    def collect(self, *, block: bool) -> list[tuple[Key, Verdict | None]]:
-        """Verdicts that came since the last call; None for a sample that cannot be judged.
-
-        They are written down. With `block`, waits for at least one if any is due.
-        """
-        while self._waiting and self._pool.has_room():
-            sample = self._run.sample_at(self._waiting.popleft())
-            self._submit(sample, sample.text)
-        ready, self._ready = self._ready, []
-        for key, verdict in self._pool.completed(block=block and not ready):
-            digest, finish_reason = self._in_flight.pop(key)
-            if finish_reason == "length" and verdict.reason in ("no_answer", "no_code"):
-                verdict = replace(verdict, reason="truncated")
-            self._write(key, digest, verdict)
-            ready.append((key, verdict))
-        return ready
-
-    def find_rest(self, *, again: bool = False) -> Rest:
-        """What is left to grade: the samples of the folder that have no verdict on their text of today.
-
-        With `again` it is all of them; their new verdicts are further lines.
-        """
-        self._waiting.clear()  # they are in the folder
-        offered = set(self._in_flight)  # their verdicts come in any case
-        places = Places()
-        with RunReader(self._run.folder) as reader:
-            for place, record in reader:
-                if (again or record.verdict is None) and record.sample.key not in offered:
-                    places.append(place)
-        return Rest(places, len(places) + len(offered) + len(self._ready))
-
-    def grade_rest(self, on_progress: OnProgress = lambda tokens: None, *, rest: Rest | None = None) -> None:
-        """Grade what `find_rest` found, or finds now, and wait for all."""
-        rest = rest or self.find_rest()
-        with RunReader(self._run.folder) as reader:
-            for record in map(reader.at, rest.places):
-                while not self._pool.has_room():
-                    self._collect_rest(on_progress, block=True)
-                text = record.sample.text if record.formatted is None else record.formatted
-                self._submit(record.sample, text)
-                self._collect_rest(on_progress, block=False)
-        while self._in_flight or self._ready:
-            self._collect_rest(on_progress, block=True)
-
-    def _collect_rest(self, on_progress: OnProgress, *, block: bool) -> None:
-        for _ in self.collect(block=block):
-            on_progress(0)
-
-    def close(self) -> None:
-        self._problems.close()
-
-    def _submit(self, sample: Sample, text: str) -> None:
-        problem = self._problem(sample.problem_id)
-        if problem is None:
-            self.without_problem += 1
-            self._ready.append((sample.key, None))
-        elif sample.finish_reason == "prompt_too_long":
-            verdict = Verdict(False, "truncated", detail="the prompt did not fit into the model's context")
-            self._write(sample.key, text_digest(text), verdict)
-            self._ready.append((sample.key, verdict))
-        else:
-            self._in_flight[sample.key] = (text_digest(text), sample.finish_reason)
-            self._pool.submit(sample.key, self._task.grade, problem, text, self._task.grade_timeout_s)
-
-    def _problem(self, problem_id: str) -> Problem | None:
-        stored = self._problems.get(problem_id)
-        if stored is None or stored.reference is not None:
-            return stored
-        reference = self._references.get(problem_id)
-        return None if reference is None else replace(stored, reference=reference)
-
-    def _write(self, key: Key, digest: str, verdict: Verdict) -> None:
-        self._run.add_verdict(key, digest, verdict)
 
 
 def _missing(run: Run, asked: Asked, plan: Plan) -> Iterator[Key]:

@@ -6,15 +6,15 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from util import hub
-from util.cores import usable_cores
+from util.data.rows import open_rows, problems
 from util.errors import UserError
+from util.generation.judging import Grading
 from util.grading.pool import GradingPool
-from util.journal import read_lines
-from util.pipeline import Grading
-from util.runs import PROBLEMS, Run, read_run_json
+from util.machines.cores import usable_cores
+from util.machines.versions import made_with
+from util.runs.folder import PROBLEMS, Run, read_run_json
+from util.runs.journal import read_lines
 from util.task import Task
-from util.versions import made_with
 
 
 def grade_ungraded(
@@ -53,7 +53,7 @@ def _references(folder: Path, task: Task, info: dict, data_dir: Path | None) -> 
     if not wanted:
         return {}
     settings = info["settings"]
-    rows = hub.open_rows(
+    rows = open_rows(
         task.source,
         split=settings.get("split"),
         revision=info["dataset"].get("revision"),
@@ -61,7 +61,5 @@ def _references(folder: Path, task: Task, info: dict, data_dir: Path | None) -> 
     )
     chosen = {name: settings[name] for name in ("source", "start", "end") if settings.get(name) is not None}
     return {
-        problem.id: problem.reference
-        for problem in hub.problems(task, rows, **chosen)
-        if problem.id in wanted
+        problem.id: problem.reference for problem in problems(task, rows, **chosen) if problem.id in wanted
     }

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from util.errors import UserError
-from util.grading import symbolic
 from util.grading.choice import LETTERS, grade_choice
-from util.grading.maths import grade_maths
+from util.grading.maths import grade_maths, symbolic
 from util.records import Verdict
+from util.terminal import print_text, say
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -86,9 +86,9 @@ def main() -> int:
     try:
         verdict = run(parse())
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return 2
-    print(show(verdict))
+    print_text(show(verdict))
     return 0
 
 

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from util.grading.answers import TAIL, boxed_answer, solution_part, tagged_answer
-from util.grading.latex import clean
 from util.grading.maths import same_answer
-from util.grading.words import normal_text, unwrapped
+from util.grading.maths.answers import TAIL, boxed_answer, solution_part, tagged_answer
+from util.grading.maths.reader import clean
+from util.grading.maths.words import normal_text, unwrapped
 from util.records import Verdict
 
 GRADER = "choice-2"

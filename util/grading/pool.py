@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
-from util.grading import symbolic as engine
+from util.grading.maths import symbolic as symbolic_engine
 from util.records import Problem, Verdict
 
 GRADER = "pool-1"
@@ -280,7 +280,7 @@ def _work(connection: Connection, symbolic: bool) -> None:
     """Grade what comes until the parent says stop or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    engine.use(symbolic)
+    symbolic_engine.use(symbolic)
     with contextlib.suppress(BrokenPipeError):  # the parent is gone
         connection.send(None)
         while (payloads := _received(connection)) is not None:

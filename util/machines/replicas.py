@@ -7,7 +7,6 @@ is a `Place`.
 from __future__ import annotations
 
 import itertools
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 
 from util.errors import RunStopped, UserError
 from util.records import Failure
+from util.terminal import say
 
 RUN = 8  # most requests of one problem that go to the same replica in a row: its prompt is then in the cache
 MOST_DEATHS = 3  # in a row, without an answer in between: then a replica is given up
@@ -267,7 +267,7 @@ class Replicas:
             then = f"{why_not}, {left} are left"
         again = f"; {unfinished} unfinished requests are asked again" if unfinished else ""
         name = f"{self._place.what} {slot.number + 1} of {len(self._slots)}"
-        print(f"\n{name}: {why}; {then}{again}", file=sys.stderr, flush=True)
+        say(f"{name}: {why}; {then}{again}")
 
     def _check_any_left(self) -> None:
         """Raise RunStopped when nothing can answer any more."""

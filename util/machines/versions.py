@@ -7,7 +7,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-from util.cores import usable_cores
+from util.machines.cores import usable_cores
 
 LIBRARIES = (
     "vllm",

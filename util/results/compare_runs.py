@@ -7,16 +7,16 @@ from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 
-from util.comparison import FEWEST_TELLING, LEVEL, Paired, compare_shares, counts_of
 from util.errors import UserError
-from util.estimates import mean_of_shares
 from util.records import exact_number
-from util.report.frame import new_page, table
-from util.report.gather import RunFacts, drawn, read_run
-from util.report.manifest import check_command
-from util.report.names import short_models
-from util.runs import StoredProblems
-from util.statistics import Tally
+from util.results.counting import Tally
+from util.results.estimates import mean_of_shares
+from util.results.page.frame import new_page, table
+from util.results.page.gather import RunFacts, drawn, read_run
+from util.results.page.names import short_models
+from util.results.paired_test import FEWEST_TELLING, LEVEL, Paired, compare_shares, counts_of
+from util.runs.folder import StoredProblems
+from util.runs.repeat import check_command
 
 LISTED = 20  # problems printed on each side; the page has all
 SAME_DATA = (("path", "data set"), ("split", "split"), ("revision", "revision"))

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from util.estimates import majority_at_k, mean_of_shares, pass_at_k, tokens_to_first_correct
 from util.records import NOT_JUDGED, Record, exact_number
+from util.results.estimates import majority_at_k, mean_of_shares, pass_at_k, tokens_to_first_correct
 
 GROUPS = ("source", "subject", "field", "level", "difficulty")  # facts of a problem that results are split by
 OUTCOMES = ("correct", "wrong", "no_answer", "truncated", "not_judged")  # of a sample; each has exactly one
@@ -424,8 +424,8 @@ def _grouped_by_value(counts: dict[str, int]) -> list[tuple[str, int]]:
 @lru_cache(maxsize=10_000)
 def _normal_form(answer: str) -> object:
     """What equal answers usually have in common: the number they are, else the cleaned text."""
-    from util.grading.latex import MAX_CHARS, clean
-    from util.grading.numbers import plain_number
+    from util.grading.maths.numbers import plain_number
+    from util.grading.maths.reader import MAX_CHARS, clean
 
     cleaned = clean(answer) if len(answer) <= MAX_CHARS else answer
     number = plain_number(cleaned)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from util.errors import UserError
-from util.journal import read_lines
 from util.records import Verdict, exact_number
-from util.report.manifest import next_step
-from util.runs import VERDICTS, VerdictLines, read_records, read_run_json
+from util.runs.folder import VERDICTS, VerdictLines, read_records, read_run_json
+from util.runs.journal import read_lines
+from util.runs.repeat import next_step
 
 LISTED = 40
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from util.estimates import CONFIDENCE, Estimate, t_quantile
-from util.statistics import Tally
+from util.results.counting import Tally
+from util.results.estimates import CONFIDENCE, Estimate, t_quantile
 
 EXACT_UP_TO = 16  # problems that differ: 2^16 ways to swap them are looked at one and all
 DRAWS = 100_000

@@ -23,15 +23,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from util.errors import UserError
-from util.journal import (
+from util.records import SCHEMA, Problem, Record, Sample, Verdict
+from util.runs.journal import (
     Journal,
     hold_lock,
     read_line_at,
     read_lines,
     write_whole,
 )
-from util.offsets import key_digest, name_digest, problem_offsets, sample_offsets
-from util.records import SCHEMA, Problem, Record, Sample, Verdict
+from util.runs.offsets import key_digest, name_digest, problem_offsets, sample_offsets
 
 PROBLEMS, SAMPLES, FORMATTED, UNFORMATTED, VERDICTS = (
     "problems.jsonl",
@@ -492,9 +492,3 @@ def _difference(there: dict, here: dict) -> tuple[str, object, object] | None:
 
 def _open_if_there(stack: ExitStack, path: Path) -> BinaryIO | None:
     return stack.enter_context(open(path, "rb")) if path.exists() else None
-
-
-if __name__ == "__main__":  # python -m util.runs import FILE --dataset NAME
-    from util import cli, old_results
-
-    cli.main(old_results.parse, old_results.run)

@@ -9,7 +9,7 @@ from array import array
 from bisect import bisect_right
 from pathlib import Path
 
-from util.journal import read_keys
+from util.runs.journal import read_keys
 
 # The first fields of a line as Journal writes them; lines written otherwise are decoded as a whole.
 _PROBLEM_START = re.compile(rb'\{"id": ("(?:[^"\\]|\\.)*"), ')

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from util.errors import UserError
 from util.records import exact_number
-from util.runs import read_run_json
+from util.runs.folder import read_run_json
 
 SCRIPT = ("python", "inference_and_check.py")
 SAMPLING = (  # flag, setting, its value when the flag is not given

@@ -15,9 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from util.cores import usable_cores
-from util.cost import estimated_tokens
-from util.curation import (
+from util.engines.prices import estimated_tokens
+from util.errors import UserError
+from util.machines.cores import usable_cores
+from util.machines.forked import in_order
+from util.records import Record, exact_number
+from util.runs.folder import Place, RunReader, read_run_json
+from util.runs.journal import write_lines
+from util.training.curation import (
     BenchmarkText,
     Candidates,
     NearDuplicates,
@@ -28,14 +33,9 @@ from util.curation import (
     repeated_share,
     words_of,
 )
-from util.errors import UserError
-from util.extra_rows import ExtraRow, extra_at, read_extra
-from util.forked import in_order
-from util.formats import Example, ExampleFile
-from util.formatting import END_THOUGHT
-from util.journal import write_lines
-from util.records import Record, exact_number
-from util.runs import Place, RunReader, read_run_json
+from util.training.extra_rows import ExtraRow, extra_at, read_extra
+from util.training.formats import Example, ExampleFile
+from util.training.formatting import END_THOUGHT
 
 # The stages of the funnel, and what to do when nothing is left after one.
 GENERATED, CORRECT, WHOLE, FORMATTED, FITTING, KEPT, EXTRA, UNIQUE, CLEAN, FINAL = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from util.errors import RunStopped, UserError
-from util.journal import disk_trouble
+from util.runs.journal import disk_trouble
 
 PARQUET_ROWS = 1000
 DATASET_INFO = "dataset_info.json"  # LLaMA-Factory's list of data sets, beside them

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from util.errors import UserError
-from util.journal import write_whole
+from util.runs.journal import write_whole
 
 
 @dataclass(frozen=True)

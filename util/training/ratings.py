@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from util.errors import UserError
-from util.journal import Journal, hold_lock, read_line_at, read_lines, write_lines
+from util.runs.journal import Journal, hold_lock, read_line_at, read_lines, write_lines
 
 LOWEST, HIGHEST = 1, 10
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from util.errors import UserError
-from util.grading.answers import solution_part
-from util.grading.places import BadRow, Place, checksum, read_row
+from util.grading.code.places import BadRow, Place, checksum, read_row
+from util.grading.maths.answers import solution_part
 from util.grading.sandbox import (
     Limits,
     Outcome,

@@ -17,15 +17,15 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from util.grading import symbolic as engine
-from util.grading import words
-from util.grading.answers import find_answer, solution_part
-from util.grading.judging import Judge
-from util.grading.latex import MAX_CHARS, clean, is_ambiguous, read
-from util.grading.numbers import number_word, plain_number, same_number
-from util.grading.shapes import renamed
-from util.grading.tree import Node, Opaque, Reading, Unreadable, has, symbols
-from util.grading.units import units_agree, without_unit
+from util.grading.maths import symbolic as engine
+from util.grading.maths import words
+from util.grading.maths.answers import find_answer, solution_part
+from util.grading.maths.judge import Judge
+from util.grading.maths.numbers import number_word, plain_number, same_number
+from util.grading.maths.reader import MAX_CHARS, clean, is_ambiguous, read
+from util.grading.maths.shapes import renamed
+from util.grading.maths.tree import Node, Opaque, Reading, Unreadable, has, symbols
+from util.grading.maths.units import units_agree, without_unit
 from util.records import Verdict
 
 GRADER = "maths-11"

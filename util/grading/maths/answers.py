@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from util.grading.spelling import mended
+from util.grading.maths.spelling import mended
 
 _THOUGHT_ENDS = ("</think>", "<|end_of_thought|>")
 _THOUGHT_BEGINS = ("<think>", "<|begin_of_thought|>")

@@ -6,8 +6,8 @@ import cmath
 import math
 from fractions import Fraction
 
-from util.grading.tree import Node
-from util.grading.values import MAX_NESTED_TERMS, MAX_TERMS, Reading, Unknown, coordinate, exact
+from util.grading.maths.exact import MAX_NESTED_TERMS, MAX_TERMS, Reading, Unknown, coordinate, exact
+from util.grading.maths.tree import Node
 
 
 def approximate(node: Node, at: Reading) -> complex:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from util.grading.numerals import Numerals
-from util.grading.tokens import FUNCTIONS, SYMBOL_NAMES, SYNONYMS
-from util.grading.tree import Node, Opaque, Unreadable, has, replaced
+from util.grading.maths.numerals import Numerals
+from util.grading.maths.tokens import FUNCTIONS, SYMBOL_NAMES, SYNONYMS
+from util.grading.maths.tree import Node, Opaque, Unreadable, has, replaced
 
 
 class Commands(Numerals):

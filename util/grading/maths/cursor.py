@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from util.grading.tree import Unreadable
+from util.grading.maths.tree import Unreadable
 
 
 class Cursor:

@@ -7,9 +7,8 @@ import math
 from fractions import Fraction
 from functools import lru_cache
 
-from util.grading.floats import TRIGONOMETRIC, approximate, with_degrees
-from util.grading.tree import Node
-from util.grading.values import (
+from util.grading.maths.approximate import TRIGONOMETRIC, approximate, with_degrees
+from util.grading.maths.exact import (
     MAX_BITS,
     Inexact,
     Reading,
@@ -19,6 +18,7 @@ from util.grading.values import (
     exact_binomial,
     exact_factorial,
 )
+from util.grading.maths.tree import Node
 
 
 def precise(node: Node, at: Reading, digits: int) -> decimal.Decimal:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from functools import lru_cache
 
-from util.grading.tree import Node
+from util.grading.maths.tree import Node
 
 MAX_BITS = 40_000  # of an exact result
 MAX_FACTORIAL = 3_000

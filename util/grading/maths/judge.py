@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from fractions import Fraction
 
-from util.grading import words
-from util.grading.relations import Relations
-from util.grading.scalars import every
-from util.grading.shapes import (
+from util.grading.maths import words
+from util.grading.maths.relations import Relations
+from util.grading.maths.scalars import every
+from util.grading.maths.shapes import (
     MAX_ELEMENTS,
     SCALARS,
     conditions_dropped,
@@ -24,7 +24,7 @@ from util.grading.shapes import (
     transposed,
     unlabelled,
 )
-from util.grading.tree import Node, has, symbols, traits
+from util.grading.maths.tree import Node, has, symbols, traits
 
 MAX_PAIRS = 2500  # of elements compared one by one
 

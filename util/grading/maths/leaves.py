@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from util.grading.commands import Commands
-from util.grading.tokens import RELATIONS
-from util.grading.tree import MAX_DEPTH, Node, Unreadable
-from util.grading.units import BARE_UNITS
+from util.grading.maths.commands import Commands
+from util.grading.maths.tokens import RELATIONS
+from util.grading.maths.tree import MAX_DEPTH, Node, Unreadable
+from util.grading.maths.units import BARE_UNITS
 
 
 class Leaves(Commands):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from util.grading.cursor import Cursor
-from util.grading.tree import MAX_DIGITS, Node, Unreadable
+from util.grading.maths.cursor import Cursor
+from util.grading.maths.tree import MAX_DIGITS, Node, Unreadable
 
 
 class Numerals(Cursor):

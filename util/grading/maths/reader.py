@@ -10,10 +10,10 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-from util.grading.commands import NOT_FACTORS, product
-from util.grading.leaves import Leaves
-from util.grading.spelling import clean
-from util.grading.tokens import (
+from util.grading.maths.commands import NOT_FACTORS, product
+from util.grading.maths.leaves import Leaves
+from util.grading.maths.spelling import clean
+from util.grading.maths.tokens import (
     CLOSERS,
     LARGE_NUMBERS,
     PRODUCTS,
@@ -22,7 +22,7 @@ from util.grading.tokens import (
     is_ambiguous,
     split_tokens,
 )
-from util.grading.tree import MAX_CHARS, MAX_DEPTH, MAX_SIGNS, Node, Opaque, Reading, Unreadable
+from util.grading.maths.tree import MAX_CHARS, MAX_DEPTH, MAX_SIGNS, Node, Opaque, Reading, Unreadable
 
 __all__ = ["MAX_CHARS", "clean", "is_ambiguous", "read"]
 

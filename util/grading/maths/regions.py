@@ -6,10 +6,10 @@ import math
 from fractions import Fraction
 from typing import NamedTuple
 
-from util.grading.digits import same_value
-from util.grading.floats import approximate
-from util.grading.tree import Node, symbols
-from util.grading.values import Inexact, Reading, Unknown, exact
+from util.grading.maths.approximate import approximate
+from util.grading.maths.digits import same_value
+from util.grading.maths.exact import Inexact, Reading, Unknown, exact
+from util.grading.maths.tree import Node, symbols
 
 _INFINITY = Node("inf")
 _MINUS_INFINITY = Node("neg", (_INFINITY,))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from util.grading.floats import approximate
-from util.grading.regions import Region, region
-from util.grading.scalars import PARAMETERS, Scalars, every
-from util.grading.shapes import SCALARS, Named, named_value, renamed, said_of_combination
-from util.grading.tree import Node, symbols
-from util.grading.values import Reading as Point
-from util.grading.values import Unknown, coordinate, exact
+from util.grading.maths.approximate import approximate
+from util.grading.maths.exact import Reading as Point
+from util.grading.maths.exact import Unknown, coordinate, exact
+from util.grading.maths.regions import Region, region
+from util.grading.maths.scalars import PARAMETERS, Scalars, every
+from util.grading.maths.shapes import SCALARS, Named, named_value, renamed, said_of_combination
+from util.grading.maths.tree import Node, symbols
 
 FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 ARROWS = frozenset(("->", "=>", "sub", "prop", "in", "notin", ":"))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from util.grading.digits import precise, same_value
-from util.grading.numbers import is_long, is_rounded, nearly, rounds_to
-from util.grading.shapes import SCALARS, renamed
-from util.grading.tree import Node, has, names_in, traits
-from util.grading.values import Reading as Point
-from util.grading.values import Unknown, coordinate, exact
+from util.grading.maths.digits import precise, same_value
+from util.grading.maths.exact import Reading as Point
+from util.grading.maths.exact import Unknown, coordinate, exact
+from util.grading.maths.numbers import is_long, is_rounded, nearly, rounds_to
+from util.grading.maths.shapes import SCALARS, renamed
+from util.grading.maths.tree import Node, has, names_in, traits
 
 PARAMETERS = frozenset("knmlj")  # usual names of integer parameters
 _CONSTANTS = frozenset(("c", "C", "c_1", "C_1", "C_0", "K"))  # of integration

@@ -7,7 +7,7 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from util.grading.tree import MAX_SIGNS, Node, Unreadable, has, symbols
+from util.grading.maths.tree import MAX_SIGNS, Node, Unreadable, has, symbols
 
 SCALARS = frozenset(
     "num decimal sym const add mul div neg pow root fact binom func app deg pct big".split()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from util.grading.tree import MAX_CHARS
+from util.grading.maths.tree import MAX_CHARS
 
 _UNICODE = {
     "−": "-", "–": "-", "—": "-", "﹣": "-", "－": "-", "‐": "-", "‑": "-", "‒": "-", "―": "-", "＋": "+",

@@ -16,7 +16,10 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
+
+from util.terminal import say
 
 TIMEOUT_S = 0.9  # of one comparison with all waits before it, so that no grading hangs
 LEAST_S = 0.3  # a comparison that would have less after the waits is left for another time
@@ -121,10 +124,10 @@ class _Engine:
         again = self.child is not None
         self.stop()
         ours, theirs = Pipe()
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        root = str(Path(__file__).resolve().parents[3])
         path = [root, *(entry or os.getcwd() for entry in sys.path)]
         program = (
-            f"import sys; sys.path[:] = {path!r}; from util.grading.symbolic import serve;"
+            f"import sys; sys.path[:] = {path!r}; from util.grading.maths.symbolic import serve;"
             f" serve({theirs.fileno()}, {os.getpid()})"
         )
         command = [sys.executable, "-c", program]
@@ -156,7 +159,7 @@ class _Engine:
         return self.ready
 
     def give_up(self, why: str) -> None:
-        print(f"grading goes on without the symbolic engine, which does not start: {why}", file=sys.stderr)
+        say(f"grading goes on without the symbolic engine, which does not start: {why}")
         self.missing = True
         self.stop()
 

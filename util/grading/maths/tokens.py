@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from util.grading.spelling import GREEK
-from util.grading.tree import MAX_TOKENS, Unreadable
-from util.grading.units import BARE_UNITS, is_unit
+from util.grading.maths.spelling import GREEK
+from util.grading.maths.tree import MAX_TOKENS, Unreadable
+from util.grading.maths.units import BARE_UNITS, is_unit
 
 _TEXT = r"\\(?:text|mbox|textbf|textit|textrm|textnormal|textsf|texttt|hbox|emph)\s*\{[^{}]*\}"
 _ROMAN = r"\\(?:mathrm|operatorname\*?|rm|mathnormal)\s*\{[^{}]*\}"

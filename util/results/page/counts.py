@@ -8,8 +8,8 @@ from html import escape
 from pathlib import Path
 
 from util.errors import UserError
-from util.report import charts
-from util.report.frame import table
+from util.results.page import charts
+from util.results.page.frame import table
 
 Counts = Mapping[str, Mapping[str, int]]  # title of a table -> step -> how many
 

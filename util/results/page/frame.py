@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import TextIO
 
-from util.journal import replacing
+from util.runs.journal import replacing
 
 FOLDER = Path(__file__).parent
 

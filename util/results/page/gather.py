@@ -15,9 +15,9 @@ from pathlib import Path
 
 from util.errors import UserError
 from util.records import Record
-from util.report.manifest import next_step
-from util.runs import StoredProblems, read_records, read_run_json, writer_of
-from util.statistics import OUTCOMES, Tally, outcome_of, stopped_early
+from util.results.counting import OUTCOMES, Tally, outcome_of, stopped_early
+from util.runs.folder import StoredProblems, read_records, read_run_json, writer_of
+from util.runs.repeat import next_step
 
 
 @dataclass

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import TextIO
 
-from util.report.gather import RunFacts, Shelf, stored_problem
-from util.runs import StoredProblems
-from util.statistics import OUTCOMES
+from util.results.counting import OUTCOMES
+from util.results.page.gather import RunFacts, Shelf, stored_problem
+from util.runs.folder import StoredProblems
 
 SAMPLES_PER_PIECE = 50
 

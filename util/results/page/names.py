@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from util.records import exact_number
-from util.report.gather import RunFacts
+from util.results.page.gather import RunFacts
 
 MORE = (  # settings that may tell runs of one model on one task apart, and how they are written
     ("split", "{}"),

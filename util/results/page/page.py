@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from util.records import exact_number
-from util.report import charts
-from util.report.counts import Counts, counts_tables
-from util.report.frame import new_page, table
-from util.report.gather import RunFacts, Shelf, drawn
-from util.report.listing import write_samples
-from util.report.names import run_names, short_models
-from util.statistics import OUTCOMES, WHY_BIASED, Tally
+from util.results.counting import OUTCOMES, WHY_BIASED, Tally
+from util.results.page import charts
+from util.results.page.counts import Counts, counts_tables
+from util.results.page.frame import new_page, table
+from util.results.page.gather import RunFacts, Shelf, drawn
+from util.results.page.listing import write_samples
+from util.results.page.names import run_names, short_models
 
 GROUPS_SHOWN = 60  # rows of a table by subject and the like
 

@@ -14,14 +14,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from util import prompts, rewriting
-from util.asking import Question, Refused, Usage, ask
+from util import prompts
 from util.engines import Engine
-from util.journal import Journal, read_line_at, read_lines
-from util.pair_samples import OnProgress, Survey, text_of
+from util.engines.checked import Question, Refused, Usage, ask
 from util.records import Failure, Record, Verdict
-from util.rewriting import Parts
-from util.runs import RunReader, text_digest
+from util.runs.folder import RunReader, text_digest
+from util.runs.journal import Journal, read_line_at, read_lines
+from util.training.pairs import variants
+from util.training.pairs.survey import OnProgress, Survey, text_of
+from util.training.pairs.variants import Parts
 
 SPLIT, SCORES = "split.jsonl", "scores.jsonl"
 TRIES = 2
@@ -102,14 +103,14 @@ class Cutter:
     def read(self, number: int) -> Response:
         record = self._reader.at(self._survey.place(number))
         text = text_of(record)
-        return Response(record, text, rewriting.parts_of(text))
+        return Response(record, text, variants.parts_of(text))
 
     def cuts(self, response: Response) -> list[int]:
         """Where attempts begin, by rule, else as the model said."""
-        line = self._splits.get(rewriting.RULES, *response.about)
+        line = self._splits.get(variants.RULES, *response.about)
         if line is None:
-            cuts = rewriting.attempt_cuts(response.parts.thought)
-            line = self._splits.add(rewriting.RULES, *response.about, cuts=cuts)
+            cuts = variants.attempt_cuts(response.parts.thought)
+            line = self._splits.add(variants.RULES, *response.about, cuts=cuts)
         if not line["cuts"] and self._model is not None:
             line = self._splits.get(self._model, *response.about) or line
         return line["cuts"]
@@ -117,15 +118,15 @@ class Cutter:
     def scores(self, response: Response) -> list[bool | None]:
         """Which attempts are correct; None where neither a rule nor the model knows."""
         cuts = self.cuts(response)
-        line = self._scores.get(rewriting.RULES, *response.about, cuts)
+        line = self._scores.get(variants.RULES, *response.about, cuts)
         if line is None:
-            pieces = rewriting.pieces_of(response.parts.thought, cuts)
+            pieces = variants.pieces_of(response.parts.thought, cuts)
             found = [
-                rewriting.score_piece(piece, lambda text: self._grade(response.record, text))
+                variants.score_piece(piece, lambda text: self._grade(response.record, text))
                 for piece in pieces
             ]
             line = self._scores.add(
-                rewriting.RULES,
+                variants.RULES,
                 *response.about,
                 cuts,
                 correct=[correct for correct, _ in found],
@@ -219,7 +220,7 @@ class Cutter:
             cuts = self.cuts(response)
             if not cuts:
                 continue
-            pieces = rewriting.pieces_of(response.parts.thought, cuts)
+            pieces = variants.pieces_of(response.parts.thought, cuts)
             correct = 0
             for number, known in enumerate(self.scores(response)):
                 correct += bool(known)
@@ -255,10 +256,10 @@ def judge_prompt(record: Record, piece: str) -> str:
 
 
 def _read_cuts(question: Question, text: str) -> list[int] | Refused:
-    cuts = rewriting.cuts_named(text, question.about.parts.thought)
+    cuts = variants.cuts_named(text, question.about.parts.thought)
     return Refused("none of its lines stands in the notes") if cuts is None else cuts
 
 
 def _read_truth(question: Question, text: str) -> bool | Refused:
-    said = rewriting.truth_of(text)
+    said = variants.truth_of(text)
     return Refused("it says neither True nor False") if said is None else said

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from util.cost import cost_line, dollars
-from util.pair_cuts import JUDGE_TOKENS, TRIES, Cutter, judge_prompt
-from util.tokens import open_counter
+from util.engines.prices import cost_line, dollars
+from util.engines.tokens import open_counter
+from util.training.pairs.cutter import JUDGE_TOKENS, TRIES, Cutter, judge_prompt
 
 PASSAGES = 2  # assumed: so many to judge in a response that the model cuts, each half of it
 SHARE_USED = 1 / 4  # assumed: of the tokens that an answer may have

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from util.errors import UserError
-from util.pair_samples import CORRECT, Candidate, Survey
-from util.report.manifest import more_samples_command
+from util.runs.repeat import more_samples_command
 from util.task import Task
+from util.training.pairs.survey import CORRECT, Candidate, Survey
 
 USUAL_SAMPLES = 8  # per problem
 

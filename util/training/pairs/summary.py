@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from util.journal import write_whole
-from util.pair_cuts import Asked
-from util.pairing import SILC, Tally
-from util.rewriting import OTHER_VARIANT
-from util.versions import made_with
+from util.machines.versions import made_with
+from util.runs.journal import write_whole
+from util.training.pairs.cutter import Asked
+from util.training.pairs.variants import OTHER_VARIANT
+from util.training.pairs.writer import SILC, Tally
 
 COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#97bbf5")
 BAR_WIDTH, PLOT_HEIGHT, LEFT, TOP, BOTTOM = 34, 160, 60, 40, 50

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from util import rewriting
+from util.engines.tokens import tokens_per_char
 from util.records import NOT_JUDGED, Record
-from util.rewriting import Ordered
-from util.runs import Place, RunReader
-from util.tokens import tokens_per_char
+from util.runs.folder import Place, RunReader
+from util.training.pairs import variants
+from util.training.pairs.variants import Ordered
 
 UNUSABLE, WRONG, CORRECT = -1, 0, 1
 
@@ -111,9 +111,9 @@ def candidates(found: Survey, *, silc: bool, min_margin: float) -> list[Candidat
         pair = None
         if silc:
             incorrect = found.of_state(numbers, WRONG)
-            pair = rewriting.silc_pair(correct, incorrect, min_margin=min_margin)
+            pair = variants.silc_pair(correct, incorrect, min_margin=min_margin)
         if len(correct) < 2:
-            why_not = rewriting.ONE_CORRECT if correct else rewriting.NO_CORRECT
+            why_not = variants.ONE_CORRECT if correct else variants.NO_CORRECT
             chosen.append(Candidate(None, pair, why_not))
         else:
             chosen.append(Candidate(Ordered(min(correct)[1], max(correct)[1]), pair))

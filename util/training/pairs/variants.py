@@ -11,7 +11,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from util.formatting import (
+from util.grading.maths.answers import find_answer
+from util.records import Verdict
+from util.training.formatting import (
     BEGIN_SOLUTION,
     BEGIN_THOUGHT,
     END_SOLUTION,
@@ -21,9 +23,7 @@ from util.formatting import (
     format_by_rule,
     split_parts,
 )
-from util.grading.answers import find_answer
-from util.records import Verdict
-from util.turns import takes_back, turns
+from util.training.pairs.turns import takes_back, turns
 
 RULES = "rule-4"  # goes up when the rules cut otherwise
 FCS, FCS_PLUS1, FCS_REFLECTION, WHOLE = "fcs", "fcs_plus1", "fcs_reflection", "whole"

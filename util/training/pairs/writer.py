@@ -12,13 +12,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from util import rewriting
-from util.journal import write_lines
-from util.pair_cuts import Cutter, Grade, Response
-from util.pair_formats import PAIR_FORMATS, Pair
-from util.pair_samples import Candidate, rate_of
-from util.rewriting import CUT_VARIANTS, WHOLE, Ordered
-from util.tokens import TokenCounter
+from util.engines.tokens import TokenCounter
+from util.runs.journal import write_lines
+from util.training.pair_formats import PAIR_FORMATS, Pair
+from util.training.pairs.cutter import Cutter, Grade, Response
+from util.training.pairs.survey import Candidate, rate_of
+from util.training.pairs.variants import (
+    CUT_VARIANTS,
+    NOT_CORRECT,
+    OTHER_FORM,
+    OTHER_VARIANT,
+    SMALL_MARGIN,
+    WHOLE,
+    Ordered,
+    closed,
+    cut_for,
+    margin,
+    pieces_of,
+    shortened,
+)
 
 SILC = "silc"
 NO_REFERENCE = "no reference answer"
@@ -39,7 +51,7 @@ class Tally:
         self.written += 1
         self.chosen_tokens += chosen
         self.rejected_tokens += rejected
-        share = rewriting.margin(min(chosen, rejected), max(chosen, rejected))
+        share = margin(min(chosen, rejected), max(chosen, rejected))
         self.margins[min(MARGIN_BINS - 1, int(share * MARGIN_BINS))] += 1
         return round(share, 4)
 
@@ -92,7 +104,7 @@ class PairWriter:
 
     def _add_variants(self, base: Ordered) -> None:
         chosen, rejected = self._cutter.read(base.chosen), self._cutter.read(base.rejected)
-        rejected_text = rewriting.closed(rejected.text, rejected.parts.form)
+        rejected_text = closed(rejected.text, rejected.parts.form)
         rejected_tokens = self._counter.count(rejected_text, rate_of(rejected.record))
         kept: set[int] = set()
         scores: list[bool | None] = []
@@ -102,11 +114,11 @@ class PairWriter:
         for variant in self._options.variants:
             text, keep, why_not = self._shortened(variant, chosen, scores, kept)
             if not why_not and chosen.parts.form != rejected.parts.form:
-                why_not = rewriting.OTHER_FORM
+                why_not = OTHER_FORM
             tokens = self._counter.count(text, rate_of(chosen.record))
-            share = rewriting.margin(tokens, rejected_tokens)
+            share = margin(tokens, rejected_tokens)
             if not why_not and (share < self._options.min_margin or text == rejected_text):
-                why_not = rewriting.SMALL_MARGIN
+                why_not = SMALL_MARGIN
             if why_not:
                 self.tallies[variant].fell_out[why_not] += 1
                 continue
@@ -119,17 +131,17 @@ class PairWriter:
     ) -> tuple[str, int, str]:
         """The text of a variant and how many attempts it keeps, or why there is none."""
         if variant == WHOLE:
-            return rewriting.closed(chosen.text, chosen.parts.form), 0, ""
+            return closed(chosen.text, chosen.parts.form), 0, ""
         if chosen.record.answer is None:
             return "", 0, NO_REFERENCE
-        cut = rewriting.cut_for(variant, scores)
+        cut = cut_for(variant, scores)
         if cut.why_not:
             return "", 0, cut.why_not
         if cut.pieces in kept:
-            return "", 0, rewriting.OTHER_VARIANT
-        pieces = rewriting.pieces_of(chosen.parts.thought, self._cutter.cuts(chosen))
-        text = rewriting.shortened(chosen.parts, pieces, cut.pieces)
-        return text, cut.pieces, "" if self._still_correct(chosen, text) else rewriting.NOT_CORRECT
+            return "", 0, OTHER_VARIANT
+        pieces = pieces_of(chosen.parts.thought, self._cutter.cuts(chosen))
+        text = shortened(chosen.parts, pieces, cut.pieces)
+        return text, cut.pieces, "" if self._still_correct(chosen, text) else NOT_CORRECT
 
     def _still_correct(self, chosen: Response, text: str) -> bool:
         """Whether the grader accepts the cut text, by rule or, where no rule knows, with all it has."""
@@ -137,14 +149,14 @@ class PairWriter:
 
     def _add_silc(self, pair: Ordered) -> None:
         chosen, rejected = self._cutter.read(pair.chosen), self._cutter.read(pair.rejected)
-        texts = [rewriting.closed(one.text, one.parts.form) for one in (chosen, rejected)]
+        texts = [closed(one.text, one.parts.form) for one in (chosen, rejected)]
         tokens = [
             self._counter.count(text, rate_of(one.record))
             for text, one in zip(texts, (chosen, rejected), strict=True)
         ]
-        share = rewriting.margin(tokens[1], tokens[0])
+        share = margin(tokens[1], tokens[0])
         if share < self._options.min_margin or texts[0] == texts[1]:
-            self.tallies[SILC].fell_out[rewriting.SMALL_MARGIN] += 1
+            self.tallies[SILC].fell_out[SMALL_MARGIN] += 1
             return
         self._write(SILC, (chosen, texts[0], tokens[0]), (rejected, texts[1], tokens[1]), {})
 

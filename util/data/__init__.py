@@ -1,0 +1,1 @@
+"""Which rows and problems, from the hub or from files, and with which labels and system messages?"""

@@ -1,0 +1,1 @@
+"""How do orders become graded samples: benchmark, loop, rounds, forecast?"""

@@ -1,0 +1,1 @@
+"""Where does work run: cores, versions, worker processes, replicas, a Ray cluster?"""

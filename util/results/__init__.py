@@ -1,0 +1,1 @@
+"""What do graded runs say: counts, estimates, paired tests, pages?"""

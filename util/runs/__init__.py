@@ -1,0 +1,1 @@
+"""How does one run folder lie on disk, and how is it read and written?"""

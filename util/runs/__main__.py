@@ -1,0 +1,85 @@
+"""Which run folder holds what a result file of the older layout says?
+
+python -m util.runs import QwQ-32B-Preview_MATH500_test_None_0_-1.json --dataset MATH500
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import tasks
+from util import cli
+from util.data.system_prompts import system_prompt
+from util.engines import EngineOptions
+from util.errors import UserError
+from util.generation.order import Order, Plan, Selection
+from util.runs.folder import Wanted, find_run, read_run_json
+from util.runs.older_layout import import_results, read_old_file
+from util.task import Task
+from util.terminal import closest, print_result, say
+
+DEFAULT_MAX_TOKENS = 32768  # as inference_and_check.py has it
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = cli.Parser("Turn a result file of the older layout into a run folder that all later steps read.")
+    parser.add_argument("command", choices=("import",), help="import one result file")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the result file (JSON)")
+    parser.add_argument("--dataset", required=True, metavar="NAME", help="benchmark that it answers")
+    parser.add_argument(
+        "--model", help="model that answered; default: what the file's name says before the benchmark's"
+    )
+    parser.add_argument("--split", help="split of the data set; default: the one results are reported on")
+    parser.add_argument(
+        "--result-dir", type=Path, default=Path("results"), metavar="DIR", help="folder of runs (results)"
+    )
+    parser.add_argument(
+        "--without-verdicts",
+        action="store_true",
+        help="leave out what the older grader said, so that --check judges every sample anew",
+    )
+    return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    names = {name.lower(): name for name in tasks.FILES}
+    if args.dataset.lower() not in names:
+        raise closest("data set", args.dataset, list(tasks.FILES))
+    task = tasks.load_task(names[args.dataset.lower()])
+    content = read_old_file(args.file)
+    wanted = _wanted(task, args.model or _model_of(args.file, task.name), args.split)
+    folder = find_run(args.result_dir, wanted)
+    if (folder / "run.json").exists() and not read_run_json(folder)["made_with"].get("imported"):
+        raise UserError(f"{folder} holds samples of this suite: import into another --result-dir")
+    counts = import_results(content, task, folder, wanted.settings, with_verdicts=not args.without_verdicts)
+    for what, number in counts.items():
+        say(f"{number:>9}  {what}")
+    if counts["verdicts"]:
+        say("the verdicts are the older grader's; to judge anew: inference_and_check.py --check --regrade")
+    print_result({"run": str(folder), **counts})
+    return 0
+
+
+def _model_of(path: Path, task_name: str) -> str:
+    """ "QwQ-32B-Preview" from QwQ-32B-Preview_MATH500_test_None_0_-1.json and converted_... of it."""
+    stem = path.stem
+    while stem.startswith("converted_"):
+        stem = stem.removeprefix("converted_")
+    at = stem.lower().find(f"_{task_name.lower()}_")
+    if at <= 0:
+        raise UserError(f"the name of {path} does not say which model answered: give --model NAME")
+    return stem[:at]
+
+
+def _wanted(task: Task, model: str, split: str | None) -> Wanted:
+    """The run that a command with default flags means, so that --check finds it."""
+    system, origin = system_prompt(None, model)
+    plan = Plan(model, (0.0,), 1, DEFAULT_MAX_TOKENS, 0, system)
+    order = Order(task, plan, Selection(split=split), EngineOptions(model), system_prompt_from=origin)
+    return order.wanted()
+
+
+if __name__ == "__main__":
+    cli.main(parse, run)

@@ -1,0 +1,82 @@
+"""What does the person at the keyboard read?
+
+Call `say` for a line, `Progress` for a bar, `print_text` for a result to read and `print_result` for one that
+programs read. Nothing else in the suite prints or logs: a line that goes around a progress bar tears it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from util.errors import UserError
+
+
+def closest(kind: str, value: str, known: Sequence[str]) -> UserError:
+    """The error for a name that is not known: names the closest one and all others."""
+    import difflib
+
+    lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(value.lower(), lower, n=1, cutoff=0.4)
+    hint = f"did you mean {lower[close[0]]}? " if close else ""
+    return UserError(f"unknown {kind} {value!r}: {hint}known are {', '.join(known)}")
+
+
+def say(message: str) -> None:
+    """A line for people; a progress bar makes room for it."""
+    if "tqdm" in sys.modules:
+        from tqdm import tqdm
+
+        tqdm.write(message, file=sys.stderr)
+        sys.stderr.flush()
+    else:
+        print(message, file=sys.stderr, flush=True)
+
+
+def print_text(text: str) -> None:
+    """What a command was asked to show, on standard output."""
+    print(text, flush=True)
+
+
+def print_result(result: dict) -> None:
+    """The last line of standard output: the result as JSON, for programs."""
+    import json
+
+    print(json.dumps(result, ensure_ascii=False), flush=True)
+
+
+class Progress:
+    """A bar on standard error: samples done, tokens per second, time left."""
+
+    def __init__(self, total: int | None, what: str, unit: str = "samples") -> None:
+        from tqdm import tqdm
+
+        every_s = 0.5 if sys.stderr.isatty() else 10.0  # a log file keeps each of them
+        self._bar = tqdm(total=total, desc=what, unit=f" {unit}", dynamic_ncols=True, mininterval=every_s)
+        self._tokens = 0
+
+    def step(self, tokens: int) -> None:
+        """One sample more, with so many completion tokens."""
+        self._tokens += tokens
+        if tokens and (seconds := self._bar.format_dict["elapsed"]) > 0:
+            self._bar.set_postfix_str(f"{self._tokens / seconds:.0f} tokens/s", refresh=False)
+        self._bar.update(1)
+
+    def reach(self, done: int, tokens: int) -> None:
+        """Show that so many are done, after a sample with so many completion tokens."""
+        self._tokens += tokens
+        self._bar.set_postfix_str(
+            f"{self._tokens / max(self._bar.format_dict['elapsed'], 1e-3):.0f} tokens/s", refresh=False
+        )
+        self._bar.update(done - self._bar.n)
+
+    def expect(self, more: int) -> None:
+        """Raise the total."""
+        self._bar.total += more
+        self._bar.refresh()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()

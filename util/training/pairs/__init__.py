@@ -1,0 +1,1 @@
+"""How do graded samples become preference pairs?"""
