@@ -11,12 +11,21 @@ WHEELS := $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find
 TORCH := $(if $(WHEELS),,--torch-backend=cpu)
 export UV_FIND_LINKS := $(WHEELS)
 
+# Which versions of Python are supported stands in pyproject.toml alone.
+define SUPPORTED_PYTHON
+import re, sys
+first, beyond = re.search(r'requires-python = ">=3\.(\d+),<3\.(\d+)"', open("pyproject.toml").read()).groups()
+if not (3, int(first)) <= sys.version_info[:2] < (3, int(beyond)):
+    sys.exit("Python 3.%s to 3.%d is needed, this is %s: make PYTHON=python3.%s ..." % (first, int(beyond) - 1, sys.version.split()[0], first))
+endef
+export SUPPORTED_PYTHON
+
 .PHONY: setup demo pipeline-demo test lint check lock format
 
 setup: $(VENV)/.cpu
 
 $(UV):
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -c "$$SUPPORTED_PYTHON"
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet uv==0.13.9
 
@@ -50,4 +59,4 @@ format: $(VENV)/.dev
 
 lock: | $(UV)
 	$(UV) pip compile --quiet --python-version 3.11 --excludes requirements/excludes.txt --no-annotate --no-header \
-	    --custom-compile-command "make lock" requirements/cpu.in -o requirements/cpu.lock
+	    --custom-compile-command "make lock" requirements/core.txt requirements/cpu.in -o requirements/cpu.lock

@@ -123,10 +123,10 @@ def _explain(args: argparse.Namespace) -> None:
 
 
 def _manifest(args: argparse.Namespace) -> None:
-    from util.machines.versions import made_with
+    from util.machines.versions import suite_version
     from util.runs.repeat import cautions, repeat_command
 
-    for caution in cautions(args.run, made_with()["suite"]):
+    for caution in cautions(args.run, suite_version()):
         say(f"WARNING: {caution}")
     print_text(repeat_command(args.run))
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from util import __version__
 from util.errors import RunStopped, UserError
 from util.models import EMBEDDED, ENGINES
 from util.terminal import say
@@ -41,6 +42,7 @@ class Parser(argparse.ArgumentParser):
             formatter_class=_Help,
             **options,
         )
+        self.add_argument("--version", action="version", version=f"distillery {__version__}")
 
     def convert_arg_line_to_args(self, arg_line: str) -> list[str]:
         import shlex

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
@@ -196,11 +196,11 @@ def _seconds_until(date: str, now: str | None) -> float:
     """Seconds from the endpoint's own clock (its Date header, else ours) to a date; -1 when it is none."""
     try:
         until = _in_utc(parsedate_to_datetime(date))
-        started = _in_utc(parsedate_to_datetime(now)) if now else datetime.now(timezone.utc)
+        started = _in_utc(parsedate_to_datetime(now)) if now else datetime.now(UTC)
     except (ValueError, TypeError):
         return -1.0
     return max(0.0, (until - started).total_seconds())
 
 
 def _in_utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -6,7 +6,6 @@ package 6.5 ms, as its pool looks at every connection each time.
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import urllib.parse
 import urllib.request
@@ -103,7 +102,7 @@ class Transport:
             return Trouble(Kind.AWAY, error.os_error.strerror or str(error))
         except aiohttp.ConnectionTimeoutError:
             return Trouble(Kind.AWAY, f"no connection within {CONNECT_TIMEOUT_S:g} s")
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return Trouble(Kind.SLOW, f"no answer within {timeout_s:g} s")
         except (aiohttp.ClientError, ConnectionError) as error:
             return Trouble(Kind.BROKEN, f"the connection broke ({type(error).__name__}: {error})")

@@ -1,12 +1,17 @@
-"""Which versions and which hardware make a run?"""
+"""Which versions and which hardware make a run?
+
+Start with `made_with`, the block of that name in run.json.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import subprocess
 from pathlib import Path
 
+from util import __version__
 from util.machines.cores import usable_cores
 
 LIBRARIES = (
@@ -27,7 +32,7 @@ LIBRARIES = (
 def made_with() -> dict:
     """Versions and hardware that tell a reader what made a run."""
     return {
-        "suite": _suite_version(),
+        "suite": suite_version(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "libraries": _library_versions(),
@@ -69,14 +74,25 @@ def _gpu_names() -> list[str]:
     return [line.strip() for line in found.stdout.split("\n") if line.strip()] if not found.returncode else []
 
 
-def _suite_version() -> str:
+def suite_version() -> str:
+    """The suite's version, with the commit where the suite is its own git work tree: "0.9.0+g22237b8-dirty".
+
+    A copy inside another repository, or an unpacked archive, has the version alone.
+    """
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return __version__
+    # A git hook of another repository says where that one lies: it must not answer for this one.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         found = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--tags"],
+            ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude", "*"],
             capture_output=True,
             text=True,
             timeout=10,
+            env=environment,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return found.stdout.strip() or "unknown"
+        return __version__
+    commit = found.stdout.strip()
+    return f"{__version__}+g{commit}" if commit else __version__

@@ -77,7 +77,7 @@ def cautions(folder: Path, suite: str) -> list[str]:
             "the run does not say what was asked (it was imported): temperatures, number of samples and "
             "system message of the command are guesses"
         )
-    if made.get("suite") != suite:
+    if not _same_suite(made.get("suite"), suite):
         found.append(f"the run was made with suite {made.get('suite')}, this is {suite}")
     origin = info.get("asked", {}).get("system_prompt_from") or "none"
     text = settings.get("system_prompt")
@@ -89,6 +89,11 @@ def cautions(folder: Path, suite: str) -> list[str]:
             f"system_prompt in {folder / 'run.json'} into a file and name that"
         )
     return found
+
+
+def _same_suite(made: str | None, suite: str) -> bool:
+    """Whether a run's suite is this one; runs from before version 0.9.0 stored the commit alone."""
+    return made is not None and (made == suite or suite.partition("+")[2] == f"g{made}")
 
 
 def _text_of(origin: str) -> str | None:
