@@ -18,8 +18,8 @@ from util.terminal import Progress, print_result, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from util.engines import Engine
     from util.engines.checked import Question, Refused, Usage
+    from util.engines.options import Engine
     from util.records import Record
     from util.runs.folder import Run
     from util.training.formatting import Formatted

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from util.engines import EngineOptions, engine_name, vllm_worker
+from util.engines import vllm_worker
 from util.engines.embedded import embedded_model
 from util.engines.endings import last_words
+from util.engines.options import EngineOptions
 from util.engines.vllm_local import _gpus_of, _model_path, worker_environment, worker_options
 from util.engines.vllm_worker import Prompts, Refused
 from util.errors import UserError
@@ -17,10 +18,10 @@ MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "conten
 
 
 def test_the_model_and_the_endpoint_choose_the_engine():
-    assert engine_name(EngineOptions(model="Qwen/QwQ-32B-Preview")) == "vllm"
-    assert engine_name(EngineOptions(model="openai/gpt-4o-mini")) == "openai"
-    assert engine_name(EngineOptions(model="anything", api_base=("http://127.0.0.1/v1",))) == "openai"
-    assert engine_name(EngineOptions(model="openai/gpt-4o-mini", engine="scripted")) == "scripted"
+    assert EngineOptions(model="Qwen/QwQ-32B-Preview").engine_name == "vllm"
+    assert EngineOptions(model="openai/gpt-4o-mini").engine_name == "openai"
+    assert EngineOptions(model="anything", api_base=("http://127.0.0.1/v1",)).engine_name == "openai"
+    assert EngineOptions(model="openai/gpt-4o-mini", engine="scripted").engine_name == "scripted"
 
 
 def test_copies_of_a_model_get_their_own_gpus():

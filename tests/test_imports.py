@@ -28,8 +28,7 @@ ROOMS = {
 GROUND_IMPORTS = {"terminal": {"errors"}}
 HEAVY = (
     "vllm torch transformers ray openai aiohttp huggingface_hub pyarrow datasets math_verify sympy pebble "
-    "tqdm numpy latex2sympy2_extended asyncio datasketch "
-    "dataclasses inspect tempfile subprocess socket"  # as long as all the rest of --help together
+    "tqdm numpy latex2sympy2_extended asyncio datasketch tempfile subprocess socket"
 ).split()
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
 MODULES = sorted([*ROOT.glob("util/**/*.py"), *ROOT.glob("tasks/*.py"), *ROOT.glob("*.py")])

@@ -11,7 +11,6 @@ import pytest
 from faulty_endpoint import FaultyEndpoint, Script
 
 from util import cli
-from util.engines import EngineOptions
 from util.engines.keys import KeyPool
 from util.engines.openai_api import OpenAIEngine, open_openai_engine
 from util.engines.openai_dispatch import AdaptiveLimit, Dispatcher, Endpoint
@@ -19,6 +18,7 @@ from util.engines.openai_quirks import api_quirks
 from util.engines.openai_replies import Answer, Kind, Trouble, read_reply, retry_after_s
 from util.engines.openai_transport import Transport
 from util.engines.openai_watch import Watch
+from util.engines.options import EngineOptions
 from util.errors import RunStopped, UserError
 from util.records import Completion, Failure, Request
 

@@ -5,7 +5,7 @@ from collections import Counter, deque
 
 import pytest
 
-from util.engines import EngineOptions
+from util.engines.options import EngineOptions
 from util.engines.ray_models import Needs, Node, model_needs
 from util.errors import RunStopped, UserError
 from util.machines.replicas import MOST_DEATHS, MOST_TRIES, RUN, Died, Ready, Replicas

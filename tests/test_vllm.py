@@ -14,8 +14,8 @@ import urllib.request
 import pytest
 from helpers import ROOT, at_a_terminal, json_lines
 
-from util.engines import EngineOptions
 from util.engines.embedded import child_environment, embedded_model
+from util.engines.options import EngineOptions
 from util.engines.vllm_local import start_model_process
 from util.machines.replicas import Died, Ready
 from util.records import Request

@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from util import __version__
+from util.engines.options import EMBEDDED, ENGINES
 from util.errors import RunStopped, UserError
-from util.models import EMBEDDED, ENGINES
 from util.terminal import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-    from util.engines import EngineOptions
+    from util.engines.options import EngineOptions
     from util.generation.order import Order, Selection
     from util.generation.rounds import Stopping
     from util.task import Task
@@ -405,7 +405,7 @@ def asking_options(
 
     `model` is asked instead of --model; `engine` runs it where --engine is not given.
     """
-    from util.engines import EngineOptions
+    from util.engines.options import EngineOptions
 
     if args.engine != "ray" and args.replicas > 1:
         raise UserError(f"--replicas {args.replicas} needs --engine ray; on one machine use --dp")

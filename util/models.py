@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 
-ENGINES = ("vllm", "ray", "openai", "scripted")  # what can run a model: see util/engines
-EMBEDDED = "embedded"  # the small model that the suite brings along for machines without a GPU
-
 # Models that were trained with a fixed system message: name of a text under util/prompts.
 SYSTEM_PROMPTS = {
     "Sky-T1-32B-Preview": "system_thought",

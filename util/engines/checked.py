@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from util.engines import Engine
+from util.engines.options import Engine
 from util.records import Completion, Failure, Request
 
 

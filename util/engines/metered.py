@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from util.engines import Engine
+from util.engines.options import Engine
 from util.errors import UserError
 from util.records import Completion, Failure, Request
 

@@ -35,7 +35,7 @@ from util.errors import UserError
 from util.records import Completion, Failure, Request
 
 if TYPE_CHECKING:
-    from util.engines import EngineOptions
+    from util.engines.options import EngineOptions
 
 DEFAULT_ENDPOINT = "https://api.openai.com/v1"
 IDLE_S = 0.05  # how soon the source is asked again after it had nothing to ask

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
-from util.engines import EngineOptions, open_engine
+from util.engines import open_engine
 from util.engines.metered import Limit, MeteredEngine
+from util.engines.options import EngineOptions
 from util.errors import UserError
 
 PRICES = Path(__file__).parent / "prices.txt"

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from util.engines import EngineOptions
+from util.engines.options import EngineOptions
 from util.errors import RunStopped, UserError
 from util.machines.replicas import Died, Event, Replicas
 from util.records import Completion, Failure, Request

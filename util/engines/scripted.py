@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from util.engines import EngineOptions
+from util.engines.options import EngineOptions
 from util.errors import RunStopped, UserError
 from util.records import Completion, Failure, Request
 

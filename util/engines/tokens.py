@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from util.models import EMBEDDED
+from util.engines.options import EMBEDDED
 
 FILE = "tokenizer.json"
 PROBE_S = 10.0

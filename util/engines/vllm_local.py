@@ -20,13 +20,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from util.engines import EngineOptions
 from util.engines.embedded import CONTEXT_TOKENS, child_environment, embedded_model
 from util.engines.endings import how_ended, last_words
+from util.engines.options import EMBEDDED, EngineOptions
 from util.errors import UserError
 from util.machines.cores import usable_cores
 from util.machines.replicas import Died, Event, Ready, Replicas
-from util.models import EMBEDDED
 from util.records import Completion, Failure, Request
 
 COPY = "copy of the model"

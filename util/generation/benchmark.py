@@ -11,7 +11,7 @@ from pathlib import Path
 
 from util.data import difficulty
 from util.data.rows import Counts, Rows, open_rows, problems
-from util.engines import Engine, EngineOptions, engine_name
+from util.engines.options import Engine, EngineOptions
 from util.errors import UserError
 from util.generation.judging import Grading
 from util.generation.loop import Asked, Outcome, missing_count, open_rounds, write_problems
@@ -68,7 +68,7 @@ class Benchmark:
 
     def note_engine(self, engine: Engine) -> None:
         """Write down which engine makes the samples from here on."""
-        name = engine_name(self.order.options)
+        name = self.order.options.engine_name
         self.run.info["made_with"]["engine"] = getattr(engine, "version", None) or name
         self.run.save_info()
 

@@ -15,8 +15,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from util.engines import Engine
 from util.engines.metered import MeteredEngine
+from util.engines.options import Engine
 from util.errors import RunStopped, UserError
 from util.generation.benchmark import (
     Benchmark,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from util.data import rows
-from util.engines import engine_name
 from util.engines.prices import PRICES, cost_line, dollars, price_of
 from util.engines.tokens import open_counter, tokens_per_char
 from util.errors import UserError
@@ -187,7 +186,7 @@ def _expected_length(order: Order, runs: list[Earlier]) -> tuple[float, str]:
 
 def _fastest(order: Order, runs: list[Earlier]) -> Earlier | None:
     """The earlier run on as many GPUs that was fastest; None for endpoints, whose speed is theirs."""
-    if engine_name(order.options) == "openai":
+    if order.options.engine_name == "openai":
         return None
     gpus = order.options.gpus
     timed = [run for run in runs if run.tokens_per_second and run.gpus == gpus]

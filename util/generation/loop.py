@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from util.engines import Engine
+from util.engines.options import Engine
 from util.generation.judging import Grading
 from util.generation.order import OnProgress, Plan, Prompt
 from util.generation.rounds import Key, Rounds, sample_seed, samples_at

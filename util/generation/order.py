@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from util.data.rows import check_bounds, check_positions
-from util.engines import EngineOptions
+from util.engines.options import EngineOptions
 from util.errors import UserError
 from util.generation.rounds import Stopping
 from util.models import short_name

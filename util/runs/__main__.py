@@ -12,7 +12,7 @@ from pathlib import Path
 import tasks
 from util import cli
 from util.data.system_prompts import system_prompt
-from util.engines import EngineOptions
+from util.engines.options import EngineOptions
 from util.errors import UserError
 from util.generation.order import Order, Plan, Selection
 from util.runs.folder import Wanted, find_run, read_run_json

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from util import prompts
-from util.engines import Engine
 from util.engines.checked import Question, Refused, Usage, ask
+from util.engines.options import Engine
 from util.records import Failure, Record, Verdict
 from util.runs.folder import RunReader, text_digest
 from util.runs.journal import Journal, read_line_at, read_lines

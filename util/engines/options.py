@@ -1,0 +1,67 @@
+"""How is a model to be run, and what does every engine do?
+
+`EngineOptions` says which model and how; `util.engines.open_engine` makes an `Engine` of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from util.records import Completion, Failure, Request
+
+ENGINES = ("vllm", "ray", "openai", "scripted")  # what can run a model
+EMBEDDED = "embedded"  # the small model that the suite brings along for machines without a GPU
+
+
+class Engine(Protocol):
+    """Yields (request, Completion | Failure) as each request is finished, in any order.
+
+    Requests are pulled lazily with a bounded window, in the thread that iterates; None among them says
+    "nothing to ask right now". What cannot go on raises RunStopped; wrong input raises UserError.
+    """
+
+    def generate(
+        self, requests: Iterable[Request | None]
+    ) -> Iterator[tuple[Request, Completion | Failure]]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How a model is to be run; the same for every request of a run."""
+
+    model: str
+    engine: str | None = None  # None: openai for "openai/NAME" or an api_base, else vllm
+    tp: int = 1  # tensor parallel size: GPUs that share one copy of the model
+    pp: int = 1  # pipeline parallel size
+    dp: int = 1  # copies of the model on this machine
+    replicas: int = 1  # copies of the model on a Ray cluster
+    ray_address: str | None = None  # HOST:PORT of its head; None: the cluster that this machine belongs to
+    top_p: float = 1.0
+    top_k: int = -1  # -1: all tokens
+    min_p: float = 0.0
+    stop: tuple[str, ...] = ()
+    api_base: tuple[str, ...] = ()
+    keys_file: Path | None = None
+    concurrency: int | None = None  # requests in flight; None lets the engine find out
+    rpm: float | None = None  # requests per minute at most
+    tpm: float | None = None  # tokens per minute at most
+    request_timeout_s: float = 7200.0
+    engine_args: dict[str, Any] = field(default_factory=dict)  # passed to the engine as they are
+    log: Path | None = None  # where the engine's own messages go
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of all copies of the model together."""
+        return self.tp * self.pp * self.dp * self.replicas
+
+    @property
+    def engine_name(self) -> str:
+        """Which engine runs the model."""
+        if self.engine is not None:
+            return self.engine
+        return "openai" if self.model.startswith("openai/") or self.api_base else "vllm"
