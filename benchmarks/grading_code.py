@@ -24,7 +24,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from util.grading import code  # noqa: E402
-from util.grading.sandbox import Limits, Program, Sandbox, discard_sandbox, warm_sandbox  # noqa: E402
+from util.grading.code.outputs import same_value  # noqa: E402
+from util.grading.code.suites import read_tests, suite_of  # noqa: E402
+from util.grading.sandbox import Limits, Program, Sandbox, discard_sandbox, warm_sandbox, wire  # noqa: E402
 from util.records import Problem  # noqa: E402
 
 LIGHT_TEST_S = 0.010
@@ -44,7 +46,7 @@ def read_cases(files: list[Path]) -> list[tuple[dict, Problem]]:
                 case = json.loads(line)
                 layout = "livecodebench" if case["dataset"] == "LiveCodeBench" else "apps"
                 row = case["problem"]
-                suite = code.suite_of(row, layout, starter_code=row["starter_code"])
+                suite = suite_of(row, layout, starter_code=row["starter_code"])
                 cases.append((case, Problem(case["id"], "", suite)))
     return cases
 
@@ -73,7 +75,7 @@ def _plain_run(problem: Problem, text: str, result: list) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
     os.dup2(null, 2)
-    tests = problem.reference.tests()
+    tests = read_tests(problem.reference)
     program = compile(code.code_candidates(text)[-1], "answer", "exec")
     passed = []
     if problem.reference.function is not None:
@@ -83,8 +85,8 @@ def _plain_run(problem: Problem, text: str, result: list) -> None:
         for packed, expected in zip(tests.inputs, tests.expected, strict=True):
             owner = names["Solution"]() if "Solution" in names else None
             function = getattr(owner, problem.reference.function, None) or names[problem.reference.function]
-            value = function(*code.wire.decode(packed))
-            passed.append(value == expected or [value] == expected or code.same_value(value, expected))
+            value = function(*wire.decode(packed))
+            passed.append(value == expected or [value] == expected or same_value(value, expected))
     else:
         for given, expected in zip(tests.inputs, tests.expected, strict=True):
             sys.stdin = io.TextIOWrapper(io.BytesIO(given))
@@ -134,7 +136,7 @@ def light_cases(cases: list[tuple[dict, Problem]]) -> list[tuple[dict, Problem]]
             or len(found) >= LIGHT_CHECKS // 6
         ):
             continue
-        tests = problem.reference.tests()
+        tests = read_tests(problem.reference)
         program = Program(code.code_candidates(case["response"]), problem.reference.function)
         began = time.perf_counter()
         outcomes = list(sandbox.run(program, tests.inputs, Limits(time_s=2)))
@@ -213,7 +215,7 @@ def measure_agreement(cases: list[tuple[dict, Problem]]) -> dict:
 def measure_memory(checks: int) -> dict:
     """Does this process grow over many checks, and is anything left behind?"""
     problem = Problem(
-        "1", "", code.suite_of({"input_output": '{"inputs": ["1\\n"], "outputs": ["1\\n"]}'}, "apps")
+        "1", "", suite_of({"input_output": '{"inputs": ["1\\n"], "outputs": ["1\\n"]}'}, "apps")
     )
     sizes = []
     for number in range(checks):

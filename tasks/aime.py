@@ -27,7 +27,7 @@ def plain_prompt(problem: Problem, model: str) -> str:
 
 
 def grade(problem: Problem, response: str) -> Verdict:
-    return grade_maths(problem.reference, response, kind="integer")
+    return grade_maths(problem.answer, response, kind="integer")
 
 
 def gold(row: dict) -> str | None:

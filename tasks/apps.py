@@ -2,9 +2,10 @@
 
 import json
 
-from util.grading.code import GRADE_TIMEOUT_S, grade_code, suite_of
+from util.grading.code import GRADE_TIMEOUT_S, grade_code
 from util.grading.code.places import BadRow
-from util.records import Problem, Verdict
+from util.grading.code.suites import suite_of
+from util.records import Problem, TestSuite
 from util.task import Source, Task
 
 PROGRAM = (
@@ -31,14 +32,11 @@ def problem(row: dict) -> Problem:
 
 def prompt(problem: Problem, model: str) -> str:
     suite = problem.reference
+    assert isinstance(suite, TestSuite), problem.unusable
     words = PROGRAM if suite.function is None else FUNCTION.replace("{name}", suite.function)
     if suite.starter_code.strip():
         words += f"\n\nBegin with this code:\n```python\n{suite.starter_code.rstrip()}\n```"
     return f"{problem.question.strip()}\n\n{words}"
-
-
-def grade(problem: Problem, response: str) -> Verdict:
-    return grade_code(problem, response)
 
 
 def gold(row: dict) -> str | None:
@@ -59,7 +57,7 @@ task = Task(
     ),
     problem=problem,
     prompt=prompt,
-    grade=grade,
+    grade=grade_code,
     gold=gold,
     grade_timeout_s=GRADE_TIMEOUT_S,
 )

@@ -31,7 +31,7 @@ def prompt(problem: Problem, model: str) -> str:
 
 
 def grade(problem: Problem, response: str) -> Verdict:
-    return grade_choice(problem.reference, response, options=problem.choices)
+    return grade_choice(problem.answer, response, options=problem.choices)
 
 
 def gold(row: dict) -> str | None:

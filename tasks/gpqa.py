@@ -42,7 +42,7 @@ def plain_prompt(problem: Problem, model: str) -> str:
 
 
 def grade(problem: Problem, response: str) -> Verdict:
-    return grade_choice(problem.reference, response, options=problem.choices)
+    return grade_choice(problem.answer, response, options=problem.choices)
 
 
 def gold(row: dict) -> str | None:

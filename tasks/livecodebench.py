@@ -4,22 +4,15 @@ import re
 from dataclasses import replace
 from functools import partial
 
+from tasks.apps import prompt
 from util.errors import UserError
-from util.grading.code import GRADE_TIMEOUT_S, grade_code, suite_of
+from util.grading.code import GRADE_TIMEOUT_S, grade_code
 from util.grading.code.places import BadRow
-from util.records import Problem, Verdict
+from util.grading.code.suites import suite_of
+from util.records import Problem
 from util.task import Source, Task
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-PROGRAM = (
-    "Write a Python program that solves this problem. It reads standard input and prints to standard output. "
-    "Put the whole program into one ```python block."
-)
-FUNCTION = (
-    "Write the Python function (or the class with this method) `{name}` that solves this problem; it returns "
-    "its result. Put the whole code into one ```python block."
-)
-
 
 RELEASES = ("v1", "v2", "v3", "v4", "v5", "v6")
 # Problems that the authors' errata list: a comparison of outputs cannot judge the first two kinds.
@@ -83,18 +76,6 @@ def problem(row: dict) -> Problem:
     return Problem(row["question_id"], row["question_content"], reference, about=about, unusable=unusable)
 
 
-def prompt(problem: Problem, model: str) -> str:
-    suite = problem.reference
-    words = PROGRAM if suite.function is None else FUNCTION.replace("{name}", suite.function)
-    if suite.starter_code.strip():
-        words += f"\n\nBegin with this code:\n```python\n{suite.starter_code.rstrip()}\n```"
-    return f"{problem.question.strip()}\n\n{words}"
-
-
-def grade(problem: Problem, response: str) -> Verdict:
-    return grade_code(problem, response)
-
-
 def gold(row: dict) -> str | None:
     return None  # the data set has no solutions
 
@@ -113,7 +94,7 @@ task = Task(
     ),
     problem=problem,
     prompt=prompt,
-    grade=grade,
+    grade=grade_code,
     gold=gold,
     grade_timeout_s=GRADE_TIMEOUT_S,
     notes={

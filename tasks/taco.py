@@ -1,21 +1,11 @@
 """TACO: 26,443 programming problems from contests and courses, judged by running the answer on tests."""
 
-import json
-
-from util.grading.code import GRADE_TIMEOUT_S, grade_code, suite_of
+from tasks.apps import gold, prompt
+from util.grading.code import GRADE_TIMEOUT_S, grade_code
 from util.grading.code.places import BadRow
-from util.records import Problem, Verdict
+from util.grading.code.suites import suite_of
+from util.records import Problem
 from util.task import Source, Task, content_id
-
-PROGRAM = (
-    "Write a Python program that solves this problem. It reads standard input and prints to standard output. "
-    "Put the whole program into one ```python block."
-)
-FUNCTION = (
-    "Write the Python function (or the class with this method) `{name}` that solves this problem; it returns "
-    "its result. Put the whole code into one ```python block."
-)
-
 
 # Rows of the test split with several right answers, which comparing outputs cannot judge: by their position,
 # after the list that the authors published (FlagOpen/TACO, output_spj.jsonl, Apache-2.0).
@@ -57,23 +47,6 @@ def problem(row: dict) -> Problem:
     return Problem(number, row["question"], reference, about=about, unusable=unusable)
 
 
-def prompt(problem: Problem, model: str) -> str:
-    suite = problem.reference
-    words = PROGRAM if suite.function is None else FUNCTION.replace("{name}", suite.function)
-    if suite.starter_code.strip():
-        words += f"\n\nBegin with this code:\n```python\n{suite.starter_code.rstrip()}\n```"
-    return f"{problem.question.strip()}\n\n{words}"
-
-
-def grade(problem: Problem, response: str) -> Verdict:
-    return grade_code(problem, response)
-
-
-def gold(row: dict) -> str | None:
-    solutions = json.loads(row["solutions"]) if row["solutions"] else []
-    return f"```python\n{solutions[0]}\n```" if solutions else None
-
-
 task = Task(
     name="TACO",
     source=Source(
@@ -91,7 +64,7 @@ task = Task(
     ),
     problem=problem,
     prompt=prompt,
-    grade=grade,
+    grade=grade_code,
     gold=gold,
     grade_timeout_s=GRADE_TIMEOUT_S,
     notes={

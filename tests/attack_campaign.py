@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from util.grading import code  # noqa: E402
+from util.grading.code.suites import suite_of  # noqa: E402
 from util.grading.sandbox import Limits, Sandbox, parent  # noqa: E402
 from util.records import Problem  # noqa: E402
 
@@ -56,9 +57,7 @@ def row(layout: str, mode: str, outputs: list[str]) -> dict:
 
 
 def problem(layout: str, mode: str, outputs: list) -> Problem:
-    suite = code.suite_of(
-        row(layout, mode, outputs), "livecodebench" if layout == "livecodebench" else "apps"
-    )
+    suite = suite_of(row(layout, mode, outputs), "livecodebench" if layout == "livecodebench" else "apps")
     return Problem("attacked", "", suite)
 
 

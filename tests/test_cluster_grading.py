@@ -10,7 +10,8 @@ import pytest
 from util.errors import RunStopped
 from util.grading import cluster
 from util.grading.cluster import ClusterGradingPool, GraderHost
-from util.grading.code import carry_tests, grade_code, suite_of
+from util.grading.code import grade_code
+from util.grading.code.suites import carry_tests, read_tests, suite_of
 from util.machines.replicas import Died, Replicas
 from util.records import Problem
 
@@ -105,7 +106,7 @@ def test_tests_travel_with_the_problem(tmp_path, pool):
     at = {"file": str(file), "offset": 0}
     problem = Problem("1", "", suite_of({"input_output": tests, "tests_at": at}, "apps"))
     carried = carry_tests(problem.reference)
-    assert carried.place is None and carried.tests() == problem.reference.tests()
+    assert carried.place is None and read_tests(carried) == read_tests(problem.reference)
     with pool([FOREVER]) as open_pool:
         answer = "```python\nprint(sum(map(int, input().split())))\n```"
         open_pool.submit("first", grade_code, problem, answer, 60)

@@ -12,8 +12,10 @@ import pytest
 from tasks import livecodebench
 from util.errors import UserError
 from util.grading import code
-from util.grading.code import code_candidates, grade_code, same_text, same_text_legacy, same_value, suite_of
+from util.grading.code import code_candidates, grade_code
+from util.grading.code.outputs import same_text, same_text_legacy, same_value
 from util.grading.code.places import BadRow
+from util.grading.code.suites import read_tests, suite_of
 from util.grading.sandbox import Limits
 from util.records import Problem
 
@@ -316,7 +318,7 @@ TEST = {"input": "1", "output": "1", "testtype": "stdin"}
 
 @pytest.mark.parametrize("text", [json.dumps([TEST]), private(json.dumps([TEST]))])
 def test_private_tests_are_read_in_both_encodings(text):
-    assert len(lcb([TEST], private=text).reference.tests().inputs) == 2
+    assert len(read_tests(lcb([TEST], private=text).reference).inputs) == 2
 
 
 class Hostile:
@@ -357,7 +359,7 @@ def test_tests_on_disk_are_read_when_a_row_is_graded(tmp_path):
     problem = Problem("1", "", suite_of(rows[1] | {"tests_at": at}, "apps"))
     assert problem.reference.texts == () and len(pickle.dumps(problem)) < 1000
     assert grade_code(problem, block("print(1)")).correct
-    code._tests.cache_clear()
+    read_tests.cache_clear()
     file.write_bytes(b"".join(lines).replace(b"1", b"9"))
     assert "have changed" in grade_code(problem, block("print(1)")).detail
 

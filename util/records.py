@@ -34,12 +34,36 @@ def exact_number(value: float) -> str:
 
 
 @dataclass(frozen=True)
+class RowPlace:
+    """One row of one file: at a byte offset of JSON lines, or by row group and position of parquet."""
+
+    file: str
+    offset: int = 0
+    row_group: int | None = None  # None: JSON lines
+
+
+@dataclass(frozen=True)
+class TestSuite:
+    """The tests of one code problem, not yet read: where they lie and how they are written."""
+
+    __test__ = False  # not a test class of pytest's
+
+    layout: str  # one of those that `grading/code/suites.py` reads
+    function: str | None = None  # the function to call; None: a program with standard input and output
+    starter_code: str = ""
+    place: RowPlace | None = None
+    texts: tuple[str, ...] = field(default=(), repr=False)  # the columns themselves, when not on disk
+    checksum: int = 0
+    note: str = ""  # what a reader of the verdict should know, such as "several answers are right"
+
+
+@dataclass(frozen=True)
 class Problem:
     """A row made ready to ask and grade; a pure function of the row."""
 
     id: str  # the data set's own id, else `content_id` of the fields that define the row
     question: str
-    reference: object  # an answer (str), or a TestSuite; None when the row has none
+    reference: str | TestSuite | None  # an answer, or the tests of a program; None when the row has none
     choices: tuple[
         str, ...
     ] = ()  # texts of a multiple-choice problem in the order shown; option i has letter A+i
@@ -47,6 +71,12 @@ class Problem:
     unusable: str = (
         ""  # why this row can be neither asked nor graded, such as "no boxed answer"; counted apart
     )
+
+    @property
+    def answer(self) -> str:
+        """The reference of a problem that is judged by its answer."""
+        assert isinstance(self.reference, str), self.unusable
+        return self.reference
 
 
 @dataclass(frozen=True)

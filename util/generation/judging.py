@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from util.generation.order import OnProgress
 from util.generation.rounds import Key
 from util.grading.pool import GradingPool
-from util.records import Problem, Sample, Verdict
+from util.records import Problem, Sample, TestSuite, Verdict
 from util.runs.folder import Places, Run, RunReader, StoredProblems, text_digest
 from util.task import Task
 
@@ -27,7 +27,7 @@ class Rest:
 class Grading:
     """Grades samples of one run in a pool of processes and writes the verdicts down as they come."""
 
-    def __init__(self, run: Run, task: Task, pool: GradingPool, references: dict[str, object]) -> None:
+    def __init__(self, run: Run, task: Task, pool: GradingPool, references: dict[str, TestSuite]) -> None:
         self._run = run
         self._task = task
         self._pool = pool

@@ -14,7 +14,7 @@ from util.engines.options import Engine
 from util.generation.judging import Grading
 from util.generation.order import OnProgress, Plan, Prompt
 from util.generation.rounds import Key, Rounds, sample_seed, samples_at
-from util.records import Completion, Failure, Problem, Request, Sample
+from util.records import Completion, Failure, Problem, Request, Sample, TestSuite
 from util.runs.folder import Run, StoredProblems, read_records
 
 
@@ -23,7 +23,7 @@ class Asked:
     """The problems of this command: ids in order, and references that are no text (test suites)."""
 
     ids: list[str] = field(default_factory=list)
-    references: dict[str, object] = field(default_factory=dict)
+    references: dict[str, TestSuite] = field(default_factory=dict)
 
 
 @dataclass
@@ -76,7 +76,7 @@ def write_problems(run: Run, problems: Iterable[Problem], prompt: Prompt, model:
     for problem in problems:
         run.add_problem(problem, prompt(problem, model))
         asked.ids.append(problem.id)
-        if not isinstance(problem.reference, str):
+        if isinstance(problem.reference, TestSuite):
             asked.references[problem.id] = problem.reference
     return asked
 

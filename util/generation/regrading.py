@@ -12,6 +12,7 @@ from util.generation.judging import Grading
 from util.grading.pool import GradingPool
 from util.machines.cores import usable_cores
 from util.machines.versions import made_with
+from util.records import TestSuite
 from util.runs.folder import PROBLEMS, Run, read_run_json
 from util.runs.journal import read_lines
 from util.task import Task
@@ -47,7 +48,7 @@ def grade_ungraded(
             return grading.without_problem
 
 
-def _references(folder: Path, task: Task, info: dict, data_dir: Path | None) -> dict[str, object]:
+def _references(folder: Path, task: Task, info: dict, data_dir: Path | None) -> dict[str, TestSuite]:
     """References that are no text, by problem, from the rows that the run was made with."""
     wanted = {line["id"] for _, line in read_lines(folder / PROBLEMS) if line["answer"] is None}
     if not wanted:
@@ -61,5 +62,7 @@ def _references(folder: Path, task: Task, info: dict, data_dir: Path | None) -> 
     )
     chosen = {name: settings[name] for name in ("source", "start", "end") if settings.get(name) is not None}
     return {
-        problem.id: problem.reference for problem in problems(task, rows, **chosen) if problem.id in wanted
+        problem.id: problem.reference
+        for problem in problems(task, rows, **chosen)
+        if problem.id in wanted and isinstance(problem.reference, TestSuite)
     }

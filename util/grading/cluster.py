@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from util.errors import RunStopped, UserError
-from util.grading.code import TestSuite, carry_tests
+from util.grading.code.suites import carry_tests
 from util.grading.pool import WAITING_PER_WORKER, Grade, GradingPool
 from util.machines.replicas import Died, Event, Ready, Replicas
-from util.records import Failure, Problem, Verdict
+from util.records import Failure, Problem, TestSuite, Verdict
 
 GRADER = "cluster-1"
 SAY_S = 5.0  # a host with nothing to say says so after so long

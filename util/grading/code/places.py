@@ -1,36 +1,28 @@
 """Where on disk do the tests of a problem lie, and how are they read when they are needed?
 
-Code benchmarks carry gigabytes of tests. A problem keeps the place of its row; the grading worker reads it.
+Call `place_of` when a problem is made and `read_row` when it is graded. Code benchmarks carry gigabytes
+of tests: a problem keeps the place of its row, and the grading worker reads it.
 """
 
 from __future__ import annotations
 
 import json
-import zlib
-from dataclasses import dataclass
+
+from util.records import RowPlace
 
 
 class BadRow(Exception):
     """The tests of a row cannot be used; says why."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """One row of one file: at a byte offset of JSON lines, or by row group and position of parquet."""
-
-    file: str
-    offset: int = 0
-    row_group: int | None = None  # None: JSON lines
-
-    @classmethod
-    def of(cls, tests_at: dict) -> Place:
-        """From what the loader adds to a row, {"file", "offset"} or {"file", "row_group", "row"}."""
-        if "row_group" in tests_at:
-            return cls(tests_at["file"], tests_at["row"], tests_at["row_group"])
-        return cls(tests_at["file"], tests_at["offset"])
+def place_of(tests_at: dict) -> RowPlace:
+    """From what the loader adds to a row, {"file", "offset"} or {"file", "row_group", "row"}."""
+    if "row_group" in tests_at:
+        return RowPlace(tests_at["file"], tests_at["row"], tests_at["row_group"])
+    return RowPlace(tests_at["file"], tests_at["offset"])
 
 
-def read_row(place: Place, columns: tuple[str, ...]) -> dict:
+def read_row(place: RowPlace, columns: tuple[str, ...]) -> dict:
     """The row at a place; raises BadRow when it cannot be read."""
     try:
         row = _of_jsonl(place) if place.row_group is None else _of_parquet(place, columns)
@@ -42,7 +34,7 @@ def read_row(place: Place, columns: tuple[str, ...]) -> dict:
     return row
 
 
-def _of_jsonl(place: Place) -> dict:
+def _of_jsonl(place: RowPlace) -> dict:
     with open(place.file, "rb") as lines:
         lines.seek(place.offset)
         row = json.loads(lines.readline())
@@ -51,7 +43,7 @@ def _of_jsonl(place: Place) -> dict:
     return row
 
 
-def _of_parquet(place: Place, columns: tuple[str, ...]) -> dict:
+def _of_parquet(place: RowPlace, columns: tuple[str, ...]) -> dict:
     import pyarrow
     import pyarrow.parquet
 
@@ -61,11 +53,3 @@ def _of_parquet(place: Place, columns: tuple[str, ...]) -> dict:
             return group.slice(place.offset, 1).to_pylist()[0]
     except (pyarrow.ArrowException, IndexError) as error:
         raise ValueError(str(error)) from error
-
-
-def checksum(texts: tuple[str, ...]) -> int:
-    """Tells whether the tests are still those that the problem was made from; not against forgery."""
-    total = 0
-    for text in texts:
-        total = zlib.crc32(text.encode("utf-8", "surrogatepass"), total)
-    return total
