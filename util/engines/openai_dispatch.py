@@ -11,22 +11,20 @@ from util.engines.keys import Key, KeyPool
 START_CONCURRENCY = 16  # per endpoint, when it has to be found out
 MOST_CONCURRENCY = 512  # per endpoint, when it has to be found out
 GROW_EVERY_S = 1.0
-LOWER_TO = 0.9  # of what an endpoint had when it refused one more
+LOWER_TO = 0.95  # of what an endpoint had when it refused one more
 BACK_AFTER_S = 6.0  # or twice the time that the refusal took
-PER_ROUND = 0.16  # growth with each round of answers: as RFC 9438 for this LOWER_TO
+GROWN = 1.3  # an endpoint that takes so much more than when it refused has become larger
 MOST_FAILURES = 3  # one after the other, until an endpoint among several is asked one thing at a time
 # A burst would go through connecting, sending and receiving in step, and its answers would be the next burst.
 STARTS_PER_TURN = 8
 
 
 class AdaptiveLimit:
-    """How much an endpoint takes at once, found by what it refuses.
+    """How much an endpoint takes at once, found by what it refuses: additive increase, multiplicative decrease.
 
-    Until the first refusal the limit doubles with each round of answers, and each second besides: an answer
-    may take an hour, while a refusal comes at once. From then on it follows CUBIC (RFC 9438): a refusal tells
-    how many were in flight; the limit falls a little below, is there again after some seconds, stays near for
-    some more, and only then goes beyond, ever faster. So most slots are used, few requests are refused, and
-    an endpoint that grows is noticed.
+    A refusal lowers the limit a little below what the endpoint had then; each second in which the limit was used
+    up raises it by the same amount again. It doubles, with each second and each round of answers, until
+    the first refusal, after a fall below what the endpoint took before, and well beyond that: it has grown.
 
     Latency says nothing here: an engine that batches takes longer per answer and still does more in all. An
     endpoint that queues what it cannot do yet is asked less when requests run into their time limit.
@@ -35,10 +33,8 @@ class AdaptiveLimit:
     def __init__(self, start: int, most: int) -> None:
         self._value = float(start)
         self._most = most
-        # How many the endpoint had when it refused one more; None: it never did.
-        self._met = float(most) if start == most else None
-        self._back_after_s = BACK_AFTER_S
-        self._seconds = 0.0  # in which the limit was used up, since it was lowered
+        self._doubles_to = float("inf")
+        self._step = 0.0  # what a second adds
         self._answered = True  # whether anything was answered since the limit was lowered
         self._lowered_at = float("-inf")
 
@@ -46,19 +42,19 @@ class AdaptiveLimit:
         return int(self._value)
 
     def answered(self, *, full: bool) -> None:
-        """Take note of an answer; allow a little more if the limit was used up."""
+        """Take note of an answer; allow one more if the limit was used up and may double."""
         self._answered = True
-        if full:
-            self._raise_to(self._value + (1.0 if self._met is None else PER_ROUND / self._value))
+        if full and self._value < self._doubles_to:
+            self._value = min(self._value + 1, self._doubles_to, self._most)
 
     def passed(self) -> None:
         """Allow more, after a second in which the limit was used up."""
-        self._seconds += 1.0
-        if self._met is None:
-            self._raise_to(2 * self._value)
+        if self._value < self._doubles_to:
+            self._value = min(2 * self._value, self._doubles_to, self._most)
         else:
-            beyond = self._seconds / self._back_after_s - 1
-            self._raise_to(self._met * (1 + (1 - LOWER_TO) * beyond**3))
+            self._value = min(self._value + self._step, self._most)
+            if self._value > GROWN * self._doubles_to:
+                self._doubles_to = float("inf")
 
     def too_much(self, in_flight: int, sent_at: float, now: float) -> None:
         """Lower the limit: a request that was sent as one of `in_flight` was too much.
@@ -68,14 +64,13 @@ class AdaptiveLimit:
         if sent_at < self._lowered_at:
             return
         # Not less than half: when a server goes down, it refuses those that it had first as well.
-        self._met = max(1.0, self._value / 2, min(self._value, in_flight - 1.0))
-        self._value = max(1.0, self._met * (LOWER_TO if self._answered else 0.5))
-        # What is learnt late, from requests that ran into their time limit, is tried again late.
-        self._back_after_s = max(BACK_AFTER_S, 2 * (now - sent_at))
-        self._seconds, self._answered, self._lowered_at = 0.0, False, now
-
-    def _raise_to(self, value: float) -> None:
-        self._value = min(float(self._most), max(self._value, value))
+        took = max(1.0, self._value / 2, min(self._value, in_flight - 1.0))
+        if self._answered:
+            self._doubles_to = max(1.0, LOWER_TO * took)
+            # What is learnt late, from requests that ran into their time limit, is tried again late.
+            self._step = (1 - LOWER_TO) * took / max(BACK_AFTER_S, 2 * (now - sent_at))
+        self._value = self._doubles_to if self._answered else max(1.0, took / 2)
+        self._answered, self._lowered_at = False, now
 
 
 class Pacer:
