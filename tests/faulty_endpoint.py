@@ -46,11 +46,7 @@ FAULTS = (
     "no_usage",
     "two_choices",
     "answered_twice",
-    "answered_twice_late",
-    "old_answer",
 )
-
-OLD = 64  # how many answers ago an "old_answer" was given: it has arrived, so whose it is can be known
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,6 @@ class FaultyEndpoint:
         self.keep = True  # whether bodies, headers and times are kept
         self._random = random.Random(self.script.seed)
         self._answers = 0
-        self._recent: deque[bytes] = deque(maxlen=OLD)
         self._waiting: deque[tuple[_Connection, str, dict]] = deque()
         self._thread: threading.Thread | None = None
 
@@ -255,8 +250,6 @@ class _Connection(asyncio.Protocol):
 
     def _with_answer(self, fault: str, chat: dict) -> bytes:
         endpoint = self.endpoint
-        if fault == "old_answer" and len(endpoint._recent) == OLD:
-            return endpoint._recent[0]
         answer = endpoint.answer(chat)
         if fault == "no_choices":
             answer["choices"] = []
@@ -274,10 +267,6 @@ class _Connection(asyncio.Protocol):
         elif fault == "not_utf8":
             body = body.replace(b"answer", b"\xff\xfe")
         reply = _http(200, body)
-        if fault in ("ok", "wrong_usage", "no_usage", "two_choices"):
-            endpoint._recent.append(reply)
-        if fault == "answered_twice_late":
-            asyncio.get_running_loop().call_later(0.005, self.transport.write, reply)
         return reply * 2 if fault == "answered_twice" else reply
 
     def send(self, reply: bytes) -> None:

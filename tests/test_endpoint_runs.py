@@ -13,11 +13,7 @@ from faulty_endpoint import FAULTS, FaultyEndpoint, Script
 from helpers import ROOT, json_lines, last_line, script
 
 WARMUP_PROBLEMS = 40
-# A client that is started again cannot know which answers were given to the one before it.
-SHARES = {fault: 0.01 for fault in FAULTS if fault != "old_answer"} | {
-    "stall": 0.002,
-    "rate_limited_date": 0.001,
-}
+SHARES = dict.fromkeys(FAULTS, 0.01) | {"stall": 0.002, "rate_limited_date": 0.001}
 
 
 def flags_for(folder, n, *urls):

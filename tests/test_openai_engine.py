@@ -26,8 +26,8 @@ FIRST, SECOND = "sk-aaaaaaaaaaaa1111", "sk-bbbbbbbbbbbb2222"
 MIXED_FAULTS = (
     "rate_limited rate_limited_seconds error_408 error_409 error_500 error_502_html error_503 html "
     "reset_before_headers reset_after_headers closed_without_answer cut_short invalid_json not_utf8 "
-    "error_in_200 no_choices no_content wrong_usage no_usage two_choices old_answer "
-    "answered_twice answered_twice_late"
+    "error_in_200 no_choices no_content wrong_usage no_usage two_choices "
+    "answered_twice"
 ).split()
 
 
@@ -404,8 +404,7 @@ def test_a_limit_of_tokens_per_minute_is_kept():
 @pytest.mark.parametrize("fault", MIXED_FAULTS)
 def test_each_fault_alone_is_survived(fault):
     with FaultyEndpoint(Script(faults={fault: 0.4}, seed=3)) as endpoint:
-        count = 150 if fault == "old_answer" else 25
-        assert completed(ask(engine_for(endpoint), requests(count))) == count
+        assert completed(ask(engine_for(endpoint), requests(25))) == 25
     assert endpoint.happened[fault] >= 3
 
 
@@ -418,10 +417,9 @@ def test_a_mix_of_all_faults_loses_nothing_and_mixes_nothing_up():
     assert all(endpoint.happened[fault] for fault in faults)
 
 
-@pytest.mark.parametrize("fault", ["answered_twice", "answered_twice_late"])
-def test_an_answer_that_comes_twice_is_not_taken_for_the_next(fault):
+def test_an_answer_that_comes_twice_is_not_taken_for_the_next():
     """Each answer would be one request late from then on, and look right."""
-    with FaultyEndpoint(Script(faults={fault: 0.1}, seed=5, service_s=0.004)) as endpoint:
+    with FaultyEndpoint(Script(faults={"answered_twice": 0.1}, seed=5, service_s=0.004)) as endpoint:
         assert completed(ask(engine_for(endpoint, concurrency=32), requests(600))) == 600
 
 
@@ -440,25 +438,6 @@ def test_a_request_that_never_gets_a_good_reply_is_a_failure_and_the_rest_goes_o
     assert isinstance(results.pop("p3"), Failure)
     assert all(isinstance(outcome, Completion) for outcome in results.values())
     assert Counter(body["seed"] for body in endpoint.requests)[1003] == 8
-
-
-@pytest.mark.parametrize("texts", [["the same"], ["A", "B"]])
-def test_answers_that_are_all_named_alike_are_believed_in_the_end(texts):
-    class Nameless(FaultyEndpoint):
-        def answer(self, body):
-            text = texts[body["seed"] % len(texts)]
-            return super().answer(body) | {"id": "chatcmpl-1", "choices": [_choice(text)]}
-
-    with Nameless() as endpoint:
-        engine = engine_for(endpoint)
-        results = list(engine.generate(requests(200)))
-        engine.close()
-    assert completed(results) == 200
-    assert len(endpoint.requests) < 250
-
-
-def _choice(text):
-    return {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
 
 
 @pytest.mark.parametrize(("fault", "at_least_s"), [("rate_limited_seconds", 0.5), ("rate_limited_date", 0.9)])
@@ -706,7 +685,7 @@ def test_only_what_was_not_overtaken_is_slow_because_there_was_too_much(answered
         watch = Watch(dispatcher, keys, Transport(), model="m", retry_for_s=60, backoff_s=1)
         endpoint.to_probe = False
         leases = [await dispatcher.acquire(1.0) for _ in range(3)]
-        answer = Answer(Completion("yes", "stop", 1, 1), "", True)
+        answer = Answer(Completion("yes", "stop", 1, 1), True)
         watch.note(leases[2 if answered_since else 0], answer)
         watch.note(leases[1], Trouble(Kind.SLOW, "no answer within 7200 s"))
         return int(endpoint.limit)

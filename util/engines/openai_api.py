@@ -30,7 +30,7 @@ from util.engines.openai_dispatch import (
 from util.engines.openai_quirks import api_quirks
 from util.engines.openai_replies import Answer, Kind, Trouble, read_reply
 from util.engines.openai_transport import Transport, base_url, proxy_for
-from util.engines.openai_watch import SeenAnswers, Watch
+from util.engines.openai_watch import Watch
 from util.errors import UserError
 from util.records import Completion, Failure, Request
 
@@ -134,7 +134,6 @@ class OpenAIEngine:
             retry_for_s=retry_for_s,
             backoff_s=backoff_s,
         )
-        self._seen = SeenAnswers()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._tasks: set[asyncio.Task[Outcome]] = set()
@@ -298,10 +297,6 @@ class OpenAIEngine:
             outcome = await self._send(lease, request, tries)
             if isinstance(outcome, Answer):
                 tokens_used = outcome.tokens
-                if self._seen.came_before(outcome):
-                    self._dispatcher.distrust(lease)
-                if lease.suspect:
-                    outcome = Trouble(Kind.BROKEN, f"answer {outcome.id} was another request's already")
             elif outcome.kind in (Kind.ADDRESS, Kind.HTML) and lease.endpoint.proven:
                 outcome = replace(outcome, kind=Kind.BROKEN)  # from whatever stands in front of it
             self._watch.note(lease, outcome)

@@ -20,11 +20,12 @@ STARTS_PER_TURN = 8
 
 
 class AdaptiveLimit:
-    """How much an endpoint takes at once, found by what it refuses: additive increase, multiplicative decrease.
+    """How much an endpoint takes at once, found by what it refuses.
 
-    A refusal lowers the limit a little below what the endpoint had then; each second in which the limit was used
-    up raises it by the same amount again. It doubles, with each second and each round of answers, until
-    the first refusal, after a fall below what the endpoint took before, and well beyond that: it has grown.
+    Additive increase, multiplicative decrease: a refusal lowers the limit a little below what the endpoint
+    had then, and each second in which the limit was used up raises it by the same amount. It doubles with each
+    second and each round of answers until the first refusal, after a fall below what the endpoint took before,
+    and when it is well beyond that: the endpoint has grown.
 
     Latency says nothing here: an engine that batches takes longer per answer and still does more in all. An
     endpoint that queues what it cannot do yet is asked less when requests run into their time limit.
@@ -103,7 +104,6 @@ class Endpoint:
         self.failures = 0  # failed tries since the last good one
         self.overtaken = float("-inf")  # when the request was sent that was sent last of those answered
         self.to_probe = True  # one request asks first whether anybody is there
-        self.keeps_apart = True  # whether each answer comes once, so that connections may be used again
         self.proven = False  # whether it ever spoke the protocol
         self.pages = 0  # web pages it answered with
         self.room: int | None = None  # tokens of prompt and answer together, where the endpoint says so
@@ -123,7 +123,6 @@ class Lease:
     sent_at: float
     tokens: float  # what was set aside from the token limit
     in_flight: int  # requests to the endpoint when this one was sent, with it
-    suspect: bool = False  # whether the answer may be another request's
 
 
 class Dispatcher:
@@ -184,20 +183,6 @@ class Dispatcher:
         endpoint.to_probe = False
         endpoint.rests = 0
         self._hand_out()
-
-    def distrust(self, lease: Lease) -> None:
-        """Say that the answer to `lease` was another request's.
-
-        Its connection may have been used again since, so what was sent of late is doubted too; from now on
-        each request to this endpoint has a connection of its own.
-        """
-        lease.suspect = True
-        if not lease.endpoint.keeps_apart:
-            return
-        lease.endpoint.keeps_apart = False
-        for other in self.leases.values():
-            if other.endpoint is lease.endpoint and other.sent_at > asyncio.get_running_loop().time() - 1.0:
-                other.suspect = True
 
     def wait_s(self) -> float:
         """Seconds until the first rest or rate limit ends."""

@@ -44,7 +44,6 @@ class Answer:
     """A usable reply; `usage_known` says whether the endpoint counted the tokens."""
 
     completion: Completion
-    id: str
     usage_known: bool
 
     @property
@@ -119,12 +118,7 @@ def _read_answer(reply: object, body: bytes) -> Answer | Trouble:
         completion_tokens=completion_tokens or 0,
         reasoning=None if reasoning is None else _encodable(reasoning),
     )
-    answer_id = reply.get("id")
-    return Answer(
-        completion,
-        id=answer_id if isinstance(answer_id, str) else "",
-        usage_known=prompt_tokens is not None and completion_tokens is not None,
-    )
+    return Answer(completion, usage_known=prompt_tokens is not None and completion_tokens is not None)
 
 
 def _read_error(status: int, headers: Mapping[str, str], reply: object, body: bytes) -> Trouble:

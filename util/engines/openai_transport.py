@@ -52,16 +52,13 @@ class Transport:
                     connection.close()
                 return connection
 
-        keeping = Connector(limit=0, keepalive_timeout=KEEP_ALIVE_S, socket_factory=_socket)
-        single = aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=_socket)
-        self._session, self._single_use = (
-            aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-            for connector in (keeping, single)
+        self._session = aiohttp.ClientSession(
+            connector=Connector(limit=0, keepalive_timeout=KEEP_ALIVE_S, socket_factory=_socket),
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     async def close(self) -> None:
         await self._session.close()
-        await self._single_use.close()
 
     async def exchange(
         self, endpoint: Endpoint, key: Key, path: str, body: bytes | None, timeout_s: float
@@ -75,9 +72,8 @@ class Transport:
         headers = {"Authorization": f"Bearer {key.secret}"} if key.secret else {}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        session = self._session if endpoint.keeps_apart else self._single_use
         try:
-            async with session.request(
+            async with self._session.request(
                 "GET" if body is None else "POST",
                 endpoint.url + path,
                 data=body,

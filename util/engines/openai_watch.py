@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import OrderedDict
 
 from util.engines.keys import Key, KeyPool
 from util.engines.openai_dispatch import MOST_FAILURES, Dispatcher, Endpoint, Lease
@@ -199,35 +198,6 @@ class Watch:
         if about not in self._said:
             self._said.add(about)
             say(message)
-
-
-class SeenAnswers:
-    """Notices an answer that was another request's already, by its id and text."""
-
-    KEPT_IDS = 4096
-    # Answers that came before already, beyond twice the new ones, until the ids are not believed.
-    MOST_REPEATS = 8
-
-    def __init__(self) -> None:
-        # id -> hash of the text; None once it is known that the endpoints' ids say nothing.
-        self._seen: OrderedDict[str, int] | None = OrderedDict()
-        self._repeats = 0
-
-    def came_before(self, answer: Answer) -> bool:
-        """Whether this very answer came before: then something went wrong on the way."""
-        if self._seen is None or not answer.id:
-            return False
-        text = hash(answer.completion.text)
-        if answer.id not in self._seen:
-            self._seen[answer.id] = text
-            if len(self._seen) > self.KEPT_IDS:
-                self._seen.popitem(last=False)
-            return False
-        self._repeats += 1
-        if self._seen[answer.id] != text or self._repeats > self.MOST_REPEATS + 2 * len(self._seen):
-            self._seen = None  # the endpoint names different answers alike
-            return False
-        return True
 
 
 def _models_with_room(reply: Reply) -> list[dict]:
