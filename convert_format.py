@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _kind(record: Record, failed_before: bool, args: argparse.Namespace) -> Formatted | str:
     """The formatted text, DONE, GIVEN_UP, FOR_MODEL, or the reason that leaves a sample out."""
-    from util.engines import prices
+    from util.engines.tokens import estimate_tokens
     from util.training.formatting import Formatted, format_by_rule
 
     if record.formatted is not None:
@@ -137,7 +137,7 @@ def _kind(record: Record, failed_before: bool, args: argparse.Namespace) -> Form
         return GIVEN_UP
     if _was_judged_wrong(record) and not args.rewrite_wrong:
         return WRONG
-    if prices.estimated_tokens(sample.text) * args.min_fidelity > args.max_tokens:
+    if estimate_tokens(sample.text) * args.min_fidelity > args.max_tokens:
         return "longer than --max-tokens"
     return FOR_MODEL
 
@@ -162,7 +162,7 @@ def _by_rule(folder: Path, args: argparse.Namespace, progress: Progress) -> Tall
     """Format what a rule covers, unless it is a dry run, and count what becomes of all samples."""
     from contextlib import ExitStack
 
-    from util.engines import prices
+    from util.engines.tokens import estimate_tokens
     from util.training.formatting import Formatted
 
     tally = Tally()
@@ -177,8 +177,8 @@ def _by_rule(folder: Path, args: argparse.Namespace, progress: Progress) -> Tall
                 tally.done += 1
             elif kind == FOR_MODEL:
                 tally.for_model += 1
-                tally.prompt_tokens += prices.estimated_tokens(_prompt(record))
-                tally.completion_tokens += prices.estimated_tokens(record.sample.text)
+                tally.prompt_tokens += estimate_tokens(_prompt(record))
+                tally.completion_tokens += estimate_tokens(record.sample.text)
             else:
                 tally.left_out[kind] += 1
             progress.step(0)
@@ -198,9 +198,10 @@ def _rewrite_all(
     """Ask the model about every sample that is left for it, until the budget ends."""
     from contextlib import closing
 
-    from util.engines import prices
+    from util.engines.metered import open_metered
+    from util.engines.prices import cost_line
 
-    opened = prices.open_metered(
+    opened = open_metered(
         cli.asking_options(args, engine="openai"),
         max_tokens=args.max_tokens,
         max_cost=args.max_cost,
@@ -214,7 +215,7 @@ def _rewrite_all(
                 if outcome.exhausted:
                     break
     finally:
-        say(f"spent {prices.cost_line(args.model, usage.prompt_tokens, usage.completion_tokens)}")
+        say(f"spent {cost_line(args.model, usage.prompt_tokens, usage.completion_tokens)}")
 
 
 def _rewrite(

@@ -57,7 +57,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     from functools import partial
 
-    from util.engines.prices import open_metered
+    from util.engines.metered import open_metered
     from util.generation.evaluation import Evaluation, ResultFiles
     from util.generation.order import Selection
 

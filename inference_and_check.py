@@ -181,7 +181,7 @@ def _stopping(args: argparse.Namespace) -> Stopping | None:
 def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | None) -> int:
     from contextlib import closing
 
-    from util.engines.prices import open_metered
+    from util.engines.metered import open_metered
     from util.generation.loop import Job, generate
 
     job = Job(opened.run, opened.asked, opened.order.plan, grading, _rounds(opened, grading))

@@ -61,7 +61,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
-    from util.engines import prices
+    from util.engines.prices import cost_line
+    from util.engines.tokens import estimate_tokens
     from util.training.ratings import LabelBook
 
     end = args.end if args.end > 0 else -1
@@ -75,10 +76,10 @@ def run(args: argparse.Namespace) -> int:
                 taken_over += 1
             else:
                 missing += 1
-                prompt_tokens += prices.estimated_tokens(_prompt(row["problem"]))
+                prompt_tokens += estimate_tokens(_prompt(row["problem"]))
         say(
             f"{total} problems of {args.source}, {missing} to rate: about "
-            f"{prices.cost_line(args.model, prompt_tokens, missing * ANSWER_TOKENS)}"
+            f"{cost_line(args.model, prompt_tokens, missing * ANSWER_TOKENS)}"
         )
         if taken_over:
             say(f"{taken_over} labels are there from other slices")
@@ -103,8 +104,9 @@ def _ask(args: argparse.Namespace, end: int, book: LabelBook, missing: int) -> i
     from contextlib import closing
 
     from util import prompts
-    from util.engines import prices
     from util.engines.checked import Question, Refused, Usage, ask
+    from util.engines.metered import open_metered
+    from util.engines.prices import cost_line
     from util.records import Failure
 
     questions = (
@@ -113,7 +115,7 @@ def _ask(args: argparse.Namespace, end: int, book: LabelBook, missing: int) -> i
         if not book.has(row["id"], retry=args.retry)
     )
     usage, answered, failed, last_failure = Usage(), 0, 0, ""
-    opened = prices.open_metered(
+    opened = open_metered(
         cli.asking_options(args, engine="openai"),
         max_tokens=args.max_tokens,
         max_cost=args.max_cost,
@@ -138,7 +140,7 @@ def _ask(args: argparse.Namespace, end: int, book: LabelBook, missing: int) -> i
                 answered += not isinstance(said, Failure)
                 progress.step(0)
     finally:
-        say(f"spent {prices.cost_line(args.model, usage.prompt_tokens, usage.completion_tokens)}")
+        say(f"spent {cost_line(args.model, usage.prompt_tokens, usage.completion_tokens)}")
     if failed:
         say(
             f"{failed} of {missing} requests failed (the last one: {last_failure}); "

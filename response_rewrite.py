@@ -344,7 +344,8 @@ def _forecast(args: argparse.Namespace, cutter: Cutter, rest: list[int]) -> int:
 def _ask(args: argparse.Namespace, cutter: Cutter, rest: list[int], model: str, asked: Asked) -> None:
     """Ask the model where attempts begin, then which are correct. Raises RunStopped when that may cost no
     more."""
-    from util.engines.prices import cost_line, open_metered
+    from util.engines.metered import open_metered
+    from util.engines.prices import cost_line
 
     engine = open_metered(
         cli.asking_options(args, model=model, log=args.result_dir / "engine.log"),

@@ -1,15 +1,55 @@
-"""How does a command stop before it has spent more than it may?"""
+"""How does a command stop before it has spent more than it may?
+
+Call `open_metered` instead of open_engine.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from util.engines.options import Engine
+from util.engines import open_engine
+from util.engines.options import Engine, EngineOptions
+from util.engines.prices import PRICES, price_of
 from util.errors import UserError
 from util.records import Completion, Failure, Request
 
 TEMPLATE_TOKENS = 100  # what a chat template may add to the messages of a request
+
+
+def open_metered(
+    options: EngineOptions,
+    *,
+    max_tokens: int,
+    max_cost: float | None = None,
+    max_tokens_total: int | None = None,
+) -> MeteredEngine:
+    """Start an engine that stops asking before it has spent `max_cost` dollars or `max_tokens_total` tokens.
+
+    Raises UserError when an answer of `max_tokens` is over a limit, and when a cost is limited and the model
+    has no price.
+    """
+    limits = []
+    if max_cost is not None:
+        price = price_of(options.model)
+        if price is None:
+            raise UserError(
+                f"--max-cost needs the price of {options.model}: add a line for it to {PRICES}, "
+                "or limit tokens with --max-tokens-total"
+            )
+        limits.append(Limit(max_cost, price.of, "--max-cost", "${:,.4f}"))
+    if max_tokens_total is not None:
+        limits.append(
+            Limit(
+                max_tokens_total,
+                lambda prompt, completion: prompt + completion,
+                "--max-tokens-total",
+                "{:,.0f} tokens",
+            )
+        )
+    for limit in limits:
+        limit.check_allows(limit.spent_on(0, max_tokens))
+    return MeteredEngine(open_engine(options), tuple(limits))
 
 
 @dataclass(frozen=True)

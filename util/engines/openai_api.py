@@ -31,6 +31,7 @@ from util.engines.openai_quirks import api_quirks
 from util.engines.openai_replies import Answer, Kind, Trouble, read_reply
 from util.engines.openai_transport import Transport, base_url, proxy_for
 from util.engines.openai_watch import Watch
+from util.engines.tokens import estimate_tokens
 from util.errors import UserError
 from util.records import Completion, Failure, Request
 
@@ -315,7 +316,8 @@ class OpenAIEngine:
         """A guess at what a request will use, for the token limit; corrected when the answer is there."""
         if self._watch.mean_tokens is not None:
             return self._watch.mean_tokens
-        return sum(len(message["content"]) for message in request.messages) / 4 + request.max_tokens
+        words = "".join(message["content"] for message in request.messages)
+        return estimate_tokens(words) + request.max_tokens
 
     async def _send(self, lease: Lease, request: Request, tries: _Tries) -> Answer | Trouble:
         endpoint = lease.endpoint

@@ -23,9 +23,9 @@ class AdaptiveLimit:
     """How much an endpoint takes at once, found by what it refuses.
 
     Additive increase, multiplicative decrease: a refusal lowers the limit a little below what the endpoint
-    had then, and each second in which the limit was used up raises it by the same amount. It doubles with each
-    second and each round of answers until the first refusal, after a fall below what the endpoint took before,
-    and when it is well beyond that: the endpoint has grown.
+    had then, and each second in which the limit was used up raises it by the same amount. It doubles, each
+    second and with each round of answers, until the first refusal, after a fall below what the endpoint
+    took before, and when it is well beyond that: the endpoint has grown.
 
     Latency says nothing here: an engine that batches takes longer per answer and still does more in all. An
     endpoint that queues what it cannot do yet is asked less when requests run into their time limit.

@@ -1,4 +1,7 @@
-"""What will asking an API cost, and what did it?"""
+"""What will asking an API cost, and what did it?
+
+Call `cost_line` for a sentence, `dollars` for a number, `price_of` for the two prices of a model.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,9 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
-from util.engines import open_engine
-from util.engines.metered import Limit, MeteredEngine
-from util.engines.options import EngineOptions
 from util.errors import UserError
 
 PRICES = Path(__file__).parent / "prices.txt"
-CHARS_PER_TOKEN = 4  # English text and LaTeX, roughly
 
 
 @dataclass(frozen=True)
@@ -50,46 +49,6 @@ def dollars(model: str, prompt_tokens: int, completion_tokens: int) -> float | N
     """What so many tokens cost; None where the table has no price."""
     price = price_of(model)
     return None if price is None else price.of(prompt_tokens, completion_tokens)
-
-
-def estimated_tokens(text: str) -> int:
-    """About how many tokens a text has."""
-    return len(text) // CHARS_PER_TOKEN + 1
-
-
-def open_metered(
-    options: EngineOptions,
-    *,
-    max_tokens: int,
-    max_cost: float | None = None,
-    max_tokens_total: int | None = None,
-) -> MeteredEngine:
-    """Start an engine that stops asking before it has spent `max_cost` dollars or `max_tokens_total` tokens.
-
-    Raises UserError when an answer of `max_tokens` is over a limit, and when a cost is limited and the model
-    has no price.
-    """
-    limits = []
-    if max_cost is not None:
-        price = price_of(options.model)
-        if price is None:
-            raise UserError(
-                f"--max-cost needs the price of {options.model}: add a line for it to {PRICES}, "
-                "or limit tokens with --max-tokens-total"
-            )
-        limits.append(Limit(max_cost, price.of, "--max-cost", "${:,.4f}"))
-    if max_tokens_total is not None:
-        limits.append(
-            Limit(
-                max_tokens_total,
-                lambda prompt, completion: prompt + completion,
-                "--max-tokens-total",
-                "{:,.0f} tokens",
-            )
-        )
-    for limit in limits:
-        limit.check_allows(limit.spent_on(0, max_tokens))
-    return MeteredEngine(open_engine(options), tuple(limits))
 
 
 def cost_line(model: str, prompt_tokens: int, completion_tokens: int) -> str:

@@ -1,4 +1,7 @@
-"""How many tokens does a text have for a model, and how sure is that?"""
+"""How many tokens does a text have for a model, and how sure is that?
+
+Call `open_counter` where a tokenizer may be had, `estimate_tokens` where a guess will do.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from util.engines.options import EMBEDDED
 
 FILE = "tokenizer.json"
 PROBE_S = 10.0
-CHARS_PER_TOKEN = 4  # where a run counted nothing: English text and LaTeX, roughly
+TOKENS_PER_CHAR = 1 / 4  # where nothing was counted: English text and LaTeX, roughly
 
 
 @dataclass(frozen=True)
@@ -21,9 +24,14 @@ class TokenCounter:
     by: str  # what a reader of the counts is told
     encode: Callable[[str], int] | None = None
 
-    def count(self, text: str, tokens_per_char: float = 1 / CHARS_PER_TOKEN) -> int:
+    def count(self, text: str, tokens_per_char: float = TOKENS_PER_CHAR) -> int:
         """Tokens of `text`; `tokens_per_char` is what the run counted for the sample it is from."""
-        return self.encode(text) if self.encode is not None else max(1, round(len(text) * tokens_per_char))
+        return estimate_tokens(text, tokens_per_char) if self.encode is None else self.encode(text)
+
+
+def estimate_tokens(text: str, tokens_per_char: float = TOKENS_PER_CHAR) -> int:
+    """About how many tokens a text has."""
+    return max(1, round(len(text) * tokens_per_char))
 
 
 def open_counter(model: str) -> TokenCounter:
@@ -48,7 +56,7 @@ def open_counter(model: str) -> TokenCounter:
 
 
 def tokens_per_char(tokens: int, chars: int) -> float:
-    return tokens / chars if tokens > 0 and chars > 0 else 1 / CHARS_PER_TOKEN
+    return tokens / chars if tokens > 0 and chars > 0 else TOKENS_PER_CHAR
 
 
 def _tokenizer_file(model: str) -> tuple[Path | None, str]:

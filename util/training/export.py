@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from util.engines.prices import estimated_tokens
+from util.engines.tokens import estimate_tokens
 from util.errors import UserError
 from util.machines.cores import usable_cores
 from util.machines.forked import in_order
@@ -221,7 +221,7 @@ class Export:
             return
         stages[FORMATTED] += 1
         text = _text(record)
-        tokens = sample.completion_tokens or estimated_tokens(text)
+        tokens = sample.completion_tokens or estimate_tokens(text)
         if not self._fits(text, tokens):
             return
         stages[FITTING] += 1
@@ -250,7 +250,7 @@ class Export:
         for number, path in enumerate(self._extra_paths):
             origin = len(self._folders) + number
             for offset, row in read_extra(path):
-                tokens = estimated_tokens(row.response)
+                tokens = estimate_tokens(row.response)
                 if not self._fits(row.response, tokens):
                     self.summary.unfitting_extras += 1
                     continue
