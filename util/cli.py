@@ -327,7 +327,7 @@ def add_budget_flags(parser: argparse.ArgumentParser) -> None:
         "--max-cost",
         type=above(0),
         metavar="DOLLARS",
-        help="stop before this command has spent more, by the prices in util/prices.txt",
+        help="stop before this command has spent more, by the prices in util/engines/prices.txt",
     )
     group.add_argument(
         "--max-tokens-total",
