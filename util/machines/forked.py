@@ -1,86 +1,77 @@
-"""How is work on what this process holds in memory shared out over the processor's cores?"""
+"""How is work on what this process holds in memory shared out over the processor's cores?
+
+Call `in_order`. It forks this process, so it is never called by one that holds an engine.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from multiprocessing.connection import Connection
-from typing import TypeVar
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from typing import Any, TypeVar
 
-from util.errors import RunStopped, UserError
+from util.errors import RunStopped
 
-Task, Result = TypeVar("Task"), TypeVar("Result")
+T, R = TypeVar("T"), TypeVar("R")
 AHEAD = 2  # tasks that a worker has waiting
-LOOK_S = 1.0  # how often a waiting worker looks whether its parent is still there
+
+_work: Callable[[Any], Any]  # what a worker does: it comes with the fork, as it need not be fit to travel
 
 
 def in_order(
-    work: Callable[[Task], Result],
-    tasks: Iterable[Task],
+    work: Callable[[T], R],
+    tasks: Iterable[T],
     *,
     workers: int,
     prepare: Callable[[], None],
-) -> Iterator[Result]:
+) -> Iterator[R]:
     """Yield work(task) of each task, in the order of the tasks.
 
     Workers are forked, so `work` may use all that this process holds; `prepare` runs first in each of them,
     to open files anew. With fewer than two workers the work is done here. A bounded number of tasks is under
-    way at any time.
+    way at any time. What `work` raises is raised here.
     """
     if workers < 2:
         yield from map(work, tasks)
         return
-    forked = [_fork(work, prepare) for _ in range(workers)]
+    pool = ProcessPoolExecutor(
+        workers, multiprocessing.get_context("fork"), initializer=_begin, initargs=(work, prepare)
+    )
+    waiting: deque[Future[R]] = deque()
     try:
-        waiting: deque[Connection] = deque()
-        for number, task in enumerate(tasks):
-            line = forked[number % workers][1]
-            line.send(task)
-            waiting.append(line)
+        for task in tasks:
+            waiting.append(pool.submit(_do, task))
             if len(waiting) >= AHEAD * workers:
-                yield _result(waiting.popleft())
+                yield waiting.popleft().result()
         while waiting:
-            yield _result(waiting.popleft())
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise RunStopped("a worker process ended (out of memory?): run the same command again") from error
     finally:
-        for process, line in forked:
-            process.terminate()
-            process.join()
-            line.close()
+        pool.shutdown(cancel_futures=True)
 
 
-def _fork(work: Callable, prepare: Callable[[], None]) -> tuple[multiprocessing.Process, Connection]:
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, work, prepare, os.getpid()), daemon=True)
-    process.start()
-    theirs.close()
-    return process, ours
-
-
-def _serve(line: Connection, work: Callable, prepare: Callable[[], None], parent: int) -> None:
+def _begin(work: Callable[[T], R], prepare: Callable[[], None]) -> None:
+    global _work
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     prepare()
-    while True:
-        while not line.poll(LOOK_S):
-            if os.getppid() != parent:
-                return
-        try:
-            line.send((work(line.recv()), None))
-        except UserError as error:
-            line.send((None, error))
-        except (EOFError, BrokenPipeError):
-            return
+    _work = work
 
 
-def _result(line: Connection):
-    try:
-        result, error = line.recv()
-    except EOFError:
-        raise RunStopped("a worker process ended (out of memory?): run the same command again") from None
-    if error is not None:
-        raise error
-    return result
+def _do(task: Any) -> Any:
+    return _work(task)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
