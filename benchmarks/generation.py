@@ -34,10 +34,11 @@ from tasks import load_task  # noqa: E402
 from util.data import rows as hub_rows  # noqa: E402
 from util.engines import open_engine  # noqa: E402
 from util.engines.options import EngineOptions  # noqa: E402
-from util.engines.ray_models import Cluster, ClusterPlace, ModelHost, Needs, wait_for_nodes  # noqa: E402
+from util.engines.ray_models import ModelHost  # noqa: E402
 from util.engines.vllm_local import worker_environment, worker_options  # noqa: E402
 from util.generation.loop import Job, Plan, generate, write_problems  # noqa: E402
 from util.generation.rounds import sample_seed  # noqa: E402
+from util.machines.ray_cluster import Cluster, ClusterPlace, Needs, wait_for_nodes  # noqa: E402
 from util.machines.replicas import Replicas  # noqa: E402
 from util.records import Request  # noqa: E402
 from util.runs.folder import Run  # noqa: E402

@@ -46,13 +46,13 @@ srun --nodes=1 --ntasks=1 --nodelist="${nodes[0]}" \
     "$ray" start --head --port "$port" --include-dashboard=false --disable-usage-stats --block &
 started+=($!)
 if [ ${#nodes[@]} -gt 1 ]; then
-    "$python" -m util.engines.ray_models --address "$address" --nodes 1
+    "$python" -m util.machines --address "$address" --nodes 1
     others=$(IFS=,; echo "${nodes[*]:1}")
     srun --nodes=$((${#nodes[@]} - 1)) --ntasks=$((${#nodes[@]} - 1)) --nodelist="$others" \
         "$ray" start --address "$address" --disable-usage-stats --block &
     started+=($!)
 fi
-"$python" -m util.engines.ray_models --address "$address" --nodes ${#nodes[@]}
+"$python" -m util.machines --address "$address" --nodes ${#nodes[@]}
 
 "$python" "$@" --engine ray --ray-address "$address" &
 command_process=$!

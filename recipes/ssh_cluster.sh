@@ -49,7 +49,7 @@ trap stop_command TERM INT
 "$ray" start --head --port "$port" --include-dashboard=false --disable-usage-stats --block >"$folder/head.log" 2>&1 &
 started+=($!)
 cd "$(dirname "$0")/.."
-"$python" -m util.engines.ray_models --address "$address" --nodes 1
+"$python" -m util.machines --address "$address" --nodes 1
 for host in "${hosts[@]}"; do
     mkfifo "$folder/$host.input"
     "${ssh[@]}" "$host" "$remote" <"$folder/$host.input" >"$folder/$host.log" 2>&1 &
@@ -58,7 +58,7 @@ for host in "${hosts[@]}"; do
     inputs+=("$input")
     echo "$RAY_AUTH_TOKEN" >&"$input"
 done
-if ! "$python" -m util.engines.ray_models --address "$address" --nodes $((1 + ${#hosts[@]})); then
+if ! "$python" -m util.machines --address "$address" --nodes $((1 + ${#hosts[@]})); then
     tail -n 3 "$folder"/*.log >&2
     exit 1
 fi

@@ -1,4 +1,4 @@
-"""Is work shared out over processes done once, in order and in bounded memory, and does an end reach everyone?"""
+"""Is work shared out over processes done in order and in bounded memory, and does an end reach everyone?"""
 
 import os
 import signal

@@ -6,8 +6,9 @@ from collections import Counter, deque
 import pytest
 
 from util.engines.options import EngineOptions
-from util.engines.ray_models import Needs, Node, model_needs
+from util.engines.ray_models import model_needs
 from util.errors import RunStopped, UserError
+from util.machines.ray_cluster import Needs, Node
 from util.machines.replicas import MOST_DEATHS, MOST_TRIES, RUN, Died, Ready, Replicas
 from util.records import Failure, Request
 

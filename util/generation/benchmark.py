@@ -239,7 +239,7 @@ def _cluster_pool(
     options: EngineOptions, judging: Judging, isolation: str | None
 ) -> tuple[ClusterGradingPool, list[str]]:
     """Graders on each node of the cluster, and what each node is like."""
-    from util.engines.ray_models import open_on_each_node
+    from util.machines.ray_cluster import open_on_each_node
 
     workers = open_on_each_node(
         options.ray_address, "grading node", GraderHost, (judging.symbolic, isolation)

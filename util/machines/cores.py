@@ -1,4 +1,7 @@
-"""How many processor cores may this process use?"""
+"""How many processor cores may this process use?
+
+Call `usable_cores`.
+"""
 
 from __future__ import annotations
 

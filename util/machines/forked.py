@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 
 from util.errors import RunStopped
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 AHEAD = 2  # tasks that a worker has waiting
 
 _work: Callable[[Any], Any]  # what a worker does: it comes with the fork, as it need not be fit to travel

@@ -1,7 +1,7 @@
 """Which of several equal workers answers which request, and what happens when one of them dies?
 
-The same for copies of a model on this machine, copies on a cluster, and graders on a cluster; where they run
-is a `Place`.
+Call `Replicas(place, count).generate(requests)`. It is the same for copies of a model on this machine, copies
+on a cluster, and graders on a cluster; where they run is a `Place`.
 """
 
 from __future__ import annotations
