@@ -151,7 +151,7 @@ def _was_judged_wrong(record: Record) -> bool:
 
 
 def _kinds(folder: Path, args: argparse.Namespace) -> Iterator[tuple[Record, Formatted | str]]:
-    from util.runs.folder import given_up, read_records
+    from util.runs.reader import given_up, read_records
 
     failed_before = given_up(folder)
     for record in read_records(folder):

@@ -21,7 +21,7 @@ from util.terminal import Progress, print_result, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from util.runs.folder import RunReader
+    from util.runs.reader import RunReader
     from util.task import Task
     from util.training.pairs.cutter import Asked, Cutter, Grade
     from util.training.pairs.survey import Candidate, Survey
@@ -112,7 +112,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
-    from util.runs.folder import RunReader, read_run_json
+    from util.runs.folder import read_run_json
+    from util.runs.reader import RunReader
 
     with _steps_folder(args) as steps:
         folder = _run_folder(args, steps)
@@ -227,7 +228,7 @@ def _graded_survey(folder: Path, task: Task | None, args: argparse.Namespace, *,
 
 
 def _survey(folder: Path) -> Survey:
-    from util.runs.folder import RunReader
+    from util.runs.reader import RunReader
     from util.training.pairs.survey import survey
 
     with RunReader(folder) as reader, Progress(0, "reading") as progress:

@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from util.records import Problem, Sample, Verdict  # noqa: E402
-from util.runs.folder import Run, text_digest  # noqa: E402
+from util.runs.folder import Run  # noqa: E402
+from util.runs.reader import text_digest  # noqa: E402
 
 TURNS = (
     "Wait, let me double-check this. ",

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from util.records import SCHEMA, Verdict
-from util.runs.folder import text_digest
+from util.runs.reader import text_digest
 
 SETTINGS = {
     "task": "MATH500",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from util.records import Problem, Sample, Verdict
-from util.runs.folder import Run, text_digest
+from util.runs.folder import Run
+from util.runs.reader import text_digest
 
 SETTINGS = {
     "task": "MATH500",

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from util.records import Problem, Sample, Verdict
-from util.runs.folder import Run, text_digest
+from util.runs.folder import Run
+from util.runs.reader import text_digest
 from util.training.formatting import join_parts
 
 

@@ -16,8 +16,8 @@ from helpers import ROOT, json_lines, last_line, paper_engine, script
 from tasks import load_task
 from util.errors import UserError
 from util.records import Verdict
-from util.runs.folder import read_records
 from util.runs.older_layout import import_results, read_old_file
+from util.runs.reader import read_records
 from util.training.formatting import join_parts, split_parts
 
 THOUGHT = "I look at it from one side and then from the other side, and both ways give the same number."
@@ -49,7 +49,8 @@ class RewritingEndpoint(FaultyEndpoint):
 def raw_run(folder, number=3, response=NOT_SPLITTABLE, verdicts=()):
     """A run of unformatted samples, all with this text; the first ones have these verdicts on it."""
     from util.records import Problem, Sample
-    from util.runs.folder import Run, text_digest
+    from util.runs.folder import Run
+    from util.runs.reader import text_digest
 
     settings = {"task": "NUMINA", "model": "paper", "split": "train", "system_prompt": None}
     with Run(folder, settings=settings, made_with={}) as run:

@@ -16,7 +16,7 @@ import report
 from util.data.system_prompts import system_prompt
 from util.engines import scripted
 from util.errors import UserError
-from util.runs.folder import read_records
+from util.runs.reader import read_records
 from util.terminal import Progress, say
 
 ROOT = Path(__file__).resolve().parent.parent

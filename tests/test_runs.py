@@ -10,7 +10,8 @@ from util.errors import UserError
 from util.generation.judging import Grading
 from util.records import Problem, Sample, Verdict
 from util.results.counting import summarise
-from util.runs.folder import Run, SampleSet, StoredProblems, Wanted, find_run, read_records, text_digest
+from util.runs.folder import Run, Wanted, find_run
+from util.runs.reader import SampleSet, StoredProblems, read_records, text_digest
 
 
 def a_run(folder, **settings):

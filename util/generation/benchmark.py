@@ -23,12 +23,8 @@ from util.machines.cores import usable_cores
 from util.machines.versions import made_with
 from util.records import Problem
 from util.results.counting import stopped_early, summarise
-from util.runs.folder import (
-    Run,
-    find_run,
-    read_records,
-    text_digest,
-)
+from util.runs.folder import Run, find_run
+from util.runs.reader import read_records, text_digest
 from util.task import Task
 from util.terminal import say
 

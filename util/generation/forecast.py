@@ -13,7 +13,8 @@ from util.errors import UserError
 from util.generation.benchmark import known_problems
 from util.generation.order import Order, prompt_named
 from util.generation.rounds import samples_at
-from util.runs.folder import find_run, read_run_json, samples_there
+from util.runs.folder import find_run, read_run_json
+from util.runs.reader import samples_there
 
 COUNTED_PROMPTS = 1000  # prompts that a tokenizer counts; the others are taken to have as many per character
 

@@ -12,7 +12,8 @@ from util.generation.order import OnProgress
 from util.generation.rounds import Key
 from util.grading.pool import GradingPool
 from util.records import Problem, Sample, TestSuite, Verdict
-from util.runs.folder import Places, Run, RunReader, StoredProblems, text_digest
+from util.runs.folder import Run
+from util.runs.reader import Places, RunReader, StoredProblems, text_digest
 from util.task import Task
 
 

@@ -15,7 +15,8 @@ from util.generation.judging import Grading
 from util.generation.order import OnProgress, Plan, Prompt
 from util.generation.rounds import Key, Rounds, sample_seed, samples_at
 from util.records import Completion, Failure, Problem, Request, Sample, TestSuite
-from util.runs.folder import Run, StoredProblems, read_records
+from util.runs.folder import Run
+from util.runs.reader import StoredProblems, read_records
 
 
 @dataclass

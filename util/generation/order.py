@@ -16,7 +16,8 @@ from util.errors import UserError
 from util.generation.rounds import Stopping
 from util.models import short_name
 from util.records import Problem
-from util.runs.folder import Wanted, run_name, text_digest
+from util.runs.folder import Wanted, run_name
+from util.runs.reader import text_digest
 from util.task import Task
 
 DEFAULT_PROMPT = "default"

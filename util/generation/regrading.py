@@ -13,8 +13,9 @@ from util.grading.pool import GradingPool
 from util.machines.cores import usable_cores
 from util.machines.versions import made_with
 from util.records import TestSuite
-from util.runs.folder import PROBLEMS, Run, read_run_json
+from util.runs.folder import Run, read_run_json
 from util.runs.journal import read_lines
+from util.runs.reader import PROBLEMS
 from util.task import Task
 
 

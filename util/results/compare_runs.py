@@ -15,7 +15,7 @@ from util.results.page.frame import new_page, table
 from util.results.page.gather import RunFacts, drawn, read_run
 from util.results.page.names import short_models
 from util.results.paired_test import FEWEST_TELLING, LEVEL, Paired, compare_shares, counts_of
-from util.runs.folder import StoredProblems
+from util.runs.reader import StoredProblems
 from util.runs.repeat import check_command
 
 LISTED = 20  # problems printed on each side; the page has all

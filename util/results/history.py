@@ -9,8 +9,9 @@ from pathlib import Path
 
 from util.errors import UserError
 from util.records import Verdict, exact_number
-from util.runs.folder import VERDICTS, VerdictLines, read_records, read_run_json
+from util.runs.folder import read_run_json
 from util.runs.journal import read_lines
+from util.runs.reader import VERDICTS, VerdictLines, read_records
 from util.runs.repeat import next_step
 
 LISTED = 40

@@ -18,7 +18,8 @@ from string import ascii_uppercase
 from util.errors import UserError
 from util.machines.versions import made_with
 from util.records import Problem, Sample, Verdict
-from util.runs.folder import Run, text_digest
+from util.runs.folder import Run
+from util.runs.reader import text_digest
 from util.task import Task, content_id
 from util.training.formatting import split_parts
 

@@ -20,8 +20,9 @@ from util.errors import UserError
 from util.machines.cores import usable_cores
 from util.machines.forked import in_order
 from util.records import Record, exact_number
-from util.runs.folder import Place, RunReader, read_run_json
+from util.runs.folder import read_run_json
 from util.runs.journal import write_lines
+from util.runs.reader import Place, RunReader
 from util.training.curation import (
     BenchmarkText,
     Candidates,

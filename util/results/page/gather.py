@@ -16,7 +16,8 @@ from pathlib import Path
 from util.errors import UserError
 from util.records import Record
 from util.results.counting import OUTCOMES, Tally, outcome_of, stopped_early
-from util.runs.folder import StoredProblems, read_records, read_run_json, writer_of
+from util.runs.folder import read_run_json, writer_of
+from util.runs.reader import StoredProblems, read_records
 from util.runs.repeat import next_step
 
 

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from util.results.counting import OUTCOMES
 from util.results.page.gather import RunFacts, Shelf, stored_problem
-from util.runs.folder import StoredProblems
+from util.runs.reader import StoredProblems
 
 SAMPLES_PER_PIECE = 50
 

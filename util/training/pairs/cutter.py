@@ -6,8 +6,6 @@ which of them are correct), so a second run finds it there.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -18,8 +16,8 @@ from util import prompts
 from util.engines.checked import Question, Refused, Usage, ask
 from util.engines.options import Engine
 from util.records import Failure, Record, Verdict
-from util.runs.folder import RunReader, text_digest
-from util.runs.journal import Journal, read_line_at, read_lines
+from util.runs.reader import RunReader, text_digest
+from util.runs.steps import StepBook
 from util.training.pairs import variants
 from util.training.pairs.survey import OnProgress, Survey, text_of
 from util.training.pairs.variants import Parts
@@ -29,33 +27,6 @@ TRIES = 2
 JUDGE_TOKENS = 64
 
 Grade = Callable[[Record, str], Verdict]  # judges a text as an answer to the record's problem
-
-
-class StepBook:
-    """A journal whose lines are found again by what they are about."""
-
-    def __init__(self, path: Path) -> None:
-        self._offsets = {_digest(line["step"]): offset for offset, line in read_lines(path)}
-        self._journal = Journal(path)
-        self._file = open(path, "rb")
-
-    def get(self, *step: object) -> dict | None:
-        offset = self._offsets.get(_digest(step))
-        return None if offset is None else read_line_at(self._file, offset)
-
-    def add(self, *step: object, **found: object) -> dict:
-        line = {"step": step, **found}
-        self._offsets[_digest(step)] = self._journal.append(line)
-        return line
-
-    def close(self) -> None:
-        self._journal.close()
-        self._file.close()
-
-
-def _digest(step: Iterable[object]) -> int:
-    data = json.dumps(list(step), ensure_ascii=False).encode("utf-8", "backslashreplace")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 
 @dataclass(frozen=True)

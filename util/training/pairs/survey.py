@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from util.engines.tokens import tokens_per_char
 from util.records import NOT_JUDGED, Record
-from util.runs.folder import Place, RunReader
+from util.runs.reader import Place, RunReader
 from util.training.pairs import variants
 from util.training.pairs.variants import Ordered
 

@@ -1,0 +1,252 @@
+"""What does a run folder hold, sample by sample?
+
+`read_records` joins samples, problems, formatted texts and verdicts. Reading keeps offsets instead of texts,
+so a folder may be larger than memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from util.errors import UserError
+from util.records import Problem, Record, Sample, Verdict
+from util.runs.journal import read_line_at, read_lines
+from util.runs.offsets import key_digest, name_digest, problem_offsets, sample_offsets
+
+PROBLEMS, SAMPLES, FORMATTED, UNFORMATTED, VERDICTS = (
+    "problems.jsonl",
+    "samples.jsonl",
+    "formatted.jsonl",
+    "unformatted.jsonl",
+    "verdicts.jsonl",
+)
+
+
+def read_records(folder: Path) -> Iterator[Record]:
+    """Join samples, problems, formatted texts and verdicts of a run, in the order of samples.jsonl.
+
+    A verdict about another text than today's is left out. Memory: some 50 bytes a sample, no texts.
+    """
+    with RunReader(folder) as reader:
+        for _, record in reader:
+            yield record
+
+
+class RunReader:
+    """A run folder open for reading: its records in the order of samples.jsonl, or one again by its place."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._open = ExitStack()
+        self._open_files()
+        self._last_problem: tuple[int, dict] = (-1, {})
+
+    def _open_files(self) -> None:
+        self._problem_file = _open_if_there(self._open, self.folder / PROBLEMS)
+        self._formatted_file = _open_if_there(self._open, self.folder / FORMATTED)
+        self._verdict_file = _open_if_there(self._open, self.folder / VERDICTS)
+        self._sample_file: BinaryIO | None = None
+
+    def reopen(self) -> None:
+        """Open the files anew, in a forked process: it shares its place in each file with its parent."""
+        self._open.close()
+        self._open_files()
+
+    def __iter__(self) -> Iterator[tuple[Place, Record]]:
+        problems = problem_offsets(self.folder / PROBLEMS)
+        formatted_texts = sample_offsets(self.folder / FORMATTED)
+        verdicts = sample_offsets(self.folder / VERDICTS)
+        problem_id, problem = None, -1  # of the last sample: those of a problem mostly follow one another
+        for offset, line in read_lines(self.folder / SAMPLES):
+            sample = sample_from(line)
+            if sample.problem_id != problem_id:
+                problem_id, problem = sample.problem_id, problems.find(name_digest(sample.problem_id))
+            if problem < 0:
+                raise UserError(
+                    f"{self.folder / SAMPLES} has a sample of {problem_id!r}, which {PROBLEMS} does "
+                    "not name: the folder was put together from parts of different runs"
+                )
+            digest = key_digest(*sample.key)
+            place = Place(offset, problem, formatted_texts.find(digest))
+            formatted = self._formatted_text(place)
+            text = sample.text if formatted is None else formatted
+            verdict = self._verdict_at(verdicts.find(digest), text)
+            yield place, self._record(place, sample, formatted, verdict)
+
+    def at(self, place: Place) -> Record:
+        """The record at a place, without its verdict."""
+        if self._sample_file is None:
+            self._sample_file = self._open.enter_context(open(self.folder / SAMPLES, "rb"))
+        sample = sample_from(read_line_at(self._sample_file, place.sample))
+        return self._record(place, sample, self._formatted_text(place), None)
+
+    def problem_line(self, offset: int) -> dict:
+        """The line of problems.jsonl at `offset`; the samples of a problem mostly follow one another."""
+        if self._last_problem[0] != offset:
+            self._last_problem = (offset, read_line_at(self._problem_file, offset))
+        return self._last_problem[1]
+
+    def close(self) -> None:
+        self._open.close()
+
+    def __enter__(self) -> RunReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _formatted_text(self, place: Place) -> str | None:
+        if place.formatted < 0:
+            return None
+        return read_line_at(self._formatted_file, place.formatted)["text"]
+
+    def _verdict_at(self, offset: int, text: str) -> Verdict | None:
+        if offset < 0:
+            return None
+        judged = read_line_at(self._verdict_file, offset)
+        return Verdict(**judged["verdict"]) if judged["judged"] == text_digest(text) else None
+
+    def _record(self, place: Place, sample: Sample, formatted: str | None, verdict: Verdict | None) -> Record:
+        problem = self.problem_line(place.problem)
+        return Record(
+            question=problem["question"],
+            prompt=problem["prompt"],
+            answer=problem["answer"],
+            sample=sample,
+            formatted=formatted,
+            verdict=verdict,
+            about=problem.get("about", {}),
+            choices=tuple(problem.get("choices", ())),
+        )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the parts of a record lie, as offsets in bytes; -1: there is none."""
+
+    sample: int
+    problem: int
+    formatted: int
+
+
+class Places:
+    """Many places in little memory."""
+
+    def __init__(self) -> None:
+        self._offsets = array("q")
+
+    def append(self, place: Place) -> None:
+        self._offsets.extend((place.sample, place.problem, place.formatted))
+
+    def __iter__(self) -> Iterator[Place]:
+        offsets = iter(self._offsets)
+        return map(Place, offsets, offsets, offsets)
+
+    def __len__(self) -> int:
+        return len(self._offsets) // 3
+
+
+class StoredProblems:
+    """Problems of a run by id, rebuilt from problems.jsonl; a reference that is no text is None."""
+
+    def __init__(self, folder: Path) -> None:
+        self._offsets = {line["id"]: offset for offset, line in read_lines(folder / PROBLEMS)}
+        self._file = open(folder / PROBLEMS, "rb")
+
+    def __contains__(self, problem_id: str) -> bool:
+        return problem_id in self._offsets
+
+    def get(self, problem_id: str) -> Problem | None:
+        if problem_id not in self._offsets:
+            return None
+        line = read_line_at(self._file, self._offsets[problem_id])
+        return Problem(
+            id=line["id"],
+            question=line["question"],
+            reference=line["answer"],
+            choices=tuple(line.get("choices", ())),
+            about=line.get("about", {}),
+        )
+
+    def prompt(self, problem_id: str) -> str:
+        """The user message as it was sent."""
+        return read_line_at(self._file, self._offsets[problem_id])["prompt"]
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class SampleSet:
+    """Which samples exist: a bit per index, so that a million samples take little memory."""
+
+    def __init__(self) -> None:
+        self._bits: dict[tuple[str, float], int] = {}
+        self._count = 0
+
+    def add(self, problem_id: str, temperature: float, index: int) -> None:
+        bits = self._bits.get((problem_id, temperature), 0)
+        self._count += not bits >> index & 1
+        self._bits[(problem_id, temperature)] = bits | 1 << index
+
+    def has(self, problem_id: str, temperature: float, index: int) -> bool:
+        return bool(self._bits.get((problem_id, temperature), 0) >> index & 1)
+
+    def __len__(self) -> int:
+        return self._count
+
+
+def samples_there(folder: Path) -> SampleSet:
+    """Which samples the folder holds; none where there is no folder."""
+    return _samples_named(folder / SAMPLES)
+
+
+def given_up(folder: Path) -> SampleSet:
+    """The samples whose formatting was tried and failed."""
+    return _samples_named(folder / UNFORMATTED)
+
+
+def _samples_named(path: Path) -> SampleSet:
+    found = SampleSet()
+    for _, line in read_lines(path):
+        found.add(line["problem_id"], line["temperature"], line["index"])
+    return found
+
+
+class VerdictLines:
+    """Finds the earlier line about a sample while verdicts.jsonl is read; keeps offsets, no texts."""
+
+    def __init__(self, path: Path) -> None:
+        self._offsets: dict[int, int] = {}
+        self._file = open(path, "rb")
+
+    def replace(self, line: dict, offset: int) -> dict | None:
+        """The last line about the same sample, if there was one; `line` is from now on the last."""
+        digest = key_digest(line["problem_id"], line["temperature"], line["index"])
+        before = self._offsets.get(digest)
+        self._offsets[digest] = offset
+        return None if before is None else read_line_at(self._file, before)
+
+    def __enter__(self) -> VerdictLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def sample_from(line: dict) -> Sample:
+    return Sample(*map(line.get, Sample.__dataclass_fields__))
+
+
+def text_digest(text: str) -> str:
+    """Names the text that a verdict judged."""
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+
+
+def _open_if_there(stack: ExitStack, path: Path) -> BinaryIO | None:
+    return stack.enter_context(open(path, "rb")) if path.exists() else None

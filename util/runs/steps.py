@@ -1,0 +1,40 @@
+"""Which steps of a longer work are done, and what did each find out?
+
+Open a `StepBook` on a file: `get` finds what a step has found, `add` keeps it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from util.runs.journal import Journal, read_line_at, read_lines
+
+
+class StepBook:
+    """A journal whose lines are found again by what they are about."""
+
+    def __init__(self, path: Path) -> None:
+        self._offsets = {_digest(line["step"]): offset for offset, line in read_lines(path)}
+        self._journal = Journal(path)
+        self._file = open(path, "rb")
+
+    def get(self, *step: object) -> dict | None:
+        offset = self._offsets.get(_digest(step))
+        return None if offset is None else read_line_at(self._file, offset)
+
+    def add(self, *step: object, **found: object) -> dict:
+        line = {"step": step, **found}
+        self._offsets[_digest(step)] = self._journal.append(line)
+        return line
+
+    def close(self) -> None:
+        self._journal.close()
+        self._file.close()
+
+
+def _digest(step: Iterable[object]) -> int:
+    data = json.dumps(list(step), ensure_ascii=False).encode("utf-8", "backslashreplace")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
