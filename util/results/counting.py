@@ -10,10 +10,10 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from util.records import NOT_JUDGED, Record, exact_number
 from util.results.estimates import majority_at_k, mean_of_shares, pass_at_k, tokens_to_first_correct
+from util.results.voting import grouped_by_value
 
 GROUPS = ("source", "subject", "field", "level", "difficulty")  # facts of a problem that results are split by
 OUTCOMES = ("correct", "wrong", "no_answer", "truncated", "not_judged")  # of a sample; each has exactly one
@@ -23,7 +23,6 @@ WHY_BIASED = (
     "Problems were asked only until their verdicts were enough, so hard ones have more samples than easy "
     "ones: avg@n, pass@k and maj@k over them would be biased and are not given."
 )
-MAX_GROUPS_COMPARED = 60  # different wrong answers to one problem that are compared by value
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ class Tally:
             return []
         counts = {there: 1} if isinstance(there, str) else there
         return (
-            _grouped_by_value(counts)
+            grouped_by_value(counts)
             if self.judged[place] > 1
             else [(next(iter(counts)).partition(":")[2], 1)]
         )
@@ -403,43 +402,3 @@ def _seed(problem_id: str) -> int:
 
 def _group_name(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-# --- answers that are the same ---
-
-
-def _grouped_by_value(counts: dict[str, int]) -> list[tuple[str, int]]:
-    """Join answers that say the same: maths by value, letters and everything else by their text."""
-    groups: dict[object, list] = {}  # normal form -> [an answer as written, count]
-    forms: list[tuple[object, str]] = []  # normal forms that are compared by value
-    for key, count in sorted(counts.items()):
-        kind, _, answer = key.partition(":")
-        form = _normal_form(answer) if kind == "maths" else answer
-        if form not in groups and kind == "maths":
-            form = _same_as_earlier(form, answer, forms)
-        groups.setdefault(form, [answer, 0])[1] += count
-    return sorted(((answer, count) for answer, count in groups.values()), key=lambda group: -group[1])
-
-
-@lru_cache(maxsize=10_000)
-def _normal_form(answer: str) -> object:
-    """What equal answers usually have in common: the number they are, else the cleaned text."""
-    from util.grading.maths.numbers import plain_number
-    from util.grading.maths.reader import MAX_CHARS, clean
-
-    cleaned = clean(answer) if len(answer) <= MAX_CHARS else answer
-    number = plain_number(cleaned)
-    return number.value if number is not None and not number.percent else cleaned
-
-
-def _same_as_earlier(form: object, answer: str, forms: list[tuple[object, str]]) -> object:
-    """The form of an earlier answer with the same value, else this one, which is then remembered."""
-    from util.grading.maths import same_answer
-
-    for earlier, example in forms:
-        plain = not isinstance(form, str) and not isinstance(earlier, str)
-        if not plain and same_answer(example, answer, symbolic=False).equal:
-            return earlier
-    if len(forms) < MAX_GROUPS_COMPARED:
-        forms.append((form, answer))
-    return form
