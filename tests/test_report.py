@@ -286,7 +286,7 @@ def test_runs_are_named_by_what_tells_them_apart(tmp_path):
         "model-a · prompt default · seed 0",
         "model-a · prompt plain · seed 0",
         "model-a · prompt plain · seed 1",
-        "b",
+        "b · prompt default · seed 0",
     ]
     assert titles({}, {}, {"model": "b"}, {"model": "b"}, {"model": "c"}) == [
         "model-a (50)", "model-a (51)", "b (52)", "b (53)", "c",
@@ -296,7 +296,7 @@ def test_runs_are_named_by_what_tells_them_apart(tmp_path):
 def test_models_and_folders_are_named_by_the_part_that_differs():
     assert short_models(["org/a", "other/a", "org/a"]) == ["org/a", "other/a", "org/a"]
     assert short_models(["/data/run-1/hf/", "/data/run-2/hf"]) == ["run-1/hf", "run-2/hf"]
-    assert short_models(["org/a", "org/b", "b", "org/a"]) == ["a", "org/b", "b", "a"]
+    assert short_models(["org/a", "org/b", "b", "org/a"]) == ["org/a", "org/b", "b", "org/a"]
 
 
 def test_runs_of_several_tasks_and_temperatures_have_short_names(tmp_path):
@@ -307,7 +307,10 @@ def test_runs_of_several_tasks_and_temperatures_have_short_names(tmp_path):
     aime, math = {"task": "AIME", "max_tokens": 96}, {"task": "MATH500", "max_tokens": 48}
     runs = [run("a", [0.7], **aime), run("b", [0.3], **math), run("c", [1.0], **math)]
     assert run_names(runs) == ["AIME · T 0.7", "MATH500 · T 0.3", "MATH500 · T 1"]
-    assert run_names([*runs, run("d", [0.3], **math)])[1::2] == ["MATH500 · T 0.3 (b)", "MATH500 · T 0.3 (d)"]
+    assert run_names([*runs, run("d", [0.3], **math)])[1::2] == [
+        "MATH500 · T 0.3 (b/run)",
+        "MATH500 · T 0.3 (d/run)",
+    ]
     assert run_names([run("e", [0.5, 1.0])]) == ["model-a"]
 
 
