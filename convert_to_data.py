@@ -272,7 +272,7 @@ def _write_card(
 
     from util.machines.versions import made_with
     from util.runs.journal import write_all
-    from util.training.datacard import card, histogram
+    from util.training.datacard import card, lengths_picture
     from util.training.formats import dataset_info
 
     summary = export.summary
@@ -303,7 +303,7 @@ def _write_card(
             sha256=sha256,
             picture=picture.name,
         ),
-        picture: histogram(summary.tokens),
+        picture: lengths_picture(summary.tokens),
     }
     if args.format == "llamafactory":
         info_path, info = dataset_info(args.output)

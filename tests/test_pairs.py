@@ -218,7 +218,9 @@ def test_the_picture_and_the_table_show_what_was_written(pair, tmp_path):
     said = pair()["said"]
     picture = xml.etree.ElementTree.parse(tmp_path / "out" / "margins.svg")
     titles = [
-        one.text for one in picture.iter("{http://www.w3.org/2000/svg}title") if one.text.endswith(": 1")
+        one.text
+        for one in picture.iter("{http://www.w3.org/2000/svg}title")
+        if one.text.startswith("pairs: 1 ")
     ]
     assert len(titles) == 2
     assert "no correct sample" in said and "attempts in responses: 4 in 1" in said

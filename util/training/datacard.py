@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-BARS = 40
-WIDTH, HEIGHT, MARGIN = 640, 240, 40
+from util.results.page import charts
 
 
 def card(
@@ -68,34 +67,11 @@ def token_statistics(tokens: Sequence[int]) -> dict[str, float]:
     }
 
 
-def histogram(tokens: Sequence[int]) -> str:
-    """The lengths as an SVG picture: one bar per range of equal width."""
-    most = max(tokens)
-    step = max(1, -(-(most + 1) // BARS))
-    bars = Counter(number // step for number in tokens)
-    tallest = max(bars.values())
-    count = most // step + 1
-    room_x, room_y = WIDTH - 2 * MARGIN, HEIGHT - 2 * MARGIN
-    shapes = []
-    for bar in range(count):
-        height = room_y * bars[bar] / tallest
-        shapes.append(
-            f'<rect x="{MARGIN + room_x * bar / count:.1f}" y="{HEIGHT - MARGIN - height:.1f}" '
-            f'width="{room_x / count * 0.9:.1f}" height="{height:.1f}" fill="#3b6ea5">'
-            f"<title>{bar * step:,} to {(bar + 1) * step - 1:,} tokens: {bars[bar]:,} rows</title></rect>"
-        )
-    base = HEIGHT - MARGIN
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        'font-family="sans-serif" font-size="12">'
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>'
-        f"{''.join(shapes)}"
-        f'<line x1="{MARGIN}" y1="{base}" x2="{WIDTH - MARGIN}" y2="{base}" stroke="black"/>'
-        f'<text x="{MARGIN}" y="{base + 16}">0</text>'
-        f'<text x="{WIDTH - MARGIN}" y="{base + 16}" text-anchor="end">{count * step:,} tokens</text>'
-        f'<text x="{MARGIN}" y="{MARGIN - 8}">{tallest:,} rows in the tallest bar</text>'
-        "</svg>\n"
-    )
+def lengths_picture(tokens: Sequence[int]) -> str:
+    """How long responses are, as an SVG file."""
+    rows = [("rows", charts.HUES[0], tokens)]
+    picture = charts.histogram(rows, along="tokens", longest=max(tokens))
+    return charts.picture_file([(f"{len(tokens):,} rows by length", picture)])
 
 
 def _token_line(tokens: Sequence[int]) -> str:

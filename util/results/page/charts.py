@@ -1,4 +1,7 @@
-"""How do numbers become pictures (SVG inside the page, in its colours)?"""
+"""How do numbers become pictures (SVG inside the page, in its colours, or in a file of its own)?
+
+Call `curves`, `histogram` or `bars`; `picture_file` makes a file of them.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ COLOURS = ("a", "b", "c", "d", "e", "f")  # CSS variables of the page
 WIDTH, HEIGHT = 360, 222
 LEFT, RIGHT, TOP, BOTTOM = 42, 10, 10, 46
 BINS = 24
+TITLE = 28  # above a picture in a file of its own
+HUES = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#97bbf5")  # there, where no page has colours
 
 
 def colour(number: int) -> str:
@@ -48,7 +53,14 @@ def histogram(groups: Sequence[tuple[str, str, Sequence[int]]], *, along: str, l
     for place, (_, _, values) in enumerate(groups):
         for value in values:
             counts[place][int(value // step)] += 1
-    most = max(sum(column) for column in zip(*counts, strict=True)) or 1
+    named = [(name, hue, column) for (name, hue, _), column in zip(groups, counts, strict=True)]
+    return bars(named, along=along, step=step)
+
+
+def bars(groups: Sequence[tuple[str, str, Sequence[int]]], *, along: str, step: int) -> str:
+    """Stacked (name, colour, counts), where each count is of a bin that is `step` wide; the first is at 0."""
+    bins = len(groups[0][2])
+    most = max(sum(column) for column in zip(*(counts for _, _, counts in groups), strict=True)) or 1
     most += most % 2  # so that the line at half height is at a whole number
     high = HEIGHT - TOP - BOTTOM
     wide = (WIDTH - LEFT - RIGHT) / bins
@@ -59,7 +71,7 @@ def histogram(groups: Sequence[tuple[str, str, Sequence[int]]], *, along: str, l
         parts.append(_text(LEFT - 5, y + 4, _short(most * fraction), "end"))
     for place in range(bins):
         y = float(TOP + high)
-        for (name, hue, _), column in zip(groups, counts, strict=True):
+        for name, hue, column in groups:
             tall = high * column[place] / most
             if not tall:
                 continue
@@ -82,6 +94,22 @@ def interval_bar(value: float, low: float, high: float) -> str:
     return (
         f'<span class="bar"><i style="width:{100 * value:.1f}%"></i>'
         f'<b style="left:{100 * low:.1f}%;width:{100 * (high - low):.1f}%"></b></span>'
+    )
+
+
+def picture_file(panels: Sequence[tuple[str, str]]) -> str:
+    """Pictures one below the other, each under its title, as an SVG file that needs no page."""
+    tall = TITLE + HEIGHT
+    height = tall * max(1, len(panels))
+    parts = []
+    for number, (title, picture) in enumerate(panels):
+        parts.append(_text(LEFT, number * tall + TITLE - 8, title, "start"))
+        parts.append(picture.replace("<svg", f'<svg y="{number * tall + TITLE}"', 1))
+    size = f'viewBox="0 0 {WIDTH} {height}" width="{2 * WIDTH}" height="{2 * height}"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">'
+        '<style>.grid { stroke: #ddd }</style><rect width="100%" height="100%" fill="white"/>'
+        f"{''.join(parts)}</svg>\n"
     )
 
 
@@ -109,9 +137,8 @@ def _text(x: float, y: float, text: str, anchor: str) -> str:
 
 
 def _svg(label: str, parts: Sequence[str]) -> str:
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
-    )
+    size = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
+    return f'<svg {size} role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
 
 
 def _round_step(least: float) -> int:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 from util.machines.versions import made_with
+from util.results.page import charts
 from util.runs.journal import write_whole
 from util.training.pairs.cutter import Asked
 from util.training.pairs.variants import OTHER_VARIANT
 from util.training.pairs.writer import SILC, Tally
-
-COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#97bbf5")
-BAR_WIDTH, PLOT_HEIGHT, LEFT, TOP, BOTTOM = 34, 160, 60, 40, 50
 
 
 def tally_numbers(tally: Tally) -> dict:
@@ -91,45 +88,15 @@ def write_reports(folder: Path, tallies: Mapping[str, Tally], about: dict) -> No
 
 def margins_picture(tallies: Mapping[str, Tally]) -> str:
     """The share of tokens by which the shorter text is shorter, as an SVG with a panel for each variant."""
-    shown = {name: tally for name, tally in tallies.items() if tally.written}
-    bins = max((len(tally.margins) for tally in shown.values()), default=1)
-    width = LEFT + bins * BAR_WIDTH + 20
-    panel = TOP + PLOT_HEIGHT + BOTTOM
-    height = panel * max(1, len(shown))
-    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">',
-        f'<rect width="{width}" height="{height}" fill="white"/>',
-    ]
-    for number, (name, tally) in enumerate(shown.items()):
-        parts += _panel(name, tally, top=number * panel, colour=COLOURS[number % len(COLOURS)])
-    return "\n".join([*parts, "</svg>"]) + "\n"
-
-
-def _panel(name: str, tally: Tally, *, top: int, colour: str) -> Sequence[str]:
-    most = max(tally.margins)
-    base = top + TOP + PLOT_HEIGHT
-    kind = "rejected is shorter by" if name == SILC else "chosen is shorter by"
-    parts = [f'<text x="{LEFT}" y="{top + 22}" font-size="14">{escape(name)}: {tally.written} pairs</text>']
-    for number, count in enumerate(tally.margins):
-        high = round(PLOT_HEIGHT * count / most, 1)
-        x = LEFT + number * BAR_WIDTH
-        share = 100 * number // len(tally.margins)
-        parts.append(
-            f'<rect x="{x + 1}" y="{base - high}" width="{BAR_WIDTH - 2}" height="{high}" fill="{colour}">'
-            f"<title>{share} % and more: {count}</title></rect>"
-        )
-    for number in range(len(tally.margins) + 1):
-        x, share = LEFT + number * BAR_WIDTH, 100 * number // len(tally.margins)
-        parts.append(f'<text x="{x}" y="{base + 16}" font-size="10" text-anchor="middle">{share}</text>')
-    end = LEFT + len(tally.margins) * BAR_WIDTH
-    parts += [
-        f'<line x1="{LEFT}" y1="{base}" x2="{end}" y2="{base}" stroke="black"/>',
-        f'<text x="{LEFT - 8}" y="{top + TOP + 10}" text-anchor="end">{most}</text>',
-        f'<text x="{LEFT - 8}" y="{base}" text-anchor="end">0</text>',
-        f'<text x="{LEFT}" y="{base + 34}">{kind} (% of tokens)</text>',
-    ]
-    return parts
+    panels = []
+    for name, tally in tallies.items():
+        if not tally.written:
+            continue
+        hue = charts.HUES[len(panels) % len(charts.HUES)]
+        along = f"% of tokens by which the {'rejected' if name == SILC else 'chosen'} text is shorter"
+        picture = charts.bars([("pairs", hue, tally.margins)], along=along, step=100 // len(tally.margins))
+        panels.append((f"{name}: {tally.written} pairs", picture))
+    return charts.picture_file(panels)
 
 
 def _mean(total: int, number: int) -> float | None:
