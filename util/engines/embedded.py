@@ -102,10 +102,7 @@ def _gguf_file() -> Path:
 
 def _file_hash(path: Path) -> str:
     with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()[:12]
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
 
 if __name__ == "__main__":

@@ -71,6 +71,7 @@ def key_digest(problem_id: str, temperature: float, index: int) -> int:
     return name_digest(f"{index} {float(temperature)} {problem_id}")
 
 
-def name_digest(name: str) -> int:
-    data = name.encode("utf-8", "backslashreplace")
+def name_digest(*parts: object) -> int:
+    """64 bits that name a thing by its parts; the same in every process."""
+    data = "\x1f".join(map(str, parts)).encode("utf-8", "backslashreplace")
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")

@@ -5,13 +5,14 @@ Everything here keeps hashes and numbers, never texts, so a million samples fit 
 
 from __future__ import annotations
 
-import hashlib
 import re
 import zlib
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+
+from util.runs.offsets import name_digest
 
 NGRAM_WORDS = 13  # words in a row that a question may not share with a benchmark
 BOILERPLATE_PROBLEMS = 4  # words in a row that stand in so many benchmark problems are a form of speech
@@ -23,12 +24,6 @@ NEAR = 0.7  # share of common shingles from which two questions are near duplica
 MAX_LEADERS = 50  # questions of a band against which the others are compared
 
 _WORD = re.compile(r"[^\W_]+")
-
-
-def digest(*parts: object) -> int:
-    """64 bits that name a thing by its parts; the same in every process."""
-    data = "\x1f".join(map(str, parts)).encode("utf-8", "backslashreplace")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 
 def words_of(question: str) -> list[str]:
@@ -97,7 +92,7 @@ def keep_per_problem(candidates: Candidates, rule: str | int):
 
 def question_digest(question: str) -> int:
     """The same for questions that differ in white space only."""
-    return digest(" ".join(question.split()))
+    return name_digest(" ".join(question.split()))
 
 
 def first_of_each(keys, priority):
@@ -149,7 +144,7 @@ class NearDuplicates:
             shingles = (shingles + digits[at : at + count]) * np.uint64(_BASE)
         self._minhash.clear()
         self._minhash.update_batch((shingles >> np.uint64(32)).tolist())
-        return self._minhash.hashvalues, digest(*(word for word in words if not word.isalpha()))
+        return self._minhash.hashvalues, name_digest(*(word for word in words if not word.isalpha()))
 
     def dropped(self, alive, priority):
         """Which of the `alive` positions repeat one of smaller `priority`: a NumPy array of bool."""

@@ -22,12 +22,12 @@ from util.machines.forked import in_order
 from util.records import Record, exact_number
 from util.runs.folder import read_run_json
 from util.runs.journal import write_lines
+from util.runs.offsets import name_digest
 from util.runs.reader import Place, RunReader
 from util.training.curation import (
     BenchmarkText,
     Candidates,
     NearDuplicates,
-    digest,
     first_of_each,
     keep_per_problem,
     question_digest,
@@ -233,8 +233,10 @@ class Export:
             sample=place.sample,
             problem=place.problem,
             formatted=place.formatted,
-            group=digest(*problem),
-            rank=digest(self.choice.seed, *problem, settings.get("model"), sample.temperature, sample.index),
+            group=name_digest(*problem),
+            rank=name_digest(
+                self.choice.seed, *problem, settings.get("model"), sample.temperature, sample.index
+            ),
             tokens=tokens,
         )
 
@@ -255,14 +257,14 @@ class Export:
                 if not self._fits(row.response, tokens):
                     self.summary.unfitting_extras += 1
                     continue
-                name = digest("extra", number, offset)
+                name = name_digest("extra", number, offset)
                 self._extra_candidates.add(
                     origin=origin,
                     sample=offset,
                     problem=-1,
                     formatted=-1,
                     group=name,
-                    rank=digest(self.choice.seed, name),
+                    rank=name_digest(self.choice.seed, name),
                     tokens=tokens,
                 )
 

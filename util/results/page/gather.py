@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import json
 import tempfile
@@ -17,6 +16,7 @@ from util.errors import UserError
 from util.records import Record
 from util.results.counting import OUTCOMES, Tally, outcome_of, stopped_early
 from util.runs.folder import read_run_json, writer_of
+from util.runs.offsets import name_digest
 from util.runs.reader import StoredProblems, read_records
 from util.runs.repeat import next_step
 
@@ -65,7 +65,7 @@ class Shelf:
     def offer(self, run: int, record: Record) -> None:
         sequence = self.seen
         self.seen += 1
-        rank = -_rank(run, record)
+        rank = -name_digest(run, *record.sample.key)
         if len(self._kept) >= self.most and (not self.most or rank <= self._kept[0][0]):
             return
         data = zlib.compress(json.dumps(_listed(record), ensure_ascii=True).encode("ascii"), 1)
@@ -122,11 +122,6 @@ def stored_problem(problems: StoredProblems, problem_id: str) -> dict:
         "choices": list(problem.choices),
         "about": problem.about,
     }
-
-
-def _rank(run: int, record: Record) -> int:
-    key = json.dumps([run, *record.sample.key])
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
 
 
 def _listed(record: Record) -> dict:
