@@ -1,11 +1,13 @@
 """What does the person at the keyboard read?
 
 Call `say` for a line, `Progress` for a bar, `print_text` for a result to read and `print_result` for one that
-programs read. Nothing else in the suite prints or logs: a line that goes around a progress bar tears it.
+programs read. Nothing else in the suite prints or logs: a line that goes around a progress bar tears it. What
+models, programs and endpoints wrote may be part of a message, so control characters are shown, never obeyed.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 
@@ -22,8 +24,18 @@ def closest(kind: str, value: str, known: Sequence[str]) -> UserError:
     return UserError(f"unknown {kind} {value!r}: {hint}known are {', '.join(known)}")
 
 
+# These steer the terminal, turn the direction of writing round, or cannot be written.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def shown(text: str) -> str:
+    """The text with control characters as `\\u001b`, as JSON also writes them; line ends and tabs stay."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def say(message: str) -> None:
     """A line for people; a progress bar makes room for it."""
+    message = shown(message)
     if "tqdm" in sys.modules:
         from tqdm import tqdm
 
@@ -35,14 +47,14 @@ def say(message: str) -> None:
 
 def print_text(text: str) -> None:
     """What a command was asked to show, on standard output."""
-    print(text, flush=True)
+    print(shown(text), flush=True)
 
 
 def print_result(result: dict) -> None:
     """The last line of standard output: the result as JSON, for programs."""
     import json
 
-    print(json.dumps(result, ensure_ascii=False), flush=True)
+    print(shown(json.dumps(result, ensure_ascii=False)), flush=True)
 
 
 class Progress:

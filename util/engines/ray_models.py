@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from util.engines import EngineOptions
+from util.engines.options import EngineOptions
 from util.errors import UserError
 from util.machines.ray_cluster import Cluster, ClusterPlace, Needs, Node, inventory
 from util.machines.replicas import Died, Event, Replicas

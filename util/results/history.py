@@ -121,4 +121,4 @@ def _says(verdict: Verdict) -> tuple:
 def _told(verdict: Verdict) -> str:
     outcome = "correct" if verdict.correct else verdict.reason or "wrong"
     answer = "no answer" if verdict.extracted is None else repr(verdict.extracted[:80])
-    return f"{outcome}, {answer}, {verdict.grader}: {verdict.detail[:160]}"
+    return f"{outcome}, {answer}, {verdict.grader}: {' '.join(verdict.detail[:160].split())}"
