@@ -6,11 +6,11 @@ import cmath
 import math
 from fractions import Fraction
 
-from util.grading.maths.exact import MAX_NESTED_TERMS, MAX_TERMS, Reading, Unknown, coordinate, exact
+from util.grading.maths.exact import MAX_NESTED_TERMS, MAX_TERMS, Point, Unknown, coordinate, exact
 from util.grading.maths.tree import Node
 
 
-def approximate(node: Node, at: Reading) -> complex:
+def approximate(node: Node, at: Point) -> complex:
     """The value as a complex float; raises Unknown."""
     kind = node.kind
     if kind in ("num", "decimal"):
@@ -37,7 +37,7 @@ def _float(value: Fraction) -> float:
     return result
 
 
-def _approximate_power(base: complex, exponent: complex, node: Node, at: Reading) -> complex:
+def _approximate_power(base: complex, exponent: complex, node: Node, at: Point) -> complex:
     if isinstance(base, complex) and not base.imag:
         base = base.real
     if isinstance(exponent, complex) and not exponent.imag:
@@ -54,7 +54,7 @@ def _approximate_power(base: complex, exponent: complex, node: Node, at: Reading
     return base**exponent
 
 
-def _approximate_root(node: Node, at: Reading) -> complex:
+def _approximate_root(node: Node, at: Point) -> complex:
     value, degree = approximate(node.parts[0], at), approximate(node.parts[1], at)
     if isinstance(value, complex) and not value.imag:
         value = value.real
@@ -65,7 +65,7 @@ def _approximate_root(node: Node, at: Reading) -> complex:
     return cmath.sqrt(value) if degree == 2 else value ** (1 / degree)
 
 
-def _approximate_function(node: Node, at: Reading) -> complex:
+def _approximate_function(node: Node, at: Point) -> complex:
     name = node.value
     if name in TRIGONOMETRIC and at.degree != "pi":
         at = with_degrees(at)
@@ -85,14 +85,14 @@ def _approximate_function(node: Node, at: Reading) -> complex:
     return function(values[0])
 
 
-def with_degrees(at: Reading) -> Reading:
+def with_degrees(at: Point) -> Point:
     """The same reading, with degree signs converted."""
     other = at.copied()
     other.degree = "pi"
     return other
 
 
-def _approximate_big(node: Node, at: Reading) -> complex:
+def _approximate_big(node: Node, at: Point) -> complex:
     inside, start, end = node.parts
     low, high = exact(start, at), exact(end, at)
     if (
@@ -113,11 +113,11 @@ def _approximate_big(node: Node, at: Reading) -> complex:
     return total
 
 
-def _approximate_sum(node: Node, at: Reading) -> complex:
+def _approximate_sum(node: Node, at: Point) -> complex:
     return sum(approximate(part, at) for part in node.parts)
 
 
-def _approximate_application(node: Node, at: Reading) -> complex:
+def _approximate_application(node: Node, at: Point) -> complex:
     total = float(coordinate(f"{node.value}()", 0))
     for position, part in enumerate(node.parts):
         value = approximate(part, at)
@@ -127,7 +127,7 @@ def _approximate_application(node: Node, at: Reading) -> complex:
     return total
 
 
-def _approximate_symbol(node: Node, at: Reading) -> float:
+def _approximate_symbol(node: Node, at: Point) -> float:
     if node.value not in at:
         raise Unknown(f"no value for {node.value}")
     return float(at[node.value])

@@ -11,7 +11,7 @@ from util.grading.maths.approximate import TRIGONOMETRIC, approximate, with_degr
 from util.grading.maths.exact import (
     MAX_BITS,
     Inexact,
-    Reading,
+    Point,
     Unknown,
     exact,
     exact_application,
@@ -21,7 +21,7 @@ from util.grading.maths.exact import (
 from util.grading.maths.tree import Node
 
 
-def precise(node: Node, at: Reading, digits: int) -> decimal.Decimal:
+def precise(node: Node, at: Point, digits: int) -> decimal.Decimal:
     """The value of a real tree to `digits` significant digits or nearly so; raises Unknown."""
     context = decimal.Context(prec=digits, Emax=10**7, Emin=-(10**7))
     try:
@@ -34,7 +34,7 @@ def precise(node: Node, at: Reading, digits: int) -> decimal.Decimal:
     return value
 
 
-def _precise(node: Node, at: Reading) -> decimal.Decimal:
+def _precise(node: Node, at: Point) -> decimal.Decimal:
     kind = node.kind
     if kind in ("num", "decimal"):
         return _to_decimal(node.value)
@@ -80,7 +80,7 @@ def _pi(digits: int) -> decimal.Decimal:
     return decimal.Decimal(value).scaleb(-(digits + 10), decimal.Context(prec=digits + 10))
 
 
-def _precise_power(node: Node, at: Reading) -> decimal.Decimal:
+def _precise_power(node: Node, at: Point) -> decimal.Decimal:
     base = _precise(node.parts[0], at)
     try:
         rational = exact(node.parts[1], at)
@@ -101,7 +101,7 @@ def _precise_power(node: Node, at: Reading) -> decimal.Decimal:
     return base ** _precise(node.parts[1], at)
 
 
-def _precise_root(node: Node, at: Reading) -> decimal.Decimal:
+def _precise_root(node: Node, at: Point) -> decimal.Decimal:
     value, degree = _precise(node.parts[0], at), exact(node.parts[1], at)
     if type(degree) is not Fraction or degree.denominator != 1 or not 1 <= degree <= 1000:
         raise Unknown("unusual root")
@@ -112,7 +112,7 @@ def _precise_root(node: Node, at: Reading) -> decimal.Decimal:
     return value.sqrt() if degree == 2 else value ** (decimal.Decimal(1) / int(degree)) if value else value
 
 
-def _precise_function(node: Node, at: Reading) -> decimal.Decimal:
+def _precise_function(node: Node, at: Point) -> decimal.Decimal:
     name = node.value
     if name in TRIGONOMETRIC and at.degree != "pi":
         at = with_degrees(at)
@@ -202,7 +202,7 @@ _PRECISE_FUNCTIONS = {
 }
 
 
-def _precise_factorial(node: Node, at: Reading) -> decimal.Decimal:
+def _precise_factorial(node: Node, at: Point) -> decimal.Decimal:
     return _to_decimal(exact_factorial(node, at))
 
 
@@ -227,7 +227,7 @@ _PRECISE = {
 
 
 def same_value(
-    left: Node, right: Node, left_at: Reading, right_at: Reading, *, thorough: bool = True
+    left: Node, right: Node, left_at: Point, right_at: Point, *, thorough: bool = True
 ) -> bool | None:
     """Whether two trees have one value at a point; None where that cannot be found out.
 
@@ -255,7 +255,7 @@ def same_value(
 
 
 def _same_precisely(
-    left: Node, right: Node, left_at: Reading, right_at: Reading, *, surely: bool | None
+    left: Node, right: Node, left_at: Point, right_at: Point, *, surely: bool | None
 ) -> bool | None:
     """Decide with 60 digits and, where these agree, with 150; `surely` is the answer if that fails."""
     try:

@@ -66,16 +66,16 @@ def _gauss(value: object) -> Gauss:
     return value if isinstance(value, Gauss) else Gauss(value, Fraction(0))
 
 
-class Reading(dict):
+class Point(dict):
     """Where to evaluate: values of the symbols, and how to read degree and percent signs and a bare log."""
 
     degree: object = 1  # 1: the sign is dropped; "pi": converted
     percent = Fraction(1)
     log10 = False
 
-    def copied(self) -> Reading:
+    def copied(self) -> Point:
         """Another reading that says the same."""
-        other = Reading(self)
+        other = Point(self)
         other.degree, other.percent, other.log10 = self.degree, self.percent, self.log10
         return other
 
@@ -283,7 +283,7 @@ def exact_application(node: Node, at: Mapping) -> Fraction:
     return _checked(total)
 
 
-def exact_big(node: Node, at: Reading) -> Fraction | Gauss:
+def exact_big(node: Node, at: Point) -> Fraction | Gauss:
     """A sum or a product of a few hundred terms at most."""
     inside, start, end = node.parts
     kind, name = node.value
@@ -300,7 +300,7 @@ def exact_big(node: Node, at: Reading) -> Fraction | Gauss:
     return total
 
 
-def _exact_degree(node: Node, at: Reading) -> Fraction:
+def _exact_degree(node: Node, at: Point) -> Fraction:
     if at.degree == 1:
         return exact(node.parts[0], at)
     raise Inexact("degree")

@@ -6,6 +6,8 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
+from util.grading.maths.tree import MAX_DIGITS, Unreadable
+
 _PLAIN = re.compile(
     r"([+-]?)\s*(?:([1-9]\d{0,2}(?:,\d{3})+|\d{1,300})(\.\d{0,300})?|(\.\d{1,300}))\s*(\\?%)?"
     r"|([+-]?)\s*(?:\\frac\s*\{\s*([+-]?\d{1,300})\s*\}\s*\{\s*(\d{1,300})\s*\}|(\d{1,300})\s*/\s*(\d{1,300}))"
@@ -87,14 +89,52 @@ def nearly(value: Fraction, long: Fraction, places: int) -> bool:
     return abs(value - long) <= max(Fraction(1, 10**places), abs(long) / 10**15)
 
 
+# ---------------------------------------------------------------- numerals
+
+
+def number(text: str) -> Fraction:
+    """The value of a numeral, perhaps with thousands separators or an exponent. Raises Unreadable."""
+    if len(text) > MAX_DIGITS:
+        raise Unreadable("too many digits")
+    if text.isdecimal():
+        return Fraction(int(text))
+    text = text.replace(",", "")
+    exponent = text.lower().partition("e")[2]
+    if exponent and abs(int(exponent[:9])) > MAX_DIGITS:
+        raise Unreadable("exponent too large")
+    return Fraction(text.removesuffix("."))
+
+
+def with_period(written: str, repeated: str) -> Fraction:
+    """The value of a recurring decimal: 0.1 and 6 are a sixth. Raises Unreadable."""
+    whole, _, digits = written.partition(".")
+    if len(digits) + len(repeated) > 200:
+        raise Unreadable("too many digits")
+    scale = 10 ** len(digits)
+    period = Fraction(int(repeated), scale * (10 ** len(repeated) - 1))
+    return Fraction(int((whole or "0") + digits), scale) + period
+
+
+def unending(written: str) -> Fraction:
+    """The value of 0.333...: a decimal whose last digits repeat at least three times. Raises Unreadable."""
+    digits = written.partition(".")[2]
+    for length in range(1, len(digits) // 3 + 1):
+        period = digits[-length:]
+        if digits.endswith(period * 3):
+            return with_period(written, period)
+    raise Unreadable("no period to be seen")
+
+
+# ---------------------------------------------------------------- number words
+
 _UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve"
-    " thirteen fourteen fifteen sixteen seventeen"
-    " eighteen nineteen"
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+    " seventeen eighteen nineteen"
 ).split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _WORDS = {word: value for value, word in enumerate(_UNITS)}
 _WORDS.update({word: 10 * (place + 2) for place, word in enumerate(_TENS)})
+_LARGE = {"thousand": 10**3, "million": 10**6, "billion": 10**9}
 _CHINESE = {character: value for value, character in enumerate("零一二三四五六七八九十")}
 
 
@@ -115,11 +155,8 @@ def number_word(text: str) -> int | None:
             current += _WORDS[word]
         elif word == "hundred" and 0 < current < 100:
             current *= 100
-        elif word in ("thousand", "million", "billion") and current:
-            total, current = (
-                total + current * {"thousand": 10**3, "million": 10**6, "billion": 10**9}[word],
-                0,
-            )
+        elif word in _LARGE and current:
+            total, current = total + current * _LARGE[word], 0
         else:
             return None
     return -(total + current) if negative else total + current

@@ -10,19 +10,32 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-from util.grading.maths.commands import NOT_FACTORS, product
-from util.grading.maths.leaves import Leaves
+from util.grading.maths.numbers import number, unending, with_period
 from util.grading.maths.spelling import clean
 from util.grading.maths.tokens import (
     CLOSERS,
+    FUNCTIONS,
     LARGE_NUMBERS,
     PRODUCTS,
     RELATIONS,
     SEPARATORS,
+    SYMBOL_NAMES,
+    SYNONYMS,
     is_ambiguous,
     split_tokens,
 )
-from util.grading.maths.tree import MAX_CHARS, MAX_DEPTH, MAX_SIGNS, Node, Opaque, Reading, Unreadable
+from util.grading.maths.tree import (
+    MAX_CHARS,
+    MAX_DEPTH,
+    MAX_SIGNS,
+    Node,
+    Opaque,
+    Reading,
+    Unreadable,
+    has,
+    replaced,
+)
+from util.grading.maths.units import BARE_UNITS
 
 __all__ = ["MAX_CHARS", "clean", "is_ambiguous", "read"]
 
@@ -73,8 +86,55 @@ def read(cleaned: str, *, as_list: bool = False) -> Reading:
     return Reading(tree, tuple(reader.units), (*free, *reader.free))
 
 
-class _Reader(Leaves):
+class _Reader:
     """Recursive descent over the tokens of one answer."""
+
+    def __init__(self, tokens: list[str]) -> None:
+        self.tokens = [*tokens, ""]  # "" is the end
+        self.at = 0
+        self.depth = 0
+        self.digits = ""  # of the numeral read last, as written
+        self.bars = 0  # open |
+        self.builder = False  # inside { ... | ... }
+        self.units: list[str] = []
+        self.free: list[str] = []  # parameters that a set-builder lets run over the integers
+
+    def peek(self) -> str:
+        return self.tokens[self.at]
+
+    def take(self) -> str:
+        token = self.tokens[self.at]
+        if token:
+            self.at += 1
+        return token
+
+    def expect(self, token: str) -> None:
+        if self.take() != token:
+            raise Unreadable(f"expected {token}")
+
+    def follows(self, *tokens: str) -> bool:
+        """Whether these tokens stand here."""
+        return self.tokens[self.at : self.at + len(tokens)] == [*tokens]
+
+    def written(self, start: int, without: str = "{}") -> str:
+        """What has been read since `start`, without some signs."""
+        return "".join(token for token in self.tokens[start : self.at] if token not in without)
+
+    def deeper(self) -> None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise Unreadable("nested too deeply")
+
+    def skip_argument(self) -> None:
+        """Skip a group or a single token."""
+        depth = 0
+        while True:
+            token = self.take()
+            depth += (token == "{") - (token == "}")
+            if depth <= 0:
+                return
+            if not token:
+                raise Unreadable("ends too early")
 
     def whole(self) -> Node:
         tree = self.statement()
@@ -86,9 +146,7 @@ class _Reader(Leaves):
 
     def statement(self) -> Node:
         """Items separated by commas, semicolons, row breaks, "and", "or"."""
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise Unreadable("nested too deeply")
+        self.deeper()
         items, joint = [], ""
         while self.tokens[self.at] in SEPARATORS:
             self.take()
@@ -119,16 +177,16 @@ class _Reader(Leaves):
         while self.tokens[self.at] in RELATIONS:
             operators.append(RELATIONS[self.take()])
             parts.append(self.combination())
-        if self.tokens[self.at] == r"\pmod" or (
-            self.tokens[self.at] == "("
-            and self.tokens[self.at + 1 : self.at + 2] in (["mod"], [r"\mod"], [r"\bmod"])
-        ):
+        if self.tokens[self.at] == r"\pmod" or self.opens_modulus():
             parts[-1] = Node("modulo", (parts[-1], self.modulus()))
         tree = Node("rel", tuple(parts), tuple(operators)) if operators else parts[0]
         if self.tokens[self.at] in (r"\choose", r"\over"):
             kind = "binom" if self.take() == r"\choose" else "div"
             tree = Node(kind, (tree, self.item()))
         return Node("label", (tree,), label) if label else tree
+
+    def opens_modulus(self) -> bool:
+        return self.tokens[self.at] == "(" and self.tokens[self.at + 1] in ("mod", r"\mod", r"\bmod")
 
     def modulus(self) -> Node:
         if self.take() == "(":
@@ -144,9 +202,7 @@ class _Reader(Leaves):
             self.at += 2
             return self.tokens[self.at - 2][1:]
         at, words = self.at, []
-        while at < len(self.tokens) and (
-            self.tokens[at].startswith(r"\text{") or len(self.tokens[at]) > 1 and self.tokens[at].isalpha()
-        ):
+        while _is_word(self.tokens[at]):
             words.append(self.tokens[at].removeprefix(r"\text{").rstrip("} "))
             at += 1
         if not words or at + 1 >= len(self.tokens):
@@ -249,29 +305,18 @@ class _Reader(Leaves):
         if first.isdecimal() or first == ".":
             return left.kind not in ("num", "decimal", "neg") and token[:3] != "..."
         if first.isalpha():
-            return (
-                len(token) == 1
-                and token != "U"
-                or (len(token) == 1 and left.kind not in ("pair", "set", "union"))
-            )
+            return len(token) == 1 and (token != "U" or left.kind not in ("pair", "set", "union"))
         if first == "\\":
-            name = token[1:]
-            if token in (r"\{", r"\lbrace"):
+            if token.startswith((r"\{", r"\lbrace", r"\text", r"\end")):
                 return False
-            if token.startswith(r"\begin{"):
-                return True
-            return name.isalpha() and name not in NOT_FACTORS and not token.startswith((r"\text", r"\end"))
+            return token.startswith(r"\begin{") or token[1:].isalpha() and token[1:] not in NOT_FACTORS
         if first == "|":
             return self.bars == 0 and not self.builder
-        if token == "(" and self.tokens[self.at + 1 : self.at + 2] in (["mod"], [r"\mod"], [r"\bmod"]):
-            return False
-        return first in "([{" and left.kind not in ("pair", "set", "tuple")
+        return first in "([{" and left.kind not in ("pair", "set", "tuple") and not self.opens_modulus()
 
     def signed(self) -> Node:
         sign = 1
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise Unreadable("nested too deeply")
+        self.deeper()
         while self.tokens[self.at] in ("+", "-"):
             sign = -sign if self.take() == "-" else sign
         if self.tokens[self.at] in (r"\pm", r"\mp"):
@@ -284,37 +329,28 @@ class _Reader(Leaves):
 
     def power(self) -> Node:
         base = self.postfix(self.primary())
-        if self.tokens[self.at] in ("^", "**"):
-            self.take()
-            exponent = self.exponent()
-            if exponent.kind == "circ":
-                return self.postfix(Node("deg", (base,)))
-            if exponent.kind == "prime":
-                base = Node(base.kind, base.parts, f"{base.value}'") if base.kind == "sym" else base
-                return self.power_of(self.postfix(base))
-            if chosen := _chosen(base, exponent):
-                return self.postfix(chosen)
-            if exponent == _TRANSPOSE and base.kind in ("matrix", "tuple", "pair"):
-                return Node("transpose", (base,))
-            return self.postfix(Node("pow", (base, exponent)))
-        return base
-
-    def power_of(self, base: Node) -> Node:
-        if self.tokens[self.at] in ("^", "**"):
-            self.take()
-            return Node("pow", (base, self.exponent()))
-        return base
+        if self.tokens[self.at] not in ("^", "**"):
+            return base
+        self.take()
+        exponent = self.exponent()
+        if exponent.kind == "circ":
+            return self.postfix(Node("deg", (base,)))
+        if exponent.kind == "prime":
+            return self.postfix(base._replace(value=f"{base.value}'") if base.kind == "sym" else base)
+        if chosen := _chosen(base, exponent):
+            return self.postfix(chosen)
+        if exponent == _TRANSPOSE and base.kind in ("matrix", "tuple", "pair"):
+            return Node("transpose", (base,))
+        return self.postfix(Node("pow", (base, exponent)))
 
     def exponent(self) -> Node:
         """What stands behind ^ : a group, or one factor with its sign."""
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise Unreadable("nested too deeply")
+        self.deeper()
         token = self.tokens[self.at]
-        if token == r"\circ" or self.tokens[self.at : self.at + 3] == ["{", r"\circ", "}"]:
-            self.at += 1 if token == r"\circ" else 3
+        if token == r"\circ" or self.follows("{", r"\circ", "}"):
+            self.at += 3 if token == "{" else 1
             tree = Node("circ")
-        elif token in (r"\prime", "'") or self.tokens[self.at : self.at + 3] == ["{", r"\prime", "}"]:
+        elif token in (r"\prime", "'") or self.follows("{", r"\prime", "}"):
             self.at += 3 if token == "{" else 1
             tree = Node("prime")
         elif token in ("+", "-"):
@@ -332,8 +368,10 @@ class _Reader(Leaves):
         return tree
 
     def postfix(self, tree: Node) -> Node:
+        """Signs and scales behind a value: factorials, percent, degrees, primes, millions, bases."""
         while True:
             token = self.tokens[self.at]
+            is_number = tree.kind in ("num", "decimal")
             if token == "!":
                 self.take()
                 if self.tokens[self.at] == "!":
@@ -342,48 +380,41 @@ class _Reader(Leaves):
             elif token in ("%", r"\%"):
                 self.take()
                 tree = Node("pct", (tree,))
-            elif token == r"\degree" or token == r"\deg" and tree.kind in ("num", "decimal"):
+            elif token == r"\degree" or token == r"\deg" and is_number:
                 self.take()
                 tree = Node("deg", (tree,))
             elif token == "'" and tree.kind in ("sym", "app"):
                 self.take()
-                tree = Node(tree.kind, tree.parts, f"{tree.value}'")
-            elif tree.kind in ("num", "decimal") and (scale := self.large_number()):
+                tree = tree._replace(value=f"{tree.value}'")
+            elif is_number and (scale := LARGE_NUMBERS.get(_word(token))):  # 8 million
+                self.take()
                 tree = Node("mul", (tree, Node("num", (), Fraction(scale))))
-            elif token == "_" and tree.kind in ("num", "decimal"):
+            elif token == "_" and is_number:
                 self.take()
                 tree = self.based(tree)
-            elif token == "_" and tree.kind in ("paren", "set", "pair", "tuple", "group"):
+            elif token == "_" and tree.kind in ("set", "pair", "tuple"):
                 self.take()
                 self.primary()
             else:
                 return tree
 
-    def large_number(self) -> int:
-        """The million of 8 million, if it stands here; 0 otherwise."""
-        token = self.tokens[self.at]
-        word = token[6:-1] if token.startswith(r"\text{") else token
-        scale = LARGE_NUMBERS.get(word, 0)
-        if scale:
-            self.take()
-        return scale
-
     def unit(self) -> None:
         """Skip a unit behind a value: words, with a power, a quotient or "per"."""
         start = self.at
         while True:
-            token = self.peek()
-            word = token[6:-1].lower() if token.startswith(r"\text{") else token.lower()
-            is_word = token.startswith(r"\text{") or len(token) > 1 and token.isalpha()
-            if is_word and not (token.isalpha() and self.at == 0):
+            token = self.tokens[self.at]
+            word = _word(token).lower()
+            if _is_word(token) and (self.at or not token.isalpha()):
                 if _DENIED.search(word):
                     raise Unreadable("a value that is taken back")
                 self.take()
                 self.units.append(word)
                 self.unit_power()
-            elif token in ("/", r"\cdot") and self.at > start and self.tokens[self.at + 1 : self.at + 2] and (
-                self.tokens[self.at + 1].startswith(r"\text{") or self.tokens[self.at + 1].isalpha()
-            ):  # fmt: skip
+            elif (
+                token in ("/", r"\cdot")
+                and self.at > start
+                and (self.tokens[self.at + 1].startswith(r"\text{") or self.tokens[self.at + 1].isalpha())
+            ):
                 self.take()
                 self.units.append("/" + self.take().removeprefix(r"\text{").rstrip("}"))
                 self.unit_power()
@@ -397,9 +428,448 @@ class _Reader(Leaves):
             self.take()
             start = self.at
             self.exponent()
-            self.units.append(
-                "^" + "".join(token for token in self.tokens[start : self.at] if token not in "{}")
-            )
+            self.units.append("^" + self.written(start))
+
+    # -- the smallest parts
+
+    def primary(self) -> Node:
+        self.deeper()
+        token = self.take()
+        if not token:
+            raise Unreadable("ends too early")
+        first = token[0]
+        if first.isdecimal() or first == "." and token[1:2].isdecimal():
+            tree = self.numeral(token)
+        elif first == "\\" and token[1:2].isalpha():
+            tree = self.command(token)
+        elif first.isalpha():
+            tree = self.name(token)
+        elif token in ("(", "["):
+            tree = self.brackets(token)
+        elif token == "{":
+            tree = self.group()
+        elif token == r"\{":
+            tree = self.braces(r"\}")
+        elif first == "|" or token == r"\|":
+            self.bars += 1
+            inside = self.sum()
+            self.bars -= 1
+            self.expect(token)
+            tree = Node("func", (inside,), "abs")
+        elif token[:3] == "...":
+            tree = _DOTS
+        else:
+            raise Unreadable(f"unexpected {token[:20]}")
+        self.depth -= 1
+        return tree
+
+    def name(self, token: str) -> Node:
+        if len(token) > 3 and token.lower() not in BARE_UNITS:
+            return Node("text", (), token)
+        if token in ("e", "i") and self.peek() != "_":
+            return Node("const", (), token)
+        tree = self.subscript(Node("sym", (), token))
+        if self.follows("^", "{", "-", "1", "}", "(") and token in "fghFGH":
+            self.at += 5
+            return self.application(tree._replace(value=f"{token}^-1"))
+        if self.follows("{", "(") and token in "fghFGHNPp" and self.closes_twice():
+            del self.tokens[self.at]  # f{(x)}, as sympy prints it
+        if self.peek() == "(" and token.isupper() and (point := self.point(tree)):
+            return point
+        if self.peek() == "(" and (token in "fghFGHPQTpq" or self.is_head()):
+            return self.application(tree)
+        return tree
+
+    def point(self, name: Node) -> Node | None:
+        """P(1, 2), a point with its name; None where the brackets hold anything but numbers."""
+        end = self.at
+        while self.tokens[end] not in (")", ""):
+            end += 1
+        if "," not in self.tokens[self.at : end] or any(
+            token.isalpha() and token != "e" for token in self.tokens[self.at : end]
+        ):
+            return None
+        at = self.at
+        place = self.primary()
+        if place.kind not in ("pair", "tuple") or place.value != "()":
+            self.at = at
+            return None
+        return Node("rel", (name, place), ("=",))
+
+    def closes_twice(self) -> bool:
+        """Whether the next group in braces is one in brackets; takes the closing brace away."""
+        end = self.at + 1
+        while self.tokens[end] not in (")", ""):
+            end += 1
+        if self.tokens[end : end + 2] != [")", "}"]:
+            return False
+        del self.tokens[end + 1]
+        return True
+
+    def is_head(self) -> bool:
+        """Whether an answer opens with x(t) = ...: then x is a function."""
+        return self.at == 1 and self.tokens[3:5] == [")", "="] and self.tokens[2].isalpha()
+
+    def application(self, symbol: Node) -> Node:
+        """f(x); p(x-1) is a product where p is no usual name of a function."""
+        at = self.at
+        self.take()
+        inside = self.statement()
+        self.expect(")")
+        if symbol.value[0] in "PQTpq" and inside.kind not in ("sym", "num", "list"):
+            self.at = at
+            return symbol
+        return Node("app", inside.parts if inside.kind == "list" else (inside,), symbol.value)
+
+    def group(self) -> Node:
+        if self.peek() == "}":
+            self.take()
+            return Node("num", (), Fraction(1))  # {} holds nothing, as in {}^\circ
+        if self.is_builder():
+            return self.braces("}")
+        builder, self.builder = self.builder, False
+        inside = self.statement()
+        self.builder = builder
+        self.expect("}")
+        return Node("set", inside.parts) if inside.kind == "list" else inside
+
+    def is_builder(self) -> bool:
+        """Whether plain braces hold {x | x > 2} or {x : x > 2}."""
+        name, bar = self.tokens[self.at], self.tokens[self.at + 1 : self.at + 2]
+        if len(name) != 1 or not name.isalpha() or bar not in (["|"], [r"\mid"], [":"]):
+            return False
+        return any(token in RELATIONS for token in self.tokens[self.at + 2 : self.at + 12])
+
+    def braces(self, closing: str) -> Node:
+        if self.peek() == closing:
+            self.take()
+            return Node("set")
+        outer, self.builder = self.builder, True
+        system = self.peek() in (r"\begin{array}", r"\begin{cases}", r"\begin{aligned}")
+        inside = self.statement()
+        if system and not self.peek() and inside.kind == "list":
+            return inside  # \{ before a system of equations is never closed
+        if self.peek() in ("|", r"\mid", ":", r"\vert", r"\colon"):
+            self.take()
+            self.builder = False
+            condition = self.statement()
+            inside = self.family(inside, condition) or Node("builder", (inside, condition))
+        self.builder = outer
+        self.expect(closing)
+        if inside.kind in ("builder", "rel"):
+            return inside
+        return Node("set", inside.parts if inside.kind == "list" else (inside,))
+
+    def family(self, name: Node, condition: Node) -> Node | None:
+        """The x = 2k of {x | x = 2k, k in Z}, whose parameter is free."""
+        if condition.kind != "list":
+            return None
+        first, *rest = condition.parts
+        if first.kind != "rel" or first.value != ("=",) or first.parts[0] != name or len(rest) != 1:
+            return None
+        if rest[0].kind != "rel" or rest[0].value != ("in",) or rest[0].parts[0].kind != "sym":
+            return None
+        if rest[0].parts[1].kind not in ("domain", "sym") or rest[0].parts[1].value not in ("Z", "N"):
+            return None
+        self.free.append(str(rest[0].parts[0].value))
+        return first
+
+    def brackets(self, opening: str) -> Node:
+        """A group in brackets, an interval, a pair or a tuple."""
+        outer, self.builder, bars, self.bars = self.builder, False, self.bars, 0
+        inside = self.statement()
+        self.builder, self.bars = outer, bars
+        closing = self.take()
+        if closing not in (")", "]"):
+            raise Unreadable("unclosed bracket")
+        if inside.kind == "list" and inside.value != "or":
+            if opening == "[" and all(_is_round(part) for part in inside.parts):
+                return inside  # [(1, 2), (3, 4)] is a list as Python writes it
+            if len(inside.parts) == 2:
+                return Node("pair", inside.parts, opening + closing)
+        if opening + closing not in ("()", "[]"):
+            raise Unreadable("mixed brackets")
+        if inside.kind == "list" and inside.value != "or":
+            return Node("tuple", inside.parts, opening + closing)
+        if inside.kind == "neg" and self.peek()[:1].isdecimal():
+            return Node("mul", (inside,))  # (-1) 5 is a product
+        return inside
+
+    def between(self, closing: str) -> Node:
+        inside = self.statement()
+        if self.peek() in ("|", r"\rvert") and closing == r"\rvert":
+            closing = self.peek()
+        self.expect(closing)
+        return inside
+
+    # -- numerals
+
+    def based(self, numeral: Node) -> Node:
+        """A numeral in another base, as 52_8 or 1011_{2}."""
+        digits = self.digits
+        base = self.argument()
+        if base.kind == "text":
+            return numeral
+        if base.kind != "num" or not 2 <= base.value <= 36 or numeral.kind != "num":
+            raise Unreadable("unknown base")
+        if base.value == 10:
+            return numeral
+        # In which base a number is written is part of the answer: 52_8 is not 42.
+        return Node("sym", (), f"{digits.lstrip('0') or '0'} in base {base.value}")
+
+    def numeral(self, token: str) -> Node:
+        self.digits = token
+        following = self.tokens[self.at]
+        if token.endswith("..."):
+            return Node("num", (), unending(token[:-3]))
+        if following in _LINES and "." in token:
+            return self.recurring(token)
+        if following in (r"\ldots", r"\dots", r"\cdots", "...") and "." in token and len(token) > 4:
+            self.take()
+            return Node("num", (), unending(token))
+        if following == "(" and "." in token and self.tokens[self.at + 1].isdecimal():
+            if self.tokens[self.at + 2] == ")" and self.tokens[self.at + 3] != "^":
+                self.at += 3
+                return Node("num", (), with_period(token, self.tokens[self.at - 2]))
+        value = number(token)
+        if "." in token or "e" in token.lower():
+            mantissa, _, exponent = token.lower().partition("e")
+            places = max(0, len(mantissa.partition(".")[2]) - int(exponent or 0))
+            return Node("decimal", (places,), value)
+        if following == r"\frac" and value:
+            return self.mixed(value)
+        return Node("num", (), value)
+
+    def mixed(self, whole: Fraction) -> Node:
+        at = self.at
+        self.take()
+        top, bottom = self.argument(), self.argument()
+        if top.kind == bottom.kind == "num" and 0 < top.value and 0 < bottom.value:
+            return Node("num", (), whole + top.value / bottom.value)
+        self.at = at
+        return Node("num", (), whole)
+
+    def recurring(self, token: str) -> Node:
+        """0.8\\overline{4}, 0.\\dot{1}\\dot{2}, 0.1\\dot{2}3\\dot{4}."""
+        whole, _, written = token.partition(".")
+        repeated, dotted = "", True
+        while dotted and (self.peek() in _LINES or repeated and self.peek().isdecimal()):
+            if self.peek().isdecimal():
+                repeated += self.take()
+            else:
+                dotted = self.take() == r"\dot"
+                repeated += self.argument_digits()
+        return Node("num", (), with_period(f"{whole}.{written}", repeated))
+
+    def argument_digits(self) -> str:
+        token = self.take()
+        if token == "{":
+            token = self.take()
+            self.expect("}")
+        if not token.isdecimal():
+            raise Unreadable("not a recurring decimal")
+        return token
+
+    # -- commands
+
+    def argument(self) -> Node:
+        """What a command applies to: a group, or the next single digit or token."""
+        token = self.peek()
+        if token[:1].isdecimal() and len(token) > 1 and token.isdecimal():
+            self.tokens[self.at] = token[0]
+            self.tokens.insert(self.at + 1, token[1:])
+        return self.primary()
+
+    def subscript(self, symbol: Node) -> Node:
+        while self.peek() == "_" or self.peek() == "'":
+            if self.take() == "'":
+                symbol = Node("sym", (), f"{symbol.value}'")
+                continue
+            start = self.at
+            self.skip_argument()
+            symbol = Node("sym", (), f"{symbol.value}_{self.written(start)}")
+        return symbol
+
+    def command(self, token: str) -> Node:
+        name = token[1:]
+        if name in FUNCTIONS or name == "operatorname":
+            return self.function(SYNONYMS.get(name, name))
+        if name == "frac":
+            return Node("div", (self.argument(), self.argument()))
+        if name in ("binom", "dbinom", "tbinom"):
+            return Node("binom", (self.argument(), self.argument()))
+        if token.startswith(r"\begin{"):
+            return self.environment(token[token.index("{") + 1 : -1])
+        if token.startswith(r"\text{"):
+            return Node("text", (), token[6:-1])
+        if name in _FIXED:
+            return _FIXED[name]
+        if name == "pi":
+            return self.subscript(Node("sym" if self.peek() == "_" else "const", (), "pi"))
+        if name == "surd":
+            return self.root()
+        if token.startswith(r"\mathbb"):
+            return Node("domain", (), name[-1] + self.restriction())
+        if name in _DECORATIONS:
+            return self.decorated(name)
+        if name in ("lvert", "vert"):
+            return Node("func", (self.between(r"\rvert" if name == "lvert" else r"\vert"),), "abs")
+        if name in ("lfloor", "lceil"):
+            return Node("func", (self.between(r"\r" + name[1:]),), name[1:])
+        if name == "langle":
+            inside = self.between(r"\rangle")
+            return Node("pair" if len(inside.parts) == 2 else "tuple", inside.parts, "()")
+        if name == "lbrace":
+            return self.braces(r"\rbrace")
+        if name in ("angle", "triangle", "measuredangle"):
+            return Node("sym", (), name + "".join(self.letters()))
+        if name in ("sum", "prod"):
+            return self.big(name)
+        if name in _OPAQUE:
+            raise Opaque(f"cannot read {token}")
+        if name in NOT_FACTORS:
+            raise Unreadable(f"cannot read {token}")
+        return self.subscript(Node("sym", (), SYMBOL_NAMES.get(name, name)))
+
+    def restriction(self) -> str:
+        r"""The + of \mathbb{R}^+, the 2 of \mathbb{R}^2; what stands for the positive ones is one sign."""
+        start = self.at
+        while self.peek() in ("^", "_"):
+            self.take()
+            self.skip_argument()
+        written = self.written(start, without="{}^_*")
+        return _RESTRICTIONS.get(written, written)
+
+    def letters(self) -> list[str]:
+        names = []
+        while self.peek()[:1].isalpha() and len(self.peek()) == 1:
+            names.append(self.subscript(Node("sym", (), self.take())).value)
+        return names
+
+    def decorated(self, decoration: str) -> Node:
+        start = self.at
+        inside = self.argument()
+        written = self.written(start)
+        if inside.kind in ("num", "decimal"):
+            raise Unreadable("decorated number")
+        if decoration == "overline" and inside.kind == "mul" and written.isupper():
+            return inside  # a segment
+        if decoration == "overline" and inside.kind != "sym" and "+" not in written and "-" not in written:
+            return Node("sym", (), written)
+        if inside.kind == "sym":
+            name = written if decoration in ("vec", "overline", "hat") else f"{decoration}({written})"
+            return self.subscript(Node("sym", (), name))
+        return Node("func", (inside,), "conj")
+
+    def function(self, name: str) -> Node:
+        base = None
+        if name == "sqrt":
+            return self.root()
+        if self.peek() == "_":
+            self.take()
+            base = self.argument()
+        exponent = None
+        if self.peek() in ("^", "**"):
+            self.take()
+            exponent = self.exponent()
+        arguments = self.function_arguments()
+        if name in _NAMED_KINDS:
+            tree = Node(_NAMED_KINDS[name], tuple(arguments))
+        elif name in ("log", "lg") and base is not None:
+            tree = Node("func", (*arguments, base), "logb")
+        else:
+            tree = Node("func", tuple(arguments), name)
+        if exponent is None:
+            return tree
+        if exponent == Node("neg", (Node("num", (), Fraction(1)),)) and name in _INVERSE:
+            return Node("func", tree.parts, _INVERSE[name])
+        return Node("pow", (tree, exponent))
+
+    def root(self) -> Node:
+        degree = Node("num", (), Fraction(2))
+        if self.peek() == "[":
+            self.take()
+            degree = self.sum()
+            self.expect("]")
+        return Node("root", (self.primary(), degree))
+
+    def function_arguments(self) -> list[Node]:
+        token = self.peek()
+        if token in ("(", "[", "{"):
+            inside = self.primary()
+            return list(inside.parts) if inside.kind in ("pair", "tuple", "set", "list") else [inside]
+        if token == "-":
+            self.take()
+        factors = [self.power()]
+        while (following := self.peek()) not in ("(", "|", r"\log"):
+            bare = following.removeprefix("\\")
+            if bare in FUNCTIONS and bare != "sqrt" or not self.starts_factor(following, factors[-1]):
+                break
+            factors.append(self.power())
+        tree = product(factors)
+        if self.peek() == "/" and self.tokens[self.at + 1].isdecimal():
+            self.take()  # sin x/2 is the sine of half of x
+            tree = Node("div", (tree, self.power()))
+        return [Node("neg", (tree,)) if token == "-" else tree]
+
+    def big(self, name: str) -> Node:
+        """A finite sum or product over whole numbers: its term, the ends, and the hidden name that runs."""
+        if self.take() != "_":
+            raise Opaque("a sum without its ends")
+        start = self.primary()
+        if (
+            self.take() != "^"
+            or start.kind != "rel"
+            or start.value != ("=",)
+            or start.parts[0].kind not in ("sym", "const")
+        ):
+            raise Opaque("a sum over something else")
+        end = self.argument()
+        inside = self.term()
+        if any(has(part, "inf") for part in (start.parts[1], end)) or has(inside, "pm"):
+            raise Opaque("an infinite sum")
+        hidden = f"#{self.depth}"
+        inside = replaced(inside, {start.parts[0]: Node("sym", (), hidden)})
+        return Node("big", (inside, start.parts[1], end), (name, hidden))
+
+    def environment(self, name: str) -> Node:
+        if name == "array" and self.peek() == "{":
+            self.skip_argument()
+        if name in _ALIGNED and rf"\end{{{name}}}" in self.tokens[self.at :]:
+            end = self.tokens.index(rf"\end{{{name}}}", self.at)
+            self.tokens[self.at : end] = [token for token in self.tokens[self.at : end] if token != "&"]
+        rows: list[tuple[Node, ...]] = []
+        row: list[Node] = []
+        while not (token := self.take()).startswith(r"\end"):
+            if not token:
+                raise Unreadable("unclosed environment")
+            if token == "\\\\":
+                rows.append(tuple(row))
+                row = []
+            elif token not in ("&", r"\hline"):
+                self.at -= 1
+                while name == "cases" and row and _word(self.peek()).lower() in _WHEN:
+                    self.take()
+                row.append(self.item())
+                if self.peek() in (",", ";"):
+                    self.take()
+        return table(name, [row for row in (*rows, tuple(row)) if row])
+
+
+def table(name: str, rows: list[tuple[Node, ...]]) -> Node:
+    """What the rows of an environment are: a matrix, the equations of a system, or a distinction of cases."""
+    if not rows:
+        raise Unreadable("empty matrix")
+    widths = {len(row) for row in rows}
+    if name in _SYSTEMS or name == "array" and widths == {1} and all(row[0].kind == "rel" for row in rows):
+        if widths == {1}:
+            return Node("list", tuple(row[0] for row in rows), "and")
+        if name == "cases" and widths == {2}:
+            return Node("cases", tuple(rows))
+        raise Opaque("a case distinction")
+    if len(widths) > 1:
+        raise Unreadable("rows of different lengths")
+    return Node("matrix", tuple(rows), name)
 
 
 def _chosen(base: Node, exponent: Node) -> Node | None:
@@ -411,4 +881,41 @@ def _chosen(base: Node, exponent: Node) -> Node | None:
     return Node("binom", (Node("num", (), whole), exponent)) if exponent.value <= whole else None
 
 
+def _is_round(node: Node) -> bool:
+    return node.kind in ("pair", "tuple") and node.value == "()"
+
+
+def product(factors: list[Node]) -> Node:
+    """Factors as one tree."""
+    return factors[0] if len(factors) == 1 else Node("mul", tuple(factors))
+
+
+def _word(token: str) -> str:
+    r"""What stands in \text{...}; any other token as it is."""
+    return token[6:-1] if token.startswith(r"\text{") else token
+
+
+def _is_word(token: str) -> bool:
+    return token.startswith(r"\text{") or len(token) > 1 and token.isalpha()
+
+
 _TRANSPOSE = Node("sym", (), "T")
+_DOTS = Node("sym", (), "...")
+_FIXED = {"infty": Node("inf"), "emptyset": Node("set"), "varnothing": Node("set")}
+_FIXED.update(dict.fromkeys("ldots dots cdots dotsc dotsb dotsm vdots ddots".split(), _DOTS))
+_LINES = frozenset((r"\overline", r"\bar", r"\dot", r"\overbar"))  # above the digits that recur
+_INVERSE = {
+    "sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sinh": "arsinh", "cosh": "arcosh"
+}  # fmt: skip
+_ALIGNED = frozenset("aligned align align* gathered split".split())
+_SYSTEMS = _ALIGNED | {"cases", "equation", "gather"}
+_DECORATIONS = frozenset("overline bar vec hat widehat tilde overrightarrow dot ddot overbrace".split())
+_NAMED_KINDS = {"factorial": "fact", "binomial": "binom"}  # as programs write them
+_WHEN = frozenset("if when for where as".split())
+_RESTRICTIONS = {"+": "+", ">0": "+", "-": "-", "<0": "-", "\\ast": "", "\\gt0": "+"}
+_OPAQUE = frozenset("int iint oint lim limsup liminf partial nabla bigcup bigcap".split())
+NOT_FACTORS = frozenset(
+    "and or pm mp cup cap cupdot setminus backslash mid vert rvert rfloor rceil rangle rbrace choose over pmod"
+    " mod bmod land lor wedge vee cdot times div degree circ le ge ne in notin end colon prime to because"
+    " therefore hline Vert implies iff Leftrightarrow rbrack deg".split()
+)

@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 from util.grading.maths.approximate import approximate
 from util.grading.maths.digits import same_value
-from util.grading.maths.exact import Inexact, Reading, Unknown, exact
+from util.grading.maths.exact import Inexact, Point, Unknown, exact
 from util.grading.maths.tree import Node, symbols
 
 _INFINITY = Node("inf")
 _MINUS_INFINITY = Node("neg", (_INFINITY,))
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!=", "=": "="}
 _TWO = Node("num", (), Fraction(2))
-_HERE = Reading()
+_HERE = Point()
 _ZERO = Node("num", (), Fraction(0))
 
 
@@ -264,7 +264,7 @@ def _solve(left: Node, right: Node, variable: str) -> tuple[Node, bool] | None:
         return None
     try:
         values = [
-            exact(left, Reading({variable: x})) - exact(right, Reading({variable: x}))
+            exact(left, Point({variable: x})) - exact(right, Point({variable: x}))
             for x in (Fraction(0), Fraction(1), Fraction(7, 3))
         ]
     except (Unknown, TypeError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from util.grading.maths.approximate import approximate
-from util.grading.maths.exact import Reading as Point
+from util.grading.maths.exact import Point
 from util.grading.maths.exact import Unknown, coordinate, exact
 from util.grading.maths.regions import Region, region
 from util.grading.maths.scalars import PARAMETERS, Scalars, every

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from util.grading.maths.digits import precise, same_value
-from util.grading.maths.exact import Reading as Point
+from util.grading.maths.exact import Point
 from util.grading.maths.exact import Unknown, coordinate, exact
 from util.grading.maths.numbers import is_long, is_rounded, nearly, rounds_to
 from util.grading.maths.shapes import SCALARS, renamed

@@ -53,18 +53,17 @@ def names_in(traits: set) -> frozenset[str]:
     return frozenset(trait[1] for trait in traits if trait[0] == "sym" and trait[1][0] != "#")
 
 
-def replaced(node: Node, name: Node, by: Node) -> Node:
-    """A tree with a symbol or constant replaced."""
-    if node == name:
-        return by
-    if node.kind in ("num", "decimal", "sym", "const"):
+def replaced(node: Node, by: dict[Node, Node]) -> Node:
+    """A tree with symbols and constants replaced."""
+    kind, parts, _ = node
+    if kind in ("sym", "const"):
+        return by.get(node, node)
+    if not parts or kind == "decimal":
         return node
     return node._replace(
         parts=tuple(
-            replaced(part, name, by)
-            if isinstance(part, Node)
-            else tuple(replaced(child, name, by) for child in part)
-            for part in node.parts
+            tuple(replaced(child, by) for child in part) if type(part) is tuple else replaced(part, by)
+            for part in parts
         )
     )
 
