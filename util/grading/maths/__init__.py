@@ -23,8 +23,8 @@ from util.grading.maths.answers import find_answer, solution_part
 from util.grading.maths.judge import Judge
 from util.grading.maths.numbers import number_word, plain_number, same_number
 from util.grading.maths.reader import MAX_CHARS, clean, is_ambiguous, read
-from util.grading.maths.shapes import renamed
-from util.grading.maths.tree import Node, Opaque, Reading, Unreadable, has, symbols
+from util.grading.maths.scalars import Said
+from util.grading.maths.tree import Node, Opaque, Reading, Unreadable, has, replaced, symbols
 from util.grading.maths.units import units_agree, without_unit
 from util.records import Verdict
 
@@ -269,24 +269,24 @@ def _same_reading(gold: Reading, prediction: Reading) -> bool | None:
     right = _in_one_name(left, right)
     free = frozenset(gold.free) | frozenset(prediction.free)
     angles = bool({"rad", "radians", "radian"} & {*gold.units, *prediction.units})
-    return Judge(free, angles).same(left, right)
+    return Judge(Said(free, angles)).same(left, right)
 
 
 def _with_one_i(node: Node, other: Node) -> Node:
     """The j of engineers as i, where the other side writes i and neither writes both."""
     if not has(node, "sym", "j") or has(node, "const", "i") or not has(other, "const", "i"):
         return node
-    return node if has(other, "sym", "j") else renamed(node, {"j": Node("const", (), "i")})
+    return node if has(other, "sym", "j") else replaced(node, {Node("sym", (), "j"): Node("const", (), "i")})
 
 
 def _in_one_name(gold: Node, prediction: Node) -> Node:
     """A family of pairs such as (k, k+1) in the parameter of the gold."""
     if not any(has(gold, kind) and has(prediction, kind) for kind in ("pair", "tuple")):
         return prediction
-    mine, theirs = symbols(gold) - symbols(prediction), symbols(prediction) - symbols(gold)
+    mine, theirs = set(symbols(gold) - symbols(prediction)), set(symbols(prediction) - symbols(gold))
     if len(mine) != 1 or len(theirs) != 1 or not mine | theirs <= _FAMILY:
         return prediction
-    return renamed(prediction, {next(iter(theirs)): Node("sym", (), next(iter(mine)))})
+    return replaced(prediction, {Node("sym", (), theirs.pop()): Node("sym", (), mine.pop())})
 
 
 _FAMILY = frozenset("knmltjs")  # usual names of a parameter

@@ -6,7 +6,7 @@ import cmath
 import math
 from fractions import Fraction
 
-from util.grading.maths.exact import MAX_NESTED_TERMS, MAX_TERMS, Point, Unknown, coordinate, exact
+from util.grading.maths.exact import Point, Unknown, application_value, big_value, exact
 from util.grading.maths.tree import Node
 
 
@@ -67,7 +67,7 @@ def _approximate_root(node: Node, at: Point) -> complex:
 
 def _approximate_function(node: Node, at: Point) -> complex:
     name = node.value
-    if name in TRIGONOMETRIC and at.degree != "pi":
+    if name in TRIGONOMETRIC and not at.turned:
         at = with_degrees(at)
     values = [approximate(part, at) for part in node.parts]
     if name in _REAL_FUNCTIONS:
@@ -87,44 +87,7 @@ def _approximate_function(node: Node, at: Point) -> complex:
 
 def with_degrees(at: Point) -> Point:
     """The same reading, with degree signs converted."""
-    other = at.copied()
-    other.degree = "pi"
-    return other
-
-
-def _approximate_big(node: Node, at: Point) -> complex:
-    inside, start, end = node.parts
-    low, high = exact(start, at), exact(end, at)
-    if (
-        not isinstance(low, Fraction)
-        or not isinstance(high, Fraction)
-        or low.denominator * high.denominator != 1
-    ):
-        raise Unknown("no whole ends")
-    nested = any(other[0] == "#" for other in at)
-    if high - low > (MAX_NESTED_TERMS if nested else MAX_TERMS):
-        raise Unknown("too many terms")
-    here = at.copied()
-    total: complex = 0.0 if node.value[0] == "sum" else 1.0
-    for value in range(int(low), int(high) + 1):
-        here[node.value[1]] = Fraction(value)
-        term = approximate(inside, here)
-        total = total + term if node.value[0] == "sum" else total * term
-    return total
-
-
-def _approximate_sum(node: Node, at: Point) -> complex:
-    return sum(approximate(part, at) for part in node.parts)
-
-
-def _approximate_application(node: Node, at: Point) -> complex:
-    total = float(coordinate(f"{node.value}()", 0))
-    for position, part in enumerate(node.parts):
-        value = approximate(part, at)
-        total += value * value * float(coordinate(node.value, position)) + value * float(
-            coordinate(node.value, position + 9)
-        )
-    return total
+    return Point(at, **{**vars(at), "turned": True})
 
 
 def _approximate_symbol(node: Node, at: Point) -> float:
@@ -163,7 +126,7 @@ _REAL_FUNCTIONS = {
 _APPROXIMATE = {
     "sym": _approximate_symbol,
     "const": lambda node, at: 1j if node.value == "i" else math.pi if node.value == "pi" else math.e,
-    "add": _approximate_sum,
+    "add": lambda node, at: sum(approximate(part, at) for part in node.parts),
     "mul": lambda node, at: math.prod(approximate(part, at) for part in node.parts),
     "div": lambda node, at: approximate(node.parts[0], at) / approximate(node.parts[1], at),
     "neg": lambda node, at: -approximate(node.parts[0], at),
@@ -174,9 +137,9 @@ _APPROXIMATE = {
     "fact": lambda node, at: math.gamma(_real(approximate(node.parts[0], at)) + 1),
     "binom": lambda node, at: _gamma_binomial(*(_real(approximate(part, at)) for part in node.parts)),
     "func": _approximate_function,
-    "app": _approximate_application,
-    "big": _approximate_big,
-    "deg": lambda node, at: approximate(node.parts[0], at) * (1 if at.degree == 1 else math.pi / 180),
+    "app": lambda node, at: application_value(node, at, approximate),
+    "big": lambda node, at: big_value(node, at, approximate),
+    "deg": lambda node, at: approximate(node.parts[0], at) * (math.pi / 180 if at.turned else 1),
     "pct": lambda node, at: approximate(node.parts[0], at) * float(at.percent),
 }
 

@@ -8,16 +8,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from util.grading.maths.approximate import TRIGONOMETRIC, approximate, with_degrees
-from util.grading.maths.exact import (
-    MAX_BITS,
-    Inexact,
-    Point,
-    Unknown,
-    exact,
-    exact_application,
-    exact_binomial,
-    exact_factorial,
-)
+from util.grading.maths.exact import MAX_BITS, Gauss, Inexact, Point, Unknown, exact
 from util.grading.maths.tree import Node
 
 
@@ -48,7 +39,9 @@ def _precise(node: Node, at: Point) -> decimal.Decimal:
     return function(node, at)
 
 
-def _to_decimal(value: Fraction) -> decimal.Decimal:
+def _to_decimal(value: Fraction | Gauss) -> decimal.Decimal:
+    if type(value) is Gauss:
+        raise Unknown("complex")
     if value.numerator.bit_length() > MAX_BITS or value.denominator.bit_length() > MAX_BITS:
         raise Unknown("too large")
     return _of_integer(value.numerator) / _of_integer(value.denominator)
@@ -114,7 +107,7 @@ def _precise_root(node: Node, at: Point) -> decimal.Decimal:
 
 def _precise_function(node: Node, at: Point) -> decimal.Decimal:
     name = node.value
-    if name in TRIGONOMETRIC and at.degree != "pi":
+    if name in TRIGONOMETRIC and not at.turned:
         at = with_degrees(at)
     values = [_precise(part, at) for part in node.parts]
     first = values[0]
@@ -202,10 +195,6 @@ _PRECISE_FUNCTIONS = {
 }
 
 
-def _precise_factorial(node: Node, at: Point) -> decimal.Decimal:
-    return _to_decimal(exact_factorial(node, at))
-
-
 _PRECISE = {
     "add": lambda node, at: sum((_precise(part, at) for part in node.parts), decimal.Decimal(0)),
     "mul": lambda node, at: math.prod((_precise(part, at) for part in node.parts), start=decimal.Decimal(1)),
@@ -213,12 +202,12 @@ _PRECISE = {
     "neg": lambda node, at: -_precise(node.parts[0], at),
     "pow": _precise_power,
     "root": _precise_root,
-    "fact": _precise_factorial,
-    "binom": lambda node, at: _to_decimal(exact_binomial(node, at)),
+    "fact": lambda node, at: _to_decimal(exact(node, at)),
+    "binom": lambda node, at: _to_decimal(exact(node, at)),
     "func": _precise_function,
-    "app": lambda node, at: _to_decimal(exact_application(node, at)),
+    "app": lambda node, at: _to_decimal(exact(node, at)),
     "deg": lambda node, at: (
-        _precise(node.parts[0], at) * (1 if at.degree == 1 else _pi(decimal.getcontext().prec) / 180)
+        _precise(node.parts[0], at) * (_pi(decimal.getcontext().prec) / 180 if at.turned else 1)
     ),
     "pct": lambda node, at: _precise(node.parts[0], at) * _to_decimal(at.percent),
 }
@@ -226,24 +215,22 @@ _PRECISE = {
 # ---------------------------------------------------------------- equal or not
 
 
-def same_value(
-    left: Node, right: Node, left_at: Point, right_at: Point, *, thorough: bool = True
-) -> bool | None:
+def same_value(left: Node, right: Node, at: Point, *, thorough: bool = True) -> bool | None:
     """Whether two trees have one value at a point; None where that cannot be found out.
 
     Where the values agree to a float's digits, `thorough` asks for many more.
     """
     try:
-        return exact(left, left_at) == exact(right, right_at)
+        return exact(left, at) == exact(right, at)
     except Inexact:
         pass
     except Unknown as unknown:
         if str(unknown) == "division by zero":
             return None
     try:
-        a, b = approximate(left, left_at), approximate(right, right_at)
+        a, b = approximate(left, at), approximate(right, at)
     except Unknown:
-        return _same_precisely(left, right, left_at, right_at, surely=None)
+        return _same_precisely(left, right, at, surely=None)
     size = max(abs(a), abs(b))
     difference = abs(a - b)
     if size > 1e-9 and difference > 1e-6 * size:
@@ -251,20 +238,18 @@ def same_value(
     close = difference <= 1e-9 * size or size < 1e-12
     if close and not thorough or abs(complex(a).imag) > 1e-12 * size or abs(complex(b).imag) > 1e-12 * size:
         return close
-    return _same_precisely(left, right, left_at, right_at, surely=close)
+    return _same_precisely(left, right, at, surely=close)
 
 
-def _same_precisely(
-    left: Node, right: Node, left_at: Point, right_at: Point, *, surely: bool | None
-) -> bool | None:
+def _same_precisely(left: Node, right: Node, at: Point, *, surely: bool | None) -> bool | None:
     """Decide with 60 digits and, where these agree, with 150; `surely` is the answer if that fails."""
     try:
-        a, b = precise(left, left_at, 60), precise(right, right_at, 60)
+        a, b = precise(left, at, 60), precise(right, at, 60)
         with decimal.localcontext(_WIDE):
             size = max(abs(a), abs(b))
             if size > _SMALL and abs(a - b) > size * _APART:
                 return False
-        c, d = precise(left, left_at, 150), precise(right, right_at, 150)
+        c, d = precise(left, at, 150), precise(right, at, 150)
         with decimal.localcontext(_WIDE):
             if size <= _SMALL:  # what looks like zero is zero if it shrinks with every further digit
                 c, d = (0 if abs(long) <= abs(short) * _APART else long for short, long in ((a, c), (b, d)))

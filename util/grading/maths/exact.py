@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 from util.grading.maths.tree import Node
 
 MAX_BITS = 40_000  # of an exact result
 MAX_FACTORIAL = 3_000
+_NOWHERE: Mapping[str, Fraction] = {}
 MAX_TERMS, MAX_NESTED_TERMS = 300, 12  # of a sum or product; of one within another
 
 
@@ -69,15 +71,17 @@ def _gauss(value: object) -> Gauss:
 class Point(dict):
     """Where to evaluate: values of the symbols, and how to read degree and percent signs and a bare log."""
 
-    degree: object = 1  # 1: the sign is dropped; "pi": converted
+    turned = False  # whether a degree sign makes radians; it is dropped otherwise
     percent = Fraction(1)
     log10 = False
 
-    def copied(self) -> Point:
-        """Another reading that says the same."""
-        other = Point(self)
-        other.degree, other.percent, other.log10 = self.degree, self.percent, self.log10
-        return other
+    def __init__(self, values: Mapping[str, Fraction] = _NOWHERE, **reading: object) -> None:
+        super().__init__(values)
+        vars(self).update(reading)
+
+    def moved(self, values: Mapping[str, Fraction]) -> Point:
+        """Another point that is read in the same way."""
+        return Point(values, **vars(self))
 
 
 @lru_cache(maxsize=1024)
@@ -180,11 +184,8 @@ def _gauss_power(base: Gauss, exponent: Fraction) -> Fraction | Gauss:
     parts = (base.re.numerator, base.re.denominator, base.im.numerator, base.im.denominator)
     if max(part.bit_length() for part in parts) * abs(exponent) > MAX_BITS:
         raise Unknown("too large")
-    result, factor, left = (
-        Gauss(Fraction(1), Fraction(0)),
-        base if exponent >= 0 else base.inverse(),
-        abs(int(exponent)),
-    )
+    result, left = Gauss(Fraction(1), Fraction(0)), abs(int(exponent))
+    factor = base if exponent >= 0 else base.inverse()
     while left:
         if left & 1:
             result = result * factor
@@ -235,7 +236,7 @@ def _whole(value: Fraction | Gauss) -> int:
     return value.numerator
 
 
-def exact_factorial(node: Node, at: Mapping) -> Fraction:
+def _exact_factorial(node: Node, at: Mapping) -> Fraction:
     value = _whole(exact(node.parts[0], at))
     if not 0 <= value <= MAX_FACTORIAL:
         raise Unknown("factorial out of bounds")
@@ -247,7 +248,7 @@ def _factorial(value: int) -> Fraction:
     return Fraction(math.factorial(value))
 
 
-def exact_binomial(node: Node, at: Mapping) -> Fraction:
+def _exact_binomial(node: Node, at: Mapping) -> Fraction:
     upper, lower = (_whole(exact(part, at)) for part in node.parts)
     if upper < 0 or lower < 0:
         raise Unknown("negative binomial")
@@ -267,23 +268,23 @@ def _exact_function(node: Node, at: Mapping) -> Fraction:
         if node.value == "conj":
             return Gauss(values[0].re, -values[0].im)
         raise Inexact("function of a complex number")
-    return function(*values)
+    try:
+        return function(*values)
+    except ZeroDivisionError:
+        raise Unknown("undefined") from None
 
 
-def exact_application(node: Node, at: Mapping) -> Fraction:
+def application_value(node: Node, at: Point, evaluate: Callable) -> Any:
     """An unknown function: one polynomial for each name, so that equal arguments give equal values."""
-    total = coordinate(f"{node.value}()", 0)
+    total: Any = coordinate(f"{node.value}()", 0)
     for position, part in enumerate(node.parts):
-        value = exact(part, at)
-        total = (
-            total
-            + value * value * coordinate(node.value, position)
-            + value * coordinate(node.value, position + 9)
-        )
-    return _checked(total)
+        value = evaluate(part, at)
+        square, linear = coordinate(node.value, position), coordinate(node.value, position + 9)
+        total = total + value * value * square + value * linear
+    return total
 
 
-def exact_big(node: Node, at: Point) -> Fraction | Gauss:
+def big_value(node: Node, at: Point, evaluate: Callable) -> Any:
     """A sum or a product of a few hundred terms at most."""
     inside, start, end = node.parts
     kind, name = node.value
@@ -291,19 +292,21 @@ def exact_big(node: Node, at: Point) -> Fraction | Gauss:
     nested = any(other[0] == "#" for other in at)
     if high - low > (MAX_NESTED_TERMS if nested else MAX_TERMS):
         raise Unknown("too many terms")
-    here = at.copied()
-    total: Fraction | Gauss = Fraction(0 if kind == "sum" else 1)
+    here = at.moved(at)
+    total: Any = Fraction(0 if kind == "sum" else 1)
     for value in range(low, high + 1):
         here[name] = Fraction(value)
-        term = exact(inside, here)
-        total = _checked(total + term if kind == "sum" else total * term)
+        term = evaluate(inside, here)
+        total = total + term if kind == "sum" else total * term
+        if evaluate is exact:
+            _checked(total)
     return total
 
 
-def _exact_degree(node: Node, at: Point) -> Fraction:
-    if at.degree == 1:
-        return exact(node.parts[0], at)
-    raise Inexact("degree")
+def _exact_degree(node: Node, at: Point) -> Fraction | Gauss:
+    if at.turned:
+        raise Inexact("degree")
+    return exact(node.parts[0], at)
 
 
 def _gcd(*values: Fraction) -> Fraction:
@@ -322,12 +325,8 @@ _EXACT_FUNCTIONS = {
     "Re": lambda x: x,
     "cbrt": lambda x: _rational_root(x, 3),
     "sgn": lambda x: Fraction((x > 0) - (x < 0)),
-    "mod": lambda x, y: x % y if y else _undefined(),
+    "mod": lambda x, y: x % y,
 }
-
-
-def _undefined() -> Fraction:
-    raise Unknown("undefined")
 
 
 _EXACT = {
@@ -341,11 +340,11 @@ _EXACT = {
     "neg": lambda node, at: -exact(node.parts[0], at),
     "pow": _exact_power,
     "root": _exact_root,
-    "fact": exact_factorial,
-    "binom": exact_binomial,
+    "fact": _exact_factorial,
+    "binom": _exact_binomial,
     "func": _exact_function,
-    "app": exact_application,
+    "app": lambda node, at: _checked(application_value(node, at, exact)),
     "deg": _exact_degree,
-    "big": exact_big,
+    "big": lambda node, at: big_value(node, at, exact),
     "pct": lambda node, at: exact(node.parts[0], at) * at.percent,
 }

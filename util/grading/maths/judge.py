@@ -1,36 +1,49 @@
-"""Are the trees of two answers the same answer?"""
+"""Are the trees of two answers the same answer?
+
+Call `Judge(said).same`. It knows the kinds of answers (lists, tuples, matrices, relations, regions) and asks
+`scalars` whether two expressions have one value.
+"""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from fractions import Fraction
 
 from util.grading.maths import words
-from util.grading.maths.relations import Relations
-from util.grading.maths.scalars import every
+from util.grading.maths.regions import FLIPPED, region
+from util.grading.maths.scalars import PARAMETERS, Said, every, is_roughly_true, same_equation, same_values
 from util.grading.maths.shapes import (
     MAX_ELEMENTS,
     SCALARS,
+    Named,
     conditions_dropped,
     elements,
     is_inequality,
     is_time,
     label,
     matrix,
+    named_value,
     ordered_elements,
     plain_values,
     ratio_parts,
+    said_of_combination,
     signed,
     transposed,
     unlabelled,
 )
-from util.grading.maths.tree import Node, has, symbols, traits
+from util.grading.maths.tree import Node, has, replaced, symbols, traits
 
 MAX_PAIRS = 2500  # of elements compared one by one
+_ZERO = Node("num", (), Fraction(0))
+_SETS = frozenset(("pair", "set", "union", "builder", "domain"))
 
 
-class Judge(Relations):
-    """Compares trees of any kind."""
+class Judge:
+    """Compares trees of any kind, with what the answers say about all that stands in them."""
+
+    def __init__(self, said: Said) -> None:
+        self.said = said
 
     def same(self, gold: Node, prediction: Node) -> bool | None:
         """Whether two trees are the same answer; None where that is not known."""
@@ -39,10 +52,14 @@ class Judge(Relations):
         if gold.kind in SCALARS and prediction.kind in SCALARS:
             left, right = traits(gold), traits(prediction)
             if "pm" not in left and "pm" not in right:
-                return self.same_values(gold, prediction, left, right)
-        if gold.kind == "label" or prediction.kind == "label":
-            return self.same_labels(gold, prediction)
-        if gold.kind == "transpose" or prediction.kind == "transpose":
+                return same_values(gold, prediction, self.said, left, right)
+        if "label" in (gold.kind, prediction.kind):
+            if gold.kind == prediction.kind and gold.value != prediction.value:
+                return False
+            return self.same(
+                *(node.parts[0] if node.kind == "label" else node for node in (gold, prediction))
+            )
+        if "transpose" in (gold.kind, prediction.kind):
             return self.same(transposed(gold), transposed(prediction))
         if "list" in (gold.kind, prediction.kind) or has(gold, "pm") or has(prediction, "pm"):
             return self.same_lists(gold, prediction)
@@ -55,14 +72,6 @@ class Judge(Relations):
 
     # -- lists, sets, tuples, matrices
 
-    def same_labels(self, gold: Node, prediction: Node) -> bool | None:
-        if gold.kind == prediction.kind and gold.value != prediction.value:
-            return False
-        return self.same(
-            gold.parts[0] if gold.kind == "label" else gold,
-            prediction.parts[0] if prediction.kind == "label" else prediction,
-        )
-
     def same_lists(self, gold: Node, prediction: Node) -> bool | None:
         """At least one side is a bare list or holds a plus-minus sign."""
         for node in (gold, prediction):
@@ -74,12 +83,7 @@ class Judge(Relations):
                 if verdict is not None:
                     return verdict
         gold, prediction = conditions_dropped(gold, prediction), conditions_dropped(prediction, gold)
-        if (
-            gold.kind != "list"
-            and prediction.kind != "list"
-            and not has(gold, "pm")
-            and not has(prediction, "pm")
-        ):
+        if "list" not in (gold.kind, prediction.kind) and not has(gold, "pm") and not has(prediction, "pm"):
             return self.same(gold, prediction)
         left, right = elements(gold), elements(prediction)
         if left is None or right is None:
@@ -102,11 +106,8 @@ class Judge(Relations):
         names, others = [label(node) for node in left], [label(node) for node in right]
         if None in names or None in others or len(set(names)) < len(names) or set(names) != set(others):
             return None
-        pairs = [
-            (unlabelled(node), unlabelled(right[others.index(name)]))
-            for node, name in zip(left, names, strict=True)
-        ]
-        return every(self.same(a, b) for a, b in pairs)
+        others_in_order = [unlabelled(right[others.index(name)]) for name in names]
+        return self.same_in_order(map(unlabelled, left), others_in_order)
 
     def same_ordered(self, gold: Node, prediction: Node) -> bool | None:
         """A bare list against a tuple or a vector: the order counts."""
@@ -117,6 +118,9 @@ class Judge(Relations):
         left, right = ordered_elements(gold), ordered_elements(prediction)
         if left is None or right is None or len(left) != len(right):
             return False
+        return self.same_in_order(left, right)
+
+    def same_in_order(self, left: Iterable[Node], right: Iterable[Node]) -> bool | None:
         return every(self.same(a, b) for a, b in zip(left, right, strict=True))
 
     def same_elements(self, left: tuple[Node, ...], right: tuple[Node, ...], *, unique: bool) -> bool | None:
@@ -159,14 +163,13 @@ class Judge(Relations):
         if kinds == ("matrix", "matrix"):
             if [len(row) for row in gold.parts] != [len(row) for row in prediction.parts]:
                 return False
-            pairs = zip(itertools.chain(*gold.parts), itertools.chain(*prediction.parts), strict=True)
-            return every(self.same(a, b) for a, b in pairs)
+            return self.same_in_order(itertools.chain(*gold.parts), itertools.chain(*prediction.parts))
         if "matrix" in kinds:
             return self.same_matrix(gold, prediction)
         if kinds == ("pair", "pair"):
             if gold.value != prediction.value:
                 return False
-            return every(self.same(a, b) for a, b in zip(gold.parts, prediction.parts, strict=True))
+            return self.same_in_order(gold.parts, prediction.parts)
         if "tuple" in kinds:
             if "set" in kinds and "[]" not in (gold.value, prediction.value):
                 return False
@@ -186,14 +189,10 @@ class Judge(Relations):
             return other.kind in SCALARS and self.same(rest.parts[0], other)
         if "text" in kinds:
             return kinds == ("text", "text") and words.same_text(str(gold.value), str(prediction.value))
-        if kinds[0] in SCALARS and kinds[1] in ("pair", "set", "union", "builder", "domain"):
-            return (
-                prediction.kind == "set"
-                and len(prediction.parts) == 1
-                and self.same(gold, prediction.parts[0])
-            )
-        if kinds[1] in SCALARS and kinds[0] in ("pair", "set", "union", "builder", "domain"):
-            return gold.kind == "set" and len(gold.parts) == 1 and self.same(gold.parts[0], prediction)
+        if kinds[0] in SCALARS and kinds[1] in _SETS:
+            return kinds[1] == "set" and len(prediction.parts) == 1 and self.same(gold, prediction.parts[0])
+        if kinds[1] in SCALARS and kinds[0] in _SETS:
+            return kinds[0] == "set" and len(gold.parts) == 1 and self.same(gold.parts[0], prediction)
         if kinds == ("domain", "domain"):
             return gold.value == prediction.value
         return None
@@ -224,9 +223,7 @@ class Judge(Relations):
         """A matrix against a vector, nested brackets or a sum of matrices."""
         left, right = matrix(gold), matrix(prediction)
         if left and right and len(left) == len(right) and [len(r) for r in left] == [len(r) for r in right]:
-            return every(
-                self.same(a, b) for a, b in zip(itertools.chain(*left), itertools.chain(*right), strict=True)
-            )
+            return self.same_in_order(itertools.chain(*left), itertools.chain(*right))
         return self.same_ordered(_vector(gold), _vector(prediction))
 
     def same_ratio(self, gold: Node, prediction: Node) -> bool | None:
@@ -234,24 +231,113 @@ class Judge(Relations):
         if left is None or right is None:
             return False
         if is_time(gold) and is_time(prediction):
-            width = max(len(left), len(right))
-            zero = Node("num", (), Fraction(0))
-            pairs = (
-                itertools.zip_longest(left, right, fillvalue=zero)
-                if width == 3
-                else zip(left, right, strict=False)
-            )
-            return every(self.same_scalar(a, b) for a, b in pairs)
+            return self.same_scalars(itertools.zip_longest(left, right, fillvalue=_ZERO))
         if len(left) != len(right):
             return False
-        if any(part == Node("num", (), Fraction(0)) for part in left + right):
-            return every(self.same_scalar(a, b) for a, b in zip(left, right, strict=True))
-        return every(
-            self.same_scalar(Node("mul", (left[0], b)), Node("mul", (a, right[0])))
+        if _ZERO in left + right:
+            return self.same_scalars(zip(left, right, strict=True))
+        return self.same_scalars(
+            (Node("mul", (left[0], b)), Node("mul", (a, right[0])))
             for a, b in zip(left[1:], right[1:], strict=True)
         )
 
-    # -- relations
+    def same_scalars(self, pairs: Iterable[tuple[Node, Node]]) -> bool | None:
+        """Whether the values of all pairs agree."""
+        return every(self.same_scalar(a, b) for a, b in pairs)
+
+    def same_scalar(self, gold: Node, prediction: Node) -> bool | None:
+        if gold.kind in SCALARS and prediction.kind in SCALARS:
+            return same_values(gold, prediction, self.said)
+        return self.same(gold, prediction) if gold.kind != prediction.kind or gold.kind == "ratio" else None
+
+    # -- relations and regions
+
+    def same_relation(self, gold: Node, prediction: Node) -> bool | None:
+        verdict = self.same_region(gold, prediction)
+        if verdict is not None:
+            return verdict
+        if not is_roughly_true(prediction):
+            return False
+        left, right = named_value(gold), named_value(prediction)
+        if gold.kind == prediction.kind == "rel":
+            return self.same_relations(gold, prediction, left, right)
+        if gold.kind == "rel":
+            said = left.value if left else self.said_by_equality(gold)
+            return self.same(said, prediction) if said else False
+        said = right.value if right else self.said_by_equality(prediction) or said_of_combination(prediction)
+        return self.same(gold, said) if said else False
+
+    def said_by_equality(self, node: Node) -> Node | None:
+        """2 + 2 = 4 is true by itself and says its last side."""
+        if not set(node.value) <= {"=", "~"}:
+            return None
+        if any(part.kind not in SCALARS or symbols(part) for part in node.parts):
+            return None
+        first, *rest = node.parts
+        return rest[-1] if all(same_values(first, side, self.said) for side in rest) else None
+
+    def same_relations(
+        self, gold: Node, prediction: Node, left: Named | None, right: Named | None
+    ) -> bool | None:
+        if left and right:
+            verdict = self.same_named_values(left, right)
+            if verdict is not None:
+                return verdict
+        if len(gold.parts) == len(prediction.parts) == 2:
+            return same_equation(gold, prediction)
+        if gold.value == prediction.value:
+            return self.same_in_order(gold.parts, prediction.parts)
+        if gold.value == tuple(FLIPPED.get(operator) for operator in reversed(prediction.value)):
+            return self.same_in_order(gold.parts, reversed(prediction.parts))
+        return False
+
+    def same_named_values(self, left: Named, right: Named) -> bool | None:
+        a, b = left.name, right.name
+        if a == b:
+            return self.same(left.value, right.value)
+        if a.kind == b.kind == "app" and a.value == b.value and len(a.parts) == len(b.parts):
+            # f(n) = 2n, f(m) = 2m
+            renaming = {q: p for p, q in zip(a.parts, b.parts, strict=True) if p.kind == q.kind == "sym"}
+            taken = {str(p.value) for q, p in renaming.items() if p != q} & symbols(right.value)
+            if len(renaming) == len(a.parts) and not taken:
+                return self.same(left.value, replaced(right.value, renaming))
+            return False
+        if {a.kind, b.kind} == {"app", "sym"}:  # y = 2x and f(x) = 2x
+            return self.same(left.value, right.value) if symbols(left.value) else None
+        if not a.kind == b.kind == "sym":
+            return None
+        (name, _, index), (other, _, theirs) = str(a.value).partition("_"), str(b.value).partition("_")
+        if name != other:
+            return None
+        if index != theirs and {index, theirs} <= PARAMETERS:  # a_n = 2n, a_k = 2k
+            return self.same(
+                left.value, replaced(right.value, {Node("sym", (), theirs): Node("sym", (), index)})
+            )
+        return self.same(left.value, right.value) if not index or not theirs else None
+
+    def same_region(self, gold: Node, prediction: Node) -> bool | None:
+        """Whether two sets of reals have the same pieces; None where one is no set that is understood."""
+        left = region(gold)
+        right = region(prediction) if left else None
+        if left is None or right is None:
+            return None
+        if left.variable and right.variable and left.variable != right.variable:
+            return False
+        if len(left.pieces) != len(right.pieces):
+            return False
+        if len(left.pieces) > 30:
+            return left.pieces == right.pieces
+        unused = list(right.pieces)
+        for piece in left.pieces:
+            for i, other in enumerate(unused):
+                if (piece.low_closed, piece.high_closed) != (other.low_closed, other.high_closed):
+                    continue
+                if self.same(piece.low, other.low) and self.same(piece.high, other.high):
+                    del unused[i]
+                    break
+            else:
+                return False
+        return True
 
 
 def _are_equations(nodes: tuple[Node, ...]) -> bool:

@@ -288,14 +288,14 @@ class _Reader:
             elif token in PRODUCTS or token in (r"\bmod", r"\mod"):
                 self.take()
                 kind, value = ("div", None) if token in PRODUCTS else ("func", "mod")
-                factors = [Node(kind, (product(factors), self.signed()), value)]
+                factors = [Node(kind, (_product(factors), self.signed()), value)]
                 operations += 1
                 if operations > MAX_DEPTH:
                     raise Unreadable("too many divisions")
             elif self.starts_factor(token, factors[-1]):
                 factors.append(self.power())
             else:
-                return product(factors)
+                return _product(factors)
 
     def starts_factor(self, token: str, left: Node) -> bool:
         """Whether `token` goes on with a product without a sign."""
@@ -309,7 +309,7 @@ class _Reader:
         if first == "\\":
             if token.startswith((r"\{", r"\lbrace", r"\text", r"\end")):
                 return False
-            return token.startswith(r"\begin{") or token[1:].isalpha() and token[1:] not in NOT_FACTORS
+            return token.startswith(r"\begin{") or token[1:].isalpha() and token[1:] not in _NOT_FACTORS
         if first == "|":
             return self.bars == 0 and not self.builder
         return first in "([{" and left.kind not in ("pair", "set", "tuple") and not self.opens_modulus()
@@ -727,7 +727,7 @@ class _Reader:
             return self.big(name)
         if name in _OPAQUE:
             raise Opaque(f"cannot read {token}")
-        if name in NOT_FACTORS:
+        if name in _NOT_FACTORS:
             raise Unreadable(f"cannot read {token}")
         return self.subscript(Node("sym", (), SYMBOL_NAMES.get(name, name)))
 
@@ -806,7 +806,7 @@ class _Reader:
             if bare in FUNCTIONS and bare != "sqrt" or not self.starts_factor(following, factors[-1]):
                 break
             factors.append(self.power())
-        tree = product(factors)
+        tree = _product(factors)
         if self.peek() == "/" and self.tokens[self.at + 1].isdecimal():
             self.take()  # sin x/2 is the sine of half of x
             tree = Node("div", (tree, self.power()))
@@ -885,8 +885,7 @@ def _is_round(node: Node) -> bool:
     return node.kind in ("pair", "tuple") and node.value == "()"
 
 
-def product(factors: list[Node]) -> Node:
-    """Factors as one tree."""
+def _product(factors: list[Node]) -> Node:
     return factors[0] if len(factors) == 1 else Node("mul", tuple(factors))
 
 
@@ -914,8 +913,8 @@ _NAMED_KINDS = {"factorial": "fact", "binomial": "binom"}  # as programs write t
 _WHEN = frozenset("if when for where as".split())
 _RESTRICTIONS = {"+": "+", ">0": "+", "-": "-", "<0": "-", "\\ast": "", "\\gt0": "+"}
 _OPAQUE = frozenset("int iint oint lim limsup liminf partial nabla bigcup bigcap".split())
-NOT_FACTORS = frozenset(
-    "and or pm mp cup cap cupdot setminus backslash mid vert rvert rfloor rceil rangle rbrace choose over pmod"
-    " mod bmod land lor wedge vee cdot times div degree circ le ge ne in notin end colon prime to because"
+_NOT_FACTORS = frozenset(
+    "and or pm mp cup cap cupdot setminus backslash mid vert rvert rfloor rceil rangle rbrace choose over"
+    " pmod mod bmod land lor wedge vee cdot times div degree circ le ge ne in notin end colon prime to because"
     " therefore hline Vert implies iff Leftrightarrow rbrack deg".split()
 )

@@ -13,7 +13,7 @@ from util.grading.maths.tree import Node, symbols
 
 _INFINITY = Node("inf")
 _MINUS_INFINITY = Node("neg", (_INFINITY,))
-_FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!=", "=": "="}
+FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!=", "=": "="}
 _TWO = Node("num", (), Fraction(2))
 _HERE = Point()
 _ZERO = Node("num", (), Fraction(0))
@@ -192,7 +192,7 @@ def _relation(node: Node) -> Region | None:
             return None
         inside = inside if node.value[0] == "in" else _complement(inside)
         return Region(inside.pieces, node.parts[0].value) if inside else None
-    if any(operator not in _FLIPPED for operator in node.value):
+    if any(operator not in FLIPPED for operator in node.value):
         return None
     variable = _variable(node)
     if variable is None:
@@ -231,13 +231,13 @@ def _half_line(left: Node, operator: str, right: Node, variable: str) -> Region 
     if left == Node("sym", (), variable) and variable not in symbols(right):
         bound = right
     elif right == Node("sym", (), variable) and variable not in symbols(left):
-        bound, operator = left, _FLIPPED[operator]
+        bound, operator = left, FLIPPED[operator]
     else:
         solved = _solve(left, right, variable)
         if solved is None:
             return None
         bound, rising = solved
-        operator = operator if rising else _FLIPPED[operator]
+        operator = operator if rising else FLIPPED[operator]
     if operator == "!=":
         pieces = (Piece(_MINUS_INFINITY, False, bound, False), Piece(bound, False, _INFINITY, False))
     elif operator == "=":
@@ -251,7 +251,7 @@ def _half_line(left: Node, operator: str, right: Node, variable: str) -> Region 
 
 def _within(inside: Node, operator: str, bound: Node, variable: str) -> Region | None:
     """|x - 1| < 2 and |x - 1| >= 2."""
-    low = _half_line(inside, _FLIPPED[operator], Node("neg", (bound,)), variable)
+    low = _half_line(inside, FLIPPED[operator], Node("neg", (bound,)), variable)
     high = _half_line(inside, operator, bound, variable)
     if low is None or high is None or (_place(bound) or 0) <= 0:
         return None
@@ -312,7 +312,7 @@ def _order(a: Node, b: Node) -> int | None:
         return None
     if x != y and (math.isinf(x) or math.isinf(y) or abs(x - y) > 1e-9 * max(abs(x), abs(y))):
         return -1 if x < y else 1
-    if math.isinf(x) or same_value(a, b, _HERE, _HERE):
+    if math.isinf(x) or same_value(a, b, _HERE):
         return 0
     return None if x == y else -1 if x < y else 1
 

@@ -1,121 +1,39 @@
-"""Have two expressions one value?"""
+"""Have two expressions one value, and do two equations say one thing?
+
+Call `same_values` or `same_equation`. Both look at the expressions alone; `judge` knows of which kind of answer
+they are part.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
+from typing import NamedTuple
 
+from util.grading.maths.approximate import approximate
 from util.grading.maths.digits import precise, same_value
-from util.grading.maths.exact import Point
-from util.grading.maths.exact import Unknown, coordinate, exact
+from util.grading.maths.exact import Point, Unknown, coordinate, exact
 from util.grading.maths.numbers import is_long, is_rounded, nearly, rounds_to
-from util.grading.maths.shapes import SCALARS, renamed
-from util.grading.maths.tree import Node, has, names_in, traits
+from util.grading.maths.regions import FLIPPED
+from util.grading.maths.tree import Node, has, names_in, replaced, symbols, traits
 
 PARAMETERS = frozenset("knmlj")  # usual names of integer parameters
 _CONSTANTS = frozenset(("c", "C", "c_1", "C_1", "C_0", "K"))  # of integration
-_ARBITRARY = frozenset("abcdkmnpqrstCK") | {
-    "lambda",
-    "alpha",
-}  # usual names of constants that a text says are free
+_ARBITRARY = frozenset((*"abcdkmnpqrstCK", "lambda", "alpha"))  # constants that a text may say are free
 _WHOLE = frozenset("nkmN")
 _DIVISORS = frozenset((("func", "gcd"), ("func", "lcm")))
 _STEPPED = frozenset((("func", "floor"), ("func", "ceil"), ("func", "mod"), "big"))
+_ARROWS = frozenset(("->", "=>", "sub", "prop", "in", "notin", ":"))
 
 
-class Scalars:
-    """Compares values; carries what was said about the whole answer. What inherits from it defines `same`."""
+class Said(NamedTuple):
+    """What the two answers say about all that stands in them."""
 
-    def __init__(self, free: frozenset[str], angles: bool) -> None:
-        self.free = free  # symbols said to be integer parameters
-        self.angles = angles  # one side names radians
-
-    def same_scalar(self, gold: Node, prediction: Node) -> bool | None:
-        """Whether two expressions have one value, exactly, or at sample points if they hold symbols."""
-        if gold.kind not in SCALARS or prediction.kind not in SCALARS:
-            return (
-                self.same(gold, prediction) if gold.kind != prediction.kind or gold.kind == "ratio" else None
-            )
-        return self.same_values(gold, prediction, traits(gold), traits(prediction))
-
-    def same_values(self, gold: Node, prediction: Node, left: set, right: set) -> bool | None:
-        """The same, with what occurs in the two trees."""
-        names, others = names_in(left), names_in(right)
-        if names != others:
-            if not names or not others:
-                return self.same_despite_names(gold, prediction, names | others)
-            moved = self.renamed_parameter(prediction, names, others, ("const", "pi") in left & right)
-            if moved is None:
-                return self.same_despite_names(gold, prediction, names | others)
-            prediction = moved
-        verdict: bool | None = False
-        for left_at, right_at in self.points(left, right):
-            traits_of_both = left | right
-            if names and (names <= _WHOLE and traits_of_both & _STEPPED or traits_of_both & _DIVISORS):
-                found = _same_at_whole_numbers(gold, prediction, names, left_at)
-            else:
-                found = _same_at_points(gold, prediction, names, left_at, right_at)
-            if found:
-                return True
-            verdict = found if verdict is not None else None
-        if not names:
-            undecided = verdict is None and "big" in left | right  # too many terms; what is undefined differs
-            return _is_rounding(gold, prediction) or (None if undecided else False)
-        return verdict
-
-    def same_despite_names(self, gold: Node, prediction: Node, names: frozenset[str]) -> bool | None:
-        """One side has symbols that the other has not: equal only if they cancel, as in x - x + 2."""
-        if "..." in names:
-            return False
-        for index in (0, 1, 6, 9):  # near one, and whole numbers that no floor sends to the same
-            at = Point((name, coordinate(name, index)) for name in names)
-            try:
-                if exact(gold, at) != exact(prediction, at):
-                    return False
-            except Unknown:
-                if same_value(gold, prediction, at, at) is not True:
-                    return False
-        return True
-
-    def renamed_parameter(
-        self, prediction: Node, names: frozenset[str], others: frozenset[str], periodic: bool
-    ) -> Node | None:
-        """The prediction with its integer parameter under the gold's name: 2 pi n for 2 pi k."""
-        mine, theirs = names - others, others - names
-        if len(mine) != 1 or len(theirs) != 1:
-            return None
-        ours, other = next(iter(mine)), next(iter(theirs))
-        said = ours in self.free or other in self.free
-        if (
-            {ours, other} <= _CONSTANTS
-            or said
-            and {ours, other} <= _ARBITRARY
-            or ours in PARAMETERS | self.free
-            and other in PARAMETERS | self.free
-            and (said or periodic)
-        ):
-            return renamed(prediction, {other: Node("sym", (), ours)})
-        return None
-
-    def points(self, left: set, right: set) -> list[tuple[Point, Point]]:
-        """How to read degree signs, percent signs and a bare log on the two sides."""
-        plain = Point()
-        readings = [(plain, plain)]
-        if ("pct" in left) != ("pct" in right):
-            hundredth = Point()
-            hundredth.percent = Fraction(1, 100)
-            readings.append((hundredth, hundredth))
-        if ("deg" in left) != ("deg" in right):
-            turned = Point()
-            turned.degree = "pi"
-            readings = [*(readings if not self.angles else ()), (turned, turned)]
-        if (("func", "log") in left) != (("func", "log") in right):
-            decadic = Point()
-            decadic.log10 = True
-            readings.append((decadic, decadic))
-        return readings
+    free: frozenset[str] = frozenset()  # symbols said to be integer parameters
+    angles: bool = False  # one side names radians
 
 
-def every(verdicts: object) -> bool | None:
+def every(verdicts: Iterable[bool | None]) -> bool | None:
     """Three-valued "and"."""
     unknown = False
     for verdict in verdicts:
@@ -125,28 +43,108 @@ def every(verdicts: object) -> bool | None:
     return None if unknown else True
 
 
-def _same_at_points(
-    gold: Node, prediction: Node, names: frozenset[str], left_at: Point, right_at: Point
+# ---------------------------------------------------------------- values
+
+
+def same_values(
+    gold: Node, prediction: Node, said: Said, left: set | None = None, right: set | None = None
 ) -> bool | None:
+    """Whether two expressions have one value, exactly, or at sample points if they hold symbols.
+
+    `left` and `right`: what occurs in the two trees, where the caller knows.
+    """
+    left, right = left or traits(gold), right or traits(prediction)
+    names, others = names_in(left), names_in(right)
+    if names != others:
+        moved = _with_parameter_renamed(prediction, names, others, said, ("const", "pi") in left & right)
+        if moved is None:
+            return _same_whatever_the_names(gold, prediction, names | others)
+        prediction = moved
+    both = left | right
+    whole = bool(names) and bool(names <= _WHOLE and both & _STEPPED or both & _DIVISORS)
+    verdict: bool | None = False
+    for reading in _readings(left, right, said):
+        if whole:
+            found = _same_at_whole_numbers(gold, prediction, names, reading)
+        else:
+            found = _same_at_points(gold, prediction, names, reading)
+        if found:
+            return True
+        verdict = found if verdict is not None else None
+    if names:
+        return verdict
+    undecided = verdict is None and "big" in both  # too many terms; what is undefined differs
+    return _is_rounding(gold, prediction) or (None if undecided else False)
+
+
+def _with_parameter_renamed(
+    prediction: Node, names: frozenset[str], others: frozenset[str], said: Said, periodic: bool
+) -> Node | None:
+    """The prediction with its integer parameter under the gold's name: 2 pi n for 2 pi k."""
+    if len(names - others) != 1 or len(others - names) != 1:
+        return None
+    (ours,), (theirs,) = names - others, others - names
+    is_said = ours in said.free or theirs in said.free
+    if (
+        {ours, theirs} <= _CONSTANTS
+        or is_said
+        and {ours, theirs} <= _ARBITRARY
+        or {ours, theirs} <= PARAMETERS | said.free
+        and (is_said or periodic)
+    ):
+        return replaced(prediction, {Node("sym", (), theirs): Node("sym", (), ours)})
+    return None
+
+
+def _same_whatever_the_names(gold: Node, prediction: Node, names: frozenset[str]) -> bool | None:
+    """One side has symbols that the other has not: equal only if they cancel, as in x - x + 2."""
+    if "..." in names:
+        return False
+    for index in (0, 1, 6, 9):  # near one, and whole numbers that no floor sends to the same
+        at = _sample(names, index)
+        try:
+            if exact(gold, at) != exact(prediction, at):
+                return False
+        except Unknown:
+            if same_value(gold, prediction, at) is not True:
+                return False
+    return True
+
+
+def _readings(left: set, right: set, said: Said) -> list[Point]:
+    """How to read degree signs, percent signs and a bare log where only one side has them."""
+    readings = [Point()]
+    if ("pct" in left) != ("pct" in right):
+        readings.append(Point(percent=Fraction(1, 100)))
+    if ("deg" in left) != ("deg" in right):
+        readings = [*(() if said.angles else readings), Point(turned=True)]
+    if (("func", "log") in left) != (("func", "log") in right):
+        readings.append(Point(log10=True))
+    return readings
+
+
+def _sample(names: Iterable[str], index: int, reading: Point | None = None) -> Point:
+    """A sample point, read as `reading` says."""
+    values = {name: coordinate(name, index) for name in names}
+    return reading.moved(values) if reading else Point(values)
+
+
+def _same_at_points(gold: Node, prediction: Node, names: frozenset[str], reading: Point) -> bool | None:
     if not names:
-        return same_value(gold, prediction, left_at, right_at)
+        return same_value(gold, prediction, reading)
     valid = 0
     for index in range(3):
-        at = _at(left_at, names, index)
-        verdict = same_value(gold, prediction, at, at, thorough=index == 0)
+        verdict = same_value(gold, prediction, _sample(names, index, reading), thorough=index == 0)
         if verdict is False:
             return False
         valid += verdict is True
     if not valid:
         return None
     for index in (3, 4, 6, 7):
-        at = _at(left_at, names, index)
-        if (
-            same_value(gold, prediction, at, at, thorough=False) is False
-            and _is_real(gold, at)
-            and _is_real(prediction, at)
-        ):
-            return False
+        at = _sample(names, index, reading)
+        if same_value(gold, prediction, at, thorough=False) is False:
+            if _is_real(gold, at) and _is_real(prediction, at):
+                return False
     return True
 
 
@@ -156,20 +154,14 @@ def _same_at_whole_numbers(
     """At eight natural numbers in a row: where parts are rounded or summed, n means a natural number."""
     valid = 0
     for step in range(8):
-        at = _at(reading, frozenset(), 0)
-        for place, name in enumerate(sorted(names)):
-            at[name] = Fraction(3 + 5 * place + step * (1 + 2 * place))
-        verdict = same_value(gold, prediction, at, at, thorough=step == 0)
+        values = {
+            name: Fraction(3 + step + place * (5 + 2 * step)) for place, name in enumerate(sorted(names))
+        }
+        verdict = same_value(gold, prediction, reading.moved(values), thorough=step == 0)
         if verdict is False:
             return False
         valid += verdict is True
     return valid > 3 or None
-
-
-def _at(reading: Point, names: frozenset[str], index: int) -> Point:
-    at = Point((name, coordinate(name, index)) for name in names)
-    at.degree, at.percent, at.log10 = reading.degree, reading.percent, reading.log10
-    return at
 
 
 def _is_real(node: Node, at: Point) -> bool:
@@ -181,6 +173,9 @@ def _is_real(node: Node, at: Point) -> bool:
     return True
 
 
+# ---------------------------------------------------------------- rounded values
+
+
 def _is_rounding(gold: Node, prediction: Node) -> bool:
     """A decimal gold and an exact value that rounds to it, or an exact gold and a decimal of 15 digits."""
     percent = has(gold, "pct") != has(prediction, "pct")
@@ -190,18 +185,16 @@ def _is_rounding(gold: Node, prediction: Node) -> bool:
         if not places or not is_rounded(value, places):
             return False
         exact_value = _rational(_bare(prediction))
-        if is_long(value, places) and exact_value is not None and not percent:
+        if exact_value is None:
+            return False
+        if is_long(value, places) and not percent:
             return nearly(exact_value, value, places)
-        scales = ((1, 100) if has(gold, "pct") else (1, Fraction(1, 100))) if percent else (1,)
-        return exact_value is not None and any(
-            rounds_to(exact_value * scale, value, places) for scale in scales
-        )
+        scales = (1, 100 if has(gold, "pct") else Fraction(1, 100)) if percent else (1,)
+        return any(rounds_to(exact_value * scale, value, places) for scale in scales)
     literal = _literal(prediction)
-    if literal and not has(gold, "decimal") and not percent:
-        value, places = literal
-        if places and is_long(value, places):
-            exact_value = _rational(_bare(gold))
-            return exact_value is not None and nearly(exact_value, value, places)
+    if literal and not has(gold, "decimal") and not percent and literal[1] and is_long(*literal):
+        exact_value = _rational(_bare(gold))
+        return exact_value is not None and nearly(exact_value, *literal)
     return False
 
 
@@ -232,3 +225,59 @@ def _rational(node: Node) -> Fraction | None:
         return Fraction(precise(node, at, 40))
     except (Unknown, ValueError):
         return None
+
+
+# ---------------------------------------------------------------- equations
+
+
+def same_equation(gold: Node, prediction: Node) -> bool | None:
+    """Whether two relations agree: equations up to a constant factor, inequalities up to a positive one."""
+    operator, other = gold.value[0], prediction.value[0]
+    if operator in _ARROWS or other in _ARROWS:
+        return None
+    if operator != other and FLIPPED.get(operator) != other:
+        return False
+    left, right = (Node("add", (node.parts[0], Node("neg", (node.parts[1],)))) for node in (gold, prediction))
+    names = symbols(left)
+    if names != symbols(right):
+        return False
+    if not names:
+        return None
+    ratios = []
+    for index in (0, 1, 3, 4):
+        at = _sample(names, index)
+        try:
+            a, b = _number(left, at), _number(right, at)
+            if not a or not b:
+                return None if not a and not b else False
+            ratios.append(a / b)
+        except (Unknown, OverflowError):
+            continue
+    if len(ratios) < 2:
+        return None
+    first = ratios[0]
+    if operator[0] in "<>" and (first.real > 0) != (operator == other):
+        return False
+    try:
+        return all(abs(ratio - first) * 10**9 <= abs(first) for ratio in ratios[1:])
+    except OverflowError:  # a long fraction and a float
+        return None
+
+
+def is_roughly_true(node: Node) -> bool:
+    """Whether numbers on both sides of a final sign for "about" are near each other; true for other trees."""
+    if node.kind != "rel" or node.value[-1] != "~" or symbols(node):
+        return True
+    try:
+        a, b = (_number(part, Point()) for part in node.parts[-2:])
+        return abs(a - b) <= abs(a) / 20
+    except (Unknown, OverflowError):
+        return True
+
+
+def _number(node: Node, at: Point) -> Fraction | complex:
+    try:
+        value = exact(node, at)
+    except Unknown:
+        return approximate(node, at)
+    return value if isinstance(value, Fraction) else complex(float(value.re), float(value.im))

@@ -266,17 +266,3 @@ def ratio_parts(node: Node) -> tuple[Node, ...] | None:
 def is_time(node: Node) -> bool:
     """12:00, 20:34:00: hours and two-digit minutes."""
     return node.kind == "ratio" and all(re.fullmatch(r"[0-5]\d", digits) for digits in node.value[1:])
-
-
-def renamed(node: Node, names: dict[str, Node]) -> Node:
-    """A tree with symbols replaced."""
-    if node.kind == "sym":
-        return names.get(node.value, node)
-    if node.kind == "decimal" or not symbols(node):
-        return node
-    return node._replace(
-        parts=tuple(
-            renamed(part, names) if isinstance(part, Node) else tuple(renamed(child, names) for child in part)
-            for part in node.parts
-        )
-    )
