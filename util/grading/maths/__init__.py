@@ -1,8 +1,10 @@
 """Are two answers to a maths problem the same?
 
-Three tiers decide, each with "equal", "different" or "don't know": the cleaned strings, plain numbers, and
-the trees that `util.grading.latex` reads, compared in structure with their leaves compared as values. Only
-"don't know" goes on to the symbolic engine. The conventions:
+Call `grade_maths` with a whole response, `same_answer` with two answers.
+
+Three tiers decide, each with "equal", "different" or "don't know": the cleaned strings, plain numbers, and the
+trees that `reader` makes, compared in structure with their leaves compared as values. Only "don't know" goes on
+to the symbolic engine. The conventions:
 
 - brackets of intervals count; order counts in tuples, not in sets and bare lists; every element is needed;
 - a percent sign may be dropped or read as 1/100, a bare number is never rescaled;
@@ -57,12 +59,11 @@ def grade_maths(gold: str, response: str, *, kind: str = "any", symbolic: bool |
         result = same_answer(gold, found.text, symbolic=symbolic)
     else:
         result = _same_as_number(gold, found.text, kind, symbolic)
-    detail = (
-        f"{result.tier}; {found.how}; {_shortened(result.gold_form)} | {_shortened(result.prediction_form)}"
-    )
+    forms = f"{_shortened(result.gold_form)} | {_shortened(result.prediction_form)}"
     reason = "" if result.equal else "wrong_answer"
     if result.tier.startswith(_NO_ENGINE):
         reason = "grader_error"
+    detail = f"{result.tier}; {found.how}; {forms}"
     return Verdict(result.equal, reason, found.text[:MAX_CHARS], detail, GRADER)
 
 
@@ -76,8 +77,7 @@ def _same_as_number(gold: str, prediction: str, kind: str, symbolic: bool | None
     if a and b and not (a.percent or b.percent):
         equal = a.value == b.value if kind == "integer" else same_number(a, b)
         return Comparison(equal, "number", str(a.value), str(b.value))
-    result = same_answer(gold, prediction, symbolic=symbolic)
-    return result
+    return same_answer(gold, prediction, symbolic=symbolic)
 
 
 def same_answer(gold: str, prediction: str, *, symbolic: bool | None = None) -> Comparison:
@@ -109,9 +109,9 @@ def _decide(gold: str, prediction: str) -> Comparison:
         return Comparison(False, "string", left, right)
     if left == right:
         return Comparison(True, "string", left, right)
-    a, b = plain_number(left), plain_number(right)
-    if a and b:
-        return Comparison(same_number(a, b), "number", str(a.value), str(b.value))
+    found = _compare_numbers(left, right)
+    if found is not None:
+        return found
     verdict = _compare_quantities(left, right)
     if verdict is not None:
         return Comparison(verdict, "number", left, right)
@@ -120,14 +120,21 @@ def _decide(gold: str, prediction: str) -> Comparison:
         left, right = spelled
         if left == right:
             return Comparison(True, "text", left, right)
-        a, b = plain_number(left), plain_number(right)
-        if a and b:
-            return Comparison(same_number(a, b), "number", str(a.value), str(b.value))
+        found = _compare_numbers(left, right)
+        if found is not None:
+            return found
     verdict = _compare_words(left, right)
     if verdict is not None:
         return Comparison(verdict, "text", left, right)
     verdict = _compare_read(left, right)
     return Comparison(bool(verdict), "none" if verdict is None else "structure", left, right)
+
+
+def _compare_numbers(gold: str, prediction: str) -> Comparison | None:
+    a, b = plain_number(gold), plain_number(prediction)
+    if not a or not b:
+        return None
+    return Comparison(same_number(a, b), "number", str(a.value), str(b.value))
 
 
 def _compare_quantities(gold: str, prediction: str) -> bool | None:
@@ -146,8 +153,12 @@ _VALUE_SAID = re.compile(  # The smallest value is 7
     re.IGNORECASE,
 )
 _BLANK = re.compile(r"(?<![\w.]) | (?![\w.])")  # any but those that keep words or digits apart
-_ALL_REALS = frozenset(("number real", "set all real numbers", "set real numbers"))
-_ALL_INTEGERS = frozenset(("integer", "set all integers", "set integers"))
+_SAID_OF_ALL = {
+    "no solution": r"\emptyset",
+    "infinitely many": r"\infty",
+    **dict.fromkeys(("number real", "set all real numbers", "set real numbers"), r"\mathbb{R}"),
+    **dict.fromkeys(("integer", "set all integers", "set integers"), r"\mathbb{Z}"),
+}
 _ANY_SUCH = re.compile(
     r"^(?:\\text\s*\{\s*)?(?:for\s+)?(?:all|any|every|each)\s+(?:(?:real|positive|natural|non-?negative|integer)\s+)*"
     r"(?:integers?\s+|numbers?\s+|reals?\s+|values?\s+(?:of\s+)?)?\}?\s*(?=[a-zA-Z]\s*(?:[<>]|\\(?:le|ge|lt|gt|ne|equiv)))"
@@ -168,17 +179,7 @@ def _spelled(cleaned: str) -> str:
         text = words.unwrapped(cleaned)
         if len(text) < 100 and "\\" not in text:
             value = number_word(text)
-            if value is not None:
-                return str(value)
-            normal = words.normal_text(text)
-            if normal == "no solution":
-                return r"\emptyset"
-            if normal in _ALL_REALS:
-                return r"\mathbb{R}"
-            if normal in _ALL_INTEGERS:
-                return r"\mathbb{Z}"
-            if normal == "infinitely many":
-                return r"\infty"
+            return str(value) if value is not None else _SAID_OF_ALL.get(words.normal_text(text), cleaned)
     return cleaned
 
 
@@ -240,11 +241,11 @@ def _are_options(together: str, listed: str) -> bool:
 
 
 def _compare_read(gold: str, prediction: str) -> bool | None:
-    if _BLANK.sub("", gold) == _BLANK.sub("", prediction):
-        return True
+    forms = [(gold, prediction)]
     if "\\text" in gold or "\\text" in prediction:
-        if _BLANK.sub("", words.unwrapped(gold)) == _BLANK.sub("", words.unwrapped(prediction)):
-            return True
+        forms.append((words.unwrapped(gold), words.unwrapped(prediction)))
+    if any(_BLANK.sub("", left) == _BLANK.sub("", right) for left, right in forms):
+        return True
     try:
         verdict = _same_reading(read(gold), read(prediction))
     except Opaque:

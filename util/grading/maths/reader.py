@@ -915,6 +915,6 @@ _RESTRICTIONS = {"+": "+", ">0": "+", "-": "-", "<0": "-", "\\ast": "", "\\gt0":
 _OPAQUE = frozenset("int iint oint lim limsup liminf partial nabla bigcup bigcap".split())
 _NOT_FACTORS = frozenset(
     "and or pm mp cup cap cupdot setminus backslash mid vert rvert rfloor rceil rangle rbrace choose over"
-    " pmod mod bmod land lor wedge vee cdot times div degree circ le ge ne in notin end colon prime to because"
-    " therefore hline Vert implies iff Leftrightarrow rbrack deg".split()
+    " pmod mod bmod land lor wedge vee cdot times div degree circ le ge ne in notin end colon prime to"
+    " because therefore hline Vert implies iff Leftrightarrow rbrack deg".split()
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -63,19 +64,7 @@ def _pair(node: Node) -> Region | None:
 
 
 def _is_end(node: Node) -> bool:
-    return node.kind not in (
-        "list",
-        "set",
-        "pair",
-        "tuple",
-        "rel",
-        "matrix",
-        "text",
-        "domain",
-        "union",
-        "label",
-        "rows",
-    )
+    return node.kind not in _NO_ENDS
 
 
 def _set(node: Node) -> Region | None:
@@ -85,29 +74,36 @@ def _set(node: Node) -> Region | None:
 
 
 def _union(node: Node) -> Region | None:
-    parts = [region(part) for part in node.parts]
-    if any(part is None for part in parts):
-        return None
-    names = {part.variable for part in parts} - {None}
-    if len(names) > 1:
-        return None
-    return Region(tuple(piece for part in parts for piece in part.pieces), names.pop() if names else None)
+    return _joined([region(part) for part in node.parts])
 
 
 def _intersection(node: Node) -> Region | None:
-    parts = [region(part) for part in node.parts]
-    if any(part is None for part in parts):
+    return _common([region(part) for part in node.parts])
+
+
+def _joined(parts: list[Region | None]) -> Region | None:
+    """All that is in one of the regions; None where one is unknown or the variables differ."""
+    known = [part for part in parts if part is not None]
+    names = {part.variable for part in known} - {None}
+    if len(known) < len(parts) or len(names) > 1:
         return None
-    result = parts[0]
-    for part in parts[1:]:
-        result = intersect(result, part)
-        if result is None:
+    return Region(tuple(piece for part in known for piece in part.pieces), names.pop() if names else None)
+
+
+def _common(parts: Iterable[Region | None]) -> Region | None:
+    """What is in all of the regions; None where one is unknown or `intersect` cannot tell."""
+    found: Region | None = None
+    for position, part in enumerate(parts):
+        found = intersect(found, part) if position else part
+        if found is None:
             return None
-    return result
+    return found
 
 
-def intersect(left: Region, right: Region) -> Region | None:
+def intersect(left: Region | None, right: Region | None) -> Region | None:
     """What two regions have in common; None where ends cannot be compared or the variables differ."""
+    if left is None or right is None:
+        return None
     if left.variable and right.variable and left.variable != right.variable:
         return None
     pieces = []
@@ -132,25 +128,15 @@ def intersect(left: Region, right: Region) -> Region | None:
 
 def _sum(node: Node) -> Region | None:
     r"""\mathbb{R} - \{1\}, with a minus sign between sets."""
-    if (
-        len(node.parts) != 2
-        or node.parts[1].kind != "neg"
-        or node.parts[1].parts[0].kind not in ("set", "pair")
-    ):
+    if len(node.parts) != 2 or node.parts[0].kind == "set" or node.parts[1].kind != "neg":
         return None
-    return (
-        _difference(Node("minus", (node.parts[0], node.parts[1].parts[0])))
-        if node.parts[0].kind != "set"
-        else None
-    )
+    left, taken = node.parts[0], node.parts[1].parts[0]
+    return _difference(Node("minus", (left, taken))) if taken.kind in ("set", "pair") else None
 
 
 def _difference(node: Node) -> Region | None:
-    left, right = region(node.parts[0]), region(node.parts[1])
-    if left is None or right is None:
-        return None
-    rest = _complement(right)
-    return intersect(left, rest) if rest else None
+    right = region(node.parts[1])
+    return intersect(region(node.parts[0]), _complement(right)) if right else None
 
 
 def _complement(taken: Region) -> Region | None:
@@ -197,15 +183,8 @@ def _relation(node: Node) -> Region | None:
     variable = _variable(node)
     if variable is None:
         return None
-    result = None
-    for left, operator, right in zip(node.parts, node.value, node.parts[1:], strict=False):
-        half = _half_line(left, operator, right, variable)
-        if half is None:
-            return None
-        result = half if result is None else intersect(result, half)
-        if result is None:
-            return None
-    return result
+    sides = zip(node.parts, node.value, node.parts[1:], strict=False)
+    return _common(_half_line(left, operator, right, variable) for left, operator, right in sides)
 
 
 def _variable(node: Node) -> str | None:
@@ -220,14 +199,11 @@ def _variable(node: Node) -> str | None:
 
 
 def _half_line(left: Node, operator: str, right: Node, variable: str) -> Region | None:
-    if (
-        operator in ("<", "<=", ">", ">=")
-        and (left.kind, left.value) == ("func", "abs")
-        and not symbols(right)
-    ):
-        return _within(left.parts[0], operator, right, variable)
-    if operator[0] in "<>" and left.kind == "pow" and left.parts[1] == _TWO and not symbols(right):
-        return _within(left.parts[0], operator, Node("root", (right, _TWO)), variable)
+    if operator[0] in "<>" and not symbols(right):
+        if left.kind == "func" and left.value == "abs":
+            return _within(left.parts[0], operator, right, variable)
+        if left.kind == "pow" and left.parts[1] == _TWO:
+            return _within(left.parts[0], operator, Node("root", (right, _TWO)), variable)
     if left == Node("sym", (), variable) and variable not in symbols(right):
         bound = right
     elif right == Node("sym", (), variable) and variable not in symbols(left):
@@ -278,24 +254,16 @@ def _solve(left: Node, right: Node, variable: str) -> tuple[Node, bool] | None:
 def _list(node: Node) -> Region | None:
     """Inequalities joined by "or" are a union, by "and" or a comma an intersection if that is not empty."""
     parts = [_region(part) if part.kind in ("rel", "pair", "union") else None for part in node.parts]
-    if any(part is None for part in parts) or not any(
-        part.kind == "rel" and set(part.value) != {"="} for part in node.parts
-    ):
+    if not any(part.kind == "rel" and set(part.value) != {"="} for part in node.parts):
         return None
-    names = {part.variable for part in parts} - {None}
-    if len(names) > 1:
-        return None
-    union = Region(tuple(piece for part in parts for piece in part.pieces), names.pop() if names else None)
-    if node.value == "or":
+    union = _joined(parts)
+    if union is None or node.value == "or":
         return union
-    common = parts[0]
-    for part in parts[1:]:
-        common = intersect(common, part)
-        if common is None:
-            return None
-    return common if common.pieces else union
+    common = _common(parts)
+    return union if common is not None and not common.pieces else common
 
 
+_NO_ENDS = frozenset("list set pair tuple rel matrix text domain union label rows".split())
 _KINDS = {
     "pair": _pair, "set": _set, "union": _union, "inter": _intersection,
     "minus": _difference, "add": _sum, "domain": _domain,

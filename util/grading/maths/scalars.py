@@ -1,7 +1,7 @@
 """Have two expressions one value, and do two equations say one thing?
 
-Call `same_values` or `same_equation`. Both look at the expressions alone; `judge` knows of which kind of answer
-they are part.
+Call `same_values` or `same_equation`. Both look at the expressions alone; `judge` knows of which kind of
+answer they are part.
 """
 
 from __future__ import annotations

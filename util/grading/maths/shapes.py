@@ -1,4 +1,8 @@
-"""What shape has an answer: a list, a tuple, a matrix, a ratio, a named value?"""
+"""What shape has an answer: a list, a tuple, a matrix, a ratio, a named value?
+
+Call `named_value`, `elements`, `ordered_elements`, `matrix` or `ratio_parts`: each takes a tree and says None where
+it has not that shape.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ SCALARS = frozenset(
     "num decimal sym const add mul div neg pow root fact binom func app deg pct big".split()
 )  # kinds that have a value
 MAX_ELEMENTS = 300  # of a list
+_NAMING = frozenset(("abs", "min", "max"))  # functions in names: |AB|, max f
 
 
 class Named(NamedTuple):
@@ -27,13 +32,7 @@ def named_value(node: Node) -> Named | None:
     if node.kind != "rel" or not set(node.value) <= {"=", "~", "in", "=="}:
         return None
     parts, operators = list(node.parts), list(node.value)
-    if (
-        len(parts) > 2
-        and operators[-1] == "~"
-        or len(parts) == 2
-        and operators == ["~"]
-        and not is_name(parts[0])
-    ):
+    if operators[-1] == "~" and (len(parts) > 2 or not is_name(parts[0])):
         parts, operators = parts[:-1], operators[:-1]  # 1/3 = 0.333..., roughly: the exact side counts
     if len(parts) == 1:
         return Named(Node("sym", (), ""), parts[0])
@@ -54,14 +53,12 @@ def is_name(node: Node) -> bool:
         return all(part.kind in ("sym", "num", "const") for part in node.parts)
     if node.kind in ("pair", "tuple", "list"):
         return all(part.kind == "sym" for part in node.parts)
-    if node.kind == "mul" and len(node.parts) == 2 and node.parts[0] == Node("sym", (), "d"):
-        return node.parts[1].kind == "sym"  # dy, in dy/dx
     if node.kind == "mul":
-        return all(_is_segment(part) for part in node.parts)
-    if node.kind in ("div", "ratio", "inter", "union"):
-        return all(is_name(part) for part in node.parts)
-    if node.kind == "func" and node.value in ("abs", "min", "max"):
-        return all(is_name(part) for part in node.parts)
+        if len(node.parts) == 2 and node.parts[0] == Node("sym", (), "d"):
+            return node.parts[1].kind == "sym"  # dy, in dy/dx
+        return all(part.kind == "sym" and str(part.value)[:1].isupper() for part in node.parts)  # AB
+    if node.kind in ("div", "ratio", "inter", "union") or node.kind == "func" and node.value in _NAMING:
+        return all(map(is_name, node.parts))
     return node.kind == "text"
 
 
@@ -74,11 +71,6 @@ def said_of_combination(node: Node) -> Node | None:
     if node.parts[0].kind not in ("add", "mul"):
         return None
     return node.parts[1] if all(part.kind == "sym" for part in node.parts[0].parts) else None
-
-
-def _is_segment(node: Node) -> bool:
-    """A capital letter, as the ends of the segment AB."""
-    return node.kind == "sym" and str(node.value)[:1].isupper()
 
 
 def label(node: Node) -> object:
@@ -99,19 +91,12 @@ def unlabelled(node: Node) -> Node:
 
 def conditions_dropped(node: Node, other: Node) -> Node:
     """a_n = 2^n of "a_n = 2^n, n >= 1" where the other side states no condition."""
-    if (
-        node.kind != "list"
-        or other.kind == "list"
-        or node.value
-        or node.parts[0].kind != "rel"
-        or is_inequality(other)
-    ):
+    if node.kind != "list" or other.kind == "list" or node.value or is_inequality(other):
         return node
     first, *rest = node.parts
-    if set(first.value) == {"="} and all(
-        is_inequality(part) and symbols(part) <= symbols(first) for part in rest
-    ):
-        return first
+    if first.kind == "rel" and set(first.value) == {"="}:
+        if all(is_inequality(part) and symbols(part) <= symbols(first) for part in rest):
+            return first
     return node
 
 
@@ -135,13 +120,10 @@ def elements(node: Node) -> tuple[Node, ...] | None:
         return signed(node) if has(node, "pm") else None
     if node.kind == "tuple":
         return node.parts
-    if (
-        node.kind == "rel"
-        and (named := named_value(node))
-        and (named.value.kind in ("list", "set") or has(named.value, "pm"))
-    ):
+    named = named_value(node)
+    if named and (named.value.kind in ("list", "set") or has(named.value, "pm")):
         return elements(named.value)
-    if node.kind == "rel" and (named := named_value(node)) and named.name.kind in ("pair", "tuple"):
+    if named and named.name.kind in ("pair", "tuple"):
         return None if named.value.kind in ("pair", "tuple") else signed(node)
     return signed(node)
 
@@ -198,11 +180,8 @@ def ordered_elements(node: Node) -> tuple[Node, ...] | None:
         if len(node.parts) == 1:
             return node.parts[0]
         return tuple(row[0] for row in node.parts) if len(node.parts[0]) == 1 else None
-    if (
-        node.kind == "rel"
-        and (named := named_value(node))
-        and named.name.kind in ("pair", "tuple", "sym", "mul")
-    ):
+    named = named_value(node)
+    if named and named.name.kind in ("pair", "tuple", "sym", "mul"):
         return ordered_elements(named.value)
     return None
 
@@ -235,12 +214,10 @@ def matrix(node: Node) -> tuple[tuple[Node, ...], ...] | None:
         return tuple(tuple(Node("neg", (entry,)) for entry in row) for row in rows)
     if node.kind in ("mul", "div") and len(node.parts) == 2:
         left, right = node.parts
-        rows, factor = (
-            (matrix(right), left) if node.kind == "mul" and matrix(right) else (matrix(left), right)
-        )
-        if rows and factor.kind in SCALARS:
-            kind = node.kind
-            return tuple(tuple(Node(kind, (entry, factor)) for entry in row) for row in rows)
+        if node.kind == "mul" and matrix(right):
+            left, right = right, left
+        if (rows := matrix(left)) and right.kind in SCALARS:
+            return tuple(tuple(Node(node.kind, (entry, right)) for entry in row) for row in rows)
     return None
 
 
@@ -256,9 +233,7 @@ def transposed(node: Node) -> Node:
 
 def ratio_parts(node: Node) -> tuple[Node, ...] | None:
     """The parts of a ratio; a quotient and a number are ratios of two."""
-    if node.kind == "ratio":
-        return node.parts
-    if node.kind == "div":
+    if node.kind in ("ratio", "div"):
         return node.parts
     return (node, Node("num", (), Fraction(1))) if node.kind in SCALARS else None
 

@@ -7,6 +7,8 @@ import unicodedata
 
 from util.grading.maths.tree import MAX_CHARS
 
+TEXT_COMMANDS = "text|mbox|textbf|textit|textrm|textnormal|textsf|texttt|hbox|emph"  # what they hold is words
+ROMAN_COMMANDS = r"mathrm|operatorname\*?|mathnormal|rm"  # what they hold may be words or maths
 _UNICODE = {
     "−": "-", "–": "-", "—": "-", "﹣": "-", "－": "-", "‐": "-", "‑": "-", "‒": "-", "―": "-", "＋": "+",
     "×": r"\times ", "✕": r"\times ",
@@ -24,49 +26,35 @@ _UNICODE = {
     "″": "''", "∠": r"\angle ",
     "（": "(", "）": ")", "［": "[", "］": "]", "｛": r"\{", "｝": r"\}", "，": ",", "、": ",",
     "；": ";", "：": ":",
-    "。": ".", "．": ".", "％": "%", "﹪": "%", "￥": "", "¥": "", "€": "", "£": "", "₹": "",
+    "。": ".", "．": ".", "％": "%", "﹪": "%",
     "⌊": r"\lfloor ",
     "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "⟨": r"\langle ", "⟩": r"\rangle ", "…": r"\ldots ",
-    "⋯": r"\ldots ", "∀": r"\forall ", "∃": r"\exists ", "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}",
-    "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅕": r"\frac{1}{5}", "⅖": r"\frac{2}{5}",
-    "⅗": r"\frac{3}{5}", "⅘": r"\frac{4}{5}", "⅙": r"\frac{1}{6}", "⅚": r"\frac{5}{6}", "⅐": r"\frac{1}{7}",
-    "⅛": r"\frac{1}{8}", "⅜": r"\frac{3}{8}", "⅝": r"\frac{5}{8}", "⅞": r"\frac{7}{8}", "⅑": r"\frac{1}{9}",
-    "⅒": r"\frac{1}{10}", "ℯ": "e", "ⅇ": "e", "ⅈ": "i", "𝑖": "i", "𝑒": "e", "𝑥": "x", "𝑦": "y", "ℓ": r"\ell ",
+    "⋯": r"\ldots ", "∀": r"\forall ", "∃": r"\exists ", "ℯ": "e", "ⅇ": "e", "ⅈ": "i", "𝑖": "i", "𝑒": "e",
+    "𝑥": "x", "𝑦": "y", "ℓ": r"\ell ",
     "∣": "|", "｜": "|", "∥": "|", "→": r"\to ", "⇒": r"\Rightarrow ", "∧": r"\land ", "∨": r"\lor ",
-    "✓": "", "✔": "", "✅": "", "☑": "", "🎉": "",
-    "\u2062": "", "\u2061": "", "\u200b": "", "\u200c": "", "\u200d": "", "\ufeff": "",
-    "\u2060": "", "\u00ad": "", "\u200e": "", "\u200f": "", "\u061c": "", "\u180e": "", "\ufe0e": "",
-    "\ufe0f": "", "\u202a": "", "\u202b": "", "\u202c": "", "\u202d": "", "\u202e": "", "\u2066": "",
-    "\u2067": "", "\u2068": "", "\u2069": "", "\u2063": "", "\u2064": "",
-    "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2002": " ", "\u2003": " ", "\u2004": " ", "\u2005": " ",
-    "\u2006": " ", "\u2007": " ", "\u2008": " ", "\u200a": " ", "\u3000": " ",
 }  # fmt: skip
+_UNICODE.update(dict.fromkeys("✓✔✅☑🎉￥¥€£₹\u00ad\u061c\u180e\ufe0e\ufe0f\ufeff", ""))
+_UNICODE.update(
+    {
+        chr(code): ""
+        for a, b in ((0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x2069))
+        for code in range(a, b + 1)
+    }
+)
+_UNICODE.update({chr(code): " " for code in (0xA0, *range(0x2002, 0x200B), 0x202F, 0x3000)})
+for _fraction in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒":
+    _top, _bottom = unicodedata.normalize("NFKC", _fraction).split("\u2044")
+    _UNICODE[_fraction] = rf"\frac{{{_top}}}{{{_bottom}}}"
 GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi"
-    " omicron pi rho sigma tau upsilon phi"
-    " chi psi omega"
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau"
+    " upsilon phi chi psi omega"
 ).split()
-for _lower, _name in zip("αβγδεζηθικλμνξοπρστυφχψω", GREEK, strict=True):
-    _UNICODE.setdefault(_lower, f"\\{_name} ")
-_OTHER_GREEK = {
-    "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Φ": "Phi",
-    "Ψ": "Psi", "Ω": "Omega", "ϕ": "phi", "ϵ": "epsilon", "ϑ": "theta",
-}  # fmt: skip
-for _upper, _name in _OTHER_GREEK.items():
-    _UNICODE[_upper] = f"\\{_name} "
-for _first in (
-    0xFF10,
-    0x1D7CE,
-    0x1D7D8,
-    0x1D7E2,
-    0x1D7EC,
-    0x1D7F6,
-    0x0660,
-    0x06F0,
-    0x0966,
-):  # other decimal digits
-    for _digit in range(10):
-        _UNICODE[chr(_first + _digit)] = str(_digit)
+_OTHER_GREEK = "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega phi epsilon theta".split()
+for _letter, _name in zip("αβγδεζηθικλμνξοπρστυφχψωΓΔΘΛΞΠΣΦΨΩϕϵϑ", (*GREEK, *_OTHER_GREEK), strict=True):
+    _UNICODE[_letter] = f"\\{_name} "
+_ZEROS = (0xFF10, 0x1D7CE, 0x1D7D8, 0x1D7E2, 0x1D7EC, 0x1D7F6, 0x0660, 0x06F0, 0x0966)  # other decimal digits
+for _zero in _ZEROS:
+    _UNICODE.update({chr(_zero + digit): str(digit) for digit in range(10)})
 for _offset in range(26):  # full-width letters
     _UNICODE[chr(0xFF21 + _offset)] = chr(65 + _offset)
     _UNICODE[chr(0xFF41 + _offset)] = chr(97 + _offset)
@@ -79,14 +67,8 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]+")
 
 _HTML = ((re.compile(r"<sup>(.{0,80}?)</sup>"), r"^{\1}"), (re.compile(r"<sub>(.{0,80}?)</sub>"), r"_{\1}"))
 _ENTITIES = {
-    "&lt;": "<",
-    "&gt;": ">",
-    "&le;": r"\le ",
-    "&ge;": r"\ge ",
-    "&nbsp;": " ",
-    "&amp;": "&",
-    "&pi;": r"\pi ",
-}
+    "&lt;": "<", "&gt;": ">", "&le;": r"\le ", "&ge;": r"\ge ", "&nbsp;": " ", "&amp;": "&", "&pi;": r"\pi "
+}  # fmt: skip
 
 # Spacing and size commands that say nothing; \\ (a row break) is kept.
 _NOISE = re.compile(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from util.grading.maths.spelling import GREEK
+from util.grading.maths.spelling import GREEK, ROMAN_COMMANDS, TEXT_COMMANDS
 from util.grading.maths.tree import MAX_TOKENS, Unreadable
 from util.grading.maths.units import BARE_UNITS, is_unit
 
-_TEXT = r"\\(?:text|mbox|textbf|textit|textrm|textnormal|textsf|texttt|hbox|emph)\s*\{[^{}]*\}"
-_ROMAN = r"\\(?:mathrm|operatorname\*?|rm|mathnormal)\s*\{[^{}]*\}"
+_TEXT = rf"\\(?:{TEXT_COMMANDS})\s*\{{[^{{}}]*\}}"
+_ROMAN = rf"\\(?:{ROMAN_COMMANDS})\s*\{{[^{{}}]*\}}"
 _GROUPED = r"(?<![\d,.])[1-9]\d{0,2}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?"
 _TOKEN = re.compile(
     rf"\s*({_TEXT}|{_ROMAN}|\\begin\s*\{{[a-zA-Z]+\*?\}}|\\end\s*\{{[a-zA-Z]+\*?\}}|\\mathbb\s*\{{?\s*[A-Z]\s*\}}?"
@@ -41,43 +41,37 @@ RELATIONS = {
 }  # fmt: skip
 PRODUCTS = {"*": "*", r"\cdot": "*", r"\times": "*", r"\ast": "*", "/": "/", r"\div": "/", r"\bullet": "*"}
 FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin"
-    " acos atan sinh cosh tanh coth ln log lg exp"
-    " min max gcd lcm arg det Re Im sgn sign sup inf cosec tg ctg arctg mod"
-    " cbrt sqrt abs floor ceil deg dim ker cis factorial binomial ceiling Abs"
-    .split()
-)  # fmt: skip
-SYNONYMS = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "tg": "tan", "ctg": "cot",
-             "arctg": "arctan",
-             "cosec": "csc", "sign": "sgn", "ceiling": "ceil", "Abs": "abs"}  # fmt: skip
-_WORDS = {
-    "infinity": r"\infty", "infty": r"\infty", "oo": r"\infty", "inf": r"\infty",
-    "Infinity": r"\infty", "pi": r"\pi",
-    "Pi": r"\pi", "PI": r"\pi", "and": r"\and", "or": r"\or", "AND": r"\and",
-    "OR": r"\or", "union": r"\cup", "U": "U",
-    "in": r"\in", "cup": r"\cup", "sqrt": r"\sqrt", "emptyset": r"\emptyset",
-    "times": r"\times", "cdot": r"\cdot",
-    "degrees": r"\degree", "degree": r"\degree", "deg": r"\degree", "percent": "%",
-    "pm": r"\pm", "frac": r"\frac",
-    "neq": r"\ne", "leq": r"\le", "geq": r"\ge", "cap": r"\cap", "binom": r"\binom",
-}  # fmt: skip
-_WORDS.update({name: f"\\{name}" for name in GREEK if name != "pi"})
-_WORDS.update(
-    {name: f"\\{name}" for name in FUNCTIONS if name not in ("inf", "sup", "arg", "dim", "ker", "deg", "mod")}
+    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin acos atan sinh cosh tanh coth ln"
+    " log lg exp min max gcd lcm arg det Re Im sgn sign sup inf cosec tg ctg arctg mod cbrt sqrt abs floor"
+    " ceil deg dim ker cis factorial binomial ceiling Abs".split()
 )
-_WORDS["arcsine"] = r"\arcsin"
+SYNONYMS = {
+    "asin": "arcsin", "acos": "arccos", "atan": "arctan", "tg": "tan", "ctg": "cot", "arctg": "arctan",
+    "cosec": "csc", "sign": "sgn", "ceiling": "ceil", "Abs": "abs",
+}  # fmt: skip
+_WORDS = {
+    "infinity": r"\infty", "infty": r"\infty", "oo": r"\infty", "inf": r"\infty", "Infinity": r"\infty",
+    "pi": r"\pi", "Pi": r"\pi", "PI": r"\pi", "and": r"\and", "or": r"\or", "AND": r"\and", "OR": r"\or",
+    "union": r"\cup", "U": "U", "in": r"\in", "cup": r"\cup", "emptyset": r"\emptyset", "times": r"\times",
+    "cdot": r"\cdot", "degrees": r"\degree", "degree": r"\degree", "deg": r"\degree", "percent": "%",
+    "pm": r"\pm", "frac": r"\frac", "neq": r"\ne", "leq": r"\le", "geq": r"\ge", "cap": r"\cap",
+    "binom": r"\binom", "arcsine": r"\arcsin",
+}  # fmt: skip
+_WORDS.update(
+    {name: f"\\{name}" for name in (*GREEK, *FUNCTIONS - set("inf sup arg dim ker deg mod".split()))}
+)
+_TEXT_WORDS = {
+    "and": r"\and", "or": r"\or", "and/or": r"\and", "degrees": r"\degree", "degree": r"\degree",
+    "percent": "%", "to": ":", "union": r"\cup",
+}  # fmt: skip
 SYMBOL_NAMES = {
-    "varepsilon": "epsilon",
-    "varphi": "phi",
-    "vartheta": "theta",
-    "varrho": "rho",
-    "varsigma": "sigma",
-}
+    "varepsilon": "epsilon", "varphi": "phi", "vartheta": "theta", "varrho": "rho", "varsigma": "sigma"
+}  # fmt: skip
 LARGE_NUMBERS = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _QUANTITY = re.compile(r"(-?\d+(?:\.\d+)?)\s+(?!(?:or|and|to)\b)([A-Za-z][A-Za-z ]*)")  # 16 square inches
 SEPARATORS = frozenset((",", ";", r"\and", r"\or", "\\\\", r"\land", r"\lor", r"\wedge", r"\vee"))
 CLOSERS = frozenset(
-    (")", "]", "}", r"\}", r"\rfloor", r"\rceil", r"\rangle", r"\rvert", r"\rVert", r"\rbrace", r"\rbrack")
+    (")", "]", "}", r"\}", *(rf"\r{name}" for name in "floor ceil angle vert Vert brace brack".split()))
 )
 
 
@@ -127,32 +121,21 @@ def _add_text(tokens: list[str], inside: str) -> None:
     if quantity := _QUANTITY.fullmatch(inside):
         tokens.append(quantity.group(1))
         inside = quantity.group(2)
-    if inside:
-        word = inside.lower().strip(" ,;.")
-        large, _, rest = word.partition(" ")
-        if large in LARGE_NUMBERS:
-            tokens.append(r"\text{" + large + "}")
-            _add_text(tokens, rest)
-            return
-        if word in ("and", "or", "and/or"):
-            tokens.append("\\" + word[:3].rstrip("/"))
-        elif word in ("degrees", "degree"):
-            tokens.append(r"\degree")
-        elif word in ("percent",):
-            tokens.append("%")
-        elif word == "to":
-            tokens.append(":")
-        elif word in ("union",):
-            tokens.append(r"\cup")
-        else:
-            leading = re.match(r"\s*(and|or)\s+(.*)", inside)
-            trailing = re.match(r"(.*\w)[\s,]+(and|or)\s*$", inside)
-            if leading:
-                tokens.extend(("\\" + leading.group(1), r"\text{" + leading.group(2) + "}"))
-            elif trailing:
-                tokens.extend((r"\text{" + trailing.group(1) + "}", "\\" + trailing.group(2)))
-            else:
-                tokens.append(r"\text{" + inside + "}")
+    if not inside:
+        return
+    word = inside.lower().strip(" ,;.")
+    large, _, rest = word.partition(" ")
+    if large in LARGE_NUMBERS:
+        tokens.append(r"\text{" + large + "}")
+        _add_text(tokens, rest)
+    elif word in _TEXT_WORDS:
+        tokens.append(_TEXT_WORDS[word])
+    elif leading := re.match(r"\s*(and|or)\s+(.*)", inside):
+        tokens.extend(("\\" + leading.group(1), r"\text{" + leading.group(2) + "}"))
+    elif trailing := re.match(r"(.*\w)[\s,]+(and|or)\s*$", inside):
+        tokens.extend((r"\text{" + trailing.group(1) + "}", "\\" + trailing.group(2)))
+    else:
+        tokens.append(r"\text{" + inside + "}")
 
 
 def _add_word(tokens: list[str], word: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from util.grading.maths.words import unwrapped
+
 UNITS = {
     "cm": "cm", "centimeters": "cm", "centimeter": "cm", "centimetres": "cm", "centimetre": "cm",
     "mm": "mm", "millimeters": "mm", "millimeter": "mm", "millimetres": "mm",
@@ -29,25 +31,29 @@ _KNOWN = frozenset(UNITS.values()) - {""}
 _ATOM = re.compile(
     r"\s*(/|\\cdot|\bper\b)?\s*(?:(square|sq|cubic|cu)\b\.?\s*)?([a-z$][a-z.$]*)\s*(?:\^?\{?(-?\d)\}?)?"
 )
-_WRAPPED = re.compile(r"\\(?:text|mathrm|mbox|rm|operatorname)\s*\{\s*~?([^{}]*)\}")
 _QUANTITY = re.compile(r"([-+]?(?:\d{1,3}(?:,\d{3})+|\d{1,40})?(?:\.\d{1,40})?)(\s*)([a-zA-Z][^\\]{0,40})")
 _TEXT_UNIT = re.compile(r"[a-zA-Z]{1,4}(?:\^?-?\d)?(?:\s*/\s*[a-zA-Z]{1,4}(?:\^?-?\d)?)*")
 
 
 def canonical(written: str) -> str | None:
     """The first unit of some words in short form, m/s^2 for "meters per second squared"; None if unknown."""
-    parts: list[str] = []
-    at, text = 0, written.lower().replace(" squared", "^2").replace(" cubed", "^3")
-    while (match := _ATOM.match(text, at)) is not None and (match.group(1) or not parts):
+    return _first_unit(written.lower())[0]
+
+
+def _first_unit(written: str) -> tuple[str | None, bool]:
+    """The first unit in short form, and whether nothing stands behind it."""
+    unit, at = "", 0
+    text = written.replace(" squared", "^2").replace(" cubed", "^3").rstrip()
+    while (match := _ATOM.match(text, at)) is not None and (match.group(1) or not unit):
         joint, raised, word, exponent = match.groups()
         name = UNITS.get(word.strip("."))
         if name is None:
-            return None
+            return None, False
         exponent = exponent or {"square": "2", "sq": "2", "cubic": "3", "cu": "3"}.get(raised or "", "")
-        parts.append(("/" if joint in ("/", "per") else "*" if parts else "") + name)
-        parts[-1] += f"^{exponent}" if exponent not in ("", "1") else ""
+        unit += ("/" if joint in ("/", "per") else "*" if unit else "") + name
+        unit += f"^{exponent}" if exponent not in ("", "1") else ""
         at = match.end()
-    return "".join(parts) or None
+    return unit or None, at == len(text)
 
 
 def units_agree(gold: tuple[str, ...], prediction: tuple[str, ...]) -> bool:
@@ -76,7 +82,7 @@ def without_unit(cleaned: str) -> tuple[str, str] | None:
     """The numeral and the unit of a plain quantity, as 9.8 m/s^2; None for anything else."""
     if not cleaned[-1:].isalpha() and "^" not in cleaned and "}" not in cleaned:
         return None
-    match = _QUANTITY.fullmatch(_WRAPPED.sub(r" \1", cleaned) if "\\" in cleaned else cleaned)
+    match = _QUANTITY.fullmatch(unwrapped(cleaned))
     if match is None or not match.group(1):
         return None
     number, gap, unit = match.groups()
@@ -84,16 +90,5 @@ def without_unit(cleaned: str) -> tuple[str, str] | None:
         return None  # 5m may be a product
     if not re.match("[a-zA-Z]{2}", unit) and "{" not in cleaned and not _LETTER_UNIT.match(unit):
         return None
-    name = canonical(unit)
-    return (number, unit) if name is not None and _is_whole(unit) else None
-
-
-def _is_whole(unit: str) -> bool:
-    """Whether the words are one unit and nothing else."""
-    at, text = 0, unit.lower().strip()
-    while at < len(text):
-        match = _ATOM.match(text, at)
-        if match is None or at and not match.group(1) or match.end() == at:
-            return False
-        at = match.end()
-    return True
+    name, is_whole = _first_unit(unit.lower())
+    return (number, unit) if name is not None and is_whole else None

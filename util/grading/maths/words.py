@@ -1,21 +1,22 @@
-"""Are two answers in words the same?"""
+"""Are two answers in words the same?
+
+Call `text_of` to see whether an answer is words, and `same_text` to compare two such answers.
+"""
 
 from __future__ import annotations
 
 import re
 
-_WRAPPED = re.compile(
-    r"\\(?:text|mbox|textbf|textit|textrm|mathrm|operatorname|hbox|emph|textnormal)\s*\{([^{}]*)\}"
-)
+from util.grading.maths.spelling import ROMAN_COMMANDS, TEXT_COMMANDS
+
+_WRAPPED = re.compile(rf"\\(?:{TEXT_COMMANDS}|{ROMAN_COMMANDS})\s*\{{([^{{}}]*)\}}")
 _TEXT = re.compile(r"[^\W\d_][^\\^_=<>+*|{}$:/%\[\]]*")
 _LONG_WORD = re.compile(r"[^\W\d_]{2,}")
 _MATHS_WORDS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan asin acos atan sinh cosh tanh"
-    " ln log lg exp sqrt pi infinity infty oo"
-    " inf min max gcd lcm and or union theta alpha beta gamma delta lambda mu"
-    " omega sigma phi cup pm mod frac cdot"
-    .split()
-)  # fmt: skip
+    "sin cos tan cot sec csc arcsin arccos arctan asin acos atan sinh cosh tanh ln log lg exp sqrt pi"
+    " infinity infty oo inf min max gcd lcm and or union theta alpha beta gamma delta lambda mu omega sigma"
+    " phi cup pm mod frac cdot".split()
+)
 _ARTICLES = frozenset(("the", "a", "an", "is", "are", "of"))
 _KINDS_OF_NUMBERS = frozenset(
     "all every any each odd even positive negative natural whole real prime composite rational irrational"
@@ -39,12 +40,10 @@ _WINS = re.compile(
 )
 _ANSWERED = re.compile(r"(yes|no)\b\s*(?:[,.;:—–-]|$)", re.IGNORECASE)
 _NOTHING = frozenset(
-    "none|no solution|no solutions|no real solution|no real solutions|empty set"
-    "|the empty set|no such|does not exist|dne"
-    "|no real roots|no integer solutions|there is no solution"
-    "|there are no solutions|no answer exists|impossible"
-    .split("|")
-)  # fmt: skip
+    "none|no solution|no solutions|no real solution|no real solutions|empty set|the empty set|no such|dne"
+    "|does not exist|no real roots|no integer solutions|there is no solution"
+    "|there are no solutions|no answer exists|impossible".split("|")
+)
 _ENDLESS = frozenset(("infinitely many", "infinite", "infinitely many solutions", "infinity"))
 _LETTER = re.compile(r"(?:(?i:option|choice|answer)\s*)?\(?\s*([A-Za-z])\s*\)?[.:]?")
 _LETTER_AND_MORE = re.compile(r"(?:\(\s*([A-Z])\s*\)|([A-Z])\s*[.):])\s*(\S.*)")
@@ -83,11 +82,7 @@ def normal_text(text: str) -> str:
         plain.append(_in_order([word for word in words if word not in _ARTICLES] or words))
     text = ", ".join(part for part in plain if part)
     text = _WINS.sub("", text)
-    if (
-        text in _NOTHING
-        or part_is_nothing(text)
-        or re.fullmatch(r"(?:there )?no such \w{1,12}(?: exists?)?", text)
-    ):
+    if text in _NOTHING or text.replace("there ", "") in _NOTHING or _NO_SUCH.fullmatch(text):
         return "no solution"
     return "infinitely many" if text in _ENDLESS else text
 
@@ -101,11 +96,6 @@ def _in_order(words: list[str]) -> str:
     elif len(words) == 2 and _MONTHS & {*words}:
         words = sorted(words, reverse=True)
     return " ".join(words)
-
-
-def part_is_nothing(text: str) -> bool:
-    """Whether words say that there is no solution."""
-    return text.replace("there ", "") in _NOTHING
 
 
 def same_text(gold: str, prediction: str) -> bool:
