@@ -24,8 +24,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from util.grading import maths  # noqa: E402
-from util.grading.maths import reader as latex  # noqa: E402
-from util.grading.maths import symbolic  # noqa: E402
+from util.grading.maths import reader, symbolic  # noqa: E402
 
 IMPORTS = {"ours": "import util.grading.maths", "math-verify": "import math_verify"}
 Decide = Callable[[dict], bool]
@@ -90,7 +89,7 @@ def cpu_seconds() -> float:
 def measure(decide: Decide, cases: list[dict]) -> tuple[list[bool], float]:
     """Verdicts, and the CPU seconds that they took, with nothing remembered from before."""
     maths.forget()
-    latex.read.cache_clear()
+    reader.read.cache_clear()
     start = cpu_seconds()
     verdicts = [decide(case) for case in cases]
     symbolic.close()

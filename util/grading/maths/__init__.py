@@ -2,9 +2,9 @@
 
 Call `grade_maths` with a whole response, `same_answer` with two answers.
 
-Three tiers decide, each with "equal", "different" or "don't know": the cleaned strings, plain numbers, and the
-trees that `reader` makes, compared in structure with their leaves compared as values. Only "don't know" goes on
-to the symbolic engine. The conventions:
+Three tiers decide, each with "equal", "different" or "don't know": the cleaned strings, plain numbers, and
+the trees that `reader` makes, compared in structure with their leaves compared as values. Only "don't know"
+goes on to the symbolic engine. The conventions:
 
 - brackets of intervals count; order counts in tuples, not in sets and bare lists; every element is needed;
 - a percent sign may be dropped or read as 1/100, a bare number is never rescaled;

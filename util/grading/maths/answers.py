@@ -1,4 +1,7 @@
-"""Where in a response is the answer?"""
+"""Where in a response is the answer?
+
+Call `find_answer`; `last_box` is for text that is known to hold a box.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What is the value of an answer's tree, as a complex float?"""
+"""What is the value of an answer's tree, as a complex float?
+
+Call `approximate`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What is the value of a real tree to many digits, and do two trees have one value?"""
+"""Do two trees have one value, and what is the value of a real tree to many digits?
+
+Call `same_value`: it takes fractions first, then floats, then as many digits as are needed (`precise`).
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What is the value of an answer's tree, exactly or to as many digits as it takes?
+"""What is the value of an answer's tree, exactly, as a (complex) fraction?
 
-Everything is bounded before it is computed: a power, a factorial or a binomial whose result would be too long
-raises `Unknown` instead.
+Call `exact` with a tree and a `Point`. Everything is bounded before it is computed: a power, a factorial or a
+binomial whose result would be too long raises `Unknown` instead.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Are two plain numbers the same, and what number does a word or a numeral stand for?"""
+"""Are two plain numbers the same, and what number does a word or a numeral stand for?
+
+Call `plain_number` and `same_number`; `number` and `number_word` read what is no plain number.
+"""
 
 from __future__ import annotations
 

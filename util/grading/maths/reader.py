@@ -1,7 +1,7 @@
 """What does an answer written in LaTeX, Unicode or plain keyboard maths say?
 
-`clean` brings the many spellings of one thing together; `read` turns a cleaned answer into a tree of `Node`s,
-or raises `Unreadable`. Both are bounded in length, depth and number of tokens, and evaluate nothing.
+Call `read` with what `clean` made of an answer: it gives a tree of `Node`s or raises `Unreadable`. Both are
+bounded in length, depth and number of tokens, and evaluate nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Which set of real numbers does an interval, an inequality or a set-builder describe?"""
+"""Which set of real numbers does an interval, an inequality or a set-builder describe?
+
+Call `region`.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What shape has an answer: a list, a tuple, a matrix, a ratio, a named value?
 
-Call `named_value`, `elements`, `ordered_elements`, `matrix` or `ratio_parts`: each takes a tree and says None where
-it has not that shape.
+Call `named_value`, `elements`, `ordered_elements`, `matrix` or `ratio_parts`: each takes a tree and says None
+where it has not that shape.
 """
 
 from __future__ import annotations

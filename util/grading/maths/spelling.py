@@ -1,4 +1,7 @@
-"""Which spellings of an answer mean the same? `clean` brings them to one."""
+"""Which spellings of an answer mean the same?
+
+Call `clean`: it brings them to one.
+"""
 
 from __future__ import annotations
 

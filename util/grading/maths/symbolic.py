@@ -1,5 +1,7 @@
 """What does a symbolic engine say of two answers that the first tiers cannot decide?
 
+Call `same`; `use` switches the engine on or off for the process.
+
 math-verify (on sympy and latex2sympy2_extended) runs in one long-lived child process with a memory limit. A
 comparison that takes too long costs the child its life, and the next one starts a new child. Nothing here is
 imported or started before the first question.

@@ -1,4 +1,7 @@
-"""Of which tokens does a cleaned answer consist? Words, units and commands get one name each."""
+"""Of which tokens does a cleaned answer consist?
+
+Call `split_tokens`: words, units and commands get one name each.
+"""
 
 from __future__ import annotations
 

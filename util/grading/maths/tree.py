@@ -1,4 +1,7 @@
-"""What is an answer once it is read: a tree of nodes."""
+"""What is an answer once it is read?
+
+A tree of `Node`s in a `Reading`; `symbols`, `has` and `traits` say what occurs in a tree.
+"""
 
 from __future__ import annotations
 

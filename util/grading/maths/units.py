@@ -1,4 +1,7 @@
-"""Which unit stands behind a value, and are two units the same?"""
+"""Which unit stands behind a value, and are two units the same?
+
+Call `without_unit` and `units_agree`.
+"""
 
 from __future__ import annotations
 

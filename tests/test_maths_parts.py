@@ -1,0 +1,125 @@
+"""Do the parts of the maths grader keep their word when nothing else runs?"""
+
+from fractions import Fraction
+
+import pytest
+
+from util.grading.maths.exact import Gauss, Point, Unknown, exact
+from util.grading.maths.judge import Judge
+from util.grading.maths.numbers import number, unending, with_period
+from util.grading.maths.reader import read, table
+from util.grading.maths.regions import intersect, region
+from util.grading.maths.scalars import Said, every, same_equation, same_values
+from util.grading.maths.tree import Node, Opaque, Unreadable, replaced
+from util.grading.maths.units import units_agree, without_unit
+
+
+def tree(text):
+    return read(text).tree
+
+
+def numeral(value):
+    return Node("num", (), Fraction(value))
+
+
+@pytest.mark.parametrize(
+    "text, value", [("12", 12), ("1,234", 1234), ("2.50", Fraction(5, 2)), ("3.", 3), ("1e3", 1000)]
+)
+def test_a_numeral_has_its_value(text, value):
+    assert number(text) == value
+
+
+@pytest.mark.parametrize("text", ["9" * 4001, "1e99999"])
+def test_a_numeral_that_is_too_long_is_not_read(text):
+    with pytest.raises(Unreadable):
+        number(text)
+
+
+def test_a_recurring_decimal_is_a_fraction():
+    assert with_period("0.1", "6") == Fraction(1, 6)
+    assert unending("0.142142142") == Fraction(142, 999)
+    with pytest.raises(Unreadable):
+        unending("0.1234")
+
+
+def test_rows_are_a_matrix_a_system_or_a_distinction_of_cases():
+    row, equation = (numeral(1), numeral(2)), tree("x = 1")
+    assert table("pmatrix", [row, row]) == Node("matrix", (row, row), "pmatrix")
+    assert table("aligned", [(equation,), (equation,)]) == Node("list", (equation, equation), "and")
+    assert table("array", [(equation,)]).kind == "list"
+    assert table("array", [(numeral(1),)]).kind == "matrix"
+    assert table("cases", [row]).kind == "cases"
+    with pytest.raises(Opaque):
+        table("cases", [row, (equation,)])
+    with pytest.raises(Unreadable):
+        table("pmatrix", [row, (numeral(1),)])
+    with pytest.raises(Unreadable):
+        table("pmatrix", [])
+
+
+def test_symbols_and_constants_are_replaced_at_any_depth_at_once():
+    x, y = Node("sym", (), "x"), Node("sym", (), "y")
+    assert replaced(tree(r"\frac{x+1.5}{y}"), {x: y, y: x}) == tree(r"\frac{y+1.5}{x}")
+    assert replaced(
+        tree(r"\begin{pmatrix} i & x \\ 0 & 1 \end{pmatrix}"), {Node("const", (), "i"): x}
+    ) == tree(r"\begin{pmatrix} x & x \\ 0 & 1 \end{pmatrix}")
+
+
+def test_a_point_moves_without_forgetting_how_signs_are_read():
+    moved = Point({"x": Fraction(1)}, turned=True, percent=Fraction(1, 100)).moved({"x": Fraction(2)})
+    assert (moved["x"], moved.turned, moved.percent, moved.log10) == (2, True, Fraction(1, 100), False)
+    assert exact(tree(r"50 \%"), moved) == Fraction(1, 2)
+
+
+def test_exact_values_are_fractions_or_complex_fractions():
+    assert exact(tree(r"(1+2i)(3-i)"), Point()) == Gauss(Fraction(5), Fraction(5))
+    assert exact(tree(r"\sum_{k=1}^{4} k^2"), Point()) == 30
+    with pytest.raises(Unknown):
+        exact(tree(r"\frac{1}{0}"), Point())
+
+
+def test_values_agree_at_points_or_under_another_name_of_a_parameter():
+    assert same_values(tree("(x+1)^2"), tree("x^2+2x+1"), Said())
+    assert not same_values(tree("(x+1)^2"), tree("x^2+1"), Said())
+    assert not same_values(tree("2k+1"), tree("2n+1"), Said())
+    assert same_values(tree("2k+1"), tree("2n+1"), Said(free=frozenset("n")))
+    assert same_values(tree(r"90^\circ"), tree(r"\frac{\pi}{2}"), Said(angles=True))
+    assert not same_values(tree(r"90^\circ"), tree("90"), Said(angles=True))
+
+
+def test_equations_agree_up_to_a_factor_and_inequalities_up_to_a_positive_one():
+    assert same_equation(tree("2x+2y=4"), tree("x+y=2"))
+    assert not same_equation(tree("x+y=2"), tree("x+y=3"))
+    assert same_equation(tree("x+y<2"), tree("4>2x+2y"))
+    assert same_equation(tree("x-y<2"), tree("y-x>-2"))
+    assert not same_equation(tree("x-y<2"), tree("y-x<-2"))
+    assert same_equation(tree("x \\to y"), tree("x \\to y")) is None
+
+
+def test_and_is_unknown_unless_something_is_false():
+    assert every([True, True]) is True
+    assert every([True, None]) is None
+    assert every([None, False]) is False
+
+
+def test_regions_have_in_common_what_both_hold():
+    half_open = intersect(region(tree("x > 0")), region(tree(r"x \le 3")))
+    assert half_open == region(tree("0 < x \\le 3"))
+    assert intersect(region(tree("x > 0")), region(tree("y > 0"))) is None
+    assert intersect(None, region(tree("x > 0"))) is None
+    assert region(tree("x = 1")) is None
+
+
+def test_the_judge_compares_trees_alone():
+    judge = Judge(Said())
+    assert judge.same(tree("1, 2"), tree("2, 1"))
+    assert not judge.same(tree("(1, 2)"), tree("(2, 1)"))
+    assert judge.same(tree(r"\{1, 2\}"), tree(r"\{2, 1\}"))
+    assert judge.same(tree("12:00"), tree("12:00:00"))
+
+
+def test_units_are_told_from_products_and_compared_by_name():
+    assert without_unit("9.8 m/s^2") == ("9.8", "m/s^2")
+    assert without_unit("5m") is None and without_unit("5 apples") is None
+    assert units_agree(("meters per second squared",), ("m/s^2",))
+    assert not units_agree(("m",), ("cm",)) and units_agree(("m",), ("apples",))
