@@ -1,13 +1,149 @@
-"""Does what hostile programs and models wrote reach the terminal as text only?"""
+"""Does all that a person reads go through util/terminal.py, as text only, and leave a progress bar whole?"""
 
+import ast
 import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import termios
 
 import pytest
+from helpers import ROOT
 
 from util import terminal
 
+FILES = sorted(
+    path for path in [*ROOT.glob("util/**/*.py"), *ROOT.glob("tasks/*.py"), *ROOT.glob("*.py")]
+    if path != ROOT / "util" / "terminal.py"
+)  # fmt: skip
+# These run inside the sandbox, where nobody reads: they speak to the suite over pipes.
+IN_SANDBOX = {ROOT / "util" / "grading" / "sandbox" / name for name in ("driver.py", "zygote.py")}
+SPEAKS = re.compile(
+    r"print|pprint(\.\w+)?|sys\.\w*(stdout|stderr)\w*(\.buffer)?\.write(lines)?|warnings\.warn\w*"
+    r"|traceback\.print_\w+|os\.write\([12], .*|.*\btqdm\b.*"
+    # What other packages log may be silenced.
+    r"|logging\.(?!(disable|getLogger(\(.*\)\.setLevel)?)$).*"
+)
+MESSAGES, STEPS = 60, 240
 HOSTILE = "\x1b]0;mine\x07 \x1b[2J\r\x9b31m \u202egnp.exe \ud800 \x7f"
 SEEN = "\\u001b]0;mine\\u0007 \\u001b[2J\\u000d\\u009b31m \\u202egnp.exe \\ud800 \\u007f"
+
+
+def spoken(source):
+    """The calls and imports in a program by which a person would read something."""
+    for node in ast.walk(ast.parse(source)):
+        said = ""
+        if isinstance(node, ast.Call):
+            said = ast.unparse(node.func)
+            if said == "os.write":
+                said = ast.unparse(node)
+            elif any(keyword.arg == "file" for keyword in node.keywords) and said == "print":
+                said = "print"
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names = [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
+            said = next((name for name in names if name.split(".")[0] == "tqdm"), "")
+        elif isinstance(node, ast.Assign) and "logging.getLogger(" in ast.unparse(node.value):
+            said = "print"  # a logger that is kept is one that speaks
+        if SPEAKS.fullmatch(said):
+            yield node.lineno
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_terminal_speaks(path):
+    if path not in IN_SANDBOX:
+        assert not list(spoken(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "print('a')",
+        "def f():\n    print('a', file=sys.stderr)",
+        "sys.stderr.write('a')",
+        "sys.stdout.buffer.write(b'a')",
+        "sys.__stderr__.writelines(['a'])",
+        "os.write(2, b'a')",
+        "warnings.warn('a')",
+        "logging.warning('a')",
+        "logging.getLogger('x').info('a')",
+        "logger = logging.getLogger('x')",
+        "traceback.print_exc()",
+        "from tqdm import tqdm",
+        "import tqdm.auto",
+        "tqdm.write('a')",
+    ],
+)
+def test_speaking_is_seen(source):
+    assert list(spoken(source))
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["say('print')", "logging.getLogger('x').setLevel(9)", "logging.disable(9)", "os.write(pipe, b'a')"],
+)
+def test_being_silent_is_no_speaking(source):
+    assert not list(spoken(source))
+
+
+def test_a_message_leaves_the_bar_whole():
+    """On a real terminal, said by the main thread and by another while the bar moves."""
+    program = f"""
+import threading
+from util.terminal import Progress, say
+
+def talk(who):
+    for number in range({MESSAGES}):
+        say(f"message {{number}} of {{who}}")
+
+with Progress({STEPS}, "asking") as bar:
+    bar._bar.mininterval = 0
+    thread = threading.Thread(target=talk, args=("the thread",))
+    thread.start()
+    for number in range({STEPS}):
+        bar.step(7)
+        if number % 4 == 0:
+            say(f"message {{number // 4}} of main")
+    thread.join()
+"""
+    lines = [line for line in screen_of(program) if line]
+    said = [line for line in lines if line.startswith("message")]
+    whole = {f"message {number} of {who}" for number in range(MESSAGES) for who in ("main", "the thread")}
+    assert len(said) == 2 * MESSAGES and set(said) == whole
+    (bar,) = (line for line in lines if line not in whole)
+    assert bar.startswith("asking: 100%") and f"{STEPS}/{STEPS}" in bar
+
+
+def screen_of(program):
+    """The lines that a terminal shows at the end of what a program writes to standard error."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stderr=theirs) as child:
+        os.close(theirs)
+        written = b""
+        while True:
+            try:
+                written += os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+    os.close(ours)
+    assert child.returncode == 0, written.decode()
+    screen, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[\d*[A-Z]|[\r\n]|[^\x1b\r\n]+", written.decode()):
+        if part == "\r":
+            column = 0
+        elif part == "\n":
+            row += 1
+            screen += [""] * (row == len(screen))
+        elif part == "\x1b[A":
+            row -= 1
+        else:
+            assert "\x1b" not in part, part
+            line = screen[row].ljust(column)
+            screen[row] = line[:column] + part + line[column + len(part) :]
+            column += len(part)
+    return [line.rstrip() for line in screen]
 
 
 @pytest.mark.parametrize("tell", [terminal.say, terminal.print_text])
