@@ -1,4 +1,5 @@
 # make demo: the main job on the embedded model, from nothing. make test: all tests. make check: what CI runs.
+# Each target gets what it needs first, on a machine that has Python and nothing else.
 PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
@@ -20,7 +21,7 @@ if not (3, int(first)) <= sys.version_info[:2] < (3, int(beyond)):
 endef
 export SUPPORTED_PYTHON
 
-.PHONY: setup demo pipeline-demo test lint check lock format
+.PHONY: setup demo pipeline-demo browser test lint check lock format
 
 setup: $(VENV)/.cpu
 
@@ -44,7 +45,17 @@ demo: setup
 pipeline-demo: setup
 	bash recipes/pipeline_demo.sh $(PY) $(RESULTS)/pipeline-demo
 
-test: $(VENV)/.dev
+# Reports are tested in a real browser. Without one those tests are skipped, and pytest's last line says so.
+browser:
+	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing chromium and chromium-driver with apt-get: tests look at reports in a browser"; \
+	    export DEBIAN_FRONTEND=noninteractive; \
+	    { apt-get update -qq && apt-get install -qq -y chromium chromium-driver; } >/dev/null || \
+	        echo "apt-get failed: the browser tests will be skipped"; \
+	fi
+
+test: $(VENV)/.dev browser
 	$(PY) -m pytest -q $(TESTS)
 
 lint: $(VENV)/.dev

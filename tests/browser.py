@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-INSTALL = "apt-get install -y chromium chromium-driver"
+PROGRAMS = ("chromium", "chromedriver")
+NO_BROWSER = f"{' or '.join(PROGRAMS)} is missing; as root: apt-get install chromium chromium-driver"
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -19,18 +20,20 @@ FLAGS = (
 )
 
 
+def browser_is_installed() -> bool:
+    return all(shutil.which(name) for name in PROGRAMS)
+
+
 def open_browser(profile: Path, *, size: tuple[int, int] = (1200, 900), dark: bool = False):
-    """A headless Chromium with a profile of its own; fails with what to install where there is none."""
+    """A headless Chromium with a profile of its own."""
     from selenium import webdriver
 
-    found = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
-    missing = [name for name, path in found.items() if path is None]
-    assert not missing, f"{' and '.join(missing)} not found: {INSTALL}"
+    assert browser_is_installed(), NO_BROWSER
     options = webdriver.ChromeOptions()
-    options.binary_location = found["chromium"]
+    options.binary_location = shutil.which("chromium")
     scheme = "--blink-settings=preferredColorScheme=" + ("0" if dark else "1")
     window = f"--window-size={size[0]},{size[1]}"
     for flag in (*FLAGS, f"--user-data-dir={profile}", window, scheme):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService(found["chromedriver"]))
+    return webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))

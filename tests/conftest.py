@@ -1,5 +1,12 @@
 """What holds for all tests."""
 
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Generator
+
+import pytest
+from browser import NO_BROWSER
 from hypothesis import settings
 
 # The same examples on every machine, so that a change fails for what it changed; with
@@ -7,3 +14,29 @@ from hypothesis import settings
 settings.register_profile("seeded", derandomize=True)
 settings.register_profile("search", derandomize=False)
 settings.load_profile("seeded")
+
+# The tests that need vLLM, torch or Ray. `-m "not engine"` leaves them out.
+ENGINE_FILES = {"test_vllm.py", "test_ray.py"}
+ENGINE_FIXTURES = {"tokenizer"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    lacking = [name for name in ("vllm", "torch") if importlib.util.find_spec(name) is None]
+    for item in items:
+        if item.path.name in ENGINE_FILES or ENGINE_FIXTURES & set(item.fixturenames):
+            item.add_marker(pytest.mark.engine)
+            if lacking:
+                item.add_marker(pytest.mark.skip(reason=f"{' and '.join(lacking)} not installed: make setup"))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # around all others: what it prints comes last
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    without_browser = sum(NO_BROWSER in str(report.longrepr) for report in skipped)
+    if without_browser:
+        reporter.ensure_newline()
+        line = f"WARNING: {without_browser} BROWSER TESTS DID NOT RUN: {NO_BROWSER}"
+        reporter.write_line(line, red=True, bold=True)

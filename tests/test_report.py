@@ -5,7 +5,7 @@ import re
 import time
 
 import pytest
-from browser import open_browser
+from browser import NO_BROWSER, browser_is_installed, open_browser
 from made_runs import make_large_run, make_run
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
@@ -60,6 +60,8 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
+    if not browser_is_installed():
+        pytest.skip(NO_BROWSER)
     driver = open_browser(tmp_path_factory.mktemp("profile"))
     yield driver
     driver.quit()

@@ -1,0 +1,68 @@
+"""Do the checks for every change say what they could not run, and fail when something failed?"""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from helpers import ROOT
+
+
+def test_without_a_browser_its_tests_are_skipped_and_the_last_line_says_what_to_install():
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_report.py"]
+    some = "comes_in_pages or fits_the_window or short_names"  # the last needs none
+    done = subprocess.run(
+        [*command, "-k", some],
+        cwd=ROOT,
+        env={**os.environ, "PATH": "/nonexistent"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    skipped = int(re.search(r"(\d+) skipped", done.stdout)[1])
+    reasons = re.findall(
+        r"^SKIPPED \[(\d+)\] .*: chromium or chromedriver is missing", done.stdout, re.MULTILINE
+    )
+    assert sum(map(int, reasons)) == skipped > 0
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith(f"WARNING: {skipped} BROWSER TESTS DID NOT RUN: ")
+    assert last.endswith("as root: apt-get install chromium chromium-driver")
+
+
+def test_ci_runs_the_commands_of_the_readme_and_nothing_else():
+    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    prepares = ("#", "set -euo pipefail", 'cd "$(dirname "$0")/.."')
+    commands = [line for line in lines if not line.startswith(prepares)]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert commands == ["make check"] and "`make check`" in readme
+
+
+@pytest.mark.parametrize(
+    ("user", "works", "said"),
+    [
+        (
+            0,
+            True,
+            "Installing chromium and chromium-driver with apt-get: tests look at reports in a browser\n",
+        ),
+        (0, False, "apt-get failed: the browser tests will be skipped\n"),
+        (1000, True, ""),
+    ],
+)
+def test_make_installs_the_browser_where_it_may(tmp_path, user, works, said):
+    for name in ("bash", "sh", "make", "env"):
+        (tmp_path / name).symlink_to(f"/bin/{name}")
+    for name, text in {
+        "id": f"echo {user}",
+        "apt-get": f'echo "$@" >>{tmp_path}/log; {"" if works else "exit 100"}',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    make = ["make", "--silent", "--old-file=.venv/.dev", "browser"]
+    done = subprocess.run(make, cwd=ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(said) and bool(done.stdout) == bool(said)
+    log = tmp_path / "log"
+    asked = log.read_text().splitlines() if log.exists() else []
+    assert len(asked) == (0 if user else 2 if works else 1)
