@@ -31,11 +31,11 @@ $(UV):
 	$(VENV)/bin/pip install --quiet uv==0.13.9
 
 $(VENV)/.cpu: requirements/cpu.lock | $(UV)
-	$(UV) pip install --quiet --python $(PY) --no-deps $(TORCH) -r requirements/cpu.lock
+	$(UV) pip install --quiet --compile-bytecode --python $(PY) --no-deps $(TORCH) -r requirements/cpu.lock
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.cpu requirements/dev.txt requirements/ray.txt
-	$(UV) pip install --quiet --python $(PY) -r requirements/dev.txt -r requirements/ray.txt
+	$(UV) pip install --quiet --compile-bytecode --python $(PY) -r requirements/dev.txt -r requirements/ray.txt
 	@touch $@
 
 demo: setup
