@@ -123,12 +123,11 @@ def run(args: argparse.Namespace) -> int:
 def _kind(record: Record, failed_before: bool, args: argparse.Namespace) -> Formatted | str:
     """The formatted text, DONE, GIVEN_UP, FOR_MODEL, or the reason that leaves a sample out."""
     from util.engines.tokens import estimate_tokens
-    from util.training.formatting import Formatted, format_by_rule
+    from util.training.formatting import Formatted, format_record
 
     if record.formatted is not None:
         return DONE
-    sample = record.sample
-    found = format_by_rule(sample.text, reasoning=sample.reasoning, finish_reason=sample.finish_reason)
+    found = format_record(record)
     if isinstance(found, Formatted):
         return found
     if found.hopeless:
@@ -137,7 +136,7 @@ def _kind(record: Record, failed_before: bool, args: argparse.Namespace) -> Form
         return GIVEN_UP
     if _was_judged_wrong(record) and not args.rewrite_wrong:
         return WRONG
-    if estimate_tokens(sample.text) * args.min_fidelity > args.max_tokens:
+    if estimate_tokens(record.text()) * args.min_fidelity > args.max_tokens:
         return "longer than --max-tokens"
     return FOR_MODEL
 
@@ -178,7 +177,7 @@ def _by_rule(folder: Path, args: argparse.Namespace, progress: Progress) -> Tall
             elif kind == FOR_MODEL:
                 tally.for_model += 1
                 tally.prompt_tokens += estimate_tokens(_prompt(record))
-                tally.completion_tokens += estimate_tokens(record.sample.text)
+                tally.completion_tokens += estimate_tokens(record.text())
             else:
                 tally.left_out[kind] += 1
             progress.step(0)
@@ -229,11 +228,13 @@ def _rewrite(
     from util import prompts
     from util.engines.checked import Question, Refused, ask
     from util.records import Failure
-    from util.training.formatting import check_rewrite, tidy_rewrite
+    from util.training.formatting import check_rewrite, graded_by, tidy_rewrite
 
     def check(question: Question, text: str) -> str | Refused:
-        original = question.about.sample.text
-        wrong = check_rewrite(original, text, min_fidelity=args.min_fidelity)
+        record = question.about
+        wrong = check_rewrite(
+            record.text(), text, min_fidelity=args.min_fidelity, graded_by=graded_by(record)
+        )
         return tidy_rewrite(text) if wrong is None else Refused(wrong)
 
     questions = (
@@ -259,7 +260,7 @@ def _rewrite(
 def _prompt(record: Record) -> str:
     from util import prompts
 
-    return prompts.render(prompts.load("rewrite"), question=record.question, response=record.sample.text)
+    return prompts.render(prompts.load("rewrite"), question=record.question, response=record.text())
 
 
 def _before(total: Tally, args: argparse.Namespace) -> str:

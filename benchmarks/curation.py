@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from util.records import SCHEMA  # noqa: E402
+from util.response import join_parts  # noqa: E402
 from util.runs.reader import text_digest  # noqa: E402
-from util.training.formatting import join_parts  # noqa: E402
 
 SAMPLE_BYTES = 8000
 WORDS = [

@@ -28,6 +28,7 @@ from util.grading.code.outputs import same_value  # noqa: E402
 from util.grading.code.suites import read_tests, suite_of  # noqa: E402
 from util.grading.sandbox import Limits, Program, Sandbox, discard_sandbox, warm_sandbox, wire  # noqa: E402
 from util.records import Problem  # noqa: E402
+from util.response import programs  # noqa: E402
 
 LIGHT_TEST_S = 0.010
 LIGHT_CHECKS = 120
@@ -76,7 +77,7 @@ def _plain_run(problem: Problem, text: str, result: list) -> None:
     os.dup2(null, 1)
     os.dup2(null, 2)
     tests = read_tests(problem.reference)
-    program = compile(code.code_candidates(text)[-1], "answer", "exec")
+    program = compile(programs(text)[-1].code, "answer", "exec")
     passed = []
     if problem.reference.function is not None:
         names: dict = {"__name__": "answer"}
@@ -137,7 +138,9 @@ def light_cases(cases: list[tuple[dict, Problem]]) -> list[tuple[dict, Problem]]
         ):
             continue
         tests = read_tests(problem.reference)
-        program = Program(code.code_candidates(case["response"]), problem.reference.function)
+        program = Program(
+            tuple(block.code for block in programs(case["response"])), problem.reference.function
+        )
         began = time.perf_counter()
         outcomes = list(sandbox.run(program, tests.inputs, Limits(time_s=2)))
         spent = time.perf_counter() - began

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from util.records import Problem, Sample, Verdict
+from util.response import join_parts
 from util.runs.folder import Run
 from util.runs.reader import text_digest
-from util.training.formatting import join_parts
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from helpers import ROOT, json_lines, last_line, paper_engine, script
 from tasks import load_task
 from util.errors import UserError
 from util.records import Verdict
+from util.response import join_parts, split_parts
 from util.runs.older_layout import import_results, read_old_file
 from util.runs.reader import read_records
-from util.training.formatting import join_parts, split_parts
 
 THOUGHT = "I look at it from one side and then from the other side, and both ways give the same number."
 SPLITTABLE = f"{THOUGHT}\n\nThe answer is \\boxed{{7}}."

@@ -2,14 +2,13 @@
 
 import pytest
 
+from util.response import join_parts, split_parts
 from util.training.formatting import (
     Formatted,
     NotFormatted,
     check_rewrite,
     common_words,
     format_by_rule,
-    join_parts,
-    split_parts,
     tidy_rewrite,
 )
 
@@ -130,7 +129,13 @@ def test_the_output_of_an_example_is_not_the_program():
 
 def test_a_program_that_only_helps_the_thought_stays_there():
     thought = f"{THOUGHT}\n\n```python\nprint(2 * 5)\n```\n\n```output\n10\n```"
-    assert parts(f"{thought}\n{SOLUTION}") == (thought, SOLUTION)
+    assert parts(f"{thought}\n{SOLUTION}", graded_by="answer") == (thought, SOLUTION)
+
+
+def test_a_program_that_may_be_graded_stays_in_the_solution():
+    code = "```python\nprint(2 * 5)\n```"
+    for known in ({"graded_by": "program"}, {}):
+        assert parts(f"{THOUGHT}\n\n{code}\n\n{SOLUTION}", **known) == (THOUGHT, f"{code}\n\n{SOLUTION}")
 
 
 def test_a_program_without_any_thought_is_left_alone():
@@ -156,12 +161,14 @@ def test_lines_may_end_as_on_windows():
 def test_a_tag_that_is_spoken_of_is_no_border(tag):
     code = f"```python\ntag = {tag}\n```"
     for text in (f"<think>{THOUGHT}</think>{code}", f"{THOUGHT}\n\n{code}"):
-        assert parts(text) == (THOUGHT, code)
+        assert parts(text, graded_by="program") == (THOUGHT, code)
 
 
 def test_a_thought_after_the_solution_is_not_thrown_away_unseen():
-    text = join_parts(THOUGHT, SOLUTION).removesuffix("<|end_of_solution|>")
+    text = join_parts(THOUGHT, SOLUTION)
     assert rule(f"{text}<|begin_of_thought|>But wait.") == "text after the end of the solution"
+    text = text.removesuffix("<|end_of_solution|>")
+    assert rule(f"{text}<|begin_of_thought|>But wait.") == "the thought is not closed"
 
 
 @pytest.mark.parametrize(

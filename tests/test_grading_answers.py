@@ -1,6 +1,6 @@
 """Is the answer of a response found where it stands?"""
 
-from util.grading.maths.answers import find_answer, last_box, solution_part
+from util.grading.maths.answers import find_answer, last_box
 from util.grading.maths.numbers import number_word, plain_number
 
 
@@ -19,20 +19,6 @@ def test_escaped_braces_do_not_close_a_box():
 
 def test_a_box_may_hold_a_box():
     assert last_box(r"\boxed{\text{so } \boxed{5}}") == r"\text{so } \boxed{5}"
-
-
-def test_the_thought_is_cut_off():
-    assert solution_part("<think>a</think>b") == "b"
-    assert solution_part("a</think>b") == "b"
-    assert solution_part("<|begin_of_thought|>a<|end_of_thought|>b") == "b"
-    assert solution_part("x<|begin_of_solution|>b<|end_of_solution|>y") == "b"
-    assert solution_part("no thought") == "no thought"
-
-
-def test_an_unclosed_thought_has_no_solution():
-    assert solution_part("<think>a") is None
-    assert solution_part("<think>a</think>b<think>c") is None
-    assert solution_part("<|begin_of_thought|>a") is None
 
 
 def test_the_last_number_is_marked_as_a_last_resort():

@@ -135,7 +135,7 @@ class Verdict:
     reason: str = ""  # one of REASONS
     extracted: str | None = None  # the answer that was found in the text
     detail: str = ""  # how it was decided, for people
-    grader: str = ""  # name and version, such as "maths-11"
+    grader: str = ""  # name and version, such as "maths-12"
 
 
 @dataclass(frozen=True)
@@ -150,3 +150,19 @@ class Record:
     verdict: Verdict | None
     about: dict = field(default_factory=dict)
     choices: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        """The text of the record: the formatted one, else the sample's with the thought that came apart."""
+        thought = (self.sample.reasoning or "").strip()
+        if self.formatted is not None or not thought:
+            return self.graded_text
+        return f"<think>\n{thought}\n</think>\n\n{self.sample.text}"
+
+    @property
+    def graded_text(self) -> str:
+        """The text that a verdict is about and is found by: graders never see a thought that came apart."""
+        return graded_text(self.sample, self.formatted)
+
+
+def graded_text(sample: Sample, formatted: str | None) -> str:
+    return sample.text if formatted is None else formatted

@@ -84,8 +84,7 @@ class Grading:
             for record in map(reader.at, rest.places):
                 while not self._pool.has_room():
                     self._collect_rest(on_progress, block=True)
-                text = record.sample.text if record.formatted is None else record.formatted
-                self._submit(record.sample, text)
+                self._submit(record.sample, record.graded_text)
                 self._collect_rest(on_progress, block=False)
         while self._in_flight or self._ready:
             self._collect_rest(on_progress, block=True)

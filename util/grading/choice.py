@@ -13,12 +13,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from util.grading.maths import same_answer
-from util.grading.maths.answers import TAIL, boxed_answer, solution_part, tagged_answer
+from util.grading.maths.answers import TAIL, boxed_answer, tagged_answer
 from util.grading.maths.reader import clean
 from util.grading.maths.words import normal_text, unwrapped
 from util.records import Verdict
+from util.response import solution_part
 
-GRADER = "choice-2"
+GRADER = "choice-3"
 LETTERS = "ABCDEFGHIJ"
 
 

@@ -17,11 +17,11 @@ from string import ascii_uppercase
 
 from util.errors import UserError
 from util.machines.versions import made_with
-from util.records import Problem, Sample, Verdict
+from util.records import Problem, Sample, Verdict, graded_text
+from util.response import split_parts
 from util.runs.folder import Run
 from util.runs.reader import text_digest
 from util.task import Task, content_id
-from util.training.formatting import split_parts
 
 GRADER = "imported"
 NOT_IN_ROWS = ("responses", "token_usages", "prompt")
@@ -85,17 +85,18 @@ def _write(opened: Run, problem_id: str, old: OldSample, with_verdicts: bool) ->
     """Write one sample and what was said of it; the sample comes last, so that a crash repeats all of it."""
     counts = Counter(samples=1)
     key = (problem_id, old.temperature, old.index)
+    sample = Sample(*key, old.content, None, "unknown", old.prompt_tokens, old.completion_tokens)
     formatted = old.processed if old.processed and split_parts(old.processed) else None
     if formatted is not None:
         opened.add_formatted(key, formatted, GRADER)
         counts["formatted"] += 1
     # A verdict on a rewrite that is none (an error message, say) is about a text that is not kept.
     if with_verdicts and old.correct is not None and (formatted is not None or not old.processed):
-        judged = text_digest(formatted if formatted is not None else old.content)
+        judged = text_digest(graded_text(sample, formatted))
         reason = "" if old.correct else "wrong_answer"
         opened.add_verdict(key, judged, Verdict(old.correct, reason, None, old.reason, GRADER))
         counts["verdicts"] += 1
-    opened.add_sample(Sample(*key, old.content, None, "unknown", old.prompt_tokens, old.completion_tokens))
+    opened.add_sample(sample)
     return counts
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from util.errors import UserError
-from util.records import Problem, Record, Sample, Verdict
+from util.records import Problem, Record, Sample, Verdict, graded_text
 from util.runs.journal import read_line_at, read_lines
 from util.runs.offsets import key_digest, name_digest, problem_offsets, sample_offsets
 
@@ -75,8 +75,7 @@ class RunReader:
             digest = key_digest(*sample.key)
             place = Place(offset, problem, formatted_texts.find(digest))
             formatted = self._formatted_text(place)
-            text = sample.text if formatted is None else formatted
-            verdict = self._verdict_at(verdicts.find(digest), text)
+            verdict = self._verdict_at(verdicts.find(digest), graded_text(sample, formatted))
             yield place, self._record(place, sample, formatted, verdict)
 
     def at(self, place: Place) -> Record:

@@ -20,6 +20,7 @@ from util.errors import UserError
 from util.machines.cores import usable_cores
 from util.machines.forked import in_order
 from util.records import Record, exact_number
+from util.response import split_parts
 from util.runs.folder import read_run_json
 from util.runs.journal import write_lines
 from util.runs.offsets import name_digest
@@ -36,7 +37,6 @@ from util.training.curation import (
 )
 from util.training.extra_rows import ExtraRow, extra_at, read_extra
 from util.training.formats import Example, ExampleFile
-from util.training.formatting import END_THOUGHT
 
 # The stages of the funnel, and what to do when nothing is left after one.
 GENERATED, CORRECT, WHOLE, FORMATTED, FITTING, KEPT, EXTRA, UNIQUE, CLEAN, FINAL = (
@@ -221,7 +221,7 @@ class Export:
         if record.formatted is None and not self.choice.include_unformatted:
             return
         stages[FORMATTED] += 1
-        text = _text(record)
+        text = record.text()
         tokens = sample.completion_tokens or estimate_tokens(text)
         if not self._fits(text, tokens):
             return
@@ -425,12 +425,8 @@ def _written(origin: int, example: Example) -> Written:
         task=example.task,
         model=example.model,
         tokens=example.tokens,
-        marked=END_THOUGHT in example.response,
+        marked=split_parts(example.response) is not None,
     )
-
-
-def _text(record: Record) -> str:
-    return record.sample.text if record.formatted is None else record.formatted
 
 
 def _own_example(record: Record, info: dict, folder: str, system: str | None, tokens: int) -> Example:
@@ -438,7 +434,7 @@ def _own_example(record: Record, info: dict, folder: str, system: str | None, to
     return Example(
         system=system,
         prompt=record.prompt,
-        response=_text(record),
+        response=record.text(),
         question=record.question,
         answer=record.answer,
         data_source=info["dataset"].get("path") or settings["task"],

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from util.errors import UserError
 from util.grading.code.outputs import judge_text, judge_value
 from util.grading.code.places import BadRow
 from util.grading.code.suites import Tests, read_tests
-from util.grading.maths.answers import solution_part
 from util.grading.sandbox import (
     Limits,
     Outcome,
@@ -25,8 +23,9 @@ from util.grading.sandbox import (
     warm_sandbox,
 )
 from util.records import Problem, TestSuite, Verdict
+from util.response import programs, solution_part
 
-GRADER = "code-1"
+GRADER = "code-2"
 COMPARISONS = ("ordered", "legacy")
 DEFAULT_LIMITS = Limits()
 GRADE_TIMEOUT_S = 300.0  # above everything that the limits of one problem and one retry can add up to
@@ -54,8 +53,8 @@ def grade_code(
     name = GRADER if compare == "ordered" else f"{GRADER} {compare}"
     solution = solution_part(text)
     if solution is None:
-        return Verdict(False, "truncated", detail="the response ends within its thought", grader=name)
-    sources = code_candidates(solution)
+        return Verdict(False, "truncated", detail="the thought is not closed", grader=name)
+    sources = tuple(block.code for block in programs(solution))
     if not sources:
         return Verdict(False, "no_code", detail="no block of code after the thought", grader=name)
     suite = problem.reference
@@ -198,58 +197,3 @@ def _exit_reason(code: int) -> tuple[str, str]:
     if code < 0:
         return "runtime_error", f"ended by signal {-code}"
     return "runtime_error", f"exit status {code}" if code else "the program ended without a result"
-
-
-# --- the code in a response ---
-
-_OPENING = re.compile(r"^([ \t]*(?:>[ \t]?)*)(`{3,}|~{3,})[ \t]*([^`\n]*)$")
-_PYTHON = re.compile(r"^\W*(?:python|py|pypy)[\d.]*\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class _Block:
-    tag: str
-    code: str
-
-
-def code_candidates(text: str) -> tuple[str, ...]:
-    """The code that a text offers: the last Python block, else others: the first that compiles counts."""
-    blocks = [block for block in _blocks(text) if block.code.strip()]
-    python = [block for block in blocks if _PYTHON.match(block.tag)]
-    if python:
-        return (python[-1].code,)
-    untagged = [block.code for block in reversed(blocks) if not block.tag]
-    return tuple(untagged) or tuple(block.code for block in blocks[-1:])
-
-
-def _blocks(text: str) -> Iterator[_Block]:
-    """The fenced blocks of a text; one that is never closed goes to the end."""
-    opening, lines = None, []
-    for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
-        if opening is None:
-            if "```" in line or "~~~" in line:
-                opening = _OPENING.match(line)
-                lines = []
-        elif _closes(line, opening):
-            yield _block(opening, lines)
-            opening = None
-        else:
-            lines.append(line)
-    if opening is not None:
-        yield _block(opening, lines)
-
-
-def _closes(line: str, opening: re.Match) -> bool:
-    fence = opening[2]
-    if fence not in line:
-        return False
-    bare = line.strip(" \t>")
-    return len(bare) >= len(fence) and bare == fence[0] * len(bare)
-
-
-def _block(opening: re.Match, lines: list[str]) -> _Block:
-    """The block without the indentation of its fence."""
-    indent = opening[1]
-    if indent:
-        lines = [line.removeprefix(indent) if line.strip() else "" for line in lines]
-    return _Block(opening[3].strip(), "\n".join(lines) + "\n")

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from util.grading.maths import symbolic as engine
 from util.grading.maths import words
-from util.grading.maths.answers import find_answer, solution_part
+from util.grading.maths.answers import find_answer
 from util.grading.maths.judge import Judge
 from util.grading.maths.numbers import number_word, plain_number, same_number
 from util.grading.maths.reader import MAX_CHARS, clean, is_ambiguous, read
@@ -29,8 +29,9 @@ from util.grading.maths.scalars import Said
 from util.grading.maths.tree import Node, Opaque, Reading, Unreadable, has, replaced, symbols
 from util.grading.maths.units import units_agree, without_unit
 from util.records import Verdict
+from util.response import solution_part
 
-GRADER = "maths-11"
+GRADER = "maths-12"
 _NO_ENGINE = "undecided"
 
 

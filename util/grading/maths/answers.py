@@ -9,11 +9,8 @@ import re
 from typing import NamedTuple
 
 from util.grading.maths.spelling import mended
+from util.response import without_turn_tokens
 
-_THOUGHT_ENDS = ("</think>", "<|end_of_thought|>")
-_THOUGHT_BEGINS = ("<think>", "<|begin_of_thought|>")
-_SOLUTION_BEGIN, _SOLUTION_END = "<|begin_of_solution|>", "<|end_of_solution|>"
-_TURN = re.compile(r"<\|im_start\|>|<\|im_end\|>|<\|eot_id\|>|<\|endoftext\|>|</s>|<end_of_turn>|<eos>")
 MAX_ANSWER = 4_000  # characters of one answer; what is longer is no answer
 TAIL = 12_000  # characters at the end of a solution in which answers without a box are looked for
 MAX_BOXES = 200
@@ -26,22 +23,9 @@ class Found(NamedTuple):
     how: str  # "box", "answer tag", "####", "declared", "formula", "bold", "last number"
 
 
-def solution_part(text: str) -> str | None:
-    """The text after the thought; all of it where there is no thought; None if the thought is unclosed."""
-    begin = text.rfind(_SOLUTION_BEGIN)
-    if begin >= 0:
-        return text[begin + len(_SOLUTION_BEGIN) :].split(_SOLUTION_END, 1)[0]
-    end = max((at + len(mark) for mark in _THOUGHT_ENDS if (at := text.rfind(mark)) >= 0), default=-1)
-    begin = max(text.rfind(mark) for mark in _THOUGHT_BEGINS)
-    if begin > end:
-        return None
-    return text[end:] if end >= 0 else text
-
-
 def find_answer(solution: str) -> Found | None:
     """The final answer of a solution by the strongest sign: boxes before words, words before numbers."""
-    solution = mended(solution)
-    solution = _TURN.sub("\n", solution) if "<" in solution else solution
+    solution = without_turn_tokens(mended(solution))
     boxed = boxed_answer(solution)
     if boxed is not None:
         return Found(boxed, "box")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from util.errors import UserError
 from util.records import Record
+from util.response import part
 from util.results.counting import OUTCOMES, Tally, outcome_of, stopped_early
 from util.runs.folder import read_run_json, writer_of
 from util.runs.offsets import name_digest
@@ -126,13 +127,14 @@ def stored_problem(problems: StoredProblems, problem_id: str) -> dict:
 
 def _listed(record: Record) -> dict:
     sample, verdict = record.sample, record.verdict
+    parts = part(record.text())
     return {
         "problem_id": sample.problem_id,
         "temperature": sample.temperature,
         "index": sample.index,
-        "text": sample.text if record.formatted is None else record.formatted,
+        "thought": parts.thought.strip(),
+        "text": "\n\n".join(filter(None, (parts.solution, parts.behind))),
         "original": None if record.formatted is None else sample.text,
-        "thought": sample.reasoning,
         "finish_reason": sample.finish_reason,
         "tokens": sample.completion_tokens,
         "outcome": OUTCOMES.index(outcome_of(record)),

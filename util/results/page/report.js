@@ -89,7 +89,7 @@ async function refresh() {
     if (mine !== searching) return;
     for (const row of candidates) {
       const sample = samples[row % index.per_piece];
-      if (`${sample.text}\n${sample.thought || ""}`.toLowerCase().includes(words)) found.add(row);
+      if (`${sample.text}\n${sample.thought}`.toLowerCase().includes(words)) found.add(row);
     }
   }
   shown = ordered([...found]);
@@ -159,7 +159,7 @@ async function fill(place, row) {
     place.append(list);
   }
   place.append(facts);
-  const { thought, answer } = parted(sample);
+  const { thought, text } = sample;
   place.append(el("h4", {}, "Response"));
   if (thought) {
     const fold = el("details", { class: "thought" },
@@ -167,7 +167,7 @@ async function fill(place, row) {
     fold.addEventListener("toggle", () => { if (fold.open && fold.childElementCount === 1) fold.append(prose(thought)); });
     place.append(fold);
   }
-  place.append(answer.trim() ? prose(answer) : el("p", { class: "faint" }, "nothing follows the thought"));
+  place.append(text.trim() ? prose(text) : el("p", { class: "faint" }, "nothing follows the thought"));
   if (sample.original) {
     const fold = el("details", { class: "thought" }, el("summary", {}, "As the model wrote it, before formatting"));
     fold.append(prose(sample.original));
@@ -179,21 +179,6 @@ function prose(text) {
   const made = el("div", { class: "prose" });
   Maths.append(made, text.trim());
   return made;
-}
-
-// Where the thought ends: apart in the data, or between the marks that models use.
-function parted(sample) {
-  if (sample.thought) return { thought: sample.thought, answer: sample.text };
-  for (const [open, close] of [["<think>", "</think>"], ["<|begin_of_thought|>", "<|end_of_thought|>"]]) {
-    const end = sample.text.lastIndexOf(close);
-    if (end >= 0) {
-      const thought = sample.text.slice(0, end).replace(open, "").trim();
-      const answer = sample.text.slice(end + close.length).replace(/<\|(begin|end)_of_solution\|>/g, "");
-      return { thought, answer };
-    }
-    if (sample.text.trimStart().startsWith(open)) return { thought: sample.text.replace(open, ""), answer: "" };
-  }
-  return { thought: "", answer: sample.text };
 }
 
 // --- controls ---

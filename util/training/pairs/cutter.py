@@ -19,7 +19,7 @@ from util.records import Failure, Record, Verdict
 from util.runs.reader import RunReader, text_digest
 from util.runs.steps import StepBook
 from util.training.pairs import variants
-from util.training.pairs.survey import OnProgress, Survey, text_of
+from util.training.pairs.survey import OnProgress, Survey
 from util.training.pairs.variants import Parts
 
 SPLIT, SCORES = "split.jsonl", "scores.jsonl"
@@ -73,7 +73,7 @@ class Cutter:
 
     def read(self, number: int) -> Response:
         record = self._reader.at(self._survey.place(number))
-        text = text_of(record)
+        text = record.text()
         return Response(record, text, variants.parts_of(text))
 
     def cuts(self, response: Response) -> list[int]:

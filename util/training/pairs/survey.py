@@ -22,15 +22,6 @@ UNUSABLE, WRONG, CORRECT = -1, 0, 1
 OnProgress = Callable[[int], None]
 
 
-def text_of(record: Record) -> str:
-    """The response as a training text: the formatted one, else the sample with the thought it came with."""
-    if record.formatted is not None:
-        return record.formatted
-    if record.sample.reasoning and record.sample.reasoning.strip():
-        return f"<think>\n{record.sample.reasoning.strip()}\n</think>\n\n{record.sample.text}"
-    return record.sample.text
-
-
 class Survey:
     """What is known of each sample without its text: its problem, where it lies, its length, its verdict."""
 
@@ -42,7 +33,7 @@ class Survey:
         self.counts = Counter()
 
     def add(self, place: Place, record: Record) -> None:
-        text = text_of(record)
+        text = record.text()
         self._problems.append(place.problem)
         self._samples.append(place.sample)
         self._formatted.append(place.formatted)

@@ -6,26 +6,20 @@ attempts at the answer, and a variant is the first attempts followed by the orig
 
 from __future__ import annotations
 
+import itertools
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from util import response
 from util.grading.maths.answers import find_answer
 from util.records import Verdict
-from util.training.formatting import (
-    BEGIN_SOLUTION,
-    BEGIN_THOUGHT,
-    END_SOLUTION,
-    END_THOUGHT,
-    MARKERS,
-    Formatted,
-    format_by_rule,
-    split_parts,
-)
+from util.response import END_SOLUTION, MARKED, part, split_parts
+from util.training.formatting import Formatted, format_by_rule
 from util.training.pairs.turns import takes_back, turns
 
-RULES = "rule-4"  # goes up when the rules cut otherwise
+RULES = "rule-5"  # goes up when the rules cut otherwise
 FCS, FCS_PLUS1, FCS_REFLECTION, WHOLE = "fcs", "fcs_plus1", "fcs_reflection", "whole"
 VARIANTS = (FCS, FCS_PLUS1, FCS_REFLECTION, WHOLE)
 CUT_VARIANTS = (FCS, FCS_PLUS1, FCS_REFLECTION)
@@ -49,7 +43,7 @@ OTHER_FORM = "chosen and rejected have different forms"
 class Parts:
     """A response in pieces that joined again are the response."""
 
-    form: str  # "markers", "think tags" or "plain"
+    form: str  # of the marks, or "plain"
     head: str
     thought: str
     bridge: str  # what stands between thought and solution, markers and white space
@@ -62,44 +56,39 @@ class Parts:
 
 def parts_of(text: str) -> Parts:
     """Where thought and solution of a response lie; all is thought where nothing shows a border."""
-    if text.count(END_THOUGHT) == 1 and text.count(BEGIN_SOLUTION) == 1:
-        found = _by_markers(text)
-        if found is not None:
-            return found
-    if text.count("</think>") == 1 and not any(marker in text for marker in MARKERS):
-        head = _opening(text, "<think>")
-        end = text.index("</think>")
-        if len(head) <= end:
-            thought = text[len(head) : end].rstrip()
-            border = end + len("</think>")
-            bridge = text[len(head) + len(thought) : border]
-            return Parts("think tags", head, thought, bridge, text[border:], "")
-    return _plain(text)
+    found = part(text)
+    head, border = _opening(found), found.border
+    close = next((mark.begin for mark in found.marks if mark.end > head and mark.kind != "open"), border)
+    bridge = [mark for mark in found.marks if close <= mark.begin < border]
+    within = sum(head <= mark.begin < border for mark in found.marks)
+    is_gapless = not any(text[one.end : other.begin].strip() for one, other in itertools.pairwise(bridge))
+    if found.is_open or not bridge or len(bridge) < within or not is_gapless:
+        return _plain(text)
+    thought = text[head:close].rstrip()
+    solution = text[border : found.end]
+    if found.end < len(text):
+        solution = solution.rstrip()
+    tail = text[border + len(solution) :]
+    between = text[head + len(thought) : border]
+    return Parts(found.form, text[:head], thought, between, solution, tail)
 
 
-def _by_markers(text: str) -> Parts | None:
-    head = _opening(text, BEGIN_THOUGHT)
-    end, border = text.index(END_THOUGHT), text.index(BEGIN_SOLUTION) + len(BEGIN_SOLUTION)
-    close = text.find(END_SOLUTION, border)
-    if not len(head) <= end < border or text[end + len(END_THOUGHT) : border].strip() != BEGIN_SOLUTION:
-        return None
-    solution = text[border:] if close < 0 else text[border:close].rstrip()
-    thought = text[len(head) : end].rstrip()
-    bridge = text[len(head) + len(thought) : border]
-    return Parts("markers", head, thought, bridge, solution, text[border + len(solution) :])
-
-
-def _opening(text: str, mark: str) -> str:
-    """The mark at the head of a text with the white space around it; nothing where there is none, because
-    some chat templates write it into the prompt."""
-    found = re.match(rf"\s*{re.escape(mark)}\s*", text)
-    return found.group() if found else ""
+def _opening(found: response.Parts) -> int:
+    """Where the thought begins behind the marks that open it and the white space around them."""
+    at = 0
+    for mark in found.marks:
+        if mark.kind != "open" or found.text[at : mark.begin].strip():
+            break
+        at = mark.end
+    if at:
+        at = len(found.text) - len(found.text[at:].lstrip())
+    return at
 
 
 def _plain(text: str) -> Parts:
-    found = format_by_rule(text)
+    found = format_by_rule(text, graded_by="answer")
     parts = split_parts(found.text) if isinstance(found, Formatted) else None
-    if parts is not None and not any(mark in text for mark in (*MARKERS, "<think>", "</think>")):
+    if parts is not None and not part(text).marks:
         border = text.rfind(parts[1])
         # The last part of a plain trace may as well be one more attempt, which is no solution of the others.
         is_attempt = any(turn.kind != "restated" for turn in turns(parts[1]))
@@ -111,7 +100,7 @@ def _plain(text: str) -> Parts:
 
 def closed(text: str, form: str) -> str:
     """A text with markers, with the one at its end if a stop string has swallowed it."""
-    return f"{text.rstrip()}\n\n{END_SOLUTION}" if form == "markers" and END_SOLUTION not in text else text
+    return f"{text.rstrip()}\n\n{END_SOLUTION}" if form == MARKED and END_SOLUTION not in text else text
 
 
 # --- attempts ---

@@ -1,0 +1,494 @@
+"""What does a response consist of: a thought, a solution, the marks around them, code between fences?
+
+`part` tells thought and solution apart, `solution_part` is what a grader reads, and `program` is the block of
+code that it runs. Nobody else knows how models mark a thought.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+BEGIN_THOUGHT, END_THOUGHT = "<|begin_of_thought|>", "<|end_of_thought|>"
+BEGIN_SOLUTION, END_SOLUTION = "<|begin_of_solution|>", "<|end_of_solution|>"
+MARKERS = (BEGIN_THOUGHT, END_THOUGHT, BEGIN_SOLUTION, END_SOLUTION)
+MARKED, TAGGED, CHANNELS = "markers", "think tags", "channels"  # forms: which marks a response uses
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Where the parts of a response lie in its text."""
+
+    text: str
+    form: str  # of the mark before the solution, or of the thought that is open; "": there is no thought
+    marks: tuple[Mark, ...]  # in order; those that are only spoken of are none
+    border: int  # where the solution begins
+    end: int  # where it ends
+    is_open: bool  # the last thought is not closed: there is no solution
+
+    @property
+    def thought(self) -> str:
+        """The text before the solution, or all of it if the thought is open, without marks."""
+        return self._without_marks(0, self.end if self.is_open else self.border)
+
+    @property
+    def solution(self) -> str | None:
+        return None if self.is_open else trimmed(self.text[self.border : self.end])
+
+    @property
+    def behind(self) -> str:
+        """What stands behind the end of the solution and belongs to no part; mostly nothing."""
+        return self._without_marks(self.end, len(without_end_of_turn(self.text))).strip()
+
+    def without_marks(self) -> str:
+        return self._without_marks(0, len(self.text))
+
+    def _without_marks(self, begin: int, end: int) -> str:
+        """A stretch of the text; a line ends where a mark stood between two words."""
+        pieces: list[str] = []
+        for mark in self.marks:
+            if begin <= mark.begin < end:
+                pieces.append(self.text[begin : mark.begin])
+                begin = mark.end
+        pieces = [piece for piece in (*pieces, self.text[begin:end]) if piece]
+        joints = (
+            "" if one[-1].isspace() or other[0].isspace() else "\n"
+            for one, other in itertools.pairwise(pieces)
+        )
+        return "".join(itertools.chain.from_iterable(itertools.zip_longest(pieces, joints, fillvalue="")))
+
+
+def part(text: str) -> Parts:
+    """Tell thought and solution apart by the marks that models write.
+
+    The last closing mark ends the thought, whether or not an opening one was written, as templates put that
+    into the prompt; where a thought is opened behind it, the last thought is open.
+    """
+    end = len(without_end_of_turn(text))
+    found: list[Mark] = []
+    border, form = 0, ""
+    open_form: str | None = ""  # "": a template may have opened a thought; None: none can be open
+    solution_end: int | None = None
+    unclosed: set[str] = set()  # forms of thoughts that their own closing mark has not ended
+    code = _Code(text)
+    for mark in _written_marks(text):
+        if mark.kind == "message" and open_form != CHANNELS:
+            continue
+        if solution_end is not None and open_form is None and mark.kind not in ("solution", "end"):
+            if mark.form not in unclosed or mark.end >= end:
+                continue  # behind the end of the solution
+        if code.holds(mark, open_form) and not (mark.kind == "end" and mark.end >= end):
+            continue
+        code.leave(mark.end)
+        found.append(mark)
+        if mark.kind == "open":
+            open_form = form = mark.form
+            unclosed.add(form)
+        elif mark.kind == "end":
+            if open_form in (None, "") and solution_end is None:
+                solution_end = mark.begin
+        else:
+            border, form, open_form, solution_end = mark.end, mark.form, None, None
+            unclosed.discard(form if mark.kind == "close" else "")
+    is_open = bool(open_form)
+    if solution_end is not None and not is_open:
+        end = solution_end
+    return Parts(text, form, tuple(found), border, max(border, end), is_open)
+
+
+def solution_part(text: str) -> str | None:
+    """The text after the thought; all of it where there is no thought; None if the thought is not closed."""
+    return part(text).solution
+
+
+def join_parts(thought: str, solution: str) -> str:
+    """Thought and solution between the four markers."""
+    return (
+        f"{BEGIN_THOUGHT}\n\n{trimmed(thought)}\n\n{END_THOUGHT}\n\n"
+        f"{BEGIN_SOLUTION}\n\n{trimmed(solution)}\n\n{END_SOLUTION}"
+    )
+
+
+def split_parts(text: str) -> tuple[str, str] | None:
+    """Thought and solution of a formatted text; None unless all four markers stand once and in order."""
+    text = text.strip()
+    if any(text.count(marker) != 1 for marker in MARKERS):
+        return None
+    if not text.startswith(BEGIN_THOUGHT) or not text.endswith(END_SOLUTION):
+        return None
+    thought, _, rest = text.removeprefix(BEGIN_THOUGHT).removesuffix(END_SOLUTION).partition(END_THOUGHT)
+    between, _, solution = rest.partition(BEGIN_SOLUTION)
+    thought, solution = trimmed(thought), trimmed(solution)
+    return (thought, solution) if thought and solution and not between.strip() else None
+
+
+def tidy_markers(text: str) -> str:
+    """A text with the four markers written as they should be, for models that put blanks into them."""
+    return _MARKER_AS_WRITTEN.sub(lambda found: f"<|{found[1].lower()}_of_{found[2].lower()}|>", text)
+
+
+def without_end_of_turn(text: str) -> str:
+    """A text without white space and the tokens that end a turn at its end."""
+    end = len(text.rstrip())
+    while token := next((token for token in _ENDS_OF_TURN if text.endswith(token, 0, end)), None):
+        end -= len(token)
+        while end and text[end - 1].isspace():
+            end -= 1
+    return text[:end]
+
+
+def without_turn_tokens(text: str) -> str:
+    """A text with line ends in place of the tokens between turns."""
+    return _TURN_TOKEN.sub("\n", text) if "<" in text else text
+
+
+def trimmed(text: str) -> str:
+    """A text without white space around it; a fence at its head keeps its indentation, as its code does."""
+    begin = len(text) - len(text.lstrip())
+    line = max(text.rfind("\n", 0, begin), text.rfind("\r", 0, begin)) + 1
+    return text[line if _FENCE.match(text, line) else begin :].rstrip()
+
+
+# --- code between fences ---
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block between fences: from the line of its first fence to the end of that of its last one."""
+
+    begin: int
+    end: int
+    tag: str
+    code: str  # without the indentation or the quotation marks of its fence
+    closed: bool
+
+
+def blocks(text: str) -> Iterator[Block]:
+    """The fenced blocks of a text; one that is never closed goes to the end."""
+    opening: _Fence | None = None
+    for fence in _fences(text):
+        if opening is None:
+            opening = fence if fence.opens else None
+        elif fence.closes(opening):
+            yield _block(text, opening, fence.begin, fence.end, closed=True)
+            opening = None
+    if opening is not None:
+        yield _block(text, opening, len(text), len(text), closed=False)
+
+
+def programs(text: str) -> list[Block]:
+    """The blocks of which a grader runs the first that compiles: the last in Python; else those without a
+    tag, the last one first; else the last."""
+    found = [block for block in blocks(text) if block.code.strip()]
+    python = [block for block in found if _PYTHON.match(block.tag)]
+    untagged = [block for block in reversed(found) if not block.tag]
+    return python[-1:] or untagged or found[-1:]
+
+
+def program(text: str) -> Block | None:
+    """The block that a grader would run."""
+    found = programs(text)
+    if len(found) < 2:
+        return found[0] if found else None
+    return next((block for block in found if _compiles(block.code)), found[0])
+
+
+def _compiles(source: str) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of an invalid escape, say
+        try:
+            compile(source, "answer.py", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+            return False
+    return True
+
+
+_RUN = re.compile(r"`{3,}|~{3,}")
+_MOST_INFO = 200  # characters behind an opening fence; a longer line is none
+_FENCE = re.compile(rf"([ \t>]*)(`{{3,}}|~{{3,}})([^`\r\n]{{0,{_MOST_INFO}}})(?![^\r\n])")
+_PYTHON = re.compile(r"\W*(?:python|pypy|py)[\d.]*\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Fence:
+    """A line that begins with a fence, perhaps indented or within a quotation."""
+
+    begin: int
+    end: int
+    indent: str
+    run: str
+    info: str
+
+    @property
+    def opens(self) -> bool:
+        return "`" not in self.info and len(self.info) <= _MOST_INFO
+
+    def closes(self, opening: _Fence) -> bool:
+        return self.run.startswith(opening.run) and not self.info.strip(" \t>")
+
+
+def _fences(text: str) -> Iterator[_Fence]:
+    flat = text.replace("\r", "\n") if "\r" in text else text
+    at = 0
+    while run := _RUN.search(flat, at):
+        begin = flat.rfind("\n", 0, run.start()) + 1
+        end = flat.find("\n", run.end())
+        end = len(flat) if end < 0 else end
+        indent = flat[begin : run.start()]
+        if not indent.strip(" \t>"):
+            yield _Fence(begin, end, indent, run.group(), flat[run.end() : end])
+        at = end
+
+
+def _block(text: str, opening: _Fence, code_end: int, end: int, *, closed: bool) -> Block:
+    code = text[opening.end : code_end].replace("\r\n", "\n").replace("\r", "\n").removeprefix("\n")
+    lines = (code.removesuffix("\n") if closed else code.rstrip()).split("\n")
+    if opening.indent:
+        lines = [_without_indent(line, opening.indent) for line in lines]
+    return Block(opening.begin, end, opening.info.strip(), "\n".join(lines) + "\n", closed)
+
+
+def _without_indent(line: str, indent: str) -> str:
+    if line.startswith(indent):
+        line = line.removeprefix(indent)
+    else:
+        line = line.removeprefix(indent.rstrip())  # an empty line of a quotation
+    return line if line.strip() else ""
+
+
+# --- marks ---
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A sign around a thought or a solution."""
+
+    begin: int
+    end: int
+    kind: str  # "open" and "close" a thought; "solution" begins one, "end" ends it; "message" ends a channel
+    form: str
+
+
+_TAG = r"(?:think|thinking|thought|reasoning|seed:think)"
+_MESSAGE = r"[^<\n]{0,80}(?:<\|constrain\|>[^<\n]{0,40})?<\|message\|>"
+_CHANNEL = r"(?:<\|start\|>assistant)?<\|channel\|>"  # gpt-oss; the channel of the solution is "final"
+_MARK = re.compile(
+    rf"(?P<open><{_TAG}>|\[THINK\]|◁think▷|<\|begin_of_thought\|>|<\|channel>(?:thought\b)?"
+    rf"|{_CHANNEL}(?:analysis|commentary){_MESSAGE})"
+    rf"|(?P<close></{_TAG}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>|<channel\|>|{_CHANNEL}final{_MESSAGE})"
+    r"|(?P<solution><\|begin_of_solution\|>)"
+    r"|(?P<end><\|end_of_solution\|>)"
+    r"|(?P<message><\|end\|>)",
+    re.IGNORECASE,
+)
+_SIGN = re.compile(r"[<\[◁](?=[/|tTrRsScC])")  # where one may begin; looking for them alone is much faster
+_HINTS = "think> thinking> thought> reasoning> think] think▷ _thought|> _solution|> channel".split()
+_MARKER_AS_WRITTEN = re.compile(r"<\s*\|\s*(begin|end)_of_(thought|solution)\s*\|\s*>", re.IGNORECASE)
+# What is left of gpt-oss's channels without special tokens: "analysisWe add.assistantfinalIt is 5."
+_STRIPPED_BEGIN = re.compile(r"\s*analysis(?![\s:;,.)])")
+_STRIPPED_OPEN = re.compile(r"\s*analysis(?=[A-Z\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])")
+_STRIPPED = re.compile(r"assistant(?:(?P<open>(?:analysis|commentary)(?=\S| to=))|final(?=\S))")
+_ENDS_OF_TURN = (
+    "<|im_end|> <|eot_id|> <|eom_id|> <|endoftext|> <|end_of_text|> </s> <end_of_turn> <eos> <turn|> <|end|> "
+    "<|return|> <|call|> <｜end▁of▁sentence｜>"
+).split()
+_BEGINS_OF_TURN = "<|im_start|> <start_of_turn> <|turn> <|start|>".split()
+_TURN_TOKEN = re.compile("|".join(map(re.escape, (*_ENDS_OF_TURN, *_BEGINS_OF_TURN))))
+
+
+def _written_marks(text: str) -> list[Mark]:
+    """The marks of a text, in order, without those that its prose only speaks of."""
+    lower = text.lower()
+    found: list[Mark] = []
+    if any(hint in lower for hint in _HINTS):
+        matches = (_MARK.match(text, sign.start()) for sign in _SIGN.finditer(text))
+        found = [
+            Mark(match.start(), match.end(), match.lastgroup or "", _form_of(match.group()))
+            for match in matches
+            if match
+        ]
+    if stripped := _stripped_marks(text):
+        found = sorted([*found, *stripped], key=lambda mark: mark.begin)
+    return [
+        mark
+        for chain in _chains(text, found)
+        if not _is_named(text, chain)
+        for mark in chain
+        if not _is_quoted(text, mark.begin, mark.end)
+    ]
+
+
+def _form_of(mark: str) -> str:
+    if "_of_" in mark.lower():
+        return MARKED
+    return CHANNELS if "|" in mark else TAGGED
+
+
+def _stripped_marks(text: str) -> list[Mark]:
+    """The marks of gpt-oss in a text without special tokens; none in prose that begins with that word."""
+    begin = _STRIPPED_BEGIN.match(text)
+    if begin is None:
+        return []
+    others = list(_STRIPPED.finditer(text, begin.end()))
+    if not _STRIPPED_OPEN.match(text) and all(match["open"] for match in others):
+        return []
+    first = Mark(0, begin.end(), "open", CHANNELS)
+    kinds = ("open" if match["open"] else "close" for match in others)
+    return [first, *(Mark(*match.span(), kind, CHANNELS) for match, kind in zip(others, kinds, strict=True))]
+
+
+# --- marks that are only spoken of ---
+
+_NEAR = 200  # characters before a mark that may tell what it is
+_JOINT = re.compile(
+    r"[ \t]*(?:(?:and|or|to|then|with|vs\.?|,|/|&|\+|\.{2,}|…|和|与|、)[ \t]*)*", re.IGNORECASE
+)
+_MOST_JOINT = 24
+_IN_SENTENCE = re.compile(r"[^\s.!?:;。！？：][ \t]+$|[(\[]$")
+_NAMING = (  # words that lead to a mark that is spoken of, as in "between <think>"
+    "the a an this that each every no any two between inside within in into with without of by using use "
+    "uses after before behind called named like as and or tag tags token tokens mark marks marker markers "
+    "opening closing literal word words string strings write writes writing type output emit print put add "
+    "see say says for from until to"
+)
+_NAMES = re.compile(rf"(?:^|[\s(\"'*])(?:{_NAMING.replace(' ', '|')})[ \t]+$", re.IGNORECASE)
+_NOUN = re.compile(
+    r"[ \t-]*(?:(?:tag|mark|marker|token|block|section|element|delimiter|pair)s?|format|syntax)\b"
+)
+_NOUN_ZH = re.compile(r"[ \t]*(?:标签|标记|之间)")
+_GOES_ON = re.compile(r"[ \t]+[a-z(]|[.,;:!?)]")
+_QUOTES = {'"': '"', "'": "'", "`": "`'", "“": "”", "‘": "’", "«": "»", "„": "“”", "「": "」"}
+_OPENS_QUOTE = re.compile(r"(?:^|[^A-Za-z0-9.!?\"'`)\]}]|(?<![A-Za-z0-9])[rRfFbBuU]{1,2})$")
+
+
+def _chains(text: str, marks: list[Mark]) -> Iterator[list[Mark]]:
+    """Marks that stand together, as in "<think> and </think>"."""
+    chain: list[Mark] = []
+    for mark in marks:
+        if chain and not (
+            mark.begin - chain[-1].end <= _MOST_JOINT and _JOINT.fullmatch(text, chain[-1].end, mark.begin)
+        ):
+            yield chain
+            chain = []
+        chain.append(mark)
+    if chain:
+        yield chain
+
+
+def _is_quoted(text: str, begin: int, end: int) -> bool:
+    """Whether quotation marks or backticks stand around a place; those of a fence do not count."""
+    right = text[end : end + 1]
+    left = text[begin - 1 : begin] if begin else ""
+    if not right or right not in _QUOTES.get(left, ""):
+        return False
+    before = text[max(0, begin - 8) : begin].rstrip(left)
+    if left == "`" and text[:begin].endswith("```"):
+        return False
+    return _OPENS_QUOTE.search(before) is not None
+
+
+def _is_named(text: str, chain: list[Mark]) -> bool:
+    """Whether marks are named in a sentence, as in "the <think> tag" or "between <think> and </think>"."""
+    begin, end = chain[0].begin, chain[-1].end
+    if _is_quoted(text, begin, end):
+        return True
+    near = text[max(0, begin - _NEAR) : begin]
+    before, behind = near[near.rfind("\n") + 1 :], text[end : end + _NEAR]
+    if before.strip() and _NOUN_ZH.match(behind):
+        return True
+    if not _IN_SENTENCE.search(before):
+        return False
+    if _NOUN.match(behind):
+        return True
+    if any(text[one.end : other.begin].strip() for one, other in itertools.pairwise(chain)):
+        return True
+    goes_on = _GOES_ON.match(behind)
+    if goes_on is None:
+        return False
+    return _NAMES.search(before) is not None or chain[-1].kind == "open" and not goes_on.group()[0].isspace()
+
+
+# --- marks within code ---
+
+_LINE = 500  # characters of a line, before and behind a mark, in which backticks are looked for
+_TICKS = re.compile(r"(?<!`)`{1,2}(?!`)")
+
+
+class _Code:
+    """Walks along the code of a text and tells which marks stand in it and are none.
+
+    A fence or a backtick within a thought may never be closed. So a closing mark counts within code where a
+    thought may be open and, between fences, where it stands at the edge of a line.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._fences = list(_fences(text))
+        self._next = 0  # of the fences
+        self._opening: _Fence | None = None
+        self._begin = 0  # behind the last mark; what follows stands at the head of a line
+        self._opened: tuple[int, set[str]] = (0, set())  # where code begins, forms of the marks that it opens
+
+    def holds(self, mark: Mark, open_form: str | None) -> bool:
+        self._walk(mark.begin)
+        between_fences = self._opening is not None
+        begin = self._opening.begin if self._opening is not None else self._span_around(mark)
+        if begin is None:
+            return False
+        if begin != self._opened[0]:
+            self._opened = begin, set()
+        if mark.kind == "open":
+            self._opened[1].add(mark.form)
+            return True
+        if mark.form in self._opened[1]:
+            return True
+        if mark.kind in ("close", "message") and open_form is None:
+            return True
+        return not self._at_edge_of_line(mark) if between_fences else mark.kind in ("solution", "end")
+
+    def leave(self, end: int) -> None:
+        """Begin anew behind a mark, perhaps with a fence on the same line."""
+        self._begin, self._opening = end, None
+        fence = _FENCE.match(self._text, end)
+        if fence is not None:
+            self._opening = _Fence(end, fence.end(), *fence.groups())
+            self._begin = fence.end()
+
+    def _walk(self, to: int) -> None:
+        while self._next < len(self._fences) and self._fences[self._next].begin < to:
+            fence = self._fences[self._next]
+            self._next += 1
+            if fence.begin < self._begin:
+                continue
+            if self._opening is None:
+                self._opening = fence if fence.opens else None
+            elif fence.closes(self._opening):
+                self._opening, self._begin = None, fence.end
+
+    def _span_around(self, mark: Mark) -> int | None:
+        """Where the code between backticks begins in which a mark stands."""
+        text = self._text
+        first = max(self._begin, mark.begin - _LINE)
+        if "`" not in text[first : mark.begin]:
+            return None
+        first = max(first, text.rfind("\n", first, mark.begin) + 1)
+        last = text.find("\n", mark.end, mark.end + _LINE)
+        opening: re.Match[str] | None = None
+        for ticks in _TICKS.finditer(text, first, mark.end + _LINE if last < 0 else last):
+            if opening is None:
+                if ticks.start() >= mark.begin:
+                    return None
+                opening = ticks
+            elif ticks.group() == opening.group():
+                if ticks.start() >= mark.end:
+                    return opening.start()
+                opening = None
+        return None
+
+    def _at_edge_of_line(self, mark: Mark) -> bool:
+        before = self._text[max(self._begin, mark.begin - _NEAR) : mark.begin].rstrip(" \t>")
+        behind = self._text[mark.end : mark.end + _NEAR].lstrip(" \t")
+        return not before or before[-1] in "\r\n" or not behind or behind[0] in "\r\n"
