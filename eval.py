@@ -17,7 +17,7 @@ from pathlib import Path
 from tasks import FILES, load_task
 from util import cli
 from util.errors import UserError
-from util.models import short_name
+from util.settings import short_name
 from util.terminal import closest, print_result, say
 
 TYPE_CHECKING = False
@@ -46,29 +46,26 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--limit", type=cli.at_least(1), metavar="N", help="only the first N problems of each benchmark"
     )
     cli.add_data_flags(parser)
-    cli.add_sampling_flags(parser)
+    cli.add_run_flags(parser, "sampling")
     cli.add_engine_flags(parser)
     cli.add_budget_flags(parser)
-    cli.add_livecodebench_flags(parser)
-    cli.add_grading_flags(parser)
+    cli.add_run_flags(parser, "livecodebench", "grading")
     return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace) -> int:
+    from dataclasses import replace
     from functools import partial
 
     from util.engines.metered import open_metered
     from util.generation.evaluation import Evaluation, ResultFiles
-    from util.generation.order import Selection
 
     tasks = _tasks(args.evals, cli.livecodebench_choice(args))
     if args.revision is not None and len(tasks) > 1:
         raise UserError(f"--revision {args.revision} is of one data set: give one benchmark in --evals")
     files = ResultFiles(args.output_file)
     name = short_name(args.model)
-    options = cli.engine_options(args, log=args.result_dir / f"{name}_engine.log")
-    selection = Selection(limit=args.limit, revision=args.revision, data_dir=args.data_dir)
-    orders = [cli.order_from(args, task, selection, options) for task in tasks]
+    orders = [cli.order_from(args, task) for task in tasks]
     if args.dry_run:
         return _forecast(args, orders)
     try:
@@ -77,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"cannot write to {args.result_dir}: {error.strerror}; choose another") from error
     opening = partial(
         open_metered,
-        options,
+        replace(orders[0].options, log=args.result_dir / f"{name}_engine.log"),
         max_tokens=args.max_tokens,
         max_cost=args.max_cost,
         max_tokens_total=args.max_tokens_total,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from util.generation.benchmark import Benchmark
     from util.generation.judging import Grading
     from util.generation.loop import Outcome
-    from util.generation.order import Order, Selection
+    from util.generation.order import Order
     from util.generation.rounds import Rounds, Stopping
     from util.task import Task
 
@@ -38,36 +38,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--inference", action="store_true", help="generate only")
     mode.add_argument("--check", action="store_true", help="grade what is there only")
-    rows = parser.add_argument_group("which problems (in this order)")
-    rows.add_argument("--split", help="split of the data set; default: the one results are reported on")
-    rows.add_argument("--source", help="only rows of this source, such as math; 'all' or none: every row")
-    rows.add_argument("--start", type=cli.at_least(0), default=0, metavar="I", help="first row (0)")
-    rows.add_argument(
-        "--end", type=cli.end_position, default=-1, metavar="I", help="row after the last one; -1: to the end"
-    )
-    rows.add_argument(
-        "--filter-difficulty", action="store_true", help="only rows with a difficulty label within the bounds"
-    )
-    rows.add_argument(
-        "--math-difficulty-lower-bound",
-        type=cli.number_in(0, 10),
-        metavar="D",
-        help="least difficulty, 1-10; default: open",
-    )
-    rows.add_argument(
-        "--math-difficulty-upper-bound",
-        type=cli.number_in(0, 10),
-        metavar="D",
-        help="most difficulty, 1-10; default: open",
-    )
-    rows.add_argument("--limit", type=cli.at_least(1), metavar="N", help="only the first N of what is left")
-    cli.add_data_flags(rows)
-    cli.add_sampling_flags(parser)
-    _add_adaptive_flags(parser)
+    cli.add_run_flags(parser, "rows", "sampling", "stopping")
     cli.add_budget_flags(parser)
     cli.add_engine_flags(parser)
-    cli.add_livecodebench_flags(parser)
-    cli.add_grading_flags(parser)
+    cli.add_run_flags(parser, "livecodebench", "grading")
     parser.add_argument(
         "--regrade",
         action="store_true",
@@ -81,25 +55,6 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _add_adaptive_flags(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group(
-        "adaptive sampling (verdicts decide what is asked; --n is then the most samples of a problem)"
-    )
-    group.add_argument(
-        "--until-correct", type=cli.at_least(1), metavar="K", help="a problem with K correct samples is done"
-    )
-    group.add_argument(
-        "--give-up-after", type=cli.at_least(1), metavar="M", help="a problem with M wrong samples is done"
-    )
-    group.add_argument(
-        "--pass-rate-band",
-        type=cli.number_in(0, 1),
-        nargs=2,
-        metavar=("LO", "HI"),
-        help="a problem is done when its pass rate, 95 %% sure, is outside these",
-    )
-
-
 def run(args: argparse.Namespace) -> int:
     from contextlib import ExitStack
 
@@ -108,8 +63,7 @@ def run(args: argparse.Namespace) -> int:
     if args.regrade and not args.check:
         raise UserError("--regrade grades what is there: give it together with --check")
     task = _task(args)
-    options = cli.engine_options(args, log=None)
-    order = cli.order_from(args, task, _selection(args), options, None if args.check else _stopping(args))
+    order = cli.order_from(args, task, None if args.check else _stopping(args))
     if args.dry_run:
         return _forecast(args, order)
     if args.n > 1 and 0 in order.plan.temperatures and not args.check:
@@ -136,28 +90,11 @@ def _task(args: argparse.Namespace) -> Task:
     return load_task(names[args.dataset.lower()], **cli.livecodebench_choice(args))
 
 
-def _selection(args: argparse.Namespace) -> Selection:
-    from util.generation.order import Selection
-
-    return Selection(
-        split=args.split,
-        source=None if args.source in (None, "", "all") else args.source,
-        start=args.start,
-        end=args.end,
-        filter_difficulty=args.filter_difficulty,
-        lower_bound=args.math_difficulty_lower_bound,
-        upper_bound=args.math_difficulty_upper_bound,
-        limit=args.limit,
-        revision=args.revision,
-        data_dir=args.data_dir,
-    )
-
-
 def _stopping(args: argparse.Namespace) -> Stopping | None:
     """When problems are done before they have all n samples, if the flags say so."""
     from util.generation.rounds import Stopping
 
-    band = None if args.pass_rate_band is None else tuple(args.pass_rate_band)
+    band = None if args.band is None else tuple(args.band)
     if args.until_correct is None and args.give_up_after is None and band is None:
         return None
     if args.inference:
@@ -180,6 +117,7 @@ def _stopping(args: argparse.Namespace) -> Stopping | None:
 
 def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | None) -> int:
     from contextlib import closing
+    from dataclasses import replace
 
     from util.engines.metered import open_metered
     from util.generation.loop import Job, generate
@@ -193,10 +131,9 @@ def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | No
     if not to_ask:
         say("every sample is there already: nothing to generate")
         return 0
-    options = cli.engine_options(args, log=opened.run.folder / "engine.log")
     opened_engine = open_metered(
-        options,
-        max_tokens=args.max_tokens,
+        replace(opened.order.options, log=opened.run.folder / "engine.log"),
+        max_tokens=opened.order.plan.max_tokens,
         max_cost=args.max_cost,
         max_tokens_total=args.max_tokens_total,
     )

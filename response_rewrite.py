@@ -211,7 +211,7 @@ def _graded_survey(folder: Path, task: Task | None, args: argparse.Namespace, *,
                 f"{found.ungraded} samples of {folder} have no verdict, and run.json names no benchmark that "
                 "could judge them"
             )
-        from util.generation.regrading import grade_ungraded
+        from util.generation.judging import grade_ungraded
 
         with Progress(found.ungraded, "grading") as progress:
             left = grade_ungraded(

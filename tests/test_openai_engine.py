@@ -76,7 +76,7 @@ def completed(results):
 
 def test_every_request_carries_what_was_chosen_for_it():
     with FaultyEndpoint() as endpoint:
-        ask(engine_for(endpoint, top_p=0.9), requests(1, system="be brief"))
+        ask(engine_for(endpoint, sampling={"top_p": 0.9}), requests(1, system="be brief"))
     assert endpoint.requests == [
         {
             "model": "test-model",
@@ -94,11 +94,11 @@ def test_every_request_carries_what_was_chosen_for_it():
 
 def test_what_openai_does_not_know_is_sent_only_when_it_is_set():
     with FaultyEndpoint() as endpoint:
-        settings = {"top_k": 20, "min_p": 0.1, "stop": ("END",), "extra": {"reasoning_effort": "low"}}
-        ask(engine_for(endpoint, **settings), requests(1))
+        sampling = {"top_k": 20, "min_p": 0.1, "stop": ["END"], "repetition_penalty": 1.0}
+        ask(engine_for(endpoint, sampling=sampling, extra={"reasoning_effort": "low"}), requests(1))
     sent = endpoint.requests[0]
     assert (sent["top_k"], sent["min_p"], sent["stop"]) == (20, 0.1, ["END"])
-    assert sent["reasoning_effort"] == "low"
+    assert sent["reasoning_effort"] == "low" and "repetition_penalty" not in sent
 
 
 def test_a_reasoning_model_gets_no_system_role_no_temperature_and_its_own_limit_field():

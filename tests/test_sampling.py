@@ -138,7 +138,7 @@ def test_a_solved_problem_costs_no_further_tokens_and_biased_numbers_are_not_giv
     page = script("report.py", folder, "-o", tmp_path / "report.html")
     assert page.returncode == 0 and "until 1 correct" in page.stderr, page.stderr
     repeated = script("report.py", "manifest", folder)
-    assert "--n 6 --until-correct 1" in repeated.stdout
+    assert " --n 6 " in repeated.stdout and " --until-correct 1 " in repeated.stdout
     again = run(*ADAPTIVE)
     assert last_line(again) == last_line(done) and "nothing to generate" in again.stderr
     run("--temperatures", 0.9, "--n", 6, "--until-correct", 1, "--limit", 6)

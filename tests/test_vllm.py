@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,9 +18,12 @@ from helpers import ROOT, at_a_terminal, json_lines
 from util.engines.embedded import child_environment, embedded_model
 from util.engines.options import EngineOptions
 from util.engines.vllm_local import start_model_process
+from util.engines.vllm_worker import _sampling
 from util.machines.replicas import Died, Ready
 from util.records import Request
+from util.settings import SAMPLING
 
+OLD = ROOT / "tests" / "old_run"  # made by an earlier version, stopped after 5 of 12 samples
 START_S = 600  # an engine starts in 20 s on two quiet cores; these machines are not always quiet
 FLAGS = ["--dataset", "Warmup", "--max-tokens", "24", "--temperatures", "0.7", "--n", "4", "--limit", "12"]
 WANTED = 48
@@ -174,6 +178,28 @@ def test_copies_killed_by_force_are_started_again_and_ctrl_c_stops_the_run(tmp_p
     assert process.returncode == 0, errors
     assert whole_lines(tmp_path).startswith(kept)
     check_complete(tmp_path, output, wanted=160)
+
+
+def test_a_half_finished_run_of_an_earlier_version_is_continued_by_the_same_command(tmp_path, start, model):
+    folder = shutil.copytree(OLD, tmp_path / "results") / "embedded_Warmup_test_all_0_-1"
+    kept = (folder / "samples.jsonl").read_bytes()
+    settings = json.loads((folder / "run.json").read_text())["settings"]
+    flags = ["--model", "embedded", "--n", "2", "--limit", "6", "--max-tokens", "48", "--top-p", "0.9"]
+    process = start(tmp_path / "results", *flags, "--stop", "Question:")
+    output, errors = process.communicate(timeout=START_S)
+    assert process.returncode == 0, errors
+    assert whole_lines(tmp_path / "results").startswith(kept)
+    check_complete(tmp_path / "results", output, wanted=12)
+    assert json.loads((folder / "run.json").read_text())["settings"] == settings
+
+
+def test_vllm_takes_every_parameter_of_sampling_by_its_name():
+    values = {"top_p": 0.9, "top_k": 5, "min_p": 0.1, "stop": ["a"]}
+    values |= {"repetition_penalty": 1.1, "presence_penalty": -0.5, "frequency_penalty": 0.25}
+    assert values.keys() == {setting.name for setting in SAMPLING}
+    made = _sampling({"temperature": 0.5, "seed": 3}, {"sampling": values}, 9)
+    assert {name: getattr(made, name) for name in values} == values
+    assert (made.temperature, made.seed, made.max_tokens) == (0.5, 3, 9)
 
 
 def listen_until(process, is_enough):

@@ -11,8 +11,15 @@ from util import prompts
 from util.data.hub import MissingFile, files_below
 from util.data.rows import LOCAL, open_rows
 from util.errors import UserError
-from util.models import system_prompt_name
+from util.settings import short_name
 from util.task import Source
+
+# Models that were trained with a fixed system message: name of a text under util/prompts.
+SYSTEM_PROMPTS = {
+    "Sky-T1-32B-Preview": "system_thought",
+    "Sky-T1-32B-Flash": "system_thought",
+    "Sky-T1-mini": "system_thought",
+}
 
 HUB_FIELD = re.compile(
     r"hf://datasets/(?P<path>[^/@#]+/[^/@#]+)(?:@(?P<revision>[^/#]+))?(?:/(?P<file>[^#]+))?#(?P<field>.+)"
@@ -29,7 +36,7 @@ def system_prompt(
     `name` is one of ours, a text file, "hf://datasets/ORG/NAME[@REVISION][/FILE]#FIELD" for the field of a
     data set's first row, or "none". None takes the message that the model was trained with, if we know it.
     """
-    name = name if name is not None else system_prompt_name(model)
+    name = name if name is not None else SYSTEM_PROMPTS.get(short_name(model))
     if name is None or name == "none":
         return None, name
     if name.startswith("hf://"):

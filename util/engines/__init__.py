@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from util.engines.options import ENGINES, Engine, EngineOptions
+from util.engines.options import Engine, EngineOptions
 from util.errors import UserError
+from util.settings import ENGINES
 
 
 def open_engine(options: EngineOptions) -> Engine:

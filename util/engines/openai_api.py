@@ -27,13 +27,14 @@ from util.engines.openai_dispatch import (
     Endpoint,
     Lease,
 )
-from util.engines.openai_quirks import api_quirks
+from util.engines.openai_quirks import ApiQuirks, api_quirks
 from util.engines.openai_replies import Answer, Kind, Trouble, read_reply
 from util.engines.openai_transport import Transport, base_url, proxy_for
 from util.engines.openai_watch import Watch
 from util.engines.tokens import estimate_tokens
 from util.errors import UserError
 from util.records import Completion, Failure, Request
+from util.settings import not_neutral
 
 if TYPE_CHECKING:
     from util.engines.options import EngineOptions
@@ -72,10 +73,7 @@ def open_openai_engine(options: EngineOptions) -> OpenAIEngine:
         api_base=options.api_base,
         keys=read_keys(options.keys_file) if options.keys_file else None,
         concurrency=options.concurrency,
-        top_p=options.top_p,
-        top_k=options.top_k,
-        min_p=options.min_p,
-        stop=options.stop,
+        sampling=options.sampling,
         request_timeout_s=options.request_timeout_s,
         retry_for_s=retry_for_s,
         rpm=options.rpm,
@@ -94,10 +92,7 @@ class OpenAIEngine:
         api_base: tuple[str, ...] = (),
         keys: KeyPool | None = None,
         concurrency: int | None = None,  # most requests in flight; None finds out what the endpoints take
-        top_p: float = 1.0,
-        top_k: int = -1,
-        min_p: float = 0.0,
-        stop: tuple[str, ...] = (),
+        sampling: dict | None = None,  # by the names of settings.SAMPLING
         request_timeout_s: float = 7200.0,
         retry_for_s: float = RETRY_FOR_S,  # the run stops after so long without any answer
         rpm: float | None = None,
@@ -118,7 +113,7 @@ class OpenAIEngine:
             keys = no_keys()
         self._model = model
         self._quirks = api_quirks(model)
-        self._fields = _shared_fields(model, self._quirks.sampling, top_p, top_k, min_p, stop)
+        self._fields = _shared_fields(model, sampling or {}, self._quirks)
         self._extra = dict(extra or {})
         self._request_timeout_s = request_timeout_s
         start, most = (
@@ -343,19 +338,12 @@ class OpenAIEngine:
         return {**body, **self._extra}
 
 
-def _shared_fields(
-    model: str, sampling: bool, top_p: float, top_k: int, min_p: float, stop: tuple[str, ...]
-) -> dict:
+def _shared_fields(model: str, sampling: dict, quirks: ApiQuirks) -> dict:
     """The fields that are the same in each request; what OpenAI does not know is only sent when it is set."""
-    fields: dict = {"model": model}
-    if sampling:
-        fields["top_p"] = top_p
-    if top_k > 0:
-        fields["top_k"] = top_k
-    if min_p > 0:
-        fields["min_p"] = min_p
-    if stop:
-        fields["stop"] = list(stop)
+    fields = {"model": model, **not_neutral(sampling)}
+    if quirks.sampling:
+        return {"top_p": 1.0, **fields}  # said in any case: an endpoint may have another default
+    fields.pop("top_p", None)
     return fields
 
 

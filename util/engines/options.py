@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 from util.records import Completion, Failure, Request
 
-ENGINES = ("vllm", "ray", "openai", "scripted")  # what can run a model
 EMBEDDED = "embedded"  # the small model that the suite brings along for machines without a GPU
 
 
@@ -41,10 +40,7 @@ class EngineOptions:
     dp: int = 1  # copies of the model on this machine
     replicas: int = 1  # copies of the model on a Ray cluster
     ray_address: str | None = None  # HOST:PORT of its head; None: the cluster that this machine belongs to
-    top_p: float = 1.0
-    top_k: int = -1  # -1: all tokens
-    min_p: float = 0.0
-    stop: tuple[str, ...] = ()
+    sampling: dict[str, Any] = field(default_factory=dict)  # by the names of settings.SAMPLING
     api_base: tuple[str, ...] = ()
     keys_file: Path | None = None
     concurrency: int | None = None  # requests in flight; None lets the engine find out

@@ -27,6 +27,7 @@ from util.errors import UserError
 from util.machines.cores import usable_cores
 from util.machines.replicas import Died, Event, Ready, Replicas
 from util.records import Completion, Failure, Request
+from util.settings import not_neutral
 
 COPY = "copy of the model"
 STALL_S = 900.0  # an engine that finishes no step for this long is given up
@@ -280,10 +281,7 @@ def worker_options(options: EngineOptions, on_cpu: bool) -> dict:
     return {
         "engine_args": engine_args,
         "chat_template_kwargs": template,
-        "top_p": options.top_p,
-        "top_k": options.top_k,
-        "min_p": options.min_p,
-        "stop": list(options.stop),
+        "sampling": not_neutral(options.sampling),
     }
 
 

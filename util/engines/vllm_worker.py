@@ -196,10 +196,7 @@ def _sampling(request: dict, options: dict, max_tokens: int):
 
     return SamplingParams(
         temperature=request["temperature"],
-        top_p=options["top_p"],
-        top_k=options["top_k"],
-        min_p=options["min_p"],
-        stop=options["stop"] or None,
+        **options["sampling"],
         seed=request["seed"],
         max_tokens=max_tokens,
         output_kind=RequestOutputKind.FINAL_ONLY,

@@ -1,4 +1,7 @@
-"""How is one benchmark run into its folder: which problems, which settings, and what is still missing?"""
+"""How is one benchmark run into its folder: which problems, which settings, and what is still missing?
+
+`open_benchmark` opens the folder of an order and writes its problems down, `open_grading` the graders.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,12 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from util.data import difficulty
-from util.data.rows import Counts, Rows, open_rows, problems
+from util.data.rows import Counts, Rows
 from util.engines.options import Engine, EngineOptions
 from util.errors import UserError
 from util.generation.judging import Grading
 from util.generation.loop import Asked, Outcome, missing_count, open_rounds, write_problems
-from util.generation.order import Judging, Order, prompt_named, prompt_template
+from util.generation.order import Judging, Order, prompt_named
 from util.generation.rounds import samples_at
 from util.grading.cluster import ClusterGradingPool, GraderHost
 from util.grading.pool import GradingPool
@@ -25,20 +27,19 @@ from util.records import Problem
 from util.results.counting import stopped_early, summarise
 from util.runs.folder import Run, find_run
 from util.runs.reader import read_records, text_digest
+from util.settings import SETTINGS, difference, unrecorded
 from util.task import Task
 from util.terminal import say
-
-LABELS_FOLDER = Path(__file__).resolve().parents[2] / "labeled_numina_difficulty"
 
 
 class Benchmark:
     """One order with its run folder open for writing and its problems written down."""
 
-    def __init__(self, order: Order, run: Run) -> None:
+    def __init__(self, order: Order, run: Run, asked: Asked, counts: Counts) -> None:
         self.order = order
         self.run = run
-        self.counts = Counts()
-        self.asked = self._ask_problems()
+        self.asked = asked
+        self.counts = counts
 
     def missing(self) -> int:
         """How many samples this command still has to generate; where verdicts decide, those to begin with."""
@@ -54,12 +55,11 @@ class Benchmark:
         """Add up how long generating took, for the forecasts of later commands."""
         if not outcome.generated:
             return
-        options = self.order.options
         before = self.run.info.get("generation", {})
         self.run.info["generation"] = {
             name: before.get(name, 0) + getattr(outcome, name)
             for name in ("seconds", "generated", "prompt_tokens", "completion_tokens")
-        } | {"gpus": options.gpus}
+        } | {"gpus": self.order.options.gpus}
         self.run.save_info()
 
     def note_engine(self, engine: Engine) -> None:
@@ -68,131 +68,113 @@ class Benchmark:
         self.run.info["made_with"]["engine"] = getattr(engine, "version", None) or name
         self.run.save_info()
 
-    def _ask_problems(self) -> Asked:
-        """Load the rows of this command at the run's own commit and write their problems down."""
-        task, chosen, run = self.order.task, self.order.selection, self.run
-        known = run.info["dataset"].get("revision")
-        rows = open_rows(
-            task.source, split=chosen.split, revision=chosen.revision or known, data_dir=chosen.data_dir
-        )
-        if known is not None and rows.revision != known:
-            raise UserError(
-                f"{run.folder} was made with revision {known} of {rows.path}, this command reads "
-                f"{rows.revision}: use the same one, or another --result-dir"
-            )
-        marks = _open_labels(self.order)
-        found = self._with_prompt_noted(_problems(self.order, rows, self.counts, marks))
-        asked = write_problems(run, found, prompt_named(task, self.order.prompt), self.order.plan.model)
-        run.info["dataset"] = {
-            "path": rows.path,
-            "split": rows.split,
-            "revision": rows.revision,
-            "rows": self.counts.rows,
-            "licence": task.source.licence,
-        }
-        if marks is not None:
-            run.info["dataset"]["labels"] = {"from": marks.origin, "revision": marks.revision}
-        run.info["asked"] = self._asked_so_far()
-        run.save_info()
-        return asked
-
-    def _with_prompt_noted(self, found: Iterator[Problem]) -> Iterator[Problem]:
-        """The same problems; the wording made from the first one must be that of the run's other samples."""
-        for first in itertools.islice(found, 1):
-            text = prompt_template(self.order, first)
-            note = {"name": self.order.prompt, "hash": text_digest(text), "text": text}
-            there = self.run.info.setdefault("prompt", note)
-            if there["hash"] != note["hash"]:
-                raise UserError(
-                    f"the wording of prompt {self.order.prompt!r} of {self.order.task.name} has changed "
-                    f"since {self.run.folder} was begun (hash {there['hash']}, now {note['hash']}): use the "
-                    f"version of the suite that began it ({self.run.info['made_with'].get('suite')}), "
-                    "or another --result-dir"
-                )
-            yield first
-        yield from found
-
-    def _asked_so_far(self) -> dict:
-        """What this and earlier commands asked that is no setting: enough to repeat the run."""
-        plan, chosen = self.order.plan, self.order.selection
-        before = self.run.info.get("asked", {})
-        limits = [chosen.limit, before.get("limit", 0)]
-        engine = {
-            name: value
-            for name, value in asdict(self.order.options).items()
-            if name in ("engine", "tp", "pp", "dp", "replicas", "ray_address", "api_base", "engine_args")
-        }
-        return {
-            "temperatures": sorted({*plan.temperatures, *before.get("temperatures", ())}),
-            "n": max(plan.n, before.get("n", 1)),
-            "stopping": before.get("stopping") if plan.stopping is None else plan.stopping.as_json(),
-            "limit": None if None in limits else max(limits),
-            "data_dir": None if chosen.data_dir is None else str(chosen.data_dir),
-            "system_prompt_from": self.order.system_prompt_from,
-            "engine": engine,
-        }
-
-
-def _open_labels(order: Order) -> difficulty.Labels | None:
-    """The difficulties that choose among the rows; None where they choose nothing."""
-    where = order.task.source.labels
-    if where is None or not order.selection.filter_difficulty:
-        return None
-    return difficulty.read_labels(where, folder=LABELS_FOLDER, data_dir=order.selection.data_dir)
-
-
-def _problems(order: Order, rows: Rows, counts: Counts, marks: difficulty.Labels | None) -> Iterator[Problem]:
-    chosen = order.selection
-    return problems(
-        order.task,
-        rows,
-        source=chosen.source,
-        start=chosen.start,
-        end=chosen.end,
-        difficulty=(chosen.lower_bound, chosen.upper_bound) if chosen.filter_difficulty else None,
-        labels=None if marks is None else marks.of,
-        limit=chosen.limit,
-        counts=counts,
-    )
-
-
-def known_problems(order: Order, counts: Counts) -> Iterator[Problem]:
-    """The problems that `order` is about, read without a run folder; fills `counts`."""
-    chosen = order.selection
-    rows = open_rows(
-        order.task.source, split=chosen.split, revision=chosen.revision, data_dir=chosen.data_dir
-    )
-    return _problems(order, rows, counts, _open_labels(order))
-
 
 def open_benchmark(
     order: Order, result_dir: Path, *, fresh: bool = False, must_exist: bool = False
 ) -> Benchmark:
-    """Open the run folder of `order` and write its problems down; the caller closes `run`."""
-    prompt_named(order.task, order.prompt)
-    order.check_selection()
-    wanted = order.wanted()
-    folder = find_run(result_dir, wanted, fresh=fresh)
+    """Open the run folder of `order` and write its problems down; the caller closes `run`.
+
+    The order of what is returned keeps the defaults that the folder was begun with.
+    """
+    order.check()
+    folder = find_run(result_dir, order.wanted(), fresh=fresh)
     if must_exist and not (folder / "run.json").exists():
         raise UserError(f"no run at {folder}: generate first (same command with --inference)")
     versions = made_with()
-    run = Run(folder, settings=wanted.settings, made_with=versions)
+    run = Run(folder, settings=order.settings(), made_with=versions)
     try:
         if not run.count():
-            run.begin_anew(settings=wanted.settings, made_with=versions)
-        elif run.info["settings"] != wanted.settings:  # since we looked, another command was faster
-            raise UserError(f"{folder} was made with other settings just now: start this command again")
-        opened = Benchmark(order, run)
-        if not opened.asked.ids:
-            raise UserError(
-                f"no problem of {order.task.name} is left: {opened.counts.rows} rows of the source, "
-                f"{opened.counts.chosen} between --start and --end; widen --source, --start/--end or the "
-                "difficulty bounds"
-            )
+            run.begin_anew(settings=order.settings(), made_with=versions)
+        order = _as_begun(order, run)
+        counts = Counts()
+        asked = _write_problems(order, run, counts)
     except BaseException:
         run.close()
         raise
-    return opened
+    return Benchmark(order, run, asked, counts)
+
+
+def _as_begun(order: Order, run: Run) -> Order:
+    """The order with the defaults that the run was begun with."""
+    there = run.info["settings"]
+    order = order.continuing(there)
+    if difference(there, order.settings()) is not None:  # since we looked, another command was faster
+        raise UserError(f"{run.folder} was made with other settings just now: start this command again")
+    unknown = unrecorded(there)
+    if unknown:
+        say(f"{run.folder} does not record {', '.join(unknown)}: further samples are as this command says")
+    return order
+
+
+def _write_problems(order: Order, run: Run, counts: Counts) -> Asked:
+    """Load the rows of this command at the run's own commit and write their problems down."""
+    known = run.info["dataset"].get("revision")
+    rows = order.open_rows(known)
+    if known is not None and rows.revision != known:
+        raise UserError(
+            f"{run.folder} was made with revision {known} of {rows.path}, this command reads "
+            f"{rows.revision}: use the same one, or another --result-dir"
+        )
+    labels = order.open_labels()
+    found = _with_prompt_noted(order, run, order.problems(rows, labels, counts))
+    asked = write_problems(run, found, prompt_named(order.task, order.plan.prompt), order.plan.model)
+    run.info["dataset"] = _about_rows(rows, counts, order.task)
+    if labels is not None:
+        run.info["dataset"]["labels"] = {"from": labels.origin, "revision": labels.revision}
+    run.info["asked"] = _asked_so_far(order, run.info.get("asked", {}))
+    run.save_info()
+    if not asked.ids:
+        raise UserError(
+            f"no problem of {order.task.name} is left: {counts.rows} rows of the source, {counts.chosen} "
+            "between --start and --end; widen --source, --start/--end or the difficulty bounds"
+        )
+    return asked
+
+
+def _with_prompt_noted(order: Order, run: Run, found: Iterator[Problem]) -> Iterator[Problem]:
+    """The same problems; the wording made from the first one must be that of the run's other samples."""
+    for first in itertools.islice(found, 1):
+        text = order.prompt_template(first)
+        note = {"name": order.plan.prompt, "hash": text_digest(text), "text": text}
+        there = run.info.setdefault("prompt", note)
+        if there["hash"] != note["hash"]:
+            raise UserError(
+                f"the wording of prompt {order.plan.prompt!r} of {order.task.name} has changed "
+                f"since {run.folder} was begun (hash {there['hash']}, now {note['hash']}): use the "
+                f"version of the suite that began it ({run.info['made_with'].get('suite')}), "
+                "or another --result-dir"
+            )
+        yield first
+    yield from found
+
+
+def _about_rows(rows: Rows, counts: Counts, task: Task) -> dict:
+    return {
+        "path": rows.path,
+        "split": rows.split,
+        "revision": rows.revision,
+        "rows": counts.rows,
+        "licence": task.source.licence,
+    }
+
+
+def _asked_so_far(order: Order, before: dict) -> dict:
+    """What this and earlier commands asked that is no setting of the run: enough to repeat it."""
+    plan, chosen = order.plan, order.selection
+    limits = [chosen.limit, before.get("limit", 0)]
+    return {
+        "temperatures": sorted({*plan.temperatures, *before.get("temperatures", ())}),
+        "n": max(plan.n, before.get("n", 1)),
+        "stopping": before.get("stopping") if plan.stopping is None else plan.stopping.as_json(),
+        "limit": None if None in limits else max(limits),
+        "data_dir": None if chosen.data_dir is None else str(chosen.data_dir),
+        "system_prompt_from": order.system_prompt_from,
+        "engine": {
+            setting.name: getattr(order.options, setting.name)
+            for setting in SETTINGS
+            if setting.place == "engine"
+        },
+    }
 
 
 def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:

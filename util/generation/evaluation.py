@@ -31,6 +31,7 @@ from util.generation.loop import Job, generate
 from util.generation.order import Order
 from util.results.counting import summary_line
 from util.runs.journal import write_whole
+from util.settings import BY_NAME, difference
 from util.terminal import Progress, say
 
 
@@ -234,6 +235,7 @@ class Evaluation:
         resources = ExitStack()
         resources.callback(opened.run.close)
         try:
+            _check_sampling(order, opened)
             grading = open_grading(opened, resources)
         except UserError as error:
             resources.close()
@@ -255,6 +257,17 @@ class Evaluation:
     def _write(self) -> None:
         details = {"benchmarks": self._details, "failed": self.failures}
         self._files.write(self.accuracies(), details)
+
+
+def _check_sampling(order: Order, opened: Benchmark) -> None:
+    """Raise UserError when the folder keeps defaults that the engine, shared by all, does not sample with."""
+    changed = difference(opened.order.options.sampling, order.options.sampling)
+    if changed is not None:
+        name, there, here = changed
+        raise UserError(
+            f"{opened.run.folder} was begun when {name} was {there!r} by default, now it is {here!r}: "
+            f"give {BY_NAME[name].flag} as well"
+        )
 
 
 class _Prepared:

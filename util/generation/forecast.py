@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from util.data import rows
+from util.data.rows import Counts
 from util.engines.prices import PRICES, cost_line, dollars, price_of
 from util.engines.tokens import open_counter, tokens_per_char
 from util.errors import UserError
-from util.generation.benchmark import known_problems
 from util.generation.order import Order, prompt_named
 from util.generation.rounds import samples_at
 from util.runs.folder import find_run, read_run_json
-from util.runs.reader import samples_there
+from util.runs.reader import SampleSet, samples_there
 
 COUNTED_PROMPTS = 1000  # prompts that a tokenizer counts; the others are taken to have as many per character
 
@@ -103,7 +102,10 @@ def forecast(order: Order, result_dir: Path, *, fresh: bool = False) -> Forecast
     Raises UserError for what the command itself would refuse: other settings than the run that is there.
     """
     folder = find_run(result_dir, order.wanted(), fresh=fresh)
-    counts = _Counts(order, folder)
+    have = samples_there(folder)
+    if len(have):
+        order = order.continuing(read_run_json(folder)["settings"])
+    counts = _Counts(order, have)
     runs = list(_earlier_runs(result_dir, order.plan.model))
     mean, assumed = _expected_length(order, runs)
     return Forecast(
@@ -122,16 +124,15 @@ def forecast(order: Order, result_dir: Path, *, fresh: bool = False) -> Forecast
 class _Counts:
     """Requests and prompt tokens of the samples that are not there yet."""
 
-    def __init__(self, order: Order, folder: Path) -> None:
+    def __init__(self, order: Order, have: SampleSet) -> None:
         plan = order.plan
-        have = samples_there(folder)
         counter = open_counter(plan.model)
-        prompt = prompt_named(order.task, order.prompt)
+        prompt = prompt_named(order.task, plan.prompt)
         self.requests = self.there = self.prompt_tokens = 0
         self.counted_by = counter.by if counter.encode else "a token for four characters"
         chars = tokens = counted = 0
         rate = tokens_per_char(0, 0)
-        for problem in known_problems(order, rows.Counts()):
+        for problem in order.problems(order.open_rows(), order.open_labels(), Counts()):
             wanted = [(t, index) for t in plan.temperatures for index in range(samples_at(t, plan.n))]
             missing = sum(not have.has(problem.id, *which) for which in wanted)
             self.requests += missing

@@ -6,21 +6,24 @@ Judging (how answers are graded).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from util.data.rows import check_bounds, check_positions
+from util.data import difficulty
+from util.data.rows import Counts, Rows, check_bounds, check_positions, open_rows, problems
 from util.engines.options import EngineOptions
 from util.errors import UserError
 from util.generation.rounds import Stopping
-from util.models import short_name
 from util.records import Problem
 from util.runs.folder import Wanted, run_name
 from util.runs.reader import text_digest
+from util.settings import BY_NAME, OF_A_RUN, SAMPLING, continued, short_name
 from util.task import Task
 
-DEFAULT_PROMPT = "default"
+DEFAULT_PROMPT = BY_NAME["prompt"].default
+LABELS_FOLDER = Path(__file__).resolve().parents[2] / "labeled_numina_difficulty"
 OnProgress = Callable[[int], None]  # called with the number of completion tokens of each finished sample
 Prompt = Callable[[Problem, str], str]  # (problem, model) -> the user message
 
@@ -34,6 +37,7 @@ class Plan:
     n: int  # samples per problem and temperature
     max_tokens: int
     seed: int
+    prompt: str = DEFAULT_PROMPT  # name of the wording
     system_prompt: str | None = None
     stopping: Stopping | None = None  # when a problem needs no further sample although it has not all n
 
@@ -47,8 +51,8 @@ class Selection:
     start: int = 0
     end: int = -1
     filter_difficulty: bool = False
-    lower_bound: float | None = None
-    upper_bound: float | None = None
+    difficulty_lower_bound: float | None = None
+    difficulty_upper_bound: float | None = None
     limit: int | None = None
     revision: str | None = None
     data_dir: Path | None = None
@@ -73,52 +77,106 @@ class Order:
     plan: Plan
     selection: Selection
     options: EngineOptions
-    prompt: str = DEFAULT_PROMPT  # name of the prompt
     system_prompt_from: str | None = None  # where the system message was taken from
     judging: Judging = Judging()
+    given: frozenset[str] = frozenset()  # settings whose flags were given: they have no default to keep
 
-    def check_selection(self) -> None:
-        """Raise UserError for rows that cannot be chosen, before anything is fetched."""
+    def check(self) -> None:
+        """Raise UserError for a wording or rows that cannot be chosen, before anything is fetched."""
+        prompt_named(self.task, self.plan.prompt)
         chosen = self.selection
         check_positions(self.task, chosen.source, chosen.start, chosen.end)
-        bounds = (chosen.lower_bound, chosen.upper_bound)
         if chosen.filter_difficulty:
-            check_bounds(self.task, bounds, has_labels=self.task.source.labels is not None)
-        elif bounds != (None, None):
+            check_bounds(self.task, self._bounds(), has_labels=self.task.source.labels is not None)
+        elif self._bounds() != (None, None):
             raise UserError("difficulty bounds choose nothing without --filter-difficulty: add it")
 
     def wanted(self) -> Wanted:
         """The run folder's name and what must not change within it; temperatures, n and limit may."""
-        chosen = self.selection
-        split = chosen.split or self.task.source.split
+        settings = self.settings()
+        return Wanted(
+            run_name(
+                short_name(self.plan.model),
+                *(settings[name] for name in ("task", "split", "source", "start", "end")),
+            ),
+            settings,
+            self.given,
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """What must not change within a run, by the names of the table; those that mean something here."""
         system = self.plan.system_prompt
-        settings = {
-            "task": self.task.name,
-            "model": self.plan.model,
-            "split": split,
-            "source": chosen.source,
-            "start": chosen.start,
-            "end": chosen.end,
-            "filter_difficulty": chosen.filter_difficulty,
-            "difficulty_lower_bound": chosen.lower_bound,
-            "difficulty_upper_bound": chosen.upper_bound,
-            "prompt": self.prompt,
-            "system_prompt": system,
-            "system_prompt_hash": None if system is None else text_digest(system),
-            "max_tokens": self.plan.max_tokens,
-            "top_p": self.options.top_p,
-            "top_k": self.options.top_k,
-            "min_p": self.options.min_p,
-            "stop": list(self.options.stop),
-            "seed": self.plan.seed,
+        known = {
+            **vars(self.plan),
+            **vars(self.selection),
+            **{setting.name: setting.default for setting in SAMPLING},
+            **self.options.sampling,
             **self.task.choice,
+            "task": self.task.name,
+            "split": self.selection.split or self.task.source.split,
+            "system_prompt_hash": None if system is None else text_digest(system),
         }
         if "chat_template_kwargs" in self.options.engine_args:  # the one engine argument that changes prompts
-            settings["chat_template_kwargs"] = self.options.engine_args["chat_template_kwargs"]
-        model = short_name(self.plan.model)
-        return Wanted(
-            run_name(model, self.task.name, split, chosen.source, chosen.start, chosen.end), settings
+            known["chat_template_kwargs"] = self.options.engine_args["chat_template_kwargs"]
+        return {setting.name: known[setting.name] for setting in OF_A_RUN if setting.name in known}
+
+    def continuing(self, there: Mapping[str, Any]) -> Order:
+        """The same order with the defaults that a run with these settings was begun with."""
+        now = self.settings()
+        kept = continued(there, now, self.given)
+        changed = {name: value for name, value in kept.items() if value != now[name]}
+
+        def of(fields: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: value for name, value in changed.items() if name in fields}
+
+        sampling = {**self.options.sampling, **of(dict.fromkeys(setting.name for setting in SAMPLING))}
+        return replace(
+            self,
+            plan=replace(self.plan, **of(vars(self.plan))),
+            selection=replace(self.selection, **of(vars(self.selection))),
+            options=replace(self.options, sampling=sampling),
         )
+
+    def open_rows(self, revision: str | None = None) -> Rows:
+        """The rows to choose from; `revision` is taken where the command names none."""
+        chosen = self.selection
+        return open_rows(
+            self.task.source,
+            split=chosen.split,
+            revision=chosen.revision or revision,
+            data_dir=chosen.data_dir,
+        )
+
+    def open_labels(self) -> difficulty.Labels | None:
+        """The difficulties that choose among the rows; None where they choose nothing."""
+        where = self.task.source.labels
+        if where is None or not self.selection.filter_difficulty:
+            return None
+        return difficulty.read_labels(where, folder=LABELS_FOLDER, data_dir=self.selection.data_dir)
+
+    def problems(self, rows: Rows, labels: difficulty.Labels | None, counts: Counts) -> Iterator[Problem]:
+        """The problems that are asked, in order; fills `counts`."""
+        chosen = self.selection
+        return problems(
+            self.task,
+            rows,
+            source=chosen.source,
+            start=chosen.start,
+            end=chosen.end,
+            difficulty=self._bounds() if chosen.filter_difficulty else None,
+            labels=None if labels is None else labels.of,
+            limit=chosen.limit,
+            counts=counts,
+        )
+
+    def prompt_template(self, problem: Problem) -> str:
+        """The user message around a question, with {question} and {A}, {B}, ... where its texts stand."""
+        letters = tuple(f"{{{chr(ord('A') + number)}}}" for number in range(len(problem.choices)))
+        bare = replace(problem, question="{question}", choices=letters)
+        return prompt_named(self.task, self.plan.prompt)(bare, self.plan.model)
+
+    def _bounds(self) -> tuple[float | None, float | None]:
+        return self.selection.difficulty_lower_bound, self.selection.difficulty_upper_bound
 
 
 def prompt_named(task: Task, name: str) -> Prompt:
@@ -129,11 +187,3 @@ def prompt_named(task: Task, name: str) -> Prompt:
         known = ", ".join([DEFAULT_PROMPT, *task.prompts])
         raise UserError(f"{task.name} has no prompt {name!r}: choose from {known}")
     return task.prompts[name]
-
-
-def prompt_template(order: Order, problem: Problem) -> str:
-    """The user message around a question, with {question} and {A}, {B}, ... where its texts stand."""
-    letters = tuple(f"{{{chr(ord('A') + number)}}}" for number in range(len(problem.choices)))
-    return prompt_named(order.task, order.prompt)(
-        replace(problem, question="{question}", choices=letters), order.plan.model
-    )

@@ -17,17 +17,10 @@ from util.results.page.names import short_models
 from util.results.paired_test import FEWEST_TELLING, LEVEL, Paired, compare_shares, counts_of
 from util.runs.reader import StoredProblems
 from util.runs.repeat import check_command
+from util.settings import NOT_RECORDED, SETTINGS, unrecorded, values_of
 
 LISTED = 20  # problems printed on each side; the page has all
 SAME_DATA = (("path", "data set"), ("split", "split"), ("revision", "revision"))
-WARN = (
-    ("system_prompt_hash", "system messages"),
-    ("max_tokens", "token caps"),
-    ("top_p", "top-p"),
-    ("top_k", "top-k"),
-    ("min_p", "min-p"),
-    ("stop", "stop texts"),
-)
 
 
 @dataclass(frozen=True)
@@ -304,20 +297,13 @@ def _warnings(first: Side, second: Side) -> list[str]:
     if left.get("prompt", {}).get("hash") != right.get("prompt", {}).get("hash"):
         names = [info.get("prompt", {}).get("name", "default") for info in (left, right)]
         found.append(f"the prompts differ: {names[0]!r} and {names[1]!r}")
-    for key, word in WARN:
-        a, b = left["settings"].get(key), right["settings"].get(key)
-        if a != b:
-            found.append(f"the {word} differ: {a!r} and {b!r}")
+    found += _settings_apart(first, second)
     graders = [sorted(side.tally.graders) for side in (first, second)]
     if graders[0] != graders[1]:
         found.append(
             f"the graders differ: {', '.join(graders[0])} and {', '.join(graders[1])}; "
             "grade both again with --check --regrade"
         )
-    judging = [info.get("grading", {}) for info in (left, right)]
-    for key in ("symbolic", "compare"):
-        if judging[0].get(key) != judging[1].get(key):
-            found.append(f"the grading differs in {key}: {judging[0].get(key)!r} and {judging[1].get(key)!r}")
     counts = [drawn(side.tally) for side in (first, second)]
     if counts[0] != counts[1] or "–" in counts[0]:
         found.append(f"the samples per problem differ: {counts[0]} and {counts[1]}")
@@ -327,6 +313,21 @@ def _warnings(first: Side, second: Side) -> list[str]:
         left_out = sum(side.tally.not_judged.values())
         if left_out:
             found.append(f"{left_out} samples of {side.facts.folder} are not judged and left out")
+    return found
+
+
+def _settings_apart(first: Side, second: Side) -> list[str]:
+    """What the two runs were made or graded with that is not the same, or not known."""
+    left, right = (values_of(side.facts.info) for side in (first, second))
+    found = []
+    for side in (first, second):
+        unknown = unrecorded(side.facts.info["settings"])
+        if unknown:
+            found.append(f"{side.facts.folder} does not record {', '.join(unknown)}")
+    for setting in SETTINGS:
+        a, b = left[setting.name], right[setting.name]
+        if setting.compared and a != b and NOT_RECORDED not in (a, b):
+            found.append(f"the {setting.label} differs: {a!r} and {b!r}")
     return found
 
 

@@ -17,10 +17,9 @@ from util.errors import UserError
 from util.generation.order import Order, Plan, Selection
 from util.runs.folder import Wanted, find_run, read_run_json
 from util.runs.older_layout import import_results, read_old_file
+from util.settings import BY_NAME
 from util.task import Task
 from util.terminal import closest, print_result, say
-
-DEFAULT_MAX_TOKENS = 32768  # as inference_and_check.py has it
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -76,7 +75,8 @@ def _model_of(path: Path, task_name: str) -> str:
 def _wanted(task: Task, model: str, split: str | None) -> Wanted:
     """The run that a command with default flags means, so that --check finds it."""
     system, origin = system_prompt(None, model)
-    plan = Plan(model, (0.0,), 1, DEFAULT_MAX_TOKENS, 0, system)
+    default = {name: setting.default for name, setting in BY_NAME.items()}
+    plan = Plan(model, (0.0,), 1, default["max_tokens"], default["seed"], system_prompt=system)
     order = Order(task, plan, Selection(split=split), EngineOptions(model), system_prompt_from=origin)
     return order.wanted()
 

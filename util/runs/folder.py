@@ -29,6 +29,7 @@ from util.runs.reader import (
     sample_from,
     samples_there,
 )
+from util.settings import continued, difference
 
 LOCK = "lock"
 
@@ -39,6 +40,7 @@ class Wanted:
 
     name: str
     settings: dict
+    given: frozenset[str] = frozenset()  # settings whose flags were given: the others keep older defaults
 
 
 def find_run(result_dir: Path, wanted: Wanted, *, fresh: bool = False) -> Path:
@@ -55,10 +57,11 @@ def find_run(result_dir: Path, wanted: Wanted, *, fresh: bool = False) -> Path:
         # os.path.exists is False for what may not be looked at, too: opening the folder says why.
         if not os.path.exists(folder / "run.json"):
             break
-        difference = _difference(read_run_json(folder)["settings"], wanted.settings)
-        if difference is None or next(read_lines(folder / SAMPLES), None) is None:
+        there = read_run_json(folder)["settings"]
+        found = difference(there, continued(there, wanted.settings, wanted.given))
+        if found is None or next(read_lines(folder / SAMPLES), None) is None:
             return folder
-        differences.append(difference)
+        differences.append(found)
     if not differences or fresh:
         return folder
     name, there, here = differences[-1]
@@ -252,10 +255,3 @@ def _what_is_there(folder: Path) -> str:
     if below is None:
         return "the folder has no run.json; name the folder of a run"
     return f"it holds runs; name one of them, such as {below.parent}"
-
-
-def _difference(there: dict, here: dict) -> tuple[str, object, object] | None:
-    for name in sorted(set(there) | set(here)):
-        if there.get(name) != here.get(name):
-            return name, there.get(name), here.get(name)
-    return None

@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 
 from util.errors import UserError
-from util.records import exact_number
 from util.runs.folder import read_run_json
+from util.settings import SETTINGS, unrecorded, values_of
 
 SCRIPT = ("python", "inference_and_check.py")
-SAMPLING = (  # flag, setting, its value when the flag is not given
-    ("--max-tokens", "max_tokens", None),
-    ("--seed", "seed", None),
-    ("--top-p", "top_p", 1.0),
-    ("--top-k", "top_k", -1),
-    ("--min-p", "min_p", 0.0),
-)
-ROWS = (
-    ("--source", "source", None),
-    ("--start", "start", 0),
-    ("--end", "end", -1),
-    ("--math-difficulty-lower-bound", "difficulty_lower_bound", None),
-    ("--math-difficulty-upper-bound", "difficulty_upper_bound", None),
-    ("--release", "release", None),
-    ("--start-date", "start_date", None),
-    ("--end-date", "end_date", None),
-)
-ISOLATION = ("--require-isolation", "require_isolation", "no-namespace")
 
 
 def repeat_command(folder: Path) -> str:
@@ -77,6 +58,9 @@ def cautions(folder: Path, suite: str) -> list[str]:
             "the run does not say what was asked (it was imported): temperatures, number of samples and "
             "system message of the command are guesses"
         )
+    unknown = unrecorded(settings)
+    if unknown:
+        found.append(f"the run does not record {', '.join(unknown)}: the command takes what is usual now")
     if not _same_suite(made.get("suite"), suite):
         found.append(f"the run was made with suite {made.get('suite')}, this is {suite}")
     origin = info.get("asked", {}).get("system_prompt_from") or "none"
@@ -109,25 +93,12 @@ def _text_of(origin: str) -> str | None:
 
 
 def _command(info: dict) -> list[str]:
-    settings, asked = info["settings"], info.get("asked", {})
-    command = [*SCRIPT, "--dataset", settings["task"], "--model", settings["model"]]
-    command += ["--split", settings["split"]]
-    command += _flags(settings, ROWS)
-    if settings.get("filter_difficulty"):
-        command.append("--filter-difficulty")
-    if asked.get("limit") is not None:
-        command += ["--limit", str(asked["limit"])]
-    command += _where_from(info)
-    command += ["--temperatures", *map(exact_number, asked.get("temperatures", [0.0]))]
-    command += ["--n", str(asked.get("n", 1))]
-    command += _stopping(asked.get("stopping") or {})
-    command += _flags(settings, SAMPLING)
-    if settings.get("stop"):
-        command += ["--stop", *settings["stop"]]
-    if settings.get("prompt", "default") != "default":
-        command += ["--prompt", settings["prompt"]]
-    command += ["--system-prompt", asked.get("system_prompt_from") or "none"]
-    return command + _grading(info.get("grading", {})) + _engine(asked.get("engine", {}))
+    values = values_of(info)
+    values["system_prompt"] = info.get("asked", {}).get("system_prompt_from") or "none"
+    command = [*SCRIPT]
+    for setting in SETTINGS:
+        command += setting.words(values[setting.name])
+    return command + _where_from(info)
 
 
 def _where_from(info: dict) -> list[str]:
@@ -136,45 +107,3 @@ def _where_from(info: dict) -> list[str]:
     data_dir = info.get("asked", {}).get("data_dir")
     where = ["--data-dir", data_dir] if data_dir else []
     return [*where, "--revision", revision] if revision else where
-
-
-def _stopping(stopping: dict) -> list[str]:
-    command = _flags(
-        stopping, (("--until-correct", "until_correct", None), ("--give-up-after", "give_up_after", None))
-    )
-    if stopping.get("band"):
-        command += ["--pass-rate-band", *(f"{value:g}" for value in stopping["band"])]
-    return command
-
-
-def _grading(grading: dict) -> list[str]:
-    command = ["--no-symbolic"] if grading.get("symbolic") is False else []
-    command += ["--grade-on-cluster"] if grading.get("on_cluster") else []
-    command += _flags(grading, (("--compare", "compare", "ordered"), ISOLATION))
-    return [*command, "--all-tests"] if grading.get("all_tests") else command
-
-
-def _engine(engine: dict) -> list[str]:
-    command = []
-    if engine.get("engine"):
-        command += ["--engine", engine["engine"]]
-    for name in ("tp", "pp", "dp", "replicas"):
-        if engine.get(name, 1) != 1:
-            command += [f"--{name}", str(engine[name])]
-    if engine.get("ray_address"):
-        command += ["--ray-address", engine["ray_address"]]
-    if engine.get("api_base"):
-        command += ["--api-base", *engine["api_base"]]
-    if engine.get("engine_args"):
-        command += ["--engine-args", json.dumps(engine["engine_args"], ensure_ascii=False)]
-    return command
-
-
-def _flags(settings: dict, known: tuple) -> list[str]:
-    """The flags whose settings are not what they are without the flag."""
-    command = []
-    for flag, name, default in known:
-        value = settings.get(name)
-        if value is not None and value != default:
-            command += [flag, str(value)]
-    return command

@@ -12,16 +12,7 @@ from pathlib import Path
 
 from util.records import exact_number
 from util.results.page.gather import RunFacts
-
-MORE = (  # settings that may tell runs of one model on one task apart, and how they are written
-    ("split", "{}"),
-    ("source", "{}"),
-    ("prompt", "prompt {}"),
-    ("max_tokens", "{} tokens at most"),
-    ("seed", "seed {}"),
-    ("start", "from {}"),
-    ("end", "to {}"),
-)
+from util.settings import OF_A_RUN
 
 
 def short_models(models: Sequence[str]) -> list[str]:
@@ -43,8 +34,9 @@ def run_names(runs: Sequence[RunFacts]) -> list[str]:
     if len({temperature for run in runs for temperature in run.tallies}) > 1:
         columns.append([_only_temperature(run) for run in runs])
     names = _joined(columns)
-    for key, form in MORE:
-        column = ["" if one.get(key) is None else form.format(one[key]) for one in settings]
+    for setting in (setting for setting in OF_A_RUN if setting.label):
+        values = [setting.value_in(one) for one in settings]
+        column = ["" if value is None else f"{setting.label} {value}" for value in values]
         longer = _joined([names, column])
         names = longer if len(set(longer)) > len(set(names)) else names
     folders = [run.folder.resolve() for run in runs]

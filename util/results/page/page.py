@@ -16,6 +16,7 @@ from util.results.page.frame import new_page, table
 from util.results.page.gather import RunFacts, Shelf, drawn
 from util.results.page.listing import write_samples
 from util.results.page.names import run_names, short_models
+from util.settings import NOT_RECORDED, OF_A_RUN, values_of
 
 GROUPS_SHOWN = 60  # rows of a table by subject and the like
 
@@ -236,20 +237,16 @@ def _with_bar(entry: dict | None) -> str:
     return f"{_value_and_interval(entry)}{bar}"
 
 
-def _sampling(info: dict) -> str:
-    settings, asked = info["settings"], info.get("asked", {})
-    temperatures = ", ".join(map(exact_number, asked.get("temperatures", ()))) or "unknown"
-    parts = [f"temperature {temperatures}", f"n {asked.get('n', 'unknown')}", f"seed {settings.get('seed')}"]
-    for name, off in (("top_p", 1.0), ("top_k", -1), ("min_p", 0.0), ("stop", [])):
-        value = settings.get(name, off)
-        if value != off:
-            parts.append(f"{name.replace('_', '-')} {value}")
-    return ", ".join(parts)
+def _said(values: dict, group: str, first: Sequence[str] = ()) -> str:
+    """The settings of one group of flags that a reader has to know."""
+    found = (setting.shown(values[setting.name]) for setting in OF_A_RUN if setting.group == group)
+    return ", ".join(filter(None, (*first, *found)))
 
 
 def _made(run: RunFacts, name: str) -> str:
     info = run.info
-    settings, made, dataset = info["settings"], info["made_with"], info["dataset"]
+    values, asked, made, dataset = values_of(info), info.get("asked", {}), info["made_with"], info["dataset"]
+    temperatures = ", ".join(map(exact_number, asked.get("temperatures", ()))) or NOT_RECORDED
     graders = sorted({grader for tally in run.tallies.values() for grader in tally.graders})
     hardware = made.get("hardware", {})
     machines = Counter(hardware.get("gpus") or [str(hardware.get("cpu", "unknown"))])
@@ -257,23 +254,27 @@ def _made(run: RunFacts, name: str) -> str:
     prompt = info.get("prompt", {})
     engine = f"engine {made.get('engine', 'unknown')}"
     facts = {
-        "model": settings.get("model"),
-        "data set": f"{dataset.get('path')}, split {dataset.get('split')}",
+        "model": values["model"],
+        "data set": dataset.get("path"),
         "revision": dataset.get("revision"),
+        "rows": _said(values, "rows") or "all",
+        "contests": _said(values, "livecodebench"),
         "prompt": f"{prompt.get('name', 'default')} (hash {prompt.get('hash')})",
-        "system message": settings.get("system_prompt_hash") or "none",
-        "sampling": _sampling(info),
-        "most tokens": settings.get("max_tokens"),
+        "system message": values["system_prompt_hash"] or "none",
+        "sampling": _said(
+            values, "sampling", (f"temperature {temperatures}", f"n {asked.get('n', NOT_RECORDED)}")
+        ),
         "graders": ", ".join(graders),
         "suite": f"{made.get('suite')}, Python {made.get('python')}, {engine}",
         "machine": machine,
         "folder": run.folder.name,
     }
-    lines = "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in facts.items())
+    told = ((name, str(value)) for name, value in facts.items() if value != "")
+    lines = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in told)
     wording = prompt.get("text", "")
     fold = (
         '<details class="thought"><summary>Wording of the prompt</summary>'
         f'<div class="prose">{escape(wording)}</div></details>'
     )
-    told = f'<dl class="facts">{lines}</dl>{fold if wording else ""}'
-    return f"<section><h3>{escape(name)}</h3>{told}</section>"
+    listed = f'<dl class="facts">{lines}</dl>{fold if wording else ""}'
+    return f"<section><h3>{escape(name)}</h3>{listed}</section>"

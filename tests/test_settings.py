@@ -1,0 +1,264 @@
+"""Does one entry of the table reach everything, and do runs made by earlier versions go on?"""
+
+import json
+import shlex
+import shutil
+from dataclasses import replace
+
+import pytest
+from faulty_endpoint import FaultyEndpoint
+from helpers import ROOT, json_lines, last_line, paper_engine, script
+from made_runs import make_run
+
+import inference_and_check
+import report
+from util import cli, settings
+from util.engines import open_engine
+from util.engines.options import EngineOptions
+from util.engines.vllm_local import worker_options
+from util.records import Request
+from util.settings import BY_NAME, NOT_RECORDED, OF_A_RUN, SAMPLING, SETTINGS, values_of
+
+OLD = ROOT / "tests" / "old_run"  # made by the version before the table, stopped after 5 of 12 samples
+NAME = "embedded_Warmup_test_all_0_-1"
+COMMAND = (
+    "--dataset Warmup --model embedded --temperatures 0.7 --n 2 --limit 6 --max-tokens 48 --top-p 0.9 "
+    "--stop Question:"
+).split()
+PENALTIES = {"repetition_penalty": 1.1, "presence_penalty": -0.5, "frequency_penalty": 0.25}
+
+
+def flags_of(values):
+    return [word for name, value in values.items() for word in BY_NAME[name].words(value)]
+
+
+# --- one entry is enough ---
+
+
+def test_a_parameter_of_sampling_is_named_in_the_table_alone():
+    table = ROOT / "util" / "settings.py"
+    text = table.read_text(encoding="utf-8")
+    for setting in SAMPLING:
+        if setting.name in ("stop", "top_p"):  # words of prose; endpoints want top-p or refuse it
+            continue
+        assert f'"{setting.name}"' in text
+        for path in (*ROOT.glob("*.py"), *ROOT.glob("util/**/*.py")):
+            assert path == table or setting.name not in path.read_text(encoding="utf-8"), path
+
+
+def test_a_flag_of_sampling_reaches_run_json_the_refusal_the_repetition_the_comparison_and_the_page(
+    tmp_path, capsys
+):
+    engine = paper_engine(tmp_path, {"text": "The answer is 7."})
+    flags = ["--dataset", "Warmup", "--model", "m", "--limit", "2", *engine]
+
+    def run(folder, *more):
+        return script("inference_and_check.py", *flags, "--result-dir", tmp_path / folder, *more)
+
+    first, second = (run(folder, *more) for folder, more in (("a", ()), ("b", flags_of(PENALTIES))))
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    a, b = (tmp_path / name / "m_Warmup_test_all_0_-1" for name in "ab")
+    for name, value in PENALTIES.items():
+        stored = [json.loads((folder / "run.json").read_text())["settings"][name] for folder in (a, b)]
+        assert stored == [BY_NAME[name].default, value]
+    refused = run("b")
+    assert refused.returncode == 2 and "frequency_penalty = 0.25, this command says 0.0" in refused.stderr
+    report.run(report.parse(["manifest", str(b)]))
+    args = inference_and_check.parse(shlex.split(capsys.readouterr().out)[2:])
+    assert {name: getattr(args, name) for name in PENALTIES} == PENALTIES
+    report.run(report.parse(["compare", str(a), str(b)]))
+    said = capsys.readouterr().out
+    assert all(f"the {BY_NAME[name].label} differs: " in said for name in PENALTIES)
+    report.run(report.parse([str(a), str(b), "-o", str(tmp_path / "page.html")]))
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "repetition-penalty 1.1, presence-penalty -0.5, frequency-penalty 0.25</dd>" in page
+    assert "presence-penalty 0.0" not in page
+
+
+def test_a_flag_of_sampling_reaches_endpoints_and_vllm():
+    sampling = {setting.name: setting.default for setting in SAMPLING} | PENALTIES
+    with FaultyEndpoint() as endpoint:
+        engine = open_engine(
+            EngineOptions("openai/test-model", sampling=sampling, api_base=(endpoint.url,), concurrency=1)
+        )
+        request = Request("p", [{"role": "user", "content": "q"}], 0.7, 0, 1, 10)
+        list(engine.generate([request]))
+        engine.close()
+    sent = endpoint.requests[0]
+    assert {name: sent.get(name) for name in PENALTIES} == PENALTIES
+    assert "min_p" not in sent and "stop" not in sent
+    assert worker_options(EngineOptions("a/b", sampling=sampling), False)["sampling"] == PENALTIES
+
+
+def test_the_words_of_every_setting_are_read_back_as_its_value():
+    values = {
+        "source": "math", "start": 3, "end": 9, "filter_difficulty": True, "difficulty_lower_bound": 2.5,
+        "difficulty_upper_bound": 1e-05, "limit": 4, "release": "v3", "start_date": "2024-01-01",
+        "temperatures": [0.0, 0.30000000000000004], "n": 8, "prompt": "plain", "max_tokens": 7, "seed": 1,
+        "top_p": 0.9, "stop": ["it's", "\n\n"], "until_correct": 2, "band": [0.1, 0.9], "engine": "ray",
+        "tp": 2, "api_base": ["http://a", "http://b"], "engine_args": {"a": [1, "ü"]}, "symbolic": False,
+        "compare": "legacy", "all_tests": True, "on_cluster": True, **PENALTIES,
+    }  # fmt: skip
+    args = inference_and_check.parse(["--dataset", "x", "--model", "m", *flags_of(values)])
+    assert {name: getattr(args, name) for name in values} == values
+    assert args.given == values.keys()
+
+
+def test_names_and_labels_are_unique():
+    assert len(BY_NAME) == len(SETTINGS)
+    labels = [setting.label for setting in SETTINGS if setting.label]
+    assert len(labels) == len(set(labels))
+
+
+# --- older runs ---
+
+
+@pytest.fixture
+def old(tmp_path):
+    return shutil.copytree(OLD, tmp_path / "results") / NAME
+
+
+def change_settings(folder, **changes):
+    """Write other settings into a run.json; None takes one out."""
+    info = json.loads((folder / "run.json").read_text())
+    kept = {**info["settings"], **changes}
+    info["settings"] = {
+        name: value for name, value in kept.items() if name not in changes or value is not None
+    }
+    (folder / "run.json").write_text(json.dumps(info))
+
+
+def test_a_half_finished_run_of_an_earlier_version_is_continued_by_the_same_command(old, tmp_path):
+    engine = paper_engine(tmp_path, {"text": "The answer is 24."})
+    before = (old / "samples.jsonl").read_bytes()
+    stored = json.loads((old / "run.json").read_text())["settings"]
+    done = script("inference_and_check.py", *COMMAND, *engine, "--result-dir", old.parent)
+    assert done.returncode == 0, done.stderr
+    after = (old / "samples.jsonl").read_bytes()
+    assert after.startswith(before) and len(json_lines(old / "samples.jsonl")) == 12
+    keys = [(line["problem_id"], line["index"]) for line in json_lines(old / "samples.jsonl")]
+    assert len(set(keys)) == 12 and last_line(done)["temperatures"]["0.7"]["judged"] == 12
+    assert json.loads((old / "run.json").read_text())["settings"] == stored
+    assert NOT_RECORDED not in done.stderr and "does not record" not in done.stderr
+    again = script("inference_and_check.py", *COMMAND, "--check", "--result-dir", old.parent)
+    assert again.returncode == 0, again.stderr
+    assert last_line(again)["temperatures"] == last_line(done)["temperatures"]
+
+
+def test_a_run_of_an_earlier_version_is_checked_reported_compared_and_repeated(old, tmp_path, capsys):
+    (old / "verdicts.jsonl").unlink()
+    done = script("inference_and_check.py", *COMMAND, "--check", "--result-dir", old.parent)
+    assert done.returncode == 0, done.stderr
+    assert last_line(done)["temperatures"]["0.7"]["correct"] == 5
+    other = shutil.copytree(OLD / NAME, tmp_path / "other")
+    report.run(report.parse(["compare", str(old), str(other)]))
+    assert json.loads(capsys.readouterr().out.strip().split("\n")[-1])["warnings"] == [
+        "the samples per problem differ: 1–2 and 1–2"
+    ]
+    report.run(report.parse([str(old), "-o", str(tmp_path / "page.html")]))
+    assert "token cap 48, seed 0, top-p 0.9, stop" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    capsys.readouterr()
+    report.run(report.parse(["manifest", str(old)]))
+    args = inference_and_check.parse(shlex.split(capsys.readouterr().out)[2:])
+    again = inference_and_check.parse(COMMAND)
+    names = {setting.name for setting in SETTINGS if hasattr(args, setting.name)}
+    names -= {"split", "system_prompt"}  # said though they are what they would be
+    assert {name: getattr(args, name) for name in names} == {name: getattr(again, name) for name in names}
+
+
+def test_what_an_older_run_lacks_has_the_value_that_was_in_force(old):
+    change_settings(old, top_k=None, min_p=None, start=None, prompt=None)
+    values = values_of(json.loads((old / "run.json").read_text()))
+    assert (values["top_k"], values["min_p"], values["start"], values["prompt"]) == (-1, 0.0, 0, "default")
+    flags = [*COMMAND, "--check", "--result-dir", old.parent]
+    assert script("inference_and_check.py", *flags).returncode == 0
+    refused = script("inference_and_check.py", *flags, "--min-p", "0.1")
+    assert refused.returncode == 2 and "min_p = 0.0, this command says 0.1" in refused.stderr
+
+
+def test_what_nobody_knows_any_more_is_shown_warned_of_once_and_never_refused(old, tmp_path, capsys):
+    change_settings(old, max_tokens=None, seed=None)
+    engine = paper_engine(tmp_path, {"text": "The answer is 24."})
+    done = script("inference_and_check.py", *COMMAND, *engine, "--result-dir", old.parent)
+    assert done.returncode == 0, done.stderr
+    assert (
+        done.stderr.count("does not record") == 1 and f"{old} does not record token cap, seed" in done.stderr
+    )
+    assert len(json_lines(old / "samples.jsonl")) == 12
+    other = shutil.copytree(OLD / NAME, tmp_path / "other")
+    report.run(report.parse(["compare", str(old), str(other)]))
+    said = capsys.readouterr().out
+    assert f"{old} does not record token cap, seed" in said and "token cap differs" not in said
+    report.run(report.parse([str(old), "-o", str(tmp_path / "page.html")]))
+    assert "token cap not recorded, seed not recorded" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    capsys.readouterr()
+    report.run(report.parse(["manifest", str(old)]))
+    captured = capsys.readouterr()
+    assert "--max-tokens" not in captured.out and "does not record token cap, seed" in captured.err
+
+
+def test_a_changed_default_is_for_new_folders_only(tmp_path, monkeypatch):
+    engine = paper_engine(tmp_path, {"text": "The answer is 24."})
+
+    def stored(n, *more):
+        flags = ["--dataset", "Warmup", "--model", "m", "--limit", "1", "--temperatures", "1", "--n", str(n)]
+        args = inference_and_check.parse([*flags, *engine, "--result-dir", str(tmp_path / "r"), *more])
+        inference_and_check.run(args)
+        infos = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("r/*/run.json"))]
+        return [(info["settings"]["min_p"], info["settings"]["max_tokens"]) for info in infos]
+
+    assert stored(1) == [(0.0, 32768)]
+    for name, value in (("min_p", 0.05), ("max_tokens", 99)):
+        before = BY_NAME[name]
+        monkeypatch.setitem(BY_NAME, name, replace(before, default=value, earlier=(before.default,)))
+    assert stored(2) == [(0.0, 32768)] and len(json_lines(next(tmp_path.glob("r/*/samples.jsonl")))) == 2
+    assert stored(2, "--check") == [(0.0, 32768)]
+    with pytest.raises(cli.UserError, match=r"min_p = 0\.0, this command says 0\.05"):
+        stored(2, "--min-p", "0.05")
+    assert stored(2, "--min-p", "0.05", "--overwrite-settings")[1] == (0.05, 99)
+
+
+def test_a_benchmark_whose_folder_keeps_another_default_is_not_sampled_with_the_new_one(
+    tmp_path, monkeypatch, capsys
+):
+    import eval as evaluation
+
+    engine = paper_engine(tmp_path, {"text": "The answer is 24."})
+    flags = ["--evals", "Warmup", "--model", "m", "--limit", "1", "--temperatures", "1", *engine]
+    flags += ["--output_file", str(tmp_path / "out.txt"), "--result-dir", str(tmp_path / "r")]
+    assert evaluation.run(evaluation.parse(flags)) == 0
+    monkeypatch.setitem(BY_NAME, "min_p", replace(BY_NAME["min_p"], default=0.05, earlier=(0.0,)))
+    assert evaluation.run(evaluation.parse([*flags, "--n", "2"])) == 1
+    assert "min_p was 0.0 by default, now it is 0.05: give --min-p as well" in capsys.readouterr().err
+    assert evaluation.run(evaluation.parse([*flags, "--n", "2", "--min-p", "0"])) == 0
+
+
+DEFAULTS = {  # of version 0.9
+    "start": 0, "end": -1, "filter_difficulty": False, "prompt": "default", "max_tokens": 32768, "seed": 0,
+    "top_p": 1.0, "top_k": -1, "min_p": 0.0, "stop": [], **dict.fromkeys(PENALTIES, 0.0),
+    "repetition_penalty": 1.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_no_default_is_forgotten_when_it_changes(name):
+    setting = BY_NAME[name]
+    assert DEFAULTS[name] in (setting.default, *setting.earlier)
+
+
+def test_a_setting_of_a_later_version_is_refused(old):
+    change_settings(old, warp=9)
+    done = script("inference_and_check.py", *COMMAND, "--check", "--result-dir", old.parent)
+    assert done.returncode == 2 and "warp = 9, this command says None" in done.stderr
+
+
+def test_an_imported_run_without_settings_is_read(tmp_path):
+    run = make_run(tmp_path / "run", [{"problem_id": "p", "index": 0}])
+    info = json.loads((run / "run.json").read_text())
+    info["settings"] = {name: info["settings"][name] for name in ("task", "model", "split")}
+    del info["asked"]
+    values = values_of(info)
+    assert [setting.name for setting in OF_A_RUN if values[setting.name] == NOT_RECORDED] == [
+        "system_prompt", "system_prompt_hash", "max_tokens", "seed",
+    ]  # fmt: skip
+    assert settings.unrecorded(info["settings"]) == ["system message", "token cap", "seed"]

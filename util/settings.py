@@ -1,0 +1,515 @@
+"""Which settings does a run have, and how is each given, kept, compared and shown?
+
+`SETTINGS` is the table. One entry brings a setting to the flags, run.json, the refusal of a changed setting,
+the command that repeats a run, comparisons, pages and, if it says how to sample, to the engines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+NOT_RECORDED = "not recorded"  # stands for a value that nobody knows any more
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting. To change a default, put the old one into `earlier`: folders that have it keep it."""
+
+    name: str  # in run.json and among the parsed flags
+    place: str  # part of run.json that keeps it; in "settings" a change is refused
+    flag: str = ""  # "": it follows from something else
+    help: str = ""  # "": the script declares the flag; {default} stands for the default
+    type: Callable[[str], Any] = str  # reads a value of the flag; bool: the flag alone says "not the default"
+    default: Any = None
+    before: Any = NOT_RECORDED  # what was in force in runs whose run.json lacks it
+    earlier: tuple[Any, ...] = ()  # defaults of earlier versions
+    nargs: int | str | None = None
+    metavar: str | tuple[str, ...] | None = None
+    choices: tuple[str, ...] | None = None
+    group: str = ""  # flags that are declared together
+    label: str = ""  # what people call it; "": never shown by itself
+    compared: bool = False  # whether a comparison of two runs warns when it differs
+    neutral: tuple[Any, ...] = ()  # of sampling: values that change nothing and that engines need not be told
+    always: bool = False  # said even where it has its default
+
+    def value_in(self, there: Mapping[str, Any]) -> Any:
+        """Its value in the part of a run.json where it stands, or what was in force when that was written."""
+        return there.get(self.name, self.before)
+
+    def words(self, value: Any) -> list[str]:
+        """The flag as it is written on the command line; nothing where the value needs no flag."""
+        is_default = value == self.default and not self.always
+        if not self.flag or is_default or value is None or value == NOT_RECORDED:
+            return []
+        if self.type is bool:
+            return [self.flag]
+        return [self.flag, *map(_word, value if isinstance(value, list | tuple) else [value])]
+
+    def shown(self, value: Any) -> str:
+        """Name and value for people; "" where it says nothing."""
+        says_nothing = value in self.neutral if self.neutral else value == self.default
+        if not self.label or value is None or (says_nothing and not self.always):
+            return ""
+        return f"{self.label} {value}"
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, dict):
+        import json
+
+        return json.dumps(value, ensure_ascii=False)
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+# --- how a value of a flag is read ---
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """An argparse type: an integer that is not smaller than `least`."""
+
+    def integer(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is too small: give at least {least}")
+        return value
+
+    return integer
+
+
+def end_position(text: str) -> int:
+    """An argparse type: the position after the last one, or -1 for the end."""
+    value = int(text)
+    if value < -1 or value == 0:
+        raise argparse.ArgumentTypeError(f"{value} leaves no row: give at least 1, or -1 for all")
+    return value
+
+
+def number_in(low: float, high: float, *, above_low: bool = False) -> Callable[[str], float]:
+    """An argparse type: a number from `low` (or, with `above_low`, more than that) to `high`."""
+
+    def number(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high or (above_low and value == low):
+            bounds = f"above {low:g} and at most {high:g}" if above_low else f"between {low:g} and {high:g}"
+            raise argparse.ArgumentTypeError(f"{text} is not {bounds}")
+        return value
+
+    return number
+
+
+def above(low: float) -> Callable[[str], float]:
+    """An argparse type: a number larger than `low`."""
+
+    def number(text: str) -> float:
+        value = float(text)
+        if not low < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text} is not above {low:g}")
+        return value
+
+    return number
+
+
+def some_text(text: str) -> str:
+    """An argparse type: a text that is not empty."""
+    if not text:
+        raise argparse.ArgumentTypeError("the text is empty: give one, or leave the flag out")
+    return text
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """An argparse type: a JSON object."""
+    import json
+
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"{text!r} is no JSON object such as '{{\"max_num_seqs\": 64}}'")
+    return value
+
+
+def _source(text: str) -> str | None:
+    return None if text in ("", "all") else text
+
+
+# --- the table ---
+
+ENGINES = ("vllm", "ray", "openai", "scripted")  # what can run a model: see util/engines
+
+
+def _row(name: str, flag: str, help: str, **more: Any) -> Setting:
+    return Setting(name, "settings", flag, help, **{"group": "rows", "before": None, **more})
+
+
+def _sampling(name: str, type: Callable[[str], Any], off: Any, help: str, **more: Any) -> Setting:
+    """A parameter of sampling, by its name in vLLM and for endpoints; before it was there it was neutral."""
+    dashed = name.replace("_", "-")
+    same = {"default": off, "before": off, "neutral": (off,), "label": dashed, "compared": True}
+    return Setting(name, "settings", f"--{dashed}", help, type, **{"group": "sampling", **same, **more})
+
+
+def _stopping(name: str, flag: str, help: str, **more: Any) -> Setting:
+    return Setting(name, "stopping", flag, help, **{"group": "stopping", "before": None, **more})
+
+
+def _engine(name: str, type: Callable[[str], Any], default: Any, help: str, **more: Any) -> Setting:
+    flag = f"--{name.replace('_', '-')}"
+    same = {"group": "engine", "default": default, "before": default}
+    return Setting(name, "engine", flag, help, type, **{**same, **more})
+
+
+def _grading(name: str, flag: str, default: Any, help: str, **more: Any) -> Setting:
+    same = {"group": "grading", "default": default, "before": default}
+    return Setting(name, "grading", flag, help, **{**same, **more})
+
+
+SETTINGS = (
+    Setting("task", "settings", "--dataset", always=True),
+    Setting("model", "settings", "--model", always=True),
+    _row(
+        "split",
+        "--split",
+        "split of the data set; default: the one results are reported on",
+        before=NOT_RECORDED,
+        label="split",
+    ),
+    _row(
+        "source",
+        "--source",
+        "only rows of this source, such as math; 'all' or none: every row",
+        type=_source,
+        label="source",
+    ),
+    _row(
+        "start",
+        "--start",
+        "first row ({default})",
+        type=at_least(0),
+        default=0,
+        before=0,
+        metavar="I",
+        label="from row",
+    ),
+    _row(
+        "end",
+        "--end",
+        "row after the last one; -1: to the end",
+        type=end_position,
+        default=-1,
+        before=-1,
+        metavar="I",
+        label="to row",
+    ),
+    _row(
+        "filter_difficulty",
+        "--filter-difficulty",
+        "only rows with a difficulty label within the bounds",
+        type=bool,
+        default=False,
+        before=False,
+        label="filtered by difficulty:",
+    ),
+    _row(
+        "difficulty_lower_bound",
+        "--math-difficulty-lower-bound",
+        "least difficulty, 1-10; default: open",
+        type=number_in(0, 10),
+        metavar="D",
+        label="least difficulty",
+    ),
+    _row(
+        "difficulty_upper_bound",
+        "--math-difficulty-upper-bound",
+        "most difficulty, 1-10; default: open",
+        type=number_in(0, 10),
+        metavar="D",
+        label="most difficulty",
+    ),
+    Setting(
+        "limit",
+        "asked",
+        "--limit",
+        "only the first N of what is left",
+        at_least(1),
+        before=None,
+        metavar="N",
+        group="rows",
+    ),
+    *(
+        _row(name, f"--{name.replace('_', '-')}", help, metavar=metavar, group="livecodebench", label=label)
+        for name, metavar, label, help in (
+            ("release", "vN", "release", "release v1 to v6, each with those before it (v2)"),
+            ("start_date", "YYYY-MM-DD", "contests from", "first contest day"),
+            ("end_date", "YYYY-MM-DD", "contests to", "last contest day"),
+        )
+    ),
+    Setting(
+        "temperatures",
+        "asked",
+        "--temperatures",
+        "sampling temperatures (0: greedy); a further one adds only its own samples",
+        number_in(0, 10),
+        default=[0.0],
+        before=[0.0],
+        nargs="+",
+        metavar="T",
+        group="sampling",
+        always=True,
+    ),
+    Setting(
+        "n",
+        "asked",
+        "--n",
+        "samples per problem and temperature ({default}); a larger N later adds only what is missing",
+        at_least(1),
+        default=1,
+        before=1,
+        metavar="N",
+        group="sampling",
+        always=True,
+    ),
+    Setting(
+        "prompt",
+        "settings",
+        "--prompt",
+        "which wording of the task's prompt ({default}); the README's table names the others",
+        default="default",
+        before="default",
+        metavar="NAME",
+        group="sampling",
+        label="prompt",
+    ),
+    Setting(
+        "system_prompt",
+        "settings",
+        "--system-prompt",
+        "system message: a name under util/prompts, a text file, a field of a hub data set "
+        "(hf://datasets/ORG/NAME#field), or 'none'; default: the one the model was trained with, "
+        "if we know it",
+        metavar="NAME|FILE|hf://...",
+        group="sampling",
+        always=True,
+    ),
+    Setting("system_prompt_hash", "settings", label="system message", compared=True),
+    Setting(
+        "max_tokens",
+        "settings",
+        "--max-tokens",
+        "most tokens of one answer ({default}); less if the model's context ends before",
+        at_least(1),
+        default=32768,
+        metavar="N",
+        group="sampling",
+        label="token cap",
+        compared=True,
+        always=True,
+    ),
+    Setting(
+        "seed",
+        "settings",
+        "--seed",
+        "seed of the run ({default}); each sample's own seed follows from it",
+        int,
+        default=0,
+        group="sampling",
+        label="seed",
+        always=True,
+    ),
+    _sampling("top_p", number_in(0, 1, above_low=True), 1.0, "nucleus sampling (1: off)", metavar="P"),
+    _sampling(
+        "top_k",
+        at_least(-1),
+        -1,
+        "sample from the K likeliest tokens (-1: off)",
+        metavar="K",
+        neutral=(-1, 0),
+    ),
+    _sampling("min_p", number_in(0, 1), 0.0, "least share of the top probability (0: off)", metavar="P"),
+    _sampling(
+        "repetition_penalty",
+        above(0),
+        1.0,
+        "above 1, tokens that the prompt or the answer already has become less likely (1: off)",
+        metavar="F",
+    ),
+    _sampling(
+        "presence_penalty",
+        number_in(-2, 2),
+        0.0,
+        "lowers the score of each token that the answer already has (0: off)",
+        metavar="P",
+    ),
+    _sampling(
+        "frequency_penalty",
+        number_in(-2, 2),
+        0.0,
+        "lowers the score of a token each time that the answer has it (0: off)",
+        metavar="P",
+    ),
+    _sampling("stop", some_text, [], "texts that end an answer", nargs="+", metavar="TEXT"),
+    Setting("chat_template_kwargs", "settings", before={}, label="chat template", compared=True),
+    _stopping(
+        "until_correct",
+        "--until-correct",
+        "a problem with K correct samples is done",
+        type=at_least(1),
+        metavar="K",
+    ),
+    _stopping(
+        "give_up_after",
+        "--give-up-after",
+        "a problem with M wrong samples is done",
+        type=at_least(1),
+        metavar="M",
+    ),
+    _stopping(
+        "band",
+        "--pass-rate-band",
+        "a problem is done when its pass rate, 95 %% sure, is outside these",
+        type=number_in(0, 1),
+        nargs=2,
+        metavar=("LO", "HI"),
+    ),
+    _engine(
+        "engine",
+        str,
+        None,
+        "what runs the model; default: openai for openai/NAME or --api-base, else vllm",
+        choices=ENGINES,
+    ),
+    _engine("tp", at_least(1), 1, "GPUs that share one copy of the model ({default})", metavar="N"),
+    _engine("pp", at_least(1), 1, "pipeline parallel stages ({default})", metavar="N"),
+    _engine("dp", at_least(1), 1, "copies of the model on this machine ({default})", metavar="N"),
+    _engine(
+        "replicas",
+        at_least(1),
+        1,
+        "with --engine ray: copies of the model on the cluster, each over --tp GPUs ({default})",
+        metavar="N",
+    ),
+    _engine(
+        "ray_address",
+        some_text,
+        None,
+        "head of the Ray cluster; default: $RAY_ADDRESS, else the cluster that this machine belongs to",
+        metavar="HOST:PORT",
+    ),
+    _engine(
+        "api_base",
+        str,
+        [],
+        "OpenAI-compatible endpoints, one or several; default: $OPENAI_BASE_URL, else OpenAI",
+        nargs="+",
+        metavar="URL",
+    ),
+    _engine(
+        "engine_args",
+        json_object,
+        {},
+        "further arguments for the engine as a JSON object, such as '{\"max_num_seqs\": 64}'",
+        metavar="JSON",
+    ),
+    _grading(
+        "symbolic",
+        "--no-symbolic",
+        True,
+        "maths: do not ask the symbolic engine where the rules do not know",
+        type=bool,
+        label="symbolic engine",
+        compared=True,
+    ),
+    _grading(
+        "compare",
+        "--compare",
+        "ordered",
+        "programs: outputs equal in order (ordered), or as lenient as older graders (legacy)",
+        choices=("ordered", "legacy"),
+        label="comparison of outputs",
+        compared=True,
+    ),
+    _grading(
+        "all_tests", "--all-tests", False, "programs: run the other tests after one has failed", type=bool
+    ),
+    _grading(
+        "require_isolation",
+        "--require-isolation",
+        "no-namespace",
+        "programs: least isolation under which they may run ({default}); see doctor.py",
+        choices=("weak", "no-namespace", "full"),
+    ),
+    _grading(
+        "on_cluster",
+        "--grade-on-cluster",
+        False,
+        "grade on the CPUs of the Ray cluster (see --ray-address) instead of this machine's",
+        type=bool,
+    ),
+)
+BY_NAME = {setting.name: setting for setting in SETTINGS}
+OF_A_RUN = tuple(setting for setting in SETTINGS if setting.place == "settings")
+SAMPLING = tuple(setting for setting in SETTINGS if setting.neutral)
+
+
+# --- values of runs ---
+
+
+def values_of(info: Mapping[str, Any]) -> dict[str, Any]:
+    """The value of every setting that a run.json tells or implies; NOT_RECORDED where nobody knows."""
+    asked = info.get("asked", {})
+    places = {
+        "settings": info["settings"],
+        "asked": asked,
+        "stopping": asked.get("stopping") or {},
+        "engine": asked.get("engine", {}),
+        "grading": info.get("grading", {}),
+    }
+    return {setting.name: setting.value_in(places[setting.place]) for setting in SETTINGS}
+
+
+def not_neutral(sampling: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of sampling that change something: what an engine has to be told."""
+    values = {setting.name: sampling[setting.name] for setting in SAMPLING if setting.name in sampling}
+    return {name: value for name, value in values.items() if value not in BY_NAME[name].neutral}
+
+
+def continued(there: Mapping[str, Any], wanted: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """What a command wants of a run that is there: for flags not `given`, the defaults of its time."""
+    kept = dict(wanted)
+    for name in wanted.keys() - set(given):
+        setting = BY_NAME[name]
+        value = setting.value_in(there)
+        is_default_of_its_time = value in setting.earlier or (name not in there and value != NOT_RECORDED)
+        if setting.flag and is_default_of_its_time and value is not None:
+            kept[name] = value
+    return kept
+
+
+def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+    """The first setting with another value here than there, with both; the unrecorded never differ."""
+    for name in sorted({*there, *here}):
+        setting = BY_NAME.get(name, Setting(name, "settings", before=None))
+        values = setting.value_in(there), setting.value_in(here)
+        if NOT_RECORDED not in values and values[0] != values[1]:
+            return name, *values
+    return None
+
+
+def unrecorded(there: Mapping[str, Any]) -> list[str]:
+    """What people call the settings of a run whose values nobody knows."""
+    return [
+        setting.label for setting in OF_A_RUN if setting.label and setting.value_in(there) == NOT_RECORDED
+    ]
+
+
+def short_name(model: str) -> str:
+    """The last path component: "Qwen/QwQ-32B-Preview" and "/models/QwQ-32B-Preview/" are both
+    "QwQ-32B-Preview"."""
+    name = model.rstrip("/").rsplit("/", 1)[-1]
+    if name in ("", ".", ".."):  # a folder by its place: take its own name
+        name = os.path.basename(os.path.realpath(model))
+    return name or model
