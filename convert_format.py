@@ -1,9 +1,9 @@
-"""Bring every sample of the runs in a folder into thought and solution.
+"""Separate every sample of the runs in a folder into thought and solution.
 
 python convert_format.py --input_dir results --keys keys.txt
 
 Rules come first and cost nothing; only what no rule covers goes to a model, whose text is checked against the
-original. --no-llm leaves those samples out. Stop it at any moment; the same command goes on from there.
+original. --no-llm leaves those samples out. Stop it at any moment; the same command resumes.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--input_dir", required=True, type=Path, metavar="DIR", help="folder of runs, or one run"
     )
     parser.add_argument(
-        "--model", default="openai/gpt-4o-mini", help="what rewrites the rest (openai/gpt-4o-mini)"
+        "--model", default="openai/gpt-4o-mini", help="model that rewrites the rest (openai/gpt-4o-mini)"
     )
-    parser.add_argument("--no-llm", action="store_true", help="rules only: leave out what none covers")
+    parser.add_argument("--no-llm", action="store_true", help="use rules only and leave out what none covers")
     parser.add_argument(
         "--min-fidelity",
         type=cli.number_in(0, 1),
         default=0.9,
         metavar="SHARE",
-        help="least share of the thought's words that a rewrite keeps in order (0.9)",
+        help="smallest share of the thought's words that a rewrite must keep in order (0.9)",
     )
     parser.add_argument(
         "--max-tokens",
@@ -53,13 +53,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         metavar="N",
         help="most tokens of a rewrite (16384); longer samples stay unformatted",
     )
-    parser.add_argument(
-        "--retry", action="store_true", help="send samples to the model again whose rewrite failed before"
-    )
+    parser.add_argument("--retry", action="store_true", help="retry samples whose rewrite failed before")
     parser.add_argument(
         "--rewrite-wrong",
         action="store_true",
-        help="send samples to the model, too, that were judged wrong; default: rules only for those",
+        help="also send samples that were judged wrong to the model; default: only rules apply to them",
     )
     cli.add_budget_flags(parser)
     cli.add_engine_flags(parser)
@@ -288,7 +286,7 @@ def _after(total: Tally, outcome: Outcome) -> str:
     if outcome.failed:
         lines.append(
             f"{outcome.failed:>9}  requests failed (the last one: {outcome.failure}); "
-            "the same command asks again"
+            "the same command retries them"
         )
     if outcome.exhausted:
         lines.append(f"{_not_asked(total, outcome):>9}  samples were not asked about: {outcome.exhausted}")

@@ -1,8 +1,8 @@
-"""Make a training file of the samples that were judged correct, with a data card beside it.
+"""Make a training file from the samples that were judged correct, with a data card beside it.
 
 python convert_to_data.py --input_dir results --output data/train.json --format llamafactory --seed 1
 
-Questions are kept once, and none that shares a long passage with a benchmark of this suite.
+Each question is kept once, and none that shares a long passage with a benchmark of the suite.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--format", choices=FORMAT_NAMES, default="sharegpt", help="what a row looks like (sharegpt)"
     )
-    parser.add_argument("--force", action="store_true", help="replace --output if it is there")
+    parser.add_argument("--force", action="store_true", help="replace --output if it exists")
     rows = parser.add_argument_group("which samples")
     rows.add_argument(
         "--extra",
@@ -67,39 +67,42 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         help=f"which correct samples of a problem: {', '.join(KEEP_RULES)}, or K drawn by seed (shortest)",
     )
     rows.add_argument(
-        "--min-tokens", type=cli.at_least(0), metavar="N", help="least tokens of a response; default: open"
+        "--min-tokens",
+        type=cli.at_least(0),
+        metavar="N",
+        help="fewest tokens of a response; default: no limit",
     )
     rows.add_argument(
-        "--max-tokens", type=cli.at_least(1), metavar="N", help="most tokens of a response; default: open"
+        "--max-tokens", type=cli.at_least(1), metavar="N", help="most tokens of a response; default: no limit"
     )
     rows.add_argument(
         "--max-repetition",
         type=cli.number_in(0, 1),
         metavar="SHARE",
-        help="most of a response's 20-word passages that may occur before in it; default: not looked at",
+        help="largest share of a response's 20-word passages that may be repetitions; default: not checked",
     )
     rows.add_argument(
-        "--max-per-source", type=cli.at_least(1), metavar="N", help="most rows of a source; default: open"
+        "--max-per-source", type=cli.at_least(1), metavar="N", help="most rows of a source; default: no limit"
     )
     rows.add_argument(
         "--include-unformatted",
         action="store_true",
-        help="also take samples that convert_format.py did not bring into thought and solution",
+        help="also take samples that convert_format.py did not separate into thought and solution",
     )
     rows.add_argument(
         "--dedup",
         choices=("exact", "near", NONE),
         default="near",
-        help="which questions are the same: up to white space, or also with a few other words (near)",
+        help="which questions count as equal: up to white space, or also with a few different words (near)",
     )
     rows.add_argument(
         "--decontaminate",
         nargs="+",
         default=[ALL],
         metavar="NAME",
-        help=f"benchmarks whose questions are kept out: names, {ALL} or {NONE} ({ALL})",
+        help=f"benchmarks whose questions are excluded: names, {ALL} or {NONE} ({ALL})",
     )
-    rows.add_argument("--seed", type=int, default=0, help="of the order and of what is drawn (0)")
+    rows.add_argument("--seed", type=int, default=0, help="seed of the order and of what is drawn (0)")
     parser.add_argument(
         "--system-prompt",
         default="system_thought",
@@ -162,8 +165,8 @@ def run(args: argparse.Namespace) -> int:
     if args.push_to_hub:
         names = ", ".join(path.name for path in (args.output, card, *others))
         say(
-            f"UPLOADING {names} to the data set {args.push_to_hub}: private if it is made now, "
-            "but one that is public stays public"
+            f"UPLOADING {names} to the data set {args.push_to_hub}: private if it is new; a "
+            "public one stays public"
         )
         say(f"uploaded to {publish(args.push_to_hub, args.output, card, others)}")
     print_result(
@@ -184,7 +187,7 @@ def _check_output(args: argparse.Namespace) -> None:
 
     check_output(args.format, args.output)
     if args.output.exists() and not args.force:
-        raise UserError(f"{args.output} is there already: give --force to replace it, or another --output")
+        raise UserError(f"{args.output} exists already: give --force to replace it, or another --output")
     card = _beside(args.output, "card.json")
     described = described_file(card)
     if described not in (None, args.output.name) and not args.force:
@@ -251,12 +254,12 @@ def _benchmark_text(names: list[str], data_dir: Path | None) -> BenchmarkText:
     if missing:
         others = " ".join(name for name in names if name not in missing)
         raise UserError(
-            f"{', '.join(missing)} cannot be read to be kept out of the training set: put that right, or "
+            f"{', '.join(missing)} cannot be read to be kept out of the training set: fix that, or "
             f"{f'check the others only, with --decontaminate {others}, or ' if others else ''}"
-            f"leave the check out with --decontaminate {NONE}"
+            f"skip the check with --decontaminate {NONE}"
         )
     text.close()
-    say(f"{len(text):,} questions of {', '.join(names)} are kept out")
+    say(f"{len(text):,} questions of {', '.join(names)} are excluded")
     return text
 
 
@@ -345,13 +348,13 @@ def _sources(infos: list[dict], extras: list[Path], origins: Counter[int]) -> li
 def _notes(summary: Summary) -> list[str]:
     notes = []
     if summary.ungraded:
-        notes.append(f"{summary.ungraded:,} samples had no verdict on their text of today and were left out")
+        notes.append(f"{summary.ungraded:,} samples have no verdict on their current text and were left out")
     if summary.unfitting_extras:
         notes.append(f"{summary.unfitting_extras:,} extra rows were not within the limits and were left out")
     for benchmark, number in summary.contaminated.most_common():
-        notes.append(f"{number:,} problems were taken out for a passage that also stands in {benchmark}")
+        notes.append(f"{number:,} problems were removed for a passage that also occurs in {benchmark}")
     if summary.unmarked:
-        notes.append(f"{summary.unmarked:,} rows are not in thought and solution")
+        notes.append(f"{summary.unmarked:,} rows are not separated into thought and solution")
     return notes
 
 

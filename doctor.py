@@ -28,7 +28,7 @@ CONNECT_S = 5.0
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = cli.Parser(__doc__)
-    parser.add_argument("--offline", action="store_true", help="do not ask the hub of data sets")
+    parser.add_argument("--offline", action="store_true", help="do not contact the hub of data sets")
     return parser.parse_args(argv)
 
 

@@ -4,7 +4,7 @@ python inference_and_check.py --dataset MATH500 --model Qwen/Qwen2-7B-Instruct -
     --split test --result-dir results --temperatures 0.7 --n 8
 
 --inference generates, --check grades what is there, neither does both: grading while the engine generates.
-Stop it at any moment; the same command goes on from there.
+Stop it at any moment; the same command resumes.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--result-dir", type=Path, default=Path("results"), metavar="DIR", help="folder of runs (results)"
     )
     mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--inference", action="store_true", help="generate only")
-    mode.add_argument("--check", action="store_true", help="grade what is there only")
+    mode.add_argument("--inference", action="store_true", help="only generate")
+    mode.add_argument("--check", action="store_true", help="only grade existing samples")
     cli.add_run_flags(parser, "rows", "sampling", "stopping")
     cli.add_budget_flags(parser)
     cli.add_engine_flags(parser)
@@ -45,12 +45,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--regrade",
         action="store_true",
-        help="with --check: grade all samples again with today's grader (`report.py explain`: what changed)",
+        help="with --check: grade all samples again (`report.py explain` shows what changed)",
     )
     parser.add_argument(
         "--overwrite-settings",
         action="store_true",
-        help="when the settings differ from the run that is there, start a fresh folder beside it",
+        help="when the settings differ from the existing run's, start a fresh folder beside it",
     )
     return parser.parse_args(argv)
 
@@ -61,13 +61,13 @@ def run(args: argparse.Namespace) -> int:
     from util.generation.benchmark import counts_line, open_benchmark, open_grading
 
     if args.regrade and not args.check:
-        raise UserError("--regrade grades what is there: give it together with --check")
+        raise UserError("--regrade grades existing samples again: give it together with --check")
     task = _task(args)
     order = cli.order_from(args, task, None if args.check else _stopping(args))
     if args.dry_run:
         return _forecast(args, order)
     if args.n > 1 and 0 in order.plan.temperatures and not args.check:
-        say("temperature 0 is greedy: one sample per problem there instead of --n, the others would be equal")
+        say("temperature 0 is greedy: it gives one sample per problem instead of --n, as all would be equal")
     opened = open_benchmark(order, args.result_dir, fresh=args.overwrite_settings, must_exist=args.check)
     with opened.run:
         say(counts_line(task, opened.counts))
@@ -129,7 +129,7 @@ def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | No
         total, unit = len(opened.asked.ids) * len(opened.order.plan.temperatures), "problems"
         to_ask = job.rounds.has_next()
     if not to_ask:
-        say("every sample is there already: nothing to generate")
+        say("every sample exists already: nothing to generate")
         return 0
     opened_engine = open_metered(
         replace(opened.order.options, log=opened.run.folder / "engine.log"),
@@ -186,7 +186,7 @@ def _say_outcome(args: argparse.Namespace, outcome: Outcome, exhausted: str) -> 
     if outcome.failed:
         say(
             f"{outcome.failed} of {outcome.generated + outcome.failed} requests failed (the last one: "
-            f"{outcome.failure}); the same command asks them again"
+            f"{outcome.failure}); the same command retries them"
         )
     if exhausted:
         say(exhausted)

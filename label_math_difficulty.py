@@ -3,7 +3,7 @@
 python label_math_difficulty.py --source amc_aime --keys keys.txt --start 0 --end 1000
 
 Writes labeled_numina_difficulty/labeled_SOURCE_START_END.json, which --filter-difficulty of
-inference_and_check.py reads. Stop it at any moment; the same command goes on from there.
+inference_and_check.py reads. Stop it at any moment; the same command resumes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--source", required=True, help="which problems: amc_aime, math, olympiads, ... or 'all'"
     )
-    parser.add_argument("--model", default="openai/gpt-4o-mini", help="what rates them (openai/gpt-4o-mini)")
+    parser.add_argument(
+        "--model", default="openai/gpt-4o-mini", help="model that rates them (openai/gpt-4o-mini)"
+    )
     parser.add_argument(
         "--start", type=cli.at_least(0), default=0, metavar="I", help="first problem of the source (0)"
     )
@@ -41,7 +43,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--end", type=cli.at_least(-1), default=-1, metavar="I", help="problem after the last; -1: all"
     )
     parser.add_argument(
-        "--output-dir", type=Path, default=FOLDER, metavar="DIR", help="where labels go; default: where "
+        "--output-dir", type=Path, default=FOLDER, metavar="DIR", help="folder of the labels; default: where "
         "--filter-difficulty looks for them",
     )  # fmt: skip
     parser.add_argument(
@@ -82,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
             f"{cost_line(args.model, prompt_tokens, missing * ANSWER_TOKENS)}"
         )
         if taken_over:
-            say(f"{taken_over} labels are there from other slices")
+            say(f"{taken_over} labels were taken over from other slices")
         if args.dry_run:
             print_result({"problems": total, "missing": missing, "prompt_tokens": prompt_tokens})
             return 0
@@ -144,7 +146,7 @@ def _ask(args: argparse.Namespace, end: int, book: LabelBook, missing: int) -> i
     if failed:
         say(
             f"{failed} of {missing} requests failed (the last one: {last_failure}); "
-            "the same command asks them again"
+            "the same command retries them"
         )
     if engine.exhausted:
         say(engine.exhausted)

@@ -34,7 +34,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
             type=cli.at_least(0),
             default=10_000,
             metavar="N",
-            help="most samples in the list (10000); of more, so many are chosen evenly",
+            help="most samples in the list (10000); of a larger run an even selection",
         )
         parser.add_argument(
             "--counts",
@@ -42,12 +42,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
             nargs="+",
             default=[],
             metavar="FILE",
-            help="what was kept for training, to show it as well: FILE.card.json of convert_to_data.py, "
+            help="also show what was kept for training: FILE.card.json of convert_to_data.py, "
             "pairs-summary.json of response_rewrite.py",
         )
     elif mode == "compare":
         parser.add_argument("runs", type=Path, nargs=2, metavar="RUN", help="run folder: A, then B")
-        parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="draw it as a page, too")
+        parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="also write it as an HTML page")
         parser.add_argument(
             "--temperatures",
             type=cli.number_in(0, 10),
@@ -91,7 +91,10 @@ def _page(args: argparse.Namespace) -> None:
         summaries = {}
         for facts in runs:
             if facts.being_written_by:
-                say(f"{facts.folder} is being written by {facts.being_written_by}: reporting what is there")
+                say(
+                    f"{facts.folder} is being written by {facts.being_written_by}: reporting "
+                    "what exists so far"
+                )
             summaries[str(facts.folder)] = {}
             for temperature, numbers in facts.numbers.items():
                 say(summary_line(f"{facts.name} at {exact_number(temperature)}", numbers))
@@ -133,7 +136,7 @@ def _manifest(args: argparse.Namespace) -> None:
 
 def _check_output(path: Path) -> None:
     if path.is_dir() or not path.parent.is_dir():
-        what = "is a folder" if path.is_dir() else f"lies in {path.parent}, which is no folder"
+        what = "is a folder" if path.is_dir() else f"lies in {path.parent}, which is not a folder"
         raise UserError(f"-o {path} {what}: name a file in a folder that exists")
 
 

@@ -3,9 +3,9 @@
 python response_rewrite.py --SILC --rewrite-model meta-llama/Meta-Llama-3-8B-Instruct \\
     --target-model NovaSky-AI/Sky-T1-32B-Preview --dataset results/RUN --result-dir pairs --checkpoint --tp 8
 
-The shortest correct response is cut behind its first correct attempt at the answer. Rules find the attempts;
+The shortest correct response is cut after its first correct attempt at the answer. Rules find the attempts;
 the rewrite model is asked only for places to cut where rules find none, and only for True or False where
-an attempt's answer cannot be read. Stop it at any moment; the same command goes on from there.
+an attempt's answer cannot be read. Stop it at any moment; the same command resumes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--target-model",
         required=True,
         metavar="MODEL",
-        help="model to be trained: decides the system prompt and the tokenizer that counts",
+        help="model to be trained: determines the system prompt and the tokenizer that counts",
     )
     parser.add_argument(
         "--rewrite-model", metavar="MODEL", help="model to ask where rules end; default: none is asked"
@@ -56,7 +56,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--SILC",
         action="store_true",
-        help="add short incorrect against long correct pairs, against learning mere brevity",
+        help="add pairs that prefer long correct answers to short incorrect ones, so that the "
+        "model does not learn mere brevity",
     )
     parser.add_argument(
         "--variants",
@@ -64,15 +65,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         choices=VARIANTS,
         default=list(VARIANTS[:3]),
         metavar="NAME",
-        help=f"which of {', '.join(VARIANTS)} (the first three); whole: the shortest response uncut, always "
-        "so for code",
+        help=f"which of {', '.join(VARIANTS)} (the first three); whole: the shortest response "
+        "uncut, always used for code",
     )
     parser.add_argument(
         "--min-margin",
         type=cli.number_in(0, 1),
         default=0.1,
         metavar="SHARE",
-        help="least share of tokens by which one text of a pair is shorter (0.1)",
+        help="smallest difference in length of a pair, as a share of tokens (0.1)",
     )
     parser.add_argument(
         "--format",
@@ -95,7 +96,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--tokenizer",
         metavar="MODEL|none",
-        help="whose tokenizer counts; default: --target-model; none: the run's own counts",
+        help="whose tokenizer counts tokens; default: --target-model; none: the run's own counts",
     )
     parser.add_argument(
         "--system-prompt",
@@ -181,7 +182,7 @@ def _imported(args: argparse.Namespace, steps: Path) -> Path:
     settings = {"task": task.name, "model": model, "split": task.source.split}
     counts = import_results(content, task, folder, settings, with_verdicts=False)
     if counts["samples"]:
-        say(f"{counts['samples']} samples of {args.dataset} were read into {folder}, to be judged anew")
+        say(f"{counts['samples']} samples of {args.dataset} were read into {folder} and will be judged again")
     return folder
 
 
@@ -222,7 +223,7 @@ def _graded_survey(folder: Path, task: Task | None, args: argparse.Namespace, *,
                 on_progress=lambda tokens: progress.step(0),
             )
         if left:
-            say(f"{left} samples could not be graded: their problems are not among the rows any more")
+            say(f"{left} samples could not be graded: their problems are no longer among the rows")
         found = _survey(folder)
     return found
 
@@ -287,7 +288,7 @@ def _variants(args: argparse.Namespace, task: Task | None) -> list[str]:
     from util.training.pairs.pair_input import is_code
 
     if is_code(task):
-        say(f"{task.name} is answered with code, which is not cut: pairs are of whole responses")
+        say(f"{task.name} is answered with code, which is not cut: pairs consist of whole responses")
         return ["whole"]
     return [variant for variant in VARIANTS if variant in args.variants]
 
@@ -364,7 +365,7 @@ def _ask(args: argparse.Namespace, cutter: Cutter, rest: list[int], model: str, 
     finally:
         say(f"used {cost_line(model, asked.usage.prompt_tokens, asked.usage.completion_tokens)}")
     if engine.exhausted:
-        raise RunStopped(f"no pairs are written before all is asked: {engine.exhausted}")
+        raise RunStopped(f"no pairs are written until everything is asked: {engine.exhausted}")
 
 
 def _finish(

@@ -5,12 +5,12 @@
 #
 #   bash recipes/sky_t1.sh sky-t1 keys.txt still2.jsonl
 #
-# Wants GPUs for the model (TP of them) and API keys for what no rule can format. Every step goes on from where it
-# was stopped. Environment: PYTHON, MODEL, TP, RESULTS.
+# Wants GPUs for the model (TP of them) and API keys for what no rule can format. Every step resumes where it was
+# stopped. Environment: PYTHON, MODEL, TP, RESULTS.
 set -euo pipefail
 
 out=${1:?folder for the training set}
-keys=${2:?file of API keys, one a line}
+keys=${2:?file of API keys, one per line}
 extra=${3:-} # JSON lines with question and combined_text, such as the STILL-2 release
 python=${PYTHON:-python}
 model=${MODEL:-Qwen/QwQ-32B-Preview}

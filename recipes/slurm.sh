@@ -6,7 +6,7 @@
 #       --model Qwen/QwQ-32B-Preview --tp 4 --replicas 8 --max-tokens 16384 --result-dir results
 #
 # Results must lie on a disk that the first node can write. Three minutes before the time limit the command stops, with
-# everything kept, and the job is queued again; so it is after a preemption. The same command then goes on. `scancel`
+# everything kept, and the job is queued again; so it is after a preemption. The same command then resumes. `scancel`
 # ends it for good. Environment: PYTHON (the same path on all nodes), RAY_PORT.
 #SBATCH --job-name=distillery
 #SBATCH --ntasks-per-node=1

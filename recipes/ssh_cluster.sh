@@ -5,12 +5,12 @@
 #   bash recipes/ssh_cluster.sh hosts.txt inference_and_check.py --dataset NUMINA --model Qwen/QwQ-32B-Preview \
 #       --tp 4 --replicas 8 --max-tokens 16384 --result-dir results
 #
-# hosts.txt: the other machines, one a line as ssh knows them (user@host, or a name of ~/.ssh/config); they need the same
-# Python packages, at PYTHON's path. Results are written here. Ctrl-C keeps everything; the same command goes on.
+# hosts.txt: the other machines, one per line as ssh knows them (user@host, or a name of ~/.ssh/config); they need the same
+# Python packages, at PYTHON's path. Results are written here. Ctrl-C keeps everything; the same command resumes.
 # Environment: PYTHON, HEAD (this machine's name or address as the others see it), RAY_PORT, SSH (ssh and its flags).
 set -euo pipefail
 
-hosts_file=${1:?file of hosts, one a line}
+hosts_file=${1:?file of hosts, one per line}
 shift
 [ $# -gt 0 ] || { echo "usage: bash recipes/ssh_cluster.sh HOSTS SCRIPT.py FLAGS..." >&2; exit 2; }
 python=$(command -v "${PYTHON:-python}")

@@ -111,7 +111,7 @@ def test_a_farm_of_endpoints_shares_a_run(tmp_path):
     ("how", "sentence"),
     [
         (Script(keys=("sk-right-1234567890",)), "accepts none of the API keys"),
-        (Script(faults={"html": 1.0}), "is no API, it answers"),
+        (Script(faults={"html": 1.0}), "is not an API, it answers"),
         (Script(model="another"), "does not know the model 'test-model'"),
     ],
 )

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -195,9 +196,9 @@ def test_every_row_of_an_extra_file_counts_however_its_lines_end(tmp_path, writt
     ("content", "told"),
     [
         (b"", "holds no row"),
-        (b'{\n "question": 1\n}', "line 1 is no JSON"),
-        (b'"x"\n', "line 1 is no JSON object"),
-        (b'{"question": "\xff"}\n', "line 1 is no JSON"),
+        (b'{\n "question": 1\n}', "line 1 is not JSON"),
+        (b'"x"\n', "line 1 is not a JSON object"),
+        (b'{"question": "\xff"}\n', "line 1 is not JSON"),
     ],
 )
 def test_an_extra_file_without_rows_is_refused(tmp_path, content, told):
@@ -346,7 +347,7 @@ def test_a_damaged_dataset_info_is_named_before_any_work(tmp_path, content):
     (tmp_path / "dataset_info.json").write_text(content)
     done = export(write_run(tmp_path / "run", samples()), "--format", "llamafactory")
     assert done.returncode == 2
-    assert "dataset_info.json is no JSON" in done.stderr
+    assert re.search(r"dataset_info\.json is not (JSON|a JSON object)", done.stderr)
     assert not (tmp_path / "train.jsonl").exists()
 
 

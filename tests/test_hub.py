@@ -123,7 +123,7 @@ def test_the_revision_of_a_local_copy_changes_with_its_content_and_is_held_to(da
     assert before.startswith("local:")
     assert hub_rows.open_rows(source(), data_dir=data, revision=before).revision == before
     (data / "org" / "toy" / "b.jsonl").write_text('{"text": "new", "kind": "odd"}\n', encoding="utf-8")
-    with pytest.raises(UserError, match="have changed since this run"):
+    with pytest.raises(UserError, match="have changed since this run was made"):
         hub_rows.open_rows(source(), data_dir=data, revision=before)
 
 
@@ -146,7 +146,7 @@ def test_a_broken_parquet_file_is_named(data):
 
 def test_a_csv_row_with_a_cell_too_many_is_named(data):
     (data / "org" / "toy" / "c.csv").write_text("text,kind\na,b,c\n", encoding="utf-8")
-    with pytest.raises(UserError, match="another number of cells"):
+    with pytest.raises(UserError, match="a different number of cells"):
         list(hub_rows.open_rows(source(), split="train", data_dir=data))
 
 
@@ -293,9 +293,9 @@ def test_long_label_files_are_read_piece_by_piece(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('[{"problem": "one", "gpt_difficulty_parsed": 4}, {"prob', "no whole list of labels"),
+        ('[{"problem": "one", "gpt_difficulty_parsed": 4}, {"prob', "not a complete list of labels"),
         ('[{"problem": "one"}]', "without problem and gpt_difficulty_parsed"),
-        ('[{"problem": "one", "gpt_difficulty_parsed": "4"}]', "which is no number"),
+        ('[{"problem": "one", "gpt_difficulty_parsed": "4"}]', "which is not a number"),
     ],
 )
 def test_a_label_file_that_holds_something_else_is_named(tmp_path, text, message):

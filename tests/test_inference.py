@@ -184,7 +184,7 @@ BAD_INPUT = [
     (["--source", "algebra"], "--source algebra"),
     (["--split", "dev"], "'dev'"),
     (["--temperatures", "-1"], "-1 is not between 0 and 10"),
-    (["--engine-args", "{max: 3}"], "is no JSON"),
+    (["--engine-args", "{max: 3}"], "is not JSON"),
     (["--engine", "tgi"], "tgi"),
     (["--system-prompt", "no_such_prompt"], "no_such_prompt"),
     (["--no-such-flag"], "--no-such-flag"),
@@ -317,6 +317,6 @@ def test_a_folder_that_another_command_made_meanwhile_keeps_its_settings(run, fo
         [*WARMUP, "--result-dir", str(folder.parent), "--seed", "5", "--limit", "1"]
     )
     monkeypatch.setattr(benchmark, "find_run", lambda *_, **__: folder)
-    with pytest.raises(UserError, match="other settings just now"):
+    with pytest.raises(UserError, match="has just been made with other settings"):
         inference_and_check.run(args)
     assert (folder / "run.json").read_bytes() == before

@@ -148,10 +148,10 @@ def test_labels_are_read_while_others_are_written(mirror):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b'[{"problem": "x", "gpt_difficulty_parsed": 3}', "no whole list"),
-        (b'[{"problem": "x", "gpt_diff', "no whole list"),
-        (b'[{"problem": ["x"], "gpt_difficulty_parsed": 3}]', "no text"),
-        (b'[{"problem": "x", "gpt_difficulty_parsed": "3"}]', "no number"),
+        (b'[{"problem": "x", "gpt_difficulty_parsed": 3}', "not a complete list"),
+        (b'[{"problem": "x", "gpt_diff', "not a complete list"),
+        (b'[{"problem": ["x"], "gpt_difficulty_parsed": 3}]', "not text"),
+        (b'[{"problem": "x", "gpt_difficulty_parsed": "3"}]', "not a number"),
         (b"\xff\xfe", "cannot be read"),
     ],
 )
@@ -173,7 +173,7 @@ def test_a_longer_slice_asks_only_about_its_further_problems(mirror):
     assert last_line(label(mirror, "--dry-run"))["missing"] == 2
     assert last_line(label(mirror, "--dry-run", "--model", "another"))["missing"] == 6
     done = label(mirror, *paper_engine(mirror.parent, {"text": "[[7]]"}))
-    assert "4 labels are there from other slices" in done.stderr
+    assert "4 labels were taken over from other slices" in done.stderr
     found = json.loads((mirror.parent / "labels" / "labeled_math_0_-1.json").read_text())
     assert [row["gpt_difficulty_parsed"] for row in found] == [2, 2, 2, 2, 7, 7]
 

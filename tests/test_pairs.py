@@ -328,7 +328,7 @@ def test_a_model_that_answers_rubbish_costs_two_questions_and_changes_nothing(pa
     make_run(tmp_path / "run", {"p": [(LONG, True), (UNCLEAR, True)], "q": [(LONG, True), (SHORT, True)]})
     engine = paper_engine(tmp_path, {"text": "As you wish! Here is a poem."})
     result = pair("--rewrite-model", "m", *engine)
-    assert result["pairs"]["fcs"] == 1 and "1 answers of the rewrite model were of no use" in result["said"]
+    assert result["pairs"]["fcs"] == 1 and "1 answers of the rewrite model were unusable" in result["said"]
     assert summary(tmp_path / "out")["model"]["requests"] == 2
     assert all("poem" not in row["chosen"]["value"] for row in rows(tmp_path / "out"))
 
@@ -399,7 +399,7 @@ def test_a_budget_that_runs_out_writes_no_pairs_and_the_same_command_goes_on(pai
             break
         except RunStopped as stopped:
             assert "--max-tokens-total" in str(stopped) and "no pairs are written" in str(stopped)
-            assert "the same command goes on" in str(stopped)
+            assert "run the same command again" in str(stopped)
         assert not list((tmp_path / "out").glob("*.json")) and not list((tmp_path / "out").glob("*.svg"))
         stops += 1
     assert stops > 1 and result["pairs"] == whole["pairs"] and whole["pairs"]["fcs"] == 3

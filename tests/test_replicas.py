@@ -123,7 +123,7 @@ def test_a_dead_worker_is_started_again_and_its_requests_are_asked_again(capsys)
     assert len(list(Replicas(place, 2).generate(requests(4, 8)))) == 32
     assert [worker.number for worker in place.workers] == [0, 1, 1]
     assert place.workers[1].closed and place.workers[2].looks > 1
-    assert "worker 2 of 2: hit; it is started again; " in capsys.readouterr().err
+    assert "worker 2 of 2: hit; restarting it; " in capsys.readouterr().err
 
 
 def test_a_worker_that_dies_again_and_again_is_given_up_and_the_others_go_on(capsys):

@@ -38,7 +38,7 @@ GROUPS = {  # headings of --help
     "rows": "which problems (in this order)",
     "livecodebench": "LiveCodeBench (its problems carry the date of their contest)",
     "sampling": "sampling",
-    "stopping": "adaptive sampling (verdicts decide what is asked, --n is the most samples of a problem)",
+    "stopping": "adaptive sampling (verdicts decide what is asked, --n is the maximum per problem)",
     "engine": "engine",
     "grading": "grading",
 }
@@ -178,7 +178,7 @@ def add_engine_flags(parser: Parser) -> None:
     add_run_flags(parser, "engine")
     group = parser.add_argument_group("endpoints")
     group.add_argument(
-        "--keys", type=Path, metavar="FILE", help="API keys, one a line; default: $OPENAI_API_KEY"
+        "--keys", type=Path, metavar="FILE", help="API keys, one per line; default: $OPENAI_API_KEY"
     )
     group.add_argument(
         "--concurrency",
@@ -244,7 +244,7 @@ def asking_options(
     if args.engine != "ray" and args.replicas > 1:
         raise UserError(f"--replicas {args.replicas} needs --engine ray; on one machine use --dp")
     if args.engine != "ray" and args.ray_address and not getattr(args, "on_cluster", False):
-        raise UserError(f"--ray-address {args.ray_address} is of no use without --engine ray: add it")
+        raise UserError(f"--ray-address {args.ray_address} has no effect without --engine ray: add it")
     same = ("tp", "pp", "dp", "replicas", "ray_address", "concurrency", "rpm", "tpm", "engine_args")
     return EngineOptions(
         model=model or args.model,

@@ -127,9 +127,9 @@ def json_object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no JSON: {error}") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"{text!r} is no JSON object such as '{{\"max_num_seqs\": 64}}'")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object such as '{{\"max_num_seqs\": 64}}'")
     return value
 
 
@@ -181,7 +181,7 @@ SETTINGS = (
     _row(
         "source",
         "--source",
-        "only rows of this source, such as math; 'all' or none: every row",
+        "only rows of this source, such as math; 'all', or no flag: every row",
         type=_source,
         label="source",
     ),
@@ -217,7 +217,7 @@ SETTINGS = (
     _row(
         "difficulty_lower_bound",
         "--math-difficulty-lower-bound",
-        "least difficulty, 1-10; default: open",
+        "lowest difficulty, 1-10; default: no limit",
         type=number_in(0, 10),
         metavar="D",
         label="least difficulty",
@@ -225,7 +225,7 @@ SETTINGS = (
     _row(
         "difficulty_upper_bound",
         "--math-difficulty-upper-bound",
-        "most difficulty, 1-10; default: open",
+        "highest difficulty, 1-10; default: no limit",
         type=number_in(0, 10),
         metavar="D",
         label="most difficulty",
@@ -300,7 +300,7 @@ SETTINGS = (
         "max_tokens",
         "settings",
         "--max-tokens",
-        "most tokens of one answer ({default}); less if the model's context ends before",
+        "most tokens of one answer ({default}); fewer if the model's context is shorter",
         at_least(1),
         default=32768,
         metavar="N",
@@ -329,7 +329,13 @@ SETTINGS = (
         metavar="K",
         neutral=(-1, 0),
     ),
-    _sampling("min_p", number_in(0, 1), 0.0, "least share of the top probability (0: off)", metavar="P"),
+    _sampling(
+        "min_p",
+        number_in(0, 1),
+        0.0,
+        "smallest share of the likeliest token's probability (0: off)",
+        metavar="P",
+    ),
     _sampling(
         "repetition_penalty",
         above(0),
@@ -370,7 +376,7 @@ SETTINGS = (
     _stopping(
         "band",
         "--pass-rate-band",
-        "a problem is done when its pass rate, 95 %% sure, is outside these",
+        "a problem is done when its pass rate is outside this range with 95 %% confidence",
         type=number_in(0, 1),
         nargs=2,
         metavar=("LO", "HI"),
@@ -382,14 +388,16 @@ SETTINGS = (
         "what runs the model; default: openai for openai/NAME or --api-base, else vllm",
         choices=ENGINES,
     ),
-    _engine("tp", at_least(1), 1, "GPUs that share one copy of the model ({default})", metavar="N"),
+    _engine(
+        "tp", at_least(1), 1, "GPUs that share one replica, a copy of the model ({default})", metavar="N"
+    ),
     _engine("pp", at_least(1), 1, "pipeline parallel stages ({default})", metavar="N"),
-    _engine("dp", at_least(1), 1, "copies of the model on this machine ({default})", metavar="N"),
+    _engine("dp", at_least(1), 1, "replicas on this machine ({default})", metavar="N"),
     _engine(
         "replicas",
         at_least(1),
         1,
-        "with --engine ray: copies of the model on the cluster, each over --tp GPUs ({default})",
+        "with --engine ray: replicas on the cluster, each on --tp GPUs ({default})",
         metavar="N",
     ),
     _engine(
@@ -439,7 +447,7 @@ SETTINGS = (
         "require_isolation",
         "--require-isolation",
         "no-namespace",
-        "programs: least isolation under which they may run ({default}); see doctor.py",
+        "programs: weakest isolation under which they may run ({default}); see doctor.py",
         choices=("weak", "no-namespace", "full"),
     ),
     _grading(

@@ -83,10 +83,10 @@ def _pair(row: object, file: Path) -> tuple[str | None, float | None]:
         raise UserError(f"{file} holds a row without {' and '.join(COLUMNS)}: move it out of {file.parent}")
     problem, label = row["problem"], row["gpt_difficulty_parsed"]
     if not isinstance(problem, str | None):
-        raise UserError(f"{file} holds a problem that is no text: correct it or move the file away")
+        raise UserError(f"{file} holds a problem that is not text: correct it or move the file away")
     if isinstance(label, bool) or not isinstance(label, int | float | None):
         raise UserError(
-            f"{file} holds the label {label!r}, which is no number: correct it or move the file away"
+            f"{file} holds the label {label!r}, which is not a number: correct it or move the file away"
         )
     return problem, label
 
@@ -120,7 +120,9 @@ def _decoded(text: TextIO, file: Path) -> Iterator[object]:
                 continue
             torn = file.suffix == ".jsonl" and "\n" not in buffer[place:]
             if (place < len(buffer) and not torn) or (is_list and "]" not in separators[0]):
-                raise UserError(f"{file} is no whole list of labels ({error}): write it again") from error
+                raise UserError(
+                    f"{file} is not a complete list of labels ({error}): write it again"
+                ) from error
             return
         yield row
 

@@ -124,7 +124,7 @@ def _numbered_jsonl(file: Path, unread: tuple[str, ...], choice: Choice) -> Iter
             except ValueError as error:
                 raise Unreadable(f"line {number}: {error}") from error
             if not isinstance(row, dict):
-                raise Unreadable(f"line {number} is no JSON object")
+                raise Unreadable(f"line {number} is not a JSON object")
             if choice.takes(row):
                 yield begin, row
 
@@ -163,7 +163,7 @@ def _read_csv(file: Path, columns: tuple[str, ...] | None, choice: Choice) -> It
             for row in reader:
                 if None in row or None in row.values():
                     raise Unreadable(
-                        f"line {reader.line_num} has another number of cells than the first line"
+                        f"line {reader.line_num} has a different number of cells than the first line"
                     )
                 if choice.takes(row):
                     yield row

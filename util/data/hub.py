@@ -255,7 +255,7 @@ def _explained(error: Exception, *, path: str, file: str, revision: str) -> Exce
         )
     if isinstance(error, errors.GatedRepoError):
         return UserError(
-            f"{path} is given out on request only: ask for access at {page}, "
+            f"{path} is available on request only: ask for access at {page}, "
             "then log in with `hf auth login` or set HF_TOKEN"
         )
     if isinstance(error, errors.RepositoryNotFoundError):

@@ -301,7 +301,8 @@ def _local_revision(path: str, folder: Path, names: tuple[str, ...], *, expected
     revision = LOCAL + digest.hexdigest()[:16]
     if expected is not None and expected.startswith(LOCAL) and expected != revision:
         raise UserError(
-            f"the files of {path} in {folder} have changed since this run ({expected}, now {revision}): "
-            "bring them back, or start a fresh folder with --overwrite-settings"
+            f"the files of {path} in {folder} have changed since this run was made ({expected}, "
+            f"now {revision}): "
+            "restore them, or start a fresh folder with --overwrite-settings"
         )
     return revision

@@ -50,7 +50,7 @@ def _of_file(name: str) -> str:
     try:
         return Path(name).read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--system-prompt {name} is no text file that can be read: {error}") from error
+        raise UserError(f"--system-prompt {name} cannot be read as a text file: {error}") from error
 
 
 def _of_hub(address: str, data_dir: Path | None) -> tuple[str, str]:
@@ -58,7 +58,7 @@ def _of_hub(address: str, data_dir: Path | None) -> tuple[str, str]:
     match = HUB_FIELD.fullmatch(address)
     if match is None:
         raise UserError(
-            f"--system-prompt {address} is no field of a data set: write hf://datasets/ORG/NAME#FIELD, "
+            f"--system-prompt {address} is not a field of a data set: write hf://datasets/ORG/NAME#FIELD, "
             "such as hf://datasets/NovaSky-AI/Sky-T1_data_17k#system"
         )
     path, field = match["path"], match["field"]

@@ -109,15 +109,15 @@ def read_keys(path: str | Path) -> KeyPool:
     except OSError as error:
         raise UserError(f"cannot read the key file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"the key file {path} is not text: write one key a line") from error
+        raise UserError(f"the key file {path} is not text: write one key per line") from error
     secrets = [secret for line in lines if (secret := line.partition("#")[0].strip())]
     if not secrets:
-        raise UserError(f"the key file {path} holds no key: write one a line")
+        raise UserError(f"the key file {path} holds no key: write one per line")
     for number, line in enumerate(lines, 1):
         secret = line.partition("#")[0].strip()
         if secret and not _sendable(secret):
             raise UserError(
-                f"{path} line {number} is no API key (blanks or signs beyond ASCII): one key a line"
+                f"{path} line {number} is not an API key (blanks or signs beyond ASCII): one key per line"
             )
     if others_may_read:
         say(f"every user of this machine can read the key file {path}: chmod 600 {path}")

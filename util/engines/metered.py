@@ -131,6 +131,6 @@ class MeteredEngine:
             limit.check_allows(most[number])
         spent, allowed, one = map(limit.unit.format, (self._spent[number], limit.most, most[number]))
         self.exhausted = (
-            f"{spent} of the {allowed} of {limit.flag} are spent and a further request may use {one}: "
-            "the same command goes on with as much again"
+            f"{spent} of the {allowed} of {limit.flag} are spent, and another request may use {one}: "
+            "run the same command again to spend as much again"
         )

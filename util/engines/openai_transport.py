@@ -112,7 +112,7 @@ def base_url(url: str) -> str:
     except ValueError:  # a port that is no number, a broken IPv6 address
         usable = False
     if not usable:
-        raise UserError(f"{url!r} is no address of an endpoint: it looks like http://HOST:PORT/v1")
+        raise UserError(f"{url!r} is not the address of an endpoint: it looks like http://HOST:PORT/v1")
     return url.rstrip("/").removesuffix("/chat/completions")
 
 

@@ -22,7 +22,7 @@ MOST_WAIT_S = 60.0
 MOST_REST_S = 5.0  # between probes of an endpoint that is gone: when it is back, it shall not wait for us
 PROBE_TIMEOUT_S = 30.0
 ADDRESS_HINT = "is the address right? It usually ends in /v1"
-KEPT = "what is finished is kept, the same command goes on"
+KEPT = "what is finished is kept; the same command resumes"
 
 
 class Watch:
@@ -121,7 +121,7 @@ class Watch:
         endpoint, now = lease.endpoint, asyncio.get_running_loop().time()
         self._say_once(
             (trouble.kind, endpoint.url, trouble.message[:12]),
-            f"{endpoint.url}: {trouble.message} (asking again; said once)",
+            f"{endpoint.url}: {trouble.message} (retrying; said once)",
         )
         endpoint.failures += 1
         if trouble.kind in (Kind.AWAY, Kind.NO_HOST):
@@ -139,7 +139,9 @@ class Watch:
         if trouble.kind is Kind.HTML:
             endpoint.pages += 1
             if endpoint.pages >= MOST_PAGES:
-                raise UserError(f"{endpoint.url} is no API, it answers {trouble.message!r}: {ADDRESS_HINT}")
+                raise UserError(
+                    f"{endpoint.url} is not an API, it answers {trouble.message!r}: {ADDRESS_HINT}"
+                )
         self._stop_if_hopeless(lease, trouble, now)
 
     def _note_away(self, lease: Lease, now: float) -> None:

@@ -33,7 +33,7 @@ class ScriptedEngine:
         try:
             self._lines = [json.loads(line) for line in lines if line.strip()]
         except ValueError as error:
-            raise UserError(f"the script {script} holds a line that is no JSON: {error}") from error
+            raise UserError(f"the script {script} holds a line that is not JSON: {error}") from error
 
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
         for request in requests:

@@ -235,7 +235,7 @@ def _completion(answer: dict) -> Completion | Failure:
     if "failure" in answer:
         return Failure(answer["failure"])
     if answer["finish_reason"] not in ("stop", "length", "prompt_too_long"):
-        return Failure(f"the engine gave the request up ({answer['finish_reason']})")
+        return Failure(f"the engine gave up on the request ({answer['finish_reason']})")
     prompt_tokens, completion_tokens = answer["tokens"]
     return Completion(
         text=answer["text"],
@@ -268,7 +268,7 @@ def worker_options(options: EngineOptions, on_cpu: bool) -> dict:
         "generation_config": "vllm",
     }
     if on_cpu and options.pp > 1:  # it loads, and dies in the first step (seen in 0.32)
-        raise UserError(f"--pp {options.pp}: vLLM's CPU build has no pipeline stages, leave --pp out")
+        raise UserError(f"--pp {options.pp}: vLLM's CPU build has no pipeline stages: leave --pp out")
     if on_cpu:
         # A seed together with a partly prefilled prompt kills the CPU engine, so prompts go in whole.
         engine_args |= {"dtype": cpu_dtype(), "enforce_eager": True, "enable_chunked_prefill": False}

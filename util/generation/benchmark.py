@@ -99,7 +99,7 @@ def _as_begun(order: Order, run: Run) -> Order:
     there = run.info["settings"]
     order = order.continuing(there)
     if difference(there, order.settings()) is not None:  # since we looked, another command was faster
-        raise UserError(f"{run.folder} was made with other settings just now: start this command again")
+        raise UserError(f"{run.folder} has just been made with other settings: run this command again")
     unknown = unrecorded(there)
     if unknown:
         say(f"{run.folder} does not record {', '.join(unknown)}: further samples are as this command says")
@@ -140,8 +140,8 @@ def _with_prompt_noted(order: Order, run: Run, found: Iterator[Problem]) -> Iter
         if there["hash"] != note["hash"]:
             raise UserError(
                 f"the wording of prompt {order.plan.prompt!r} of {order.task.name} has changed "
-                f"since {run.folder} was begun (hash {there['hash']}, now {note['hash']}): use the "
-                f"version of the suite that began it ({run.info['made_with'].get('suite')}), "
+                f"since {run.folder} was started (hash {there['hash']}, now {note['hash']}): use the "
+                f"version of the suite that started it ({run.info['made_with'].get('suite')}), "
                 "or another --result-dir"
             )
         yield first

@@ -40,7 +40,7 @@ class ResultFiles:
 
     def __init__(self, path: Path) -> None:
         if path.is_dir() or not path.parent.is_dir():
-            problem = "is a folder" if path.is_dir() else f"lies in {path.parent}, which is no folder"
+            problem = "is a folder" if path.is_dir() else f"lies in {path.parent}, which is not a folder"
             raise UserError(f"--output_file {path} {problem}: name a file in a folder that exists")
         self.path = path
         self.details = path.with_suffix(".details.json")
@@ -175,7 +175,7 @@ class Evaluation:
         if outcome.failed:
             part.failure = (
                 f"{outcome.failed} requests failed (the last one: {outcome.failure}); "
-                "the same command asks them again"
+                "the same command retries them"
             )
         self._end_later(part)
 

@@ -63,7 +63,7 @@ class Forecast:
         """The forecast for people."""
         expected = f"{self.completion_tokens:,} completion tokens expected ({self.assumed})"
         found = [
-            f"{self.task}: {self.requests:,} requests, {self.there:,} samples are there already",
+            f"{self.task}: {self.requests:,} requests, {self.there:,} samples exist already",
             f"  {self.prompt_tokens:,} prompt tokens ({self.prompts_counted_by})",
             f"  {expected}, {self.most_completion_tokens:,} at most",
         ]
@@ -129,7 +129,7 @@ class _Counts:
         counter = open_counter(plan.model)
         prompt = prompt_named(order.task, plan.prompt)
         self.requests = self.there = self.prompt_tokens = 0
-        self.counted_by = counter.by if counter.encode else "a token for four characters"
+        self.counted_by = counter.by if counter.encode else "one token per four characters"
         chars = tokens = counted = 0
         rate = tokens_per_char(0, 0)
         for problem in order.problems(order.open_rows(), order.open_labels(), Counts()):

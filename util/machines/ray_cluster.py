@@ -150,7 +150,7 @@ class Cluster:
             if time.monotonic() > end:
                 raise RunStopped(
                     f"the head of the Ray cluster at {self.address} is gone; what is finished is kept: "
-                    "run the same command again on a cluster that is there"
+                    "run the same command again on a running cluster"
                 )
             time.sleep(1)
 
@@ -229,8 +229,8 @@ class ClusterPlace:
         if waiting and not self.said:
             self.said = True
             say(
-                f"{waiting} of {len(replicas)} wait for a place on the cluster, {self.needs} "
-                "each: they join in as soon as there is one"
+                f"{waiting} of {len(replicas)} are waiting for a place on the cluster, {self.needs} "
+                "each: they start as soon as one is free"
             )
 
     def lost(self) -> str:
@@ -367,7 +367,7 @@ def _check_listening(address: str) -> None:
     settings (RFC 9113, sections 3.4 and 6.5)."""
     host, colon, port = address.rpartition(":")
     if not colon or not host or not port.isdigit() or "//" in address:
-        raise UserError(f"--ray-address {address!r} is no HOST:PORT, such as node1:6379")
+        raise UserError(f"--ray-address {address!r} is not HOST:PORT, such as node1:6379")
     try:
         with socket.create_connection((host, int(port)), timeout=CONNECT_S) as connection:
             connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
@@ -379,7 +379,7 @@ def _check_listening(address: str) -> None:
         ) from error
     if greeting[3:4] != b"\4":
         raise UserError(
-            f"what listens at {address} is no Ray cluster: give the address of its head, HOST:6379"
+            f"what listens at {address} is not a Ray cluster: give the address of its head, HOST:6379"
         )
 
 

@@ -136,7 +136,7 @@ class _Runs:
 class Replicas:
     """Equal workers that share requests, each of them asked as it has room; an engine for what they answer.
 
-    A replica that dies is started again and its unfinished requests are asked again. Raises UserError when
+    A replica that dies is started again and its unfinished requests are sent again. Raises UserError when
     the first one cannot begin, RunStopped when all are gone.
     """
 
@@ -260,12 +260,12 @@ class Replicas:
 
     def _say_death(self, slot: _Slot, why: str, unfinished: int) -> None:
         left = sum(other.replica is not None for other in self._slots)
-        then = "it is started again"
+        then = "restarting it"
         if slot.replica is None:
             often = f"it ended {MOST_DEATHS} times without an answer"
-            why_not = often if slot.deaths >= MOST_DEATHS else "there is no place for it any more"
+            why_not = often if slot.deaths >= MOST_DEATHS else "there is no longer a place for it"
             then = f"{why_not}, {left} are left"
-        again = f"; {unfinished} unfinished requests are asked again" if unfinished else ""
+        again = f"; {unfinished} unfinished requests are sent again" if unfinished else ""
         name = f"{self._place.what} {slot.number + 1} of {len(self._slots)}"
         say(f"{name}: {why}; {then}{again}")
 

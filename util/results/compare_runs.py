@@ -171,7 +171,7 @@ def verdict_sentence(found: RunComparison) -> str:
     if paired.differing < FEWEST_TELLING:
         differ = "1 problem differs" if paired.differing == 1 else f"{paired.differing} problems differ"
         sentence += (
-            f" Only {differ}: even all of them in favour of the same run would not tell, "
+            f" Only {differ}: even all of them in favour of the same run would not be enough; "
             f"{FEWEST_TELLING} would."
         )
     if paired.problems == 1:

@@ -86,8 +86,8 @@ def as_text(folder: Path, history: History) -> str:
     lines = [f"{folder}: {history.gradings} gradings of {history.samples} samples"]
     if not history.again:
         lines.append(
-            "no sample was graded twice: run inference_and_check.py with --check --regrade to see what "
-            "today's grader says"
+            "no sample was graded twice: run inference_and_check.py with --check --regrade to "
+            "see what the current grader says"
         )
     for (before, after), count in history.again.items():
         pairs = [c for c in history.changes if (c.before.grader, c.after.grader) == (before, after)]

@@ -37,7 +37,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--without-verdicts",
         action="store_true",
-        help="leave out what the older grader said, so that --check judges every sample anew",
+        help="leave out what the older grader said, so that --check judges every sample again",
     )
     return parser.parse_args(argv)
 
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     for what, number in counts.items():
         say(f"{number:>9}  {what}")
     if counts["verdicts"]:
-        say("the verdicts are the older grader's; to judge anew: inference_and_check.py --check --regrade")
+        say("the verdicts are the older grader's; to judge again: inference_and_check.py --check --regrade")
     print_result({"run": str(folder), **counts})
     return 0
 

@@ -49,9 +49,11 @@ def read_old_file(path: Path) -> dict[str, dict]:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
-        raise UserError(f"{path} is no JSON ({error}): give a result file of the older layout") from error
+        raise UserError(f"{path} is not JSON ({error}): give a result file of the older layout") from error
     if not isinstance(content, dict) or not content:
-        raise UserError(f"{path} is no object keyed by problem text: give a result file of the older layout")
+        raise UserError(
+            f"{path} is not an object keyed by problem text: give a result file of the older layout"
+        )
     for question, row in content.items():
         if not _is_old_row(row):
             raise UserError(

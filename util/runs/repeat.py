@@ -25,8 +25,8 @@ def next_step(folder: Path, *, samples: int, ungradable: str = "") -> str:
     command = [*_command(read_run_json(folder)), "--result-dir", str(folder.parent)]
     if ungradable:
         return (
-            f"{folder}: none of the {samples} samples could be judged ({ungradable}); put right what stopped "
-            f"their grading and grade them again with\n  {check_command(folder)} --regrade"
+            f"{folder}: none of the {samples} samples could be judged ({ungradable}); fix what stopped their "
+            f"grading, then grade them again with\n  {check_command(folder)} --regrade"
         )
     if not samples:
         return f"{folder} has no samples yet: generate and grade them with\n  {shlex.join(command)}"

@@ -53,7 +53,8 @@ GENERATED, CORRECT, WHOLE, FORMATTED, FITTING, KEPT, EXTRA, UNIQUE, CLEAN, FINAL
 )
 ADVICE = {
     GENERATED: "generate samples first with inference_and_check.py",
-    CORRECT: "grade with inference_and_check.py --check, again after formatting: a verdict is on one text",
+    CORRECT: "grade with inference_and_check.py --check, and again after formatting: a verdict "
+    "belongs to one text",
     WHOLE: "all correct samples were cut off by the token limit: generate with more --max-tokens",
     FORMATTED: "run convert_format.py on the folder, or give --include-unformatted",
     FITTING: "widen --min-tokens, --max-tokens and --max-repetition",
@@ -103,9 +104,7 @@ class Summary:
         self.funnel[stage] = number
         if number == 0:
             told = f"none of {before[-1][1]} ({before[-1][0]})" if before else "no sample"
-            raise UserError(
-                f'no row is left: {told} came through the stage "{stage}"; {ADVICE.get(stage, "")}'
-            )
+            raise UserError(f'no row is left: {told} passed the stage "{stage}"; {ADVICE.get(stage, "")}')
 
 
 class Export:

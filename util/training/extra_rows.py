@@ -69,9 +69,9 @@ def _row(raw: bytes, place: str) -> ExtraRow:
     try:
         line = json.loads(raw.decode("utf-8-sig"))  # some editors begin a file with a byte order mark
     except ValueError as error:
-        raise UserError(f"{place} is no JSON ({error}): write one object a line, in UTF-8") from error
+        raise UserError(f"{place} is not JSON ({error}): write one object per line, in UTF-8") from error
     if not isinstance(line, dict):
-        raise UserError(f"{place} is no JSON object: write one object a line")
+        raise UserError(f"{place} is not a JSON object: write one object per line")
     if "conversations" in line:
         system, prompt, response = _turns(line["conversations"], "from", "value", place)
     elif "messages" in line:

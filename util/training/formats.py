@@ -235,9 +235,9 @@ def dataset_info(path: Path) -> tuple[Path, str]:
         try:
             info = json.loads(info_path.read_text(encoding="utf-8"))
         except (ValueError, OSError) as error:
-            raise UserError(f"{info_path} is no JSON ({error}): correct it or move it away") from error
+            raise UserError(f"{info_path} is not JSON ({error}): correct it or move it away") from error
         if not isinstance(info, dict):
-            raise UserError(f"{info_path} is no JSON object: correct it or move it away")
+            raise UserError(f"{info_path} is not a JSON object: correct it or move it away")
     info[path.stem] = {
         "file_name": path.name,
         "formatting": "sharegpt",

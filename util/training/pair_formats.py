@@ -56,7 +56,7 @@ def write_ranking_info(paths: list[Path], *, with_system: bool) -> Path:
         try:
             info = json.loads(info_path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise UserError(f"{info_path} is no JSON ({error}): correct it or move it away") from error
+            raise UserError(f"{info_path} is not JSON ({error}): correct it or move it away") from error
     columns = {"messages": "conversations", "chosen": "chosen", "rejected": "rejected"}
     for path in paths:
         info[path.stem] = {

@@ -161,7 +161,7 @@ class _Engine:
         return self.ready
 
     def give_up(self, why: str) -> None:
-        say(f"grading goes on without the symbolic engine, which does not start: {why}")
+        say(f"grading continues without the symbolic engine, which does not start: {why}")
         self.missing = True
         self.stop()
 

@@ -80,5 +80,5 @@ def forecast(cutter: Cutter, numbers: Iterable[int], *, model: str, max_tokens: 
         prompt_tokens=prompt_tokens,
         completion_tokens=round(most * SHARE_USED),
         most_completion_tokens=TRIES * most,
-        counted_by=f"prompts counted by {counter.by}" if counter.encode else "a token for four characters",
+        counted_by=f"prompts counted by {counter.by}" if counter.encode else "one token per four characters",
     )

@@ -51,7 +51,7 @@ def where_pairs_went(tallies: Mapping[str, Tally]) -> Iterator[str]:
     for variant, tally in tallies.items():
         if tally.fell_out[OTHER_VARIANT] > tally.written:
             yield (
-                f"{variant}: most of its pairs stand in another variant's file; --variants {variant} alone "
+                f"{variant}: most of its pairs are in another variant's file; --variants {variant} alone "
                 "writes them all"
             )
 
@@ -59,11 +59,10 @@ def where_pairs_went(tallies: Mapping[str, Tally]) -> Iterator[str]:
 def model_trouble(asked: Asked) -> Iterator[str]:
     """What went wrong in asking the rewrite model, a sentence each."""
     for why, number in asked.unusable.items():
-        yield f"{number} answers of the rewrite model were of no use: {why}"
+        yield f"{number} answers of the rewrite model were unusable: {why}"
     if asked.failed:
         yield (
-            f"{asked.failed} requests failed (the last one: {asked.failure}); "
-            "the same command asks them again"
+            f"{asked.failed} requests failed (the last one: {asked.failure}); the same command retries them"
         )
 
 
