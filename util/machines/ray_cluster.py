@@ -363,14 +363,13 @@ def _address_of_this_machine() -> str:
 
 
 def _check_listening(address: str) -> None:
-    """Raise UserError unless something at HOST:PORT speaks Ray's protocol: gRPC, which greets with a frame of
-    settings (RFC 9113, sections 3.4 and 6.5)."""
+    """Raise UserError unless something at HOST:PORT greets as Ray's gRPC does, with HTTP/2 settings (RFC 9113,
+    section 6.5): with anything else, Ray itself tries for minutes."""
     host, colon, port = address.rpartition(":")
     if not colon or not host or not port.isdigit() or "//" in address:
         raise UserError(f"--ray-address {address!r} is not HOST:PORT, such as node1:6379")
     try:
         with socket.create_connection((host, int(port)), timeout=CONNECT_S) as connection:
-            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
             greeting = connection.recv(9)
     except OSError as error:
         raise UserError(
