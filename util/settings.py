@@ -26,7 +26,7 @@ class Setting:
     type: Callable[[str], Any] = str  # reads a value of the flag; bool: the flag alone says "not the default"
     default: Any = None
     before: Any = NOT_RECORDED  # what was in force in runs whose run.json lacks it
-    earlier: tuple[Any, ...] = ()  # defaults of earlier versions
+    earlier: tuple[Any, ...] = ()  # defaults of earlier versions, the first one first
     nargs: int | str | None = None
     metavar: str | tuple[str, ...] | None = None
     choices: tuple[str, ...] | None = None
@@ -142,322 +142,139 @@ def _source(text: str) -> str | None:
 ENGINES = ("vllm", "ray", "openai", "scripted")  # what can run a model: see util/engines
 
 
-def _row(name: str, flag: str, help: str, **more: Any) -> Setting:
-    return Setting(name, "settings", flag, help, **{"group": "rows", "before": None, **more})
+def _entry(place: str, group: str) -> Callable[..., Setting]:
+    """Makes entries that stand in one place and group: name, flag, help, default, and what is unusual.
+
+    Before such a setting was there, its first default was in force.
+    """
+
+    def make(name: str, flag: str, default: Any, help: str, **more: Any) -> Setting:
+        before = more.get("earlier", (default,))[0]
+        same = {"place": place, "group": group, "default": default, "before": before}
+        return Setting(name, flag=flag, help=help, **{**same, **more})
+
+    return make
 
 
-def _sampling(name: str, type: Callable[[str], Any], off: Any, help: str, **more: Any) -> Setting:
-    """A parameter of sampling, by its name in vLLM and for endpoints; before it was there it was neutral."""
+_row, _dated = _entry("settings", "rows"), _entry("settings", "livecodebench")
+_drawn, _asked = _entry("settings", "sampling"), _entry("asked", "sampling")
+_stopping, _engine, _grading = (_entry(name, name) for name in ("stopping", "engine", "grading"))
+
+
+def _sampling(name: str, off: Any, help: str, **more: Any) -> Setting:
+    """A parameter of sampling, by its name in vLLM and for endpoints; `off` changes nothing."""
     dashed = name.replace("_", "-")
-    same = {"default": off, "before": off, "neutral": (off,), "label": dashed, "compared": True}
-    return Setting(name, "settings", f"--{dashed}", help, type, **{"group": "sampling", **same, **more})
+    same = {"label": dashed, "compared": True, "neutral": (off,)}
+    return _drawn(name, f"--{dashed}", off, help, **{**same, **more})
 
 
-def _stopping(name: str, flag: str, help: str, **more: Any) -> Setting:
-    return Setting(name, "stopping", flag, help, **{"group": "stopping", "before": None, **more})
-
-
-def _engine(name: str, type: Callable[[str], Any], default: Any, help: str, **more: Any) -> Setting:
-    flag = f"--{name.replace('_', '-')}"
-    same = {"group": "engine", "default": default, "before": default}
-    return Setting(name, "engine", flag, help, type, **{**same, **more})
-
-
-def _grading(name: str, flag: str, default: Any, help: str, **more: Any) -> Setting:
-    same = {"group": "grading", "default": default, "before": default}
-    return Setting(name, "grading", flag, help, **{**same, **more})
-
-
+# fmt: off
 SETTINGS = (
     Setting("task", "settings", "--dataset", always=True),
     Setting("model", "settings", "--model", always=True),
-    _row(
-        "split",
-        "--split",
-        "split of the data set; default: the one results are reported on",
-        before=NOT_RECORDED,
-        label="split",
-    ),
-    _row(
-        "source",
-        "--source",
-        "only rows of this source, such as math; 'all', or no flag: every row",
-        type=_source,
-        label="source",
-    ),
-    _row(
-        "start",
-        "--start",
-        "first row ({default})",
-        type=at_least(0),
-        default=0,
-        before=0,
-        metavar="I",
-        label="from row",
-    ),
-    _row(
-        "end",
-        "--end",
-        "row after the last one; -1: to the end",
-        type=end_position,
-        default=-1,
-        before=-1,
-        metavar="I",
-        label="to row",
-    ),
-    _row(
-        "filter_difficulty",
-        "--filter-difficulty",
-        "only rows with a difficulty label within the bounds",
-        type=bool,
-        default=False,
-        before=False,
-        label="filtered by difficulty:",
-    ),
-    _row(
-        "difficulty_lower_bound",
-        "--math-difficulty-lower-bound",
-        "lowest difficulty, 1-10; default: no limit",
-        type=number_in(0, 10),
-        metavar="D",
-        label="least difficulty",
-    ),
-    _row(
-        "difficulty_upper_bound",
-        "--math-difficulty-upper-bound",
-        "highest difficulty, 1-10; default: no limit",
-        type=number_in(0, 10),
-        metavar="D",
-        label="most difficulty",
-    ),
-    Setting(
-        "limit",
-        "asked",
-        "--limit",
-        "only the first N of what is left",
-        at_least(1),
-        before=None,
-        metavar="N",
-        group="rows",
-    ),
-    *(
-        _row(name, f"--{name.replace('_', '-')}", help, metavar=metavar, group="livecodebench", label=label)
-        for name, metavar, label, help in (
-            ("release", "vN", "release", "release v1 to v6, each with those before it (v2)"),
-            ("start_date", "YYYY-MM-DD", "contests from", "first contest day"),
-            ("end_date", "YYYY-MM-DD", "contests to", "last contest day"),
-        )
-    ),
-    Setting(
-        "temperatures",
-        "asked",
-        "--temperatures",
-        "sampling temperatures (0: greedy); a further one adds only its own samples",
-        number_in(0, 10),
-        default=[0.0],
-        before=[0.0],
-        nargs="+",
-        metavar="T",
-        group="sampling",
-        always=True,
-    ),
-    Setting(
-        "n",
-        "asked",
-        "--n",
-        "samples per problem and temperature ({default}); a larger N later adds only what is missing",
-        at_least(1),
-        default=1,
-        before=1,
-        metavar="N",
-        group="sampling",
-        always=True,
-    ),
-    Setting(
-        "prompt",
-        "settings",
-        "--prompt",
-        "which wording of the task's prompt ({default}); the README's table names the others",
-        default="default",
-        before="default",
-        metavar="NAME",
-        group="sampling",
-        label="prompt",
-    ),
-    Setting(
-        "system_prompt",
-        "settings",
-        "--system-prompt",
-        "system message: a name under util/prompts, a text file, a field of a hub data set "
-        "(hf://datasets/ORG/NAME#field), or 'none'; default: the one the model was trained with, "
-        "if we know it",
-        metavar="NAME|FILE|hf://...",
-        group="sampling",
-        always=True,
-    ),
+
+    _row("split", "--split", None, "split of the data set; default: the one results are reported on",
+         before=NOT_RECORDED, label="split"),
+    _row("source", "--source", None, "only rows of this source, such as math; 'all', or no flag: every row",
+         type=_source, label="source"),
+    _row("start", "--start", 0, "first row ({default})", type=at_least(0), metavar="I", label="from row"),
+    _row("end", "--end", -1, "row after the last one; -1: to the end", type=end_position, metavar="I",
+         label="to row"),
+    _row("filter_difficulty", "--filter-difficulty", False,
+         "only rows with a difficulty label within the bounds", type=bool, label="filtered by difficulty:"),
+    _row("difficulty_lower_bound", "--math-difficulty-lower-bound", None,
+         "lowest difficulty, 1-10; default: no limit", type=number_in(0, 10), metavar="D",
+         label="least difficulty"),
+    _row("difficulty_upper_bound", "--math-difficulty-upper-bound", None,
+         "highest difficulty, 1-10; default: no limit", type=number_in(0, 10), metavar="D",
+         label="most difficulty"),
+    _row("limit", "--limit", None, "only the first N of what is left", place="asked",
+         type=at_least(1), metavar="N"),
+
+    _dated("release", "--release", None, "release v1 to v6, each with those before it (v2)",
+           metavar="vN", label="release"),
+    _dated("start_date", "--start-date", None, "first contest day", metavar="YYYY-MM-DD",
+           label="contests from"),
+    _dated("end_date", "--end-date", None, "last contest day", metavar="YYYY-MM-DD", label="contests to"),
+
+    _asked("temperatures", "--temperatures", [0.0],
+           "sampling temperatures (0: greedy); a further one adds only its own samples",
+           type=number_in(0, 10), nargs="+", metavar="T", always=True),
+    _asked("n", "--n", 1,
+           "samples per problem and temperature ({default}); a larger N later adds only what is missing",
+           type=at_least(1), metavar="N", always=True),
+    _drawn("prompt", "--prompt", "default",
+           "which wording of the task's prompt ({default}); the README's table names the others",
+           metavar="NAME", label="prompt"),
+    _drawn("system_prompt", "--system-prompt", None,
+           "system message: a name under util/prompts, a text file, a field of a hub data set "
+           "(hf://datasets/ORG/NAME#field), or 'none'; default: the one the model was trained with, "
+           "if we know it", metavar="NAME|FILE|hf://...", before=NOT_RECORDED, always=True),
     Setting("system_prompt_hash", "settings", label="system message", compared=True),
-    Setting(
-        "max_tokens",
-        "settings",
-        "--max-tokens",
-        "most tokens of one answer ({default}); fewer if the model's context is shorter",
-        at_least(1),
-        default=32768,
-        metavar="N",
-        group="sampling",
-        label="token cap",
-        compared=True,
-        always=True,
-    ),
-    Setting(
-        "seed",
-        "settings",
-        "--seed",
-        "seed of the run ({default}); each sample's own seed follows from it",
-        int,
-        default=0,
-        group="sampling",
-        label="seed",
-        always=True,
-    ),
-    _sampling("top_p", number_in(0, 1, above_low=True), 1.0, "nucleus sampling (1: off)", metavar="P"),
-    _sampling(
-        "top_k",
-        at_least(-1),
-        -1,
-        "sample from the K likeliest tokens (-1: off)",
-        metavar="K",
-        neutral=(-1, 0),
-    ),
-    _sampling(
-        "min_p",
-        number_in(0, 1),
-        0.0,
-        "smallest share of the likeliest token's probability (0: off)",
-        metavar="P",
-    ),
-    _sampling(
-        "repetition_penalty",
-        above(0),
-        1.0,
-        "above 1, tokens that the prompt or the answer already has become less likely (1: off)",
-        metavar="F",
-    ),
-    _sampling(
-        "presence_penalty",
-        number_in(-2, 2),
-        0.0,
-        "lowers the score of each token that the answer already has (0: off)",
-        metavar="P",
-    ),
-    _sampling(
-        "frequency_penalty",
-        number_in(-2, 2),
-        0.0,
-        "lowers the score of a token each time that the answer has it (0: off)",
-        metavar="P",
-    ),
-    _sampling("stop", some_text, [], "texts that end an answer", nargs="+", metavar="TEXT"),
+    _drawn("max_tokens", "--max-tokens", 32768,
+           "most tokens of one answer ({default}); fewer if the model's context is shorter",
+           type=at_least(1), metavar="N", before=NOT_RECORDED, label="token cap", compared=True, always=True),
+    _drawn("seed", "--seed", 0, "seed of the run ({default}); each sample's own seed follows from it",
+           type=int, before=NOT_RECORDED, label="seed", always=True),
+    _sampling("top_p", 1.0, "nucleus sampling (1: off)", type=number_in(0, 1, above_low=True), metavar="P"),
+    _sampling("top_k", -1, "sample from the K likeliest tokens (-1: off)", type=at_least(-1), metavar="K",
+              neutral=(-1, 0)),
+    _sampling("min_p", 0.0, "smallest share of the likeliest token's probability (0: off)",
+              type=number_in(0, 1), metavar="P"),
+    _sampling("repetition_penalty", 1.0,
+              "above 1, tokens that the prompt or the answer already has become less likely (1: off)",
+              type=above(0), metavar="F"),
+    _sampling("presence_penalty", 0.0, "lowers the score of each token that the answer already has (0: off)",
+              type=number_in(-2, 2), metavar="P"),
+    _sampling("frequency_penalty", 0.0,
+              "lowers the score of a token each time that the answer has it (0: off)",
+              type=number_in(-2, 2), metavar="P"),
+    _sampling("stop", [], "texts that end an answer", type=some_text, nargs="+", metavar="TEXT"),
     Setting("chat_template_kwargs", "settings", before={}, label="chat template", compared=True),
-    _stopping(
-        "until_correct",
-        "--until-correct",
-        "a problem with K correct samples is done",
-        type=at_least(1),
-        metavar="K",
-    ),
-    _stopping(
-        "give_up_after",
-        "--give-up-after",
-        "a problem with M wrong samples is done",
-        type=at_least(1),
-        metavar="M",
-    ),
-    _stopping(
-        "band",
-        "--pass-rate-band",
-        "a problem is done when its pass rate is outside this range with 95 %% confidence",
-        type=number_in(0, 1),
-        nargs=2,
-        metavar=("LO", "HI"),
-    ),
-    _engine(
-        "engine",
-        str,
-        None,
-        "what runs the model; default: openai for openai/NAME or --api-base, else vllm",
-        choices=ENGINES,
-    ),
-    _engine(
-        "tp", at_least(1), 1, "GPUs that share one replica, a copy of the model ({default})", metavar="N"
-    ),
-    _engine("pp", at_least(1), 1, "pipeline parallel stages ({default})", metavar="N"),
-    _engine("dp", at_least(1), 1, "replicas on this machine ({default})", metavar="N"),
-    _engine(
-        "replicas",
-        at_least(1),
-        1,
-        "with --engine ray: replicas on the cluster, each on --tp GPUs ({default})",
-        metavar="N",
-    ),
-    _engine(
-        "ray_address",
-        some_text,
-        None,
-        "head of the Ray cluster; default: $RAY_ADDRESS, else the cluster that this machine belongs to",
-        metavar="HOST:PORT",
-    ),
-    _engine(
-        "api_base",
-        str,
-        [],
-        "OpenAI-compatible endpoints, one or several; default: $OPENAI_BASE_URL, else OpenAI",
-        nargs="+",
-        metavar="URL",
-    ),
-    _engine(
-        "engine_args",
-        json_object,
-        {},
-        "further arguments for the engine as a JSON object, such as '{\"max_num_seqs\": 64}'",
-        metavar="JSON",
-    ),
-    _grading(
-        "symbolic",
-        "--no-symbolic",
-        True,
-        "maths: do not ask the symbolic engine where the rules do not know",
-        type=bool,
-        label="symbolic engine",
-        compared=True,
-    ),
-    _grading(
-        "compare",
-        "--compare",
-        "ordered",
-        "programs: outputs equal in order (ordered), or as lenient as older graders (legacy)",
-        choices=("ordered", "legacy"),
-        label="comparison of outputs",
-        compared=True,
-    ),
-    _grading(
-        "all_tests", "--all-tests", False, "programs: run the other tests after one has failed", type=bool
-    ),
-    _grading(
-        "require_isolation",
-        "--require-isolation",
-        "no-namespace",
-        "programs: weakest isolation under which they may run ({default}); see doctor.py",
-        choices=("weak", "no-namespace", "full"),
-    ),
-    _grading(
-        "on_cluster",
-        "--grade-on-cluster",
-        False,
-        "grade on the CPUs of the Ray cluster (see --ray-address) instead of this machine's",
-        type=bool,
-    ),
+
+    _stopping("until_correct", "--until-correct", None, "a problem with K correct samples is done",
+              type=at_least(1), metavar="K"),
+    _stopping("give_up_after", "--give-up-after", None, "a problem with M wrong samples is done",
+              type=at_least(1), metavar="M"),
+    _stopping("band", "--pass-rate-band", None,
+              "a problem is done when its pass rate is outside this range with 95 %% confidence",
+              type=number_in(0, 1), nargs=2, metavar=("LO", "HI")),
+
+    _engine("engine", "--engine", None,
+            "what runs the model; default: openai for openai/NAME or --api-base, else vllm", choices=ENGINES),
+    _engine("tp", "--tp", 1, "GPUs that share one replica, a copy of the model ({default})",
+            type=at_least(1), metavar="N"),
+    _engine("pp", "--pp", 1, "pipeline parallel stages ({default})", type=at_least(1), metavar="N"),
+    _engine("dp", "--dp", 1, "replicas on this machine ({default})",
+            type=at_least(1), metavar="N"),
+    _engine("replicas", "--replicas", 1,
+            "with --engine ray: replicas on the cluster, each on --tp GPUs ({default})",
+            type=at_least(1), metavar="N"),
+    _engine("ray_address", "--ray-address", None,
+            "head of the Ray cluster; default: $RAY_ADDRESS, else the cluster that this machine belongs to",
+            type=some_text, metavar="HOST:PORT"),
+    _engine("api_base", "--api-base", [],
+            "OpenAI-compatible endpoints, one or several; default: $OPENAI_BASE_URL, else OpenAI",
+            nargs="+", metavar="URL"),
+    _engine("engine_args", "--engine-args", {},
+            "further arguments for the engine as a JSON object, such as '{\"max_num_seqs\": 64}'",
+            type=json_object, metavar="JSON"),
+
+    _grading("symbolic", "--no-symbolic", True,
+             "maths: do not ask the symbolic engine where the rules do not know", type=bool,
+             label="symbolic engine", compared=True),
+    _grading("compare", "--compare", "ordered",
+             "programs: outputs equal in order (ordered), or as lenient as older graders (legacy)",
+             choices=("ordered", "legacy"), label="comparison of outputs", compared=True),
+    _grading("all_tests", "--all-tests", False,
+             "programs: run the other tests after one has failed", type=bool),
+    _grading("require_isolation", "--require-isolation", "no-namespace",
+             "programs: weakest isolation under which they may run ({default}); see doctor.py",
+             choices=("weak", "no-namespace", "full")),
+    _grading("on_cluster", "--grade-on-cluster", False,
+             "grade on the CPUs of the Ray cluster (see --ray-address) instead of this machine's", type=bool),
 )
+# fmt: on
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 OF_A_RUN = tuple(setting for setting in SETTINGS if setting.place == "settings")
 SAMPLING = tuple(setting for setting in SETTINGS if setting.neutral)
