@@ -246,7 +246,7 @@ def _is_word(match: re.Match, text: str) -> bool:
     if match.group(1) not in "AI" or text[match.start(1) - 1 : match.start(1)] in ("(", "["):
         return False
     follows = re.match(r"\s+([a-z]+)", text[match.end(1) :])
-    return bool(follows) and follows.group(1) not in _AFTER_A_LETTER
+    return follows is not None and follows.group(1) not in _AFTER_A_LETTER
 
 
 _AFTER_A_LETTER = frozenset(

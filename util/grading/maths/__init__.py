@@ -198,7 +198,7 @@ def _compare_words(gold: str, prediction: str) -> bool | None:
     if left is None and right is None:
         return None
     # A formula never equals a sentence; what looks like words may be a product of letters, though.
-    text, other = (left, prediction) if left is not None else (right, gold)
+    text, other = (left, prediction) if left is not None else (right or "", gold)
     if said := _VALUE_SAID.fullmatch(text):
         return None if left is not None else _decide(gold, said.group(1)).equal
     if len(text) > 3 and (" " in text or len(text) > 5) and plain_number(other) is not None:

@@ -65,9 +65,8 @@ def _boxes(text: str) -> list[tuple[int, int, str]]:
         if found and match.start() < found[-1][1]:
             continue  # a box within a box
         if match.group(1) != "{":
-            end = match.end()
             if match.group(1).isdecimal():
-                found.append((match.start(), end, match.group(1)))
+                found.append((match.start(), match.end(), match.group(1)))
             continue
         end = _closing(text, match.end())
         if end is not None and text[match.end() : end].strip():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import cmath
 import math
+from collections.abc import Callable
 from fractions import Fraction
 
 from util.grading.maths.exact import Point, Unknown, application_value, big_value, exact
@@ -116,7 +117,7 @@ _COMPLEX_FUNCTIONS = {
     "conj": lambda x: complex(x).conjugate(),
     "cis": lambda x: cmath.exp(1j * x), "arsinh": cmath.asinh, "arcosh": cmath.acosh,
 }  # fmt: skip
-_REAL_FUNCTIONS = {
+_REAL_FUNCTIONS: dict[str, Callable[..., float]] = {
     "abs": abs,
     "floor": _near_floor,
     "ceil": lambda x: -_near_floor(-x),

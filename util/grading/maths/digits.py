@@ -255,11 +255,14 @@ def _same_precisely(left: Node, right: Node, at: Point, *, surely: bool | None) 
         c, d = precise(left, at, 150), precise(right, at, 150)
         with decimal.localcontext(_WIDE):
             if size <= _SMALL:  # what looks like zero is zero if it shrinks with every further digit
-                c, d = (0 if abs(long) <= abs(short) * _APART else long for short, long in ((a, c), (b, d)))
+                c, d = (
+                    _NOTHING if abs(long) <= abs(short) * _APART else long for short, long in ((a, c), (b, d))
+                )
             return abs(c - d) <= max(abs(c), abs(d)) * _TOGETHER
     except Unknown:
         return surely
 
 
 _WIDE = decimal.Context(prec=160, Emax=10**9, Emin=-(10**9))
+_NOTHING = decimal.Decimal(0)
 _SMALL, _APART, _TOGETHER = decimal.Decimal("1e-25"), decimal.Decimal("1e-40"), decimal.Decimal("1e-110")

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import Any, final
 
 from util.grading.maths.tree import Node
 
@@ -29,6 +29,7 @@ class Inexact(Unknown):
     """There is a value, but it is not a (complex) fraction."""
 
 
+@final
 class Gauss:
     """A complex number with rational parts."""
 
@@ -52,7 +53,7 @@ class Gauss:
         other = _gauss(other)
         return self.re == other.re and self.im == other.im
 
-    __radd__, __rmul__, __hash__ = __add__, __mul__, None
+    __radd__, __rmul__ = __add__, __mul__
 
     def inverse(self) -> Gauss:
         norm = self.re * self.re + self.im * self.im
@@ -64,7 +65,7 @@ class Gauss:
         return self if self.im else self.re
 
 
-def _gauss(value: object) -> Gauss:
+def _gauss(value: Any) -> Gauss:
     return value if isinstance(value, Gauss) else Gauss(value, Fraction(0))
 
 
@@ -172,8 +173,8 @@ def _exact_power(node: Node, at: Mapping) -> Fraction | Gauss:
     return base ** int(exponent)
 
 
-def _gauss_power(base: Gauss, exponent: Fraction) -> Fraction | Gauss:
-    base = base.simplest()
+def _gauss_power(value: Gauss, exponent: Fraction) -> Fraction | Gauss:
+    base = value.simplest()
     if exponent.denominator != 1 or abs(exponent) > 2000:
         if type(base) is Gauss and not base.re and abs(base.im) == 1 and exponent.denominator == 1:
             exponent %= 4
@@ -259,14 +260,14 @@ def _exact_binomial(node: Node, at: Mapping) -> Fraction:
     return Fraction(math.comb(upper, lower))
 
 
-def _exact_function(node: Node, at: Mapping) -> Fraction:
+def _exact_function(node: Node, at: Mapping) -> Fraction | Gauss:
     function = _EXACT_FUNCTIONS.get(node.value)
     if function is None:
         raise Inexact(node.value)
     values = [exact(part, at) for part in node.parts]
+    if node.value == "conj" and type(values[0]) is Gauss:
+        return Gauss(values[0].re, -values[0].im)
     if any(type(value) is Gauss for value in values):
-        if node.value == "conj":
-            return Gauss(values[0].re, -values[0].im)
         raise Inexact("function of a complex number")
     try:
         return function(*values)
@@ -313,7 +314,7 @@ def _gcd(*values: Fraction) -> Fraction:
     return Fraction(math.gcd(*(_whole(value) for value in values)))
 
 
-_EXACT_FUNCTIONS = {
+_EXACT_FUNCTIONS: dict[str, Callable[..., Fraction]] = {
     "abs": abs,
     "floor": lambda x: Fraction(math.floor(x)),
     "ceil": lambda x: Fraction(math.ceil(x)),

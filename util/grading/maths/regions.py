@@ -217,6 +217,7 @@ def _half_line(left: Node, operator: str, right: Node, variable: str) -> Region 
             return None
         bound, rising = solved
         operator = operator if rising else FLIPPED[operator]
+    pieces: tuple[Piece, ...]
     if operator == "!=":
         pieces = (Piece(_MINUS_INFINITY, False, bound, False), Piece(bound, False, _INFINITY, False))
     elif operator == "=":
@@ -241,12 +242,15 @@ def _solve(left: Node, right: Node, variable: str) -> tuple[Node, bool] | None:
     """Where left = right, and whether left - right rises, if that difference is linear with fractions."""
     if symbols(left) | symbols(right) != {variable}:
         return None
+    difference = Node("add", (left, Node("neg", (right,))))
+    values = []
     try:
-        values = [
-            exact(left, Point({variable: x})) - exact(right, Point({variable: x}))
-            for x in (Fraction(0), Fraction(1), Fraction(7, 3))
-        ]
-    except (Unknown, TypeError):
+        for x in (Fraction(0), Fraction(1), Fraction(7, 3)):
+            value = exact(difference, Point({variable: x}))
+            if not isinstance(value, Fraction):
+                return None
+            values.append(value)
+    except Unknown:
         return None
     slope = values[1] - values[0]
     if not slope or values[2] != values[0] + slope * Fraction(7, 3):
@@ -301,10 +305,10 @@ def _place(node: Node) -> float | None:
     except (Unknown, OverflowError):
         return None
     try:
-        value = complex(approximate(node, _HERE))
+        about = complex(approximate(node, _HERE))
     except Unknown:
         return None
-    return None if abs(value.imag) > 1e-12 * abs(value) else value.real
+    return None if abs(about.imag) > 1e-12 * abs(about) else about.real
 
 
 def _ordered(found: Region) -> Region:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from util.grading.maths.approximate import approximate
 from util.grading.maths.digits import precise, same_value
@@ -275,7 +275,8 @@ def is_roughly_true(node: Node) -> bool:
         return True
 
 
-def _number(node: Node, at: Point) -> Fraction | complex:
+def _number(node: Node, at: Point) -> Any:
+    """A fraction, or a float where there is none."""
     try:
         value = exact(node, at)
     except Unknown:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -152,7 +153,7 @@ def _count_signs(node: Node) -> int:
     return (node.kind == "pm") + sum(_count_signs(child) for child in _children(node))
 
 
-def _choose(node: Node, signs: object) -> Node:
+def _choose(node: Node, signs: Iterator[int]) -> Node:
     if node.kind == "decimal" or not has(node, "pm"):
         return node
     if node.kind == "pm":
@@ -170,10 +171,10 @@ def ordered_elements(node: Node) -> tuple[Node, ...] | None:
     if node.kind == "list":
         parts = node.parts
         names = [label(part) for part in parts]
-        if None not in names and all(isinstance(name, Node) and name.kind == "sym" for name in names):
-            order = sorted(range(len(parts)), key=lambda i: str(names[i].value))
-            return tuple(unlabelled(parts[i]) for i in order)
-        return parts
+        symbolic = [str(name.value) for name in names if isinstance(name, Node) and name.kind == "sym"]
+        if len(symbolic) < len(parts):
+            return parts
+        return tuple(unlabelled(parts[i]) for i in sorted(range(len(parts)), key=symbolic.__getitem__))
     if node.kind == "tuple" or node.kind == "pair" and node.value == "()":
         return node.parts
     if node.kind == "matrix":
@@ -204,8 +205,9 @@ def matrix(node: Node) -> tuple[tuple[Node, ...], ...] | None:
     if node.kind in ("pair", "tuple") and all(part.kind in ("pair", "tuple") for part in node.parts):
         return tuple(part.parts for part in node.parts)
     if node.kind == "add":
-        parts = [matrix(part) for part in node.parts]
-        if all(parts) and len({tuple(len(row) for row in part) for part in parts}) == 1:
+        parts = [rows for part in node.parts if (rows := matrix(part))]
+        shapes = {tuple(len(row) for row in part) for part in parts}
+        if len(parts) == len(node.parts) and len(shapes) == 1:
             return tuple(
                 tuple(Node("add", entries) for entries in zip(*rows, strict=True))
                 for rows in zip(*parts, strict=True)

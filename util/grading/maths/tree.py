@@ -5,7 +5,7 @@ A tree of `Node`s in a `Reading`; `symbols`, `has` and `traits` say what occurs 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MAX_CHARS = 4000
 MAX_TOKENS = 1000
@@ -30,7 +30,7 @@ class Node(NamedTuple):
 
     kind: str
     parts: tuple = ()
-    value: object = None
+    value: Any = None
 
 
 class Reading(NamedTuple):

@@ -105,9 +105,9 @@ def same_text(gold: str, prediction: str) -> bool:
         return True
     if left.replace(" ", "").replace("-", "") == right.replace(" ", "").replace("-", ""):
         return True
-    said = _ANSWERED.match(gold.strip()), _ANSWERED.match(prediction.strip())
-    if all(said) and "yes" in (left, right) or all(said) and "no" in (left, right):
-        return said[0].group(1).lower() == said[1].group(1).lower()
+    wanted, said = _ANSWERED.match(gold.strip()), _ANSWERED.match(prediction.strip())
+    if wanted and said and {"yes", "no"} & {left, right}:
+        return wanted.group(1).lower() == said.group(1).lower()
     return _names_the_subject(gold, prediction) or _names_the_subject(prediction, gold)
 
 
