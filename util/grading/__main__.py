@@ -6,15 +6,12 @@ python -m util.grading explain --gold '\\frac12' --response 'so it is \\boxed{0.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from util.errors import UserError
-from util.grading.choice import LETTERS, grade_choice
-from util.grading.maths import grade_maths, symbolic
-from util.records import Verdict
+from util.grading.explain import explain, response_text, shown
+from util.grading.maths import symbolic
 from util.terminal import print_text, say
 
 
@@ -47,48 +44,17 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def run(args: argparse.Namespace) -> Verdict:
-    """Grade the response of the command line."""
-    symbolic.use(not args.no_symbolic)
-    response = _response(args.response)
-    if args.choice is None:
-        return grade_maths(args.gold, response, kind=args.kind)
-    if not 2 <= args.choice <= len(LETTERS):
-        raise UserError(f"--choice {args.choice}: give the number of options, 2 to {len(LETTERS)}")
-    if args.gold not in LETTERS[: args.choice]:
-        raise UserError(
-            f"--gold {args.gold}: with --choice {args.choice} give a letter out of {LETTERS[: args.choice]}"
-        )
-    return grade_choice(args.gold, response, options=args.choice)
-
-
-def _response(given: str) -> str:
-    if given == "-":
-        return sys.stdin.read()
-    if len(given) < 4096 and "\n" not in given and "\0" not in given and os.path.isfile(given):
-        return Path(given).read_text(encoding="utf-8", errors="replace")
-    return given
-
-
-def show(verdict: Verdict) -> str:
-    """A verdict in lines for people."""
-    lines = {
-        "verdict": "correct" if verdict.correct else f"not correct: {verdict.reason}",
-        "extracted": "nothing" if verdict.extracted is None else verdict.extracted,
-        "decided by": verdict.detail,
-        "grader": verdict.grader,
-    }
-    return "\n".join(f"{name:<11}{value}" for name, value in lines.items())
-
-
 def main() -> int:
     """Run the command; 2 where the person can fix what is wrong."""
     try:
-        verdict = run(parse())
+        args = parse()
+        symbolic.use(not args.no_symbolic)
+        response = response_text(args.response)
+        verdict = explain(args.gold, response, kind=args.kind, options=args.choice)
     except UserError as error:
         say(f"error: {error}")
         return 2
-    print_text(show(verdict))
+    print_text(shown(verdict))
     return 0
 
 

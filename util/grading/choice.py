@@ -1,5 +1,7 @@
 """Which option of a multiple-choice problem does a response choose?
 
+Call `grade_choice`.
+
 The signs, strongest first: a box, an answer tag, the last declaration ("the answer is B", "B is correct",
 "故选B"), an option's text in place of its letter, and a letter that stands alone where a conclusion stands.
 Letters that are only talked about (vitamin C, the field B, "option A is too small") choose nothing.

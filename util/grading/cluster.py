@@ -1,21 +1,21 @@
-"""How do graders on other machines grade? Each node has a pool like this machine's: limits and deaths are
-treated alike.
+"""How do graders on other machines grade?
 
-What carries gradings to the nodes and verdicts back is given, as `util.replicas.Replicas`.
+Call `ClusterGradingPool` in a `with` block, as you would a `GradingPool`. Each node has a pool like this
+machine's: limits and deaths are treated alike. What carries gradings to the nodes and verdicts back is given,
+as `util.machines.replicas.Replicas`.
 """
 
 from __future__ import annotations
 
 import socket
 import threading
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from util.errors import RunStopped, UserError
 from util.grading.code.suites import carry_tests
-from util.grading.pool import WAITING_PER_WORKER, Grade, GradingPool
+from util.grading.pool import WAITING_PER_WORKER, Exchange, Grade, GradingPool
 from util.machines.replicas import Died, Event, Ready, Replicas
 from util.records import Failure, Problem, TestSuite, Verdict
 
@@ -44,14 +44,8 @@ class ClusterGradingPool:
 
     def __init__(self, graders: Replicas, workers: int) -> None:
         self._graders = graders
-        self._room = workers * WAITING_PER_WORKER
-        self._changed = threading.Condition()
-        self._queue: deque[GradingRequest] = deque()
-        self._done: deque[tuple[Any, Verdict]] = deque()
-        self._failure: RunStopped | UserError | None = None
-        self._last: Problem | None = None  # as it was given
-        self._carried: Problem | None = None  # the same with its tests
-        self.pending = 0  # gradings that were submitted and have no verdict yet
+        self._exchange = Exchange(workers * WAITING_PER_WORKER)
+        self._last: tuple[Problem, Problem] | None = None  # as it was given, and the same with its tests
 
     def __enter__(self) -> ClusterGradingPool:
         self._thread = threading.Thread(target=self._serve, name="cluster grading", daemon=True)
@@ -65,57 +59,50 @@ class ClusterGradingPool:
 
     def has_room(self) -> bool:
         """Whether `submit` would take a grading without waiting."""
-        return self.pending < self._room
+        return self._exchange.has_room()
+
+    @property
+    def pending(self) -> int:
+        """How many gradings were submitted and have no verdict yet."""
+        return self._exchange.pending
 
     def submit(self, key: Any, grade: Grade, problem: Problem, text: str, timeout_s: float) -> None:
         """Queue one grading; waits while too many are queued."""
-        request = GradingRequest(problem.id, key, grade, self._with_tests(problem), text, timeout_s)
-        with self._changed:
-            self._changed.wait_for(lambda: self.has_room() or self._failure)
-            if self._failure:
-                raise self._failure
-            self.pending += 1
-            self._queue.append(request)
+        self._exchange.submit(
+            GradingRequest(problem.id, key, grade, self._with_tests(problem), text, timeout_s)
+        )
 
     def completed(self, block: bool) -> Iterator[tuple[Any, Verdict]]:
         """Keys and verdicts that are ready; with `block`, at least one as long as any is pending."""
-        with self._changed:
-            if block:
-                self._changed.wait_for(lambda: self._done or not self.pending or self._failure)
-            if self._failure:
-                raise self._failure
-            ready = list(self._done)
-            self._done.clear()
-        yield from ready
+        return self._exchange.completed(block)
 
     def _with_tests(self, problem: Problem) -> Problem:
         """The problem with its tests, which lie on this machine's disk; one object for all its samples, so
         that they travel once a batch."""
-        if self._last is None or (self._last.id, self._last.reference) != (problem.id, problem.reference):
-            self._last = self._carried = problem
+        if self._last is None or (self._last[0].id, self._last[0].reference) != (
+            problem.id,
+            problem.reference,
+        ):
+            carried = problem
             if isinstance(problem.reference, TestSuite):
-                self._carried = replace(problem, reference=carry_tests(problem.reference))
-        return self._carried
+                carried = replace(problem, reference=carry_tests(problem.reference))
+            self._last = problem, carried
+        return self._last[1]
 
     def _serve(self) -> None:
         try:
             for request, answer in self._graders.generate(self._requests()):
                 if isinstance(answer, Failure):
                     answer = Verdict(False, "grader_error", detail=answer.message, grader=GRADER)
-                with self._changed:
-                    self._done.append((request.key, answer))
-                    self.pending -= 1
-                    self._changed.notify_all()
+                self._exchange.finish(request.key, answer)
         except (RunStopped, UserError) as error:
-            self._failure = error
+            self._exchange.fail(error)
         finally:
-            with self._changed:
-                self._failure = self._failure or RunStopped("the graders on the cluster have ended")
-                self._changed.notify_all()
+            self._exchange.fail(RunStopped("the graders on the cluster have ended"))
 
     def _requests(self) -> Iterator[GradingRequest | None]:
         while True:
-            yield self._queue.popleft() if self._queue else None
+            yield self._exchange.queue.popleft() if self._exchange.queue else None
 
 
 class GraderHost:
@@ -129,6 +116,7 @@ class GraderHost:
         self._told = threading.Event()
 
     def tell(self, requests: list[tuple[int, GradingRequest]]) -> None:
+        assert self._pool is not None
         for number, asked in requests:
             self._pool.submit(number, asked.grade, asked.problem, asked.text, asked.timeout_s)
         self._told.set()

@@ -1,5 +1,7 @@
 """How are many gradings done at once, each with a hard time limit?
 
+Call `GradingPool` in a `with` block, `submit` gradings and take what is `completed`.
+
 A thread of the parent hands gradings to worker processes and takes the verdicts back, so it keeps going while
 the main thread is busy. Workers are spawned, never forked: the parent may hold a GPU.
 """
@@ -50,6 +52,55 @@ class _Worker:
     running: bool = False
 
 
+class Exchange:
+    """Where a caller leaves gradings and finds verdicts, and a thread finds gradings and leaves verdicts."""
+
+    def __init__(self, room: int) -> None:
+        self.changed = threading.Condition()  # hold it while you touch `queue`
+        self.queue: deque[Any] = deque()
+        self.pending = 0  # gradings that were submitted and have no verdict yet
+        self._room = room
+        self._done: deque[tuple[Any, Verdict]] = deque()
+        self._failure: Exception | None = None
+
+    def has_room(self) -> bool:
+        """Whether `submit` would take a grading without waiting."""
+        return self.pending < self._room
+
+    def submit(self, job: Any) -> None:
+        """Queue one grading; waits while too many are queued. Raises what the thread failed with."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.has_room() or self._failure)
+            if self._failure:
+                raise self._failure
+            self.pending += 1
+            self.queue.append(job)
+
+    def completed(self, block: bool) -> Iterator[tuple[Any, Verdict]]:
+        """Keys and verdicts that are ready; with `block`, at least one as long as any is pending."""
+        with self.changed:
+            if block:
+                self.changed.wait_for(lambda: self._done or not self.pending or self._failure)
+            if self._failure:
+                raise self._failure
+            ready = list(self._done)
+            self._done.clear()
+        yield from ready
+
+    def finish(self, key: Any, verdict: Verdict) -> None:
+        """Leave a verdict."""
+        with self.changed:
+            self._done.append((key, verdict))
+            self.pending -= 1
+            self.changed.notify_all()
+
+    def fail(self, error: Exception) -> None:
+        """Let every caller see `error`, unless another came first."""
+        with self.changed:
+            self._failure = self._failure or error
+            self.changed.notify_all()
+
+
 class GradingPool:
     """Worker processes that grade; verdicts come back in the order in which they are ready.
 
@@ -62,13 +113,9 @@ class GradingPool:
         self._count = max(1, workers)
         self._symbolic = symbolic
         self._context = multiprocessing.get_context("spawn")
-        self._changed = threading.Condition()
-        self._queue: deque[_Job] = deque()
-        self._done: deque[tuple[Any, Verdict]] = deque()
-        self._pending = 0  # submitted, verdict not yet there
+        self._exchange = Exchange(self._count * WAITING_PER_WORKER)
         self._workers: list[_Worker] = []
         self._stopping = False
-        self._broken: str = ""
 
     def __enter__(self) -> GradingPool:
         self._awake, self._waker = self._context.Pipe(duplex=False)
@@ -80,11 +127,10 @@ class GradingPool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with self._changed:
+        self._exchange.fail(RuntimeError("the pool is closed"))
+        with self._exchange.changed:
             self._stopping = True
-            self._broken = "the pool is closed"
-            self._queue.clear()
-            self._changed.notify_all()
+            self._exchange.queue.clear()
         self._wake()
         self._thread.join()
         if kind is None:
@@ -97,34 +143,21 @@ class GradingPool:
 
     def has_room(self) -> bool:
         """Whether `submit` would take a grading without waiting."""
-        return self._pending < self._count * WAITING_PER_WORKER
+        return self._exchange.has_room()
 
     def submit(self, key: Any, grade: Grade, problem: Problem, text: str, timeout_s: float) -> None:
         """Queue one grading; waits while too many are queued."""
-        job = _Job(key, bytes(ForkingPickler.dumps((grade, problem, text))), timeout_s)
-        with self._changed:
-            self._changed.wait_for(lambda: self.has_room() or self._broken)
-            if self._broken:
-                raise RuntimeError(self._broken)
-            self._pending += 1
-            self._queue.append(job)
+        self._exchange.submit(_Job(key, bytes(ForkingPickler.dumps((grade, problem, text))), timeout_s))
         self._wake()
 
     def completed(self, block: bool) -> Iterator[tuple[Any, Verdict]]:
         """Keys and verdicts that are ready; with `block`, at least one as long as any is pending."""
-        with self._changed:
-            if block:
-                self._changed.wait_for(lambda: self._done or not self._pending or self._broken)
-            if self._broken:
-                raise RuntimeError(self._broken)
-            ready = list(self._done)
-            self._done.clear()
-        yield from ready
+        return self._exchange.completed(block)
 
     @property
     def pending(self) -> int:
         """How many gradings were submitted and have no verdict yet."""
-        return self._pending
+        return self._exchange.pending
 
     # -- in the thread
 
@@ -134,22 +167,19 @@ class GradingPool:
                 self._waker.send_bytes(b"!")
 
     def _serve(self) -> None:
-        failed = "the thread that hands out gradings has ended; see its traceback above"
         try:
             while not self._stopping:
                 self._hand_out()
                 self._listen()
-            failed = ""
         finally:
-            with self._changed:
-                self._broken = self._broken or failed
-                self._changed.notify_all()
+            failed = "the thread that hands out gradings has ended; see its traceback above"
+            self._exchange.fail(RuntimeError(failed))
 
     def _hand_out(self) -> None:
         """Give queued gradings to workers with nothing to do; start workers as long as there is need."""
-        with self._changed:
+        with self._exchange.changed:
             idle = [worker for worker in self._workers if not worker.jobs]
-            wanted = min(self._count - len(self._workers), max(0, len(self._queue) - len(idle)))
+            wanted = min(self._count - len(self._workers), max(0, len(self._exchange.queue) - len(idle)))
         for _ in range(wanted):
             self._workers.append(self._start())
             idle.append(self._workers[-1])
@@ -166,13 +196,13 @@ class GradingPool:
                 self._replace(worker, blame=False)
 
     def _next_jobs(self) -> list[_Job]:
-        with self._changed:
+        with self._exchange.changed:
             jobs: list[_Job] = []
-            most = max(1, min(BATCH, len(self._queue) // (2 * self._count)))
-            while self._queue and len(jobs) < most:
-                if jobs and (self._queue[0].timeout_s > SHORT_S or self._queue[0].deaths):
+            most = max(1, min(BATCH, len(self._exchange.queue) // (2 * self._count)))
+            while self._exchange.queue and len(jobs) < most:
+                if jobs and (self._exchange.queue[0].timeout_s > SHORT_S or self._exchange.queue[0].deaths):
                     break
-                jobs.append(self._queue.popleft())
+                jobs.append(self._exchange.queue.popleft())
                 if jobs[-1].timeout_s > SHORT_S or jobs[-1].deaths:
                     break
             return jobs
@@ -188,7 +218,7 @@ class GradingPool:
         """Wait for verdicts, deaths, new gradings or the next time limit."""
         deadlines = [deadline for worker in self._workers if (deadline := _deadline(worker)) is not None]
         rest = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
-        by_connection = {worker.connection: worker for worker in self._workers}
+        by_connection: dict[Any, _Worker] = {worker.connection: worker for worker in self._workers}
         for ready in wait([self._awake, *by_connection], rest):
             if ready is self._awake:
                 self._awake.recv_bytes()
@@ -210,12 +240,12 @@ class GradingPool:
         if verdict is None:  # the worker runs
             worker.running = True
         else:
-            self._finish(worker.jobs.popleft(), verdict)
+            self._exchange.finish(worker.jobs.popleft().key, verdict)
 
     def _time_out(self, worker: _Worker) -> None:
         if worker.running:
             job = worker.jobs.popleft()
-            self._finish(job, _failure(f"over {job.timeout_s:g} s"))
+            self._exchange.finish(job.key, _failure(f"over {job.timeout_s:g} s"))
         self._replace(worker, blame=not worker.running)
 
     def _replace(self, worker: _Worker, *, blame: bool) -> None:
@@ -228,16 +258,10 @@ class GradingPool:
             if job.deaths > 1:
                 worker.jobs.popleft()
                 why = f"the worker died twice (exit status {worker.process.exitcode}), see standard error"
-                self._finish(job, _failure(why))
-        with self._changed:
+                self._exchange.finish(job.key, _failure(why))
+        with self._exchange.changed:
             if not self._stopping:
-                self._queue.extendleft(reversed(worker.jobs))
-
-    def _finish(self, job: _Job, verdict: Verdict) -> None:
-        with self._changed:
-            self._done.append((job.key, verdict))
-            self._pending -= 1
-            self._changed.notify_all()
+                self._exchange.queue.extendleft(reversed(worker.jobs))
 
 
 def _failure(detail: str) -> Verdict:
@@ -300,5 +324,7 @@ def _received(connection: Connection) -> list[bytes] | None:
 
 
 def _end_with_parent() -> None:
-    wait([multiprocessing.parent_process().sentinel])
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
     os._exit(1)

@@ -1,0 +1,47 @@
+"""Why was a response judged as it was?
+
+Call `explain` for the verdict on one response and `shown` for the lines that a person reads.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from util.errors import UserError
+from util.grading.choice import LETTERS, grade_choice
+from util.grading.maths import grade_maths
+from util.records import Verdict
+
+
+def explain(gold: str, response: str, *, kind: str = "any", options: int | None = None) -> Verdict:
+    """The verdict on a response: by its letter where there are `options`, else by its answer."""
+    if options is None:
+        return grade_maths(gold, response, kind=kind)
+    if not 2 <= options <= len(LETTERS):
+        raise UserError(f"--choice {options}: give the number of options, 2 to {len(LETTERS)}")
+    letters = LETTERS[:options]
+    if gold not in letters:
+        raise UserError(f"--gold {gold}: with --choice {options} give a letter out of {letters}")
+    return grade_choice(gold, response, options=options)
+
+
+def shown(verdict: Verdict) -> str:
+    """A verdict in lines for people."""
+    lines = {
+        "verdict": "correct" if verdict.correct else f"not correct: {verdict.reason}",
+        "extracted": "nothing" if verdict.extracted is None else verdict.extracted,
+        "decided by": verdict.detail,
+        "grader": verdict.grader,
+    }
+    return "\n".join(f"{name:<11}{value}" for name, value in lines.items())
+
+
+def response_text(given: str) -> str:
+    """The response that a flag gives: a text, a file that holds it, or - for stdin."""
+    if given == "-":
+        return sys.stdin.read()
+    if len(given) < 4096 and "\n" not in given and "\0" not in given and os.path.isfile(given):
+        return Path(given).read_text(encoding="utf-8", errors="replace")
+    return given
