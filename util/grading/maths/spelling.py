@@ -101,7 +101,7 @@ _DISPLAY = re.compile(
 )
 _LARGE_CHINESE = re.compile(r"(?<=\d)\s?(?:\\text\s?\{\s?)?([万亿])")
 _CHINESE_UNIT = re.compile(
-    r"(?<=[\d})])\s*(?:\\text\s*\{\s*)?(?=[\u4e00-\u9fff])(?![^}]{0,12}[不或和否与至])[\u4e00-\u9fff]{1,8}(?:\s*\})?\s*[.。]?$"
+    r"(?<=[\d})])\s*(?:\\text\s*\{\s*)?(?![^}]{0,12}[不或和否与至])[\u4e00-\u9fff]{1,8}(?:\s*\})?\s*[.。]?$"
 )
 _PROGRAM = re.compile(r"^(?:Interval|Union|Eq|Matrix|FiniteSet)\b")
 _INTERVAL = re.compile(r"Interval(?:\.(open|Lopen|Ropen))?\(((?:[^()]|\([^()]*\))*)\)")

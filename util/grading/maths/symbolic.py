@@ -18,10 +18,7 @@ import os
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any
-
-from util.terminal import say
 
 TIMEOUT_S = 0.9  # of one comparison with all waits before it, so that no grading hangs
 LEAST_S = 0.3  # a comparison that would have less after the waits is left for another time
@@ -122,6 +119,7 @@ class _Engine:
         """Start a child, and end the one before."""
         import subprocess
         from multiprocessing import Pipe
+        from pathlib import Path
 
         again = self.child is not None
         self.stop()
@@ -161,6 +159,8 @@ class _Engine:
         return self.ready
 
     def give_up(self, why: str) -> None:
+        from util.terminal import say  # a grader that never gives up is imported faster without
+
         say(f"grading continues without the symbolic engine, which does not start: {why}")
         self.missing = True
         self.stop()
