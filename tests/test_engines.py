@@ -10,7 +10,7 @@ from util.engines.embedded import embedded_model
 from util.engines.endings import last_words
 from util.engines.options import EngineOptions
 from util.engines.vllm_local import _gpus_of, _model_path, worker_environment, worker_options
-from util.engines.vllm_worker import Prompts, Refused
+from util.engines.vllm_worker import Prompts, RefusedByTemplate
 from util.errors import UserError
 from util.generation.rounds import sample_seed, samples_at
 
@@ -99,7 +99,7 @@ def test_a_base_model_without_a_template_gets_the_bare_texts(template):
 
 
 def test_a_template_that_refuses_the_messages_says_why(template):
-    with pytest.raises(Refused, match="System role not supported; .* --system-prompt none"):
+    with pytest.raises(RefusedByTemplate, match="System role not supported; .* --system-prompt none"):
         template("{{ raise_exception('System role not supported') }}")
 
 

@@ -46,7 +46,7 @@ MOST_BROKEN = 8  # bad replies to one request before it is given up, when others
 # So many requests that wait to be asked again leave their place to others, or as many as may be in flight.
 MOST_BACKING_OFF = 64
 
-Outcome = Completion | Failure
+Result = Completion | Failure
 _END = object()
 
 
@@ -132,14 +132,14 @@ class OpenAIEngine:
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._tasks: set[asyncio.Task[Outcome]] = set()
-        self._results: queue.SimpleQueue[tuple[Request, Outcome] | None] = queue.SimpleQueue()
+        self._tasks: set[asyncio.Task[Result]] = set()
+        self._results: queue.SimpleQueue[tuple[Request, Result] | None] = queue.SimpleQueue()
         self._stopped: BaseException | None = None
         self._backing_off = 0
 
     # The caller's thread
 
-    def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Outcome]]:
+    def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Result]]:
         """Yield each request with what became of it, in order of completion.
 
         `requests` is pulled in the caller's thread, as far as there is room; None says "nothing now".
@@ -208,7 +208,7 @@ class OpenAIEngine:
         at_work = unfinished - min(self._backing_off, max(capacity, MOST_BACKING_OFF))
         return at_work < capacity and at_work + ready < 2 * capacity
 
-    def _collect(self, ready: deque[tuple[Request, Outcome]], wait_s: float) -> int:
+    def _collect(self, ready: deque[tuple[Request, Result]], wait_s: float) -> int:
         """Move finished results to `ready`, waiting for the first; returns how many."""
         before = len(ready)
         try:
@@ -220,7 +220,7 @@ class OpenAIEngine:
         except queue.Empty:
             return len(ready) - before
 
-    def _finished(self, ready: deque[tuple[Request, Outcome]]) -> list[tuple[Request, Outcome]]:
+    def _finished(self, ready: deque[tuple[Request, Result]]) -> list[tuple[Request, Result]]:
         """Whatever is finished and was not handed over yet."""
         self._call(
             asyncio.sleep(0)
@@ -245,7 +245,7 @@ class OpenAIEngine:
             self._watch.begin()
         results = self._results
 
-        def ended(task: asyncio.Task[Outcome]) -> None:
+        def ended(task: asyncio.Task[Result]) -> None:
             self._tasks.discard(task)
             if task.cancelled():
                 return
@@ -259,7 +259,7 @@ class OpenAIEngine:
         self._tasks.add(task)
         task.add_done_callback(ended)
 
-    async def _ask(self, request: Request) -> Outcome:
+    async def _ask(self, request: Request) -> Result:
         """Ask until there is an answer, or no hope of one."""
         tries = _Tries(
             random.Random(f"{request.problem_id} {request.temperature} {request.index} {request.seed}")

@@ -112,7 +112,7 @@ def _serve(engine, options: dict, inbox: queue.SimpleQueue, out: Outbox) -> int:
                 return steps
             try:
                 tokens, opened = prompts.render(request["messages"])
-            except Refused as error:
+            except RefusedByTemplate as error:
                 out.send(id=request["id"], failure=str(error))
                 continue
             if len(tokens) >= limit:
@@ -150,7 +150,7 @@ def _refusals() -> tuple[type[Exception], ...]:
     return (ValueError, VLLMValidationError)
 
 
-class Refused(Exception):
+class RefusedByTemplate(Exception):
     """The model's chat template does not take such messages, as one without a system role."""
 
 
@@ -176,7 +176,7 @@ class Prompts:
                 messages, tokenize=True, return_dict=False, **self._arguments
             )
         except TemplateError as error:
-            raise Refused(
+            raise RefusedByTemplate(
                 f"the model's chat template refuses the messages: {error}; if it knows no system message, "
                 "give --system-prompt none"
             ) from error

@@ -11,15 +11,15 @@ from util.errors import UserError
 from util.results.page import charts
 from util.results.page.frame import table
 
-Counts = Mapping[str, Mapping[str, int]]  # title of a table -> step -> how many
+StepCounts = Mapping[str, Mapping[str, int]]  # title of a table -> step -> how many
 
 
-def read_counts(files: Sequence[Path]) -> list[Counts]:
+def read_counts(files: Sequence[Path]) -> list[StepCounts]:
     """The counts in data cards (FILE.card.json) and in summaries of preference pairs (pairs-summary.json)."""
     return [_tables(path, _read(path)) for path in files]
 
 
-def counts_tables(counts: Counts) -> str:
+def counts_tables(counts: StepCounts) -> str:
     """A table for each title, with a bar for each step."""
     parts = []
     for title, steps in counts.items():
@@ -42,7 +42,7 @@ def _read(path: Path) -> dict:
     return content if isinstance(content, dict) else {}
 
 
-def _tables(path: Path, content: dict) -> Counts:
+def _tables(path: Path, content: dict) -> StepCounts:
     if isinstance(funnel := content.get("funnel"), dict):
         return {f"Curation of {content.get('file', path.name)}": funnel}
     if isinstance(pairs := content.get("pairs"), dict) and isinstance(content.get("problems"), int):

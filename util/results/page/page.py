@@ -11,7 +11,7 @@ from typing import NamedTuple
 from util.records import exact_number
 from util.results.counting import OUTCOMES, WHY_BIASED, Tally
 from util.results.page import charts
-from util.results.page.counts import Counts, counts_tables
+from util.results.page.counts import StepCounts, counts_tables
 from util.results.page.frame import new_page, table
 from util.results.page.gather import RunFacts, Shelf, drawn
 from util.results.page.listing import write_samples
@@ -31,7 +31,7 @@ class Row(NamedTuple):
 
 
 def write_report(
-    path: Path, runs: Sequence[RunFacts], shelf: Shelf, *, counts: Sequence[Counts] = ()
+    path: Path, runs: Sequence[RunFacts], shelf: Shelf, *, counts: Sequence[StepCounts] = ()
 ) -> None:
     """Write the report of `runs`, with the samples that `shelf` kept."""
     names = run_names(runs)
