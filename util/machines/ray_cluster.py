@@ -363,8 +363,8 @@ def _address_of_this_machine() -> str:
 
 
 def _check_listening(address: str) -> None:
-    """Raise UserError unless something at HOST:PORT greets as gRPC does, with HTTP/2 settings (RFC 9113, section
-    6.5): with anything else, Ray itself tries for minutes."""
+    """Raise UserError unless something at HOST:PORT greets as gRPC does, with HTTP/2 settings (RFC 9113,
+    section 6.5): with anything else, Ray itself tries for minutes."""
     host, colon, port = address.rpartition(":")
     if not colon or not host or not port.isdigit() or "//" in address:
         raise UserError(f"--ray-address {address!r} is not HOST:PORT, such as node1:6379")
