@@ -212,7 +212,7 @@ def test_bad_input_gets_one_clear_sentence_and_exit_status_2(run, flags, words):
 def test_a_system_prompt_that_is_no_text_is_named(run, tmp_path):
     (tmp_path / "prompt").write_bytes(b"caf\xe9")
     done = run("--system-prompt", tmp_path / "prompt")
-    assert done.returncode == 2 and f"{tmp_path}/prompt is no text file that can be read" in done.stderr
+    assert done.returncode == 2 and f"{tmp_path}/prompt cannot be read as a text file" in done.stderr
 
 
 def test_bounds_that_cross_are_refused_before_anything_is_fetched(tmp_path):

@@ -1,5 +1,4 @@
-"""Which mistakes can the person at the keyboard put right, and what stops a run without being anyone's
-mistake?"""
+"""Which mistakes can the person at the keyboard fix, and what stops a run without being anyone's mistake?"""
 
 
 class UserError(Exception):

@@ -144,7 +144,7 @@ class Evaluation:
                 part.opened.note_generation(part.job.outcome)
                 self._end_later(part)
             for name in parts.left():
-                self._fail(name, f"not begun: {error}")
+                self._fail(name, f"not started: {error}")
         finally:
             engine.close()
 
@@ -265,7 +265,7 @@ def _check_sampling(order: Order, opened: Benchmark) -> None:
     if changed is not None:
         name, there, here = changed
         raise UserError(
-            f"{opened.run.folder} was begun when {name} was {there!r} by default, now it is {here!r}: "
+            f"{opened.run.folder} was started when {name} was {there!r} by default, now it is {here!r}: "
             f"give {BY_NAME[name].flag} as well"
         )
 
