@@ -1,10 +1,13 @@
-"""How is a model asked until its answer passes a check, and at most so many times?"""
+"""How is a model asked until its answer passes a check, and at most so many times?
+
+Call `ask` with `Question`s and a check that returns `Refused` for an answer that will not do.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from util.engines.options import Engine
 from util.records import Completion, Failure, Request
@@ -48,43 +51,6 @@ class _Pending:
     tries: int = 1
 
 
-@dataclass
-class _Queue:
-    """The requests of a conversation with an engine: new questions, and refused ones again."""
-
-    questions: Iterator[Question]
-    reminder: str
-    again: deque[Request] = field(default_factory=deque)
-    pending: dict[int, _Pending] = field(default_factory=dict)  # by the request's index
-    count: int = 0
-
-    def __iter__(self) -> Iterator[Request | None]:
-        while True:
-            if self.again:
-                yield self.again.popleft()
-                continue
-            question = next(self.questions, None)
-            if question is not None:
-                yield self._first(question)
-            elif self.pending:
-                yield None  # a question under way may have to be asked again
-            else:
-                return
-
-    def _first(self, question: Question) -> Request:
-        messages = [{"role": "user", "content": question.prompt}]
-        request = Request(question.name, messages, 0.0, self.count, 0, question.max_tokens)
-        self.pending[self.count] = _Pending(question, request)
-        self.count += 1
-        return request
-
-    def ask_again(self, pending: _Pending, reason: str) -> None:
-        prompt = f"{pending.question.prompt}\n\n{self.reminder.replace('{reason}', reason)}"
-        pending.tries += 1
-        messages = [{"role": "user", "content": prompt}]
-        self.again.append(replace(pending.request, messages=messages, seed=pending.tries - 1))
-
-
 def ask(
     engine: Engine,
     questions: Iterable[Question],
@@ -100,23 +66,41 @@ def ask(
     `reminder` ({reason} stands for the reason) behind the prompt, until it was asked `tries` times. What the
     engine could not get answered comes as Failure, never as an answer.
     """
-    queue = _Queue(iter(questions), reminder)
-    for request, result in engine.generate(queue):
-        pending = queue.pending[request.index]
+    pending: dict[int, _Pending] = {}  # by the request's index
+    again: deque[Request] = deque()
+
+    def requests() -> Iterator[Request | None]:
+        for number, question in enumerate(questions):
+            while again:
+                yield again.popleft()
+            request = Request(question.name, _said(question.prompt), 0.0, number, 0, question.max_tokens)
+            pending[number] = _Pending(question, request)
+            yield request
+        while pending:  # a question under way may have to be asked again
+            yield again.popleft() if again else None
+
+    for request, result in engine.generate(requests()):
+        asked = pending[request.index]
         if isinstance(result, Failure):
-            del queue.pending[request.index]
-            yield pending.question, "", result
+            del pending[request.index]
+            yield asked.question, "", result
             continue
         usage.add(result)
-        if result.finish_reason == "length":
-            verdict: object = Refused("the answer was cut off by the token limit")
-        elif result.finish_reason == "prompt_too_long":
-            verdict = Refused("the prompt does not fit into the model's context")
-        else:
-            verdict = check(pending.question, result.text)
         hopeless = result.finish_reason == "prompt_too_long"
-        if isinstance(verdict, Refused) and pending.tries < tries and not hopeless:
-            queue.ask_again(pending, verdict.reason)
+        if hopeless:
+            verdict: object = Refused("the prompt does not fit into the model's context")
+        elif result.finish_reason == "length":
+            verdict = Refused("the answer was cut off by the token limit")
         else:
-            del queue.pending[request.index]
-            yield pending.question, result.text, verdict
+            verdict = check(asked.question, result.text)
+        if isinstance(verdict, Refused) and asked.tries < tries and not hopeless:
+            reminded = f"{asked.question.prompt}\n\n{reminder.replace('{reason}', verdict.reason)}"
+            again.append(replace(asked.request, messages=_said(reminded), seed=asked.tries))
+            asked.tries += 1
+        else:
+            del pending[request.index]
+            yield asked.question, result.text, verdict
+
+
+def _said(prompt: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": prompt}]

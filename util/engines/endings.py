@@ -1,4 +1,7 @@
-"""Why did an engine's process end?"""
+"""Why did an engine's process end?
+
+Call `how_ended` for its exit status, `last_words` for its messages.
+"""
 
 from __future__ import annotations
 

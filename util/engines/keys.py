@@ -1,4 +1,7 @@
-"""Which API key should the next request carry?"""
+"""Which API key should the next request carry?
+
+Call `read_keys`, `environment_keys` or `no_keys` for a `KeyPool`, and `acquire` of it for a key.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How are requests answered by OpenAI-compatible endpoints, none lost whatever the endpoints do?
 
-One event loop in a thread of its own does the asking; `generate` pulls requests and yields results in the
-caller's thread.
+Call `open_openai_engine`. One event loop in a thread of its own does the asking; `generate` pulls requests
+and yields results in the caller's thread.
 """
 
 from __future__ import annotations

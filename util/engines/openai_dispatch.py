@@ -1,4 +1,7 @@
-"""When may the next request go out, to which endpoint and with which key? For use inside one event loop."""
+"""When may the next request go out, to which endpoint and with which key?
+
+Call `Dispatcher.acquire` for a lease and `release` when it has ended, all inside one event loop.
+"""
 
 from __future__ import annotations
 

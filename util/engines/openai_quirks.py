@@ -1,4 +1,7 @@
-"""How does an endpoint want to be asked for a model of this name?"""
+"""How does an endpoint want to be asked for a model of this name?
+
+Call `api_quirks`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What does an endpoint's HTTP reply to a chat request mean: an answer, or which kind of trouble?"""
+"""What does an endpoint's HTTP reply to a chat request mean: an answer, or which kind of trouble?
+
+Call `read_reply`.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """How does one HTTP request to an endpoint go, and what can happen to it on the way?
 
-HTTP is spoken through aiohttp: with 512 requests in flight it takes 0.5 ms of CPU a request, the openai
-package 6.5 ms, as its pool looks at every connection each time.
+Call `Transport.exchange`. HTTP is spoken through aiohttp: with 64 requests in flight it takes 0.4 ms of CPU
+a request and the openai package 3.1 ms, with 512 0.3 and 4.9 ms, as its pool looks at every connection each
+time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What does each reply say about the endpoint, the key and the whole run?
 
-An endpoint that is away rests and is probed again, one that is busy is asked less, a key that is not accepted
-is dropped; what can only go on failing stops the run.
+Call `Watch.note` with each outcome. An endpoint that is away rests and is probed again, one that is busy is
+asked less, a key that is not accepted is dropped; what can only go on failing stops the run.
 """
 
 from __future__ import annotations

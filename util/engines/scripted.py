@@ -1,4 +1,7 @@
-"""What does a model of paper answer? Lines of a file, for tests of what a real model cannot be made to do."""
+"""What does a model answer whose answers are written in a file?
+
+Open it as the engine "scripted": for tests of what a real model cannot be made to do.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How does vLLM run on this machine? In child processes of ours, one per copy of the model, fed without a
-pause.
+"""How does vLLM run on this machine?
 
-The engine is stepped continuously, so it never drains between batches, and each sample reaches the journal
-in the step in which it was finished. A child that dies is seen at once, and what it finished is read first.
+Open a `VLLMEngine`: child processes of ours, one per copy of the model. They are stepped continuously, so an
+engine never drains between batches, and each sample reaches the journal in the step in which it was finished.
+A child that dies is seen at once, and what it finished is read first.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The process that holds one vLLM engine: reads requests, steps the engine, writes each finished sample at
-once.
+"""What does the process do that holds one vLLM engine?
 
-Started by `vllm_local` as a fresh program (never a fork) in a session of its own. It reads JSON lines on
-standard input, first {"options": ...}, then requests, and writes JSON lines to the file descriptor named on
-its command line; what vLLM prints goes to standard output and error, which the parent sends to a log. When
-standard input ends, be it that the parent is done or that it died, the whole session ends.
+It reads requests, steps the engine and writes each finished sample at once. `vllm_local` starts it as a fresh
+program (never a fork) in a session of its own. It reads JSON lines on standard input, first {"options": ...},
+then requests, and writes JSON lines to the file descriptor named on its command line; what vLLM prints goes
+to standard output and error, which the parent sends to a log. When standard input ends, be it that the parent
+is done or that it died, the whole session ends.
 
 Only add_request, step and get_tokenizer of vLLM's LLMEngine are used: they have kept their form from 0.8.5
 to 0.32.
@@ -21,12 +21,9 @@ import sys
 import threading
 import time
 from multiprocessing.connection import wait
+from typing import NoReturn
 
 from util.terminal import say
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import NoReturn
 
 ALIVE_EVERY_S = 2.0  # how often the parent hears that the engine still steps
 LOOK_EVERY_S = 1.0  # how often vLLM's own processes are looked at besides waiting for their end

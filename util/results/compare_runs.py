@@ -1,4 +1,7 @@
-"""What is the difference between two runs, problem by problem?"""
+"""What is the difference between two runs, problem by problem?
+
+Call `compare_runs`, then `as_text` or `write_comparison`.
+"""
 
 from __future__ import annotations
 

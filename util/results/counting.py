@@ -1,6 +1,7 @@
 """What do the records of a run say in numbers?
 
-Only counts are kept, no responses: some 100 bytes a problem and 5 bytes a sample.
+Call `summarise` for the numbers, `summary_line` for a line of them. Only counts are kept, no responses: some
+100 bytes a problem and 5 bytes a sample.
 """
 
 from __future__ import annotations

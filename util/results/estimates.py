@@ -1,7 +1,7 @@
 """By which formulas do counts of right and wrong samples become numbers, and how sure are these?
 
-Problems are what is drawn from a larger pool, so every interval treats the samples of one problem as one
-cluster.
+Call `mean_of_shares`, `pass_at_k`, `majority_at_k` or `tokens_to_first_correct`. Problems are what is drawn
+from a larger pool, so every interval treats the samples of one problem as one cluster.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What changed between the gradings of a run: which samples flipped, from what to what, and why?"""
+"""What changed between the gradings of a run: which samples flipped, from what to what, and why?
+
+Call `read_history`, then `as_text`.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Can the data tell two runs apart, and if not, how many samples would?
 
-Both runs answered the same problems, so these are compared one by one and only their differences count.
+Call `compare_shares`. Both runs answered the same problems, so these are compared one by one and only their
+differences count.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What was kept on the way from samples to training data, by the files that the later steps wrote?"""
+"""What was kept on the way from samples to training data?
+
+Call `read_counts` with the files that the later steps wrote, then `counts_tables`.
+"""
 
 from __future__ import annotations
 

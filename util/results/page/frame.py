@@ -1,6 +1,6 @@
 """What is around every page: its style, its script and the policy that lets no other script run?
 
-All text that comes from models or data sets reaches a page as data or escaped.
+Call `new_page`. All text that comes from models or datasets reaches a page as data or escaped.
 """
 
 from __future__ import annotations

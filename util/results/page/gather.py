@@ -1,4 +1,7 @@
-"""What does a report need from its runs? Read once, in memory that does not grow with the responses."""
+"""What does a report need from its runs?
+
+Call `read_run`: once for each run, in memory that does not grow with the responses.
+"""
 
 from __future__ import annotations
 

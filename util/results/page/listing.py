@@ -1,4 +1,7 @@
-"""How do the samples get into a page: compressed pieces that its script unpacks when they are looked at."""
+"""How do the samples get into a page?
+
+Call `write_samples`: compressed pieces that the page's script unpacks when they are looked at.
+"""
 
 from __future__ import annotations
 

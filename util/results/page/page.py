@@ -1,4 +1,7 @@
-"""How do runs become one page: scores, pictures, how they were made, and their samples?"""
+"""How do runs become one page: scores, pictures, how they were made, and their samples?
+
+Call `write_report`.
+"""
 
 from __future__ import annotations
 
