@@ -8,7 +8,7 @@ import pytest
 from util.engines.options import EngineOptions
 from util.engines.ray_models import model_needs
 from util.errors import RunStopped, UserError
-from util.machines.ray_cluster import Needs, Node
+from util.machines.ray_cluster import ClusterNode, Needs
 from util.machines.replicas import MOST_DEATHS, MOST_TRIES, RUN, Died, Ready, Replicas
 from util.records import Failure, Request
 
@@ -189,12 +189,12 @@ def test_answers_to_a_call_that_was_left_are_not_given_to_the_next_one():
     assert {id(request) for request, _ in replicas.generate(again)} == {id(request) for request in again}
 
 
-NODES = [Node("a", 8, 64), Node("b", 4, 32)]
+NODES = [ClusterNode("a", 8, 64), ClusterNode("b", 4, 32)]
 
 
 def test_replicas_take_gpus_where_there_are_any_and_cores_elsewhere():
     assert model_needs(NODES, EngineOptions("m", tp=4, replicas=3), "a:1") == Needs(gpus=4, cpus=0)
-    cpus = [Node("a", 0, 8), Node("b", 0, 6)]
+    cpus = [ClusterNode("a", 0, 8), ClusterNode("b", 0, 6)]
     assert model_needs(cpus, EngineOptions("m", replicas=2), "a:1") == Needs(gpus=0, cpus=6)
     assert model_needs(cpus, EngineOptions("m", replicas=5), "a:1") == Needs(gpus=0, cpus=2)
 
@@ -205,4 +205,4 @@ def test_more_replicas_than_the_cluster_holds_are_refused_with_what_it_has():
     with pytest.raises(UserError, match="holds 0: lower --tp, a replica has its GPUs on one node"):
         model_needs(NODES, EngineOptions("m", tp=16), "a:1")
     with pytest.raises(UserError, match="0 GPUs and 2 CPUs on 1 node"):
-        model_needs([Node("c", 0, 2)], EngineOptions("m", replicas=3), "a:1")
+        model_needs([ClusterNode("c", 0, 2)], EngineOptions("m", replicas=3), "a:1")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from util.engines.options import EngineOptions
 from util.errors import UserError
-from util.machines.ray_cluster import Cluster, ClusterPlace, Needs, Node, inventory
+from util.machines.ray_cluster import Cluster, ClusterNode, ClusterPlace, Needs, inventory
 from util.machines.replicas import Died, Event, Replicas
 from util.records import Completion, Failure, Request
 
@@ -76,7 +76,7 @@ def _on_node(event: Event, node: str) -> Event:
     return Died(f"node {node}: {event.why}", event.refused) if isinstance(event, Died) else event
 
 
-def model_needs(nodes: list[Node], options: EngineOptions, address: str) -> Needs:
+def model_needs(nodes: list[ClusterNode], options: EngineOptions, address: str) -> Needs:
     """What each replica takes; raises UserError when there are more than the nodes hold.
 
     With GPUs, tp x pp of them. On a cluster without any, as many cores as all replicas can have.
@@ -98,5 +98,5 @@ def model_needs(nodes: list[Node], options: EngineOptions, address: str) -> Need
     return needs
 
 
-def _held(nodes: list[Node], needs: Needs) -> int:
+def _held(nodes: list[ClusterNode], needs: Needs) -> int:
     return sum(node.holds(needs) for node in nodes)

@@ -50,11 +50,11 @@ def open_on_each_node(address: str | None, what: str, host: type, arguments: tup
     return NodeWorkers(replicas, sum(max(1, node.cpus) for node in place.nodes))
 
 
-def wait_for_nodes(address: str, count: int, within_s: float) -> list[Node]:
+def wait_for_nodes(address: str, count: int, within_s: float) -> list[ClusterNode]:
     """Wait until so many nodes have joined the cluster; raises UserError when they have not in time."""
     end = time.monotonic() + within_s
     cluster: Cluster | None = None
-    nodes: list[Node] = []
+    nodes: list[ClusterNode] = []
     why = ""
     while len(nodes) < count:
         if time.monotonic() > end:
@@ -80,7 +80,7 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class Node:
+class ClusterNode:
     """A machine of the cluster, when nothing runs on it."""
 
     name: str
@@ -117,11 +117,11 @@ class Cluster:
     def version(self) -> str:
         return self._ray.__version__
 
-    def nodes(self) -> list[Node]:
+    def nodes(self) -> list[ClusterNode]:
         """The nodes that are there now."""
         self.check_head()
         return [
-            Node(
+            ClusterNode(
                 node["NodeManagerHostname"],
                 int(node["Resources"].get("GPU", 0)),
                 int(node["Resources"].get("CPU", 0)),
@@ -154,7 +154,7 @@ class Cluster:
                 )
             time.sleep(1)
 
-    def start(self, host: type, arguments: tuple, needs: Needs, *, node: Node | None = None) -> _Actor:
+    def start(self, host: type, arguments: tuple, needs: Needs, *, node: ClusterNode | None = None) -> _Actor:
         """Ask Ray to find a place for `host(*arguments)`, or to take `node`; it may have to wait."""
         self.check_head()
         where: Any = "DEFAULT"
@@ -171,7 +171,7 @@ class Cluster:
         return _Actor(self, self._ray, actor.remote(*arguments))
 
     def wait(self, actors: Sequence[_Actor], timeout_s: float) -> Iterator[tuple[_Actor, list[Event]]]:
-        """What actors have said, as `replicas.Place` wants it."""
+        """What actors have said, as `replicas.ReplicaPlace` wants it."""
         calls = {call: actor for actor in actors for call in actor.calls()}
         if not calls:
             time.sleep(timeout_s)
@@ -257,7 +257,7 @@ class _NodePlace(ClusterPlace):
         return ""  # the worker of a node that has left is not started again
 
 
-def inventory(address: str, nodes: list[Node]) -> str:
+def inventory(address: str, nodes: list[ClusterNode]) -> str:
     """What the nodes of a cluster have, in words."""
     names = ", ".join(f"{node.name}: {node.gpus} GPUs, {node.cpus} CPUs" for node in nodes[:8])
     more = f", and {len(nodes) - 8} more" if len(nodes) > 8 else ""

@@ -1,7 +1,7 @@
 """Which of several equal workers answers which request, and what happens when one of them dies?
 
 Call `Replicas(place, count).generate(requests)`. It is the same for copies of a model on this machine, copies
-on a cluster, and graders on a cluster; where they run is a `Place`.
+on a cluster, and graders on a cluster; where they run is a `ReplicaPlace`.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class Replica(Protocol):
     """One worker, from its start to its end."""
 
     def ask(self, requests: list[tuple[int, Any]]) -> None:
-        """Hand over numbered requests; if it is dead, `Place.wait` says so."""
+        """Hand over numbered requests; if it is dead, `ReplicaPlace.wait` says so."""
 
     def close(self) -> None: ...
 
 
-class Place(Protocol):
+class ReplicaPlace(Protocol):
     """Where replicas run."""
 
     what: str  # what they are, such as "copy of the model"
@@ -67,7 +67,7 @@ class Place(Protocol):
 
 
 @dataclass
-class _Asked:
+class _Numbered:
     number: int
     request: Any  # with a `problem_id`
     tries: int = 0  # replicas that died over it
@@ -81,8 +81,8 @@ class _Slot:
     replica: Any = None  # None: given up
     window: int = 0  # 0: it is starting
     version: str = ""
-    running: dict[int, _Asked] = field(default_factory=dict)
-    backlog: deque[_Asked] = field(default_factory=deque)  # the rest of its run, for which it has no room yet
+    running: dict[int, _Numbered] = field(default_factory=dict)
+    backlog: deque[_Numbered] = field(default_factory=deque)  # of its run: there is no room for it yet
     deaths: int = 0  # since its last answer
 
     def is_settled(self) -> bool:
@@ -101,12 +101,12 @@ class _Runs:
     def __init__(self, requests: Iterable[Any], numbers: Iterator[int]) -> None:
         self._source = iter(requests)
         self._numbers = numbers
-        self._again: deque[_Asked] = deque()
+        self._again: deque[_Numbered] = deque()
         self.exhausted = False
 
-    def next(self) -> list[_Asked]:
+    def next(self) -> list[_Numbered]:
         """The next requests for one replica; none if there is nothing to ask now."""
-        run: list[_Asked] = []
+        run: list[_Numbered] = []
         while len(run) < RUN and (asked := self._pull()) is not None:
             if run and asked.request.problem_id != run[0].request.problem_id:
                 self._again.appendleft(asked)
@@ -114,13 +114,13 @@ class _Runs:
             run.append(asked)
         return run
 
-    def ask_again(self, unfinished: list[_Asked]) -> None:
+    def ask_again(self, unfinished: list[_Numbered]) -> None:
         self._again.extend(unfinished)
 
     def is_empty(self) -> bool:
         return self.exhausted and not self._again
 
-    def _pull(self) -> _Asked | None:
+    def _pull(self) -> _Numbered | None:
         if self._again:
             return self._again.popleft()
         if self.exhausted:
@@ -130,7 +130,7 @@ class _Runs:
         except StopIteration:
             self.exhausted = True
             return None
-        return None if request is None else _Asked(next(self._numbers), request)
+        return None if request is None else _Numbered(next(self._numbers), request)
 
 
 class Replicas:
@@ -140,7 +140,7 @@ class Replicas:
     the first one cannot begin, RunStopped when all are gone.
     """
 
-    def __init__(self, place: Place, count: int, *, wait_for_all: bool = False) -> None:
+    def __init__(self, place: ReplicaPlace, count: int, *, wait_for_all: bool = False) -> None:
         self._place = place
         self._stopped = False
         self._numbers = itertools.count(1)
@@ -213,7 +213,7 @@ class Replicas:
         for number, batch in batches.items():
             self._slots[number].replica.ask(batch)
 
-    def _take_from_others(self) -> list[_Asked]:
+    def _take_from_others(self) -> list[_Numbered]:
         """A request that waits for room at another replica: nothing waits for it while one has room."""
         longest = max(self._slots, key=lambda slot: len(slot.backlog))
         return [longest.backlog.pop()] if longest.backlog else []
@@ -224,9 +224,9 @@ class Replicas:
         for replica, events in self._place.wait(replicas, timeout_s):
             yield slots[id(replica)], events
 
-    def _note(self, slot: _Slot, events: list[Event], runs: _Runs) -> list[tuple[_Asked, Any]]:
+    def _note(self, slot: _Slot, events: list[Event], runs: _Runs) -> list[tuple[_Numbered, Any]]:
         """Take note of what a replica said; returns requests that are answered now."""
-        answered: list[tuple[_Asked, Any]] = []
+        answered: list[tuple[_Numbered, Any]] = []
         for event in events:
             if isinstance(event, Ready):
                 slot.window = event.window
@@ -239,7 +239,7 @@ class Replicas:
                 answered.append((slot.running.pop(number), answer))
         return answered
 
-    def _bury(self, slot: _Slot, died: Died, runs: _Runs) -> list[tuple[_Asked, Any]]:
+    def _bury(self, slot: _Slot, died: Died, runs: _Runs) -> list[tuple[_Numbered, Any]]:
         """Start a dead replica again, or give it up; returns requests that are given up with it."""
         if died.refused and not self.version:
             raise UserError(died.why)

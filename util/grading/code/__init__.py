@@ -16,9 +16,9 @@ from util.grading.code.places import BadRow
 from util.grading.code.suites import Tests, read_tests
 from util.grading.sandbox import (
     Limits,
-    Outcome,
     Program,
     SandboxError,
+    TestOutcome,
     discard_sandbox,
     warm_sandbox,
 )
@@ -153,7 +153,7 @@ class _Judge:
                 return test
         return len(self._tests.inputs)
 
-    def _judged(self, test: int, outcome: Outcome) -> tuple[str, str]:
+    def _judged(self, test: int, outcome: TestOutcome) -> tuple[str, str]:
         """("", "") when the test passed, else the reason and a short word about it."""
         reason, detail = _REASONS.get(outcome.status, ("", outcome.note))
         if outcome.status == "exit" and (outcome.code or self._program.function):

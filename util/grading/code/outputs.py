@@ -9,6 +9,7 @@ import json
 import math
 import re
 from decimal import Decimal
+from typing import Any
 
 from util.grading.sandbox import wire
 
@@ -86,7 +87,7 @@ def _rounded_sets(lines: list[list[str]]) -> set[frozenset]:
 # --- returned values ---
 
 
-def judge_value(output: bytes, expected: object, wrapped: bool, compare: str) -> tuple[str, str]:
+def judge_value(output: bytes, expected: Any, wrapped: bool, compare: str) -> tuple[str, str]:
     """The same for a result that `wire.encode` wrote; `wrapped`: the value may stand in a list alone."""
     if len(output) > ROOM and len(output) > 16 * len(_shown(expected)) + ROOM:
         return "wrong_output", f"a result of {len(output)} bytes is far longer than the expected one"

@@ -14,6 +14,7 @@ import pickle
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from util.grading.code.places import BadRow, place_of, read_row
 from util.grading.sandbox import wire
@@ -27,7 +28,7 @@ class Tests:
     """Inputs as the program gets them and what it should put out."""
 
     inputs: tuple[bytes, ...]
-    expected: tuple[object, ...]  # texts, or values that are returned
+    expected: tuple[Any, ...]  # texts, or values that are returned
     wrapped: bool = False  # each expected value stands in a list of its own (Codewars rows)
 
 
@@ -222,7 +223,7 @@ def _unpacked(text: str) -> str:
     return found
 
 
-def _json(text: str) -> object:
+def _json(text: str) -> Any:
     try:
         try:
             return json.loads(text)

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import types
+from collections.abc import Callable
 
 import wire
 from wire import ENDED, NO_MEMORY, RAISED, TOO_LARGE
@@ -200,7 +201,7 @@ def _flush() -> None:
         stream.flush()
 
 
-def _guarded(work, *arguments) -> tuple[int, str]:
+def _guarded(work: Callable[..., object], *arguments: object) -> tuple[int, str]:
     """What became of `work`: here, and only here, every exception is a result."""
     try:
         work(*arguments)

@@ -14,7 +14,7 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -73,7 +73,7 @@ class Program:
     function: str | None = None
 
 
-class Outcome(NamedTuple):
+class TestOutcome(NamedTuple):
     """How one test ended. `output`: what was printed, or the encoded result of a call."""
 
     test: int  # position among the inputs given
@@ -167,7 +167,7 @@ class Sandbox:
         """The process whose children are the sandbox."""
         return self._process.pid
 
-    def run(self, program: Program, inputs: Sequence[bytes], limits: Limits) -> Iterator[Outcome]:
+    def run(self, program: Program, inputs: Sequence[bytes], limits: Limits) -> Generator[TestOutcome]:
         """Run a program on the inputs one after the other, in one process, until it fails or ends.
 
         Closing the iterator ends the program.
@@ -175,7 +175,7 @@ class Sandbox:
         with self._lock:
             yield from self._run(program, inputs, limits)
 
-    def _run(self, program: Program, inputs: Sequence[bytes], limits: Limits) -> Iterator[Outcome]:
+    def _run(self, program: Program, inputs: Sequence[bytes], limits: Limits) -> Generator[TestOutcome]:
         number = next(self._numbers) % (1 << 31)
         prints = program.function is None
         asked = (program.function, program.sources, () if prints else tuple(inputs), len(inputs))
@@ -208,7 +208,7 @@ class Sandbox:
                     continue
                 is_first = test == 0 and status != wire.LOST
                 text = note.decode("utf-8", "replace")
-                yield Outcome(test, wire.STATUSES[status], output, text, said, source, is_first)
+                yield TestOutcome(test, wire.STATUSES[status], output, text, said, source, is_first)
                 test += 1
         finally:
             if not is_done:
@@ -250,6 +250,7 @@ class Sandbox:
 
     def _last_words(self) -> str:
         self._socket.close()
+        assert self._process.stderr is not None
         readable, _, _ = select.select([self._process.stderr], [], [], 2)
         said = os.read(self._process.stderr.fileno(), 1 << 16) if readable else b""
         self.close()
@@ -264,7 +265,8 @@ class Sandbox:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._process.stderr.close()
+        if self._process.stderr is not None:
+            self._process.stderr.close()
 
     def __enter__(self) -> Sandbox:
         return self

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from util.grading.sandbox.parent import Isolation, Limits, Outcome, Program, Sandbox
+from util.grading.sandbox.parent import Isolation, Limits, Program, Sandbox, TestOutcome
 
 LIMITS = Limits(time_s=1.0, problem_s=4.0, memory_bytes=512 << 20, output_bytes=1 << 20)
 CANARY = "SANDBOX_SELF_TEST"
@@ -56,13 +56,13 @@ def self_test() -> Report:
 
 def _attacks(
     secret: str, folder: Path, port: int
-) -> list[tuple[str, str, Callable[[Outcome], bool], str | None]]:
+) -> list[tuple[str, str, Callable[[TestOutcome], bool], str | None]]:
     """Name, program, whether it got what it wanted, and the function to call in call-based tests."""
     file = folder / "secret"
     file.write_text(secret)
     file.chmod(0o644)
 
-    def printed(text: str) -> Callable[[Outcome], bool]:
+    def printed(text: str) -> Callable[[TestOutcome], bool]:
         return lambda outcome: text.encode() in outcome.output
 
     environment = (
@@ -119,7 +119,7 @@ def _attacks(
 
 
 def _probe(
-    sandbox: Sandbox, name: str, source: str, won: Callable[[Outcome], bool], function: str | None
+    sandbox: Sandbox, name: str, source: str, won: Callable[[TestOutcome], bool], function: str | None
 ) -> Probe:
     began = time.monotonic()
     inputs = [b"" if function is None else b"[]"]

@@ -11,6 +11,7 @@ import json
 import marshal
 import os
 import struct
+from typing import Any
 
 LENGTH = struct.Struct(">Q")
 FRAME = struct.Struct(">BiII")  # status, number, bytes of the note, bytes of the body
@@ -45,13 +46,13 @@ class BadMessage(Exception):
 # --- requests, inwards ---
 
 
-def pack(request: object) -> bytes:
+def pack(request: Any) -> bytes:
     """A request made of tuples, numbers, texts and bytes."""
     data = marshal.dumps(request)
     return LENGTH.pack(len(data)) + data
 
 
-def unpack(buffer: bytearray) -> object | None:
+def unpack(buffer: bytearray) -> Any | None:
     """The first request in `buffer`, which is taken out; None while it is incomplete."""
     if len(buffer) < LENGTH.size:
         return None
@@ -63,17 +64,15 @@ def unpack(buffer: bytearray) -> object | None:
     return request
 
 
-def read_request(descriptor: int) -> object:
+def read_request(descriptor: int) -> Any:
     """The next request; raises BadMessage when there is none."""
     (size,) = LENGTH.unpack(os.read(descriptor, LENGTH.size))
-    data = os.read(descriptor, min(size, CHUNK_BYTES))
-    if len(data) < size:
-        data = bytearray(data)
-        while len(data) < size:
-            more = os.read(descriptor, min(size - len(data), CHUNK_BYTES))
-            if not more:
-                raise BadMessage(f"{size - len(data)} of {size} bytes are missing")
-            data += more
+    data = bytearray()
+    while len(data) < size:
+        more = os.read(descriptor, min(size - len(data), CHUNK_BYTES))
+        if not more:
+            raise BadMessage(f"{size - len(data)} of {size} bytes are missing")
+        data += more
     return marshal.loads(data)
 
 
@@ -113,7 +112,7 @@ def encode(value: object) -> bytes:
     return _to_json(_plain(value)).encode()
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> Any:
     kind = type(value)
     if value is None or kind is str or kind is bool or kind is float:
         return value
@@ -124,7 +123,8 @@ def _plain(value: object) -> object:
     if isinstance(value, dict):
         return {"": [[_plain(key), _plain(part)] for key, part in value.items()]}
     # Subclasses lose what they add; numbers of numpy become plain ones.
-    for base in (bool, int, float, str, list, tuple):
+    bases: tuple[type, ...] = (bool, int, float, str, list, tuple)
+    for base in bases:
         if isinstance(value, base):
             return _plain(base(value))
     if kind.__module__ == "numpy" and getattr(value, "shape", None) == ():
@@ -164,5 +164,6 @@ def _restored(pairs: list[tuple[str, object]]) -> object:
 
 
 # Making these takes longer than reading or writing a small value.
-_from_json = json.JSONDecoder(object_pairs_hook=_restored).scan_once
+_decoder: Any = json.JSONDecoder(object_pairs_hook=_restored)
+_from_json = _decoder.scan_once
 _to_json = json.JSONEncoder(check_circular=False).encode

@@ -20,6 +20,7 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 import driver
@@ -127,7 +128,7 @@ def remove_files(folder: str) -> None:
             os.unlink(entry.path)
 
 
-def _tried(report: dict, name: str, work, *arguments) -> bool:
+def _tried(report: dict, name: str, work: Callable[..., object], *arguments: object) -> bool:
     try:
         work(*arguments)
     except OSError as error:
@@ -182,7 +183,7 @@ def filter_of(settings: dict, report: dict) -> layers.Seccomp | None:
     return found
 
 
-class Program(NamedTuple):
+class Child(NamedTuple):
     """A process that waits for its program, and our ends of its pipes."""
 
     process: int
@@ -203,7 +204,7 @@ class Zygote:
         self._template = Template(self.stdin, filter_of(settings, report), self._alone)
         self._can_fork = "seccomp" not in report["layers"]  # can programs?
         self._limits: tuple[int, int] = (0, 0)
-        self._waiting: list[Program] = []
+        self._waiting: list[Child] = []
         report["python"] = sys.version.split()[0]
         report["packages"] = {
             name: getattr(sys.modules[name], "__version__", "")
@@ -224,12 +225,12 @@ class Zygote:
                     return
                 self._buffer += data
             elif isinstance(message, tuple):
-                Request(self, *message).serve()
+                Trial(self, *message).serve()
             # else a late word about a request that has ended already
 
     # --- what a request needs ---
 
-    def take_program(self, memory_bytes: int, file_bytes: int) -> Program:
+    def take_program(self, memory_bytes: int, file_bytes: int) -> Child:
         """A process for a program, which may use so much."""
         limits = (memory_bytes, file_bytes)
         if not self._waiting:
@@ -248,7 +249,7 @@ class Zygote:
         layers.limit_of(process, resource.RLIMIT_AS, memory_bytes)
         layers.limit_of(process, resource.RLIMIT_FSIZE, file_bytes)
 
-    def cancelled(self, number: int, program: Program) -> bool:
+    def cancelled(self, number: int, program: Child) -> bool:
         """Read what the grader says while a program runs; its end is ours."""
         data = os.read(self.control, 1 << 16)
         if not data:
@@ -256,7 +257,7 @@ class Zygote:
         self._buffer += data
         return wire.unpack(self._buffer) == number
 
-    def clean(self, program: Program) -> None:
+    def clean(self, program: Child) -> None:
         """Nothing of a program is left: no process, no file."""
         _end(program)
         if self._can_fork and self._alone:
@@ -280,7 +281,7 @@ class Zygote:
             _end(program)
         self._waiting.clear()
 
-    def end(self, program: Program | None = None) -> NoReturn:
+    def end(self, program: Child | None = None) -> NoReturn:
         """Leave nobody behind, also where no namespace takes its processes along."""
         if program is not None:
             self.clean(program)
@@ -289,7 +290,7 @@ class Zygote:
         os._exit(0)
 
 
-def _end(program: Program) -> None:
+def _end(program: Child) -> None:
     _kill(program.process)
     for descriptor in program[1:]:
         os.close(descriptor)
@@ -329,7 +330,7 @@ class Template:
             self._serve(theirs)
         theirs.close()
 
-    def fork(self) -> list[Program]:
+    def fork(self) -> list[Child]:
         """New processes that wait for their programs."""
         ours, theirs = [], []
         for _ in range(AT_ONCE):
@@ -343,9 +344,7 @@ class Template:
         answer = self._line.recv(_PROCESSES.size)
         if len(answer) < _PROCESSES.size:
             raise ChildProcessError("the process that programs are forked from has ended")
-        return [
-            Program(process, *ends) for process, ends in zip(_PROCESSES.unpack(answer), ours, strict=True)
-        ]
+        return [Child(process, *ends) for process, ends in zip(_PROCESSES.unpack(answer), ours, strict=True)]
 
     # --- in the template ---
 
@@ -390,7 +389,7 @@ class Template:
         os._exit(0)
 
 
-class Request:
+class Trial:
     """One program on some tests, in one process."""
 
     def __init__(
