@@ -411,7 +411,7 @@ def test_a_file_without_counts_is_named(tmp_path):
 
 
 def test_a_missing_folder_for_the_report_is_named_before_anything_is_read(tmp_path):
-    with pytest.raises(UserError, match="no folder"):
+    with pytest.raises(UserError, match="not a folder"):
         report.run(report.parse([str(tmp_path / "no run"), "-o", str(tmp_path / "missing" / "report.html")]))
 
 
