@@ -172,7 +172,7 @@ def _rounds(opened: Benchmark, grading: Grading | None) -> Rounds | None:
     """What verdicts say about the samples to ask; samples without one are graded before an engine starts."""
     from util.generation.loop import open_rounds
 
-    if opened.order.plan.stopping is None:
+    if opened.order.plan.stopping is None or grading is None:
         return None
     _grade_rest(opened, grading, again=False)
     return open_rounds(opened.run, opened.asked, opened.order.plan)

@@ -179,7 +179,7 @@ def test_several_temperatures_give_a_number_each(tmp_path, hub):
     [
         (["--evals", "AIME,MATH50"], "did you mean MATH500"),
         (["--evals", " , "], "names no benchmark"),
-        (["--output_file", "/no/such/folder/results.txt"], "no folder"),
+        (["--output_file", "/no/such/folder/results.txt"], "not a folder"),
     ],
 )
 def test_bad_input_is_told_before_anything_starts(tmp_path, hub, change, message):

@@ -69,7 +69,7 @@ class Parser(argparse.ArgumentParser):
 
         return shlex.split(arg_line, comments=True)
 
-    def _parse_optional(self, arg_string: str):
+    def _parse_optional(self, arg_string: str) -> Any:
         return super()._parse_optional(self._as_declared(arg_string))
 
     def _as_declared(self, argument: str) -> str:
@@ -124,7 +124,7 @@ def _terminated(*_: object) -> NoReturn:
     sys.exit(143)
 
 
-def add_data_flags(parser: argparse.ArgumentParser) -> None:
+def add_data_flags(parser: argparse._ActionsContainer) -> None:
     """Where data sets come from; the same in every script."""
     add_data_dir_flag(parser)
     parser.add_argument(
@@ -132,7 +132,7 @@ def add_data_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_data_dir_flag(parser: argparse.ArgumentParser) -> None:
+def add_data_dir_flag(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--data-dir",
         type=Path,

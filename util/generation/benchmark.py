@@ -192,6 +192,7 @@ def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:
         if not judging.on_cluster:
             note["isolation"] = _isolation_here(judging)
         task = replace(task, grade=partial(grade_code, compare=judging.compare, all_tests=judging.all_tests))
+    pool: GradingPool | ClusterGradingPool
     if judging.on_cluster:
         isolation = judging.require_isolation if task.source.tests_on_disk else None
         pool, note["nodes"] = _cluster_pool(opened.order.options, judging, isolation)
@@ -208,8 +209,8 @@ def _isolation_here(judging: Judging) -> dict:
     from util.grading.sandbox import require_isolation
 
     found = require_isolation(judging.require_isolation)
-    if found.warning():
-        say(found.warning())
+    if warning := found.warning():
+        say(warning)
     return {"tier": found.tier, **asdict(found)}
 
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from util.engines.metered import MeteredEngine
@@ -58,8 +58,8 @@ class _Part:
 
     opened: Benchmark
     grading: Grading
-    resources: ExitStack = field(default_factory=ExitStack)
-    job: Job | None = None
+    resources: ExitStack
+    job: Job
     failure: str = ""
 
 
@@ -161,7 +161,6 @@ class Evaluation:
             opened = part.opened
             opened.note_engine(engine)
             progress.expect(opened.missing())
-            part.job = Job(opened.run, opened.asked, opened.order.plan, part.grading)
             unfinished.append(part)
             parts.prefetch()
             yield part.job
@@ -241,7 +240,8 @@ class Evaluation:
             resources.close()
             self._fail(name, str(error))
             return None
-        part = _Part(opened, grading, resources)
+        job = Job(opened.run, opened.asked, opened.order.plan, grading)
+        part = _Part(opened, grading, resources, job)
         self._parts.append(part)
         return part
 
@@ -276,21 +276,21 @@ class _Prepared:
     def __init__(self, evaluation: Evaluation) -> None:
         self._evaluation = evaluation
         self._orders = iter(evaluation._orders)
-        self._coming: Future | None = None
-        self._began = 0
+        self._coming: Future[_Part | None] | None = None
 
-    def prefetch(self) -> None:
+    def prefetch(self) -> Future[_Part | None]:
         """Begin to load the next one that has something to generate."""
         if self._coming is None:
             self._coming = self._evaluation._loader.submit(self._load)
+        return self._coming
 
     def is_ready(self) -> bool:
         return self._coming is None or self._coming.done()
 
     def next_to_generate(self) -> _Part | None:
         """The next benchmark, waiting for it if need be; None when there is none left."""
-        self.prefetch()
-        coming, self._coming = self._coming, None
+        coming = self.prefetch()
+        self._coming = None
         return coming.result()
 
     def left(self) -> list[str]:

@@ -26,7 +26,7 @@ class Earlier:
     task: str
     tokens_per_sample: float
     samples: int
-    tokens_per_second: float | None  # None: it does not say
+    tokens_per_second: float  # 0: it does not say
     gpus: int
 
 
@@ -46,7 +46,9 @@ class Forecast:
 
     @property
     def hours(self) -> float | None:
-        return None if self.speed is None else self.completion_tokens / self.speed.tokens_per_second / 3600
+        if self.speed is None:
+            return None
+        return self.completion_tokens / self.speed.tokens_per_second / 3600
 
     def as_json(self, model: str) -> dict:
         return {
@@ -69,11 +71,9 @@ class Forecast:
         ]
         price = price_of(model)
         if price is not None:
-            expected, most = (
-                price.of(self.prompt_tokens, tokens)
-                for tokens in (self.completion_tokens, self.most_completion_tokens)
-            )
-            found.append(f"  ${expected:,.2f} expected, ${most:,.2f} at most, at the prices in {PRICES.name}")
+            mean = price.of(self.prompt_tokens, self.completion_tokens)
+            most = price.of(self.prompt_tokens, self.most_completion_tokens)
+            found.append(f"  ${mean:,.2f} expected, ${most:,.2f} at most, at the prices in {PRICES.name}")
         elif model.startswith("openai/"):
             found.append(f"  {PRICES} has no price for {model}: add a line for it")
         if self.speed is not None:
@@ -128,7 +128,8 @@ class _Counts:
         plan = order.plan
         counter = open_counter(plan.model)
         prompt = prompt_named(order.task, plan.prompt)
-        self.requests = self.there = self.prompt_tokens = 0
+        self.requests = self.there = 0
+        self.prompt_tokens = 0.0
         self.counted_by = counter.by if counter.encode else "one token per four characters"
         chars = tokens = counted = 0
         rate = tokens_per_char(0, 0)
@@ -144,9 +145,9 @@ class _Counts:
                 here = counter.encode(text)
                 chars, tokens, counted = chars + len(text), tokens + here, counted + 1
                 rate = tokens_per_char(tokens, chars)
+                self.prompt_tokens += missing * here
             else:
-                here = len(text) * rate
-            self.prompt_tokens += missing * here
+                self.prompt_tokens += missing * len(text) * rate
 
 
 def _earlier_runs(result_dir: Path, model: str) -> Iterator[Earlier]:
@@ -168,7 +169,7 @@ def _earlier_runs(result_dir: Path, model: str) -> Iterator[Earlier]:
             task=info["settings"].get("task", ""),
             tokens_per_sample=sum(found["samples"] * found["mean"] for found in all_tokens) / samples,
             samples=samples,
-            tokens_per_second=made["completion_tokens"] / made["seconds"] if made.get("seconds") else None,
+            tokens_per_second=made["completion_tokens"] / made["seconds"] if made.get("seconds") else 0.0,
             gpus=made.get("gpus", 1),
         )
 

@@ -15,6 +15,7 @@ from util.data.rows import open_rows, problems
 from util.errors import UserError
 from util.generation.order import OnProgress
 from util.generation.rounds import Key
+from util.grading.cluster import ClusterGradingPool
 from util.grading.pool import GradingPool
 from util.machines.cores import usable_cores
 from util.machines.versions import made_with
@@ -36,7 +37,9 @@ class Rest:
 class Grading:
     """Grades samples of one run in a pool of processes and writes the verdicts down as they come."""
 
-    def __init__(self, run: Run, task: Task, pool: GradingPool, references: dict[str, TestSuite]) -> None:
+    def __init__(
+        self, run: Run, task: Task, pool: GradingPool | ClusterGradingPool, references: dict[str, TestSuite]
+    ) -> None:
         self._run = run
         self._task = task
         self._pool = pool

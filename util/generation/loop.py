@@ -36,7 +36,7 @@ class Outcome:
     completion_tokens: int = 0
     failed: int = 0
     failure: str = ""  # the last failure's message
-    asked_at: float | None = None  # when the first request went out, on a clock of its own
+    asked_at: float = 0.0  # when the first request went out, on a clock of its own
     seconds: float = 0.0  # from then to the last answer
 
     def add(self, sample: Sample) -> None:
@@ -89,6 +89,7 @@ def missing_count(run: Run, asked: Asked, plan: Plan) -> int:
 def open_rounds(run: Run, asked: Asked, plan: Plan) -> Rounds:
     """What the plan's stopping rule wants of the run, after the verdicts that are there."""
     names = ((problem_id, temperature) for problem_id in asked.ids for temperature in plan.temperatures)
+    assert plan.stopping is not None, "without a rule all samples are asked"
     rounds = Rounds(names, n=plan.n, rule=plan.stopping, has=run.has)
     ids = set(asked.ids)
     for record in read_records(run.folder):
@@ -109,6 +110,7 @@ def generate(
     """
     finished: deque[Job] = deque()
     for request, result in engine.generate(_chained(jobs, finished)):
+        assert isinstance(request, _JobRequest)  # engines give back what they were given
         job = request.job
         _take(job, request, result, on_progress)
         job.under_way -= 1
@@ -134,13 +136,13 @@ def _take(job: Job, request: Request, result: Completion | Failure, on_progress:
     on_progress(sample.completion_tokens)
     if job.grading is not None:
         job.grading.offer(sample, offset)
-        _collect_verdicts(job)
+        _collect_verdicts(job.grading, job.rounds)
 
 
-def _collect_verdicts(job: Job) -> None:
-    for key, verdict in job.grading.collect(block=False):
-        if job.rounds is not None:
-            job.rounds.judged(key, verdict)
+def _collect_verdicts(grading: Grading, rounds: Rounds | None) -> None:
+    for key, verdict in grading.collect(block=False):
+        if rounds is not None:
+            rounds.judged(key, verdict)
 
 
 def _chained(jobs: Iterable[Job | None], finished: deque[Job]) -> Iterator[_JobRequest | None]:
@@ -168,12 +170,12 @@ def _missing(run: Run, asked: Asked, plan: Plan) -> Iterator[Key]:
                     yield problem_id, temperature, index
 
 
-def _missing_by_rounds(job: Job) -> Iterator[Key | None]:
+def _missing_by_rounds(grading: Grading, rounds: Rounds) -> Iterator[Key | None]:
     """Keys of the samples that the verdicts so far call for; None while more verdicts have to come first."""
     while True:
-        _collect_verdicts(job)
-        key = job.rounds.next()
-        if key is None and not job.rounds.is_waiting:
+        _collect_verdicts(grading, rounds)
+        key = rounds.next()
+        if key is None and not rounds.is_waiting:
             return
         yield key
 
@@ -181,7 +183,9 @@ def _missing_by_rounds(job: Job) -> Iterator[Key | None]:
 def _requests(job: Job) -> Iterator[_JobRequest | None]:
     plan, prompts = job.plan, StoredProblems(job.run.folder)
     system = [{"role": "system", "content": plan.system_prompt}] if plan.system_prompt else []
-    keys = _missing(job.run, job.asked, plan) if job.rounds is None else _missing_by_rounds(job)
+    keys: Iterator[Key | None] = _missing(job.run, job.asked, plan)
+    if job.rounds is not None and job.grading is not None:
+        keys = _missing_by_rounds(job.grading, job.rounds)
     try:
         for key in keys:
             if key is None:

@@ -106,7 +106,7 @@ def compare_runs(first: Path, second: Path, temperatures: Sequence[float] | None
             f"{first} and {second} are the same run: name two runs, or two of its temperatures "
             "with --temperatures"
         )
-    wanted = list(temperatures or ()) or [None]
+    wanted: Sequence[float | None] = temperatures or (None,)
     left = _side(read_run(first), wanted[0])
     right = _side(read_run(second), wanted[-1])
     _refuse_different_data(left.facts, right.facts)
@@ -350,6 +350,7 @@ def _flips(
         if abs(difference) < 1e-12:
             continue
         problem = problems.get(problem_id)
+        assert problem is not None, "a sample without its problem is refused when a run is read"
         reference = problem.reference if isinstance(problem.reference, str) else None
         flips.append(
             Flip(
