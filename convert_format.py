@@ -11,19 +11,25 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from util import cli
+from util import cli, prompts
+from util.engines.checked import Answers, Question, Refused, ask
+from util.engines.metered import open_metered
+from util.engines.options import Engine
+from util.engines.prices import cost_line
+from util.engines.tokens import estimate_tokens
+from util.records import NOT_JUDGED, Failure, Record
+from util.runs.folder import Run, find_runs, read_run_json
+from util.runs.reader import given_up, read_records
 from util.terminal import Progress, print_result, say
 
-TYPE_CHECKING = False
+# The formatter reads answers with the grader, which takes longer to load than all else; --help need not wait.
 if TYPE_CHECKING:
-    from util.engines.checked import Question, Refused, Usage
-    from util.engines.options import Engine
-    from util.records import Record
-    from util.runs.folder import Run
     from util.training.formatting import Formatted
-
 
 TRIES = 2
 DONE, GIVEN_UP, FOR_MODEL = "formatted before", "given up before", "for the model"
@@ -64,63 +70,39 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-class Tally:
+@dataclass
+class SampleCounts:
     """What becomes of the samples: rule or reason -> how many, and what the model would be asked."""
 
-    # No dataclass, here and below: loading that module takes as long as all else that --help needs.
-    def __init__(self) -> None:
-        self.rules: Counter[str] = Counter()
-        self.left_out: Counter[str] = Counter()
-        self.for_model = self.done = self.prompt_tokens = self.completion_tokens = 0
+    rules: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    done: int = 0
+    for_model: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
     @property
     def samples(self) -> int:
-        return self.done + sum(self.rules.values()) + sum(self.left_out.values()) + self.for_model
-
-    def __iadd__(self, other: Tally) -> Tally:
-        self.rules += other.rules
-        self.left_out += other.left_out
-        self.for_model += other.for_model
-        self.done += other.done
-        self.prompt_tokens += other.prompt_tokens
-        self.completion_tokens += other.completion_tokens
-        return self
-
-
-class Outcome:
-    """What the model made of the samples it was given."""
-
-    def __init__(self) -> None:
-        self.rewritten = self.failed = 0
-        self.refused: Counter[str] = Counter()
-        self.failure = ""
-        self.exhausted = ""  # which budget ended before every sample was asked about, in words
+        return self.done + self.rules.total() + self.left_out.total() + self.for_model
 
 
 def run(args: argparse.Namespace) -> int:
-    from util.engines.checked import Usage
-    from util.runs.folder import find_runs
-
     folders = find_runs(args.input_dir)
-    total = Tally()
+    counts, answers, exhausted = SampleCounts(), Answers(), ""
     with Progress(None, "by rule") as progress:
         for folder in folders:
-            total += _by_rule(folder, args, progress)
-    say(_before(total, args))
-    if args.dry_run:
-        print_result(_result(total, Outcome(), Usage()))
-        return 0
-    outcome, usage = Outcome(), Usage()
-    if total.for_model and not args.no_llm:
-        _rewrite_all(folders, args, total.for_model, outcome, usage)
-    say(_after(total, outcome))
-    print_result(_result(total, outcome, usage))
-    return 1 if outcome.failed or outcome.exhausted else 0
+            _by_rule(folder, args, counts, progress)
+    say(_before(counts, args))
+    if not args.dry_run:
+        if counts.for_model and not args.no_llm:
+            exhausted = _rewrite_all(folders, args, counts.for_model, answers)
+        say(_after(counts, answers, exhausted))
+    print_result(_result(counts, answers))
+    return 1 if answers.failed or exhausted else 0
 
 
 def _kind(record: Record, failed_before: bool, args: argparse.Namespace) -> Formatted | str:
     """The formatted text, DONE, GIVEN_UP, FOR_MODEL, or the reason that leaves a sample out."""
-    from util.engines.tokens import estimate_tokens
     from util.training.formatting import Formatted, format_record
 
     if record.formatted is not None:
@@ -141,63 +123,42 @@ def _kind(record: Record, failed_before: bool, args: argparse.Namespace) -> Form
 
 def _was_judged_wrong(record: Record) -> bool:
     """Whether a grader said no; not whether one could not tell."""
-    from util.records import NOT_JUDGED
-
     verdict = record.verdict
     return verdict is not None and not verdict.correct and verdict.reason not in NOT_JUDGED
 
 
 def _kinds(folder: Path, args: argparse.Namespace) -> Iterator[tuple[Record, Formatted | str]]:
-    from util.runs.reader import given_up, read_records
-
     failed_before = given_up(folder)
     for record in read_records(folder):
         yield record, _kind(record, failed_before.has(*record.sample.key), args)
 
 
-def _by_rule(folder: Path, args: argparse.Namespace, progress: Progress) -> Tally:
+def _by_rule(folder: Path, args: argparse.Namespace, counts: SampleCounts, progress: Progress) -> None:
     """Format what a rule covers, unless it is a dry run, and count what becomes of all samples."""
-    from contextlib import ExitStack
-
-    from util.engines.tokens import estimate_tokens
-    from util.training.formatting import Formatted
-
-    tally = Tally()
-    with ExitStack() as stack:
-        opened = None if args.dry_run else stack.enter_context(_open(folder))
+    with nullcontext() if args.dry_run else _open(folder) as opened:
         for record, kind in _kinds(folder, args):
-            if isinstance(kind, Formatted):
-                tally.rules[kind.rule] += 1
+            if kind == DONE:
+                counts.done += 1
+            elif kind == FOR_MODEL:
+                counts.for_model += 1
+                counts.prompt_tokens += estimate_tokens(_prompt(record))
+                counts.completion_tokens += estimate_tokens(record.text())
+            elif isinstance(kind, str):
+                counts.left_out[kind] += 1
+            else:
+                counts.rules[kind.rule] += 1
                 if opened is not None:
                     opened.add_formatted(record.sample.key, kind.text, f"rule: {kind.rule}")
-            elif kind == DONE:
-                tally.done += 1
-            elif kind == FOR_MODEL:
-                tally.for_model += 1
-                tally.prompt_tokens += estimate_tokens(_prompt(record))
-                tally.completion_tokens += estimate_tokens(record.text())
-            else:
-                tally.left_out[kind] += 1
             progress.step(0)
-    return tally
 
 
 def _open(folder: Path) -> Run:
-    from util.runs.folder import Run, read_run_json
-
     info = read_run_json(folder)
     return Run(folder, settings=info["settings"], made_with=info["made_with"])
 
 
-def _rewrite_all(
-    folders: list[Path], args: argparse.Namespace, count: int, outcome: Outcome, usage: Usage
-) -> None:
-    """Ask the model about every sample that is left for it, until the budget ends."""
-    from contextlib import closing
-
-    from util.engines.metered import open_metered
-    from util.engines.prices import cost_line
-
+def _rewrite_all(folders: list[Path], args: argparse.Namespace, count: int, answers: Answers) -> str:
+    """Ask the model about every sample that is left for it; returns which budget ended before, in words."""
     opened = open_metered(
         cli.asking_options(args, engine="openai"),
         max_tokens=args.max_tokens,
@@ -207,25 +168,17 @@ def _rewrite_all(
     try:
         with closing(opened) as engine, Progress(count, "rewriting") as progress:
             for folder in folders:
-                _rewrite(folder, args, engine, outcome, usage, progress)
-                outcome.exhausted = engine.exhausted
-                if outcome.exhausted:
+                _rewrite(folder, args, engine, answers, progress)
+                if engine.exhausted:
                     break
+            return engine.exhausted
     finally:
-        say(f"spent {cost_line(args.model, usage.prompt_tokens, usage.completion_tokens)}")
+        say(f"spent {cost_line(args.model, answers.prompt_tokens, answers.completion_tokens)}")
 
 
 def _rewrite(
-    folder: Path,
-    args: argparse.Namespace,
-    engine: Engine,
-    outcome: Outcome,
-    usage: Usage,
-    progress: Progress,
+    folder: Path, args: argparse.Namespace, engine: Engine, answers: Answers, progress: Progress
 ) -> None:
-    from util import prompts
-    from util.engines.checked import Question, Refused, ask
-    from util.records import Failure
     from util.training.formatting import check_rewrite, graded_by, tidy_rewrite
 
     def check(question: Question, text: str) -> str | Refused:
@@ -240,77 +193,71 @@ def _rewrite(
         for record, kind in _kinds(folder, args)
         if kind == FOR_MODEL
     )
+    reminder = prompts.load("rewrite_again")
     with _open(folder) as opened:
-        reminder = prompts.load("rewrite_again")
-        for question, _, said in ask(engine, questions, check, reminder=reminder, tries=TRIES, usage=usage):
+        for question, _, said in ask(
+            engine, questions, check, reminder=reminder, tries=TRIES, answers=answers
+        ):
             key = question.about.sample.key
-            if isinstance(said, Failure):
-                outcome.failed, outcome.failure = outcome.failed + 1, said.message
-            elif isinstance(said, Refused):
+            if isinstance(said, Refused):
                 opened.add_unformatted(key, said.reason, args.model)
-                outcome.refused[said.reason] += 1
-            else:
+            elif not isinstance(said, Failure):
                 opened.add_formatted(key, said, args.model)
-                outcome.rewritten += 1
             progress.step(0)
 
 
 def _prompt(record: Record) -> str:
-    from util import prompts
-
     return prompts.render(prompts.load("rewrite"), question=record.question, response=record.text())
 
 
-def _before(total: Tally, args: argparse.Namespace) -> str:
-    from util.engines import prices
-
-    lines = [f"{total.samples} samples, {total.done} of them formatted before"]
-    lines += [f"{number:>9}  by rule: {rule}" for rule, number in total.rules.most_common()]
-    lines += [f"{number:>9}  left out: {reason}" for reason, number in total.left_out.most_common()]
-    if total.left_out[WRONG] and not args.no_llm:
+def _before(counts: SampleCounts, args: argparse.Namespace) -> str:
+    lines = [f"{counts.samples} samples, {counts.done} of them formatted before"]
+    lines += [f"{number:>9}  by rule: {rule}" for rule, number in counts.rules.most_common()]
+    lines += [f"{number:>9}  left out: {reason}" for reason, number in counts.left_out.most_common()]
+    if counts.left_out[WRONG] and not args.no_llm:
         lines.append(f"{'':>9}  (--rewrite-wrong sends those to the model, too)")
-    if total.for_model and args.no_llm:
-        lines.append(f"{total.for_model:>9}  left out: no rule covers them, and --no-llm is given")
-    elif total.for_model:
-        price = prices.cost_line(args.model, total.prompt_tokens, total.completion_tokens)
-        lines.append(f"{total.for_model:>9}  for {args.model} (asked again once at most): about {price}")
+    if counts.for_model and args.no_llm:
+        lines.append(f"{counts.for_model:>9}  left out: no rule covers them, and --no-llm is given")
+    elif counts.for_model:
+        price = cost_line(args.model, counts.prompt_tokens, counts.completion_tokens)
+        lines.append(f"{counts.for_model:>9}  for {args.model} (asked again once at most): about {price}")
     return "\n".join(lines)
 
 
-def _after(total: Tally, outcome: Outcome) -> str:
-    formatted = total.done + sum(total.rules.values()) + outcome.rewritten
-    lines = [f"{formatted} of {total.samples} samples are formatted"]
+def _after(counts: SampleCounts, answers: Answers, exhausted: str) -> str:
+    formatted = counts.done + counts.rules.total() + answers.usable
+    lines = [f"{formatted} of {counts.samples} samples are formatted"]
     lines += [
-        f"{number:>9}  rewrites refused: {reason}" for reason, number in outcome.refused.most_common(10)
+        f"{number:>9}  rewrites refused: {reason}" for reason, number in answers.refused.most_common(10)
     ]
-    if outcome.failed:
+    if answers.failed:
         lines.append(
-            f"{outcome.failed:>9}  requests failed (the last one: {outcome.failure}); "
+            f"{answers.failed:>9}  requests failed (the last one: {answers.failure}); "
             "the same command retries them"
         )
-    if outcome.exhausted:
-        lines.append(f"{_not_asked(total, outcome):>9}  samples were not asked about: {outcome.exhausted}")
+    if exhausted:
+        lines.append(f"{_not_asked(counts, answers):>9}  samples were not asked about: {exhausted}")
     return "\n".join(lines)
 
 
-def _not_asked(total: Tally, outcome: Outcome) -> int:
+def _not_asked(counts: SampleCounts, answers: Answers) -> int:
     """Samples for the model that this command did not get to."""
-    return total.for_model - outcome.rewritten - sum(outcome.refused.values()) - outcome.failed
+    return counts.for_model - answers.usable - answers.refused.total() - answers.failed
 
 
-def _result(total: Tally, outcome: Outcome, usage: Usage) -> dict:
+def _result(counts: SampleCounts, answers: Answers) -> dict:
     return {
-        "samples": total.samples,
-        "formatted_before": total.done,
-        "by_rule": dict(total.rules),
-        "left_out": dict(total.left_out),
-        "for_model": total.for_model,
-        "rewritten": outcome.rewritten,
-        "refused": dict(outcome.refused),
-        "failed": outcome.failed,
-        "not_asked": _not_asked(total, outcome),
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
+        "samples": counts.samples,
+        "formatted_before": counts.done,
+        "by_rule": dict(counts.rules),
+        "left_out": dict(counts.left_out),
+        "for_model": counts.for_model,
+        "rewritten": answers.usable,
+        "refused": dict(answers.refused),
+        "failed": answers.failed,
+        "not_asked": _not_asked(counts, answers),
+        "prompt_tokens": answers.prompt_tokens,
+        "completion_tokens": answers.completion_tokens,
     }
 
 

@@ -8,30 +8,33 @@ Each question is kept once, and none that shares a long passage with a benchmark
 from __future__ import annotations
 
 import argparse
+import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from tasks import FILES, load_task
 from util import cli
+from util.data.rows import open_rows, problems
+from util.data.system_prompts import system_prompt
 from util.errors import UserError
+from util.machines.versions import made_with
+from util.runs.folder import find_runs
+from util.runs.journal import write_all
 from util.terminal import Progress, closest, print_result, say
+from util.training.curation import BenchmarkText
+from util.training.datacard import card, described_file, lengths_picture, token_statistics
+from util.training.export import Export, ExportOptions, Summary
+from util.training.formats import (
+    FORMATS,
+    ExampleFile,
+    check_output,
+    check_repository,
+    dataset_info,
+    publish,
+    sha256_of,
+)
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections import Counter
-
-    from util.training.curation import BenchmarkText
-    from util.training.export import Export, Summary
-
-
-FORMAT_NAMES = (
-    "sharegpt",
-    "messages",
-    "alpaca",
-    "trl-sft",
-    "llamafactory",
-    "verl-parquet",
-)  # of util.formats
 TRAINING_POOLS = ("NUMINA",)  # problems to train on: nobody is tested on them
 KEEP_RULES = ("shortest", "longest", "random", "all")
 ALL, NONE = "all", "none"
@@ -47,7 +50,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--output", required=True, type=Path, metavar="FILE", help="training file: .json, .jsonl or .parquet"
     )
     parser.add_argument(
-        "--format", choices=FORMAT_NAMES, default="sharegpt", help="what a row looks like (sharegpt)"
+        "--format", choices=tuple(FORMATS), default="sharegpt", help="what a row looks like (sharegpt)"
     )
     parser.add_argument("--force", action="store_true", help="replace --output if it exists")
     rows = parser.add_argument_group("which samples")
@@ -126,18 +129,13 @@ def _keep_rule(text: str) -> str | int:
 
 
 def run(args: argparse.Namespace) -> int:
-    from util.data.system_prompts import system_prompt
-    from util.runs.folder import find_runs
-    from util.training.export import Choice, Export
-    from util.training.formats import ExampleFile, check_repository, publish
-
     if None not in (args.min_tokens, args.max_tokens) and args.min_tokens > args.max_tokens:
         raise UserError(f"--min-tokens {args.min_tokens} is more than --max-tokens {args.max_tokens}")
     _check_output(args)
     if args.push_to_hub:
         check_repository(args.push_to_hub)
     folders = find_runs(args.input_dir)
-    choice = Choice(
+    options = ExportOptions(
         keep=args.keep,
         min_tokens=args.min_tokens,
         max_tokens=args.max_tokens,
@@ -149,7 +147,7 @@ def run(args: argparse.Namespace) -> int:
         system=system_prompt(args.system_prompt, "", data_dir=args.data_dir)[0],
     )
     _make_folder(args.output.parent)
-    with Export(folders, args.extra, choice) as export, ExampleFile(args.output, args.format) as output:
+    with Export(folders, args.extra, options) as export, ExampleFile(args.output, args.format) as output:
         names = _benchmarks(args, export.infos)
         benchmarks = _benchmark_text(names, args.data_dir) if names else None
         with Progress(None, "reading") as progress:
@@ -163,9 +161,9 @@ def run(args: argparse.Namespace) -> int:
         output.commit()  # last: while it is not there, the same command may be given again
     _say(export.summary)
     if args.push_to_hub:
-        names = ", ".join(path.name for path in (args.output, card, *others))
+        files = ", ".join(path.name for path in (args.output, card, *others))
         say(
-            f"UPLOADING {names} to the data set {args.push_to_hub}: private if it is new; a "
+            f"UPLOADING {files} to the data set {args.push_to_hub}: private if it is new; a "
             "public one stays public"
         )
         say(f"uploaded to {publish(args.push_to_hub, args.output, card, others)}")
@@ -182,8 +180,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_output(args: argparse.Namespace) -> None:
     """Raise UserError when --output cannot be written, or would replace what is there."""
-    from util.training.datacard import described_file
-    from util.training.formats import check_output, dataset_info
 
     check_output(args.format, args.output)
     if args.output.exists() and not args.force:
@@ -196,7 +192,7 @@ def _check_output(args: argparse.Namespace) -> None:
             "give --force to replace the card, or another --output"
         )
     if args.format == "llamafactory":
-        dataset_info(args.output)
+        dataset_info([args.output])
 
 
 def _make_folder(folder: Path) -> None:
@@ -237,8 +233,6 @@ def _benchmarks(args: argparse.Namespace, infos: list[dict]) -> list[str]:
 
 def _benchmark_text(names: list[str], data_dir: Path | None) -> BenchmarkText:
     """The questions of the benchmarks, on the split that results are reported on."""
-    from util.data.rows import open_rows, problems
-    from util.training.curation import BenchmarkText
 
     text, missing = BenchmarkText(), {}
     for name in names:
@@ -271,13 +265,6 @@ def _write_card(
     args: argparse.Namespace, export: Export, benchmarks: BenchmarkText | None, sha256: str
 ) -> list[Path]:
     """Write the data card and what belongs to it; returns those to upload, the card first."""
-    import json
-
-    from util.machines.versions import made_with
-    from util.runs.journal import write_all
-    from util.training.datacard import card, lengths_picture
-    from util.training.formats import dataset_info
-
     summary = export.summary
     picture, text = _beside(args.output, "lengths.svg"), _beside(args.output, "card.md")
     settings = {
@@ -309,7 +296,7 @@ def _write_card(
         picture: lengths_picture(summary.tokens),
     }
     if args.format == "llamafactory":
-        info_path, info = dataset_info(args.output)
+        info_path, info = dataset_info([args.output])
         files[info_path] = info
     funnel = {_beside(args.output, "card.json"): json.dumps(counts, ensure_ascii=False, indent=1) + "\n"}
     write_all(files | funnel)
@@ -326,10 +313,6 @@ def _open_end(value: object) -> object:
 
 def _sources(infos: list[dict], extras: list[Path], origins: Counter[int]) -> list[dict[str, str]]:
     """Data set, revision, licence and model of each run and extra file that rows came from, and how many."""
-    from collections import Counter
-
-    from util.training.formats import sha256_of
-
     rows: Counter[tuple[str, ...]] = Counter()
     for origin, number in sorted(origins.items()):
         if origin < len(infos):
@@ -359,8 +342,6 @@ def _notes(summary: Summary) -> list[str]:
 
 
 def _say(summary: Summary) -> None:
-    from util.training.datacard import token_statistics
-
     for stage, number in summary.funnel.items():
         say(f"{number:>11,}  {stage}")
     for note in _notes(summary):

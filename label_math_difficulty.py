@@ -10,20 +10,24 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 from tasks import load_task
-from util import cli
+from util import cli, prompts
+from util.data.difficulty import LABELS_FOLDER
+from util.data.rows import open_rows
+from util.engines.checked import Answers, Question, Refused, ask
+from util.engines.metered import open_metered
+from util.engines.prices import cost_line
+from util.engines.tokens import estimate_tokens
 from util.errors import UserError
+from util.records import Failure
+from util.task import content_id
 from util.terminal import Progress, closest, print_result, say
+from util.training.ratings import LabelBook, parse_difficulty
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from util.engines.checked import Question, Refused
-    from util.training.ratings import LabelBook
-
-
-FOLDER = Path(__file__).resolve().parent / "labeled_numina_difficulty"
 TRIES = 3
 ANSWER_TOKENS = 100  # of a usual answer; --max-tokens is the limit
 
@@ -43,9 +47,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--end", type=cli.at_least(-1), default=-1, metavar="I", help="problem after the last; -1: all"
     )
     parser.add_argument(
-        "--output-dir", type=Path, default=FOLDER, metavar="DIR", help="folder of the labels; default: where "
-        "--filter-difficulty looks for them",
-    )  # fmt: skip
+        "--output-dir",
+        type=Path,
+        default=LABELS_FOLDER,
+        metavar="DIR",
+        help="folder of the labels; default: where --filter-difficulty looks for them",
+    )
     parser.add_argument(
         "--max-tokens",
         type=cli.at_least(1),
@@ -63,10 +70,6 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
-    from util.engines.prices import cost_line
-    from util.engines.tokens import estimate_tokens
-    from util.training.ratings import LabelBook
-
     end = args.end if args.end > 0 else -1
     with LabelBook(args.output_dir, f"{args.source}_{args.start}_{end}", read_only=args.dry_run) as book:
         prompt_tokens = missing = total = taken_over = 0
@@ -103,20 +106,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _ask(args: argparse.Namespace, end: int, book: LabelBook, missing: int) -> int:
     """Ask about every problem without a label; returns how many are still missing."""
-    from contextlib import closing
-
-    from util import prompts
-    from util.engines.checked import Question, Refused, Usage, ask
-    from util.engines.metered import open_metered
-    from util.engines.prices import cost_line
-    from util.records import Failure
-
     questions = (
         Question(row["id"], _prompt(row["problem"]), args.max_tokens, about=row)
         for row in _rows(args, end)
         if not book.has(row["id"], retry=args.retry)
     )
-    usage, answered, failed, last_failure = Usage(), 0, 0, ""
+    answers = Answers()
     opened = open_metered(
         cli.asking_options(args, engine="openai"),
         max_tokens=args.max_tokens,
@@ -125,61 +120,44 @@ def _ask(args: argparse.Namespace, end: int, book: LabelBook, missing: int) -> i
     )
     try:
         with closing(opened) as engine, Progress(missing, "rating") as progress:
+            reminder = prompts.load("difficulty_again")
             for question, text, said in ask(
-                engine,
-                questions,
-                _read_rating,
-                reminder=prompts.load("difficulty_again"),
-                tries=TRIES,
-                usage=usage,
+                engine, questions, _read_rating, reminder=reminder, tries=TRIES, answers=answers
             ):
-                if isinstance(said, Failure):
-                    failed, last_failure = failed + 1, said.message
-                elif isinstance(said, Refused):
+                if isinstance(said, Refused):
                     book.add_unlabelled(question.about, text, said.reason, args.model)
-                else:
+                elif not isinstance(said, Failure):
                     book.add(question.about, text, said, args.model)
-                answered += not isinstance(said, Failure)
                 progress.step(0)
     finally:
-        say(f"spent {cost_line(args.model, usage.prompt_tokens, usage.completion_tokens)}")
-    if failed:
+        say(f"spent {cost_line(args.model, answers.prompt_tokens, answers.completion_tokens)}")
+    if answers.failed:
         say(
-            f"{failed} of {missing} requests failed (the last one: {last_failure}); "
+            f"{answers.failed} of {missing} requests failed (the last one: {answers.failure}); "
             "the same command retries them"
         )
     if engine.exhausted:
         say(engine.exhausted)
-    return missing - answered
+    return missing - answers.usable - answers.refused.total()
 
 
 def _read_rating(question: Question, text: str) -> float | Refused:
-    from util.engines.checked import Refused
-    from util.training.ratings import parse_difficulty
-
     number = parse_difficulty(text)
     return Refused("it holds no single number from 1 to 10") if number is None else number
 
 
 def _prompt(problem: str) -> str:
-    from util import prompts
-
     return prompts.render(prompts.load("difficulty"), problem=problem)
 
 
 def _rows(args: argparse.Namespace, end: int) -> Iterator[dict]:
     """The problems of the slice, each text once."""
-    from itertools import islice
-
-    from util.data.rows import open_rows
-    from util.task import content_id
-
     task = load_task("NUMINA")
     rows = open_rows(task.source, revision=args.revision, data_dir=args.data_dir)
     chosen = None if args.source == "all" else args.source
     seen: set[str] = set()
-    met = False
     ids: set[str] = set()
+    met = False
     for row in islice(rows.where("source", chosen, seen=seen), args.start, end if end > 0 else None):
         met = True
         name = content_id(row["problem"])

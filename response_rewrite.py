@@ -14,21 +14,40 @@ import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
+from tasks import FILES, load_task
 from util import cli
+from util.data.system_prompts import system_prompt
+from util.engines.metered import open_metered
+from util.engines.prices import cost_line
+from util.engines.tokens import open_counter
 from util.errors import RunStopped, UserError
+from util.records import Problem, Record, Verdict
+from util.runs.folder import find_runs, read_run_json
+from util.runs.journal import hold_lock, write_whole
+from util.runs.older_layout import import_results, read_old_file
+from util.runs.reader import RunReader
+from util.task import Task
 from util.terminal import Progress, print_result, say
+from util.training.formats import PAIR_FORMATS, dataset_info
+from util.training.pairs.survey import (
+    PossiblePairs,
+    Survey,
+    check_references,
+    check_samples,
+    is_code,
+    possible_pairs,
+    survey,
+)
+from util.training.pairs.variants import CUT_VARIANTS, VARIANTS, WHOLE, pairs_file
 
-TYPE_CHECKING = False
+# What grades, or cuts by what the grader reads, is imported where it is used: it takes longer than all else.
 if TYPE_CHECKING:
-    from util.runs.reader import RunReader
-    from util.task import Task
-    from util.training.pairs.cutter import Asked, Cutter, Grade
-    from util.training.pairs.survey import Candidate, Survey
+    from util.training.pairs.cutter import Cutter, Grade
     from util.training.pairs.writer import PairWriter
 
-VARIANTS = ("fcs", "fcs_plus1", "fcs_reflection", "whole")
-FORMATS = ("sharegpt-dpo", "trl-dpo", "llamafactory-dpo")
 SYMBOLIC_TRIES = 3
 
 
@@ -63,7 +82,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--variants",
         nargs="+",
         choices=VARIANTS,
-        default=list(VARIANTS[:3]),
+        default=list(CUT_VARIANTS),
         metavar="NAME",
         help=f"which of {', '.join(VARIANTS)} (the first three); whole: the shortest response "
         "uncut, always used for code",
@@ -77,8 +96,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--format",
-        choices=FORMATS,
-        default=FORMATS[0],
+        choices=tuple(PAIR_FORMATS),
+        default="sharegpt-dpo",
         help="rows of the files (sharegpt-dpo); llamafactory-dpo adds dataset_info.json",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the order of the pairs (0)")
@@ -113,9 +132,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
-    from util.runs.folder import read_run_json
-    from util.runs.reader import RunReader
-
+    if args.format == "llamafactory-dpo":
+        dataset_info([pairs_file(args.result_dir, WHOLE)], pairs=True)  # refused before any work
     with _steps_folder(args) as steps:
         folder = _run_folder(args, steps)
         info = read_run_json(folder)
@@ -128,11 +146,8 @@ def run(args: argparse.Namespace) -> int:
 @contextmanager
 def _steps_folder(args: argparse.Namespace) -> Iterator[Path]:
     """Where steps are kept: the result folder, locked, or in a dry run a copy that is gone afterwards."""
-    from util.runs.journal import hold_lock
-    from util.training.pairs.cutter import copy_steps
-
     if args.dry_run:
-        from tempfile import TemporaryDirectory
+        from util.training.pairs.cutter import copy_steps
 
         with TemporaryDirectory() as copy:
             copy_steps(args.result_dir, Path(copy))
@@ -150,8 +165,6 @@ def _steps_folder(args: argparse.Namespace) -> Iterator[Path]:
 
 
 def _run_folder(args: argparse.Namespace, steps: Path) -> Path:
-    from util.runs.folder import find_runs
-
     if not args.dataset.exists():
         raise UserError(f"no run at {args.dataset}: give the folder of a run, or a result file")
     if args.dataset.is_file():
@@ -165,9 +178,6 @@ def _run_folder(args: argparse.Namespace, steps: Path) -> Path:
 
 def _imported(args: argparse.Namespace, steps: Path) -> Path:
     """The run folder made from a result file of the older layout, without that layout's verdicts."""
-    from tasks import FILES
-    from util.runs.older_layout import import_results, read_old_file
-
     content = read_old_file(args.dataset)
     words = args.dataset.stem.lower().split("_")
     named = args.task or next((name for name in FILES if name.lower() in words), None)
@@ -187,8 +197,6 @@ def _imported(args: argparse.Namespace, steps: Path) -> Path:
 
 
 def _task(name: str | None) -> Task | None:
-    from tasks import FILES, load_task
-
     names = {known.lower(): known for known in FILES}
     known = names.get((name or "").lower())
     return None if known is None else load_task(known)
@@ -196,10 +204,8 @@ def _task(name: str | None) -> Task | None:
 
 def _graded_survey(folder: Path, task: Task | None, args: argparse.Namespace, *, may_grade: bool) -> Survey:
     """What is known of each sample, after those without a verdict were graded where that may be."""
-    from util.training.pairs.pair_input import check_references, is_code
-
     found = _survey(folder)
-    if not is_code(task) and set(args.variants) != {"whole"}:
+    if not is_code(task) and set(args.variants) != {WHOLE}:
         check_references(found, folder)
     if found.ungraded and not may_grade:
         say(
@@ -229,9 +235,6 @@ def _graded_survey(folder: Path, task: Task | None, args: argparse.Namespace, *,
 
 
 def _survey(folder: Path) -> Survey:
-    from util.runs.reader import RunReader
-    from util.training.pairs.survey import survey
-
     with RunReader(folder) as reader, Progress(0, "reading") as progress:
         return survey(reader, lambda tokens: progress.step(0))
 
@@ -245,16 +248,12 @@ def _make_pairs(
     reader: RunReader,
     steps: Path,
 ) -> int:
-    from util.data.system_prompts import system_prompt
-    from util.engines.tokens import open_counter
     from util.grading.maths import symbolic
-    from util.training.pairs.cutter import Asked, Cutter
-    from util.training.pairs.pair_input import check_samples
-    from util.training.pairs.survey import candidates
+    from util.training.pairs.cutter import Cutter
     from util.training.pairs.writer import PairOptions, PairWriter
 
     variants = _variants(args, task)
-    problems = candidates(found, silc=args.SILC, min_margin=args.min_margin)
+    problems = possible_pairs(found, silc=args.SILC, min_margin=args.min_margin)
     check_samples(found, problems, folder)
     system, _ = system_prompt(args.system_prompt, args.target_model, data_dir=args.data_dir)
     if system != info["settings"].get("system_prompt", system):
@@ -264,32 +263,30 @@ def _make_pairs(
     symbolic.use(False)  # thousands of short answers: what rules do not know of an attempt stays unknown
     grade, grade_fully = _grade_with(task), _grade_with(task, symbolic=True)
     model = None if args.no_llm else args.rewrite_model
-    asked = Asked()
     options = PairOptions(tuple(variants), args.min_margin, args.seed, args.format, system)
     with closing(Cutter(steps, reader, found, grade, model=model)) as cutter:
-        rest = [] if variants == ["whole"] else _cut_by_rule(cutter, problems)
+        rest = [] if variants == [WHOLE] else _cut_by_rule(cutter, problems)
         if args.dry_run:
             return _forecast(args, cutter, rest)
-        if rest and model is None:
-            say(f"{len(rest)} responses could be cut further with --rewrite-model")
+        if model is None:
+            if rest:
+                say(f"{len(rest)} responses could be cut further with --rewrite-model")
         elif cutter.has_questions(rest):
-            _ask(args, cutter, rest, model, asked)
+            _ask(args, cutter, rest, model)
         writer = PairWriter(args.result_dir, cutter, counter, options, grade=grade, grade_fully=grade_fully)
         with closing(writer):
             with Progress(len(problems), "pairing") as progress:
-                for candidate in problems:
-                    writer.add(candidate)
+                for possible in problems:
+                    writer.add(possible)
                     progress.step(0)
-            return _finish(args, writer, problems, asked, folder, counter.by)
+            return _finish(args, writer, cutter, len(problems), folder, counter.by)
 
 
 def _variants(args: argparse.Namespace, task: Task | None) -> list[str]:
     """The variants in their usual order; code is never cut."""
-    from util.training.pairs.pair_input import is_code
-
-    if is_code(task):
+    if task is not None and is_code(task):
         say(f"{task.name} is answered with code, which is not cut: pairs consist of whole responses")
-        return ["whole"]
+        return [WHOLE]
     return [variant for variant in VARIANTS if variant in args.variants]
 
 
@@ -300,7 +297,6 @@ def _grade_with(task: Task | None, *, symbolic: bool = False) -> Grade:
     """
     from util.grading.maths import grade_maths
     from util.grading.maths import symbolic as symbolic_engine
-    from util.records import Problem, Record, Verdict
 
     def grade(record: Record, text: str) -> Verdict:
         if task is None:
@@ -324,9 +320,9 @@ def _grade_with(task: Task | None, *, symbolic: bool = False) -> Grade:
     return grade_fully if symbolic else grade
 
 
-def _cut_by_rule(cutter: Cutter, problems: list[Candidate]) -> list[int]:
+def _cut_by_rule(cutter: Cutter, problems: list[PossiblePairs]) -> list[int]:
     """Find attempts and their verdicts by rule; returns the responses about which a model could say more."""
-    shortest = [candidate.base.chosen for candidate in problems if candidate.base is not None]
+    shortest = [possible.base.chosen for possible in problems if possible.base is not None]
     with Progress(len(shortest), "cutting by rule") as progress:
         return cutter.cut_by_rule(shortest, lambda tokens: progress.step(0))
 
@@ -343,12 +339,9 @@ def _forecast(args: argparse.Namespace, cutter: Cutter, rest: list[int]) -> int:
     return 0
 
 
-def _ask(args: argparse.Namespace, cutter: Cutter, rest: list[int], model: str, asked: Asked) -> None:
+def _ask(args: argparse.Namespace, cutter: Cutter, rest: list[int], model: str) -> None:
     """Ask the model where attempts begin, then which are correct. Raises RunStopped when that may cost no
     more."""
-    from util.engines.metered import open_metered
-    from util.engines.prices import cost_line
-
     engine = open_metered(
         cli.asking_options(args, model=model, log=args.result_dir / "engine.log"),
         max_tokens=args.max_tokens,
@@ -357,13 +350,11 @@ def _ask(args: argparse.Namespace, cutter: Cutter, rest: list[int], model: str, 
     )
     try:
         with closing(engine), Progress(None, f"asking {model}", "answers") as progress:
-            cutter.ask_for_cuts(
-                engine, rest, max_tokens=args.max_tokens, asked=asked, on_progress=progress.step
-            )
+            cutter.ask_for_cuts(engine, rest, max_tokens=args.max_tokens, on_progress=progress.step)
             if not engine.exhausted:
-                cutter.ask_for_scores(engine, rest, asked=asked, on_progress=progress.step)
+                cutter.ask_for_scores(engine, rest, on_progress=progress.step)
     finally:
-        say(f"used {cost_line(model, asked.usage.prompt_tokens, asked.usage.completion_tokens)}")
+        say(f"used {cost_line(model, cutter.answers.prompt_tokens, cutter.answers.completion_tokens)}")
     if engine.exhausted:
         raise RunStopped(f"no pairs are written until everything is asked: {engine.exhausted}")
 
@@ -371,26 +362,19 @@ def _ask(args: argparse.Namespace, cutter: Cutter, rest: list[int], model: str, 
 def _finish(
     args: argparse.Namespace,
     writer: PairWriter,
-    problems: list[Candidate],
-    asked: Asked,
+    cutter: Cutter,
+    problems: int,
     folder: Path,
     counted_by: str,
 ) -> int:
-    from util.training.pair_formats import write_ranking_info
-    from util.training.pairs.summary import (
-        model_numbers,
-        model_trouble,
-        table,
-        where_pairs_went,
-        write_reports,
-    )
+    from util.training.pairs.summary import model_trouble, table, where_pairs_went, write_reports
 
-    tallies = writer.tallies
-    say(table(tallies, problems=len(problems), attempts=writer.attempts, counted_by=counted_by))
-    for line in (*where_pairs_went(tallies), *model_trouble(asked)):
+    counts, answers = writer.counts, cutter.answers
+    say(table(counts, problems=problems, attempts=writer.attempts, counted_by=counted_by))
+    for line in (*where_pairs_went(counts), *model_trouble(answers)):
         say(line)
-    if not any(tally.written for tally in tallies.values()):
-        if asked.failed:
+    if not any(one.written for one in counts.values()):
+        if answers.failed:
             return 1
         raise UserError(
             "stage 'cutting': no pair is left, for the reasons above; a rewrite model may find attempts that "
@@ -398,10 +382,11 @@ def _finish(
         )
     paths = writer.finish()
     if args.format == "llamafactory-dpo":
-        write_ranking_info(list(paths.values()), with_system=writer.system is not None)
+        with_system = writer.system is not None
+        write_whole(*dataset_info(list(paths.values()), pairs=True, with_system=with_system))
     about = {
         "run": str(folder),
-        "problems": len(problems),
+        "problems": problems,
         "attempts_per_response": dict(sorted(writer.attempts.items())),
         "tokens_counted_by": counted_by,
         "settings": {
@@ -413,18 +398,17 @@ def _finish(
             "format": args.format,
             "seed": args.seed,
         },
-        "model": model_numbers(asked),
     }
-    write_reports(args.result_dir, tallies, about)
+    write_reports(args.result_dir, counts, cutter, about)
     print_result(
         {
             "files": {name: str(path) for name, path in paths.items()},
-            "pairs": {name: tally.written for name, tally in tallies.items()},
-            "problems": len(problems),
+            "pairs": {name: one.written for name, one in counts.items()},
+            "problems": problems,
             "tokens_counted_by": counted_by,
         }
     )
-    return 1 if asked.failed else 0
+    return 1 if answers.failed else 0
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def measure(folder: Path, options: dict) -> dict:
     began, cpu = time.perf_counter(), time.process_time()
     known = difficulty.read_labels(task.source.labels, folder=folder / "none", data_dir=folder)
     labelled = time.perf_counter() - began
-    counts = hub_rows.Counts()
+    counts = hub_rows.RowCounts()
     rows = hub_rows.open_rows(task.source, data_dir=folder)
     found = sum(1 for _ in hub_rows.problems(task, rows, labels=known.of, counts=counts, **options))
     return {

@@ -71,6 +71,27 @@ def test_a_question_with_another_number_is_another_question():
     assert near_duplicates(LONG, LONG.replace("30", "31")) == [False, False]
 
 
+CHINESE = "一位农民每天早上绕着他的长方形田地走一圈，并在早饭前数出四条边各有多少步，长边比短边多30步。"
+
+
+def test_near_duplicates_are_found_in_chinese_by_characters():
+    questions = CHINESE, CHINESE.replace("农民", "老师"), CHINESE.replace("30", "31"), "小明有多少个苹果？"
+    assert near_duplicates(*questions) == [False, True, False, False]
+
+
+def test_a_passage_in_chinese_is_shown_as_it_stands_in_the_question():
+    text = BenchmarkText()
+    text.add("AIME", "1", CHINESE)
+    text.close()
+    found = text.find("题目：并在早饭前数出四条边各有多少步，长边比短边多30步！求面积。")
+    assert found.text == "并在早饭前数出四条边各有多少步，长边比短边多30步"
+
+
+def test_a_repeated_passage_is_found_in_text_without_blanks():
+    assert repeated_share(CHINESE) == 0
+    assert repeated_share(CHINESE * 3) > 0.5
+
+
 def test_signs_and_capitals_make_no_other_question():
     assert near_duplicates(LONG, LONG.upper().replace(",", " -")) == [False, True]
 

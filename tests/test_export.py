@@ -47,10 +47,6 @@ def rows(folder, *flags, output="train.jsonl"):
     return json_lines(folder.parent / output)
 
 
-def test_the_command_line_offers_every_format():
-    assert convert_to_data.FORMAT_NAMES == tuple(FORMATS)
-
-
 def test_wrong_truncated_ungraded_and_unformatted_samples_stay_out(tmp_path):
     folder = write_run(
         tmp_path / "run",

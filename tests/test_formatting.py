@@ -247,6 +247,16 @@ def test_an_unfaithful_rewrite_is_refused(rewritten, wrong):
     assert wrong in check_rewrite(ONE_PARAGRAPH, rewritten, min_fidelity=0.9)
 
 
+def test_a_chinese_rewrite_is_compared_by_characters():
+    """A changed character is one of many, and not a whole changed sentence."""
+    thought = "我们先计算两个数的和，然后检查结果是否正确，最后得到答案是十。"
+    original = f"<think>{thought}</think>答案是\\boxed{{10}}。"
+    kept = join_parts(thought.replace("先", "首先"), "答案是\\boxed{10}。")
+    assert check_rewrite(original, kept, min_fidelity=0.9) is None
+    cut = join_parts(thought[: len(thought) // 2], "答案是\\boxed{10}。")
+    assert "of the words were kept" in check_rewrite(original, cut, min_fidelity=0.9)
+
+
 def test_shuffled_words_are_not_kept_in_order():
     shuffled = " ".join(reversed(THOUGHT.split()))
     assert "words were kept" in check_rewrite(

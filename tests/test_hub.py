@@ -174,7 +174,7 @@ def test_an_end_below_one_is_the_end_of_the_rows(data, end):
 
 
 def test_an_unknown_source_names_the_closest_and_all(data):
-    with pytest.raises(UserError, match="did you mean even. there are even, odd"):
+    with pytest.raises(UserError, match="did you mean even. known are even, odd"):
         asked(data, source="evn")
 
 
@@ -213,14 +213,14 @@ def test_an_id_that_occurs_again_is_numbered_wherever_the_reading_starts(data):
 
 
 def test_unusable_rows_are_left_out_and_counted(data):
-    counts = hub_rows.Counts()
+    counts = hub_rows.RowCounts()
     assert "six" not in asked(data, counts)
     assert (counts.rows, counts.chosen, counts.problems) == (6, 6, 5)
     assert counts.unusable == {"no six": 1}
 
 
 def test_difficulty_bounds_include_both_ends_and_unlabelled_problems_are_counted(data):
-    counts = hub_rows.Counts()
+    counts = hub_rows.RowCounts()
     known = {"one": 4.0, "two": 5.0, "four": 9.0}
     assert asked(data, counts, difficulty=(4, 5), labels=known.get) == ["one", "two", "one"]
     assert (counts.unlabelled, counts.outside) == (1, 1)

@@ -15,7 +15,7 @@ from helpers import ROOT, json_lines, last_line, paper_engine, script
 
 from tasks import load_task
 from util.data.difficulty import read_labels
-from util.engines.checked import Question, Refused, Usage, ask
+from util.engines.checked import Answers, Question, Refused, ask
 from util.errors import UserError
 from util.records import Completion, Failure
 from util.training.ratings import parse_difficulty
@@ -306,7 +306,7 @@ def ask_paper(*results, tries=3):
             lambda question, text: text if text == "good" else Refused("it is bad"),
             reminder="Again, as {reason}.",
             tries=tries,
-            usage=Usage(),
+            answers=Answers(),
         )
     )
     return model, found

@@ -23,8 +23,6 @@ from util import prompts
 from util.errors import RunStopped, UserError
 from util.grading.maths import grade_maths, symbolic
 from util.results.page.counts import read_counts
-from util.training.pair_formats import PAIR_FORMATS
-from util.training.pairs.variants import VARIANTS
 
 LONG = think(*[attempt(15, "Wait. " if number else "", 8) for number in range(5)])
 SHORT = think(
@@ -186,10 +184,6 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_another_order(pair, 
     assert sorted(map(str, json.loads(texts[0]))) == sorted(map(str, json.loads(texts[2])))
 
 
-def test_the_flags_know_every_variant_and_format():
-    assert response_rewrite.VARIANTS == VARIANTS and response_rewrite.FORMATS == tuple(PAIR_FORMATS)
-
-
 def test_rows_for_trl_and_for_llamafactory(pair, tmp_path):
     make_run(tmp_path / "run", {"p": [(LONG, True), (SHORT, True)]})
     sky = ["--target-model", "NovaSky-AI/Sky-T1-32B-Preview"]
@@ -202,6 +196,20 @@ def test_rows_for_trl_and_for_llamafactory(pair, tmp_path):
     entry = json.loads((tmp_path / "out" / "dataset_info.json").read_text())["fcs-conversations"]
     assert entry["ranking"] and entry["file_name"] == "fcs-conversations.json"
     assert {entry["columns"][name] for name in ("messages", "chosen", "rejected", "system")} <= set(row)
+
+
+@pytest.mark.parametrize("content", ["[]", "{"])
+def test_a_damaged_dataset_info_is_named_before_any_work(tmp_path, content):
+    make_run(tmp_path / "run", {"p": [(LONG, None), (SHORT, True)]})
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "dataset_info.json").write_text(content)
+    flags = ["--target-model", "m", "--tokenizer", "none", "--format", "llamafactory-dpo"]
+    where = ["--dataset", str(tmp_path / "run"), "--result-dir", str(tmp_path / "out")]
+    done = script("response_rewrite.py", *where, *flags)
+    assert done.returncode == 2
+    assert "dataset_info.json is not" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["dataset_info.json"]
+    assert len(json_lines(tmp_path / "run" / "verdicts.jsonl")) == 1  # nothing was graded either
 
 
 def test_the_system_prompt_is_the_target_models_to_the_byte(pair, tmp_path):

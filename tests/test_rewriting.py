@@ -8,6 +8,15 @@ from hypothesis import strategies as st
 from pair_runs import attempt, think
 
 from util.grading.maths import grade_maths
+from util.training.pairs.attempts import (
+    attempt_cuts,
+    cuts_named,
+    piece_answer,
+    pieces_of,
+    score_piece,
+    slices_of,
+    truth_of,
+)
 from util.training.pairs.variants import (
     CUT_VARIANTS,
     FULL_TEXT,
@@ -16,17 +25,10 @@ from util.training.pairs.variants import (
     NO_SECOND_CORRECT,
     ONE_PIECE,
     Ordered,
-    attempt_cuts,
     closed,
     cut_for,
-    cuts_named,
-    parts_of,
-    piece_answer,
-    pieces_of,
-    score_piece,
     shortened,
     silc_pair,
-    truth_of,
 )
 
 WORDS = st.sampled_from(
@@ -52,7 +54,7 @@ def cut(thought):
 
 @given(TEXTS)
 def test_slices_joined_again_are_the_original_byte_for_byte(text):
-    parts = parts_of(text)
+    parts = slices_of(text)
     assert parts.joined() == text
     pieces = pieces_of(parts.thought, attempt_cuts(parts.thought))
     assert "".join(pieces) == parts.thought
@@ -74,7 +76,7 @@ def test_slices_at_places_that_a_model_names_rejoin_whatever_it_answers(answer, 
 
 @given(TEXTS, st.integers(1, 5))
 def test_a_shortened_text_is_a_prefix_of_the_thought_and_the_whole_solution(text, keep):
-    parts = parts_of(text)
+    parts = slices_of(text)
     pieces = pieces_of(parts.thought, attempt_cuts(parts.thought))
     short = shortened(parts, pieces, keep)
     assert (
@@ -246,31 +248,31 @@ def test_a_response_is_parted_into_thought_and_solution(form):
         "think tags": f"<think>\n{thought}\n</think>\n\n{solution}",
         "plain": f"{thought}\n\n### Final Answer\n\n{solution}",
     }[form]
-    parts = parts_of(text)
+    parts = slices_of(text)
     assert parts.form == form and parts.thought == thought and r"\boxed{15}" in parts.solution
 
 
 def test_a_last_attempt_of_a_plain_trace_is_no_solution_of_the_others():
     text = attempt(14) + "\n\n" + attempt(15, "Wait, let me recompute. ")
-    assert parts_of(text).thought == text
+    assert slices_of(text).thought == text
 
 
 def test_markers_that_stand_twice_or_out_of_order_are_plain_text():
     for text in (think("a") + think("b"), "<|begin_of_solution|> a <|end_of_thought|>"):
-        parts = parts_of(text)
+        parts = slices_of(text)
         assert parts.form == "plain" and parts.joined() == text
 
 
 def test_a_cut_response_has_the_solution_and_all_markers():
     text = think(attempt(15), attempt(15, "Wait. "))
-    parts = parts_of(text)
+    parts = slices_of(text)
     short = shortened(parts, pieces_of(parts.thought, attempt_cuts(parts.thought)), 1)
     assert short == think(attempt(15))
 
 
 def test_a_marker_that_a_stop_string_swallowed_is_put_back():
     text = think(attempt(15), attempt(15, "Wait. ")).removesuffix("<|end_of_solution|>").rstrip()
-    parts = parts_of(text)
+    parts = slices_of(text)
     short = shortened(parts, pieces_of(parts.thought, attempt_cuts(parts.thought)), 1)
     assert short == think(attempt(15)) and closed(text, parts.form).count("<|end_of_solution|>") == 1
 

@@ -173,7 +173,7 @@ def test_the_ids_of_all_problems_differ(name):
 @needs_real_rows
 @pytest.mark.parametrize(("name", "rows"), [("AIME", 30), ("AMC23", 40), ("MATH500", 500), ("ARC-C", 1172)])
 def test_a_benchmark_has_the_rows_it_is_known_for(name, rows):
-    counts = hub_rows.Counts()
+    counts = hub_rows.RowCounts()
     for _ in hub_rows.problems(
         TASKS[name], hub_rows.open_rows(TASKS[name].source, data_dir=HUB), counts=counts
     ):

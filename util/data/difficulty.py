@@ -1,4 +1,7 @@
-"""How difficult is a problem, by the labels of an earlier run or of the hub?"""
+"""How difficult is a problem, by the labels of an earlier run or of the hub?
+
+Call `read_labels`, then `of` for each question.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from util.data.hub import MissingFile, files_below
-from util.data.rows import Rows, open_rows
+from util.data.hub import MissingFile
+from util.data.rows import Rows, file_names, open_rows
 from util.errors import UserError
 from util.task import Source
 
+LABELS_FOLDER = Path(__file__).resolve().parents[2] / "labeled_numina_difficulty"
 COLUMNS = ("problem", "gpt_difficulty_parsed")
 SHARDS = tuple(f"data/train-0000{shard}-of-00002.parquet" for shard in range(2))
 CHUNK_CHARS = 1 << 20
@@ -33,7 +37,9 @@ class Labels:
         return self.values.get(hash(question))
 
 
-def read_labels(repository: str, *, folder: Path, data_dir: str | Path | None = None) -> Labels:
+def read_labels(
+    repository: str, *, folder: Path = LABELS_FOLDER, data_dir: str | Path | None = None
+) -> Labels:
     """The labels of the JSON files in `folder` if there are any, else those of a hub repository."""
     # A name with a dot in front is what a killed command left while it wrote a list.
     files = sorted(folder.glob("[!.]*.json*"), key=_in_natural_order)
@@ -50,19 +56,11 @@ def _open_repository(repository: str, data_dir: str | Path | None) -> Rows:
     try:
         return open_rows(source, data_dir=data_dir)
     except MissingFile:  # other shard names than the usual ones
-        names = [
-            name for name in _names(repository, data_dir) if re.fullmatch(r"data/train-.*\.parquet", name)
-        ]
+        names = file_names(repository, "data", data_dir=data_dir)
+        names = [name for name in names if re.fullmatch(r"data/train-.*\.parquet", name)]
         if not names:
             raise
         return open_rows(source, data_dir=data_dir, files=tuple(names))
-
-
-def _names(repository: str, data_dir: str | Path | None) -> Iterable[str]:
-    if data_dir is None:
-        return files_below(repository, "data", "main")
-    folder = Path(data_dir) / repository
-    return sorted(file.relative_to(folder).as_posix() for file in folder.glob("data/*"))
 
 
 def _last_of_each(pairs: Iterable[tuple[str | None, float | None]]) -> dict[int, float]:
@@ -110,6 +108,7 @@ def _decoded(text: TextIO, file: Path) -> Iterator[object]:
     is_list = buffer.lstrip().startswith("[")
     while True:
         separators = _SEPARATORS.match(buffer, place)
+        assert separators is not None, "the pattern matches nothing, too"
         place = separators.end()
         try:
             row, place = decoder.raw_decode(buffer, place)

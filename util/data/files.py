@@ -1,4 +1,7 @@
-"""What are the rows of one file of a data set?"""
+"""What are the rows of one file of a data set?
+
+Call `read_rows`; a `RowFilter` says which of them are wanted.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ from util.errors import UserError
 BATCH_ROWS = 1000
 
 
-class Unreadable(Exception):
+class DamagedFile(Exception):
     """A file that does not hold what its name promises."""
 
 
 @dataclass(frozen=True)
-class Choice:
+class RowFilter:
     """Which rows of a file are wanted, and where the values met are noted."""
 
     column: str | None
@@ -35,7 +38,7 @@ class Choice:
 
 def read_rows(
     file: Path,
-    choice: Choice,
+    wanted: RowFilter,
     *,
     columns: tuple[str, ...] | None = None,
     unread: tuple[str, ...] = (),
@@ -43,16 +46,16 @@ def read_rows(
 ) -> Iterator[dict]:
     """The wanted rows of a file, in order; with `with_places` each says where it lies, under "tests_at".
 
-    `columns` are read from parquet (None: all); `unread` are left out of JSON lines. Raises Unreadable.
+    `columns` are read from parquet (None: all); `unread` are left out of JSON lines. Raises DamagedFile.
     """
     if not with_places:
-        return READERS[file.suffix](file, columns, choice)
+        return READERS[file.suffix](file, columns, wanted)
     if file.suffix == ".parquet":
-        return _read_parquet_with_places(file, columns, choice)
-    return _read_jsonl_with_places(file, unread, choice)
+        return _read_parquet_with_places(file, columns, wanted)
+    return _read_jsonl_with_places(file, unread, wanted)
 
 
-def _read_parquet(file: Path, columns: tuple[str, ...] | None, choice: Choice) -> Iterator[dict]:
+def _read_parquet(file: Path, columns: tuple[str, ...] | None, wanted: RowFilter) -> Iterator[dict]:
     import pyarrow
     import pyarrow.compute
     import pyarrow.parquet
@@ -60,30 +63,30 @@ def _read_parquet(file: Path, columns: tuple[str, ...] | None, choice: Choice) -
     try:
         # With pre_buffer (the default) the reader holds the columns of a whole file: 125 MB in NUMINA.
         with pyarrow.parquet.ParquetFile(file, pre_buffer=False) as table:
-            needed = {*(columns or ()), *filter(None, [choice.column])}
+            needed = {*(columns or ()), *filter(None, [wanted.column])}
             missing = needed - set(table.schema_arrow.names)
             if missing:
                 raise UserError(
                     f"{file} has no column {', '.join(sorted(missing))}: choose another --revision"
                 )
             for batch in table.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
-                if choice.column is not None:
-                    values = batch.column(choice.column)
-                    if choice.seen is not None:
-                        choice.seen.update(v for v in values.unique().to_pylist() if v is not None)
-                    batch = batch.filter(pyarrow.compute.equal(values, choice.value))
+                if wanted.column is not None:
+                    values = batch.column(wanted.column)
+                    if wanted.seen is not None:
+                        wanted.seen.update(v for v in values.unique().to_pylist() if v is not None)
+                    batch = batch.filter(pyarrow.compute.equal(values, wanted.value))
                 yield from batch.to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
-        raise Unreadable(str(error).splitlines()[0]) from error
+        raise DamagedFile(str(error).splitlines()[0]) from error
 
 
-def _read_jsonl(file: Path, columns: tuple[str, ...] | None, choice: Choice) -> Iterator[dict]:
-    for _, row in _numbered_jsonl(file, (), choice):
+def _read_jsonl(file: Path, columns: tuple[str, ...] | None, wanted: RowFilter) -> Iterator[dict]:
+    for _, row in _numbered_jsonl(file, (), wanted):
         yield row
 
 
-def _read_jsonl_with_places(file: Path, unread: tuple[str, ...], choice: Choice) -> Iterator[dict]:
-    for offset, row in _numbered_jsonl(file, unread, choice):
+def _read_jsonl_with_places(file: Path, unread: tuple[str, ...], wanted: RowFilter) -> Iterator[dict]:
+    for offset, row in _numbered_jsonl(file, unread, wanted):
         row["tests_at"] = {"file": str(file), "offset": offset}
         yield row
 
@@ -108,7 +111,7 @@ def _is_escaped(line: bytes, at: int) -> bool:
     return backslashes % 2 == 1
 
 
-def _numbered_jsonl(file: Path, unread: tuple[str, ...], choice: Choice) -> Iterator[tuple[int, dict]]:
+def _numbered_jsonl(file: Path, unread: tuple[str, ...], wanted: RowFilter) -> Iterator[tuple[int, dict]]:
     """The rows that are wanted, each with the byte at which its line begins."""
     offset = 0
     with file.open("rb") as lines:  # in binary, lines end at "\n" alone: rows may hold U+2028 and U+0085
@@ -122,14 +125,16 @@ def _numbered_jsonl(file: Path, unread: tuple[str, ...], choice: Choice) -> Iter
             try:
                 row = json.loads(line)
             except ValueError as error:
-                raise Unreadable(f"line {number}: {error}") from error
+                raise DamagedFile(f"line {number}: {error}") from error
             if not isinstance(row, dict):
-                raise Unreadable(f"line {number} is not a JSON object")
-            if choice.takes(row):
+                raise DamagedFile(f"line {number} is not a JSON object")
+            if wanted.takes(row):
                 yield begin, row
 
 
-def _read_parquet_with_places(file: Path, columns: tuple[str, ...] | None, choice: Choice) -> Iterator[dict]:
+def _read_parquet_with_places(
+    file: Path, columns: tuple[str, ...] | None, wanted: RowFilter
+) -> Iterator[dict]:
     """Few rows at a time: tests are long."""
     import pyarrow
     import pyarrow.parquet
@@ -149,26 +154,26 @@ def _read_parquet_with_places(file: Path, columns: tuple[str, ...] | None, choic
                         }
                         position += 1
                         index += 1
-                        if choice.takes(row):
+                        if wanted.takes(row):
                             yield row
     except (pyarrow.ArrowException, OSError) as error:
-        raise Unreadable(str(error).splitlines()[0]) from error
+        raise DamagedFile(str(error).splitlines()[0]) from error
 
 
-def _read_csv(file: Path, columns: tuple[str, ...] | None, choice: Choice) -> Iterator[dict]:
+def _read_csv(file: Path, columns: tuple[str, ...] | None, wanted: RowFilter) -> Iterator[dict]:
     """Every cell as the text it is: "NA" stays "NA"."""
     with file.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines, strict=True)
         try:
             for row in reader:
                 if None in row or None in row.values():
-                    raise Unreadable(
+                    raise DamagedFile(
                         f"line {reader.line_num} has a different number of cells than the first line"
                     )
-                if choice.takes(row):
+                if wanted.takes(row):
                     yield row
         except (csv.Error, UnicodeDecodeError) as error:
-            raise Unreadable(f"line {reader.line_num}: {error}") from error
+            raise DamagedFile(f"line {reader.line_num}: {error}") from error
 
 
 READERS = {".parquet": _read_parquet, ".jsonl": _read_jsonl, ".csv": _read_csv}

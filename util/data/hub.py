@@ -1,4 +1,7 @@
-"""How does one file of a hub repository get onto this machine, or which sentence says why not?"""
+"""How does one file of a hub repository get onto this machine, or which sentence says why not?
+
+Call `resolve` for the commit, then `fetch` for a file.
+"""
 
 from __future__ import annotations
 

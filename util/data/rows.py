@@ -1,8 +1,10 @@
-"""Which rows, and then which problems, of a benchmark does a run ask?"""
+"""Which rows, and then which problems, of a benchmark does a run ask?
+
+`open_rows` settles the revision, `problems` makes the rows ready to ask.
+"""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
@@ -13,12 +15,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from util.data import hub
-from util.data.files import Choice, Unreadable, read_rows
+from util.data.files import DamagedFile, RowFilter, read_rows
 from util.data.hub import MissingFile, MissingRevision
 from util.errors import UserError
 from util.records import Problem
 from util.task import Source, Task
-from util.terminal import say
+from util.terminal import closest, say
 
 LOCAL = "local:"  # begins the revision of files that have no commit: their hash follows
 EDGE_BYTES = 1 << 20
@@ -43,7 +45,7 @@ class Rows:
     def where(self, column: str | None, value: str | None, *, seen: set[str] | None = None) -> Iterator[dict]:
         """The rows whose `column` is `value`, or all of them; every value met is added to `seen`."""
         for name in self.files:
-            yield from self._of_file(name, Choice(column, value, seen))
+            yield from self._of_file(name, RowFilter(column, value, seen))
 
     def local(self, name: str) -> Path:
         """Where one of `files` lies on this machine, fetched if need be."""
@@ -51,12 +53,12 @@ class Rows:
             return self.folder / name
         return hub.fetch(self.path, name, self.revision)
 
-    def _of_file(self, name: str, choice: Choice) -> Iterator[dict]:
+    def _of_file(self, name: str, wanted: RowFilter) -> Iterator[dict]:
         done = 0
         for attempt in (1, 2):
             local = self.local(name)
             rows = read_rows(
-                local, choice, columns=self.columns, unread=self.unread, with_places=self.with_places
+                local, wanted, columns=self.columns, unread=self.unread, with_places=self.with_places
             )
             try:
                 for number, row in enumerate(rows):
@@ -64,7 +66,7 @@ class Rows:
                         yield row
                         done += 1
                 return
-            except Unreadable as error:
+            except DamagedFile as error:
                 if attempt == 2 or self.folder is not None or hub.is_intact(local):
                     raise UserError(
                         f"{name} of {self.path} cannot be read ({error}): "
@@ -75,7 +77,7 @@ class Rows:
 
 
 @dataclass
-class Counts:
+class RowCounts:
     """What became of the rows that `problems` read; complete once all its problems were taken."""
 
     rows: int = 0  # of the benchmark and the source
@@ -103,7 +105,7 @@ def open_rows(
     if bundled.is_file():
         folder = bundled.parent
     elif data_dir is not None:
-        folder = _local_folder(source, revision, Path(data_dir))
+        folder = _local_folder(source.path, revision, Path(data_dir))
     else:
         folder = None
     if folder is None:
@@ -116,6 +118,19 @@ def open_rows(
     )
 
 
+def file_names(
+    path: str, folder: str, *, revision: str | None = None, data_dir: str | Path | None = None
+) -> list[str]:
+    """Names of the files directly in a folder of a data set, sorted; none where there is no such folder."""
+    if data_dir is not None:
+        top = _local_folder(path, revision, Path(data_dir))
+        return sorted(file.relative_to(top).as_posix() for file in (top / folder).glob("*"))
+    try:
+        return list(hub.files_below(path, folder, revision or "main"))
+    except MissingFile:
+        return []
+
+
 def problems(
     task: Task,
     rows: Rows,
@@ -126,7 +141,7 @@ def problems(
     difficulty: tuple[float | None, float | None] | None = None,
     labels: Callable[[str], float | None] | None = None,
     limit: int | None = None,
-    counts: Counts | None = None,
+    counts: RowCounts | None = None,
 ) -> Iterator[Problem]:
     """The problems of a run, in the order of the rows.
 
@@ -140,7 +155,7 @@ def problems(
         raise UserError(f"--limit {limit} is negative")
     if difficulty is not None:
         check_bounds(task, difficulty, has_labels=labels is not None)
-    counts = Counts() if counts is None else counts
+    counts = RowCounts() if counts is None else counts
     found = _sliced(task, rows, wanted, start, end, counts)
     found = _usable(found, counts)
     if difficulty is not None and labels is not None:
@@ -168,7 +183,7 @@ def check_bounds(task: Task, difficulty: tuple[float | None, float | None], *, h
 
 
 def _sliced(
-    task: Task, rows: Rows, wanted: str | None, start: int, end: int, counts: Counts
+    task: Task, rows: Rows, wanted: str | None, start: int, end: int, counts: RowCounts
 ) -> Iterator[Problem]:
     seen: set[str] = set()
     times: Counter[str] = Counter()  # from the first row on, so that ids do not depend on `start`
@@ -186,7 +201,7 @@ def _sliced(
         if counts.rows == end:
             return
     if wanted is not None and counts.rows == 0:
-        raise UserError(_unknown_source(task.name, wanted, seen))
+        raise closest(f"--source of {task.name}", wanted, sorted(seen) or ["none"])
     if 0 < counts.rows <= start:
         raise UserError(f"--start {start} is past the last of the {counts.rows} rows")
 
@@ -203,7 +218,7 @@ def _problem(task: Task, rows: Rows, row: dict) -> Problem:
         ) from error
 
 
-def _usable(found: Iterator[Problem], counts: Counts) -> Iterator[Problem]:
+def _usable(found: Iterator[Problem], counts: RowCounts) -> Iterator[Problem]:
     for problem in found:
         if problem.unusable:
             counts.unusable[problem.unusable] += 1
@@ -215,7 +230,7 @@ def _within(
     found: Iterator[Problem],
     difficulty: tuple[float | None, float | None],
     labels: Callable[[str], float | None],
-    counts: Counts,
+    counts: RowCounts,
 ) -> Iterator[Problem]:
     low, high = difficulty
     for problem in found:
@@ -228,7 +243,7 @@ def _within(
             yield replace(problem, about={**problem.about, "difficulty": label})
 
 
-def _limited(found: Iterator[Problem], limit: int | None, counts: Counts) -> Iterator[Problem]:
+def _limited(found: Iterator[Problem], limit: int | None, counts: RowCounts) -> Iterator[Problem]:
     if limit == 0:
         return
     for problem in found:
@@ -236,12 +251,6 @@ def _limited(found: Iterator[Problem], limit: int | None, counts: Counts) -> Ite
         yield problem
         if counts.problems == limit:
             return
-
-
-def _unknown_source(task: str, wanted: str, seen: set[str]) -> str:
-    close = difflib.get_close_matches(wanted, sorted(seen), n=1, cutoff=0)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return f"{task} has no rows of --source {wanted}: {hint}there are {', '.join(sorted(seen)) or 'none'}"
 
 
 # --- which revision ---
@@ -273,12 +282,12 @@ def _commit(source: Source, revision: str | None, file: str) -> str:
     return wanted
 
 
-def _local_folder(source: Source, revision: str | None, data_dir: Path) -> Path:
-    folder = data_dir / source.path
+def _local_folder(path: str, revision: str | None, data_dir: Path) -> Path:
+    folder = data_dir / path
     if revision is not None and not revision.startswith(LOCAL) and revision != "main":
         folder = folder.with_name(f"{folder.name}@{quote(revision, safe='')}")
     if not os.path.isdir(folder):  # also False for what may not be looked at
-        raise UserError(f"--data-dir has no {source.path}: looked for {folder}")
+        raise UserError(f"--data-dir has no {path}: looked for {folder}")
     return folder
 
 

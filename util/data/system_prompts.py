@@ -1,4 +1,7 @@
-"""Which system message does a run send, and where does it come from?"""
+"""Which system message does a run send, and where does it come from?
+
+Call `system_prompt`.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,7 @@ import re
 from pathlib import Path
 
 from util import prompts
-from util.data.hub import MissingFile, files_below
-from util.data.rows import LOCAL, open_rows
+from util.data.rows import LOCAL, file_names, open_rows
 from util.errors import UserError
 from util.settings import short_name
 from util.task import Source
@@ -63,7 +65,7 @@ def _of_hub(address: str, data_dir: Path | None) -> tuple[str, str]:
         )
     path, field = match["path"], match["field"]
     revision = match["revision"]
-    file = match["file"] or _first_file(path, revision or "main", data_dir)
+    file = match["file"] or _first_file(path, revision, data_dir)
     source = Source(path, {"first": (file,)}, "first", revision=revision or "main")
     rows = open_rows(source, revision=revision, data_dir=data_dir)
     row = _first_of_json(rows.local(file)) if file.endswith(".json") else next(iter(rows), None)
@@ -75,28 +77,15 @@ def _of_hub(address: str, data_dir: Path | None) -> tuple[str, str]:
     return value, address if local else f"hf://datasets/{path}@{rows.revision}/{file}#{field}"
 
 
-def _first_file(path: str, revision: str, data_dir: Path | None) -> str:
+def _first_file(path: str, revision: str | None, data_dir: Path | None) -> str:
     for folder in ("data", ""):
-        if data_dir is None:
-            names = _names_on_hub(path, folder, revision)
-        else:
-            names = sorted(
-                file.relative_to(data_dir / path).as_posix() for file in (data_dir / path / folder).glob("*")
-            )
-        for name in names:
+        for name in file_names(path, folder, revision=revision, data_dir=data_dir):
             if name.endswith(READABLE):
                 return name
     raise UserError(
         f"{path} has no file of rows that is understood ({', '.join(READABLE)}): "
         "name one, as in hf://datasets/ORG/NAME/FILE#FIELD"
     )
-
-
-def _names_on_hub(path: str, folder: str, revision: str) -> tuple[str, ...]:
-    try:
-        return files_below(path, folder, revision)
-    except MissingFile:
-        return ()
 
 
 def _first_of_json(file: Path) -> dict | None:

@@ -1,16 +1,20 @@
 """How is a model asked until its answer passes a check, and at most so many times?
 
-Call `ask` with `Question`s and a check that returns `Refused` for an answer that will not do.
+Call `ask` with `Question`s and a check that returns `Refused` for an answer that will not do;
+`Answers` counts what that costs and what comes of it.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from util.engines.options import Engine
 from util.records import Completion, Failure, Request
+
+Checked = TypeVar("Checked")  # what a check makes of an answer that passes
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class Question:
     name: str
     prompt: str
     max_tokens: int
-    about: object = None
+    about: Any = None
 
 
 @dataclass(frozen=True)
@@ -31,14 +35,18 @@ class Refused:
 
 
 @dataclass
-class Usage:
-    """What asking cost so far, refused answers included."""
+class Answers:
+    """What asking cost so far, refused answers included, and what came of it."""
 
     requests: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    usable: int = 0  # questions with an answer that passed the check
+    refused: Counter[str] = field(default_factory=Counter)  # why the last answer did not pass -> questions
+    failed: int = 0  # questions that the engine could not get answered
+    failure: str = ""  # what it said of the last of these
 
-    def add(self, completion: Completion) -> None:
+    def pay_for(self, completion: Completion) -> None:
         self.requests += 1
         self.prompt_tokens += completion.prompt_tokens
         self.completion_tokens += completion.completion_tokens
@@ -54,17 +62,17 @@ class _Pending:
 def ask(
     engine: Engine,
     questions: Iterable[Question],
-    check: Callable[[Question, str], object],
+    check: Callable[[Question, str], Checked | Refused],
     *,
     reminder: str,
     tries: int,
-    usage: Usage,
-) -> Iterator[tuple[Question, str, object]]:
+    answers: Answers,
+) -> Iterator[tuple[Question, str, Checked | Refused | Failure]]:
     """Yield each question with the last answer's text and what `check` made of it, as answers come in.
 
     `check` returns Refused for an answer that will not do; the question is then asked again, with the
     `reminder` ({reason} stands for the reason) behind the prompt, until it was asked `tries` times. What the
-    engine could not get answered comes as Failure, never as an answer.
+    engine could not get answered comes as Failure, never as an answer. `answers` counts all of them.
     """
     pending: dict[int, _Pending] = {}  # by the request's index
     again: deque[Request] = deque()
@@ -83,12 +91,13 @@ def ask(
         asked = pending[request.index]
         if isinstance(result, Failure):
             del pending[request.index]
+            answers.failed, answers.failure = answers.failed + 1, result.message
             yield asked.question, "", result
             continue
-        usage.add(result)
+        answers.pay_for(result)
         hopeless = result.finish_reason == "prompt_too_long"
         if hopeless:
-            verdict: object = Refused("the prompt does not fit into the model's context")
+            verdict: Checked | Refused = Refused("the prompt does not fit into the model's context")
         elif result.finish_reason == "length":
             verdict = Refused("the answer was cut off by the token limit")
         else:
@@ -97,9 +106,13 @@ def ask(
             reminded = f"{asked.question.prompt}\n\n{reminder.replace('{reason}', verdict.reason)}"
             again.append(replace(asked.request, messages=_said(reminded), seed=asked.tries))
             asked.tries += 1
+            continue
+        del pending[request.index]
+        if isinstance(verdict, Refused):
+            answers.refused[verdict.reason] += 1
         else:
-            del pending[request.index]
-            yield asked.question, result.text, verdict
+            answers.usable += 1
+        yield asked.question, result.text, verdict
 
 
 def _said(prompt: str) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from util.data.rows import Counts, Rows
+from util.data.rows import RowCounts, Rows
 from util.engines.options import Engine, EngineOptions
 from util.errors import UserError
 from util.generation.judging import Grading
@@ -35,7 +35,7 @@ from util.terminal import say
 class Benchmark:
     """One order with its run folder open for writing and its problems written down."""
 
-    def __init__(self, order: Order, run: Run, asked: Asked, counts: Counts) -> None:
+    def __init__(self, order: Order, run: Run, asked: Asked, counts: RowCounts) -> None:
         self.order = order
         self.run = run
         self.asked = asked
@@ -86,7 +86,7 @@ def open_benchmark(
         if not run.count():
             run.begin_anew(settings=order.settings(), made_with=versions)
         order = _as_begun(order, run)
-        counts = Counts()
+        counts = RowCounts()
         asked = _write_problems(order, run, counts)
     except BaseException:
         run.close()
@@ -106,7 +106,7 @@ def _as_begun(order: Order, run: Run) -> Order:
     return order
 
 
-def _write_problems(order: Order, run: Run, counts: Counts) -> Asked:
+def _write_problems(order: Order, run: Run, counts: RowCounts) -> Asked:
     """Load the rows of this command at the run's own commit and write their problems down."""
     known = run.info["dataset"].get("revision")
     rows = order.open_rows(known)
@@ -148,7 +148,7 @@ def _with_prompt_noted(order: Order, run: Run, found: Iterator[Problem]) -> Iter
     yield from found
 
 
-def _about_rows(rows: Rows, counts: Counts, task: Task) -> dict:
+def _about_rows(rows: Rows, counts: RowCounts, task: Task) -> dict:
     return {
         "path": rows.path,
         "split": rows.split,
@@ -245,7 +245,7 @@ def summary_without_doubtful(opened: Benchmark) -> dict | None:
     return summarise(records, stopped=stopped_early(opened.run.info))
 
 
-def counts_line(task: Task, counts: Counts) -> str:
+def counts_line(task: Task, counts: RowCounts) -> str:
     """How many problems there are and why others were left out, for people."""
     left_out = {
         **{reason: number for reason, number in counts.unusable.items()},

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from util.data.rows import Counts
+from util.data.rows import RowCounts
 from util.engines.prices import PRICES, cost_line, dollars, price_of
 from util.engines.tokens import open_counter, tokens_per_char
 from util.errors import UserError
@@ -133,7 +133,7 @@ class _Counts:
         self.counted_by = counter.by if counter.encode else "one token per four characters"
         chars = tokens = counted = 0
         rate = tokens_per_char(0, 0)
-        for problem in order.problems(order.open_rows(), order.open_labels(), Counts()):
+        for problem in order.problems(order.open_rows(), order.open_labels(), RowCounts()):
             wanted = [(t, index) for t in plan.temperatures for index in range(samples_at(t, plan.n))]
             missing = sum(not have.has(problem.id, *which) for which in wanted)
             self.requests += missing

@@ -22,7 +22,7 @@ from util.machines.versions import made_with
 from util.records import Problem, Sample, TestSuite, Verdict
 from util.runs.folder import Run, read_run_json
 from util.runs.journal import read_lines
-from util.runs.reader import PROBLEMS, Places, RunReader, StoredProblems, text_digest
+from util.runs.reader import PROBLEMS, RecordPlaces, RunReader, StoredProblems, text_digest
 from util.task import Task
 
 
@@ -30,7 +30,7 @@ from util.task import Task
 class Rest:
     """What is left to grade of a run; `count` is with what is being graded."""
 
-    places: Places
+    places: RecordPlaces
     count: int
 
 
@@ -81,7 +81,7 @@ class Grading:
         """
         self._waiting.clear()  # they are in the folder
         offered = set(self._in_flight)  # their verdicts come in any case
-        places = Places()
+        places = RecordPlaces()
         with RunReader(self._run.folder) as reader:
             for place, record in reader:
                 if (again or record.verdict is None) and record.sample.key not in offered:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from util.data import difficulty
-from util.data.rows import Counts, Rows, check_bounds, check_positions, open_rows, problems
+from util.data.rows import RowCounts, Rows, check_bounds, check_positions, open_rows, problems
 from util.engines.options import EngineOptions
 from util.errors import UserError
 from util.generation.rounds import Stopping
@@ -23,7 +23,6 @@ from util.settings import BY_NAME, OF_A_RUN, SAMPLING, continued, short_name
 from util.task import Task
 
 DEFAULT_PROMPT = BY_NAME["prompt"].default
-LABELS_FOLDER = Path(__file__).resolve().parents[2] / "labeled_numina_difficulty"
 OnProgress = Callable[[int], None]  # called with the number of completion tokens of each finished sample
 Prompt = Callable[[Problem, str], str]  # (problem, model) -> the user message
 
@@ -152,9 +151,9 @@ class Order:
         where = self.task.source.labels
         if where is None or not self.selection.filter_difficulty:
             return None
-        return difficulty.read_labels(where, folder=LABELS_FOLDER, data_dir=self.selection.data_dir)
+        return difficulty.read_labels(where, data_dir=self.selection.data_dir)
 
-    def problems(self, rows: Rows, labels: difficulty.Labels | None, counts: Counts) -> Iterator[Problem]:
+    def problems(self, rows: Rows, labels: difficulty.Labels | None, counts: RowCounts) -> Iterator[Problem]:
         """The problems that are asked, in order; fills `counts`."""
         chosen = self.selection
         return problems(

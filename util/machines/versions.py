@@ -5,7 +5,6 @@ Start with `made_with`, the block of that name in run.json.
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import subprocess
@@ -42,11 +41,13 @@ def made_with() -> dict:
 
 def _library_versions() -> dict[str, str]:
     """Versions of the installed packages that can change a result."""
+    from importlib import metadata  # loads the modules for e-mail, which --help need not wait for
+
     found = {}
     for name in LIBRARIES:
         try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
             continue
     return found
 

@@ -146,7 +146,7 @@ class Run:
         """Write the problem's line unless it is there."""
         if problem.id in self._asked:
             return
-        line = {
+        line: dict[str, object] = {
             "id": problem.id,
             "question": problem.question,
             "prompt": prompt,

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from util.errors import RunStopped, UserError
 
@@ -106,7 +106,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict]]:
             offset += len(raw)
 
 
-def read_line_at(file, offset: int) -> dict:
+def read_line_at(file: BinaryIO, offset: int) -> dict:
     """The object on the line that starts at `offset` of a file opened in binary mode."""
     file.seek(offset)
     raw = file.readline()
@@ -160,6 +160,15 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
     """As `write_whole`, piece by piece for files larger than memory."""
     with replacing(path) as file:
         file.writelines(lines)
+
+
+def json_list(rows: Iterable[dict]) -> Iterator[str]:
+    """A JSON list with a row a line, for `write_lines`."""
+    between = "[\n"
+    for row in rows:
+        yield between + json.dumps(row, ensure_ascii=False)
+        between = ",\n"
+    yield "[]\n" if between == "[\n" else "\n]\n"
 
 
 @contextmanager

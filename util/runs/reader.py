@@ -7,12 +7,13 @@ so a folder may be larger than memory.
 from __future__ import annotations
 
 import hashlib
+import os
 from array import array
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from util.errors import UserError
 from util.records import Problem, Record, Sample, Verdict, graded_text
@@ -58,7 +59,7 @@ class RunReader:
         self._open.close()
         self._open_files()
 
-    def __iter__(self) -> Iterator[tuple[Place, Record]]:
+    def __iter__(self) -> Iterator[tuple[RecordPlace, Record]]:
         problems = problem_offsets(self.folder / PROBLEMS)
         formatted_texts = sample_offsets(self.folder / FORMATTED)
         verdicts = sample_offsets(self.folder / VERDICTS)
@@ -73,12 +74,12 @@ class RunReader:
                     "not name: the folder was put together from parts of different runs"
                 )
             digest = key_digest(*sample.key)
-            place = Place(offset, problem, formatted_texts.find(digest))
+            place = RecordPlace(offset, problem, formatted_texts.find(digest))
             formatted = self._formatted_text(place)
             verdict = self._verdict_at(verdicts.find(digest), graded_text(sample, formatted))
             yield place, self._record(place, sample, formatted, verdict)
 
-    def at(self, place: Place) -> Record:
+    def at(self, place: RecordPlace) -> Record:
         """The record at a place, without its verdict."""
         if self._sample_file is None:
             self._sample_file = self._open.enter_context(open(self.folder / SAMPLES, "rb"))
@@ -100,7 +101,7 @@ class RunReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _formatted_text(self, place: Place) -> str | None:
+    def _formatted_text(self, place: RecordPlace) -> str | None:
         if place.formatted < 0:
             return None
         return read_line_at(self._formatted_file, place.formatted)["text"]
@@ -111,7 +112,9 @@ class RunReader:
         judged = read_line_at(self._verdict_file, offset)
         return Verdict(**judged["verdict"]) if judged["judged"] == text_digest(text) else None
 
-    def _record(self, place: Place, sample: Sample, formatted: str | None, verdict: Verdict | None) -> Record:
+    def _record(
+        self, place: RecordPlace, sample: Sample, formatted: str | None, verdict: Verdict | None
+    ) -> Record:
         problem = self.problem_line(place.problem)
         return Record(
             question=problem["question"],
@@ -126,7 +129,7 @@ class RunReader:
 
 
 @dataclass(frozen=True)
-class Place:
+class RecordPlace:
     """Where the parts of a record lie, as offsets in bytes; -1: there is none."""
 
     sample: int
@@ -134,18 +137,18 @@ class Place:
     formatted: int
 
 
-class Places:
+class RecordPlaces:
     """Many places in little memory."""
 
     def __init__(self) -> None:
         self._offsets = array("q")
 
-    def append(self, place: Place) -> None:
+    def append(self, place: RecordPlace) -> None:
         self._offsets.extend((place.sample, place.problem, place.formatted))
 
-    def __iter__(self) -> Iterator[Place]:
+    def __iter__(self) -> Iterator[RecordPlace]:
         offsets = iter(self._offsets)
-        return map(Place, offsets, offsets, offsets)
+        return map(RecordPlace, offsets, offsets, offsets)
 
     def __len__(self) -> int:
         return len(self._offsets) // 3
@@ -239,7 +242,8 @@ class VerdictLines:
 
 
 def sample_from(line: dict) -> Sample:
-    return Sample(*map(line.get, Sample.__dataclass_fields__))
+    values: Iterator[Any] = map(line.get, Sample.__dataclass_fields__)
+    return Sample(*values)
 
 
 def text_digest(text: str) -> str:
@@ -247,5 +251,6 @@ def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
-def _open_if_there(stack: ExitStack, path: Path) -> BinaryIO | None:
-    return stack.enter_context(open(path, "rb")) if path.exists() else None
+def _open_if_there(stack: ExitStack, path: Path) -> BinaryIO:
+    """The file; one without a line where there is none, as nothing in it is ever looked for."""
+    return stack.enter_context(open(path if path.exists() else os.devnull, "rb"))

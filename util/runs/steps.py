@@ -5,12 +5,12 @@ Open a `StepBook` on a file: `get` finds what a step has found, `add` keeps it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from util.runs.journal import Journal, read_line_at, read_lines
+from util.runs.offsets import name_digest
 
 
 class StepBook:
@@ -36,5 +36,4 @@ class StepBook:
 
 
 def _digest(step: Iterable[object]) -> int:
-    data = json.dumps(list(step), ensure_ascii=False).encode("utf-8", "backslashreplace")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+    return name_digest(json.dumps(list(step), ensure_ascii=False))

@@ -1,5 +1,6 @@
 """Which samples may enter a training set: one per problem or several, no question twice, none of a benchmark?
 
+Collect `Candidates`, then `keep_per_problem`; `NearDuplicates` and `BenchmarkText` compare their questions.
 Everything here keeps hashes and numbers, never texts, so a million samples fit into 300 MB.
 """
 
@@ -11,8 +12,13 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
+from util.response import units
 from util.runs.offsets import name_digest
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 NGRAM_WORDS = 13  # words in a row that a question may not share with a benchmark
 BOILERPLATE_PROBLEMS = 4  # words in a row that stand in so many benchmark problems are a form of speech
@@ -28,7 +34,8 @@ _WORD = re.compile(r"[^\W_]+")
 
 def words_of(question: str) -> list[str]:
     """The words and numbers of a question, without signs and without regard to capitals."""
-    return _WORD.findall(question.lower())
+    words = _WORD.findall(question.lower())
+    return words if question.isascii() else units(" ".join(words))
 
 
 class Candidates:
@@ -70,8 +77,8 @@ class Candidates:
         return len(self.origin)
 
 
-def keep_per_problem(candidates: Candidates, rule: str | int):
-    """Positions of the candidates that the rule keeps: a NumPy array, problem after problem.
+def keep_per_problem(candidates: Candidates, rule: str | int) -> NDArray[Any]:
+    """Positions of the candidates that the rule keeps, problem after problem.
 
     `rule` is "shortest", "longest" or "random" (one of each problem), a number (so many, by seed) or "all".
     """
@@ -80,7 +87,7 @@ def keep_per_problem(candidates: Candidates, rule: str | int):
     group = np.frombuffer(candidates.group, np.uint64)
     rank = np.frombuffer(candidates.rank, np.uint64)
     tokens = np.frombuffer(candidates.tokens, np.uint32).astype(np.int64)
-    size = {"shortest": tokens, "longest": -tokens}.get(rule)
+    size = {"shortest": tokens, "longest": -tokens}.get(str(rule))
     order = np.lexsort((rank, group) if size is None else (rank, size, group))
     if rule == "all" or not len(order):
         return order
@@ -95,8 +102,8 @@ def question_digest(question: str) -> int:
     return name_digest(" ".join(question.split()))
 
 
-def first_of_each(keys, priority):
-    """Which positions hold the smallest `priority` of their key: a NumPy array of bool."""
+def first_of_each(keys: NDArray[Any], priority: NDArray[Any]) -> NDArray[Any]:
+    """Which positions hold the smallest `priority` of their key."""
     import numpy as np
 
     order = np.lexsort((priority, keys))
@@ -125,13 +132,13 @@ class NearDuplicates:
         signature, numbers = self.signature(words)
         self.set_signatures(position, signature, numbers)
 
-    def set_signatures(self, position: int, signatures, numbers) -> None:
+    def set_signatures(self, position: int, signatures: NDArray[Any], numbers: Any) -> None:
         """Take in what `signature` made, of one question or of several from `position` on."""
         count = numbers.size if hasattr(numbers, "size") else 1
         self._signatures[position : position + count] = signatures
         self._numbers[position : position + count] = numbers
 
-    def signature(self, words: Sequence[str]):
+    def signature(self, words: Sequence[str]) -> tuple[NDArray[Any], int]:
         """The MinHash of a question's words and a hash of the numbers among them."""
         import numpy as np
 
@@ -146,8 +153,8 @@ class NearDuplicates:
         self._minhash.update_batch((shingles >> np.uint64(32)).tolist())
         return self._minhash.hashvalues, name_digest(*(word for word in words if not word.isalpha()))
 
-    def dropped(self, alive, priority):
-        """Which of the `alive` positions repeat one of smaller `priority`: a NumPy array of bool."""
+    def dropped(self, alive: NDArray[Any], priority: NDArray[Any]) -> NDArray[Any]:
+        """Which of the `alive` positions repeat one of smaller `priority`."""
         import numpy as np
 
         dropped = np.zeros(len(alive), bool)
@@ -163,7 +170,7 @@ class NearDuplicates:
                 self._drop_within(members[begins[at] : ends[at]], dropped)
         return dropped
 
-    def _band(self, positions, band: int):
+    def _band(self, positions: NDArray[Any], band: int) -> NDArray[Any]:
         """One number for the rows of a band and the numbers in the question."""
         import numpy as np
 
@@ -174,7 +181,7 @@ class NearDuplicates:
             key ^= key >> np.uint64(29)
         return key
 
-    def _drop_within(self, members, dropped) -> None:
+    def _drop_within(self, members: NDArray[Any], dropped: NDArray[Any]) -> None:
         """Among questions that meet in a band, drop those near to an earlier one that stays."""
         rest = members[~dropped[members]]
         for _ in range(MAX_LEADERS):
@@ -197,15 +204,17 @@ class Passage:
 
 
 class BenchmarkText:
-    """The word sequences of all benchmark questions, as hashes: 12 bytes each."""
+    """The word sequences of all benchmark questions, as hashes: 12 bytes each. Close it before you ask it."""
+
+    _hashes: NDArray[Any]
+    _hash_owners: NDArray[Any]
 
     def __init__(self) -> None:
         self.revisions: dict[str, str] = {}  # benchmark -> commit of its data set
         self._owners: list[tuple[str, str]] = []
         self._whole: dict[int, int] = {}  # hash of a whole question -> its owner
-        self._parts: list = []
-        self._part_owners: list = []
-        self._hashes = self._hash_owners = None
+        self._parts: list[NDArray[Any]] = []
+        self._part_owners: list[NDArray[Any]] = []
 
     def add(self, benchmark: str, problem_id: str, question: str) -> None:
         import numpy as np
@@ -256,11 +265,10 @@ class BenchmarkText:
             return None
         at, hits = found
         begin, end = _longest_run(hits)
-        spans = [match.span() for match in _WORD.finditer(question)]
-        text = question[spans[begin][0] : spans[end + NGRAM_WORDS - 2][1]]
-        return Passage(*self._owners[self._hash_owners[at[begin]]], text)
+        text = _stretch(question, words, begin, end + NGRAM_WORDS - 1)
+        return Passage(*self._owners[int(self._hash_owners[at[begin]])], text)
 
-    def _hits(self, words: Sequence[str]):
+    def _hits(self, words: Sequence[str]) -> tuple[NDArray[Any], NDArray[Any]] | None:
         """Where the passages of these words stand among the hashes, and which do; None if none does."""
         import numpy as np
 
@@ -274,7 +282,7 @@ class BenchmarkText:
 
 def repeated_share(text: str) -> float:
     """The share of a text's passages of 20 words that were there before."""
-    words = text.split()
+    words = units(text)
     passages = len(words) - REPEATED_WORDS + 1
     if passages < 1:
         return 0.0
@@ -282,7 +290,19 @@ def repeated_share(text: str) -> float:
     return 1 - different / passages
 
 
-def _gram_hashes(words: Sequence[str]):
+def _stretch(question: str, words: Sequence[str], begin: int, end: int) -> str:
+    """The text of a question from its word `begin` to the one before `end`; `words` are all its words."""
+    lower = question.lower()
+    first = at = 0
+    for number, word in enumerate(words[:end]):
+        at = lower.index(word, at)
+        if number == begin:
+            first = at
+        at += len(word)
+    return question[first:at]
+
+
+def _gram_hashes(words: Sequence[str]) -> NDArray[Any]:
     """A 64-bit hash of every 13 words in a row, good within this process.
 
     The words' hashes are digits of a number in base _BASE modulo 2**64: with running sums of digit times
@@ -301,7 +321,7 @@ _BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse
 
 
 @lru_cache(maxsize=32)
-def _powers(count: int):
+def _powers(count: int) -> list[NDArray[Any]]:
     """The first powers of _BASE and of its inverse, modulo 2**64."""
     import numpy as np
 
@@ -313,7 +333,7 @@ def _powers(count: int):
     return both
 
 
-def _longest_run(hits) -> tuple[int, int]:
+def _longest_run(hits: NDArray[Any]) -> tuple[int, int]:
     """Begin and end of the longest stretch of hits."""
     import numpy as np
 

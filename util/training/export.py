@@ -1,5 +1,6 @@
 """How do runs and extra files become one training set?
 
+Open an `Export`, then `collect`, `choose` and `write`.
 Two passes over the samples: the first looks at every record and keeps some numbers of those that pass, the
 second reads the chosen ones again and writes them. In between, questions are compared by their hashes.
 """
@@ -9,11 +10,11 @@ from __future__ import annotations
 import json
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from util.engines.tokens import estimate_tokens
 from util.errors import UserError
@@ -24,7 +25,7 @@ from util.response import split_parts
 from util.runs.folder import read_run_json
 from util.runs.journal import write_lines
 from util.runs.offsets import name_digest
-from util.runs.reader import Place, RunReader
+from util.runs.reader import RecordPlace, RunReader
 from util.training.curation import (
     BenchmarkText,
     Candidates,
@@ -37,6 +38,9 @@ from util.training.curation import (
 )
 from util.training.extra_rows import ExtraRow, extra_at, read_extra
 from util.training.formats import Example, ExampleFile
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # The stages of the funnel, and what to do when nothing is left after one.
 GENERATED, CORRECT, WHOLE, FORMATTED, FITTING, KEPT, EXTRA, UNIQUE, CLEAN, FINAL = (
@@ -69,7 +73,7 @@ MOST_WORKERS = 4
 
 
 @dataclass(frozen=True)
-class Choice:
+class ExportOptions:
     """What is wanted of the training set."""
 
     keep: str | int = "shortest"
@@ -110,8 +114,8 @@ class Summary:
 class Export:
     """The runs and extra files of one training set, open for reading."""
 
-    def __init__(self, runs: list[Path], extras: list[Path], choice: Choice) -> None:
-        self.choice = choice
+    def __init__(self, runs: list[Path], extras: list[Path], options: ExportOptions) -> None:
+        self.options = options
         self.summary = Summary()
         self._open = ExitStack()
         self._folders = runs
@@ -142,11 +146,11 @@ class Export:
         for stage in (GENERATED, CORRECT, WHOLE, FORMATTED, FITTING):
             self.summary.passed(stage, stages[stage])
 
-    def choose(self, benchmarks: BenchmarkText | None, side_file: Path):
+    def choose(self, benchmarks: BenchmarkText | None, side_file: Path) -> NDArray[Any]:
         """Keep rule, extra rows, dedup and decontamination: positions of the chosen, in their final order."""
         import numpy as np
 
-        own = keep_per_problem(self._candidates, self.choice.keep)
+        own = keep_per_problem(self._candidates, self.options.keep)
         self.summary.passed(KEPT, len(own))
         before = len(self._candidates)
         self._candidates.extend(self._extra_candidates)
@@ -164,9 +168,9 @@ class Export:
         columns = [np.frombuffer(column, column.typecode) for column in self._order_columns()]
         return chosen[np.lexsort([column[chosen] for column in columns])]
 
-    def write(self, chosen, output: ExampleFile, on_progress: Callable[[], None]) -> str:
+    def write(self, chosen: NDArray[Any], output: ExampleFile, on_progress: Callable[[], None]) -> str:
         """Second pass: write the chosen ones and finish the file; returns its SHA-256."""
-        cap = self.choice.max_per_source
+        cap = self.options.max_per_source
         per_source: Counter[tuple[str, str]] = Counter()
 
         def encode(span: range) -> list[tuple[bytes, Written]]:
@@ -206,7 +210,7 @@ class Export:
 
     # --- the first pass ---
 
-    def _look_at(self, origin: int, place: Place, record: Record, stages: Counter[str]) -> None:
+    def _look_at(self, origin: int, place: RecordPlace, record: Record, stages: Counter[str]) -> None:
         sample = record.sample
         stages[GENERATED] += 1
         if record.verdict is None:
@@ -217,7 +221,7 @@ class Export:
         if sample.finish_reason in ("length", "prompt_too_long"):
             return
         stages[WHOLE] += 1
-        if record.formatted is None and not self.choice.include_unformatted:
+        if record.formatted is None and not self.options.include_unformatted:
             return
         stages[FORMATTED] += 1
         text = record.text()
@@ -234,18 +238,18 @@ class Export:
             formatted=place.formatted,
             group=name_digest(*problem),
             rank=name_digest(
-                self.choice.seed, *problem, settings.get("model"), sample.temperature, sample.index
+                self.options.seed, *problem, settings.get("model"), sample.temperature, sample.index
             ),
             tokens=tokens,
         )
 
     def _fits(self, text: str, tokens: int) -> bool:
         """Whether a response is within the limits."""
-        choice = self.choice
+        options = self.options
         return (
-            (choice.min_tokens is None or tokens >= choice.min_tokens)
-            and (choice.max_tokens is None or tokens <= choice.max_tokens)
-            and (choice.max_repetition is None or repeated_share(text) <= choice.max_repetition)
+            (options.min_tokens is None or tokens >= options.min_tokens)
+            and (options.max_tokens is None or tokens <= options.max_tokens)
+            and (options.max_repetition is None or repeated_share(text) <= options.max_repetition)
         )
 
     def _find_extras(self) -> None:
@@ -263,17 +267,17 @@ class Export:
                     problem=-1,
                     formatted=-1,
                     group=name,
-                    rank=name_digest(self.choice.seed, name),
+                    rank=name_digest(self.options.seed, name),
                     tokens=tokens,
                 )
 
-    def _order_columns(self):
+    def _order_columns(self) -> tuple[array, ...]:
         """What the export is ordered by, the most important last."""
         return self._candidates.sample, self._candidates.origin, self._candidates.rank
 
     # --- questions ---
 
-    def _groups(self, chosen):
+    def _groups(self, chosen: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """One candidate of each problem, and for each of `chosen` the number of its problem."""
         import numpy as np
 
@@ -281,17 +285,19 @@ class Export:
         _, first, of_group = np.unique(group, return_index=True, return_inverse=True)
         return chosen[first], of_group
 
-    def _compare_questions(self, groups, benchmarks: BenchmarkText | None):
+    def _compare_questions(
+        self, groups: NDArray[Any], benchmarks: BenchmarkText | None
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Which problems stay when those with the same question are dropped (extra rows come last), and
         which share a passage with a benchmark."""
         import numpy as np
 
-        dedup = self.choice.dedup
+        dedup = self.options.dedup
         keys = np.zeros((len(groups), 2), np.uint64)
         suspect = np.zeros(len(groups), bool)
         near = NearDuplicates(len(groups)) if dedup == "near" else None
 
-        def look(span: range):
+        def look(span: range) -> tuple[NDArray[Any], Sequence[bool], Any, Any]:
             found = [self._look_at_question(int(groups[at]), benchmarks, near) for at in span]
             span_keys, span_suspect, signatures = zip(*found, strict=True)
             if near is None:
@@ -319,7 +325,9 @@ class Export:
         alive = first_of_each(keys[:, 0], priority) & ~repeats_prompt
         return (alive if near is None else alive & ~near.dropped(alive, priority)), suspect
 
-    def _look_at_question(self, position: int, benchmarks: BenchmarkText | None, near: NearDuplicates | None):
+    def _look_at_question(
+        self, position: int, benchmarks: BenchmarkText | None, near: NearDuplicates | None
+    ) -> tuple[tuple[int, int], bool, tuple[NDArray[Any], int] | None]:
         """A question's digests, whether it shares a passage with a benchmark, and its signature.
 
         The second digest is that of the whole prompt, by which an extra row repeats what a run has asked.
@@ -330,7 +338,7 @@ class Export:
         digests = question_digest(question), question_digest(prompt)
         return digests, shares, None if near is None else near.signature(words)
 
-    def _priority(self, groups):
+    def _priority(self, groups: NDArray[Any]) -> NDArray[Any]:
         """Ranks without ties: problems of the runs by name, then extra rows in the order of their files."""
         import numpy as np
 
@@ -343,13 +351,14 @@ class Export:
         priority[order] = np.arange(len(groups), dtype=np.uint32)
         return priority
 
-    def _write_passages(self, suspects, benchmarks: BenchmarkText, side_file: Path) -> None:
+    def _write_passages(self, suspects: NDArray[Any], benchmarks: BenchmarkText, side_file: Path) -> None:
         """Write down what each of these problems shares with a benchmark, for a person to judge."""
 
         def lines() -> Iterator[str]:
             for position in map(int, suspects):
                 question, _ = self._asked(position)
                 passage = benchmarks.find(question)
+                assert passage is not None, "a suspect shares a passage"
                 self.summary.contaminated[passage.benchmark] += 1
                 line = {
                     "benchmark": passage.benchmark,
@@ -378,8 +387,8 @@ class Export:
         if origin >= len(self._folders):
             row, path = self._extra(position), self._extra_paths[origin - len(self._folders)]
             name = f"{path.name}@{candidates.sample[position]}"
-            return _extra_example(row, path, name, self.choice.system, candidates.tokens[position])
-        place = Place(
+            return _extra_example(row, path, name, self.options.system, candidates.tokens[position])
+        place = RecordPlace(
             candidates.sample[position], candidates.problem[position], candidates.formatted[position]
         )
         record = self._readers[origin].at(place)
@@ -387,7 +396,7 @@ class Export:
             record,
             self._infos[origin],
             self._folders[origin].name,
-            self.choice.system,
+            self.options.system,
             candidates.tokens[position],
         )
 

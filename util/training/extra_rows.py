@@ -84,7 +84,7 @@ def _row(raw: bytes, place: str) -> ExtraRow:
             "messages, or with question and combined_text"
         )
     system = line.get("system") or system
-    if not all(isinstance(text, str) and text.strip() for text in (prompt, response)):
+    if not (isinstance(prompt, str) and isinstance(response, str) and prompt.strip() and response.strip()):
         raise UserError(f"{place} has no text of the user or of the assistant: take the row out")
     about = {
         name: next((str(line[field]) for field in fields if line.get(field) is not None), "")

@@ -1,4 +1,7 @@
-"""What does a training example look like in each trainer's own format?"""
+"""What do a training example and a preference pair look like in each trainer's own format?
+
+`FORMATS` and `PAIR_FORMATS` turn one into a row; an `ExampleFile` appears whole or not at all.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from util.errors import RunStopped, UserError
 from util.runs.journal import disk_trouble
@@ -52,8 +56,25 @@ class Example:
         return [*self.request(), {"role": "assistant", "content": self.response}]
 
     def request(self) -> list[dict[str, str]]:
-        system = [{"role": "system", "content": self.system}] if self.system else []
-        return [*system, {"role": "user", "content": self.prompt}]
+        return _request(self.system, self.prompt)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two answers to one prompt, the first one preferred."""
+
+    system: str | None
+    prompt: str  # the user message as the run sent it
+    chosen: str
+    rejected: str
+
+    def request(self) -> list[dict[str, str]]:
+        return _request(self.system, self.prompt)
+
+
+def _request(system: str | None, prompt: str) -> list[dict[str, str]]:
+    message = [{"role": "system", "content": system}] if system else []
+    return [*message, {"role": "user", "content": prompt}]
 
 
 def sharegpt(example: Example) -> dict:
@@ -103,13 +124,37 @@ def verl(example: Example) -> dict:
     }
 
 
+def sharegpt_dpo(pair: Pair) -> dict:
+    """The same roles as in the rows of `sharegpt`."""
+    return {
+        "system": pair.system or "",
+        "conversations": [{"from": "user", "value": pair.prompt}],
+        "chosen": {"from": "assistant", "value": pair.chosen},
+        "rejected": {"from": "assistant", "value": pair.rejected},
+    }
+
+
+def trl_dpo(pair: Pair) -> dict:
+    """TRL's conversational preference rows with an explicit prompt."""
+    return {
+        "prompt": pair.request(),
+        "chosen": [{"role": "assistant", "content": pair.chosen}],
+        "rejected": [{"role": "assistant", "content": pair.rejected}],
+    }
+
+
 FORMATS: dict[str, Callable[[Example], dict]] = {
     "sharegpt": sharegpt,
     "messages": messages,
     "alpaca": alpaca,
     "trl-sft": trl_sft,
-    "llamafactory": sharegpt,
+    "llamafactory": sharegpt,  # the same rows, and an entry in dataset_info.json
     "verl-parquet": verl,
+}
+PAIR_FORMATS: dict[str, Callable[[Pair], dict]] = {
+    "sharegpt-dpo": sharegpt_dpo,
+    "trl-dpo": trl_dpo,
+    "llamafactory-dpo": sharegpt_dpo,  # the same rows, and entries in dataset_info.json
 }
 
 
@@ -145,7 +190,7 @@ class ExampleFile:
         self._file.truncate(0)
         self._file.seek(0)
         self._rows: list[dict] = []  # of a parquet file, until there are enough
-        self._table = None
+        self._table: Any = None  # pyarrow's writer, once there are rows
 
     def encode(self, example: Example) -> bytes:
         """The example as `write_encoded` takes it; may be called in another process."""
@@ -224,31 +269,36 @@ class ExampleFile:
         return disk_trouble(self.path, error)
 
 
-def dataset_info(path: Path) -> tuple[Path, str]:
-    """The list of data sets beside a ShareGPT file with the entry that LLaMA-Factory wants: path and text.
+def dataset_info(paths: Sequence[Path], *, pairs: bool = False, with_system: bool = True) -> tuple[Path, str]:
+    """The list of data sets beside ShareGPT files with the entries that LLaMA-Factory wants: path and text.
 
     Raises UserError when the file that is there holds no such entries.
     """
-    info_path = path.with_name(DATASET_INFO)
-    info = {}
-    if info_path.exists():
-        try:
-            info = json.loads(info_path.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
-            raise UserError(f"{info_path} is not JSON ({error}): correct it or move it away") from error
-        if not isinstance(info, dict):
-            raise UserError(f"{info_path} is not a JSON object: correct it or move it away")
-    info[path.stem] = {
-        "file_name": path.name,
-        "formatting": "sharegpt",
-        "columns": {"messages": "conversations", "system": "system"},
-        "tags": {
-            "role_tag": "from",
-            "content_tag": "value",
-            "user_tag": "user",
-            "assistant_tag": "assistant",
-        },
-    }
+    info_path = paths[0].with_name(DATASET_INFO)
+    try:
+        info = json.loads(info_path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        info = {}
+    except (ValueError, OSError) as error:
+        raise UserError(f"{info_path} is not JSON ({error}): correct it or move it away") from error
+    if not isinstance(info, dict):
+        raise UserError(f"{info_path} is not a JSON object: correct it or move it away")
+    columns = {"messages": "conversations"}
+    columns |= {"chosen": "chosen", "rejected": "rejected"} if pairs else {}
+    columns |= {"system": "system"} if with_system else {}
+    for path in paths:
+        info[path.stem] = {
+            "file_name": path.name,
+            "formatting": "sharegpt",
+            **({"ranking": True} if pairs else {}),
+            "columns": columns,
+            "tags": {
+                "role_tag": "from",
+                "content_tag": "value",
+                "user_tag": "user",
+                "assistant_tag": "assistant",
+            },
+        }
     return info_path, json.dumps(info, ensure_ascii=False, indent=2) + "\n"
 
 

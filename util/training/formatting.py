@@ -29,6 +29,7 @@ from util.response import (
     split_parts,
     tidy_markers,
     trimmed,
+    units,
     without_end_of_turn,
 )
 
@@ -116,17 +117,17 @@ def check_rewrite(
     if not same_ending(original, parts[1], graded_by=graded_by):
         return "the solution has another final answer or program"
     thought = _thought_of(original)
-    before = words_of(thought if thought is not None else part(original).without_marks())
-    written, solution = words_of(parts[0]), words_of(parts[1])
+    before = units(thought if thought is not None else part(original).without_marks())
+    written, solution = units(parts[0]), units(parts[1])
     kept = common_words(before, written if thought is not None else written + solution)
     if kept < min_fidelity * len(before):
         return f"only {kept / len(before):.0%} of the words were kept in order"
     in_thought = kept if thought is not None else common_words(before, written)
     if in_thought < min_fidelity * len(written):
         return f"{1 - in_thought / len(written):.0%} of the thought's words are not in the original"
-    if thought is None and in_thought < LEAST_IN_THOUGHT * len(words_of(_without_program(original))):
+    if thought is None and in_thought < LEAST_IN_THOUGHT * len(units(_without_program(original))):
         return "most of the thought stands in the solution"
-    if len(solution) > len(words_of(original)):
+    if len(solution) > len(units(original)):
         return "the solution is longer than the whole original"
     return None
 
@@ -162,11 +163,6 @@ def has_ending(original: str) -> bool:
     """Whether there is a final answer or a program that a rewrite could be held to."""
     whole = _final_part(original)
     return bool(programs(whole)) or find_answer(whole) is not None
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text; white space and how it is broken into lines do not matter."""
-    return text.split()
 
 
 def common_words(before: list[str], after: list[str]) -> int:
@@ -291,7 +287,7 @@ def _last_heading(text: str, fenced: list[Block]) -> int | None:
     """
     starts = [match.start() for pattern in (_HEADING, _HASHES) for match in pattern.finditer(text)]
     start = max(_outside(starts, fenced), default=None)
-    if start is None or len(words_of(text[start:])) > len(words_of(text[:start])):
+    if start is None or len(units(text[start:])) > len(units(text[:start])):
         return None
     return start
 
@@ -306,12 +302,12 @@ def _box_paragraphs(text: str, fenced: list[Block]) -> Iterator[int]:
     end = len(text)
     for _ in range(MAX_BOXES):
         box = max(text.rfind("\\boxed", 0, end), text.rfind("\\fbox", 0, end))
-        if box < 0 or len(text[box:].split()) > MAX_SOLUTION_WORDS_AFTER_BOX:
+        if box < 0 or len(units(text[box:])) > MAX_SOLUTION_WORDS_AFTER_BOX:
             return
         starts = _paragraphs(text, box, fenced)
         begin = starts[-1]
         if text[begin:box].lstrip().startswith(("\\[", "$$", "\\begin")) and len(starts) > 2:
-            if len(text[starts[-2] : begin].split()) <= MAX_SOLUTION_WORDS_AFTER_BOX:
+            if len(units(text[starts[-2] : begin])) <= MAX_SOLUTION_WORDS_AFTER_BOX:
                 begin = starts[-2]
         yield begin or text.rfind("\n", 0, box) + 1
         end = begin
@@ -329,7 +325,7 @@ def _code_paragraph(text: str, fenced: list[Block]) -> int | None:
     announcing = text[begin : block.begin]
     if any(begin <= other.begin < block.begin for other in fenced) or not text[:begin].strip():
         return block.begin
-    return block.begin if len(announcing.split()) > MAX_SOLUTION_WORDS_AFTER_BOX else begin
+    return block.begin if len(units(announcing)) > MAX_SOLUTION_WORDS_AFTER_BOX else begin
 
 
 def _paragraphs(text: str, end: int, fenced: list[Block]) -> list[int]:

@@ -1,14 +1,16 @@
-"""Which difficulty did a model name, and where are its labels kept?"""
+"""Which difficulty did a model name, and where are its labels kept?
+
+`parse_difficulty` reads an answer, a `LabelBook` keeps what was read.
+"""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from util.errors import UserError
-from util.runs.journal import Journal, hold_lock, read_line_at, read_lines, write_lines
+from util.runs.journal import Journal, hold_lock, json_list, read_line_at, read_lines, write_lines
 
 LOWEST, HIGHEST = 1, 10
 
@@ -62,7 +64,8 @@ class LabelBook:
         self._journals: dict[Path, Journal] = {}
         self._offsets = {line["id"]: offset for offset, line in read_lines(self.journal_path)}
         self._given_up = {line["id"] for _, line in read_lines(self.unlabelled_path)}
-        self._elsewhere: dict[tuple[str, str], tuple[Path, int]] = {}  # (problem, model) -> journal, offset
+        # (problem, model) -> journal, offset
+        self._elsewhere: dict[tuple[str | None, str | None], tuple[Path, int]] = {}
         for path in sorted(folder.glob("labeled_*.jsonl")):
             if path != self.journal_path:
                 for offset, line in read_lines(path):
@@ -103,16 +106,8 @@ class LabelBook:
         if not names:
             return 0
         with open(self.journal_path, "rb") as journal:
-
-            def lines():
-                yield "[\n"
-                for number, name in enumerate(names):
-                    journal.seek(self._offsets[name])
-                    row = json.dumps(json.loads(journal.readline()), ensure_ascii=False)
-                    yield row + (",\n" if number < len(names) - 1 else "\n")
-                yield "]\n"
-
-            write_lines(self.list_path, lines())
+            labels = (read_line_at(journal, self._offsets[name]) for name in names)
+            write_lines(self.list_path, json_list(labels))
         return len(names)
 
     def close(self) -> None:

@@ -1,26 +1,25 @@
-"""Where do the attempts in a response begin, and which of them are correct?
+"""Where do the attempts in a run's responses begin, and which of them are correct, by rule or by a model?
 
-Two journals in the result folder hold what was found out (split.jsonl: where attempts begin, scores.jsonl:
-which of them are correct), so a second run finds it there.
+Call `cut_by_rule` of a `Cutter`, then `ask_for_cuts` and `ask_for_scores`. Two files of the result folder
+keep what was found (split.jsonl: where attempts begin, scores.jsonl: which of them are correct).
 """
 
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from util import prompts
-from util.engines.checked import Question, Refused, Usage, ask
+from util.engines.checked import Answers, Question, Refused, ask
 from util.engines.options import Engine
 from util.records import Failure, Record, Verdict
 from util.runs.reader import RunReader, text_digest
 from util.runs.steps import StepBook
-from util.training.pairs import variants
+from util.training.pairs import attempts
+from util.training.pairs.attempts import Slices, slices_of
 from util.training.pairs.survey import OnProgress, Survey
-from util.training.pairs.variants import Parts
 
 SPLIT, SCORES = "split.jsonl", "scores.jsonl"
 TRIES = 2
@@ -35,7 +34,7 @@ class Response:
 
     record: Record
     text: str
-    parts: Parts
+    slices: Slices
 
     @property
     def about(self) -> tuple[str, str]:
@@ -43,22 +42,11 @@ class Response:
         return self.record.sample.problem_id, text_digest(self.text)
 
 
-@dataclass
-class Asked:
-    """What came of asking a model."""
-
-    split: int = 0
-    judged: int = 0
-    unusable: Counter[str] = field(default_factory=Counter)  # answers that would not do -> how many
-    failed: int = 0
-    failure: str = ""
-    usage: Usage = field(default_factory=Usage)
-
-
 class Cutter:
     """Finds the attempts in responses and which of them are correct: by rule, and by a model where rules end.
 
-    `model` is the name of the rewrite model, None when no model is to be asked.
+    `model` is the name of the rewrite model, None when no model is to be asked. `answers` counts what came of
+    asking it; so many of the usable ones, `split_by_model`, said where attempts begin.
     """
 
     def __init__(
@@ -70,18 +58,20 @@ class Cutter:
         self._model = model
         self._splits = StepBook(folder / SPLIT)
         self._scores = StepBook(folder / SCORES)
+        self.answers = Answers()
+        self.split_by_model = 0
 
     def read(self, number: int) -> Response:
         record = self._reader.at(self._survey.place(number))
         text = record.text()
-        return Response(record, text, variants.parts_of(text))
+        return Response(record, text, slices_of(text))
 
     def cuts(self, response: Response) -> list[int]:
         """Where attempts begin, by rule, else as the model said."""
-        line = self._splits.get(variants.RULES, *response.about)
+        line = self._splits.get(attempts.RULES, *response.about)
         if line is None:
-            cuts = variants.attempt_cuts(response.parts.thought)
-            line = self._splits.add(variants.RULES, *response.about, cuts=cuts)
+            cuts = attempts.attempt_cuts(response.slices.thought)
+            line = self._splits.add(attempts.RULES, *response.about, cuts=cuts)
         if not line["cuts"] and self._model is not None:
             line = self._splits.get(self._model, *response.about) or line
         return line["cuts"]
@@ -89,15 +79,15 @@ class Cutter:
     def scores(self, response: Response) -> list[bool | None]:
         """Which attempts are correct; None where neither a rule nor the model knows."""
         cuts = self.cuts(response)
-        line = self._scores.get(variants.RULES, *response.about, cuts)
+        line = self._scores.get(attempts.RULES, *response.about, cuts)
         if line is None:
-            pieces = variants.pieces_of(response.parts.thought, cuts)
+            pieces = attempts.pieces_of(response.slices.thought, cuts)
             found = [
-                variants.score_piece(piece, lambda text: self._grade(response.record, text))
+                attempts.score_piece(piece, lambda text: self._grade(response.record, text))
                 for piece in pieces
             ]
             line = self._scores.add(
-                variants.RULES,
+                attempts.RULES,
                 *response.about,
                 cuts,
                 correct=[correct for correct, _ in found],
@@ -135,23 +125,19 @@ class Cutter:
         numbers: Iterable[int],
         *,
         max_tokens: int,
-        asked: Asked,
         on_progress: OnProgress = lambda tokens: None,
     ) -> None:
         """Ask the model where attempts begin in responses in which rules found a single one."""
         questions = self.to_split(numbers, max_tokens)
         reminder = prompts.load("split_again")
         for question, text, said in ask(
-            engine, questions, _read_cuts, reminder=reminder, tries=TRIES, usage=asked.usage
+            engine, questions, _read_cuts, reminder=reminder, tries=TRIES, answers=self.answers
         ):
             step = (self._model, *question.about.about)
-            if isinstance(said, Failure):
-                asked.failed, asked.failure = asked.failed + 1, said.message
-            elif isinstance(said, Refused):
-                asked.unusable[said.reason] += 1
+            if isinstance(said, Refused):
                 self._splits.add(*step, cuts=[], said=text, refused=said.reason)
-            else:
-                asked.split += 1
+            elif not isinstance(said, Failure):
+                self.split_by_model += 1
                 self._splits.add(*step, cuts=said, said=text)
             on_progress(0)
 
@@ -159,22 +145,16 @@ class Cutter:
         self,
         engine: Engine,
         numbers: Iterable[int],
-        *,
-        asked: Asked,
         on_progress: OnProgress = lambda tokens: None,
     ) -> None:
         """Ask the model about attempts in which no rule finds an answer."""
         reminder = prompts.load("judge_again")
         for question, text, said in ask(
-            engine, self.to_judge(numbers), _read_truth, reminder=reminder, tries=TRIES, usage=asked.usage
+            engine, self.to_judge(numbers), _read_truth, reminder=reminder, tries=TRIES, answers=self.answers
         ):
-            if isinstance(said, Failure):
-                asked.failed, asked.failure = asked.failed + 1, said.message
-            elif isinstance(said, Refused):
-                asked.unusable[said.reason] += 1
+            if isinstance(said, Refused):
                 self._scores.add(*question.about, correct=None, said=text, refused=said.reason)
-            else:
-                asked.judged += 1
+            elif not isinstance(said, Failure):
                 self._scores.add(*question.about, correct=said, said=text)
             on_progress(0)
 
@@ -191,7 +171,7 @@ class Cutter:
             cuts = self.cuts(response)
             if not cuts:
                 continue
-            pieces = variants.pieces_of(response.parts.thought, cuts)
+            pieces = attempts.pieces_of(response.slices.thought, cuts)
             correct = 0
             for number, known in enumerate(self.scores(response)):
                 correct += bool(known)
@@ -216,7 +196,7 @@ def copy_steps(folder: Path, into: Path) -> None:
 
 def _split_prompt(response: Response) -> str:
     return prompts.render(
-        prompts.load("split"), question=response.record.question, thought=response.parts.thought
+        prompts.load("split"), question=response.record.question, thought=response.slices.thought
     )
 
 
@@ -227,10 +207,10 @@ def judge_prompt(record: Record, piece: str) -> str:
 
 
 def _read_cuts(question: Question, text: str) -> list[int] | Refused:
-    cuts = variants.cuts_named(text, question.about.parts.thought)
+    cuts = attempts.cuts_named(text, question.about.slices.thought)
     return Refused("none of its lines stands in the notes") if cuts is None else cuts
 
 
 def _read_truth(question: Question, text: str) -> bool | Refused:
-    said = variants.truth_of(text)
+    said = attempts.truth_of(text)
     return Refused("it says neither True nor False") if said is None else said

@@ -1,4 +1,7 @@
-"""What would the rewrite model be asked, and what would that cost?"""
+"""What would the rewrite model be asked about a run, and what would that cost?
+
+`forecast` counts questions and tokens; its `lines` are for the person at the keyboard.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ SHARE_USED = 1 / 4  # assumed: of the tokens that an answer may have
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedCost:
     """Questions and tokens; `most_` where every question is asked again and every answer as long as it may
     be."""
 
@@ -58,14 +61,14 @@ class Expected:
         }
 
 
-def forecast(cutter: Cutter, numbers: Iterable[int], *, model: str, max_tokens: int) -> Expected:
+def forecast(cutter: Cutter, numbers: Iterable[int], *, model: str, max_tokens: int) -> ExpectedCost:
     """What `model` would be asked about these responses."""
     numbers = list(numbers)
     counter = open_counter(model if numbers else "none")
     to_cut = to_judge = prompt_tokens = 0
     for question in cutter.to_split(numbers, max_tokens):
         response = question.about
-        half = response.parts.thought[: len(response.parts.thought) // PASSAGES]
+        half = response.slices.thought[: len(response.slices.thought) // PASSAGES]
         to_cut, to_judge = to_cut + 1, to_judge + PASSAGES
         prompt_tokens += counter.count(question.prompt)
         prompt_tokens += PASSAGES * counter.count(judge_prompt(response.record, half))
@@ -73,7 +76,7 @@ def forecast(cutter: Cutter, numbers: Iterable[int], *, model: str, max_tokens: 
         to_judge += 1
         prompt_tokens += counter.count(question.prompt)
     most = to_cut * max_tokens + to_judge * JUDGE_TOKENS
-    return Expected(
+    return ExpectedCost(
         model=model,
         to_cut=to_cut,
         to_judge=to_judge,

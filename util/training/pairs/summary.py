@@ -1,100 +1,103 @@
-"""What came of making pairs, in a table and a picture?"""
+"""What came of making pairs, in a table and a picture?
+
+`table` is for the person at the keyboard, `write_reports` for the result folder.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 
+from util.engines.checked import Answers
 from util.machines.versions import made_with
 from util.results.page import charts
 from util.runs.journal import write_whole
-from util.training.pairs.cutter import Asked
+from util.training.pairs.cutter import Cutter
 from util.training.pairs.variants import OTHER_VARIANT
-from util.training.pairs.writer import SILC, Tally
+from util.training.pairs.writer import SILC, VariantCounts
 
 
-def tally_numbers(tally: Tally) -> dict:
-    """A tally for the summary file."""
-    return {
-        "pairs": tally.written,
-        "fell_out": dict(tally.fell_out.most_common()),
-        "mean_tokens_chosen": _mean(tally.chosen_tokens, tally.written),
-        "mean_tokens_rejected": _mean(tally.rejected_tokens, tally.written),
-        "margins": tally.margins,
-    }
-
-
-def table(tallies: Mapping[str, Tally], *, problems: int, attempts: Counter[int], counted_by: str) -> str:
+def table(
+    counts: Mapping[str, VariantCounts], *, problems: int, attempts: Counter[int], counted_by: str
+) -> str:
     """Yield, reasons and lengths of each variant, for people."""
     lines = [f"{'variant':<16} {'pairs':>6} {'of problems':>12}  {'rejected':>9} {'chosen':>9}  change"]
-    for name, tally in tallies.items():
-        if not tally.written and not tally.fell_out:
+    for name, one in counts.items():
+        if not one.written and not one.fell_out:
             continue
         lines.append(
-            f"{name:<16} {tally.written:>6} {tally.written / problems:>12.1%}  "
-            f"{_mean(tally.rejected_tokens, tally.written) or 0:>9.1f} "
-            f"{_mean(tally.chosen_tokens, tally.written) or 0:>9.1f}  {_change(tally)}"
+            f"{name:<16} {one.written:>6} {one.written / problems:>12.1%}  "
+            f"{_mean(one.rejected_tokens, one.written) or 0:>9.1f} "
+            f"{_mean(one.chosen_tokens, one.written) or 0:>9.1f}  {_change(one)}"
         )
-        lines += [f"{'':>16} {number:>6} {reason}" for reason, number in tally.fell_out.most_common()]
+        lines += [f"{'':>16} {number:>6} {reason}" for reason, number in one.fell_out.most_common()]
     lines.append(f"mean tokens by {counted_by}; {problems} problems")
     if attempts:
-        counts = ", ".join(f"{many} in {number}" for many, number in sorted(attempts.items()))
-        lines.append(f"attempts in responses: {counts}")
+        shown = ", ".join(f"{many} in {number}" for many, number in sorted(attempts.items()))
+        lines.append(f"attempts in responses: {shown}")
     return "\n".join(lines)
 
 
-def where_pairs_went(tallies: Mapping[str, Tally]) -> Iterator[str]:
+def where_pairs_went(counts: Mapping[str, VariantCounts]) -> Iterator[str]:
     """A sentence for each variant whose pairs mostly stand in another one's file."""
-    for variant, tally in tallies.items():
-        if tally.fell_out[OTHER_VARIANT] > tally.written:
+    for variant, one in counts.items():
+        if one.fell_out[OTHER_VARIANT] > one.written:
             yield (
                 f"{variant}: most of its pairs are in another variant's file; --variants {variant} alone "
                 "writes them all"
             )
 
 
-def model_trouble(asked: Asked) -> Iterator[str]:
+def model_trouble(answers: Answers) -> Iterator[str]:
     """What went wrong in asking the rewrite model, a sentence each."""
-    for why, number in asked.unusable.items():
+    for why, number in answers.refused.items():
         yield f"{number} answers of the rewrite model were unusable: {why}"
-    if asked.failed:
+    if answers.failed:
         yield (
-            f"{asked.failed} requests failed (the last one: {asked.failure}); the same command retries them"
+            f"{answers.failed} requests failed (the last one: {answers.failure}); "
+            "the same command retries them"
         )
 
 
-def model_numbers(asked: Asked) -> dict:
-    """What was asked of the model, for the summary file."""
-    return {
-        "split": asked.split,
-        "judged": asked.judged,
-        "unusable": dict(asked.unusable),
-        "failed": asked.failed,
-        **asdict(asked.usage),
-    }
-
-
-def write_reports(folder: Path, tallies: Mapping[str, Tally], about: dict) -> None:
+def write_reports(folder: Path, counts: Mapping[str, VariantCounts], cutter: Cutter, about: dict) -> None:
     """Write pairs-summary.json and margins.svg."""
-    pairs = {name: tally_numbers(tally) for name, tally in tallies.items()}
-    summary = {**about, "pairs": pairs, "made_with": made_with()}
+    answers = cutter.answers
+    asked = {
+        "split": cutter.split_by_model,
+        "judged": answers.usable - cutter.split_by_model,
+        "unusable": dict(answers.refused),
+        "failed": answers.failed,
+        "requests": answers.requests,
+        "prompt_tokens": answers.prompt_tokens,
+        "completion_tokens": answers.completion_tokens,
+    }
+    pairs = {
+        name: {
+            "pairs": one.written,
+            "fell_out": dict(one.fell_out.most_common()),
+            "mean_tokens_chosen": _mean(one.chosen_tokens, one.written),
+            "mean_tokens_rejected": _mean(one.rejected_tokens, one.written),
+            "margins": one.margins,
+        }
+        for name, one in counts.items()
+    }
+    summary = {**about, "model": asked, "pairs": pairs, "made_with": made_with()}
     write_whole(folder / "pairs-summary.json", json.dumps(summary, ensure_ascii=False, indent=1) + "\n")
-    write_whole(folder / "margins.svg", margins_picture(tallies))
+    write_whole(folder / "margins.svg", margins_picture(counts))
 
 
-def margins_picture(tallies: Mapping[str, Tally]) -> str:
+def margins_picture(counts: Mapping[str, VariantCounts]) -> str:
     """The share of tokens by which the shorter text is shorter, as an SVG with a panel for each variant."""
-    panels = []
-    for name, tally in tallies.items():
-        if not tally.written:
+    panels: list[tuple[str, str]] = []
+    for name, one in counts.items():
+        if not one.written:
             continue
         hue = charts.HUES[len(panels) % len(charts.HUES)]
         along = f"% of tokens by which the {'rejected' if name == SILC else 'chosen'} text is shorter"
-        picture = charts.bars([("pairs", hue, tally.margins)], along=along, step=100 // len(tally.margins))
-        panels.append((f"{name}: {tally.written} pairs", picture))
+        picture = charts.bars([("pairs", hue, one.margins)], along=along, step=100 // len(one.margins))
+        panels.append((f"{name}: {one.written} pairs", picture))
     return charts.picture_file(panels)
 
 
@@ -102,7 +105,7 @@ def _mean(total: int, number: int) -> float | None:
     return round(total / number, 1) if number else None
 
 
-def _change(tally: Tally) -> str:
-    if not tally.rejected_tokens:
+def _change(one: VariantCounts) -> str:
+    if not one.rejected_tokens:
         return "-"
-    return f"{100 * (tally.chosen_tokens / tally.rejected_tokens - 1):+.0f} %"
+    return f"{100 * (one.chosen_tokens / one.rejected_tokens - 1):+.0f} %"

@@ -1,6 +1,7 @@
-"""Which samples of a run may become pairs?
+"""Which samples of a run may become pairs, and if none, what does its user do next?
 
-Texts are read once and never kept: memory holds some 60 bytes a sample.
+`survey` reads the run once, `possible_pairs` chooses, `check_samples` says why there is nothing to choose.
+Texts are never kept: memory holds some 60 bytes a sample.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from util.engines.tokens import tokens_per_char
+from util.errors import UserError
 from util.records import NOT_JUDGED, Record
-from util.runs.reader import Place, RunReader
-from util.training.pairs import variants
-from util.training.pairs.variants import Ordered
+from util.runs.reader import RecordPlace, RunReader
+from util.runs.repeat import more_samples_command
+from util.task import Task
+from util.training.pairs.variants import NO_CORRECT, ONE_CORRECT, Ordered, silc_pair
 
 UNUSABLE, WRONG, CORRECT = -1, 0, 1
+USUAL_SAMPLES = 8  # per problem
 
 OnProgress = Callable[[int], None]
 
@@ -30,9 +35,9 @@ class Survey:
         self.tokens = array("q")
         self._states = array("b")
         self.ungraded = self.with_reference = 0
-        self.counts = Counter()
+        self.counts: Counter[int] = Counter()
 
-    def add(self, place: Place, record: Record) -> None:
+    def add(self, place: RecordPlace, record: Record) -> None:
         text = record.text()
         self._problems.append(place.problem)
         self._samples.append(place.sample)
@@ -47,8 +52,8 @@ class Survey:
     def __len__(self) -> int:
         return len(self._samples)
 
-    def place(self, number: int) -> Place:
-        return Place(self._samples[number], self._problems[number], self._formatted[number])
+    def place(self, number: int) -> RecordPlace:
+        return RecordPlace(self._samples[number], self._problems[number], self._formatted[number])
 
     def problems(self) -> Iterator[list[int]]:
         """The samples of each problem, in the order in which the problems were asked."""
@@ -86,7 +91,7 @@ def _state(record: Record, text: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class PossiblePairs:
     """The samples of one problem that may become pairs, by their numbers in the survey."""
 
     base: Ordered | None  # shortest correct over longest correct
@@ -94,7 +99,7 @@ class Candidate:
     why_not: str = ""  # why there is no base
 
 
-def candidates(found: Survey, *, silc: bool, min_margin: float) -> list[Candidate]:
+def possible_pairs(found: Survey, *, silc: bool, min_margin: float) -> list[PossiblePairs]:
     """What each problem offers, by the run's own token counts."""
     chosen = []
     for numbers in found.problems():
@@ -102,10 +107,47 @@ def candidates(found: Survey, *, silc: bool, min_margin: float) -> list[Candidat
         pair = None
         if silc:
             incorrect = found.of_state(numbers, WRONG)
-            pair = variants.silc_pair(correct, incorrect, min_margin=min_margin)
+            pair = silc_pair(correct, incorrect, min_margin=min_margin)
         if len(correct) < 2:
-            why_not = variants.ONE_CORRECT if correct else variants.NO_CORRECT
-            chosen.append(Candidate(None, pair, why_not))
+            why_not = ONE_CORRECT if correct else NO_CORRECT
+            chosen.append(PossiblePairs(None, pair, why_not))
         else:
-            chosen.append(Candidate(Ordered(min(correct)[1], max(correct)[1]), pair))
+            chosen.append(PossiblePairs(Ordered(min(correct)[1], max(correct)[1]), pair))
     return chosen
+
+
+def is_code(task: Task | None) -> bool:
+    """Whether answers are programs, which are judged by tests and never cut."""
+    return task is not None and task.source.tests_on_disk
+
+
+def check_references(found: Survey, folder: Path) -> None:
+    """Raise UserError where attempts cannot be judged because no problem has an answer."""
+    if len(found) and not found.with_reference:
+        raise UserError(
+            f"no problem of {folder} has a reference answer, so no attempt can be judged: "
+            "give --variants whole, or generate again from a data set with answers"
+        )
+
+
+def check_samples(found: Survey, problems: list[PossiblePairs], folder: Path) -> None:
+    """Raise UserError where no pair can come of the samples, whatever is done with them."""
+    if not len(found):
+        raise UserError(
+            f"{folder} has no samples: generate first\n  {more_samples_command(folder, n=USUAL_SAMPLES)}"
+        )
+    if len(found) == len(problems):
+        raise UserError(
+            f"{folder} has one sample per problem; a pair needs at least two, {USUAL_SAMPLES} are usual:\n"
+            f"  {more_samples_command(folder, n=USUAL_SAMPLES)}"
+        )
+    if not found.counts[CORRECT]:
+        raise UserError(
+            f"none of the {len(found)} samples of {folder} is correct, so there is nothing to prefer: "
+            "draw more samples, or choose easier problems or a stronger model"
+        )
+    if not any(possible.base or possible.silc for possible in problems):
+        raise UserError(
+            f"stage 'choosing samples': no problem of {folder} has two correct samples; draw more:\n"
+            f"  {more_samples_command(folder, n=USUAL_SAMPLES)}"
+        )

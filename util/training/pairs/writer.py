@@ -1,4 +1,7 @@
-"""How do samples and the cuts in them become preference pairs, and in what order are they written?"""
+"""How do samples and the cuts in them become preference pairs, and in what order are they written?
+
+Open a `PairWriter`, `add` what each problem offers, then `finish`.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,16 @@ import random
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from util.engines.tokens import TokenCounter
-from util.runs.journal import write_lines
-from util.training.pair_formats import PAIR_FORMATS, Pair
+from util.runs.journal import json_list, write_lines
+from util.training.formats import PAIR_FORMATS, Pair
+from util.training.pairs.attempts import pieces_of
 from util.training.pairs.cutter import Cutter, Grade, Response
-from util.training.pairs.survey import Candidate, rate_of
+from util.training.pairs.survey import PossiblePairs, rate_of
 from util.training.pairs.variants import (
     CUT_VARIANTS,
     NOT_CORRECT,
@@ -28,7 +31,7 @@ from util.training.pairs.variants import (
     closed,
     cut_for,
     margin,
-    pieces_of,
+    pairs_file,
     shortened,
 )
 
@@ -38,7 +41,7 @@ MARGIN_BINS = 20
 
 
 @dataclass
-class Tally:
+class VariantCounts:
     """What became of one variant, or of SILC."""
 
     written: int = 0
@@ -89,22 +92,22 @@ class PairWriter:
         self.system = options.system
         self._spool: BinaryIO = tempfile.TemporaryFile(dir=folder)
         self._places: dict[str, array] = {name: array("q") for name in (*options.variants, SILC)}
-        self.tallies = {name: Tally() for name in (*options.variants, SILC)}
+        self.counts = {name: VariantCounts() for name in (*options.variants, SILC)}
         self.attempts: Counter[int] = Counter()  # attempts per response -> responses
 
-    def add(self, candidate: Candidate) -> None:
+    def add(self, possible: PossiblePairs) -> None:
         """Make every pair that a problem allows."""
-        if candidate.base is None:
+        if possible.base is None:
             for variant in self._options.variants:
-                self.tallies[variant].fell_out[candidate.why_not] += 1
+                self.counts[variant].fell_out[possible.why_not] += 1
         else:
-            self._add_variants(candidate.base)
-        if candidate.silc is not None:
-            self._add_silc(candidate.silc)
+            self._add_variants(possible.base)
+        if possible.silc is not None:
+            self._add_silc(possible.silc)
 
     def _add_variants(self, base: Ordered) -> None:
         chosen, rejected = self._cutter.read(base.chosen), self._cutter.read(base.rejected)
-        rejected_text = closed(rejected.text, rejected.parts.form)
+        rejected_text = closed(rejected.text, rejected.slices.form)
         rejected_tokens = self._counter.count(rejected_text, rate_of(rejected.record))
         kept: set[int] = set()
         scores: list[bool | None] = []
@@ -113,14 +116,14 @@ class PairWriter:
             self.attempts[len(scores)] += 1
         for variant in self._options.variants:
             text, keep, why_not = self._shortened(variant, chosen, scores, kept)
-            if not why_not and chosen.parts.form != rejected.parts.form:
+            if not why_not and chosen.slices.form != rejected.slices.form:
                 why_not = OTHER_FORM
             tokens = self._counter.count(text, rate_of(chosen.record))
             share = margin(tokens, rejected_tokens)
             if not why_not and (share < self._options.min_margin or text == rejected_text):
                 why_not = SMALL_MARGIN
             if why_not:
-                self.tallies[variant].fell_out[why_not] += 1
+                self.counts[variant].fell_out[why_not] += 1
                 continue
             kept.add(keep)
             about = {"attempts": len(scores) or None, "kept": keep or None}
@@ -131,7 +134,7 @@ class PairWriter:
     ) -> tuple[str, int, str]:
         """The text of a variant and how many attempts it keeps, or why there is none."""
         if variant == WHOLE:
-            return closed(chosen.text, chosen.parts.form), 0, ""
+            return closed(chosen.text, chosen.slices.form), 0, ""
         if chosen.record.answer is None:
             return "", 0, NO_REFERENCE
         cut = cut_for(variant, scores)
@@ -139,8 +142,8 @@ class PairWriter:
             return "", 0, cut.why_not
         if cut.pieces in kept:
             return "", 0, OTHER_VARIANT
-        pieces = pieces_of(chosen.parts.thought, self._cutter.cuts(chosen))
-        text = shortened(chosen.parts, pieces, cut.pieces)
+        pieces = pieces_of(chosen.slices.thought, self._cutter.cuts(chosen))
+        text = shortened(chosen.slices, pieces, cut.pieces)
         return text, cut.pieces, "" if self._still_correct(chosen, text) else NOT_CORRECT
 
     def _still_correct(self, chosen: Response, text: str) -> bool:
@@ -149,14 +152,14 @@ class PairWriter:
 
     def _add_silc(self, pair: Ordered) -> None:
         chosen, rejected = self._cutter.read(pair.chosen), self._cutter.read(pair.rejected)
-        texts = [closed(one.text, one.parts.form) for one in (chosen, rejected)]
+        texts = [closed(one.text, one.slices.form) for one in (chosen, rejected)]
         tokens = [
             self._counter.count(text, rate_of(one.record))
             for text, one in zip(texts, (chosen, rejected), strict=True)
         ]
         share = margin(tokens[1], tokens[0])
         if share < self._options.min_margin or texts[0] == texts[1]:
-            self.tallies[SILC].fell_out[SMALL_MARGIN] += 1
+            self.counts[SILC].fell_out[SMALL_MARGIN] += 1
             return
         self._write(SILC, (chosen, texts[0], tokens[0]), (rejected, texts[1], tokens[1]), {})
 
@@ -164,7 +167,7 @@ class PairWriter:
         self, kind: str, chosen: tuple[Response, str, int], rejected: tuple[Response, str, int], about: dict
     ) -> None:
         assert chosen[1] != rejected[1], "a text was to be preferred to itself"
-        share = self.tallies[kind].add(chosen[2], rejected[2])
+        share = self.counts[kind].add(chosen[2], rejected[2])
         record = chosen[0].record
         pair = Pair(self._options.system, record.prompt, chosen[1], rejected[1])
         note = {
@@ -186,8 +189,8 @@ class PairWriter:
         for variant in self._options.variants:
             places = [*self._places[variant], *self._places[SILC]]
             random.Random(f"{self._options.seed} {variant}").shuffle(places)
-            paths[variant] = self._folder / f"{variant}-conversations.json"
-            write_lines(paths[variant], _as_list(self._line(place)[1] for place in places))
+            paths[variant] = pairs_file(self._folder, variant)
+            write_lines(paths[variant], json_list(self._line(place)[1] for place in places))
         self._spool.seek(0)
         notes = (json.dumps(json.loads(line)[0], ensure_ascii=False) + "\n" for line in self._spool)
         write_lines(self._folder / "pairs.jsonl", notes)
@@ -204,12 +207,3 @@ class PairWriter:
 def _named(response: Response, tokens: int) -> dict:
     sample = response.record.sample
     return {"temperature": sample.temperature, "index": sample.index, "tokens": tokens}
-
-
-def _as_list(rows: Iterable[dict]) -> Iterator[str]:
-    """A JSON list, a row a line."""
-    between = "[\n"
-    for row in rows:
-        yield between + json.dumps(row, ensure_ascii=False)
-        between = ",\n"
-    yield "[]\n" if between == "[\n" else "\n]\n"
