@@ -159,6 +159,31 @@ def test_a_program_may_raise_its_stack_limit_and_recurse_deeply(sandbox):
     assert run(sandbox, source, limits=Limits())[0].output == b"20000\n"
 
 
+THROUGH_C = {
+    "a cache": "@functools.cache\ndef f(n): return 0 if n == 0 else 1 + f(n - 1)",
+    "max": "def f(n): return 0 if n == 0 else 1 + max(f(m) for m in (n - 1,))",
+    "map": "def f(n): return 0 if n == 0 else 1 + sum(map(f, [n - 1]))",
+    "a method": "class F:\n def __call__(self, n): return 0 if n == 0 else 1 + self(n - 1)\nf = F()",
+}
+
+
+@pytest.mark.parametrize("way", THROUGH_C)
+@pytest.mark.parametrize("thread", [False, True])
+def test_deep_calls_are_the_same_in_every_python(sandbox, way, thread):
+    call = "print(f(20000))"
+    if thread:
+        call = (
+            f"t = threading.Thread(target=lambda: {call})\nthreading.stack_size(1 << 27)\nt.start()\nt.join()"
+        )
+    source = f"import functools, sys, threading\nsys.setrecursionlimit(10**5)\n{THROUGH_C[way]}\n{call}"
+    assert run(sandbox, source, limits=Limits())[0].output == b"20000\n"
+
+
+def test_endless_recursion_still_ends_with_an_error(sandbox):
+    outcome = run(sandbox, "import functools\n@functools.cache\ndef f(n): return f(n + 1)\nf(0)")[0]
+    assert "RecursionError" in outcome.note
+
+
 def test_closing_the_iterator_ends_the_program_and_the_next_one_runs(sandbox):
     outcomes = sandbox.run(Program(("print(input(), flush=True)\nimport time",)), [b"1", b"2", b"3"], LIMITS)
     assert next(outcomes).output == b"1\n"
