@@ -21,7 +21,7 @@ if not (3, int(first)) <= sys.version_info[:2] < (3, int(beyond)):
 endef
 export SUPPORTED_PYTHON
 
-.PHONY: setup demo pipeline-demo browser test lint check lock format
+.PHONY: setup demo pipeline-demo browser test versions lint check lock format
 
 setup: $(VENV)/.cpu
 
@@ -58,11 +58,16 @@ browser:
 test: $(VENV)/.dev browser
 	$(PY) -m pytest -q $(TESTS)
 
+# The tests that need no engine, under each supported Python that is here, without torch, vLLM and Ray.
+versions: $(VENV)/.dev browser
+	$(PY) tests/versions.py $(UV)
+
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
-check: lint test
+check: lint versions test
+	@$(PY) tests/versions.py $(UV) --missing
 
 format: $(VENV)/.dev
 	$(VENV)/bin/ruff check --fix .

@@ -15,7 +15,8 @@ settings.register_profile("seeded", derandomize=True)
 settings.register_profile("search", derandomize=False)
 settings.load_profile("seeded")
 
-# The tests that need vLLM, torch or Ray. `-m "not engine"` leaves them out.
+# All tests of these files and with these fixtures need vLLM, torch or Ray, others say so themselves with
+# `@pytest.mark.engine`. `-m "not engine"` leaves them out.
 ENGINE_FILES = {"test_vllm.py", "test_ray.py"}
 ENGINE_FIXTURES = {"tokenizer"}
 
@@ -26,8 +27,8 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     for item in items:
         if item.path.name in ENGINE_FILES or ENGINE_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.engine)
-            if lacking:
-                item.add_marker(pytest.mark.skip(reason=f"{' and '.join(lacking)} not installed: make setup"))
+        if lacking and item.get_closest_marker("engine"):
+            item.add_marker(pytest.mark.skip(reason=f"{' and '.join(lacking)} not installed: make setup"))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # around all others: what it prints comes last

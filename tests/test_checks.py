@@ -4,9 +4,67 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import versions
 from helpers import ROOT
+
+
+@pytest.fixture
+def check(monkeypatch, capsys):
+    """Run the check where only the versions in `ends` are; returns status, versions tested, lines."""
+
+    def environment(command):
+        return Path(command[0]).parents[1].name
+
+    def run(*flags, **ends):
+        ends = {name.replace("_", "."): status for name, status in ends.items()}
+        ran = []
+
+        def answer(command, **_):
+            if command[:3] == ["uv", "python", "find"]:
+                here = command[-1] in ends
+                return subprocess.CompletedProcess(command, 0 if here else 2, f"/python{command[-1]}\n")
+            ran.append(command)
+            status = ends[environment(command)] if "pytest" in command else 0
+            return subprocess.CompletedProcess(command, status)
+
+        monkeypatch.setattr(versions.subprocess, "run", answer)
+        status = versions.main(["uv", *flags])
+        tested = [environment(command) for command in ran if "pytest" in command]
+        return status, tested, capsys.readouterr().out.splitlines()
+
+    return run
+
+
+def test_a_version_that_is_not_here_is_a_warning_at_the_end(check):
+    status, tested, lines = check(**{"3_11": 0, "3_12": 0})
+    assert (status, tested) == (0, ["3.11", "3.12"])
+    assert lines[-1] == "WARNING: nothing was tested under Python 3.13, which is not installed here"
+
+
+def test_the_warning_can_be_had_alone(check):
+    status, tested, lines = check("--missing", **{"3_11": 0, "3_13": 0})
+    assert (status, tested) == (0, [])
+    assert lines == ["WARNING: nothing was tested under Python 3.12, which is not installed here"]
+
+
+def test_one_version_that_fails_fails_the_check_and_the_others_run_all_the_same(check):
+    status, tested, lines = check(**{"3_11": 1, "3_12": 0, "3_13": 0})
+    assert (status, tested) == (1, ["3.11", "3.12", "3.13"])
+    assert lines[-1] == "FAILED: the tests without an engine under Python 3.11"
+
+
+def test_a_version_that_pyenv_holds_but_has_not_switched_on_is_offered(tmp_path, monkeypatch):
+    held = tmp_path / "versions" / "3.12.9" / "bin"
+    held.mkdir(parents=True)
+    (held / "python3.12").touch()
+    uv = tmp_path / "uv"
+    uv.write_text('#!/bin/sh\necho "${PATH%%:*}/python3.12"\n')
+    uv.chmod(0o755)
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    assert versions.interpreter(str(uv), "3.12") == str(held / "python3.12")
 
 
 def test_without_a_browser_its_tests_are_skipped_and_the_last_line_says_what_to_install():

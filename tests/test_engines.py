@@ -114,6 +114,7 @@ class MistralTokenizer:
         return "<s>[INST]Why?[/INST]"
 
 
+@pytest.mark.engine
 def test_a_tokenizer_that_chats_without_a_template_is_asked_too():
     assert Prompts(MistralTokenizer()).render(MESSAGES) == ([1, 3, 10, 4], "")
 
@@ -141,6 +142,7 @@ class PaperEngine:
         return [SimpleNamespace(request_id=number, finished=True, outputs=done) for number in taken]
 
 
+@pytest.mark.engine
 def test_a_request_that_vllm_refuses_fails_alone(monkeypatch):
     monkeypatch.setattr(vllm_worker, "_sampling", lambda request, options, max_tokens: None)
     monkeypatch.setattr(vllm_worker, "_refusals", lambda: (ValueError,))
@@ -195,6 +197,7 @@ def test_the_last_words_of_an_engine_are_the_error_that_began_it(log, words):
     assert last_words(log.split("\n")).startswith(words)
 
 
+@pytest.mark.engine
 def test_a_cache_that_cannot_be_written_is_named_before_the_model_is_read(monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/cache")
     with pytest.raises(UserError, match="/dev/null/cache.*Not a directory.*set XDG_CACHE_HOME"):

@@ -246,6 +246,7 @@ def test_the_grading_bar_ends_when_all_is_graded(run):
     assert "grading: 100%" in run("--check").stderr.replace("\r", "\n")
 
 
+@pytest.mark.engine
 def test_a_missing_model_folder_is_named(tmp_path):
     flags = ["--dataset", "Warmup", "--model", "/no/such/model", "--result-dir", tmp_path]
     done = script("inference_and_check.py", *flags)

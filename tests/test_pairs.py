@@ -524,6 +524,7 @@ def test_a_thought_that_an_endpoint_kept_apart_is_part_of_the_response(pair, tmp
     assert chosen == f"<think>\n{attempt(15, padding=1)}\n</think>\n\nSo \\boxed{{15}}."
 
 
+@pytest.mark.engine
 def test_tokens_are_counted_by_the_target_models_tokenizer_when_it_is_there(pair, tmp_path):
     from tokenizers import Tokenizer, models, pre_tokenizers
 

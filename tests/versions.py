@@ -1,0 +1,73 @@
+"""Do the tests that need no engine pass under every Python that is supported?
+
+    python tests/versions.py UV            runs them, each version in an environment of its own
+    python tests/versions.py UV --missing  only names the versions that are not here
+
+Which versions are supported stands in pyproject.toml. UV finds the interpreters and downloads none. A version
+that is not here is a warning at the end; the exit status is 1 only when tests fail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENTS = Path(sys.prefix) / "versions"
+
+
+def supported() -> list[str]:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    first, beyond = re.search(r'^requires-python = ">=3\.(\d+),<3\.(\d+)"', text, re.MULTILINE).groups()
+    return [f"3.{minor}" for minor in range(int(first), int(beyond))]
+
+
+def interpreter(uv: str, version: str) -> str | None:
+    """The path of this version, or None. A version that pyenv holds but has not switched on counts."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+    held = [str(path.parent) for path in pyenv.glob(f"versions/{version}.*/bin/python{version}")]
+    environment = {**os.environ, "PATH": os.pathsep.join([*held, os.environ["PATH"]])}
+    command = [uv, "python", "find", "--no-python-downloads", "--system", version]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def passes(uv: str, version: str, python: str) -> bool:
+    """Whether the tests pass in a new environment with what users of endpoints install."""
+    folder = ENVIRONMENTS / version
+    own = str(folder / "bin" / "python")
+    requirements = [word for name in ("core", "dev") for word in ("-r", f"requirements/{name}.txt")]
+    steps = (
+        [uv, "venv", "--quiet", "--clear", "--python", python, str(folder)],
+        [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", own, *requirements],
+        [own, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not engine"],
+    )
+    return all(subprocess.run(step, cwd=ROOT).returncode == 0 for step in steps)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("uv", help="the program uv")
+    parser.add_argument("--missing", action="store_true", help="run nothing")
+    args = parser.parse_args(argv)
+    found = {version: interpreter(args.uv, version) for version in supported()}
+    failed = []
+    for version, python in found.items():
+        if python and not args.missing:
+            print(f"== Python {version}: {python}", flush=True)
+            if not passes(args.uv, version, python):
+                failed.append(version)
+    for version in failed:
+        print(f"FAILED: the tests without an engine under Python {version}")
+    for version, python in found.items():
+        if python is None:
+            print(f"WARNING: nothing was tested under Python {version}, which is not installed here")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
