@@ -21,7 +21,7 @@ if not (3, int(first)) <= sys.version_info[:2] < (3, int(beyond)):
 endef
 export SUPPORTED_PYTHON
 
-.PHONY: setup demo pipeline-demo browser test versions lint check lock format
+.PHONY: setup demo pipeline-demo browser test versions lint types check lock format
 
 setup: $(VENV)/.cpu
 
@@ -65,6 +65,9 @@ versions: $(VENV)/.dev browser
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+
+types: $(VENV)/.dev
+	$(VENV)/bin/mypy
 
 check: lint versions test
 	@$(PY) tests/versions.py $(UV) --missing
