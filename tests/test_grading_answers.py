@@ -1,5 +1,7 @@
 """Is the answer of a response found where it stands?"""
 
+import pytest
+
 from util.grading.maths.answers import find_answer, last_box
 from util.grading.maths.numbers import number_word, plain_number
 
@@ -23,6 +25,20 @@ def test_a_box_may_hold_a_box():
 
 def test_the_last_number_is_marked_as_a_last_resort():
     assert find_answer("so it makes 12 and then 15 apples").how == "last number"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (r"It is 12, then 15, so \boxed{3", None),
+        (r"It is 12, then 15, so \boxed{", None),
+        (r"It is 12, then 15, so the box is empty", "15"),
+        (r"The answer is 15. So \boxed{3", "15"),  # said in words before
+    ],
+)
+def test_the_numbers_before_a_box_that_was_cut_off_are_no_answer(text, answer):
+    found = find_answer(text)
+    assert (found and found.text) == answer
 
 
 def test_boxes_joined_by_the_text_are_one_list():

@@ -25,6 +25,13 @@ def test_a_key_file_holds_one_key_a_line_and_comments(tmp_path):
     assert len(keys) == 2
 
 
+def test_of_a_short_key_no_character_is_shown():
+    short, long = "sk-34567890", "sk-345678901"
+    pool = KeyPool([short, long])
+    assert repr(pool) == "KeyPool(..., ...8901)"
+    assert [str(pool.acquire()), repr(pool.acquire())] == ["Key(...)", "Key(...8901)"]
+
+
 @pytest.mark.parametrize("text", ["", "\n \n", "# nothing but words\n"])
 def test_a_key_file_without_keys_is_refused(tmp_path, text):
     with pytest.raises(UserError, match="holds no key"):

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from functools import cache
 
 import pytest
 from helpers import json_lines, last_line, paper_engine, script
@@ -15,20 +16,33 @@ RULES = (
     Stopping(until_correct=3),
     Stopping(until_correct=2, give_up_after=4),
     Stopping(band=(0.2, 0.8)),
+    Stopping(band=(0.3, 0.6)),
     Stopping(until_correct=4, band=(0.1, 0.5)),
     Stopping(give_up_after=3),
 )
 N = 12
 
 
+@cache
+def enough(rule, correct, wrong):
+    """Whether the rule, as the help of its flags words it, wants no more; without asking the rule."""
+    from scipy.stats import binomtest
+
+    if rule.band is not None and correct + wrong:
+        likely = binomtest(correct, correct + wrong).proportion_ci(0.95, method="wilson")
+        if likely.high < min(rule.band) or likely.low > max(rule.band):
+            return True
+    limits = ((correct, rule.until_correct), (wrong, rule.give_up_after))
+    return any(limit is not None and count >= limit for count, limit in limits)
+
+
 def one_by_one(rule, verdicts):
     """How many samples somebody asks who looks at each verdict before the next question: brute force."""
-    correct = wrong = 0
-    for verdict in verdicts:
-        if rule.is_finished(correct, wrong):
-            break
-        correct, wrong = correct + verdict, wrong + (not verdict)
-    return correct + wrong
+    for asked in range(len(verdicts)):
+        correct = sum(verdicts[:asked])
+        if enough(rule, correct, asked - correct):
+            return asked
+    return len(verdicts)
 
 
 def in_rounds(rule, verdicts, *, rng, names=("a", "b", "c")):
@@ -69,7 +83,21 @@ def test_no_sample_of_a_round_can_be_in_vain_while_few_have_failed(rule):
         for outcome in itertools.product((0, 1), repeat=max(0, size - 1)):
             right = correct + sum(outcome)
             speculative = size <= (correct + wrong) // 2
-            assert speculative or not rule.is_finished(right, wrong + len(outcome) - sum(outcome))
+            assert speculative or not enough(rule, right, wrong + len(outcome) - sum(outcome))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=Stopping.describe)
+def test_a_rule_holds_from_the_very_sample_that_fulfils_it(rule):
+    for correct, wrong in itertools.product(range(N + 1), repeat=2):
+        assert rule.is_finished(correct, wrong) == enough(rule, correct, wrong)
+
+
+def test_a_pass_rate_above_the_band_ends_a_problem_as_one_below_it_does():
+    rule = Stopping(band=(0.25, 0.75))
+    ends = {
+        right: next(n for n in range(99) if rule.is_finished(n * right, n * (not right))) for right in (0, 1)
+    }
+    assert ends[0] == ends[1] == 12  # Wilson: 12 alike lie beyond 1/4 and 3/4, 11 do not
 
 
 def test_a_problem_that_keeps_failing_is_asked_in_few_rounds():

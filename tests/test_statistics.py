@@ -54,6 +54,15 @@ def test_quantiles_of_students_distribution_agree_with_scipy(freedom, probabilit
     assert t_quantile(probability, freedom) == pytest.approx(expected, rel=2e-3)
 
 
+def test_problems_that_agree_are_no_surer_than_as_many_independent_samples():
+    for odd in (0.5, 0.625, 0.75):  # with none and with little spread between the problems
+        found = mean_of_shares([0.5] * 9 + [odd], 80)
+        share = (0.5 * 9 + odd) / 10
+        t2 = scipy.stats.t.ppf(0.975, 9) ** 2
+        half = math.sqrt(t2 * (share * (1 - share) / 80 + t2 / (4 * 80**2))) / (1 + t2 / 80)
+        assert (found.high - found.low) / 2 == pytest.approx(half, rel=2e-3)
+
+
 def test_one_sample_each_gives_wilsons_interval_but_for_the_quantile():
     shares = [1.0] * 12 + [0.0] * 18
     found = mean_of_shares(shares, 30)
