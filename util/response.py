@@ -155,16 +155,15 @@ def units(text: str) -> list[str]:
     """What the length of a text is counted in, and texts are compared by: its words; in Chinese, Japanese and
     Korean, which put no blank between words or put one at other places, each character."""
     words = text.split()
-    if text.isascii() or not _WIDE.search(text):
+    if text.isascii():
         return words
-    return [unit for word in words for unit in _UNIT.findall(word)]
+    return [unit for word in words for unit in ((word,) if word.isascii() else _UNIT.findall(word))]
 
 
-_WIDE_CHARACTERS = (  # kana, ideographs, Hangul
+_WIDE = (  # kana, ideographs, Hangul
     r"\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
 )
-_WIDE = re.compile(rf"[{_WIDE_CHARACTERS}]")
-_UNIT = re.compile(rf"[{_WIDE_CHARACTERS}]|[^{_WIDE_CHARACTERS}]+")
+_UNIT = re.compile(rf"[{_WIDE}]|[^{_WIDE}]+")
 
 
 def trimmed(text: str) -> str:

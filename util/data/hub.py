@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import logging
 import os
 import re
 import time
@@ -148,6 +147,8 @@ def is_mirror() -> bool:
 
 def _quiet() -> None:
     """No telemetry and no warnings from the hub's client: what matters, this module says itself."""
+    import logging  # its client loads it, too; --help need not wait for it
+
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
 

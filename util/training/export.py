@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from util.engines.tokens import estimate_tokens
 from util.errors import UserError
 from util.machines.cores import usable_cores
-from util.machines.forked import in_order
 from util.records import Record, exact_number
 from util.response import split_parts
 from util.runs.folder import read_run_json
@@ -190,6 +189,8 @@ class Export:
 
     def _shared_out(self, work: Callable[[range], Any], count: int) -> Iterator[Any]:
         """work(span) for spans of `count`, in order; over the cores when there is much to do."""
+        from util.machines.forked import in_order  # loads multiprocessing, which --help need not wait for
+
         spans = (range(begin, min(begin + SPAN, count)) for begin in range(0, count, SPAN))
         workers = min(MOST_WORKERS, usable_cores()) if count >= MUCH else 0
         return in_order(work, spans, workers=workers, prepare=self._reopen)

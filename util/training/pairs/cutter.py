@@ -9,17 +9,20 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from util import prompts
 from util.engines.checked import Answers, Question, Refused, ask
 from util.engines.options import Engine
 from util.records import Failure, Record, Verdict
+from util.response import END_SOLUTION
 from util.runs.reader import RunReader, text_digest
 from util.runs.steps import StepBook
 from util.training.pairs import attempts
 from util.training.pairs.attempts import Slices, slices_of
 from util.training.pairs.survey import OnProgress, Survey
+from util.training.pairs.variants import closed
 
 SPLIT, SCORES = "split.jsonl", "scores.jsonl"
 TRIES = 2
@@ -34,7 +37,15 @@ class Response:
 
     record: Record
     text: str
-    slices: Slices
+
+    @cached_property
+    def slices(self) -> Slices:
+        return slices_of(self.text)
+
+    @property
+    def closed_text(self) -> str:
+        """The text with the marker at its end, if it is one with markers."""
+        return self.text if END_SOLUTION in self.text else closed(self.text, self.slices.form)
 
     @property
     def about(self) -> tuple[str, str]:
@@ -63,8 +74,7 @@ class Cutter:
 
     def read(self, number: int) -> Response:
         record = self._reader.at(self._survey.place(number))
-        text = record.text()
-        return Response(record, text, slices_of(text))
+        return Response(record, record.text())
 
     def cuts(self, response: Response) -> list[int]:
         """Where attempts begin, by rule, else as the model said."""

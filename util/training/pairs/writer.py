@@ -28,7 +28,6 @@ from util.training.pairs.variants import (
     SMALL_MARGIN,
     WHOLE,
     Ordered,
-    closed,
     cut_for,
     margin,
     pairs_file,
@@ -107,7 +106,7 @@ class PairWriter:
 
     def _add_variants(self, base: Ordered) -> None:
         chosen, rejected = self._cutter.read(base.chosen), self._cutter.read(base.rejected)
-        rejected_text = closed(rejected.text, rejected.slices.form)
+        rejected_text = rejected.closed_text
         rejected_tokens = self._counter.count(rejected_text, rate_of(rejected.record))
         kept: set[int] = set()
         scores: list[bool | None] = []
@@ -134,7 +133,7 @@ class PairWriter:
     ) -> tuple[str, int, str]:
         """The text of a variant and how many attempts it keeps, or why there is none."""
         if variant == WHOLE:
-            return closed(chosen.text, chosen.slices.form), 0, ""
+            return chosen.closed_text, 0, ""
         if chosen.record.answer is None:
             return "", 0, NO_REFERENCE
         cut = cut_for(variant, scores)
@@ -152,7 +151,7 @@ class PairWriter:
 
     def _add_silc(self, pair: Ordered) -> None:
         chosen, rejected = self._cutter.read(pair.chosen), self._cutter.read(pair.rejected)
-        texts = [closed(one.text, one.slices.form) for one in (chosen, rejected)]
+        texts = [one.closed_text for one in (chosen, rejected)]
         tokens = [
             self._counter.count(text, rate_of(one.record))
             for text, one in zip(texts, (chosen, rejected), strict=True)
