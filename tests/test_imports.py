@@ -81,6 +81,19 @@ def test_a_room_imports_only_the_rooms_of_the_table(path):
         assert fits, f"{name} imports {imported}; {room or name} may import {sorted(allowed)}"
 
 
+@pytest.mark.parametrize("path", sorted(ROOT.glob("util/**/*.py")), ids=module_name)
+def test_a_file_opens_with_its_question_and_then_says_what_to_call(path):
+    doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    question, mark, rest = doc.partition("?")
+    assert mark and ". " not in question, doc
+    assert len(rest.strip()) > 10, doc
+
+
+def test_the_house_stays_small():
+    folders = [path for path in (ROOT / "util").iterdir() if path.is_dir() and path.name != "__pycache__"]
+    assert len(folders) <= 9 and len(list(ROOT.glob("util/[!_]*.py"))) <= 7
+
+
 def test_no_files_import_each_other_in_a_circle():
     imports = {module_name(path): set(project_imports(path)) - {module_name(path)} for path in MODULES}
     try:

@@ -1,4 +1,7 @@
-"""Which mistakes can the person at the keyboard fix, and what stops a run without being anyone's mistake?"""
+"""Which mistakes can the person at the keyboard fix, and what stops a run without being anyone's mistake?
+
+Raise `UserError` for the first, `RunStopped` for the second.
+"""
 
 
 class UserError(Exception):

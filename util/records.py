@@ -1,4 +1,7 @@
-"""What are the things that flow from a data set row to a training row?"""
+"""What are the things that flow from a data set row to a training row?
+
+Follow them in order: Problem, Request, Completion, Sample, Verdict, Record.
+"""
 
 from __future__ import annotations
 

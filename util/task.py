@@ -1,4 +1,7 @@
-"""What does a benchmark have to say about itself?"""
+"""What does a benchmark have to say about itself?
+
+A benchmark is one `Task`, and a `Source` says where its rows lie.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,4 @@
-"""How do orders become graded samples: benchmark, loop, rounds, forecast?"""
+"""How do orders become graded samples: benchmark, loop, rounds, forecast?
+
+Begin with `order.Order` and `benchmark.open_benchmark`; `loop.generate` does the work.
+"""

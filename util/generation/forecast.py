@@ -1,4 +1,7 @@
-"""What will a command ask, how many tokens will that take, and what will they cost?"""
+"""What will a command ask, how many tokens will that take, and what will they cost?
+
+Call `forecast` with an order.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The one loop: ask an engine for the samples that are missing, and grade them as they arrive.
+"""How are missing samples asked of an engine and graded as they arrive?
 
-Which samples are missing is either known before (n of each problem) or follows from the verdicts (`Rounds`).
+Call `generate` with jobs: it is the only loop that asks an engine for samples. Which samples are missing is either known before (n of each problem) or follows from the verdicts (`Rounds`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Which samples does a problem still need, and with what seed is each one asked?"""
+"""Which samples does a problem still need, and with what seed is each one asked?
+
+`sample_seed` gives the seed; `Rounds.next` the sample, where a `Stopping` rule decides.
+"""
 
 from __future__ import annotations
 

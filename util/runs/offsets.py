@@ -1,4 +1,7 @@
-"""Where in a file does the last line about each problem or sample begin?"""
+"""Where in a file does the last line about each problem or sample begin?
+
+Call `problem_offsets` and `sample_offsets`; `find` looks a digest up.
+"""
 
 from __future__ import annotations
 

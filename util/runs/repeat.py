@@ -1,4 +1,7 @@
-"""Which command repeats a run?"""
+"""Which command repeats a run?
+
+Call `repeat_command`; `cautions` says why the command may give another run.
+"""
 
 from __future__ import annotations
 

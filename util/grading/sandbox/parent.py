@@ -1,4 +1,7 @@
-"""How does the grader have an untrusted program run, and what does it get back?"""
+"""How does the grader have an untrusted program run, and what does it get back?
+
+Call `warm_sandbox` and give its sandbox a `Program`.
+"""
 
 from __future__ import annotations
 
