@@ -1,6 +1,6 @@
 """How do the scripts speak with the person at the keyboard: flags, progress, errors and exit status?
 
-`Parser` with the groups of `add_..._flags` parses, `main` runs a script, `order_from` turns flags into an order.
+`Parser` with the groups of `add_..._flags` parses, `main` runs a script, `order_from` makes an order of flags.
 """
 
 from __future__ import annotations
