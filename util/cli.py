@@ -1,6 +1,6 @@
 """How do the scripts speak with the person at the keyboard: flags, progress, errors and exit status?
 
-`Parser` with the groups of `add_..._flags` parses, `main` runs a script, `order_from` makes an order of flags.
+`Parser` with the groups of `add_..._flags` parses, `main` runs a script, `order_from` makes an `Order`.
 """
 
 from __future__ import annotations

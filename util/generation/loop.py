@@ -1,7 +1,7 @@
 """How are missing samples asked of an engine and graded as they arrive?
 
-Call `generate` with jobs: it is the only loop that asks an engine for samples. Which ones are missing is either
-known before (n of each problem) or follows from the verdicts (`Rounds`).
+Call `generate` with jobs: it is the only loop that asks an engine for samples. Which ones are
+missing is either known before (n of each problem) or follows from the verdicts (`Rounds`).
 """
 
 from __future__ import annotations
