@@ -25,6 +25,7 @@ from util.engines.tokens import estimate_tokens
 from util.records import NOT_JUDGED, Failure, Record
 from util.runs.folder import Run, find_runs, read_run_json
 from util.runs.reader import given_up, read_records
+from util.settings import at_least, number_in
 from util.terminal import Progress, print_result, say
 
 # The formatter reads answers with the grader, which takes longer to load than all else; --help need not wait.
@@ -47,14 +48,14 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--no-llm", action="store_true", help="use rules only and leave out what none covers")
     parser.add_argument(
         "--min-fidelity",
-        type=cli.number_in(0, 1),
+        type=number_in(0, 1),
         default=0.9,
         metavar="SHARE",
         help="smallest share of the thought's words that a rewrite must keep in order (0.9)",
     )
     parser.add_argument(
         "--max-tokens",
-        type=cli.at_least(1),
+        type=at_least(1),
         default=16384,
         metavar="N",
         help="most tokens of a rewrite (16384); longer samples stay unformatted",

@@ -21,6 +21,7 @@ from util.errors import UserError
 from util.machines.versions import made_with
 from util.runs.folder import find_runs
 from util.runs.journal import write_all
+from util.settings import at_least, number_in
 from util.terminal import Progress, closest, print_result, say
 from util.training.curation import BenchmarkText
 from util.training.datacard import card, described_file, lengths_picture, token_statistics
@@ -71,21 +72,21 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     rows.add_argument(
         "--min-tokens",
-        type=cli.at_least(0),
+        type=at_least(0),
         metavar="N",
         help="fewest tokens of a response; default: no limit",
     )
     rows.add_argument(
-        "--max-tokens", type=cli.at_least(1), metavar="N", help="most tokens of a response; default: no limit"
+        "--max-tokens", type=at_least(1), metavar="N", help="most tokens of a response; default: no limit"
     )
     rows.add_argument(
         "--max-repetition",
-        type=cli.number_in(0, 1),
+        type=number_in(0, 1),
         metavar="SHARE",
         help="largest share of a response's 20-word passages that may be repetitions; default: not checked",
     )
     rows.add_argument(
-        "--max-per-source", type=cli.at_least(1), metavar="N", help="most rows of a source; default: no limit"
+        "--max-per-source", type=at_least(1), metavar="N", help="most rows of a source; default: no limit"
     )
     rows.add_argument(
         "--include-unformatted",

@@ -17,7 +17,7 @@ from pathlib import Path
 from tasks import FILES, load_task
 from util import cli
 from util.errors import UserError
-from util.settings import short_name
+from util.settings import at_least, short_name
 from util.terminal import closest, print_result, say
 
 TYPE_CHECKING = False
@@ -43,7 +43,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--result-dir", type=Path, default=Path("results"), metavar="DIR", help="folder of runs (results)"
     )
     parser.add_argument(
-        "--limit", type=cli.at_least(1), metavar="N", help="only the first N problems of each benchmark"
+        "--limit", type=at_least(1), metavar="N", help="only the first N problems of each benchmark"
     )
     cli.add_data_flags(parser)
     cli.add_run_flags(parser, "sampling")

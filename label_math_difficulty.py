@@ -24,6 +24,7 @@ from util.engines.prices import cost_line
 from util.engines.tokens import estimate_tokens
 from util.errors import UserError
 from util.records import Failure
+from util.settings import at_least
 from util.task import content_id
 from util.terminal import Progress, closest, print_result, say
 from util.training.ratings import LabelBook, parse_difficulty
@@ -41,10 +42,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--model", default="openai/gpt-4o-mini", help="model that rates them (openai/gpt-4o-mini)"
     )
     parser.add_argument(
-        "--start", type=cli.at_least(0), default=0, metavar="I", help="first problem of the source (0)"
+        "--start", type=at_least(0), default=0, metavar="I", help="first problem of the source (0)"
     )
     parser.add_argument(
-        "--end", type=cli.at_least(-1), default=-1, metavar="I", help="problem after the last; -1: all"
+        "--end", type=at_least(-1), default=-1, metavar="I", help="problem after the last; -1: all"
     )
     parser.add_argument(
         "--output-dir",
@@ -55,7 +56,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--max-tokens",
-        type=cli.at_least(1),
+        type=at_least(1),
         default=1024,
         metavar="N",
         help="most tokens of one answer (1024)",

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from util import cli
 from util.errors import UserError
+from util.settings import at_least, number_in
 from util.terminal import print_result, print_text, say
 
 MODES = ("compare", "explain", "manifest")
@@ -31,7 +32,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         )
         parser.add_argument(
             "--samples",
-            type=cli.at_least(0),
+            type=at_least(0),
             default=10_000,
             metavar="N",
             help="most samples in the list (10000); of a larger run an even selection",
@@ -50,7 +51,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="also write it as an HTML page")
         parser.add_argument(
             "--temperatures",
-            type=cli.number_in(0, 10),
+            type=number_in(0, 10),
             nargs="+",
             metavar="T",
             help="which samples of a run with several temperatures: one for both runs, or A's and B's",

@@ -29,6 +29,7 @@ from util.runs.folder import find_runs, read_run_json
 from util.runs.journal import hold_lock, write_whole
 from util.runs.older_layout import import_results, read_old_file
 from util.runs.reader import RunReader
+from util.settings import at_least, number_in
 from util.task import Task
 from util.terminal import Progress, print_result, say
 from util.training.formats import PAIR_FORMATS, dataset_info
@@ -89,7 +90,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--min-margin",
-        type=cli.number_in(0, 1),
+        type=number_in(0, 1),
         default=0.1,
         metavar="SHARE",
         help="smallest difference in length of a pair, as a share of tokens (0.1)",
@@ -107,7 +108,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--max-tokens",
-        type=cli.at_least(1),
+        type=at_least(1),
         default=1024,
         metavar="N",
         help="most tokens in which the rewrite model names places to cut (1024)",
