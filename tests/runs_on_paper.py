@@ -25,6 +25,7 @@ class PaperSample:
     tokens: int = 10
     about: dict = field(default_factory=dict)
     choices: tuple[str, ...] = ()
+    reasoning: str | None = None  # a thought that the endpoint returned apart
 
 
 def write_run(
@@ -40,7 +41,7 @@ def write_run(
             run.add_problem(problem, f"{paper.question} Think first.")
             key = (paper.problem_id, 0.7, paper.index)
             text = f"I think about it.\n\n{paper.response}"
-            run.add_sample(Sample(*key, text, None, paper.finish_reason, 5, paper.tokens))
+            run.add_sample(Sample(*key, text, paper.reasoning, paper.finish_reason, 5, paper.tokens))
             if paper.formatted:
                 text = join_parts("I think about it.", paper.response)
                 run.add_formatted(key, text, "rule: paper")

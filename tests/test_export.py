@@ -47,6 +47,13 @@ def rows(folder, *flags, output="train.jsonl"):
     return json_lines(folder.parent / output)
 
 
+def test_a_thought_that_came_apart_is_in_the_row(tmp_path):
+    folder = write_run(tmp_path / "run", samples(formatted=False, reasoning="I add.\n"))
+    for row in rows(folder, "--include-unformatted"):
+        response = row["conversations"][1]["value"]
+        assert response.startswith("<think>\nI add.\n</think>\n\nI think about it.")
+
+
 def test_wrong_truncated_ungraded_and_unformatted_samples_stay_out(tmp_path):
     folder = write_run(
         tmp_path / "run",

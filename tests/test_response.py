@@ -18,6 +18,7 @@ from util.response import (
     MARKERS,
     blocks,
     join_parts,
+    opened_thought,
     part,
     program,
     solution_part,
@@ -165,6 +166,15 @@ def test_all_say_of_every_family_that_a_thought_is_not_closed(family, text):
 def test_the_thought_of_gpt_oss_may_be_open_without_special_tokens(text):
     found = verdicts(lambda opening, closing, thought, right: text.format(thought, right), "", "")
     assert {verdict.reason for verdict in found} == {"truncated"}
+
+
+@pytest.mark.parametrize("family", WRITTEN)
+def test_a_thought_that_a_prompt_opens_is_told(family):
+    opening, closing = FAMILIES[family]
+    opened = opened_thought(f"Why?<|im_end|>\n<|im_start|>assistant\n{opening}\n")
+    assert opened == f"{opening.rstrip()}\n" and part(f"{opened}It is 7.").is_open
+    assert opened_thought(f"<|im_start|>assistant\n{opening}\n\n{closing}\n\n") == ""
+    assert opened_thought(f"What is the {opening} tag?") == opened_thought("") == ""
 
 
 @pytest.mark.parametrize("family", WRITTEN)

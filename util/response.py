@@ -110,6 +110,14 @@ def solution_part(text: str) -> str | None:
     return part(text).solution
 
 
+def opened_thought(prompt: str) -> str:
+    """The mark with which a prompt opens the thought that the model goes on with, and a line end; or ""."""
+    prompt = prompt.rstrip()
+    marks = _written_marks(prompt)
+    is_open = bool(marks) and marks[-1].kind == "open" and marks[-1].end == len(prompt)
+    return f"{prompt[marks[-1].begin :]}\n" if is_open else ""
+
+
 def join_parts(thought: str, solution: str) -> str:
     """Thought and solution between the four markers."""
     return (

@@ -23,6 +23,7 @@ import time
 from multiprocessing.connection import wait
 from typing import NoReturn
 
+from util.response import opened_thought
 from util.terminal import say
 
 ALIVE_EVERY_S = 2.0  # how often the parent hears that the engine still steps
@@ -183,8 +184,7 @@ class Prompts:
                 raise
             # A base model: the bare texts are the prompt.
             return self._tokenizer.encode("\n\n".join(message["content"] for message in messages)), ""
-        end = self._tokenizer.decode(tokens[-THOUGHT_TOKENS:]).rstrip()
-        return tokens, "<think>\n" if end.endswith("<think>") else ""
+        return tokens, opened_thought(self._tokenizer.decode(tokens[-THOUGHT_TOKENS:]))
 
 
 def _sampling(request: dict, options: dict, max_tokens: int):
