@@ -184,6 +184,9 @@ def test_a_thought_that_a_prompt_opens_is_told(family):
         "The {0} tag opens it.",
         "Write {0} and {1} around the thought.",
         "It stands between {0} marks.",
+        "Recall {0} and {1} here.",
+        "Nobody ever saw {0}, it seems.",
+        "It is ``a ` {0} b`` here.",
         "Models use tags like {0}, and others.",
         "It is `{0}` here.",
         "It is `{0}...{1}` here.",
@@ -226,6 +229,12 @@ def test_parts_joined_are_split_again_and_read_alike():
     assert split_parts(text) == ("I think.", "    ```python\n    x\n    ```")
     assert solution_part(text) == split_parts(text)[1] and part(text).thought.strip() == "I think."
     assert split_parts(text + "more") is None and split_parts(text * 2) is None
+
+
+def test_the_thought_of_a_formatted_text_ends_at_its_marker_whatever_it_holds():
+    for thought in ("a\n</think>\n```\nx", "```\n[THINK]\n```\n<think>b\n~~~\nx", "> ```\n> `<|end|>"):
+        parts = part(join_parts(thought, "It is 7."))
+        assert "_of_thought" not in parts.thought and parts.solution == "It is 7."
 
 
 def test_text_behind_the_solution_is_neither_graded_nor_lost():

@@ -237,7 +237,7 @@ def _compiles(source: str) -> bool:
     return True
 
 
-_MOST_INFO = 200  # characters behind an opening fence; a longer line is none
+_MOST_INFO = 200  # characters behind a fence that stands behind a mark
 _FENCE = re.compile(rf"([ \t>]*)(`{{3,}}|~{{3,}})([^`\r\n]{{0,{_MOST_INFO}}})(?![^\r\n])")
 _PYTHON = re.compile(r"\W*(?:python|pypy|py)[\d.]*\b", re.IGNORECASE)
 
@@ -254,7 +254,7 @@ class _Fence:
 
     @property
     def opens(self) -> bool:
-        return "`" not in self.info and len(self.info) <= _MOST_INFO
+        return "`" not in self.info
 
     def closes(self, opening: _Fence, *, mark: int | None = None) -> bool:
         """Whether it ends a block; `mark`: where on its line a mark begins, which may stand behind it."""
@@ -514,8 +514,6 @@ class _Code:
         while self._next < len(self._fences) and self._fences[self._next].begin < to:
             fence = self._fences[self._next]
             self._next += 1
-            if fence.begin < self._begin:
-                continue
             if self._opening is None:
                 self._opening = fence if fence.opens else None
             elif fence.closes(self._opening, mark=min(to, fence.end)):
