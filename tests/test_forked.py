@@ -18,8 +18,15 @@ def shared_out(work, tasks, prepare=lambda: None):
     return in_order(work, tasks, workers=2, prepare=prepare)
 
 
+def all_children():
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+
+@pytest.fixture
 def children():
-    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    """Asks for the processes of this test that are still there: other tests may leave warm ones."""
+    before = all_children()
+    return lambda: all_children() - before
 
 
 def test_results_come_in_the_order_of_the_tasks_from_other_processes():
@@ -49,7 +56,7 @@ def test_tasks_are_taken_only_as_results_are_used():
 
 
 @pytest.mark.parametrize("error", [UserError("a wrong row"), ZeroDivisionError("our mistake")])
-def test_what_a_worker_raises_is_raised_here(error):
+def test_what_a_worker_raises_is_raised_here(error, children):
     def work(task):
         if task == 7:
             raise error
@@ -59,10 +66,10 @@ def test_what_a_worker_raises_is_raised_here(error):
     assert [next(results) for _ in range(7)] == list(range(7))
     with pytest.raises(type(error), match=str(error)):
         next(results)
-    assert children() == []
+    assert children() == set()
 
 
-def test_a_worker_that_is_killed_stops_the_run():
+def test_a_worker_that_is_killed_stops_the_run(children):
     def work(task):
         if task == 7:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -70,15 +77,15 @@ def test_a_worker_that_is_killed_stops_the_run():
 
     with pytest.raises(RunStopped, match="a worker process ended .*run the same command again"):
         list(shared_out(work, range(20)))
-    assert children() == []
+    assert children() == set()
 
 
-def test_nobody_is_left_when_results_are_no_longer_wanted():
+def test_nobody_is_left_when_results_are_no_longer_wanted(children):
     results = shared_out(abs, range(100))
     next(results)
     assert len(children()) == 2
     results.close()
-    assert children() == []
+    assert children() == set()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
