@@ -28,11 +28,11 @@ def check(monkeypatch, capsys):
                 return subprocess.CompletedProcess(command, 0 if here else 2, f"/python{command[-1]}\n")
             ran.append(command)
             status = ends[environment(command)] if "pytest" in command else 0
-            return subprocess.CompletedProcess(command, status)
+            return subprocess.CompletedProcess(command, status, "1 passed\n")
 
         monkeypatch.setattr(versions.subprocess, "run", answer)
         status = versions.main(["uv", *flags])
-        tested = [environment(command) for command in ran if "pytest" in command]
+        tested = sorted(environment(command) for command in ran if "pytest" in command)
         return status, tested, capsys.readouterr().out.splitlines()
 
     return run

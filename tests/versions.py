@@ -14,9 +14,12 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+AT_ONCE = 2  # most tests keep one core busy
 ENVIRONMENTS = Path(sys.prefix) / "versions"
 
 
@@ -36,8 +39,8 @@ def interpreter(uv: str, version: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def passes(uv: str, version: str, python: str) -> bool:
-    """Whether the tests pass in a new environment with what users of endpoints install."""
+def tests_pass(uv: str, version: str, python: str) -> bool:
+    """Whether they do in a new environment with what users of endpoints install; prints what they say."""
     folder = ENVIRONMENTS / version
     own = str(folder / "bin" / "python")
     requirements = [word for name in ("core", "dev") for word in ("-r", f"requirements/{name}.txt")]
@@ -46,7 +49,14 @@ def passes(uv: str, version: str, python: str) -> bool:
         [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", own, *requirements],
         [own, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not engine"],
     )
-    return all(subprocess.run(step, cwd=ROOT).returncode == 0 for step in steps)
+    said, failed = f"== Python {version}: {python}\n", False
+    for step in steps:
+        done = subprocess.run(step, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        said, failed = said + done.stdout, done.returncode != 0
+        if failed:
+            break
+    print(said, end="", flush=True)
+    return not failed
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -55,12 +65,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--missing", action="store_true", help="run nothing")
     args = parser.parse_args(argv)
     found = {version: interpreter(args.uv, version) for version in supported()}
-    failed = []
-    for version, python in found.items():
-        if python and not args.missing:
-            print(f"== Python {version}: {python}", flush=True)
-            if not passes(args.uv, version, python):
-                failed.append(version)
+    here = {} if args.missing else {version: python for version, python in found.items() if python}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        passed = dict(zip(here, pool.map(partial(tests_pass, args.uv), here, here.values()), strict=True))
+    failed = [version for version in passed if not passed[version]]
     for version in failed:
         print(f"FAILED: the tests without an engine under Python {version}")
     for version, python in found.items():
