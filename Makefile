@@ -21,7 +21,7 @@ if not (3, int(first)) <= sys.version_info[:2] < (3, int(beyond)):
 endef
 export SUPPORTED_PYTHON
 
-.PHONY: setup demo pipeline-demo browser test versions lint types check lock format
+.PHONY: setup demo pipeline-demo browser test bench-smoke versions lint types check lock format
 
 setup: $(VENV)/.cpu
 
@@ -57,6 +57,10 @@ browser:
 
 test: $(VENV)/.dev browser
 	$(PY) -m pytest -q $(TESTS)
+
+# Every benchmark at its smallest size: whether it runs, not how fast. Part of the tests, too.
+bench-smoke: $(VENV)/.dev
+	$(PY) -m pytest -q tests/test_benchmarks.py
 
 # The tests that need no engine, under each supported Python that is here, without torch, vLLM and Ray.
 versions: $(VENV)/.dev browser

@@ -48,7 +48,8 @@ def main() -> None:
             f"{len(found['accepted']):4} accepted rows of {found['problems']} problems"
         )
     print(f"accepted by both {len(fixed['accepted'] & adaptive['accepted'])}")
-    print(f"estimate of fixed n {adaptive['stopped_early']['tokens_at_fixed_n']}")
+    if "stopped_early" in adaptive:
+        print(f"estimate of fixed n {adaptive['stopped_early']['tokens_at_fixed_n']}")
     print(
         f"tokens, until correct / fixed n: {adaptive['completion_tokens'] / fixed['completion_tokens']:.3f}"
     )

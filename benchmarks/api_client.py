@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-FINDING_OUT_S = 20.0
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -36,12 +35,13 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=512, help="answers that the endpoint works on at once")
     parser.add_argument("--rounds", type=int, default=10, help="requests per slot")
     parser.add_argument("--found-slots", type=int, default=100, help="slots that are to be found out")
-    parser.add_argument("--found-s", type=float, default=60.0, help="seconds to measure after 20 to find out")
+    parser.add_argument("--find-s", type=float, default=20.0, help="seconds to find them out")
+    parser.add_argument("--found-s", type=float, default=60.0, help="seconds to measure after that")
     parser.add_argument("--requests", type=int, default=100_000, help="short requests for the second part")
     args = parser.parse_args()
     logging.basicConfig(format="%(message)s")
     full = measure_share_of_limit(args.service_s, args.slots, args.rounds, concurrency=args.slots)
-    found = measure_finding_out(args.found_slots, args.found_s)
+    found = measure_finding_out(args.found_slots, args.find_s, args.found_s)
     short = measure_growth(args.requests)
     print(json.dumps({"full": full, "found_out": found, "short": short}))
 
@@ -66,7 +66,7 @@ def measure_share_of_limit(service_s: float, slots: int, rounds: int, *, concurr
     }
 
 
-def measure_finding_out(slots: int, seconds: float) -> dict:
+def measure_finding_out(slots: int, find_s: float, seconds: float) -> dict:
     """Which share of an endpoint's slots is used once they were found out, and how often does it refuse?"""
     counts: list[int] = []
     with endpoint("--service-s", "1", "--slots", str(slots), counts=counts) as url:
@@ -76,8 +76,8 @@ def measure_finding_out(slots: int, seconds: float) -> dict:
         endless = iter(answers(engine, sys.maxsize))
         for _ in endless:
             now = time.monotonic() - started
-            done += now >= FINDING_OUT_S
-            if now >= FINDING_OUT_S + seconds:
+            done += now >= find_s
+            if now >= find_s + seconds:
                 break
         endless.close()
         engine.close()
@@ -85,7 +85,7 @@ def measure_finding_out(slots: int, seconds: float) -> dict:
         "slots": slots,
         "share_of_slots": round(done / (slots * seconds), 4),
         "refused": counts[0],
-        "in_seconds": FINDING_OUT_S + seconds,
+        "in_seconds": find_s + seconds,
     }
 
 

@@ -125,15 +125,15 @@ def table(cases: list[dict], verdicts: dict[str, list[bool]]) -> str:
     return "\n".join(lines)
 
 
-def import_seconds(statement: str) -> float:
-    """Extra time of a fresh interpreter that runs `statement`, median of five."""
+def import_seconds(statement: str, rounds: int) -> float:
+    """Extra time of a fresh interpreter that runs `statement`, median of the rounds."""
 
     def run(code: str) -> float:
         start = time.perf_counter()
         subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).resolve().parents[1])
         return time.perf_counter() - start
 
-    return statistics.median(run(statement) - run("pass") for _ in range(5))
+    return statistics.median(run(statement) - run("pass") for _ in range(rounds))
 
 
 def peak_kb() -> int:
@@ -189,7 +189,7 @@ def run(args: argparse.Namespace) -> None:
     right = sum(verdict == case["expected"] for verdict, case in zip(own, gsm8k, strict=True))
     print(f"\nGSM8K accuracy  {right / len(gsm8k):.4f}")
     for name, statement in IMPORTS.items():
-        print(f"import {name:<12}{import_seconds(statement):.3f} s")
+        print(f"import {name:<12}{import_seconds(statement, args.rounds):.3f} s")
     print(f"peak memory     {peak_memory_mb(args):.0f} MB, without the engine")
 
 

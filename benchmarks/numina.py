@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
         print(json.dumps(measure(args.folder, CASES[args.case])))
         return
     if not (args.folder / "done").exists():
-        make(args.folder)
+        make(args.folder, args.rows)
     results = {}
     for case in CASES:
         command = [sys.executable, __file__, "--folder", str(args.folder), "--case", case]
@@ -61,6 +61,7 @@ def main(argv: list[str] | None = None) -> None:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True, help="where the data set is made, about 2 GB")
+    parser.add_argument("--rows", type=int, default=ROWS, help="rows of the data set that is made")
     parser.add_argument("--case", choices=CASES, help="measure one case in this process")
     return parser.parse_args(argv)
 
@@ -83,7 +84,7 @@ def measure(folder: Path, options: dict) -> dict:
     }
 
 
-def make(folder: Path) -> None:
+def make(folder: Path, rows: int) -> None:
     """Write the data set and its labels: invented text of the real lengths, 1 % of the problems twice."""
     import pyarrow
     import pyarrow.parquet
@@ -116,10 +117,10 @@ def make(folder: Path) -> None:
     )
     kinds, weights = list(SOURCES), list(SOURCES.values())
     written, earlier = 0, ["a first problem"]
-    shard_rows = -(-ROWS // SHARDS)
+    shard_rows = -(-rows // SHARDS)
     writers = {}
-    while written < ROWS:
-        size = min(GROUP_ROWS, ROWS - written, shard_rows - written % shard_rows)
+    while written < rows:
+        size = min(GROUP_ROWS, rows - written, shard_rows - written % shard_rows)
         sources = draw.choices(kinds, weights, k=size)
         problems = [
             _text(draw, words, 22) if draw.random() > 0.01 else draw.choice(earlier) for _ in range(size)
@@ -134,7 +135,7 @@ def make(folder: Path) -> None:
         _write(writers, shard, row_schema, [sources, problems, solutions, messages])
         parsed = [float(draw.choice([-1, 1, 2, 3, 4, 5, 6, 7, 8, 9])) for _ in range(size)]
         said = [f"This needs some thought. [[{label:.0f}]]" for label in parsed]
-        part = marks / f"train-0000{int(written * 2 >= ROWS)}-of-00002.parquet"
+        part = marks / f"train-0000{int(written * 2 >= rows)}-of-00002.parquet"
         _write(writers, part, label_schema, [sources, problems, solutions, [""] * size, said, parsed])
         written += size
     for writer in writers.values():
