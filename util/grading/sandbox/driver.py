@@ -18,6 +18,7 @@ import threading
 import time
 import types
 from collections.abc import Callable
+from typing import Any
 
 import wire
 from wire import ENDED, NO_MEMORY, RAISED, TOO_LARGE
@@ -125,59 +126,34 @@ def _compiled(sources: tuple[str, ...], told: Told) -> types.CodeType | None:
 def _run_programs(code: types.CodeType, tests: int, stdin: str, out: int, told: Told) -> None:
     """Each test is the whole program again: own globals, standard input and output."""
     recursion, stack = sys.getrecursionlimit(), threading.stack_size()
-    _connect(stdin, out)
+    given = os.open(stdin, os.O_RDONLY)  # the input of each test is written over the last one
     for test in range(tests):
-        if test:
-            if not told.wait():
-                return
+        if test and not told.wait():
+            break
+        os.lseek(given, 0, os.SEEK_SET)
+        os.dup2(given, 0)
+        os.dup2(out, 1)
+        if test:  # for the first one, `prepare` has done the rest
             sys.setrecursionlimit(recursion)
             threading.stack_size(stack)
-            _connect_again(stdin, out)
+            make_streams()
         status, note = _main(code)
         is_last = status != ENDED or threading.active_count() != 1
         told(status, note, number=int(is_last))
         if is_last:
-            return
+            break
+    _guarded(os.close, given)
 
 
-def _connect(stdin: str, out: int) -> None:
-    descriptor = os.open(stdin, os.O_RDONLY)
-    os.dup2(descriptor, 0)
-    if descriptor:
-        os.close(descriptor)
-    os.dup2(out, 1)
-
-
-def _connect_again(stdin: str, out: int) -> None:
-    """For the next test. Its input was written over the last one: what the program left as it was is kept."""
-    try:
-        input_is_open = os.fstat(0).st_ino == os.stat(stdin).st_ino
-        os.lseek(0, 0, os.SEEK_SET)
-    except OSError:
-        input_is_open = False
-    if input_is_open:
-        os.dup2(out, 1)
-    else:
-        _connect(stdin, out)
-    make_input()
-    if not (sys.stdout is sys.__stdout__ is _kept.get("output")) or sys.stdout.closed:
-        make_output()
-    sys.argv = ["answer.py"]
-
-
-_kept: dict = {}  # the sys.stdout that a program began with
-
-
-def make_input() -> None:
-    """sys.stdin on what descriptor 0 is now, as open() makes it."""
-    sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8")
-    sys.stdin.mode = "r"
-
-
-def make_output() -> None:
-    """sys.stdout on descriptor 1."""
-    _kept["output"] = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
-    sys.stdout = sys.__stdout__ = _kept["output"]
+def make_streams() -> None:
+    """What a program finds in `sys` when it begins: streams on descriptors 0 and 1, as open() makes them."""
+    names: Any = sys
+    names.stdin = names.__stdin__ = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8")
+    names.stdin.mode = "r"
+    output = io.BufferedWriter(io.FileIO(1, "w", closefd=False))
+    names.stdout = names.__stdout__ = io.TextIOWrapper(output, "utf-8", "surrogateescape")
+    names.stdout.mode = "w"
+    names.argv = ["answer.py"]
 
 
 def _main(code: types.CodeType) -> tuple[int, str]:
@@ -197,7 +173,8 @@ def _main(code: types.CodeType) -> tuple[int, str]:
 
 
 def _flush() -> None:
-    for stream in (sys.stdout, sys.__stdout__):
+    names: Any = sys
+    for stream in (names.stdout, names.__stdout__):
         stream.flush()
 
 
@@ -281,17 +258,6 @@ def _call(names: dict, name: str, packed: bytes, answer: list[bytes]) -> None:
     answer.append(wire.encode(function(*wire.decode(packed))))
 
 
-def prepare_streams(stdin: str) -> None:
-    """Make the streams of each program's first test beforehand, on a file and a pipe as it will have them."""
-    reading, writing = os.pipe()
-    _connect(stdin, writing)
-    make_input()
-    make_output()
-    sys.argv = ["answer.py"]
-    os.close(reading)
-    os.close(writing)
-
-
 _REHEARSAL = (
     ("class Solution:\n    def f(self, a: List[int]) -> int:\n        return [sum(a), None, 'x', True]", "f"),
     ("def f(a):\n    return {1: len(a)}", "f"),
@@ -323,6 +289,6 @@ def prepare(stdin: str, prelude: dict) -> None:
     with open(os.open(stdin, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
         file.write("1\n2 3\n")
     rehearse(stdin, prelude)
-    prepare_streams(stdin)
+    make_streams()  # on the file and the pipe of the rehearsal, which are like those of a program
     gc.collect()
     gc.freeze()

@@ -12,7 +12,6 @@ import os
 import resource
 import signal
 import struct
-import sys
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -180,14 +179,9 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every 
 _WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_FILE, _MAKE_REG, _TRUNCATE = 2, 4, 8, 32, 256, 1 << 14
 
 
-def landlock_version() -> int:
-    """The kernel's Landlock version; raises OSError where there is none."""
-    return _syscall(_CREATE_RULESET, 0, 0, 1)
-
-
-def landlock(readable: list[str], scratch: str) -> int:
+def landlock(readable: list[str], scratch: str) -> None:
     """From now on, for ever: read below `readable`, read and write files in `scratch`, nothing else."""
-    version = landlock_version()
+    version = _syscall(_CREATE_RULESET, 0, 0, 1)  # that of the kernel; OSError where there is no Landlock
     handled = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)) - 1
     attributes = struct.pack("QQQ", handled, 3 if version >= 4 else 0, 3 if version >= 6 else 0)
     size = 8 if version < 4 else 16 if version < 6 else 24
@@ -208,7 +202,6 @@ def landlock(readable: list[str], scratch: str) -> int:
         os.close(descriptor)
     _syscall(_RESTRICT_SELF, ruleset, 0)
     os.close(ruleset)
-    return version
 
 
 # --- seccomp ---
@@ -382,12 +375,6 @@ def fork_sibling() -> int:
     return child
 
 
-def give_back_memory() -> None:
-    """Unmap what was freed: each page that a process has makes forking it slower."""
-    if hasattr(_libc, "malloc_trim"):  # glibc
-        _libc.malloc_trim(0)
-
-
 # --- limits ---
 
 SHARED_THREADS = 512  # above what the user runs already, where programs share a user id
@@ -428,7 +415,3 @@ def _threads_of(uid: int) -> int:
             except OSError:  # it has ended, or is hidden
                 continue
     return count
-
-
-def is_linux() -> bool:
-    return sys.platform == "linux"

@@ -243,7 +243,6 @@ class Zygote:
             if name in sys.modules
         }
         driver.prepare(self.stdin, self._template.prelude)
-        layers.give_back_memory()
         self._template.start()
         wire.write_all(control, wire.frame(wire.DONE, body=json.dumps(report).encode()))
 
@@ -363,12 +362,14 @@ class Template:
 
     def fork(self) -> list[Child]:
         """New processes that wait for their programs."""
-        ours, theirs = [], []
+        ours: list[tuple[int, int, int]] = []
+        theirs: list[int] = []
         for _ in range(AT_ONCE):
             asked, told, out = os.pipe(), os.pipe(), os.pipe()
             os.set_blocking(out[0], False)
             ours.append((asked[1], told[0], out[0]))
             theirs += (asked[0], told[1], out[1])
+        assert self._line is not None, "start() comes first"
         socket.send_fds(self._line, [b"+"], theirs)
         for descriptor in theirs:
             os.close(descriptor)
@@ -479,6 +480,7 @@ class Trial:
         return os.open(self._zygote.stdin, flags, 0o600)
 
     def _put_input(self) -> None:
+        assert self._inputs is not None
         if self._test:
             os.ftruncate(self._input, 0)
             os.lseek(self._input, 0, os.SEEK_SET)
