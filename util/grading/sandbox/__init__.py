@@ -1,7 +1,8 @@
 """How are untrusted programs run so that nothing they do matters?
 
-`parent` is the grader's side; `zygote`, `driver` and `layers` run on the other side of the wall and import
-nothing of ours but each other and `wire`, the language that both sides speak.
+Call `require_isolation` before a run, then `warm_sandbox().run(...)` for each program. `parent` is the
+grader's side; `zygote`, `driver` and `layers` run on the other side of the wall and import nothing of ours
+but each other and `wire`, the language that both sides speak.
 """
 
 from util.grading.sandbox.parent import (

@@ -1,8 +1,8 @@
 """How is one program run, inside the process that is thrown away afterwards?
 
-Everything here shares its process with the untrusted program, so nothing it reports is believed beyond
-"this is what the program put out": inputs come in, outputs go out, and what is right is known elsewhere.
-Standard library only.
+`prepare` comes first, once, and `run` in each new process. Everything here shares its process with the
+untrusted program, so nothing it reports is believed beyond "this is what the program put out": inputs come
+in, outputs go out, and what is right is known elsewhere. Standard library only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Which walls does the kernel give us around untrusted programs, and how are they put up?
 
-Runs in the sandbox's own processes: standard library only, nothing of ours is imported.
-Each layer either works or raises OSError; the zygote notes what was refused.
+The zygote calls them from the outermost to the innermost: `unshare`, `enter_private_root`,
+`limit_for_good`, `landlock`, `Seccomp`. Runs in the sandbox's own processes: standard library only, nothing
+of ours is imported. Each layer either works or raises OSError; the zygote notes what was refused.
 """
 
 from __future__ import annotations

@@ -28,7 +28,6 @@ from util.grading.sandbox import wire
 START_S = 60.0
 ANSWER_SLACK_S = 20.0
 CHUNK_BYTES = 1 << 16  # read at a time: more would cost mapping memory
-BATCH_BYTES = 64 << 20  # inputs sent at a time
 LAYERS = (  # what "full" isolation consists of
     "mount namespace",
     "pid namespace",
@@ -109,8 +108,11 @@ class Isolation:
         """One line for people when something is missing."""
         if self.tier == "full":
             return None
-        gone = "; ".join(f"{layer} ({said})" for layer, said in self.missing.items())
-        return f"WARNING: programs run with {self.tier} isolation. Missing here: {gone}"
+        return f"WARNING: programs run with {self.tier} isolation. Missing here: {self.gone()}"
+
+    def gone(self) -> str:
+        """The missing layers, each with what the kernel said."""
+        return "; ".join(f"{layer} ({said})" for layer, said in self.missing.items())
 
 
 class Sandbox:
@@ -309,9 +311,9 @@ def require_isolation(wanted: str) -> Isolation:
         raise UserError(f"--require-isolation {wanted}: choose from {', '.join(TIERS)}")
     found = isolation()
     if TIERS.index(found.tier) < TIERS.index(wanted):
-        gone = "; ".join(f"{layer} ({said})" for layer, said in found.missing.items())
         raise UserError(
-            f"programs would run with {found.tier} isolation, and {wanted} is required. Missing: {gone}. "
-            "Run on a machine whose kernel allows it, or ask for less with --require-isolation"
+            f"programs would run with {found.tier} isolation, and {wanted} is required. "
+            f"Missing: {found.gone()}. Run on a machine whose kernel allows it, or ask for less with "
+            "--require-isolation"
         )
     return found

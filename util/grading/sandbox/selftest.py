@@ -1,4 +1,7 @@
-"""Do the walls of the sandbox hold on this machine? A handful of attacks, each of which must fail."""
+"""Do the walls of the sandbox hold on this machine?
+
+Call `self_test`: a handful of attacks, each of which must fail.
+"""
 
 from __future__ import annotations
 

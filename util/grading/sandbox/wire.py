@@ -1,8 +1,9 @@
 """How do values and messages travel between the grader and the processes that run programs?
 
-Used on both sides of the wall: standard library only. Requests go inward and are marshalled, as the
-sender is trusted. What comes outward is a row of frames, each with two sizes that the reader bounds, and
-values are JSON: nothing from a program is ever unpickled or unmarshalled.
+Requests go by `pack` and `unpack`, results by `frame` and `take_frame`, values by `encode` and `decode`.
+Used on both sides of the wall: standard library only. Requests go inward and are marshalled, as the sender
+is trusted. What comes outward is a row of frames, each with two sizes that the reader bounds, and values
+are JSON: nothing from a program is ever unpickled or unmarshalled.
 """
 
 from __future__ import annotations

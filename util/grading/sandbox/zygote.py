@@ -1,8 +1,9 @@
 """What is the process like that untrusted programs are forked from?
 
-Started as a program of its own, with an empty environment and a socket to the grader as its only way out. It
-loads what answers import, puts up every wall that the kernel allows, says which, and then has one process
-forked per request. It knows inputs; it never knows expected outputs. Standard library only.
+`main` is its beginning, `Zygote` serves one grader, a `Trial` is one program on some tests. Started as a
+program of its own, with an empty environment and a socket to the grader as its only way out. It loads what
+answers import, puts up every wall that the kernel allows, says which, and then has one process forked per
+request. It knows inputs; it never knows expected outputs. Standard library only.
 
 The forking is left to a process of its own, the template, which does nothing else: what a process writes to
 after it was forked must be copied, page by page, and the template writes little.
@@ -22,7 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import driver
 import layers
@@ -113,8 +114,9 @@ def let_calls_through_c_be_deep() -> None:
         allow()
         begin_as_usual(thread)
 
-    begin_as_usual = threading.Thread._bootstrap_inner
-    threading.Thread._bootstrap_inner = begin
+    threads: Any = threading.Thread
+    begin_as_usual = threads._bootstrap_inner
+    threads._bootstrap_inner = begin
     allow()
 
 
