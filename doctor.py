@@ -35,7 +35,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     import platform
 
-    found = {
+    found: dict = {
         "python": platform.python_version(),
         "sandbox": check_sandbox(),
         "packages for programs": check_modules({name: name for name in PACKAGES}),

@@ -16,6 +16,7 @@ from pathlib import Path
 from tasks import FILES, load_task
 from util import cli
 from util.errors import UserError
+from util.settings import some_text
 from util.terminal import Progress, closest, print_result, say
 
 TYPE_CHECKING = False
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = cli.Parser(__doc__)
     parser.add_argument("--dataset", required=True, metavar="NAME", help=f"benchmark: {', '.join(FILES)}")
-    parser.add_argument("--model", type=cli.some_text, required=True, help=cli.MODEL_HELP)
+    parser.add_argument("--model", type=some_text, required=True, help=cli.MODEL_HELP)
     parser.add_argument(
         "--result-dir", type=Path, default=Path("results"), metavar="DIR", help="folder of runs (results)"
     )

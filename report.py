@@ -89,7 +89,7 @@ def _page(args: argparse.Namespace) -> None:
     counts = read_counts(args.counts)
     with closing(Shelf(args.samples)) as shelf:
         runs = [read_run(folder, number=number, shelf=shelf) for number, folder in enumerate(args.runs)]
-        summaries = {}
+        summaries: dict[str, dict] = {}
         for facts in runs:
             if facts.being_written_by:
                 say(
@@ -111,7 +111,8 @@ def _compare(args: argparse.Namespace) -> None:
         _check_output(args.output)
     if args.temperatures is not None and len(args.temperatures) > 2:
         raise UserError(f"--temperatures takes one or two values, not {len(args.temperatures)}")
-    found = compare_runs.compare_runs(*args.runs, args.temperatures)
+    first, second = args.runs
+    found = compare_runs.compare_runs(first, second, args.temperatures)
     if args.output is not None:
         compare_runs.write_comparison(args.output, found)
     print_text(compare_runs.as_text(found))

@@ -13,17 +13,13 @@ from pathlib import Path
 from util import __version__
 from util.engines.options import EMBEDDED, EngineOptions
 from util.errors import RunStopped, UserError
-from util.settings import (  # noqa: F401 (scripts find the kinds of values here)
+from util.settings import (
     BY_NAME,
     SAMPLING,
     SETTINGS,
     Setting,
     above,
     at_least,
-    end_position,
-    json_object,
-    number_in,
-    some_text,
 )
 from util.terminal import say
 

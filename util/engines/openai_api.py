@@ -47,7 +47,6 @@ MOST_BROKEN = 8  # bad replies to one request before it is given up, when others
 MOST_BACKING_OFF = 64
 
 Result = Completion | Failure
-_END = object()
 
 
 @dataclass
@@ -130,7 +129,7 @@ class OpenAIEngine:
             retry_for_s=retry_for_s,
             backoff_s=backoff_s,
         )
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: asyncio.AbstractEventLoop  # while there is a thread
         self._thread: threading.Thread | None = None
         self._tasks: set[asyncio.Task[Result]] = set()
         self._results: queue.SimpleQueue[tuple[Request, Result] | None] = queue.SimpleQueue()
@@ -145,20 +144,22 @@ class OpenAIEngine:
         `requests` is pulled in the caller's thread, as far as there is room; None says "nothing now".
         """
         self._open()
-        source, ready, unfinished, exhausted = iter(requests), deque(), 0, False
+        source, unfinished, exhausted = iter(requests), 0, False
+        ready: deque[tuple[Request, Result]] = deque()
         try:
             while self._stopped is None:
                 pause_s = 0.5  # room may come without a result: when a request waits to be asked again
                 while not exhausted and self._has_room(unfinished, len(ready)):
-                    request = next(source, _END)
+                    try:
+                        request = next(source)
+                    except StopIteration:
+                        exhausted = True
+                        break
                     if request is None:
                         pause_s = IDLE_S
                         break
-                    if request is _END:
-                        exhausted = True
-                    else:
-                        self._loop.call_soon_threadsafe(self._begin, request)
-                        unfinished += 1
+                    self._loop.call_soon_threadsafe(self._begin, request)
+                    unfinished += 1
                 if not ready and not unfinished:
                     if exhausted:
                         return
@@ -189,7 +190,7 @@ class OpenAIEngine:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        self._loop = self._thread = None
+        self._thread = None
 
     def _open(self) -> None:
         if self._thread is not None:

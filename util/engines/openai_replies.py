@@ -180,8 +180,10 @@ def first_words(body: bytes, limit: int = 120) -> str:
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Seconds that the endpoint asks to wait, from Retry-After (seconds or a date) or retry-after-ms."""
     for value, unit in ((headers.get("retry-after-ms"), 1000.0), (headers.get("Retry-After"), 1.0)):
+        if value is None:
+            continue
         try:
-            seconds = float(value) / unit if value is not None else -1.0
+            seconds = float(value) / unit
         except ValueError:
             seconds = _seconds_until(value, headers.get("Date"))
         if math.isfinite(seconds) and seconds >= 0:

@@ -12,7 +12,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from util.engines.keys import Key
 from util.engines.openai_dispatch import MOST_CONCURRENCY, Endpoint
@@ -48,10 +48,12 @@ class Transport:
         class Connector(aiohttp.TCPConnector):
             """Leaves a kept connection on which more came than was asked for."""
 
-            async def connect(self, *args, **kwargs):
-                while (connection := await super().connect(*args, **kwargs)).protocol.should_close:
+            async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
+                while True:
+                    connection = await super().connect(*args, **kwargs)
+                    if connection.protocol is None or not connection.protocol.should_close:
+                        return connection
                     connection.close()
-                return connection
 
         self._session = aiohttp.ClientSession(
             connector=Connector(limit=0, keepalive_timeout=KEEP_ALIVE_S, socket_factory=_socket),

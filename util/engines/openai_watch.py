@@ -135,7 +135,7 @@ class Watch:
         if trouble.kind is Kind.BUSY and trouble.wait_s is None and len(self._keys) > 1:
             self._keys.rest(lease.key, self._backoff_s)
         if trouble.wait_s is not None:
-            self._rest_as_asked(lease, trouble)
+            self._rest_as_asked(lease, trouble, trouble.wait_s)
         if trouble.kind is Kind.HTML:
             endpoint.pages += 1
             if endpoint.pages >= MOST_PAGES:
@@ -154,16 +154,16 @@ class Watch:
         endpoint.rests += 1
         self._dispatcher.rest(endpoint, min(MOST_REST_S, self.wait_s(endpoint.rests)))
 
-    def _rest_as_asked(self, lease: Lease, trouble: Trouble) -> None:
+    def _rest_as_asked(self, lease: Lease, trouble: Trouble, wait_s: float) -> None:
         """Rest the key that was used too much, or the endpoint that has too much to do."""
         if trouble.status == 429 and len(self._keys) > 1:
-            self._keys.rest(lease.key, trouble.wait_s)
+            self._keys.rest(lease.key, wait_s)
         else:
-            self._dispatcher.rest(lease.endpoint, trouble.wait_s)
+            self._dispatcher.rest(lease.endpoint, wait_s)
         if self._dispatcher.wait_s() > self._retry_for_s:
             self.finish_outstanding = True
             raise RunStopped(
-                f"{lease.endpoint.url} asks to wait {trouble.wait_s:.0f} s, more than a run waits "
+                f"{lease.endpoint.url} asks to wait {wait_s:.0f} s, more than a run waits "
                 f"({self._retry_for_s:.0f} s); {KEPT}"
             )
 

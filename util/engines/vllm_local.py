@@ -117,11 +117,13 @@ class ModelProcess:
                 env=environment,
                 start_new_session=True,  # Ctrl-C is for us; we end the engine ourselves
             )
+        assert self._process.stdin is not None
+        self._requests = self._process.stdin
         os.close(theirs)
         ended, tell = os.pipe()
         threading.Thread(target=_tell_end, args=(self._process, tell), daemon=True).start()
         # Readable when the child says something or ends: processes that vLLM started may keep its pipe open.
-        self.news = (self._results, ended)
+        self.news: tuple[int, ...] = (self._results, ended)
         self._write(json.dumps({"options": settings}))
 
     def ask(self, requests: list[tuple[int, Request]]) -> None:
@@ -168,7 +170,7 @@ class ModelProcess:
     def close(self) -> None:
         """End the child; one that is in the middle of something is killed."""
         try:
-            self._process.stdin.close()
+            self._requests.close()
         except BrokenPipeError:
             pass  # the child is gone already
         if self._running or not self._ready:  # stopped in the middle: nothing to wait for
@@ -194,8 +196,8 @@ class ModelProcess:
 
     def _write(self, line: str) -> None:
         try:
-            self._process.stdin.write(line.encode("utf-8", "backslashreplace") + b"\n")
-            self._process.stdin.flush()
+            self._requests.write(line.encode("utf-8", "backslashreplace") + b"\n")
+            self._requests.flush()
         except BrokenPipeError:
             pass  # it is gone: said once all that it has answered is read
 

@@ -21,10 +21,14 @@ import sys
 import threading
 import time
 from multiprocessing.connection import wait
-from typing import NoReturn
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from util.response import opened_thought
 from util.terminal import say
+
+if TYPE_CHECKING:
+    from vllm import LLMEngine, SamplingParams
 
 ALIVE_EVERY_S = 2.0  # how often the parent hears that the engine still steps
 LOOK_EVERY_S = 1.0  # how often vLLM's own processes are looked at besides waiting for their end
@@ -78,7 +82,7 @@ def main() -> None:
     _end_session()
 
 
-def _load(options: dict):
+def _load(options: dict) -> LLMEngine:
     from vllm import EngineArgs, LLMEngine
     from vllm.usage.usage_lib import UsageContext
 
@@ -93,7 +97,7 @@ def _version() -> str:
     return f"vllm {vllm.__version__}"
 
 
-def _serve(engine, options: dict, inbox: queue.SimpleQueue, out: Outbox) -> int:
+def _serve(engine: LLMEngine, options: dict, inbox: queue.SimpleQueue, out: Outbox) -> int:
     """Answer requests until the input ends; returns the number of engine steps."""
     steps = 0
     prompts = Prompts(engine.get_tokenizer(), options["chat_template_kwargs"])
@@ -155,7 +159,7 @@ class RefusedByTemplate(Exception):
 class Prompts:
     """Chat messages as token ids; the last prompt is kept, because the samples of a problem come in a row."""
 
-    def __init__(self, tokenizer, template_arguments: dict | None = None) -> None:
+    def __init__(self, tokenizer: Any, template_arguments: dict | None = None) -> None:
         self._tokenizer = tokenizer
         self._arguments = {"add_generation_prompt": True, **(template_arguments or {})}
         self._last: tuple[list, tuple[list[int], str]] | None = None
@@ -187,7 +191,7 @@ class Prompts:
         return tokens, opened_thought(self._tokenizer.decode(tokens[-THOUGHT_TOKENS:]))
 
 
-def _sampling(request: dict, options: dict, max_tokens: int):
+def _sampling(request: dict, options: dict, max_tokens: int) -> SamplingParams:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
@@ -224,7 +228,7 @@ def _watch_children(out: Outbox, done: threading.Event) -> None:
         threading.Thread(target=watch, daemon=True).start()
 
 
-def _end_with_traceback(kind, error, trace) -> None:
+def _end_with_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """End at once after an error: vLLM's own clean-up may wait for a process that is gone."""
     sys.__excepthook__(kind, error, trace)
     sys.stderr.flush()

@@ -254,7 +254,7 @@ class Tally:
             for k, found in values.items()
         }
 
-    def _tokens(self) -> dict[str, dict]:
+    def _tokens(self) -> dict[str, dict | None]:
         """Mean and percentiles of completion tokens: of all samples, of correct ones, of wrong ones."""
         right = OUTCOMES.index("correct")
         unjudged = OUTCOMES.index("not_judged")
@@ -293,7 +293,7 @@ class Tally:
                 _group_name(value): {
                     "problems": len(places),
                     "judged": sum(self.judged[place] for place in places),
-                    **self._estimate(places),
+                    **(self._estimate(places) or {}),
                 }
                 for value, places in sorted(values.items(), key=_natural)
             }

@@ -127,7 +127,7 @@ _REAL_FUNCTIONS: dict[str, Callable[..., float]] = {
     "cbrt": lambda x: math.copysign(abs(x) ** (1 / 3), x),
     "mod": lambda x, y: x % y,
 }
-_APPROXIMATE = {
+_APPROXIMATE: dict[str, Callable[..., complex]] = {
     "sym": _approximate_symbol,
     "const": lambda node, at: 1j if node.value == "i" else math.pi if node.value == "pi" else math.e,
     "add": lambda node, at: sum(approximate(part, at) for part in node.parts),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import decimal
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 
@@ -170,7 +171,7 @@ def _half_pi() -> decimal.Decimal:
     return _pi(decimal.getcontext().prec) / 2
 
 
-_PRECISE_FUNCTIONS = {
+_PRECISE_FUNCTIONS: dict[str, Callable[..., decimal.Decimal]] = {
     "sin": _sine,
     "cos": _cosine,
     "tan": lambda x: _sine(x) / _cosine(x),
@@ -198,7 +199,7 @@ _PRECISE_FUNCTIONS = {
 }
 
 
-_PRECISE = {
+_PRECISE: dict[str, Callable[..., decimal.Decimal]] = {
     "add": lambda node, at: sum((_precise(part, at) for part in node.parts), decimal.Decimal(0)),
     "mul": lambda node, at: math.prod((_precise(part, at) for part in node.parts), start=decimal.Decimal(1)),
     "div": lambda node, at: _precise(node.parts[0], at) / _precise(node.parts[1], at),

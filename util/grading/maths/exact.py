@@ -330,7 +330,7 @@ _EXACT_FUNCTIONS: dict[str, Callable[..., Fraction]] = {
 }
 
 
-_EXACT = {
+_EXACT: dict[str, Callable[..., Fraction | Gauss]] = {
     "num": lambda node, at: node.value,
     "decimal": lambda node, at: node.value,
     "sym": _exact_symbol,

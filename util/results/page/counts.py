@@ -50,7 +50,8 @@ def _tables(path: Path, content: dict) -> StepCounts:
         return {f"Curation of {content.get('file', path.name)}": funnel}
     if isinstance(pairs := content.get("pairs"), dict) and isinstance(content.get("problems"), int):
         model = content.get("settings", {}).get("target_model", "")
-        yields, reasons = {"problems": content["problems"]}, {}
+        yields = {"problems": content["problems"]}
+        reasons: dict[str, int] = {}
         for name, kind in pairs.items():
             yields[name] = kind["pairs"]
             reasons |= {f"{name}: {reason}": count for reason, count in kind["fell_out"].items()}

@@ -107,7 +107,7 @@ def read_run(folder: Path, *, number: int = 0, shelf: Shelf | None = None) -> Ru
     facts.tallies = dict(sorted(facts.tallies.items()))
     if not facts.judged:
         there = sum(tally.samples for tally in facts.tallies.values())
-        reasons = Counter()
+        reasons: Counter[str] = Counter()
         for tally in facts.tallies.values():
             reasons.update(tally.not_judged)
         left = reasons.pop("not_graded", 0)
@@ -119,6 +119,7 @@ def read_run(folder: Path, *, number: int = 0, shelf: Shelf | None = None) -> Ru
 def stored_problem(problems: StoredProblems, problem_id: str) -> dict:
     """What the list shows of a problem."""
     problem = problems.get(problem_id)
+    assert problem is not None  # only those of samples that are there are asked for
     return {
         "id": problem_id,
         "question": problem.question,
