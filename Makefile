@@ -73,7 +73,7 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(VENV)/bin/mypy
 
-check: lint versions test
+check: lint types versions test
 	@$(PY) tests/versions.py $(UV) --missing
 
 format: $(VENV)/.dev

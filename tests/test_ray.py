@@ -173,7 +173,7 @@ def test_killed_replicas_and_nodes_lose_no_sample(tmp_path, cluster):
         wait_until(lambda: count_samples(tmp_path) >= 2, driver)
         (replica,) = named(below(head.process.pid), "ray::ModelHost")
         os.kill(replica, signal.SIGKILL)
-        wait_until(lambda: "is started again" in messages.read_text(), driver)
+        wait_until(lambda: "; restarting it" in messages.read_text(), driver)
         other.kill()
         at_kill = count_samples(tmp_path)
         wait_until(lambda: count_samples(tmp_path) >= at_kill + 20, driver)

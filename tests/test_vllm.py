@@ -169,7 +169,7 @@ def test_copies_killed_by_force_are_started_again_and_ctrl_c_stops_the_run(tmp_p
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in errors
     assert "copy of the model 1 of 2: its process was killed by SIGKILL" in errors
-    assert "is started again" in errors
+    assert "; restarting it; " in errors
     wait_until_gone(engines)
     kept = whole_lines(tmp_path)
 

@@ -77,7 +77,7 @@ def read_request(descriptor: int) -> Any:
     return marshal.loads(data)
 
 
-def write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes | bytearray) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
@@ -139,7 +139,7 @@ def _is_simple(values: list | tuple) -> bool:
     return kinds == {str} or (kinds == {int} and -_BIG < min(values) and max(values) < _BIG)
 
 
-def decode(data: bytes) -> object:
+def decode(data: bytes) -> Any:
     """What `encode` was given; raises BadMessage for anything that `encode` cannot have written."""
     try:
         text = data.decode()
