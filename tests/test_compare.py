@@ -88,7 +88,7 @@ def test_problems_may_have_different_numbers_of_samples(tmp_path, capsys):
     assert (found["samples"], found["problems"]) == ([2, 8], 4)
     assert "problems of as many samples as here would show it" in text
     assert "A  org/model-a at temperature 0.7  avg@2–8 " in text
-    assert "the samples per problem differ: 2–8 and 2–8" in text
+    assert "the samples per problem differ from problem to problem: 2–8 in both runs" in text
 
 
 def test_equal_runs_show_no_difference(tmp_path, capsys):

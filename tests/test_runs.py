@@ -10,7 +10,7 @@ from util.errors import UserError
 from util.generation.judging import Grading
 from util.records import Problem, Sample, Verdict
 from util.results.counting import summarise
-from util.runs.folder import Run, Wanted, find_run
+from util.runs.folder import Run, Wanted, find_run, read_run_json
 from util.runs.reader import SampleSet, StoredProblems, read_records, text_digest
 
 
@@ -115,6 +115,21 @@ def test_another_schema_is_refused(tmp_path):
     path.write_text(path.read_text().replace('"schema": 1', '"schema": 99'))
     with pytest.raises(UserError, match="schema 99"):
         find_run(tmp_path, Wanted("name", {}))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "3",
+        '{"schema": 1, "settings": {}}',
+        '{"schema": 1, "settings": 3, "dataset": {}, "made_with": {}}',
+    ],
+)
+def test_a_run_json_without_its_parts_is_refused(tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(UserError, match="restore it|schema None"):
+        read_run_json(tmp_path)
 
 
 def test_a_sample_set_counts_each_sample_once():

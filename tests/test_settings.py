@@ -154,7 +154,7 @@ def test_a_run_of_an_earlier_version_is_checked_reported_compared_and_repeated(o
     report.run(report.parse(["compare", str(old), str(other)]))
     warnings = json.loads(capsys.readouterr().out.strip().split("\n")[-1])["warnings"]
     kept = [warning for warning in warnings if not warning.startswith("the graders differ")]
-    assert kept == ["the samples per problem differ: 1–2 and 1–2"]
+    assert kept == ["the samples per problem differ from problem to problem: 1–2 in both runs"]
     report.run(report.parse([str(old), "-o", str(tmp_path / "page.html")]))
     assert "token cap 48, seed 0, top-p 0.9, stop" in (tmp_path / "page.html").read_text(encoding="utf-8")
     capsys.readouterr()

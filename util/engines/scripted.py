@@ -37,6 +37,11 @@ class ScriptedEngine:
             self._lines = [json.loads(line) for line in lines if line.strip()]
         except ValueError as error:
             raise UserError(f"the script {script} holds a line that is not JSON: {error}") from error
+        for line in self._lines:
+            if not isinstance(line, dict) or not any(
+                isinstance(line.get(name), str) for name in ("text", "fail", "stop")
+            ):
+                raise UserError(f"the script {script} holds {line!r}: a line needs text, fail or stop")
 
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
         for request in requests:

@@ -10,15 +10,16 @@ import sys
 
 from util.errors import UserError
 from util.machines.ray_cluster import inventory, wait_for_nodes
+from util.settings import at_least
 from util.terminal import say
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m util.machines", description="wait for a Ray cluster")
     parser.add_argument("--address", required=True, metavar="HOST:PORT", help="where its head listens")
-    parser.add_argument("--nodes", type=int, required=True, metavar="N", help="nodes to wait for")
+    parser.add_argument("--nodes", type=at_least(1), required=True, metavar="N", help="nodes to wait for")
     parser.add_argument(
-        "--within", type=float, default=600.0, metavar="SECONDS", help="longest wait in seconds (default 600)"
+        "--within", type=float, default=600.0, metavar="SECONDS", help="longest wait in seconds (600)"
     )
     return parser.parse_args(argv)
 

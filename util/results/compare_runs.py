@@ -308,8 +308,10 @@ def _warnings(first: Side, second: Side) -> list[str]:
             "grade both again with --check --regrade"
         )
     counts = [drawn(side.tally) for side in (first, second)]
-    if counts[0] != counts[1] or "–" in counts[0]:
+    if counts[0] != counts[1]:
         found.append(f"the samples per problem differ: {counts[0]} and {counts[1]}")
+    elif "–" in counts[0]:
+        found.append(f"the samples per problem differ from problem to problem: {counts[0]} in both runs")
     for side in (first, second):
         if side.facts.being_written_by:
             found.append(f"{side.facts.folder} is being written by {side.facts.being_written_by}")

@@ -32,6 +32,7 @@ from util.runs.reader import (
 from util.settings import continued, difference
 
 LOCK = "lock"
+OPTIONAL_PARTS = ("prompt", "asked", "grading", "generation", "summary")  # of run.json, each an object
 
 
 @dataclass(frozen=True)
@@ -224,11 +225,19 @@ def read_run_json(folder: Path) -> dict:
         raise UserError(
             f"{path} cannot be read ({error}): restore it or start in another --result-dir"
         ) from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no JSON object: restore it or start in another --result-dir")
     if content.get("schema") != SCHEMA:
         raise UserError(
             f"{folder} has schema {content.get('schema')!r}, this version reads {SCHEMA}: "
             "use the version of the suite that wrote it (see made_with in run.json)"
         )
+    for name in ("settings", "dataset", "made_with", *(name for name in OPTIONAL_PARTS if name in content)):
+        if not isinstance(content.get(name), dict):
+            raise UserError(
+                f"{path} is damaged ({name} is {content.get(name)!r}, not an object): restore it or start in "
+                "another --result-dir"
+            )
     return content
 
 
