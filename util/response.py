@@ -107,7 +107,8 @@ def part(text: str) -> Parts:
 
 def solution_part(text: str) -> str | None:
     """The text after the thought; all of it where there is no thought; None if the thought is not closed."""
-    return part(text).solution
+    body = without_end_of_turn(text)
+    return part(text).solution if _may_hold_marks(body) else trimmed(body)
 
 
 def opened_thought(prompt: str) -> str:
@@ -347,6 +348,11 @@ def _written_marks(text: str) -> list[Mark]:
         for mark in chain
         if not _is_quoted(text, mark.begin, mark.end)
     ]
+
+
+def _may_hold_marks(text: str) -> bool:
+    """Whether the marks of a text are worth looking for: most texts have none."""
+    return bool(_signs(text)) or _STRIPPED_BEGIN.match(text) is not None
 
 
 def _signs(text: str) -> list[int]:
