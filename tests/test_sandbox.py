@@ -159,6 +159,12 @@ def test_a_program_may_raise_its_stack_limit_and_recurse_deeply(sandbox):
     assert run(sandbox, source, limits=Limits())[0].output == b"20000\n"
 
 
+@pytest.mark.parametrize("layer", [*NAMESPACES, "landlock", "seccomp"])
+def test_without_any_one_layer_programs_still_run(layer):
+    with Sandbox(without=[layer]) as bare:
+        assert run(bare, "import typing\nprint(typing.ContextManager.__name__)")[0].status == "ended"
+
+
 THROUGH_C = {
     "a cache": "@functools.cache\ndef f(n): return 0 if n == 0 else 1 + f(n - 1)",
     "max": "def f(n): return 0 if n == 0 else 1 + max(f(m) for m in (n - 1,))",

@@ -41,8 +41,8 @@ LAYERS = (  # what "full" isolation consists of
 )
 # What is loaded before programs are forked; they may import the rest. Each page of memory slows forking.
 _USUAL = (
-    "bisect collections copy functools heapq io itertools json math operator os random re string sys "
-    "threading time typing"
+    "bisect collections contextlib copy functools heapq io itertools json math operator os random re string "
+    "sys threading time typing"
 )
 _RARE = "sortedcontainers array cmath dataclasses datetime decimal enum fractions queue statistics struct"
 PRELOADED = {  # what takes most memory to load comes first: the others then use what it leaves free
