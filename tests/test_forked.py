@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import ROOT
+from helpers import ROOT, at_a_terminal
 
 from util.errors import RunStopped, UserError
 from util.machines.forked import AHEAD, in_order
@@ -101,6 +101,7 @@ def test_workers_end_with_their_parent(number):
         stderr=subprocess.DEVNULL,
         cwd=ROOT,
         start_new_session=True,
+        preexec_fn=at_a_terminal,
     )
     workers = {int(parent.stdout.readline()) for _ in range(40)}
     (os.killpg if number == signal.SIGINT else os.kill)(parent.pid, number)

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-AT_ONCE = 2  # most tests keep one core busy
+AT_ONCE = 3  # a test keeps less than one core busy
 ENVIRONMENTS = Path(sys.prefix) / "versions"
 
 
