@@ -62,7 +62,8 @@ test: $(VENV)/.dev browser
 bench-smoke: $(VENV)/.dev
 	$(PY) -m pytest -q tests/test_benchmarks.py
 
-# The tests that need no engine, under each supported Python that is here, without torch, vLLM and Ray.
+# The tests that need no engine, without torch, vLLM and Ray, under each supported Python that is here; not under
+# that of $(VENV), under which `make test` runs them all.
 versions: $(VENV)/.dev browser
 	$(PY) tests/versions.py $(UV)
 

@@ -31,6 +31,7 @@ def check(monkeypatch, capsys):
             return subprocess.CompletedProcess(command, status, "1 passed\n")
 
         monkeypatch.setattr(versions.subprocess, "run", answer)
+        monkeypatch.setattr(versions, "OWN", "3.12")
         status = versions.main(["uv", *flags])
         tested = sorted(environment(command) for command in ran if "pytest" in command)
         return status, tested, capsys.readouterr().out.splitlines()
@@ -40,19 +41,31 @@ def check(monkeypatch, capsys):
 
 def test_a_version_that_is_not_here_is_a_warning_at_the_end(check):
     status, tested, lines = check(**{"3_11": 0, "3_12": 0})
-    assert (status, tested) == (0, ["3.11", "3.12"])
+    assert (status, tested) == (0, ["3.11"])
     assert lines[-1] == "WARNING: nothing was tested under Python 3.13, which is not installed here"
 
 
 def test_the_warning_can_be_had_alone(check):
-    status, tested, lines = check("--missing", **{"3_11": 0, "3_13": 0})
+    status, tested, lines = check("--missing", **{"3_11": 0})
     assert (status, tested) == (0, [])
-    assert lines == ["WARNING: nothing was tested under Python 3.12, which is not installed here"]
+    assert lines == ["WARNING: nothing was tested under Python 3.13, which is not installed here"]
+
+
+def test_the_version_under_which_make_test_runs_is_left_out_and_named(check):
+    status, tested, lines = check(**{"3_11": 0, "3_12": 0, "3_13": 0})
+    assert (status, tested) == (0, ["3.11", "3.13"])
+    assert lines[0] == "Python 3.12 is left out: make test runs all tests under it (--all: here, too)"
+
+
+def test_every_version_can_be_asked_for(check):
+    status, tested, lines = check("--all", **{"3_11": 0, "3_12": 0, "3_13": 0})
+    assert (status, tested) == (0, ["3.11", "3.12", "3.13"])
+    assert not [line for line in lines if "left out" in line]
 
 
 def test_one_version_that_fails_fails_the_check_and_the_others_run_all_the_same(check):
     status, tested, lines = check(**{"3_11": 1, "3_12": 0, "3_13": 0})
-    assert (status, tested) == (1, ["3.11", "3.12", "3.13"])
+    assert (status, tested) == (1, ["3.11", "3.13"])
     assert lines[-1] == "FAILED: the tests without an engine under Python 3.11"
 
 
