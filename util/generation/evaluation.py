@@ -88,9 +88,9 @@ class Evaluation:
         self._details: dict[str, dict] = {}
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._grader = ThreadPoolExecutor(1, thread_name_prefix="grade")
-        self._endings: list[Future] = []
+        self._endings: dict[str, Future[None]] = {}  # by benchmark
         self._cancelled = threading.Event()
-        self._parts: list[_Part] = []
+        self._opened = ExitStack()
 
     def __enter__(self) -> Evaluation:
         return self
@@ -100,16 +100,15 @@ class Evaluation:
             self._cancelled.set()
         self._loader.shutdown(wait=True, cancel_futures=True)
         self._grader.shutdown(wait=True, cancel_futures=kind is not None)
-        for part in self._parts:
-            part.resources.close()
+        self._opened.close()
 
     def run(self) -> None:
         """Generate and grade everything; writes the result files after each benchmark."""
-        parts = _Prepared(self)
-        first = parts.next_to_generate()
+        parts = self._to_generate()
+        first = self._load(parts).result()
         if first is not None:
             self._generate(first, parts)
-        for ending in self._endings:
+        for ending in self._endings.values():
             ending.result()
         self._write()
 
@@ -125,7 +124,20 @@ class Evaluation:
             found[order.task.name] = next(iter(values.values()), None) if len(values) < 2 else values
         return found
 
-    def _generate(self, first: _Part, parts: _Prepared) -> None:
+    def _to_generate(self) -> Iterator[_Part]:
+        """The benchmarks that have something to generate; of others, only grading and the report are left."""
+        for order in self._orders:
+            part = self._open(order)
+            if part is not None and part.opened.missing():
+                yield part
+            elif part is not None:
+                self._end_later(part)
+
+    def _load(self, parts: Iterator[_Part]) -> Future[_Part | None]:
+        """Begin to load the next one that has something to generate; None when there is none left."""
+        return self._loader.submit(next, parts, None)
+
+    def _generate(self, first: _Part, parts: Iterator[_Part]) -> None:
         self._say(f"loading {self._orders[0].options.model}")
         engine = self._opening()
         unfinished: list[_Part] = []
@@ -139,19 +151,21 @@ class Evaluation:
             if engine.exhausted:
                 raise RunStopped(engine.exhausted)
         except RunStopped as error:
+            self._loader.shutdown()
             for part in unfinished:
                 part.failure = str(error)
                 part.opened.note_generation(part.job.outcome)
                 self._end_later(part)
-            for name in parts.left():
-                self._fail(name, f"not started: {error}")
+            for order in self._orders:
+                if order.task.name not in self.failures | self._endings:
+                    self._fail(order.task.name, f"not started: {error}")
         finally:
             engine.close()
 
     def _jobs(
         self,
         first: _Part,
-        parts: _Prepared,
+        parts: Iterator[_Part],
         engine: Engine,
         unfinished: list[_Part],
         progress: Progress,
@@ -162,11 +176,11 @@ class Evaluation:
             opened.note_engine(engine)
             progress.expect(opened.missing())
             unfinished.append(part)
-            parts.prefetch()
+            coming = self._load(parts)
             yield part.job
-            while not parts.is_ready():
+            while not coming.done():
                 yield None
-            part = parts.next_to_generate()
+            part = coming.result()
 
     def _end_generation(self, part: _Part) -> None:
         outcome = part.job.outcome
@@ -180,7 +194,7 @@ class Evaluation:
 
     def _end_later(self, part: _Part) -> None:
         """Grade what is left and report in the background, one benchmark at a time."""
-        self._endings.append(self._grader.submit(self._end, part))
+        self._endings[part.opened.order.task.name] = self._grader.submit(self._end, part)
 
     def _end(self, part: _Part) -> None:
         name = part.opened.order.task.name
@@ -231,7 +245,7 @@ class Evaluation:
             self._fail(name, str(error))
             return None
         self._say(counts_line(order.task, opened.counts))
-        resources = ExitStack()
+        resources = self._opened.enter_context(ExitStack())
         resources.callback(opened.run.close)
         try:
             _check_sampling(order, opened)
@@ -241,9 +255,7 @@ class Evaluation:
             self._fail(name, str(error))
             return None
         job = Job(opened.run, opened.asked, opened.order.plan, grading)
-        part = _Part(opened, grading, resources, job)
-        self._parts.append(part)
-        return part
+        return _Part(opened, grading, resources, job)
 
     def _fail(self, name: str, why: str) -> None:
         self.failures[name] = why
@@ -268,43 +280,3 @@ def _check_sampling(order: Order, opened: Benchmark) -> None:
             f"{opened.run.folder} was started when {name} was {there!r} by default, now it is {here!r}: "
             f"give {BY_NAME[name].flag} as well"
         )
-
-
-class _Prepared:
-    """The benchmarks that have something to generate, each loaded while the one before it generates."""
-
-    def __init__(self, evaluation: Evaluation) -> None:
-        self._evaluation = evaluation
-        self._orders = iter(evaluation._orders)
-        self._coming: Future[_Part | None] | None = None
-
-    def prefetch(self) -> Future[_Part | None]:
-        """Begin to load the next one that has something to generate."""
-        if self._coming is None:
-            self._coming = self._evaluation._loader.submit(self._load)
-        return self._coming
-
-    def is_ready(self) -> bool:
-        return self._coming is None or self._coming.done()
-
-    def next_to_generate(self) -> _Part | None:
-        """The next benchmark, waiting for it if need be; None when there is none left."""
-        coming = self.prefetch()
-        self._coming = None
-        return coming.result()
-
-    def left(self) -> list[str]:
-        """Names of the benchmarks that were not begun."""
-        if self._coming is not None and (part := self._coming.result()) is not None:
-            return [part.opened.order.task.name, *(order.task.name for order in self._orders)]
-        return [order.task.name for order in self._orders]
-
-    def _load(self) -> _Part | None:
-        for order in self._orders:
-            part = self._evaluation._open(order)
-            if part is None:
-                continue
-            if part.opened.missing():
-                return part
-            self._evaluation._end_later(part)  # all there: only grading and the report are left
-        return None
