@@ -5,6 +5,7 @@ import pytest
 
 from util.training.curation import (
     BenchmarkText,
+    Candidate,
     Candidates,
     NearDuplicates,
     first_of_each,
@@ -24,7 +25,9 @@ def candidates(*samples: tuple[int, int, int]) -> Candidates:
     """From (group, tokens, rank)."""
     found = Candidates()
     for number, (group, tokens, rank) in enumerate(samples):
-        found.add(origin=0, sample=number, problem=0, formatted=-1, group=group, rank=rank, tokens=tokens)
+        found.add(
+            Candidate(origin=0, sample=number, problem=0, formatted=-1, group=group, rank=rank, tokens=tokens)
+        )
     return found
 
 
@@ -54,7 +57,7 @@ def test_of_equal_questions_the_first_by_priority_stays():
 def near_duplicates(*questions: str) -> list[bool]:
     near = NearDuplicates(len(questions))
     for number, question in enumerate(questions):
-        near.set(number, words_of(question))
+        near.set_signatures(slice(number, number + 1), *near.signature(words_of(question)))
     everything = np.ones(len(questions), bool)
     return near.dropped(everything, np.arange(len(questions))).tolist()
 

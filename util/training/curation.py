@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from util.response import units
 from util.runs.offsets import name_digest
@@ -38,43 +38,42 @@ def words_of(question: str) -> list[str]:
     return words if question.isascii() else units(" ".join(words))
 
 
+class Candidate(NamedTuple):
+    """A sample that passed every test of its own: where it lies, and by what it is chosen."""
+
+    origin: int  # number of the run or of the extra file
+    sample: int  # offset of its line
+    problem: int  # offset of its problem's line
+    formatted: int  # offset of its formatted text; -1: none
+    group: int  # names the problem, over all runs
+    rank: int  # drawn by seed: the order of the export
+    tokens: int
+
+
 class Candidates:
-    """The samples that passed every test of their own: where they lie, and by what they are chosen."""
+    """Candidates in columns, 46 bytes each."""
 
     def __init__(self) -> None:
-        self.origin = array("H")  # number of the run or of the extra file
-        self.sample = array("q")  # offset of its line
-        self.problem = array("q")  # offset of its problem's line
-        self.formatted = array("q")  # offset of its formatted text; -1: none
-        self.group = array("Q")  # names the problem, over all runs
-        self.rank = array("Q")  # drawn by seed: the order of the export
-        self.tokens = array("I")
+        self._columns = {name: array(kind) for name, kind in zip(Candidate._fields, "HqqqQQI", strict=True)}
 
-    def add(
-        self,
-        *,
-        origin: int,
-        sample: int,
-        problem: int,
-        formatted: int,
-        group: int,
-        rank: int,
-        tokens: int,
-    ) -> None:
-        self.origin.append(origin)
-        self.sample.append(sample)
-        self.problem.append(problem)
-        self.formatted.append(formatted)
-        self.group.append(group)
-        self.rank.append(rank)
-        self.tokens.append(tokens)
+    def add(self, candidate: Candidate) -> None:
+        for column, value in zip(self._columns.values(), candidate, strict=True):
+            column.append(value)
 
     def extend(self, others: Candidates) -> None:
-        for name, column in vars(self).items():
-            column.extend(getattr(others, name))
+        for name, column in self._columns.items():
+            column.extend(others._columns[name])
+
+    def column(self, name: str) -> NDArray[Any]:
+        import numpy as np
+
+        return np.frombuffer(self._columns[name], self._columns[name].typecode)
+
+    def __getitem__(self, position: int) -> Candidate:
+        return Candidate(*(column[position] for column in self._columns.values()))
 
     def __len__(self) -> int:
-        return len(self.origin)
+        return len(self._columns["origin"])
 
 
 def keep_per_problem(candidates: Candidates, rule: str | int) -> NDArray[Any]:
@@ -84,9 +83,8 @@ def keep_per_problem(candidates: Candidates, rule: str | int) -> NDArray[Any]:
     """
     import numpy as np
 
-    group = np.frombuffer(candidates.group, np.uint64)
-    rank = np.frombuffer(candidates.rank, np.uint64)
-    tokens = np.frombuffer(candidates.tokens, np.uint32).astype(np.int64)
+    group, rank = candidates.column("group"), candidates.column("rank")
+    tokens = candidates.column("tokens").astype(np.int64)
     size = {"shortest": tokens, "longest": -tokens}.get(str(rule))
     order = np.lexsort((rank, group) if size is None else (rank, size, group))
     if rule == "all" or not len(order):
@@ -127,16 +125,9 @@ class NearDuplicates:
         self._numbers = np.zeros(count, np.uint64)
         self._minhash = MinHash(num_perm=PERMUTATIONS, hashfunc=int)  # shingles come hashed
 
-    def set(self, position: int, words: Sequence[str]) -> None:
-        """Take a question in."""
-        signature, numbers = self.signature(words)
-        self.set_signatures(position, signature, numbers)
-
-    def set_signatures(self, position: int, signatures: NDArray[Any], numbers: Any) -> None:
-        """Take in what `signature` made, of one question or of several from `position` on."""
-        count = numbers.size if hasattr(numbers, "size") else 1
-        self._signatures[position : position + count] = signatures
-        self._numbers[position : position + count] = numbers
+    def set_signatures(self, span: slice, signatures: NDArray[Any], numbers: NDArray[Any]) -> None:
+        """Take in what `signature` made of the questions at these positions."""
+        self._signatures[span], self._numbers[span] = signatures, numbers
 
     def signature(self, words: Sequence[str]) -> tuple[NDArray[Any], int]:
         """The MinHash of a question's words and a hash of the numbers among them."""

@@ -27,6 +27,7 @@ from util.runs.offsets import name_digest
 from util.runs.reader import RecordPlace, RunReader
 from util.training.curation import (
     BenchmarkText,
+    Candidate,
     Candidates,
     NearDuplicates,
     first_of_each,
@@ -118,7 +119,7 @@ class Export:
         self.summary = Summary()
         self._open = ExitStack()
         self._folders = runs
-        self._infos = [read_run_json(folder) for folder in runs]
+        self.infos = [read_run_json(folder) for folder in runs]
         self._readers: dict[int, RunReader] = {}
         self._extra_paths = extras
         self._extra_files: list[BinaryIO] = []
@@ -127,11 +128,6 @@ class Export:
                 raise UserError(f"no extra file at {path}: give a file of JSON lines")
             self._extra_files.append(self._open.enter_context(open(path, "rb")))
         self._candidates, self._extra_candidates = Candidates(), Candidates()
-
-    @property
-    def infos(self) -> list[dict]:
-        """run.json of each run."""
-        return self._infos
 
     def collect(self, on_progress: Callable[[], None]) -> None:
         """First pass: find the samples and extra rows that may enter, and count the others."""
@@ -164,8 +160,8 @@ class Export:
             alive &= ~suspect
             self.summary.passed(CLEAN, int(alive[of_group].sum()))
         chosen = chosen[alive[of_group]]
-        columns = [np.frombuffer(column, column.typecode) for column in self._order_columns()]
-        return chosen[np.lexsort([column[chosen] for column in columns])]
+        order_by = ("sample", "origin", "rank")  # the most important last
+        return chosen[np.lexsort([self._candidates.column(name)[chosen] for name in order_by])]
 
     def write(self, chosen: NDArray[Any], output: ExampleFile, on_progress: Callable[[], None]) -> str:
         """Second pass: write the chosen ones and finish the file; returns its SHA-256."""
@@ -173,7 +169,8 @@ class Export:
         per_source: Counter[tuple[str, str]] = Counter()
 
         def encode(span: range) -> list[tuple[bytes, Written]]:
-            examples = ((self._candidates.origin[at], self._example(at)) for at in map(int, chosen[span]))
+            found = (self._candidates[at] for at in chosen[span])
+            examples = ((candidate.origin, self._example(candidate)) for candidate in found)
             return [(output.encode(example), _written(origin, example)) for origin, example in examples]
 
         for rows in self._shared_out(encode, len(chosen)):
@@ -230,18 +227,12 @@ class Export:
         if not self._fits(text, tokens):
             return
         stages[FITTING] += 1
-        settings = self._infos[origin]["settings"]
+        settings = self.infos[origin]["settings"]
         problem = (settings.get("task"), settings.get("split"), sample.problem_id)
+        drawn = (self.options.seed, *problem, settings.get("model"), sample.temperature, sample.index)
+        group, rank = name_digest(*problem), name_digest(*drawn)
         self._candidates.add(
-            origin=origin,
-            sample=place.sample,
-            problem=place.problem,
-            formatted=place.formatted,
-            group=name_digest(*problem),
-            rank=name_digest(
-                self.options.seed, *problem, settings.get("model"), sample.temperature, sample.index
-            ),
-            tokens=tokens,
+            Candidate(origin, place.sample, place.problem, place.formatted, group, rank, tokens)
         )
 
     def _fits(self, text: str, tokens: int) -> bool:
@@ -262,19 +253,8 @@ class Export:
                     self.summary.unfitting_extras += 1
                     continue
                 name = name_digest("extra", number, offset)
-                self._extra_candidates.add(
-                    origin=origin,
-                    sample=offset,
-                    problem=-1,
-                    formatted=-1,
-                    group=name,
-                    rank=name_digest(self.options.seed, name),
-                    tokens=tokens,
-                )
-
-    def _order_columns(self) -> tuple[array, ...]:
-        """What the export is ordered by, the most important last."""
-        return self._candidates.sample, self._candidates.origin, self._candidates.rank
+                rank = name_digest(self.options.seed, name)
+                self._extra_candidates.add(Candidate(origin, offset, -1, -1, name, rank, tokens))
 
     # --- questions ---
 
@@ -282,7 +262,7 @@ class Export:
         """One candidate of each problem, and for each of `chosen` the number of its problem."""
         import numpy as np
 
-        group = np.frombuffer(self._candidates.group, np.uint64)[chosen]
+        group = self._candidates.column("group")[chosen]
         _, first, of_group = np.unique(group, return_index=True, return_inverse=True)
         return chosen[first], of_group
 
@@ -298,42 +278,33 @@ class Export:
         suspect = np.zeros(len(groups), bool)
         near = NearDuplicates(len(groups)) if dedup == "near" else None
 
-        def look(span: range) -> tuple[NDArray[Any], Sequence[bool], Any, Any]:
-            found = [self._look_at_question(int(groups[at]), benchmarks, near) for at in span]
-            span_keys, span_suspect, signatures = zip(*found, strict=True)
-            if near is None:
-                return np.array(span_keys, np.uint64), span_suspect, None, None
-            hashes, numbers = zip(*signatures, strict=True)
-            return (
-                np.array(span_keys, np.uint64),
-                span_suspect,
-                np.array(hashes),
-                np.array(numbers, np.uint64),
-            )
+        def look(span: range) -> tuple[slice, NDArray[Any], Sequence[bool], Any, Any]:
+            found = [self._look_at_question(self._candidates[groups[at]], benchmarks, near) for at in span]
+            digests, shares, signatures = zip(*found, strict=True)
+            hashes, numbers = ((), ()) if near is None else zip(*signatures, strict=True)
+            columns = np.array(hashes), np.array(numbers, np.uint64)  # arrays travel faster than lists
+            return slice(span.start, span.stop), np.array(digests, np.uint64), shares, *columns
 
-        at = 0
-        for span_keys, span_suspect, hashes, numbers in self._shared_out(look, len(groups)):
-            span = slice(at, at + len(span_keys))
-            keys[span], suspect[span] = span_keys, span_suspect
+        for span, digests, shares, hashes, numbers in self._shared_out(look, len(groups)):
+            keys[span], suspect[span] = digests, shares
             if near is not None:
-                near.set_signatures(at, hashes, numbers)
-            at = span.stop
+                near.set_signatures(span, hashes, numbers)
         if dedup == "none":
             return np.ones(len(groups), bool), suspect
         priority = self._priority(groups)
-        is_extra = np.frombuffer(self._candidates.origin, np.uint16)[groups] >= len(self._folders)
+        is_extra = self._candidates.column("origin")[groups] >= len(self._folders)
         repeats_prompt = is_extra & ~first_of_each(keys[:, 1], priority)
         alive = first_of_each(keys[:, 0], priority) & ~repeats_prompt
         return (alive if near is None else alive & ~near.dropped(alive, priority)), suspect
 
     def _look_at_question(
-        self, position: int, benchmarks: BenchmarkText | None, near: NearDuplicates | None
+        self, candidate: Candidate, benchmarks: BenchmarkText | None, near: NearDuplicates | None
     ) -> tuple[tuple[int, int], bool, tuple[NDArray[Any], int] | None]:
         """A question's digests, whether it shares a passage with a benchmark, and its signature.
 
         The second digest is that of the whole prompt, by which an extra row repeats what a run has asked.
         """
-        question, prompt = self._asked(position)
+        question, prompt = self._asked(candidate)
         words = words_of(question)
         shares = benchmarks is not None and benchmarks.shares(words)
         digests = question_digest(question), question_digest(prompt)
@@ -343,9 +314,9 @@ class Export:
         """Ranks without ties: problems of the runs by name, then extra rows in the order of their files."""
         import numpy as np
 
-        origin = np.frombuffer(self._candidates.origin, np.uint16)[groups]
-        rank = np.frombuffer(self._candidates.group, np.uint64)[groups]
-        sample = np.frombuffer(self._candidates.sample, np.int64)[groups]
+        origin, rank, sample = (
+            self._candidates.column(name)[groups] for name in ("origin", "group", "sample")
+        )
         extra = origin >= len(self._folders)
         order = np.lexsort((np.where(extra, sample, 0), np.where(extra, 0, rank), np.where(extra, origin, 0)))
         priority = np.empty(len(groups), np.uint32)
@@ -356,8 +327,8 @@ class Export:
         """Write down what each of these problems shares with a benchmark, for a person to judge."""
 
         def lines() -> Iterator[str]:
-            for position in map(int, suspects):
-                question, _ = self._asked(position)
+            for position in suspects:
+                question, _ = self._asked(self._candidates[position])
                 passage = benchmarks.find(question)
                 assert passage is not None, "a suspect shares a passage"
                 self.summary.contaminated[passage.benchmark] += 1
@@ -371,39 +342,29 @@ class Export:
 
         write_lines(side_file, lines())
 
-    def _asked(self, position: int) -> tuple[str, str]:
+    def _asked(self, candidate: Candidate) -> tuple[str, str]:
         """The question with its choices, and the prompt that it was asked in."""
-        origin = self._candidates.origin[position]
-        if origin >= len(self._folders):
-            prompt = self._extra(position).prompt
+        if candidate.origin >= len(self._folders):
+            prompt = self._extra(candidate).prompt
             return prompt, prompt
-        line = self._readers[origin].problem_line(self._candidates.problem[position])
+        line = self._readers[candidate.origin].problem_line(candidate.problem)
         return "\n".join((line["question"], *line.get("choices", ()))), line["prompt"]
 
     # --- the second pass ---
 
-    def _example(self, position: int) -> Example:
-        candidates = self._candidates
-        origin = candidates.origin[position]
+    def _example(self, candidate: Candidate) -> Example:
+        origin, system, tokens = candidate.origin, self.options.system, candidate.tokens
         if origin >= len(self._folders):
-            row, path = self._extra(position), self._extra_paths[origin - len(self._folders)]
-            name = f"{path.name}@{candidates.sample[position]}"
-            return _extra_example(row, path, name, self.options.system, candidates.tokens[position])
-        place = RecordPlace(
-            candidates.sample[position], candidates.problem[position], candidates.formatted[position]
+            path = self._extra_paths[origin - len(self._folders)]
+            name = f"{path.name}@{candidate.sample}"
+            return _extra_example(self._extra(candidate), path, name, system, tokens)
+        record = self._readers[origin].at(
+            RecordPlace(candidate.sample, candidate.problem, candidate.formatted)
         )
-        record = self._readers[origin].at(place)
-        return _own_example(
-            record,
-            self._infos[origin],
-            self._folders[origin].name,
-            self.options.system,
-            candidates.tokens[position],
-        )
+        return _own_example(record, self.infos[origin], self._folders[origin].name, system, tokens)
 
-    def _extra(self, position: int) -> ExtraRow:
-        file = self._extra_files[self._candidates.origin[position] - len(self._folders)]
-        return extra_at(file, self._candidates.sample[position])
+    def _extra(self, candidate: Candidate) -> ExtraRow:
+        return extra_at(self._extra_files[candidate.origin - len(self._folders)], candidate.sample)
 
     def _count(self, written: Written) -> None:
         summary = self.summary
