@@ -6,6 +6,7 @@ Call `compare_runs`, then `as_text` or `write_comparison`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
@@ -23,7 +24,12 @@ from util.runs.repeat import check_command
 from util.settings import NOT_RECORDED, SETTINGS, unrecorded, values_of
 
 LISTED = 20  # problems printed on each side; the page has all
-SAME_DATA = (("path", "data set"), ("split", "split"), ("revision", "revision"))
+SAME_DATA = (  # in words, and where run.json says it
+    ("task", "settings", "task"),
+    ("data set", "dataset", "path"),
+    ("split", "dataset", "split"),
+    ("revision", "dataset", "revision"),
+)
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,7 @@ def compare_runs(first: Path, second: Path, temperatures: Sequence[float] | None
     right = _side(read_run(second), wanted[-1])
     _refuse_different_data(left.facts, right.facts)
     counts_left, counts_right = counts_of(left.tally), counts_of(right.tally)
-    common = counts_left.keys() & counts_right.keys()
+    common = len(counts_left.keys() & counts_right.keys())
     if not common:
         raise UserError(
             f"{first} and {second} have no problem in common that both have graded: choose other runs"
@@ -120,10 +126,10 @@ def compare_runs(first: Path, second: Path, temperatures: Sequence[float] | None
         first=left,
         second=right,
         paired=compare_shares(counts_left, counts_right),
-        flips=_flips(left, right, counts_left, counts_right),
+        flips=_flips(left, right),
         warnings=_warnings(left, right),
-        only_first=len(counts_left) - len(common),
-        only_second=len(counts_right) - len(common),
+        only_first=len(counts_left) - common,
+        only_second=len(counts_right) - common,
     )
 
 
@@ -206,9 +212,9 @@ def write_comparison(path: Path, found: RunComparison) -> None:
         words=(0,),
         cards=True,
     )
-    body = [f"<p><strong>{escape(verdict_sentence(found))}</strong></p>", warnings, scores]
-    body.append("".join(f"<p>{escape(line)}</p>" for line in _numbers(found)))
-    body.append(_picture(found))
+    verdict = f"<p><strong>{escape(verdict_sentence(found))}</strong></p>"
+    numbers = (f"<p>{escape(line)}</p>" for line in _numbers(found))
+    body = [verdict, warnings, scores, *numbers, _picture(found)]
     for title, flips in (("Gained by B", found.gained), ("Lost by B", found.lost)):
         rows = [
             (
@@ -276,11 +282,8 @@ def _side(facts: RunFacts, temperature: float | None) -> Side:
 
 
 def _refuse_different_data(first: RunFacts, second: RunFacts) -> None:
-    tasks = [facts.info["settings"].get("task") for facts in (first, second)]
-    pairs = [("task", *tasks)]
-    for key, word in SAME_DATA:
-        pairs.append((word, first.info["dataset"].get(key), second.info["dataset"].get(key)))
-    for word, left, right in pairs:
+    for word, place, key in SAME_DATA:
+        left, right = first.info[place].get(key), second.info[place].get(key)
         if left != right and None not in (left, right):
             raise UserError(
                 f"{first.folder} has {word} {left!r}, {second.folder} has {right!r}: only runs on the same "
@@ -336,35 +339,19 @@ def _settings_apart(first: Side, second: Side) -> list[str]:
     return found
 
 
-def _flips(
-    first: Side,
-    second: Side,
-    counts_first: dict[str, tuple[int, int]],
-    counts_second: dict[str, tuple[int, int]],
-) -> list[Flip]:
+def _flips(first: Side, second: Side) -> list[Flip]:
     flips = []
-    problems = StoredProblems(first.facts.folder)
-    for problem_id, (correct, judged) in counts_first.items():
-        if problem_id not in counts_second:
-            continue
-        other_correct, other_judged = counts_second[problem_id]
-        difference = other_correct / other_judged - correct / judged
-        if abs(difference) < 1e-12:
-            continue
-        problem = problems.get(problem_id)
-        assert problem is not None, "a sample without its problem is refused when a run is read"
-        reference = problem.reference if isinstance(problem.reference, str) else None
-        flips.append(
-            Flip(
-                problem_id,
-                problem.question,
-                reference,
-                _given(first.tally, problem_id, reference),
-                _given(second.tally, problem_id, reference),
-                difference,
-            )
-        )
-    problems.close()
+    others = second.tally.shares()
+    with closing(StoredProblems(first.facts.folder)) as problems:
+        for problem_id, share in first.tally.shares().items():
+            difference = others.get(problem_id, share) - share
+            if abs(difference) < 1e-12:
+                continue
+            problem = problems.get(problem_id)
+            assert problem is not None, "a sample without its problem is refused when a run is read"
+            reference = problem.reference if isinstance(problem.reference, str) else None
+            before, after = (_given(side.tally, problem_id, reference) for side in (first, second))
+            flips.append(Flip(problem_id, problem.question, reference, before, after, difference))
     return sorted(flips, key=lambda flip: (-abs(flip.difference), flip.problem_id))
 
 
