@@ -181,7 +181,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_output(args: argparse.Namespace) -> None:
     """Raise UserError when --output cannot be written, or would replace what is there."""
-
     check_output(args.format, args.output)
     if args.output.exists() and not args.force:
         raise UserError(f"{args.output} exists already: give --force to replace it, or another --output")
@@ -216,25 +215,22 @@ def _benchmarks(args: argparse.Namespace, infos: list[dict]) -> list[str]:
     for name in wanted:
         if name.lower() not in known:
             raise closest("benchmark", name, [*FILES, ALL, NONE])
-    own = {
-        task.name
-        for task in map(load_task, FILES)
-        for info in infos
-        if info["settings"].get("task") == task.name and info["settings"].get("split") == task.source.split
-    }
-    names = list(dict.fromkeys(known[name.lower()] for name in wanted))
-    for name in names:
-        if name in own:
+    made_of = {(info["settings"].get("task"), info["settings"].get("split")) for info in infos}
+    names = []
+    for name in dict.fromkeys(known[name.lower()] for name in wanted):
+        split = load_task(name).source.split
+        if (name, split) in made_of:
             say(
-                f"{name} is not kept out: the runs are made of its {load_task(name).source.split} split, "
-                f"so do not report results on it after training"
+                f"{name} is not kept out: the runs are made of its {split} split, so do not report results "
+                "on it after training"
             )
-    return [name for name in names if name not in own]
+        else:
+            names.append(name)
+    return names
 
 
 def _benchmark_text(names: list[str], data_dir: Path | None) -> BenchmarkText:
     """The questions of the benchmarks, on the split that results are reported on."""
-
     text, missing = BenchmarkText(), {}
     for name in names:
         task = load_task(name)
@@ -268,6 +264,7 @@ def _write_card(
     """Write the data card and what belongs to it; returns those to upload, the card first."""
     summary = export.summary
     picture, text = _beside(args.output, "lengths.svg"), _beside(args.output, "card.md")
+    revisions = {} if benchmarks is None else benchmarks.revisions
     settings = {
         "format": args.format,
         "keep": args.keep,
@@ -276,7 +273,10 @@ def _write_card(
         "max per source": _open_end(args.max_per_source),
         "unformatted samples": "included" if args.include_unformatted else "left out",
         "dedup": args.dedup,
-        "decontaminated against": NONE if benchmarks is None else _named(benchmarks.revisions),
+        "decontaminated against": ", ".join(
+            f"{name} at {revision[:12]}" for name, revision in revisions.items()
+        )
+        or NONE,
         "seed": args.seed,
         "system prompt": args.system_prompt,
         **{f"made with {name}": version for name, version in made_with().items()},
@@ -302,10 +302,6 @@ def _write_card(
     funnel = {_beside(args.output, "card.json"): json.dumps(counts, ensure_ascii=False, indent=1) + "\n"}
     write_all(files | funnel)
     return list(files)
-
-
-def _named(revisions: dict[str, str]) -> str:
-    return ", ".join(f"{name} at {revision[:12]}" for name, revision in revisions.items())
 
 
 def _open_end(value: object) -> object:
