@@ -129,7 +129,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     cli.add_data_flags(parser)
     cli.add_engine_flags(parser)
     cli.add_budget_flags(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.no_llm:
+        args.rewrite_model = None
+    return args
 
 
 def run(args: argparse.Namespace) -> int:
@@ -141,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
         task = _task(info["settings"].get("task"))
         found = _graded_survey(folder, task, args, may_grade=not args.dry_run or folder.is_relative_to(steps))
         with RunReader(folder) as reader:
-            return _make_pairs(args, info, folder, task, found, reader, steps)
+            return _make_pairs(args, info, task, found, reader, steps)
 
 
 @contextmanager
@@ -243,7 +246,6 @@ def _survey(folder: Path) -> Survey:
 def _make_pairs(
     args: argparse.Namespace,
     info: dict,
-    folder: Path,
     task: Task | None,
     found: Survey,
     reader: RunReader,
@@ -255,7 +257,7 @@ def _make_pairs(
 
     variants = _variants(args, task)
     problems = possible_pairs(found, silc=args.SILC, min_margin=args.min_margin)
-    check_samples(found, problems, folder)
+    check_samples(found, problems, reader.folder)
     system, _ = system_prompt(args.system_prompt, args.target_model, data_dir=args.data_dir)
     if system != info["settings"].get("system_prompt", system):
         say(f"the rows get the system prompt of {args.target_model}, the run was made with another one")
@@ -263,7 +265,7 @@ def _make_pairs(
     say(f"tokens are counted by {counter.by}")
     symbolic.use(False)  # thousands of short answers: what rules do not know of an attempt stays unknown
     grade, grade_fully = _grade_with(task), _grade_with(task, symbolic=True)
-    model = None if args.no_llm else args.rewrite_model
+    model = args.rewrite_model
     options = PairOptions(tuple(variants), args.min_margin, args.seed, args.format, system)
     with closing(Cutter(steps, reader, found, grade, model=model)) as cutter:
         rest = [] if variants == [WHOLE] else _cut_by_rule(cutter, problems)
@@ -280,7 +282,7 @@ def _make_pairs(
                 for possible in problems:
                     writer.add(possible)
                     progress.step(0)
-            return _finish(args, writer, cutter, len(problems), folder, counter.by)
+            return _finish(args, writer, cutter, len(problems), reader.folder, counter.by)
 
 
 def _variants(args: argparse.Namespace, task: Task | None) -> list[str]:
@@ -332,9 +334,8 @@ def _forecast(args: argparse.Namespace, cutter: Cutter, rest: list[int]) -> int:
     """Say what the rewrite model would be asked about these responses."""
     from util.training.pairs.forecast import forecast
 
-    if args.rewrite_model is None or args.no_llm:
-        rest = []
-    expected = forecast(cutter, rest, model=args.rewrite_model or "none", max_tokens=args.max_tokens)
+    asked = rest if args.rewrite_model else []
+    expected = forecast(cutter, asked, model=args.rewrite_model or "none", max_tokens=args.max_tokens)
     say("\n".join(expected.lines()) if expected.requests else "no model would be asked")
     print_result(expected.as_json())
     return 0
@@ -392,7 +393,7 @@ def _finish(
         "tokens_counted_by": counted_by,
         "settings": {
             "target_model": args.target_model,
-            "rewrite_model": None if args.no_llm else args.rewrite_model,
+            "rewrite_model": args.rewrite_model,
             "SILC": args.SILC,
             "variants": list(paths),
             "min_margin": args.min_margin,
