@@ -76,7 +76,8 @@ def import_results(
             opened.add_problem(problem, prompt)
             counts["problems"] += 1
             for old in _samples(row):
-                if not old.content.strip() or _is_error(old.content):
+                # The older tool stored the message of a failed request as if it were a response.
+                if not old.content.strip() or old.content.startswith("Error:"):
                     counts["left_out"] += 1
                 elif not opened.has(problem.id, old.temperature, old.index):
                     counts.update(_write(opened, problem.id, old, with_verdicts))
@@ -121,11 +122,10 @@ def _without_letters(value: object) -> object:
     marks = [f"({letter}) " for letter in ascii_uppercase]
     if not isinstance(value, list) or not 0 < len(value) <= len(marks):
         return value
-    if not all(
-        isinstance(text, str) and text.startswith(mark) for text, mark in zip(value, marks, strict=False)
-    ):
+    marked = list(zip(value, marks, strict=False))
+    if not all(isinstance(text, str) and text.startswith(mark) for text, mark in marked):
         return value
-    return [text.removeprefix(mark) for text, mark in zip(value, marks, strict=False)]
+    return [text.removeprefix(mark) for text, mark in marked]
 
 
 def _samples(row: dict) -> Iterator[OldSample]:
@@ -151,18 +151,11 @@ def _as_list(value: object) -> list:
     return value if isinstance(value, list) else [value]
 
 
-def _is_error(content: str) -> bool:
-    """The older tool stored the message of a failed request as if it were a response."""
-    return content.startswith("Error:")
-
-
 def _is_old_row(row: object) -> bool:
     if not isinstance(row, dict) or not isinstance(row.get("responses"), dict):
         return False
-    if not all(map(_is_number, row["responses"])):
-        return False
     responses = [response for found in row["responses"].values() for response in _as_list(found)]
-    return all(map(_is_old_response, responses))
+    return all(map(_is_number, row["responses"])) and all(map(_is_old_response, responses))
 
 
 def _is_old_response(response: object) -> bool:
