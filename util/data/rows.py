@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from collections import Counter
@@ -61,10 +62,9 @@ class Rows:
                 local, wanted, columns=self.columns, unread=self.unread, with_places=self.with_places
             )
             try:
-                for number, row in enumerate(rows):
-                    if number >= done:
-                        yield row
-                        done += 1
+                for row in itertools.islice(rows, done, None):
+                    yield row
+                    done += 1
                 return
             except DamagedFile as error:
                 if attempt == 2 or self.folder is not None or hub.is_intact(local):
@@ -102,12 +102,9 @@ def open_rows(
     if not names:
         raise UserError(f"{source.path} has no split {split!r}: choose from {', '.join(source.files)}")
     bundled = Path(__file__).resolve().parents[2] / source.path
-    if bundled.is_file():
-        folder = bundled.parent
-    elif data_dir is not None:
+    folder = bundled.parent if bundled.is_file() else None
+    if folder is None and data_dir is not None:
         folder = _local_folder(source.path, revision, Path(data_dir))
-    else:
-        folder = None
     if folder is None:
         found = _commit(source, revision, names[0])
         hub.fetch(source.path, names[0], found)
@@ -310,8 +307,7 @@ def _local_revision(path: str, folder: Path, names: tuple[str, ...], *, expected
     revision = LOCAL + digest.hexdigest()[:16]
     if expected is not None and expected.startswith(LOCAL) and expected != revision:
         raise UserError(
-            f"the files of {path} in {folder} have changed since this run was made ({expected}, "
-            f"now {revision}): "
-            "restore them, or start a fresh folder with --overwrite-settings"
+            f"the files of {path} in {folder} have changed since this run was made ({expected}, now "
+            f"{revision}): restore them, or start a fresh folder with --overwrite-settings"
         )
     return revision
