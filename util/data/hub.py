@@ -167,23 +167,16 @@ def _download(path: str, file: str, commit: str) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-    resolve(
-        path, file, commit
-    )  # every refusal is met here, before the client's own retries, which have no bound
+    resolve(path, file, commit)  # refusals are met here, before the client's own retries, which have no bound
     say(f"fetching {file} of {path} ...")
     had_bars = not are_progress_bars_disabled()
     disable_progress_bars()
+
+    def download() -> str:
+        return hf_hub_download(path, file, repo_type="dataset", revision=commit, endpoint=endpoint())
+
     try:
-        return Path(
-            _persistently(
-                lambda: hf_hub_download(
-                    path, file, repo_type="dataset", revision=commit, endpoint=endpoint()
-                ),
-                path=path,
-                file=file,
-                revision=commit,
-            )
-        )
+        return Path(_persistently(download, path=path, file=file, revision=commit))
     finally:
         if had_bars:
             enable_progress_bars()
@@ -276,9 +269,7 @@ def _explained(error: Exception, *, path: str, file: str, revision: str) -> Exce
             f"{path} has no file {file} at revision {revision}: "
             f"see {page}/tree/{revision}, or choose another --revision"
         )
-    if isinstance(error, errors.OfflineModeIsEnabled) or isinstance(
-        error.__cause__, errors.OfflineModeIsEnabled
-    ):
+    if any(isinstance(one, errors.OfflineModeIsEnabled) for one in (error, error.__cause__)):
         return UserError(
             f"{file} of {path} is not on this machine and HF_HUB_OFFLINE is set: "
             "unset it and run once with a connection, or give --data-dir"
