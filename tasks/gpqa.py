@@ -57,7 +57,6 @@ task = Task(
         split="train",
         revision="633f5ee89ab8ad4522a9f850766b73f62147ffdd",
         licence="CC BY 4.0",
-        gated=True,
     ),
     problem=problem,
     prompt=prompt,

@@ -24,11 +24,8 @@ class Source:
     keep: Callable[[dict], bool] | None = None  # rows that belong to the benchmark at all
     by: str | None = None  # the column that --source chooses from
     columns: tuple[str, ...] | None = None  # columns to read; None reads all
-    labels: str | None = (
-        None  # hub repository of difficulty labels that --filter-difficulty joins by problem text
-    )
+    labels: str | None = None  # hub repository of difficulty labels, which --filter-difficulty joins by text
     licence: str = ""
-    gated: bool = False
     unread: tuple[str, ...] = ()  # columns that rows come without: long texts that only grading needs
     tests_on_disk: bool = False  # rows come with "tests_at", where they lie: problems need not keep tests
 
@@ -43,12 +40,9 @@ class Task:
     problem: Callable[[dict], Problem]  # what is asked
     prompt: Callable[[Problem, str], str]  # (problem, model) -> the user message
     grade: Callable[[Problem, str], Verdict]  # (problem, response text) -> verdict
-    gold: Callable[
-        [dict], str | None
-    ]  # a response that the grader must accept; None where the row holds none
-    prompts: dict[str, Callable[[Problem, str], str]] = field(
-        default_factory=dict
-    )  # further prompts by name for --prompt; `prompt` itself is "default"
+    gold: Callable[[dict], str | None]  # a response that the grader must accept; None: the row holds none
+    # Further prompts by name for --prompt; `prompt` itself is "default".
+    prompts: dict[str, Callable[[Problem, str], str]] = field(default_factory=dict)
     grade_timeout_s: float = 10.0
     metric: str = "accuracy"
     notes: dict = field(default_factory=dict)  # what a reader of the results should know
