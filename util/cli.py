@@ -13,14 +13,7 @@ from pathlib import Path
 from util import __version__
 from util.engines.options import EMBEDDED, EngineOptions
 from util.errors import RunStopped, UserError
-from util.settings import (
-    BY_NAME,
-    SAMPLING,
-    SETTINGS,
-    Setting,
-    above,
-    at_least,
-)
+from util.settings import BY_NAME, SAMPLING, SETTINGS, Setting, above, at_least
 from util.terminal import say
 
 TYPE_CHECKING = False
@@ -45,9 +38,7 @@ GROUPS = {  # headings of --help
 
 class _Help(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
-        super().__init__(
-            prog, width=100
-        )  # asking for the terminal's width would cost a quarter of a bare start
+        super().__init__(prog, width=100)  # asking for the terminal's width takes a quarter of a bare start
 
 
 class Parser(argparse.ArgumentParser):

@@ -115,19 +115,12 @@ class OpenAIEngine:
         self._fields = _shared_fields(model, sampling or {}, self._quirks)
         self._extra = dict(extra or {})
         self._request_timeout_s = request_timeout_s
-        start, most = (
-            (START_CONCURRENCY, MOST_CONCURRENCY) if concurrency is None else (concurrency, concurrency)
-        )
+        start, most = concurrency or START_CONCURRENCY, concurrency or MOST_CONCURRENCY
         endpoints = [Endpoint(url, AdaptiveLimit(start, most), proxy_for(url)) for url in dict.fromkeys(urls)]
         self._dispatcher = Dispatcher(endpoints, keys, most=concurrency, rpm=rpm, tpm=tpm)
         self._transport = Transport()
         self._watch = Watch(
-            self._dispatcher,
-            keys,
-            self._transport,
-            model=model,
-            retry_for_s=retry_for_s,
-            backoff_s=backoff_s,
+            self._dispatcher, keys, self._transport, model=model, retry_for_s=retry_for_s, backoff_s=backoff_s
         )
         self._loop: asyncio.AbstractEventLoop  # while there is a thread
         self._thread: threading.Thread | None = None
@@ -223,9 +216,7 @@ class OpenAIEngine:
 
     def _finished(self, ready: deque[tuple[Request, Result]]) -> list[tuple[Request, Result]]:
         """Whatever is finished and was not handed over yet."""
-        self._call(
-            asyncio.sleep(0)
-        )  # tasks that ended in this turn of the loop put their results into the queue
+        self._call(asyncio.sleep(0))  # tasks that ended in this turn of the loop put their results in
         self._collect(ready, 0.0)
         return list(ready)
 

@@ -26,9 +26,7 @@ from util.machines.replicas import Died, Event, Replicas
 from util.terminal import say
 
 ROOT = Path(__file__).resolve().parents[2]
-CONNECT_S = (
-    5.0  # until whoever listens must have said that it is a cluster; Ray's own client takes 40 s or more
-)
+CONNECT_S = 5.0  # until a cluster must have said that it is one; Ray's own client takes 40 s or more
 PLACE_S = 30.0  # a replica without a place is mentioned after so long
 LOOK_S = 5.0  # how often we look whether the cluster is there
 HEAD_S = 20.0  # a head that is not there for so long is gone
@@ -194,8 +192,9 @@ class Cluster:
                 log_to_driver=False,
             )
         except (ConnectionError, RuntimeError) as error:
+            said = str(error).strip().split("\n", 1)[0]
             raise UserError(
-                f"the Ray cluster at {self.address} cannot be used from here: {_first_line(error)} (this "
+                f"the Ray cluster at {self.address} cannot be used from here: {said[:300]} (this "
                 "machine must be one of its nodes, with the same Ray and Python, and with its RAY_AUTH_TOKEN "
                 "if it has one)"
             ) from error
@@ -380,10 +379,6 @@ def _check_listening(address: str) -> None:
         raise UserError(
             f"what listens at {address} is not a Ray cluster: give the address of its head, HOST:6379"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0][:300]
 
 
 def _in_short(error: Exception) -> str:
