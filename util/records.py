@@ -13,6 +13,7 @@ SCHEMA = 1  # goes up when the meaning of a stored field changes; readers refuse
 REASONS = (
     "",
     "wrong_answer",
+    "undecided",  # the grader cannot tell: not correct, and counted apart; `cause` says why
     "no_answer",  # nothing in the response looks like an answer
     "truncated",  # stopped by the token limit before an answer
     "no_code",
@@ -26,6 +27,9 @@ REASONS = (
     "sandbox_error",  # the sandbox failed, not the program: counted apart
     "grader_error",  # the grader failed: counted apart
 )
+# How sure the sign is by which an answer was found. "high": a box, an answer tag, a "####" line, a finished
+# declaration; "medium": a conclusion in the last line; "low": the last number, a letter that stands alone.
+TRUSTS = ("high", "medium", "low")
 NOT_JUDGED = frozenset(
     {"no_tests", "sandbox_error", "grader_error"}
 )  # verdicts that say nothing about the text
@@ -139,6 +143,9 @@ class Verdict:
     extracted: str | None = None  # the answer that was found in the text
     detail: str = ""  # how it was decided, for people
     grader: str = ""  # name and version, such as "maths-12"
+    how: str = ""  # by which sign the answer was found: "box", "answer tag", "declared", ...
+    trust: str = ""  # one of TRUSTS: how far that sign can be trusted
+    cause: str = ""  # why an undecided verdict is undecided, or what failed
 
 
 @dataclass(frozen=True)

@@ -21,58 +21,83 @@ from typing import NamedTuple
 
 from util.grading.maths import symbolic as engine
 from util.grading.maths import words
-from util.grading.maths.answers import find_answer
+from util.grading.maths.answers import Found, find_answer
 from util.grading.maths.judge import Judge
 from util.grading.maths.numbers import number_word, plain_number, same_number
 from util.grading.maths.reader import MAX_CHARS, clean, is_ambiguous, read
 from util.grading.maths.scalars import Said
+from util.grading.maths.spans import has_words
 from util.grading.maths.tree import Node, Opaque, Reading, Unreadable, has, replaced, symbols
 from util.grading.maths.units import units_agree, without_unit
 from util.records import Verdict
 from util.response import solution_part
 
-GRADER = "maths-12"
-_NO_ENGINE = "undecided"
+GRADER = "maths-13"
+NO_TIME = "the symbolic engine had no time"  # causes that begin so are worth another try
 
 
 class Comparison(NamedTuple):
     """What came of comparing two answers."""
 
     equal: bool
-    tier: str  # which tier decided: string, number, text, structure, symbolic, none, undecided
+    tier: str  # which tier decided: string, number, text, structure, symbolic, none
     gold_form: str
     prediction_form: str
+    cause: str = ""  # why it is not known whether they are equal; `equal` is False then
 
 
-def grade_maths(gold: str, response: str, *, kind: str = "any", symbolic: bool | None = None) -> Verdict:
+def grade_maths(
+    gold: str, response: str, *, kind: str = "any", accept: str | None = None, symbolic: bool | None = None
+) -> Verdict:
     """Find the answer in a whole model response and compare it with `gold`.
 
     `kind` is "integer" (033 is 33, 142.0 is 142), "number" (perhaps with thousands separators or units) or
-    "any". `symbolic=None` asks the symbolic engine unless it is switched off for this process.
+    "any". `accept` is the least trust that an answer needs (see `answers`); without a word a "number" may be
+    the last one of the text, anything else has to be concluded. `symbolic=None` asks the symbolic engine
+    unless it is switched off for this process.
     """
     solution = solution_part(response)
     if solution is None:
         return Verdict(False, "truncated", detail="the thought is not closed", grader=GRADER)
-    found = find_answer(solution)
+    found = find_answer(solution, lowest=accept or ("low" if kind == "number" else "medium"))
     if found is None:
         return Verdict(False, "no_answer", detail="nothing looks like an answer", grader=GRADER)
-    if kind == "any":
-        result = same_answer(gold, found.text, symbolic=symbolic)
-    else:
-        result = _same_as_number(gold, found.text, kind, symbolic)
+    result = _compare_found(gold, found, kind, symbolic)
     forms = f"{_shortened(result.gold_form)} | {_shortened(result.prediction_form)}"
-    reason = "" if result.equal else "wrong_answer"
-    if result.tier.startswith(_NO_ENGINE):
-        reason = "grader_error"
-    detail = f"{result.tier}; {found.how}; {forms}"
-    return Verdict(result.equal, reason, found.text[:MAX_CHARS], detail, GRADER)
+    reason = "" if result.equal else "undecided" if result.cause else "wrong_answer"
+    return Verdict(
+        result.equal,
+        reason,
+        found.text[:MAX_CHARS],
+        f"{result.tier}; {found.how}; {forms}",
+        GRADER,
+        how=found.how,
+        trust=found.trust,
+        cause=result.cause,
+    )
 
 
 def _shortened(text: str) -> str:
     return text if len(text) <= 200 else text[:200] + " ..."
 
 
-def _same_as_number(gold: str, prediction: str, kind: str, symbolic: bool | None) -> Comparison:
+def _compare_found(gold: str, found: Found, kind: str, symbolic: bool | None) -> Comparison:
+    """Compare what a span says; where that is not equal, the span as it stands: it may be a longer text."""
+    if found.cause:
+        whole = same_answer(gold, found.span, symbolic=False)
+        if whole.equal and (whole.tier in ("string", "text") or has_words(gold)):
+            return whole
+        return whole._replace(equal=False, tier="none", cause=found.cause)
+    said = _same_of_kind(gold, found.text, kind, symbolic)
+    if said.equal or found.text == found.span or ", " in found.text:
+        return said
+    whole = same_answer(gold, found.span, symbolic=False)
+    return whole if whole.equal else said
+
+
+def _same_of_kind(gold: str, prediction: str, kind: str, symbolic: bool | None) -> Comparison:
+    if kind == "any":
+        return same_answer(gold, prediction, symbolic=symbolic)
     a = plain_number(gold) or plain_number(clean(gold))
     b = plain_number(prediction) or plain_number(clean(prediction))
     if a and b and not (a.percent or b.percent):
@@ -91,7 +116,7 @@ def same_answer(gold: str, prediction: str, *, symbolic: bool | None = None) -> 
         try:
             verdict = engine.same(gold, prediction)
         except engine.Busy as busy:
-            return result._replace(tier=f"{_NO_ENGINE}: {busy}")
+            return result._replace(cause=f"{NO_TIME}: {busy}")
         if verdict is not None:
             return Comparison(verdict, "symbolic", result.gold_form, result.prediction_form)
     return result

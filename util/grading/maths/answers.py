@@ -1,6 +1,10 @@
-"""Where in a response is the answer?
+"""Where in a response is the answer, and how far can the sign be trusted by which it was found?
 
 Call `find_answer`; `last_box` is for text that is known to hold a box.
+
+A sign points to a span (a box, a tag, the sentence behind "the answer is", the last line), and the whole span
+goes to `read_span`. High trust: a box, an answer tag, a "####" line, a finished declaration. Medium: bold,
+a conclusion in the last line, a response that is nothing but the answer. Low: the last number.
 """
 
 from __future__ import annotations
@@ -8,37 +12,44 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from util.grading.maths.spans import DENIED, Said, formulas, has_words, read_span
 from util.grading.maths.spelling import mended
 from util.response import without_turn_tokens
 
 MAX_ANSWER = 4_000  # characters of one answer; what is longer is no answer
 TAIL = 12_000  # characters at the end of a solution in which answers without a box are looked for
 MAX_BOXES = 200
+_CALCULATION = re.compile(r"<<[^<>\n]{1,200}>>")  # as in "9 * 2 = $<<9*2=18>>18"
 
 
 class Found(NamedTuple):
     """An answer found in a response, and by which sign."""
 
-    text: str
-    how: str  # "box", "answer tag", "####", "declared", "formula", "bold", "last number"
+    text: str  # what the span says
+    how: str  # "box", "answer tag", "####", "declared", "bold", "whole response", "last line", "last number"
+    trust: str  # one of `records.TRUSTS`
+    span: str  # as it stands in the response
+    cause: str = ""  # why the span says no single answer
 
 
-def find_answer(solution: str) -> Found | None:
-    """The final answer of a solution by the strongest sign: boxes before words, words before numbers."""
-    solution = without_turn_tokens(mended(solution))
+def find_answer(solution: str, *, lowest: str = "low") -> Found | None:
+    """The final answer of a solution by the strongest sign; `lowest` is the least trust that counts."""
+    solution = _CALCULATION.sub("", without_turn_tokens(mended(solution)))
     boxed = boxed_answer(solution)
     if boxed is not None:
-        return Found(boxed, "box")
+        return _found(boxed, read_span(boxed), "box", "high")
     unfinished = solution.rfind("boxed{")
-    if unfinished >= 0:
-        solution = solution[:unfinished]
-    for find, how in _FINDERS:
-        if unfinished >= 0 and how == "last number":
-            return None  # cut off within its box: the numbers before it are no answer
-        answer = find(solution[-TAIL:])
-        if answer:
-            return Found(answer, how)
-    return None
+    tail = (solution if unfinished < 0 else solution[:unfinished])[-TAIL:]
+    found = _tagged(tail) or _after_hashes(tail) or _declared(tail)
+    if found is None and lowest != "high" and unfinished < 0:
+        found = _whole(tail) or _in_bold(tail) or _last_line(tail)
+        if lowest == "low" and (found is None or found.cause):
+            found = _last_number(tail) or found
+    return found
+
+
+def _found(span: str, said: Said, how: str, trust: str) -> Found:
+    return Found(said.text or span, how, trust, span, said.cause)
 
 
 # ---------------------------------------------------------------- boxes
@@ -111,47 +122,34 @@ def boxed_answer(text: str) -> str | None:
     return ", ".join(joined) if len(set(joined)) > 1 else joined[-1]
 
 
-# ---------------------------------------------------------------- other signs
+# ---------------------------------------------------------------- tags, hashes, declarations
 
 _HASHES = re.compile(r"^\s*####[ \t]*(\S.*)$|(?<=\s)####[ \t]+(\S.*)$", re.MULTILINE)
 _SAYS = re.compile(
     r"s?(?:[^\S\n]+(?:to|for)\s[^.\n]{1,60}?)?[^\S\n]*\**[^\S\n]*"
-    r"(?:(?:is|are|will be|would be|must be|equals|comes to)\b|[:：=])\**[:：]?"
-    r"|\**\s*(?=[\\$])|\**[^\S\n]*\n\s*(?=[\\$\d*-])"
+    r"(?:(?:is|are|was|will be|would be|must be|should be|equals|comes to)\b|[:：=])\**[:：]?"
+    r"|[^\S\n]*[-–—.][^\S\n]+(?=[\d$\\-])|\**\s*(?=[\\$])|\**[^\S\n]*\n\s*(?=[\\$\d*-])"
 )
-_CHINESE = re.compile(r"(?:答案|故选|应选|结果(?=是|为))\s*(?:是|为|為|应为|应是|就是|等于)?\s*[:：]?")
+_CHINESE = re.compile(
+    r"(?:答案|答(?=[:：])|故选|应选|结果(?=是|为))\s*(?:是|为|為|应为|应是|就是|等于)?\s*[:：]?"
+)
 _HEADING = re.compile(r"^[ \t#*]*(?:final\s+|my\s+)?answer[ \t*:：]*$", re.IGNORECASE | re.MULTILINE)
-_CONCLUSION = re.compile(
-    r"(?:解集|解|值|范围|概率|个数|距离|面积|体积|长|和|度数|方程)(?:应?[是为]|等于)\s*[:：]?"
-)
 _LINE_A = re.compile(r"^\s*\**A\**\s*[:：]\**", re.MULTILINE)
+_IS_THE_ANSWER = re.compile(r"\s+(?:is|are)\s+(?:the|our|my)\s+(?:final\s+|correct\s+)?answer\b")
 _MOST_DECLARATIONS = 20
-_FORMULA = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
-_JOINED_FORMULAS = re.compile(  # "are $x = 1$ and $x = 4$." at the end
-    r"(?<![\w$])(?:\$[^$\n]{1,80}\$\s*(?:,|、|，)\s*){0,8}\$[^$\n]{1,80}\$\s*,?\s*(?:and|or|和|或|或者|与)\s*\$[^$\n]{1,80}\$"
-    r"(?=[\s.。]*$)"
-)
-_BOLD = re.compile(r"\*\*(?!\s)([^*\n]{1,300}?)(?<!\s)\*\*|\\textbf\{([^{}]{1,300})\}")
-_FRACTION = r"-?\\[dt]?frac\s*\{[^{}]{1,40}\}\s*\{[^{}]{1,40}\}"
-_NUMBER = re.compile(
-    rf"{_FRACTION}|\d{{1,9}}(?::\d{{1,9}})+|-?\d*√\(?\d+\)?|-?\d*π(?:/\d+)?"
-    r"|[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:[eE][+-]?\d+)?|[-−]?\.\d+"
-)
-_REASON = re.compile(r"\((?:since|because|as|where|for|when|see|note)\b[^()]{0,200}\)", re.IGNORECASE)
-_DENIED = re.compile(r"\bnot\s+(?:equal to\s+|be\s+)?\$?-?\d[\d.,/]*")
-_REJECTED = re.compile(r"[\s$]*(?:does not|doesn['’]t|is not|isn['’]t|cannot|can['’]t|fails)\b")
-_ASIDE_AT_END = re.compile(r"(\d[^\n()]{0,60})\((?=[^()\n]*[A-Za-z]{2})[^()\n]{1,200}\)[\s.]*\Z")
-_ABOUT = re.compile(r"[\s$,(]*(?:≈|\\approx|or\s+(?:about|approximately|roughly)|approximately|about)[\s$]*")
-_GROUP_AT_END = re.compile(r"(?:\b(?:is|are|be|at)|=)\s*([(\[{][^()\[\]{}]{1,200}[)\]}])[\s.*$]*$")
-_PLAIN_END = re.compile(r"[\s*$]*(-?\d[\d,]*(?:\.\d+)?)(?<!,)[\s*$.]*\Z")
-_MORE = re.compile(r"\s*(?:,|and|or|, and|, or|和|或|与|或者|以及|、|，)\s*\$([^$]+)\$")
-_LEADING = re.compile(  # "12, which is", "12 (twelve)", "12 since": the value before an afterthought
-    r"\$?([-−]?\d[\d,]*(?:\.\d+)?(?:/\d+)?)(?<!,)\$?(?:\s*,)?\s+(?:which|since|because|where|when|\((?![\d\s]))"
-)
 _FENCE = re.compile(r"^```\w*\n")
 _SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|。|;\s(?=[A-Za-z])|；|！|!(?=\s|$)")
-_TRAILING = re.compile(
-    r"\s*(?:I hope (?:it|this) is correct.*|\(approximately\)|approximately)$", re.IGNORECASE | re.DOTALL
+_CLAUSE = re.compile(r"[.;,!?\n。；，！？]|\b(?:and|but|so|thus|hence|therefore|then)\b", re.IGNORECASE)
+_UNSURE = re.compile(
+    r"\b(?:not|never|doubt|cannot|unlikely|if|unless|suppose|supposing|assume|assuming|whether|might"
+    r"|could|may|alternative|another|previous|first|initial|wrong)\b|n['’]t\b"
+    r"|\b(?:is|was)\s+(?:the|your)\s*(?:final\s*)?$|如果|不",
+    re.IGNORECASE,
+)
+_TAKEN_BACK = re.compile(
+    r"[\s*_.]*(?:wait|no|hmm+|actually|but|oh|oops|sorry|hold on)\b[^.\n]{0,60}?"
+    r"\b(?:wrong|incorrect|not right|not correct|mistake|mistaken|not the answer)\b",
+    re.IGNORECASE,
 )
 
 
@@ -160,188 +158,179 @@ def tagged_answer(text: str) -> str | None:
     lower = text.lower()
     end = lower.rfind("</answer>")
     start = lower.rfind("<answer>", 0, max(end, 0))
-    if start < 0:
+    return None if start < 0 else text[start + len("<answer>") : end].strip()
+
+
+def _tagged(text: str) -> Found | None:
+    span = tagged_answer(text)
+    if not span:
         return None
-    answer = text[start + len("<answer>") : end].strip()
-    if " " in answer and not answer.startswith("$") and (formula := _FORMULA.search(answer)):
-        answer = next(group for group in formula.groups() if group is not None).strip()
-    inner = find_answer(answer) if len(answer) > 60 and "<answer>" not in answer else None
-    return inner.text if inner and inner.how != "last number" else answer
+    if (len(span) > 60 or "\n" in span) and "<answer>" not in span:
+        inner = find_answer(span, lowest="medium")
+        if inner is not None:
+            return inner._replace(how="answer tag", trust="high")
+    return _found(span, read_span(span), "answer tag", "high")
 
 
-def _after_hashes(text: str) -> str | None:
-    matches = _HASHES.findall(text)
+def _after_hashes(text: str) -> Found | None:
+    matches = list(_HASHES.finditer(text))
     if not matches:
         return None
-    answer = (matches[-1][0] or matches[-1][1]).strip().strip("*$ ")
-    return _value_in(answer) or answer
+    span = (matches[-1].group(1) or matches[-1].group(2)).strip().strip("*").strip()
+    trust = "high" if matches[-1].end() < len(text) else "medium"
+    return _found(span, read_span(span), "####", trust)
 
 
-def _declared(text: str) -> str | None:
-    """What stands behind the last "the answer is" and its like."""
-    for end in _declarations(text):
-        answer = _value_in(text[end : end + MAX_ANSWER])
-        if answer:
-            return answer
+def _declared(text: str) -> Found | None:
+    """What the last "the answer is" and its like declare."""
+    for start, end in _declarations(text):
+        if end < 0:  # "x < 5 is the answer"
+            line = text.rfind("\n", 0, start) + 1
+            span, behind = text[line:start].strip(), start
+        else:
+            if _UNSURE.search(_CLAUSE.split(text[max(0, start - 80) : start])[-1]):
+                continue
+            span, behind = _sentence(text, end)
+        if not span or _TAKEN_BACK.match(text, behind):
+            continue
+        said = read_span(span)
+        if said.cause != DENIED:
+            is_whole = (
+                behind < len(text.rstrip()) or span[-1:] in "$*)]}" or text[behind - 1 :].strip(" *") == "."
+            )
+            return _found(span, said, "declared", "high" if is_whole else "medium")
     return None
 
 
-def _declarations(text: str) -> list[int]:
-    """Where declarations of an answer end, the last one first."""
-    ends = [match.end() for match in _LINE_A.finditer(text[-300:])]
-    ends = [end + max(0, len(text) - 300) for end in ends]
+def _declarations(text: str) -> list[tuple[int, int]]:
+    """Where declarations of an answer begin and end, the last one first; the end is -1 where the"
+    " answer precedes."""
+    found = []
+    shift = max(0, len(text) - 300)
+    found += [(match.start() + shift, match.end() + shift) for match in _LINE_A.finditer(text[-300:])]
     at = len(text)
     for _ in range(_MOST_DECLARATIONS):
         at = max(text.rfind("nswer", 0, at), text.rfind("NSWER", 0, at))
         if at < 0:
             break
-        match = _SAYS.match(text, at + 5)
-        if match:
-            ends.append(match.end())
-    ends.extend(match.end() for match in _HEADING.finditer(text))
+        if match := _SAYS.match(text, at + 5):
+            found.append((at - 1, match.end()))
+        elif before := re.search(
+            r"\s+(?:is|are|as)\s+(?:the|our|my)\s+(?:final\s+|correct\s+)?.$", text[max(0, at - 30) : at]
+        ):
+            found.append((max(0, at - 30) + before.start(), -1))
+    found += [match.span() for match in _HEADING.finditer(text)]
     if not text.isascii():
-        ends.extend(match.end() for match in _CHINESE.finditer(text))
-    return sorted(ends, reverse=True)
+        found += [match.span() for match in _CHINESE.finditer(text)]
+    return sorted(found, key=lambda place: max(place), reverse=True)
 
 
-def _value_in(text: str) -> str | None:
-    """The value at the head of what follows a declaration."""
-    if simple := _PLAIN_END.match(text):
-        return simple.group(1)
-    text = _FENCE.sub("", text.lstrip(" \t:：*=}\n").lstrip())
-    if leading := _LEADING.match(text):
-        return leading.group(1)
-    text = _TRAILING.sub("", text)
-    formula = _FORMULA.match(text)
-    if formula:
-        inside = next(group for group in formula.groups() if group is not None)
-        rest = text[formula.end() :]
-        joined = [inside.strip()]
-        while (more := _MORE.match(rest)) is not None:
-            joined.append(more.group(1).strip())
-            rest = rest[more.end() :]
-        return ", ".join(joined) if "=" not in inside or len(joined) > 1 else inside.strip()
-    if text.startswith(("$", "\\$")) and re.match(r"\\?\$\s*-?[\d.]", text):
-        text = text.lstrip("\\$ ")
-    end = _SENTENCE_END.search(text)
-    sentence = text[: end.start()] if end else text
-    sentence = sentence.strip().strip("*").strip()
+def _sentence(text: str, start: int) -> tuple[str, int]:
+    """The sentence behind a declaration, and where it ends; a formula at its head may hold full stops."""
+    rest = text[start : start + MAX_ANSWER]
+    shorter = _FENCE.sub("", rest.lstrip(" \t:：*=}\n"))
+    skipped = len(rest) - len(shorter)
+    first = formulas(shorter[:1000])
+    at = first[0][1] if first and first[0][0] == 0 else 0
+    end = _SENTENCE_END.search(shorter, at)
+    sentence = shorter[: end.start()] if end else shorter
     if sentence.count("}") > sentence.count("{"):
         sentence = sentence.rstrip("} ")  # of \textbf{Answer: 7}
-    if not sentence:
-        return None
-    behind = re.search(r"\$\s+(?:is|equals|=)\s+([^$]+)$", sentence)
-    if behind:
-        return _from_words(behind.group(1))
-    inside = _FORMULA.search(sentence)
-    if inside and len(sentence) > len(inside.group()) + 3:
-        return next(group for group in inside.groups() if group is not None).strip()
-    return _from_words(sentence)
+    return sentence.strip().strip("*").strip(), start + skipped + (end.end() if end else len(shorter))
 
 
-def _from_words(sentence: str) -> str:
-    """A short answer in words as it is; of a sentence that tells about a number, the number."""
-    sentence = re.sub(
-        r"^(?:that\s+)?(?:the\s+)?(?:largest|smallest|answer|number|value)[^.]{0,60}?\s(?:is|=)\s+",
-        "",
-        sentence,
-    )
-    sentence = re.sub(
-        r"^(?:therefore|thus|so|hence|simply|just|indeed|approximately|about|exactly|equal to)\b,?\s*",
-        "",
-        sentence,
-        flags=re.IGNORECASE,
-    )
-    numbers = _NUMBER.findall(sentence)
-    if len(numbers) == 1 and not re.search(r"[\\^_<>|(\[{]", sentence):
-        if len(sentence.split()) > 4 or re.search(
-            rf"\s(?:is|are|equals|=)\s+\$?{re.escape(numbers[0])}\b", sentence
-        ):
-            return numbers[0]
-    return _AFTERTHOUGHT.split(sentence, maxsplit=1)[0].strip().strip("*")
+# ---------------------------------------------------------------- the end of the text
 
-
-_AFTERTHOUGHT = re.compile(
-    r",?\s(?:because|since|as|which|so|where|(?:and\s+|but\s+)?not|instead of|rather than)\s"
+_BOLD = re.compile(r"\*\*(?!\s)([^*\n]{1,300}?)(?<!\s)\*\*|\\textbf\{([^{}]{1,300})\}")
+_CONCLUDES = re.compile(
+    r"^\W*(?:so|thus|hence|therefore|then|finally|consequently|altogether|in total|in all|overall"
+    r"|we (?:get|have|find|conclude|obtain)"
+    r"|this (?:gives|means|is)|that (?:gives|means|is)|which gives|giving|it follows|因此|所以|故|则|即)\b"
+    r"|^\W*(?:因此|所以|故|则|即|∴)",
+    re.IGNORECASE,
 )
-
-
-def _in_formula(text: str) -> str | None:
-    """The last formula of the text's last lines, if no number stands behind it."""
-    tail = text.rstrip()[-1500:]
-    formulas = [
-        next(g for g in groups if g) for groups in _FORMULA.findall(tail) if any(g.strip() for g in groups)
-    ]
-    formulas = [formula.strip().rstrip(".,") for formula in formulas if formula.strip(" .,")]
-    if not formulas:
-        return None
-    after = tail[tail.rfind(formulas[-1]) + len(formulas[-1]) :]
-    if re.search(r"\d", after) or _REJECTED.match(after):
-        return None
-    joined = _JOINED_FORMULAS.search(tail)
-    if joined and joined.group().rstrip("$").endswith(formulas[-1]):
-        return ", ".join(formula.strip() for formula in re.findall(r"\$([^$]+)\$", joined.group()))
-    return formulas[-1]
-
-
-def _concluded(text: str) -> str | None:
-    """What stands behind "的值为" and its like in the last line."""
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    if not lines or lines[-1].isascii():
-        return None
-    ends = [match.end() for match in _CONCLUSION.finditer(lines[-1])]
-    return _value_in(lines[-1][ends[-1] :]) if ends else None
-
-
-def _bare_relation(text: str) -> str | None:
-    match = re.search(
-        r"\$?([a-z]\s*(?:<=|>=|!=|<|>|≤|≥)\s*-?\d+(?:\.\d+)?)\$?\s*(?:is (?:our|the) answer)", text
-    )
-    return match.group(1) if match else None
-
-
-def _in_bold(text: str) -> str | None:
-    lines = [line for line in text.strip().splitlines() if line.strip()][-3:]
-    found = [a or b for a, b in _BOLD.findall("\n".join(lines))]
-    found = [item.strip(" .:$") for item in found if item.strip(" .:$")]
-    if not found:
-        return None
-    last = found[-1]
-    return _NUMBER.findall(last)[-1] if re.search(r"\s", last) and len(_NUMBER.findall(last)) == 1 else last
-
-
-def _last_fraction(text: str) -> str | None:
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    match = re.search(rf"({_FRACTION})\s*\.?\s*$", lines[-1]) if lines else None
-    return match.group(1) if match else None
-
-
-def _last_group(text: str) -> str | None:
-    """(1, 2), of a last line that ends in "is (1, 2)" or "= (1, 2)"."""
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    match = _GROUP_AT_END.search(lines[-1][-300:]) if lines else None
-    return match.group(1) if match else None
-
-
-def _last_number(text: str) -> str | None:
-    text = _ASIDE_AT_END.sub(r"\1", _DENIED.sub("", _REASON.sub("", text[-4000:])))
-    numbers = list(_NUMBER.finditer(text))
-    if len(numbers) > 1 and _ABOUT.fullmatch(text[numbers[-2].end() : numbers[-1].start()]):
-        numbers.pop()  # 5/12 is the answer of "5/12, about 0.42"
-    if not numbers or text[: numbers[-1].start()].endswith(("^", "^{", "_", "_{")):
-        return None
-    return None if _REJECTED.match(text, numbers[-1].end()) else numbers[-1].group().strip()
-
-
-_FINDERS = (
-    (tagged_answer, "answer tag"),
-    (_after_hashes, "####"),
-    (_declared, "declared"),
-    (_bare_relation, "formula"),
-    (_concluded, "declared"),
-    (_in_bold, "bold"),
-    (_in_formula, "formula"),
-    (_last_fraction, "formula"),
-    (_last_group, "formula"),
-    (_last_number, "last number"),
+_STATES = re.compile(
+    r"\b(?:is|are|was|were|be|equals?|gives?|becomes?|yields?)\b|[:：]\s|[是为為]|等于|^[^\w\n]*[\w\s'’-]{2,60}:",
+    re.IGNORECASE,
 )
+_TENTATIVE = re.compile(
+    r"\b(?:let me|let us|let['’]s|try|suppose|assume|consider|if|maybe|perhaps|check|verify|whether"
+    r"|need to|would|could|might"
+    r"|step \d|case \d|recall|note that|know that|given that|we want|guess|again|see if|test|next)\b"
+    r"|\?\s*$|让我|假设|如果",
+    re.IGNORECASE,
+)
+_SENTENCES = re.compile(r"(?<=[.!。])\s+(?=[A-Z\u4e00-\u9fff$\\*])|(?<=。)")
+_CLAUSE_START = re.compile(
+    r"\b(?:therefore|thus|hence|so(?! (?:that|far|many|much))|consequently)\b(?=.*\d)", re.IGNORECASE
+)
+_LAST_LINES = 3
+_NUMBER = re.compile(
+    r"[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:[eE][+-]?\d+)?(?:\s?\\?%)?|[-−]?\.\d+"
+)
+_PART_OF_MORE = re.compile(r"(?:[\d,.]\s|[+*/^_√(±×·≠<>≤≥{\[-]\s?|\\[a-z]+\s?|(?:\d|\b[a-z])\s?[+-]\s?)$")
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.strip().splitlines() if line.strip()]
+
+
+def _whole(text: str) -> Found | None:
+    """A response that is nothing but an answer: a formula, or a word or two."""
+    span = text.strip().strip("*`\"'").lstrip(". ").strip()
+    if not span or "\n" in span or len(span) > 200:
+        return None
+    is_name = re.fullmatch(r"[^\W\d_][\w'’-]*(?: [\w'’-]+)?[.!]?", span)
+    if not is_name and (has_words(span) or len(span.split()) > 12 and not formulas(span)):
+        return None
+    return _found(span, Said(span.rstrip(".!")) if is_name else read_span(span), "whole response", "medium")
+
+
+def _in_bold(text: str) -> Found | None:
+    found = [a or b for a, b in _BOLD.findall("\n".join(_lines(text)[-_LAST_LINES:]))]
+    found = [span.strip(" .:$") for span in found if span.strip(" .:$")]
+    if not found or _TENTATIVE.search(found[-1]):
+        return None
+    said = read_span(found[-1])
+    return None if said.cause == DENIED else _found(found[-1], said, "bold", "medium")
+
+
+def _last_line(text: str) -> Found | None:
+    """What the last sentence concludes; a sentence that only tells of numbers concludes nothing."""
+    sentence = _last_sentence(text)
+    if not sentence or _TENTATIVE.search(sentence):
+        return None
+    said = read_span(sentence)
+    concludes = not has_words(sentence) or _CONCLUDES.search(sentence) or _STATES.search(sentence)
+    if not concludes and (said.cause or ", " in said.text):
+        return None
+    return (
+        None
+        if said.cause == DENIED or not re.search(r"\d|\\|\W", said.text)
+        else _found(sentence, said, "last line", "medium")
+    )
+
+
+def _last_sentence(text: str) -> str:
+    """The last sentence with a value in it, out of the last lines."""
+    for line in reversed(_lines(text)[-_LAST_LINES:]):
+        for sentence in reversed(_SENTENCES.split(line[-1500:])):
+            if re.search(r"\d|[$\\=]", sentence):
+                clauses = [match.start() for match in _CLAUSE_START.finditer(sentence)]
+                return sentence[clauses[-1] :] if clauses else sentence
+    return ""
+
+
+def _last_number(text: str) -> Found | None:
+    """The last number of the text, if it is no part of a longer expression and nothing denies or"
+    " doubts it."""
+    sentence = _last_sentence(text)
+    numbers = list(_NUMBER.finditer(sentence))
+    if not numbers or read_span(sentence).cause == DENIED or _TENTATIVE.search(sentence):
+        return None
+    last = numbers[-1]
+    if _PART_OF_MORE.search(sentence[: last.start()]) or re.match(
+        r"\s?[!^*/+_a-z\\]", sentence[last.end() :].replace(" ", "  ")
+    ):
+        return None
+    return Found(last.group().strip(), "last number", "low", last.group().strip())

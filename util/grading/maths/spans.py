@@ -1,0 +1,302 @@
+"""What does the sentence say that holds an answer: one value, a list, or nothing certain?
+
+Call `read_span` with what stands in a box or a tag, or behind "the answer is".
+
+A span without words is handed on as it is. In a span with words every formula is a value, written as one
+sign, and the words between the signs decide: what is denied is no answer, what is joined is a list, and what
+depends on a case or is one of several candidates is said to be so. A span never counts as its first formula.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from util.grading.maths.spelling import TEXT_COMMANDS
+from util.grading.maths.units import canonical
+
+CASES = "the answer distinguishes cases"
+BOUND = "the answer is a bound, not a value"
+SEVERAL = "several candidates of equal rank"
+DENIED = "the answer is denied"
+MAX_SPAN = 2_000  # characters of a span with words; what is longer is a text, not a sentence
+
+
+class Said(NamedTuple):
+    """What a span says."""
+
+    text: str  # to be compared; the whole span where it says no single answer
+    cause: str = ""  # why it says no single answer; "" where it does
+
+
+def read_span(span: str) -> Said:
+    """What a span says."""
+    span = span.strip().strip("*").strip()
+    if not has_words(span):
+        return Said(_bare(span))
+    if len(span) > MAX_SPAN:
+        return Said(span, SEVERAL)
+    words, values = _in_signs(_TEXT.sub(r" \1 ", span) if "\\" in span else span)
+    if not values:
+        return Said(_first_kept(words, _REASON, _NOT_THAT).strip(" .,:;"))
+    if _MONTH.search(words):
+        return Said(span)
+    if contrast := _NOT_BUT.search(words):
+        words = contrast.group(1)
+    words = _first_kept(words, _REASON, needed=_VALUE)
+    if _WRONG.search(words):
+        return Said(span, DENIED)
+    words = _first_kept(words, _NOT_THAT, _WHICH, needed=_VALUE)
+    if not _VALUE.search(words) or _DENIAL.search(words):
+        return Said(span, DENIED)
+    words = _ASIDE.sub(lambda aside: f" {aside.group(1)} " if _OR.search(aside.group()) else " ", words)
+    if _CASE.search(words):
+        return Said(span, CASES)
+    before = _first_kept(words, _CONDITION, needed=_VALUE)
+    if _KIND.search(words, len(before)):
+        return Said(span, CASES)
+    if _BOUND.search(before):
+        return Said(span, BOUND)
+    words = _LEAD.sub("", _SUBJECT.sub("", before)).strip(" .:,;*")
+    return _joined(words, values, span)
+
+
+# ---------------------------------------------------------------- values and words
+
+_FORMULA = re.compile(
+    r"\$\$(.+?)\$\$|\\\((.+?)\\\)|\\\[(.+?)\\\]|(?<!\\)\$((?:\\\$|[^$])+?)(?<!\\)\$", re.DOTALL
+)
+_PROSE = re.compile(r"[a-z]{2,}[.,;!?]?\s+[a-z]{2,}\s", re.IGNORECASE)  # between the signs of two prices
+_TEXT = re.compile(rf"\\(?:{TEXT_COMMANDS})\s*\{{([^{{}}]*)\}}")
+_MATHS_WORDS = frozenset(
+    "sin cos tan cot sec csc sinh cosh tanh sech csch arcsin arccos arctan asin acos atan ln log lg exp"
+    " sqrt cbrt pi"
+    " infinity infty inf max min gcd lcm mod alpha beta gamma delta theta lambda mu phi omega hbar abs"
+    " floor ceil".split()
+)
+_LONG_WORD = re.compile(r"(?<![\\a-zA-Z])[^\W\d_]{2,}")
+_WORD = re.compile(r"(?:[^\W\d_]+['’-]?){1,3}\.?")
+_CJK = "\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f"
+_CJK_WORD = re.compile(f"[{_CJK}]")
+_TOKENS = re.compile(
+    rf"[、，。；：]|[,;:—!?](?!\S)|[{_CJK}]+"
+    rf"|(?:[^\s;—?!,:、，。；：{_CJK}]|[,:;!](?=[^\s{_CJK}]))+!?|\S"
+)
+_GROUP = re.compile(r"[(\[{][^()\[\]{}]{1,200}[)\]}]")
+_OPERATOR = re.compile(r"[=<>+*/^≤≥≠±×·|-]")
+_FIRST = 0xE000  # the sign of the first value
+_MOST = 1_000
+_V = f"[{chr(_FIRST)}-{chr(_FIRST + _MOST)}]"
+_VALUE = re.compile(_V)
+
+
+def has_words(span: str) -> bool:
+    """Whether a span holds words next to its formulas; names of functions and commands are none."""
+    plain = _TEXT.sub(r" \1 ", span) if "\\" in span else span
+    return any(word.lower() not in _MATHS_WORDS for word in _LONG_WORD.findall(plain)) or (
+        not plain.isascii() and _CJK_WORD.search(plain) is not None
+    )
+
+
+def formulas(text: str) -> list[tuple[int, int, str]]:
+    """Start, end and contents of the formulas between dollar signs or LaTeX brackets."""
+    found, at = [], 0
+    while match := _FORMULA.search(text, at):
+        inside = next(group for group in match.groups() if group is not None)
+        at = match.end()
+        if match.group(4) and (_PROSE.search(_TEXT.sub("", inside)) or "\n\n" in inside):
+            at = match.start() + 1  # the dollar sign of a price
+        elif inside.strip():
+            found.append((match.start(), match.end(), inside.strip()))
+    return found
+
+
+def _bare(span: str) -> str:
+    """A span without words: its formulas joined by what stands between them."""
+    found = formulas(span)
+    if not found:
+        return span
+    if len(found) == 1 and found[0][1] - found[0][0] >= len(span.rstrip(" .")):
+        return found[0][2]
+    parts, at = [], 0
+    for start, end, inside in found:
+        parts += [span[at:start], inside]
+        at = end
+    return "".join([*parts, span[at:]]).strip()
+
+
+def _in_signs(span: str) -> tuple[str, list[str]]:
+    """The words of a span with one sign in place of each value, and the values."""
+    values: list[str] = []
+    words: list[str] = []
+
+    def value(text: str) -> None:
+        if words and _VALUE.fullmatch(words[-1]):
+            values[-1] += " " + text
+        elif len(values) < _MOST:
+            words.append(chr(_FIRST + len(values)))
+            values.append(text)
+
+    def prose(text: str) -> None:
+        tokens = _TOKENS.findall(_GROUP.sub(_closed_up, text.replace("**", " ")))
+        for place, token in enumerate(tokens):
+            token = token.strip("\"'“”‘’`_")
+            core = token.strip("().")
+            following = tokens[place + 1] if place + 1 < len(tokens) else ""
+            if not core or core in ",;:—!?、，。；：":
+                words.append(token)
+            elif _WORD.fullmatch(core) and _is_word(core, following, words):
+                words.append(token)
+            elif token[0] == "(" and token.count("(") > token.count(")"):
+                words.append("(")
+                value(token[1:])
+            elif token.rstrip(".").endswith(")") and token.count(")") > token.count("("):
+                value(token.rstrip(".")[:-1])
+                words.append(")")
+            else:
+                value(token.rstrip("."))
+
+    at = 0
+    for start, end, inside in formulas(span):
+        prose(span[at:start])
+        value(inside)
+        at = end
+    prose(span[at:])
+    return " ".join(words), values
+
+
+def _closed_up(group: re.Match[str]) -> str:
+    """A tuple, set or interval without blanks; an aside in words as it is."""
+    return group.group() if has_words(group.group()) else group.group().replace(" ", "")
+
+
+def _is_word(token: str, following: str, before: list[str]) -> bool:
+    """Whether letters are a word and no variable, function or unit of a formula."""
+    if token.lower() in _MATHS_WORDS:
+        return False
+    if len(token) == 1 and ord(token) < 0x2000:
+        if token not in "aAI" or _OPERATOR.match(following):
+            return False
+        return not (before and _VALUE.fullmatch(before[-1]))
+    return True
+
+
+# ---------------------------------------------------------------- what the words say
+
+_REASON = re.compile(
+    r"[\s,;(—-]*(?:\b(?:because|since|as (?!well|follows)|due to|where|so that|by the|obtained|I hope"
+    r"|as (?:required|desired|claimed))\b|因为).*$",
+    re.IGNORECASE | re.DOTALL,
+)
+_WHICH = re.compile(r"[\s,;(—-]*\bwhich (?:is|was|are|equals|can|we|follows)\b.*$", re.IGNORECASE | re.DOTALL)
+_MONTH = re.compile(
+    r"\b(?:january|february|march|april|may|june|july|august|september|october|november|december)\b",
+    re.IGNORECASE,
+)
+_WRONG = re.compile(
+    r"\b(?:wrong|incorrect|mistaken|false|invalid|doubt(?:ful)?|unlikely|impossible)\b|错|不对|不正确",
+    re.IGNORECASE,
+)
+_DENIAL = re.compile(
+    r"\b(?:not|never|neither|nor|isn['’]t|aren['’]t|wasn['’]t"
+    r"|don['’]t|doesn['’]t|won['’]t|cannot|can['’]t|couldn['’]t|unsure|unclear)\b|不是|不等于",
+    re.IGNORECASE,
+)
+_NOT_BUT = re.compile(
+    rf"(?:\b(?:not|no longer|never)\b[^{_V[1:-1]}]{{0,30}}{_V}[^{_V[1:-1]}]{{0,30}}?\b(?:but"
+    rf"|rather)\b(?:\s*(?:rather|instead|is|actually))*"
+    rf"|不是\s*{_V}[^{_V[1:-1]}]{{0,10}}而?是)\s*(.*)$",
+    re.IGNORECASE | re.DOTALL,
+)
+_NOT_THAT = re.compile(
+    r"[\s,;(]*\b(?:and not|but not|rather than|instead of|as opposed to|"
+    r"(?<!does )(?<!do )(?<!did )(?<!is )(?<!are )(?<!was )(?<!will )(?<!can )(?<!could )(?<!would"
+    r" )(?<!it )(?<!need )not)\b"
+    r"(?![^()]*\bbut\b).*$",
+    re.IGNORECASE | re.DOTALL,
+)
+_ASIDE = re.compile(r"\(([^()]*)\)")
+_OR = re.compile(rf"\b(?:or|and|possibly|maybe|perhaps)\b[^()]*{_V}|{_V}[^()]*\bor\b", re.IGNORECASE)
+_CASE = re.compile(
+    r"\b(?:if|unless|otherwise|else|provided|depending|depends|in (?:the )?case|assuming)\b|如果|否则|或?当",
+    re.IGNORECASE,
+)
+_CONDITION = re.compile(r"[\s,]*\b(?:when|whenever|for|where|with|at)\b.*$", re.IGNORECASE | re.DOTALL)
+_KIND = re.compile(r"\b(?:even|odd|prime|divisible|otherwise|positive|negative|not)\b", re.IGNORECASE)
+_BOUND = re.compile(
+    rf"(?:\b(?:more|less|greater|fewer|larger|smaller|higher|lower|bigger)\s+than\s+(?:or equal to\s+)?"
+    rf"|\b(?:at least|at most|above|below|under|over|up to|no more than|no less than|between|beyond"
+    rf"|within|nearly|almost)\s+){_V}"
+    rf"|{_V} or so\b|{_V}\s*以[上下内]"
+    rf"|(?:大于|小于|多于|少于|不少于|不超过|至少|至多|超过|不到|介于|高于|低于)\s*{_V}",
+    re.IGNORECASE,
+)
+_SUBJECT = re.compile(
+    rf"^.*(?:\b(?:is|are|was|were|be|equals?|becomes?|gives?|yields?|makes?|comes to|amounts to"
+    rf"|totals?)\b|[:=：]|[是为為])"
+    rf"(?=[^{_V[1:-1]}]*{_V})\s*",
+    re.IGNORECASE | re.DOTALL,
+)
+_LEAD = re.compile(
+    r"^(?:(?:so|thus|hence|therefore|then|that|simply|just|indeed|exactly|precisely|equal to|equals?"
+    r"|only|clearly|always|now|given by"
+    r"|finally|namely|about|approximately|roughly|around|either|both|the|an?|values?|numbers?"
+    r"|constants?|functions?|of)\b[\s,:]*)+",
+    re.IGNORECASE,
+)
+_JOINTS = frozenset(
+    ", ; and or & either both also as well else maybe perhaps possibly even too the constant value function ("
+    " 和 或 或者 以及 与 及 、 ， ；".split()
+)
+_NO_UNIT = frozenset(
+    "for in on at from to with left by when if after before altogether total so and or but that than"
+    " who which while"
+    " during into is are was were remaining away each every more less all together overall of does do"
+    " did can will there here now then not".split()
+)
+
+
+def _first_kept(words: str, *patterns: re.Pattern[str], needed: re.Pattern[str] | None = None) -> str:
+    """`words` without what the patterns cut off at the end, as far as something is left (a value, if"
+    " needed)."""
+    for pattern in patterns:
+        before = pattern.sub("", words)
+        if needed.search(before) if needed else before.strip():
+            words = before
+    return words
+
+
+_OF_TWO = re.compile(r"\b(?:sum|product|difference|quotient|ratio|total|average|mean)\b", re.IGNORECASE)
+
+
+def _are_joined(between: list[str]) -> bool:
+    """Whether nothing but commas, "and" and "or" stands between values."""
+    return all(_VALUE.fullmatch(token) or token.lower() in _JOINTS for token in between)
+
+
+def _is_compound(tokens: list[str], places: list[int]) -> bool:
+    """2 hours and 30 minutes: each value has a known unit of its own."""
+    units = [
+        canonical(tokens[place + 1].strip(".,")) if place + 1 < len(tokens) else None for place in places
+    ]
+    return None not in units and len(set(units)) == len(units)
+
+
+def _joined(words: str, values: list[str], span: str) -> Said:
+    """One value with its unit, or several that the words join."""
+    tokens = words.split()
+    places = [place for place, token in enumerate(tokens) if _VALUE.fullmatch(token)]
+    if not places:
+        return Said(span, DENIED)
+    said = [values[ord(tokens[place]) - _FIRST].strip(" ,;") for place in places]
+    if len(said) > 1:
+        between = tokens[places[0] : places[-1]]
+        if _OF_TWO.search(" ".join(tokens[: places[0]])) or not _are_joined(between):
+            return Said(span, "" if _is_compound(tokens, places) else SEVERAL)
+        return Said(", ".join(said))
+    unit: list[str] = []
+    for token in tokens[places[0] + 1 :]:
+        if token.lower() in _NO_UNIT or not token[0].isalpha() or _CJK_WORD.match(token) or len(unit) == 4:
+            break
+        unit.append(token.strip(".,"))
+    return Said(" ".join([said[0], *unit]))
