@@ -43,7 +43,7 @@ class Task:
     gold: Callable[[dict], str | None]  # a response that the grader must accept; None: the row holds none
     # Further prompts by name for --prompt; `prompt` itself is "default".
     prompts: dict[str, Callable[[Problem, str], str]] = field(default_factory=dict)
-    grade_timeout_s: float = 10.0
+    grade_timeout_s: float = 60.0
     metric: str = "accuracy"
     notes: dict = field(default_factory=dict)  # what a reader of the results should know
     choice: dict = field(default_factory=dict)  # how the rows were narrowed: part of a run's settings

@@ -28,7 +28,7 @@ from util.records import Problem, Verdict
 GRADER = "pool-1"
 WAITING_PER_WORKER = 64  # gradings queued or running per worker before `submit` waits
 BATCH = 16  # short gradings handed over at once
-SHORT_S = 15.0  # gradings with a higher limit travel alone
+SHORT_S = 60.0  # gradings with a higher limit travel alone
 START_S = 120.0  # a worker has to say that it runs by then
 STOP_S = 3.0  # workers that are asked to end are killed after that
 

@@ -40,7 +40,7 @@ class Comparison(NamedTuple):
     """What came of comparing two answers."""
 
     equal: bool
-    tier: str  # which tier decided: string, number, text, structure, symbolic, none
+    tier: str  # which tier decided: string, number, text, structure, symbolic; none, unread
     gold_form: str
     prediction_form: str
     cause: str = ""  # why it is not known whether they are equal; `equal` is False then
@@ -112,14 +112,17 @@ def same_answer(gold: str, prediction: str, *, symbolic: bool | None = None) -> 
         same = gold.strip() == prediction.strip()
         return Comparison(same, "string", gold[:MAX_CHARS], prediction[:MAX_CHARS])
     result = _decide(gold, prediction)
-    if result.tier == "none" and (engine.enabled() if symbolic is None else symbolic):
-        try:
-            verdict = engine.same(gold, prediction)
-        except engine.Busy as busy:
-            return result._replace(cause=f"{NO_TIME}: {busy}")
-        if verdict is not None:
-            return Comparison(verdict, "symbolic", result.gold_form, result.prediction_form)
-    return result
+    if result.tier != "none":
+        return result
+    if not (engine.enabled() if symbolic is None else symbolic):
+        return result._replace(cause=result.cause or "the symbolic engine is switched off")
+    try:
+        equal = engine.same(gold, prediction)
+    except engine.Busy as busy:
+        return result._replace(cause=f"{NO_TIME}: {busy}")
+    except engine.Unanswered as unanswered:
+        return result._replace(cause=result.cause or f"the symbolic engine has no answer: {unanswered}")
+    return Comparison(equal, "symbolic", result.gold_form, result.prediction_form)
 
 
 def forget() -> None:
@@ -152,8 +155,7 @@ def _decide(gold: str, prediction: str) -> Comparison:
     verdict = _compare_words(left, right)
     if verdict is not None:
         return Comparison(verdict, "text", left, right)
-    verdict = _compare_read(left, right)
-    return Comparison(bool(verdict), "none" if verdict is None else "structure", left, right)
+    return _compare_read(left, right)
 
 
 def _compare_numbers(gold: str, prediction: str) -> Comparison | None:
@@ -266,25 +268,35 @@ def _are_options(together: str, listed: str) -> bool:
 # ---------------------------------------------------------------- trees
 
 
-def _compare_read(gold: str, prediction: str) -> bool | None:
+def _compare_read(gold: str, prediction: str) -> Comparison:
     forms = [(gold, prediction)]
     if "\\text" in gold or "\\text" in prediction:
         forms.append((words.unwrapped(gold), words.unwrapped(prediction)))
     if any(_BLANK.sub("", left) == _BLANK.sub("", right) for left, right in forms):
-        return True
+        return Comparison(True, "structure", gold, prediction)
     try:
         verdict = _same_reading(read(gold), read(prediction))
     except Opaque:
-        return None
-    except Unreadable:
-        return False
+        return Comparison(False, "none", gold, prediction)
+    except Unreadable as unreadable:
+        cause = f"the {_unread(gold)} cannot be read: {unreadable}"
+        return Comparison(False, "unread", gold, prediction, cause)
     if verdict is not True and (is_ambiguous(gold) or is_ambiguous(prediction)):
         try:  # 1,234 may be two numbers
             other = _same_reading(read(gold, as_list=True), read(prediction, as_list=True))
         except Unreadable:
             other = None
         verdict = other if other else verdict
-    return verdict
+    return Comparison(bool(verdict), "none" if verdict is None else "structure", gold, prediction)
+
+
+def _unread(gold: str) -> str:
+    """Which of two answers it is that cannot be read."""
+    try:
+        read(gold)
+    except Unreadable:
+        return "reference"
+    return "answer"
 
 
 def _same_reading(gold: Reading, prediction: Reading) -> bool | None:
