@@ -63,7 +63,11 @@ def main() -> None:
             os.rmdir(scratch)
         return
     wall_in(settings, scratch, own_user, report)
-    zygote = Zygote(settings, scratch, report)
+    cpus = os.sched_getaffinity(0)
+    # This process and the template work in turns: on one processor, each finds warm what the other has used.
+    # With a grader on each processor, a check of short tests takes a third less time than without this.
+    os.sched_setaffinity(0, {sorted(cpus)[settings["parent"] % len(cpus)]})
+    zygote = Zygote(settings, scratch, cpus, report)
     zygote.serve()
     zygote.end()
 
@@ -228,9 +232,9 @@ class Child(NamedTuple):
 class Zygote:
     """Serves one grader, one request at a time."""
 
-    def __init__(self, settings: dict, scratch: str, report: dict) -> None:
+    def __init__(self, settings: dict, scratch: str, cpus: set[int], report: dict) -> None:
         self.control = control = settings["socket"]
-        self._scratch = scratch
+        self._scratch, self._cpus = scratch, cpus
         self.stdin = os.path.join(scratch, "stdin")
         self._buffer = bytearray()
         self._alone = "pid namespace" in report["layers"]
@@ -272,6 +276,7 @@ class Zygote:
                 self._limits = limits
             self._waiting = self._template.fork()
         program = self._waiting.pop()
+        os.sched_setaffinity(program.process, self._cpus)
         if self._limits != limits:
             self._set_limits(program.process, *limits)
         return program
@@ -446,6 +451,7 @@ class Trial:
         self._messages = bytearray()
         self._reports = bytearray()
         self._test = 0  # the one that runs
+        self._told, self._told_at = 0, 0.0  # tests whose results the grader knows, and since when
 
     def serve(self) -> None:
         largest = 0
@@ -494,6 +500,7 @@ class Trial:
         if self._reports:
             wire.write_all(self._zygote.control, self._reports)
             self._reports.clear()
+            self._told, self._told_at = self._test, time.monotonic()
 
     # --- while the program runs ---
 
@@ -519,6 +526,7 @@ class Trial:
             if out in ready and not self._read_output():
                 poll.unregister(out)  # closed by the program: it may still go on
             if not ready and prints and watched != self._test:
+                self._send()
                 poll.register(out, select.POLLIN)
                 watched = self._test
             if len(self._output) > self._most:
@@ -583,7 +591,9 @@ class Trial:
             self._over(wire.MEDDLED)
             return True
         del self._messages[:at]
-        self._send()
+        # Not each result by itself, nor too late for stopping at a failure.
+        if self._test >= 2 * self._told or time.monotonic() - self._told_at >= driver.LONGEST_WAIT_S:
+            self._send()
         return False
 
     def _is_sound(self, status: int, number: int, note: bytes, body: bytes) -> bool:
