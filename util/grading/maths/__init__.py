@@ -27,7 +27,7 @@ from util.grading.maths.numbers import number_word, plain_number, same_number
 from util.grading.maths.reader import MAX_CHARS, clean, is_ambiguous, read
 from util.grading.maths.scalars import Said
 from util.grading.maths.spans import has_words
-from util.grading.maths.tree import Node, Opaque, Reading, Unreadable, has, replaced, symbols
+from util.grading.maths.tree import Node, Opaque, Reading, Undecided, Unreadable, has, replaced, symbols
 from util.grading.maths.units import units_agree, without_unit
 from util.records import Verdict
 from util.response import solution_part
@@ -40,7 +40,7 @@ class Comparison(NamedTuple):
     """What came of comparing two answers."""
 
     equal: bool
-    tier: str  # which tier decided: string, number, text, structure, symbolic; none, unread
+    tier: str  # which tier decided: string, number, text, structure, symbolic; none, unread, unproven
     gold_form: str
     prediction_form: str
     cause: str = ""  # why it is not known whether they are equal; `equal` is False then
@@ -278,13 +278,15 @@ def _compare_read(gold: str, prediction: str) -> Comparison:
         verdict = _same_reading(read(gold), read(prediction))
     except Opaque:
         return Comparison(False, "none", gold, prediction)
+    except Undecided as undecided:
+        return Comparison(False, "unproven", gold, prediction, str(undecided))
     except Unreadable as unreadable:
         cause = f"the {_unread(gold)} cannot be read: {unreadable}"
         return Comparison(False, "unread", gold, prediction, cause)
     if verdict is not True and (is_ambiguous(gold) or is_ambiguous(prediction)):
         try:  # 1,234 may be two numbers
             other = _same_reading(read(gold, as_list=True), read(prediction, as_list=True))
-        except Unreadable:
+        except (Unreadable, Undecided):
             other = None
         verdict = other if other else verdict
     return Comparison(bool(verdict), "none" if verdict is None else "structure", gold, prediction)

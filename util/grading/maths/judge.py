@@ -20,6 +20,7 @@ from util.grading.maths.shapes import (
     conditions_dropped,
     elements,
     is_inequality,
+    is_solved,
     is_time,
     label,
     matrix,
@@ -283,6 +284,8 @@ class Judge:
             verdict = self.same_named_values(left, right)
             if verdict is not None:
                 return verdict
+        if left and left.name.kind == "sym" and not right and not symbols(left.value):
+            return False  # 5x + 2 = 22 is the question to which x = 4 is the answer
         if len(gold.parts) == len(prediction.parts) == 2:
             return same_equation(gold, prediction)
         if gold.value == prediction.value:
@@ -321,6 +324,8 @@ class Judge:
         right = region(prediction) if left else None
         if left is None or right is None:
             return None
+        if is_solved(gold) and not is_solved(prediction):
+            return False  # x^2 < 9 is the question to which -3 < x < 3 is the answer
         if left.variable and right.variable and left.variable != right.variable:
             return False
         if len(left.pieces) != len(right.pieces):

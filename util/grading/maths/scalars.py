@@ -6,6 +6,7 @@ answer they are part.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from util.grading.maths.digits import precise, same_value
 from util.grading.maths.exact import Point, Unknown, coordinate, exact
 from util.grading.maths.numbers import is_long, is_rounded, nearly, rounds_to
 from util.grading.maths.regions import FLIPPED
-from util.grading.maths.tree import Node, has, names_in, replaced, symbols, traits
+from util.grading.maths.tree import Node, Undecided, has, names_in, replaced, symbols, traits
 
 PARAMETERS = frozenset("knmlj")  # usual names of integer parameters
 _CONSTANTS = frozenset(("c", "C", "c_1", "C_1", "C_0", "K"))  # of integration
@@ -23,6 +24,7 @@ _ARBITRARY = frozenset((*"abcdkmnpqrstCK", "lambda", "alpha"))  # constants that
 _WHOLE = frozenset("nkmN")
 _DIVISORS = frozenset((("func", "gcd"), ("func", "lcm")))
 _STEPPED = frozenset((("func", "floor"), ("func", "ceil"), ("func", "mod"), "big"))
+_PERIODIC = frozenset((("const", "pi"), "deg"))
 _ARROWS = frozenset(("->", "=>", "sub", "prop", "in", "notin", ":"))
 
 
@@ -61,7 +63,10 @@ def same_values(
             return _same_whatever_the_names(gold, prediction, names | others)
         prediction = moved
     both = left | right
-    whole = bool(names) and bool(names <= _WHOLE and both & _STEPPED or both & _DIVISORS)
+    stepped = both & _STEPPED
+    whole = bool(names) and bool(
+        names <= _WHOLE and stepped or both & _DIVISORS or _alternates(gold, prediction)
+    )
     verdict: bool | None = False
     for reading in _readings(left, right, said):
         if whole:
@@ -72,9 +77,60 @@ def same_values(
             return True
         verdict = found if verdict is not None else None
     if names:
+        if verdict is False and _shifted(gold, prediction, names, said, left & right):
+            return True
+        if verdict is False and stepped and not whole:
+            if all(
+                _same_at_whole_numbers(gold, prediction, names, reading)
+                for reading in _readings(left, right, said)
+            ):
+                raise Undecided(f"the two agree where {' and '.join(sorted(names))} are whole numbers")
         return verdict
     undecided = verdict is None and "big" in both  # too many terms; what is undefined differs
     return _is_rounding(gold, prediction) or (None if undecided else False)
+
+
+def _alternates(*nodes: Node) -> bool:
+    """Whether a sign alternates, as in (-1)^n: its exponent is a whole number then."""
+    for node in nodes:
+        if node.kind in ("num", "decimal"):
+            continue
+        if node.kind == "pow" and node.parts[0] in _MINUS_ONE and symbols(node.parts[1]):
+            return True
+        if _alternates(*(child for child in node.parts if isinstance(child, Node))):
+            return True
+    return False
+
+
+_ONE = Node("num", (), Fraction(1))
+_MINUS_ONE = (Node("neg", (_ONE,)), Node("num", (), Fraction(-1)), Node("mul", (Node("neg", (_ONE,)),)))
+
+
+def _shifted(gold: Node, prediction: Node, names: frozenset[str], said: Said, both: set) -> bool:
+    """Whether two families such as pi/2 + 2 pi k and -3 pi/2 + 2 pi k are the same numbers."""
+    if len(names) != 1:
+        return False
+    (name,) = names
+    if name not in said.free and not (name == "k" and both & _PERIODIC):
+        return False
+    try:
+        a, b, c = (approximate(gold, Point({name: Fraction(at)})) for at in (0, 1, 2))
+        d, e, f = (approximate(prediction, Point({name: Fraction(at)})) for at in (0, 1, 2))
+    except (Unknown, OverflowError):
+        return False
+    step, other = b - a, e - d
+    near = 1e-9 * max(1.0, *(abs(value) for value in (a, b, c, d, e, f)))
+    if (
+        not step
+        or abs(c - b - step) > near
+        or abs(f - e - other) > near
+        or abs(abs(step) - abs(other)) > near
+    ):
+        return False
+    if name not in said.free and abs(a / step - round((a / step).real)) < 1e-9:
+        return False  # pi k and pi (k + 1) may be two terms of a sequence
+    shift = (d - a) / step
+    return abs(shift - round(shift.real)) < 1e-9
 
 
 def _with_parameter_renamed(
@@ -134,9 +190,12 @@ def _same_at_points(gold: Node, prediction: Node, names: frozenset[str], reading
         return same_value(gold, prediction, reading)
     valid = 0
     for index in range(3):
-        verdict = same_value(gold, prediction, _sample(names, index, reading), thorough=index == 0)
+        at = _sample(names, index, reading)
+        verdict = same_value(gold, prediction, at, thorough=index == 0)
         if verdict is False:
-            return False
+            if _is_real(gold, at) and _is_real(prediction, at) or has(gold, "const", "i"):
+                return False
+            return _same_where_real(gold, prediction, names, reading)
         valid += verdict is True
     if not valid:
         return None
@@ -146,6 +205,22 @@ def _same_at_points(gold: Node, prediction: Node, names: frozenset[str], reading
             if _is_real(gold, at) and _is_real(prediction, at):
                 return False
     return True
+
+
+def _same_where_real(gold: Node, prediction: Node, names: frozenset[str], reading: Point) -> bool:
+    """At points where both sides are real: ln((1 - x) / (1 + x)) is so between -1 and 1 alone."""
+    valid = 0
+    for index, scale in itertools.product(range(3), _SCALES):
+        values = {name: coordinate(name, index) * scale / 3 for name in names}
+        at = reading.moved(values)
+        if _is_real(gold, at) and _is_real(prediction, at):
+            if same_value(gold, prediction, at, thorough=not valid) is not True:
+                return False
+            valid += 1
+    return valid >= 4
+
+
+_SCALES = (Fraction(1), Fraction(-1), Fraction(1, 3), Fraction(-1, 3), Fraction(1, 20), Fraction(8))
 
 
 def _same_at_whole_numbers(

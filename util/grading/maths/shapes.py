@@ -108,6 +108,22 @@ def is_inequality(node: Node) -> bool:
     return node.kind == "rel" and not set(node.value) <= {"=", "~"}
 
 
+def is_solved(node: Node) -> bool:
+    """Whether every inequality in a tree has its variable, or the absolute value of it, alone on a side."""
+    if node.kind == "rel" and not set(node.value) <= {"in", "notin", ":"}:
+        return all(not symbols(part) or _is_alone(part, node) for part in node.parts)
+    return all(is_solved(part) for part in node.parts if isinstance(part, Node))
+
+
+def _is_alone(part: Node, relation: Node) -> bool:
+    if part.kind == "neg":
+        part = part.parts[0]
+    if part.kind == "sym" or part.kind == "func" and part.value == "abs":
+        return True
+    alone = [other for other in relation.parts if other.kind == "sym"]
+    return any(str(other.value) not in symbols(part) for other in alone)  # x < a + 1
+
+
 def elements(node: Node) -> tuple[Node, ...] | None:
     """The elements of a bare list or set in no order; None for an ordered kind."""
     if node.kind in ("list", "set"):

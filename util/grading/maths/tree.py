@@ -22,6 +22,10 @@ class Opaque(Unreadable):
     """The text uses notation that this reader knows of and cannot read; another engine may."""
 
 
+class Undecided(Exception):
+    """Two answers agree under a condition that neither of them states; the message says which."""
+
+
 class Node(NamedTuple):
     """One node of an answer's tree; `kind` says how `parts` and `value` are meant.
 
