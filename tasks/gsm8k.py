@@ -19,7 +19,7 @@ def prompt(problem: Problem, model: str) -> str:
 
 
 def grade(problem: Problem, response: str) -> Verdict:
-    return grade_maths(problem.answer, response, kind="number")
+    return grade_maths(problem.answer, response, kind="number", accept="low")
 
 
 def gold(row: dict) -> str | None:

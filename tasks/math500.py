@@ -19,7 +19,7 @@ def plain_prompt(problem: Problem, model: str) -> str:
 
 
 def grade(problem: Problem, response: str) -> Verdict:
-    return grade_maths(problem.answer, response)
+    return grade_maths(problem.answer, response, question=problem.question)
 
 
 def gold(row: dict) -> str | None:

@@ -1,14 +1,20 @@
 """NUMINA: 859,494 competition and school problems whose reference is the boxed end of a worked solution."""
 
 from util.grading.maths import grade_maths
-from util.grading.maths.answers import last_box
+from util.grading.maths.answers import last_box, parts
 from util.records import Problem, Verdict
 from util.task import Source, Task, content_id
 
 
+def answer_text(solution: str) -> str | None:
+    """The boxes of all numbered parts of a solution, otherwise its last box."""
+    several = parts(solution)
+    return "; ".join(f"\\boxed{{{part}}}" for part in several) if several else last_box(solution)
+
+
 def problem(row: dict) -> Problem:
     question, solution = row["problem"] or "", row["solution"] or ""
-    answer = last_box(solution)
+    answer = answer_text(solution)
     about = {"source": row["source"], "boxes": solution.count("\\boxed")}
     unusable = ""
     if not question.strip():
@@ -29,12 +35,15 @@ def prompt(problem: Problem, model: str) -> str:
 
 
 def grade(problem: Problem, response: str) -> Verdict:
-    return grade_maths(problem.answer, response)
+    return grade_maths(problem.answer, response, question=problem.question)
 
 
 def gold(row: dict) -> str | None:
-    answer = last_box(row["solution"] or "")
-    return None if answer is None else f"The final answer is \\boxed{{{answer}}}."
+    answer = answer_text(row["solution"] or "")
+    if answer is None:
+        return None
+    boxed = answer if "\\boxed" in answer else f"\\boxed{{{answer}}}"
+    return f"The final answer is {boxed}."
 
 
 task = Task(

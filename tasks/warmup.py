@@ -29,7 +29,7 @@ def prompt(problem: Problem, model: str) -> str:
 
 def grade(problem: Problem, response: str) -> Verdict:
     answer = response.split("Question:")[0]  # small models go on with questions of their own
-    return grade_maths(problem.answer, answer, kind="number")
+    return grade_maths(problem.answer, answer, kind="number", accept="low")
 
 
 def gold(row: dict) -> str | None:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from util.grading.maths import symbolic as engine
 from util.grading.maths import words
-from util.grading.maths.answers import Found, find_answer
+from util.grading.maths.answers import Found, boxes, find_answer
 from util.grading.maths.judge import Judge
 from util.grading.maths.numbers import number_word, plain_number, same_number
 from util.grading.maths.reader import MAX_CHARS, clean, is_ambiguous, read
@@ -47,14 +47,21 @@ class Comparison(NamedTuple):
 
 
 def grade_maths(
-    gold: str, response: str, *, kind: str = "any", accept: str | None = None, symbolic: bool | None = None
+    gold: str,
+    response: str,
+    *,
+    kind: str = "any",
+    accept: str | None = None,
+    question: str = "",
+    symbolic: bool | None = None,
 ) -> Verdict:
     """Find the answer in a whole model response and compare it with `gold`.
 
     `kind` is "integer" (033 is 33, 142.0 is 142), "number" (perhaps with thousands separators or units) or
     "any". `accept` is the least trust that an answer needs (see `answers`); without a word a "number" may be
-    the last one of the text, anything else has to be concluded. `symbolic=None` asks the symbolic engine
-    unless it is switched off for this process.
+    the last one of the text, anything else has to be concluded. An equation or a set that the `question`
+    gives is no answer to it. `symbolic=None` asks the symbolic engine unless it is switched off for this
+    process.
     """
     solution = solution_part(response)
     if solution is None:
@@ -63,6 +70,10 @@ def grade_maths(
     if found is None:
         return Verdict(False, "no_answer", detail="nothing looks like an answer", grader=GRADER)
     result = _compare_found(gold, found, kind, symbolic)
+    if result.equal and question and _is_echo(gold, found.text, question):
+        result = result._replace(equal=False, tier="echo")
+    elif not result.equal and not result.cause and (cause := _unreadable(gold)):
+        result = result._replace(cause=cause)
     forms = f"{_shortened(result.gold_form)} | {_shortened(result.prediction_form)}"
     reason = "" if result.equal else "undecided" if result.cause else "wrong_answer"
     return Verdict(
@@ -81,8 +92,54 @@ def _shortened(text: str) -> str:
     return text if len(text) <= 200 else text[:200] + " ..."
 
 
+_RELATION = re.compile(r"[=<>≤≥≠|]|\\(?:le|ge|ne|lt|gt|leq|geq|neq|leqslant|geqslant|mid|in)\b")
+_PICTURE = re.compile(r"\\includegraphics|!\[|\[asy\]|<img|\\begin\s*\{(?:tikzpicture|asy)")
+_PROOF = re.compile(
+    r"\b(?:proof|proven above|see (?:the )?(?:solution|proof|figure|diagram))\b|证明|略", re.IGNORECASE
+)
+_PROSE_WORDS = 8  # that make an answer in words a text, which no rule compares
+
+
+def _is_echo(gold: str, answer: str, question: str) -> bool:
+    """Whether an answer is a relation that the question gives, and the reference is none of it."""
+    if not _RELATION.search(answer):
+        return False
+    texts = (clean(text[:MAX_CHARS]) for text in (question, answer, gold))
+    asked, said, wanted = (re.sub(r"[\s${}\\]", "", text) for text in texts)
+    return len(said) > 4 and said in asked and wanted not in asked
+
+
+def _unreadable(gold: str) -> str:
+    """Why no rule can say that an answer differs from a reference, or nothing."""
+    if _PICTURE.search(gold):
+        return "the reference is a picture"
+    text = words.text_of(clean(gold))
+    if text is None:
+        return ""
+    if _PROOF.search(text):
+        return "the reference is a proof"
+    return "the reference is prose" if len(text.split()) >= _PROSE_WORDS else ""
+
+
+def _compare_parts(gold: str, found: Found, symbolic: bool | None) -> Comparison:
+    """Compare a reference in several boxes with as many parts of an answer; one of them is half an answer."""
+    wanted = boxes(gold)
+    joined = same_answer(", ".join(wanted), found.text, symbolic=symbolic)
+    if joined.equal or len(found.parts) != len(wanted):
+        is_half = not joined.equal and any(
+            same_answer(part, found.text, symbolic=False).equal for part in wanted
+        )
+        cause = f"the reference has {len(wanted)} parts and the answer one of them"
+        return joined._replace(cause=cause) if is_half else joined
+    compared = [same_answer(*pair, symbolic=symbolic) for pair in zip(wanted, found.parts, strict=True)]
+    worst = min(compared, key=lambda result: (result.equal, bool(result.cause)))
+    return worst
+
+
 def _compare_found(gold: str, found: Found, kind: str, symbolic: bool | None) -> Comparison:
     """Compare what a span says; where that is not equal, the span as it stands: it may be a longer text."""
+    if gold.count("boxed") > 1:
+        return _compare_parts(gold, found, symbolic)
     if found.cause:
         whole = same_answer(gold, found.span, symbolic=False)
         if whole.equal and (whole.tier in ("string", "text") or has_words(gold)):

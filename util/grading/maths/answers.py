@@ -30,6 +30,7 @@ class Found(NamedTuple):
     trust: str  # one of `records.TRUSTS`
     span: str  # as it stands in the response
     cause: str = ""  # why the span says no single answer
+    parts: tuple[str, ...] = ()  # the boxes of numbered parts, in order
 
 
 def find_answer(solution: str, *, lowest: str = "low") -> Found | None:
@@ -37,7 +38,7 @@ def find_answer(solution: str, *, lowest: str = "low") -> Found | None:
     solution = _CALCULATION.sub("", without_turn_tokens(mended(solution)))
     boxed = boxed_answer(solution)
     if boxed is not None:
-        return _found(boxed, read_span(boxed), "box", "high")
+        return _found(boxed, read_span(boxed), "box", "high")._replace(parts=tuple(parts(solution)))
     unfinished = solution.rfind("boxed{")
     tail = (solution if unfinished < 0 else solution[:unfinished])[-TAIL:]
     found = _tagged(tail) or _after_hashes(tail) or _declared(tail)
@@ -58,14 +59,20 @@ _BOX = re.compile(r"\\(?:f?boxed|framebox|fbox)\s*(?:\[[^\]]{0,20}\])?\s*(\{|\d|
 _JOINED = re.compile(
     r"(?:[\s,;$.()\[\]]|\\\\|\\[()\[\],;:! ]|\\q?quad|\\text(?:bf|rm)?\s*\{|\}"
     r"|(?:\\text\{)?(?:\s*(?:and|or|both|for part|in part)\s*)"
-    r"|\([a-z]\)|[a-zA-Z](?:_\{?\d\}?)?\s*=|&|~|和|或|以及)*"
+    r"|\([a-z]\)|[a-zA-Z](?:_\{?\d\}?)?\s*=|&|~|和|或|以及|(?<=\n)\s*(?:[-*•]|\d{1,2}[.)])\s)*"
 )
+_JOINT = re.compile(r",|;|and|or\b|&|quad|和|或|以及|^[^\n\w]*\n(?!\s*\n)|\n\s*(?:[-*•]|\d{1,2}[.)])\s")
 
 
 def last_box(text: str) -> str | None:
     r"""The contents of the last complete, non-empty \boxed{...}; None if there is none."""
-    boxes = _boxes(text)
-    return boxes[-1][2] if boxes else None
+    found = boxes(text)
+    return found[-1] if found else None
+
+
+def boxes(text: str) -> list[str]:
+    r"""The contents of all complete boxes."""
+    return [content for _, _, content in _boxes(text)]
 
 
 def _boxes(text: str) -> list[tuple[int, int, str]]:
@@ -106,20 +113,52 @@ def boxed_answer(text: str) -> str | None:
     """The last box, or the last boxes that the text joins by commas or "and"."""
     if "box" not in text:
         return None
-    boxes = _boxes(text)
-    if not boxes:
+    found = _boxes(text)
+    if not found:
         return None
-    joined = [boxes[-1][2]]
-    for (_, end, content), (start, _, _) in zip(reversed(boxes[:-1]), reversed(boxes[1:]), strict=True):
+    joined = [found[-1][2]]
+    for (_, end, content), (start, _, _) in zip(reversed(found[:-1]), reversed(found[1:]), strict=True):
         between = text[end:start]
-        if (
-            len(between) > 80
-            or not _JOINED.fullmatch(between)
-            or not re.search(r",|;|and|or\b|&|quad|和|或|以及", between)
-        ):
+        if len(between) > 80 or not _JOINED.fullmatch(between) or not _JOINT.search(between):
             break
         joined.insert(0, content)
     return ", ".join(joined) if len(set(joined)) > 1 else joined[-1]
+
+
+_ROMAN = ("i", "ii", "iii", "iv", "v", "vi")
+_PART = re.compile(
+    r"(?:^|(?<=[\s;,.。；*#:：]))(?:[(（]\s*([1-9]|[a-h]|i{1,3}|iv|vi?)\s*[)）]|part\s*[(]?([1-9a-h])\b|([1-9])[.)]\s)"
+    r"|([\u2460-\u2468])",
+    re.IGNORECASE,
+)
+
+
+def parts(text: str) -> list[str]:
+    """The boxes of numbered parts, in order: "(1) ... (2) ..."; empty where there are not at least two.
+
+    Within a part the last box counts: a worked solution may box what it needs first.
+    """
+    found: dict[int, str] = {}
+    at = place = 0
+    for start, end, content in _boxes(text):
+        for match in _PART.finditer(text, at, start):
+            number = _ordinal(match)
+            if number == place + 1 or not place and number == 2:  # the first may ask for a proof
+                place = number
+        if place:
+            found[place] = content
+        at = end
+    return list(found.values()) if len(found) > 1 else []
+
+
+def _ordinal(match: re.Match[str]) -> int:
+    """Which part a mark opens, from 1."""
+    mark = next(group for group in match.groups() if group is not None).lower()
+    if mark in _ROMAN:
+        return _ROMAN.index(mark) + 1
+    if "\u2460" <= mark:
+        return ord(mark) - 0x245F
+    return int(mark) if mark.isdecimal() else ord(mark) - 96
 
 
 # ---------------------------------------------------------------- tags, hashes, declarations
