@@ -93,17 +93,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict]]:
 
     Raises UserError with file and line number when a line in the middle is damaged.
     """
-    try:
-        file = open(path, "rb")
-    except FileNotFoundError:
-        return
-    with file:
-        offset = 0
-        for number, raw in enumerate(file, start=1):
-            if not raw.endswith(b"\n"):
-                return  # being written just now, or torn by a crash
-            yield offset, _parsed_or_refused(raw, path, number)
-            offset += len(raw)
+    for offset, number, raw in _whole_lines(path):
+        yield offset, _parsed_or_refused(raw, path, number)
 
 
 def read_line_at(file: BinaryIO, offset: int) -> dict:
@@ -118,6 +109,12 @@ def read_keys(path: Path, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, re.
 
     Decoding long lines costs ten times as much as looking at their first fields.
     """
+    for offset, number, raw in _whole_lines(path):
+        yield offset, pattern.match(raw) or _parsed_or_refused(raw, path, number)
+
+
+def _whole_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """(offset in bytes, number, bytes) of each line that ends; of a missing file none."""
     try:
         file = open(path, "rb")
     except FileNotFoundError:
@@ -126,8 +123,8 @@ def read_keys(path: Path, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, re.
         offset = 0
         for number, raw in enumerate(file, start=1):
             if not raw.endswith(b"\n"):
-                return
-            yield offset, pattern.match(raw) or _parsed_or_refused(raw, path, number)
+                return  # being written just now, or torn by a crash
+            yield offset, number, raw
             offset += len(raw)
 
 
