@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from util import cli, prompts
 from util.engines.checked import Answers, Question, Refused, ask
-from util.engines.metered import open_metered
 from util.engines.options import Engine
 from util.engines.prices import cost_line
 from util.engines.tokens import estimate_tokens
@@ -160,12 +159,7 @@ def _open(folder: Path) -> Run:
 
 def _rewrite_all(folders: list[Path], args: argparse.Namespace, count: int, answers: Answers) -> str:
     """Ask the model about every sample that is left for it; returns which budget ended before, in words."""
-    opened = open_metered(
-        cli.asking_options(args, engine="openai"),
-        max_tokens=args.max_tokens,
-        max_cost=args.max_cost,
-        max_tokens_total=args.max_tokens_total,
-    )
+    opened = cli.open_within_budget(args, cli.asking_options(args, engine="openai"))
     try:
         with closing(opened) as engine, Progress(count, "rewriting") as progress:
             for folder in folders:

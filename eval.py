@@ -57,7 +57,6 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
     from functools import partial
 
-    from util.engines.metered import open_metered
     from util.generation.evaluation import Evaluation, ResultFiles
 
     tasks = _tasks(args.evals, cli.livecodebench_choice(args))
@@ -72,13 +71,8 @@ def run(args: argparse.Namespace) -> int:
         args.result_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot write to {args.result_dir}: {error.strerror}; choose another") from error
-    opening = partial(
-        open_metered,
-        replace(orders[0].options, log=args.result_dir / f"{name}_engine.log"),
-        max_tokens=args.max_tokens,
-        max_cost=args.max_cost,
-        max_tokens_total=args.max_tokens_total,
-    )
+    options = replace(orders[0].options, log=args.result_dir / f"{name}_engine.log")
+    opening = partial(cli.open_within_budget, args, options)
     log = args.result_dir / f"{name}_eval.log"
     with Evaluation(orders, args.result_dir, files, opening, log=log) as evaluation:
         evaluation.run()

@@ -19,7 +19,6 @@ from util import cli, prompts
 from util.data.difficulty import LABELS_FOLDER
 from util.data.rows import open_rows
 from util.engines.checked import Answers, Question, Refused, ask
-from util.engines.metered import open_metered
 from util.engines.prices import cost_line
 from util.engines.tokens import estimate_tokens
 from util.errors import UserError
@@ -113,12 +112,7 @@ def _ask(args: argparse.Namespace, end: int, book: LabelBook, missing: int) -> i
         if not book.has(row["id"], retry=args.retry)
     )
     answers = Answers()
-    opened = open_metered(
-        cli.asking_options(args, engine="openai"),
-        max_tokens=args.max_tokens,
-        max_cost=args.max_cost,
-        max_tokens_total=args.max_tokens_total,
-    )
+    opened = cli.open_within_budget(args, cli.asking_options(args, engine="openai"))
     try:
         with closing(opened) as engine, Progress(missing, "rating") as progress:
             reminder = prompts.load("difficulty_again")

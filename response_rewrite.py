@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 from tasks import FILES, load_task
 from util import cli
 from util.data.system_prompts import system_prompt
-from util.engines.metered import open_metered
 from util.engines.prices import cost_line
 from util.engines.tokens import open_counter
 from util.errors import RunStopped, UserError
@@ -344,12 +343,8 @@ def _forecast(args: argparse.Namespace, cutter: Cutter, rest: list[int]) -> int:
 def _ask(args: argparse.Namespace, cutter: Cutter, rest: list[int], model: str) -> None:
     """Ask the model where attempts begin, then which are correct. Raises RunStopped when that may cost no
     more."""
-    engine = open_metered(
-        cli.asking_options(args, model=model, log=args.result_dir / "engine.log"),
-        max_tokens=args.max_tokens,
-        max_cost=args.max_cost,
-        max_tokens_total=args.max_tokens_total,
-    )
+    options = cli.asking_options(args, model=model, log=args.result_dir / "engine.log")
+    engine = cli.open_within_budget(args, options)
     try:
         with closing(engine), Progress(None, f"asking {model}", "answers") as progress:
             cutter.ask_for_cuts(engine, rest, max_tokens=args.max_tokens, on_progress=progress.step)

@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from util.engines.metered import MeteredEngine
     from util.generation.order import Judging, Order, Selection
     from util.generation.rounds import Stopping
     from util.task import Task
@@ -244,6 +245,18 @@ def asking_options(
         request_timeout_s=args.request_timeout,
         log=log,
         **{name: getattr(args, name) for name in same},
+    )
+
+
+def open_within_budget(args: argparse.Namespace, options: EngineOptions) -> MeteredEngine:
+    """Start an engine that stops asking before it has spent what the flags of `add_budget_flags` allow."""
+    from util.engines.metered import open_metered
+
+    return open_metered(
+        options,
+        max_tokens=args.max_tokens,
+        max_cost=args.max_cost,
+        max_tokens_total=args.max_tokens_total,
     )
 
 
