@@ -270,6 +270,10 @@ def _table(summary: dict[str, dict]) -> str:
             f"{numbers['truncated'] / samples:>9.1%}  {numbers['no_answer'] / samples:>9.1%}  "
             f"{numbers['completion_tokens']:>9}"
         )
+        if numbers["undecided"]:
+            most = numbers["accuracy_up_to"]
+            end = "" if most is None else f" (accuracy up to {100 * most:.1f} %)"
+            lines.append(f"{'':13}{numbers['undecided']} undecided{end}")
         lines += [
             f"{'':13}{number} not judged ({reason})" for reason, number in numbers["not_judged"].items()
         ]

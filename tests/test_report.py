@@ -49,6 +49,8 @@ def page(tmp_path_factory):
         )
         if number == 9:
             sample |= {"finish_reason": "length", "reason": "truncated", "extracted": None}
+        if number == 12:
+            sample |= {"reason": "undecided", "cause": "several candidates of equal rank"}
         if number == 7:
             sample |= {"text": ATTACK, "extracted": ATTACK, "reasoning": ATTACK}
         samples.append(sample)
@@ -132,6 +134,30 @@ def test_samples_are_chosen_by_outcome_and_put_in_order(shown):
     wait_for(lambda: rows(shown)[0].find_element(By.CSS_SELECTOR, ".tokens").text == "159 tokens")
     Select(shown.find_element(By.ID, "order")).select_by_value("shortest")
     wait_for(lambda: rows(shown)[0].find_element(By.CSS_SELECTOR, ".tokens").text == "100 tokens")
+
+
+def test_undecided_samples_are_a_group_of_their_own_and_say_why(shown):
+    Select(shown.find_element(By.ID, "outcome")).select_by_value("undecided")
+    wait_for(lambda: badges(shown) == ["undecided"])
+    (row,) = rows(shown)
+    row.find_element(By.TAG_NAME, "summary").click()
+    wait_for(lambda: "several candidates of equal rank" in row.text)
+    colours = "return [...document.querySelectorAll('.badge')].map((badge) => getComputedStyle(badge).color)"
+    (undecided,) = shown.execute_script(colours)
+    Select(shown.find_element(By.ID, "outcome")).select_by_value("")
+    wait_for(lambda: len(badges(shown)) == 25)
+    others = zip(badges(shown), shown.execute_script(colours), strict=True)
+    assert undecided not in {colour for outcome, colour in others if outcome != "undecided"}
+
+
+def test_the_scores_of_a_run_with_undecided_samples_have_two_ends(tmp_path):
+    samples = [{"problem_id": f"p{number}", "index": 0, "correct": number < 3} for number in range(5)]
+    samples[4]["reason"] = "undecided"
+    text = report_of(make_run(tmp_path / "run", samples), output=tmp_path / "report.html").read_text()
+    assert "avg@1 <strong>60.0</strong> (up to 80.0: 1 undecided) " in text
+    assert "undecided (1)" in text and "20.0 %" in text
+    decided = report_of(make_run(tmp_path / "other", samples[:4]), output=tmp_path / "other.html").read_text()
+    assert "up to" not in decided and "undecided (" not in decided
 
 
 def test_a_sample_unfolds_and_its_thought_stays_folded(shown):

@@ -28,6 +28,7 @@ def record(problem_id="p", index=0, *, correct=True, tokens=10, temperature=0.7,
         answer,
         "",
         given.get("grader", "maths-1"),
+        trust=given.get("trust", ""),
     )
     finish_reason = given.get("finish_reason", "stop")
     return Record(
@@ -256,6 +257,57 @@ def test_samples_that_could_not_be_judged_are_neither_right_nor_wrong():
     numbers = only([record(), broken, ungraded])
     assert (numbers["accuracy"], numbers["judged"], numbers["samples"]) == (1.0, 1, 3)
     assert numbers["not_judged"] == {"grader_error": 1, "not_graded": 1}
+
+
+def undecided(problem_id="p", index=0, **given):
+    return record(problem_id, index, correct=False, reason="undecided", **given)
+
+
+def test_undecided_samples_are_not_correct_and_the_upper_end_takes_them_for_correct():
+    records = [record("p", 0), undecided("p", 1), record("q", 0), record("q", 1, correct=False)]
+    records += [undecided("r", 0), record("r", 1, verdict=Verdict(False, "sandbox_error"))]
+    numbers = only(records)
+    assert (numbers["judged"], numbers["correct"], numbers["undecided"]) == (5, 2, 2)
+    assert numbers["not_judged"] == {"sandbox_error": 1}
+    assert (numbers["accuracy"], numbers["accuracy_up_to"]) == (2 / 5, 4 / 5)
+    assert (numbers["avg"]["value"], numbers["avg"]["up_to"]) == pytest.approx((1 / 3, (1 + 1 / 2 + 1) / 3))
+    assert (numbers["tokens"]["wrong"]["samples"], numbers["tokens"]["undecided"]["samples"]) == (1, 2)
+    line = summary_line("AIME", numbers)
+    assert line.startswith("AIME avg@2 33.3 (up to 83.3: 2 undecided) [")
+    assert "% no answer, 33.3 % undecided, completed-only" in line and line.endswith("| 5 of 6")
+
+
+def test_an_undecided_sample_that_was_cut_off_is_undecided_and_counts_among_the_truncated():
+    numbers = only([record(), undecided(index=1, finish_reason="length", trust="high")])
+    assert (numbers["undecided"], numbers["truncated"]) == (1, 1)
+    assert numbers["completed_accuracy"] == 1.0
+
+
+def test_undecided_samples_are_counted_within_each_level():
+    records = [record("p", about={"level": 1}), undecided("q", about={"level": 2})]
+    levels = only(records)["groups"]["level"]
+    assert [(levels[level]["value"], levels[level]["up_to"]) for level in "12"] == [(1, 1), (0, 1)]
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [
+        {"reason": "undecided"},
+        {"reason": "truncated", "finish_reason": "length"},
+        {"trust": "low", "finish_reason": "length"},
+        {"trust": "medium", "finish_reason": "length"},
+    ],
+)
+def test_what_is_undecided_or_an_invented_answer_of_a_cut_off_text_has_no_vote(silent):
+    records = [record(index=0)]
+    records += [record(index=place, correct=False, extracted="7", **silent) for place in (1, 2, 3)]
+    assert only(records)["maj_at"]["4"]["value"] == 1.0
+
+
+def test_a_wrong_answer_in_a_box_has_its_vote_although_the_text_was_cut_off_behind_it():
+    sure = {"trust": "high", "finish_reason": "length"}
+    records = [record(index=0), *(record(index=place, correct=False, **sure) for place in (1, 2, 3))]
+    assert only(records)["maj_at"]["4"]["value"] == 0.0
 
 
 def test_a_problem_with_more_samples_weighs_no_more_than_another():

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from util.errors import UserError
 from util.records import exact_number
-from util.results.counting import Tally
-from util.results.estimates import mean_of_shares
+from util.results.counting import Tally, up_to
 from util.results.page.frame import new_page, table
 from util.results.page.gather import RunFacts, drawn, read_run
 from util.results.page.names import short_models
@@ -321,6 +320,9 @@ def _warnings(first: Side, second: Side) -> list[str]:
         left_out = sum(side.tally.not_judged.values())
         if left_out:
             found.append(f"{left_out} samples of {side.facts.folder} are not judged and left out")
+        undecided = sum(side.tally.undecided)
+        if undecided:
+            found.append(f"{undecided} samples of {side.facts.folder} are undecided and count as not correct")
     return found
 
 
@@ -364,7 +366,9 @@ def _given(tally: Tally, problem_id: str, reference: str | None) -> Given:
         return Given(share, None)
     if correct and (not wrong or correct >= wrong[0][1]):
         return Given(share, reference)
-    return Given(share, wrong[0][0] if wrong else "no answer")
+    if wrong:
+        return Given(share, wrong[0][0])
+    return Given(share, "undecided" if tally.undecided[place] else "no answer")
 
 
 def _numbers(found: RunComparison) -> list[str]:
@@ -388,9 +392,9 @@ def _numbers(found: RunComparison) -> list[str]:
 
 
 def _score(side: Side) -> str:
-    shares = list(side.tally.shares().values())
-    found = mean_of_shares(shares, sum(side.tally.judged))
-    return f"avg@{drawn(side.tally)} {100 * found.value:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+    found = side.facts.numbers[side.temperature]["avg"]
+    value, low, high = (100 * found[key] for key in ("value", "low", "high"))
+    return f"avg@{drawn(side.tally)} {value:.1f}{up_to(found)} [{low:.1f}, {high:.1f}]"
 
 
 def _picture(found: RunComparison) -> str:

@@ -17,7 +17,8 @@ from util.results.estimates import majority_at_k, mean_of_shares, pass_at_k, tok
 from util.results.voting import grouped_by_value
 
 GROUPS = ("source", "subject", "field", "level", "difficulty")  # facts of a problem that results are split by
-OUTCOMES = ("correct", "wrong", "no_answer", "truncated", "not_judged")  # of a sample; each has exactly one
+# Of a sample; each has exactly one. All but the last are judged and stay in the denominator.
+OUTCOMES = ("correct", "wrong", "undecided", "no_answer", "truncated", "not_judged")
 TRUNCATED = ("length", "prompt_too_long")  # finish reasons of a text that did not come to its end
 PERCENTILES = (5, 25, 50, 75, 95)
 WHY_BIASED = (
@@ -48,6 +49,7 @@ class Tally:
         self.places: dict[str, int] = {}  # problem id -> row
         self.judged = array("I")
         self.correct = array("I")
+        self.undecided = array("I")  # judged, not correct, and perhaps right
         self.tokens_correct = array("Q")
         self.tokens_wrong = array("Q")
         self._drawn = array("I")  # samples, judged or not
@@ -89,6 +91,7 @@ class Tally:
             reason = "not_graded" if verdict is None else verdict.reason
             self.not_judged[reason] = self.not_judged.get(reason, 0) + 1
             return
+        self.undecided[place] += outcome == "undecided"
         self.graders[verdict.grader] = self.graders.get(verdict.grader, 0) + 1
         self.judged[place] += 1
         self.no_answer += outcome == "no_answer"
@@ -101,7 +104,7 @@ class Tally:
             self.tokens_wrong[place] += max(0, sample.completion_tokens)
         if record.answer is not None:
             self._votes = True
-            if not verdict.correct and verdict.extracted is not None:
+            if not verdict.correct and verdict.extracted is not None and has_vote(record):
                 self._add_wrong(place, verdict.grader, verdict.extracted)
 
     def _new_problem(self, problem_id: str, about: dict) -> int:
@@ -109,6 +112,7 @@ class Tally:
         for column in (
             self.judged,
             self.correct,
+            self.undecided,
             self.tokens_correct,
             self.tokens_wrong,
             self._drawn,
@@ -164,7 +168,9 @@ class Tally:
         found = self._numbers()
         if stopped is None or min(self._drawn, default=stopped.n) >= stopped.n:
             return found
-        biased = dict.fromkeys(("accuracy", "avg", "completed_accuracy", "tokens_to_first_correct"))
+        biased = dict.fromkeys(
+            ("accuracy", "accuracy_up_to", "avg", "completed_accuracy", "tokens_to_first_correct")
+        )
         return (
             found
             | biased
@@ -190,12 +196,14 @@ class Tally:
 
     def _numbers(self) -> dict:
         rows = [place for place in range(len(self.judged)) if self.judged[place]]
-        judged, correct = sum(self.judged), sum(self.correct)
+        judged, correct, undecided = sum(self.judged), sum(self.correct), sum(self.undecided)
         most = max((self.judged[place] for place in rows), default=0)
         ks = [2**power for power in range(most.bit_length())]
         return {
             "accuracy": correct / judged if judged else None,
+            "accuracy_up_to": (correct + undecided) / judged if judged else None,
             "correct": correct,
+            "undecided": undecided,
             "judged": judged,
             "samples": self.samples,
             "problems": len(self.places),
@@ -218,12 +226,22 @@ class Tally:
         }
 
     def _estimate(self, rows: Sequence[int]) -> dict | None:
-        """Mean and interval over these problems; None where nothing is judged."""
+        """Mean and interval over these problems, and the mean if every undecided sample were correct; None
+        where nothing is judged."""
         if not rows:
             return None
         shares = [self.correct[place] / self.judged[place] for place in rows]
         found = mean_of_shares(shares, sum(self.judged[place] for place in rows))
-        return {"value": found.value, "low": found.low, "high": found.high}
+        most = [(self.correct[place] + self.undecided[place]) / self.judged[place] for place in rows]
+        undecided = sum(self.undecided[place] for place in rows)
+        up_to = math.fsum(most) / len(most) if undecided else found.value
+        return {
+            "value": found.value,
+            "low": found.low,
+            "high": found.high,
+            "up_to": up_to,
+            "undecided": undecided,
+        }
 
     def _pass_at(self, rows: Sequence[int], k: int) -> dict:
         """Mean over the problems that have k samples, and how many those are."""
@@ -255,15 +273,15 @@ class Tally:
         }
 
     def _tokens(self) -> dict[str, dict | None]:
-        """Mean and percentiles of completion tokens: of all samples, of correct ones, of wrong ones."""
-        right = OUTCOMES.index("correct")
-        unjudged = OUTCOMES.index("not_judged")
+        """Mean and percentiles of completion tokens: of all samples, of correct, wrong and undecided ones."""
+        right, unknown, unjudged = map(OUTCOMES.index, ("correct", "undecided", "not_judged"))
         return {
             "all": _distribution(sorted(self.tokens)),
             "correct": _distribution(sorted(self.tokens_where(lambda outcome: outcome == right))),
             "wrong": _distribution(
-                sorted(self.tokens_where(lambda outcome: outcome not in (right, unjudged)))
+                sorted(self.tokens_where(lambda outcome: outcome not in (right, unknown, unjudged)))
             ),
+            "undecided": _distribution(sorted(self.tokens_where(lambda outcome: outcome == unknown))),
         }
 
     def tokens_where(self, wanted: Callable[[int], bool]) -> Iterable[int]:
@@ -317,7 +335,8 @@ def summarise(records: Iterable[Record], *, stopped: Stopped | None = None) -> d
     """The numbers of each temperature (as text, rising).
 
     `accuracy` is correct / judged, None when nothing was judged; `avg` is the mean over problems with its
-    interval; `truncated` and `no_answer` are counts of samples.
+    interval. Undecided samples are judged and not correct: `accuracy_up_to` and `up_to` of `avg` are what
+    these would be if all of them were correct. `undecided`, `truncated` and `no_answer` count samples.
     """
     return {exact_number(at): tally.numbers(stopped) for at, tally in tallies_of(records).items()}
 
@@ -336,14 +355,26 @@ def outcome_of(record: Record) -> str:
         return "not_judged"
     if verdict.correct:
         return "correct"
+    if verdict.reason == "undecided":
+        return "undecided"
     if is_truncated(record):
         return "truncated"
     return "no_answer" if verdict.reason in ("no_answer", "no_code") else "wrong"
 
 
+def has_vote(record: Record) -> bool:
+    """Whether the answer of a judged sample counts in a majority: not if it is undecided, nor if the text was
+    cut off and nothing sure says that this is its answer."""
+    verdict = record.verdict
+    if verdict is None or verdict.reason in ("undecided", "truncated"):
+        return False
+    return verdict.trust in ("high", "") or not is_truncated(record)  # "": of a grader that does not say
+
+
 def summary_line(name: str, numbers: dict, expected: int | None = None) -> str:
     """One line for people: `AIME avg@8 45.0 [36.1, 54.2] pass@8 63.3 maj@8 50.0 | 6.3 % truncated, ...`.
 
+    With undecided samples the mean is the lower end, and the upper one stands behind it.
     `expected` is how many samples were asked for; default: as many as there are.
     """
     stopped = numbers.get("stopped_early")
@@ -358,7 +389,7 @@ def summary_line(name: str, numbers: dict, expected: int | None = None) -> str:
         )
     average, n = numbers["avg"], numbers["n"]
     value, low, high = (100 * average[key] for key in ("value", "low", "high"))
-    parts = [f"{name} avg@{n} {value:.1f} [{low:.1f}, {high:.1f}]"]
+    parts = [f"{name} avg@{n} {value:.1f}{up_to(average)} [{low:.1f}, {high:.1f}]"]
     if n > 1:
         for label, values in (("pass", numbers["pass_at"]), ("maj", numbers["maj_at"])):
             if values:
@@ -367,12 +398,21 @@ def summary_line(name: str, numbers: dict, expected: int | None = None) -> str:
     return f"{' '.join(parts)} | {_shares(numbers)} | {of}"
 
 
+def up_to(estimate: dict) -> str:
+    """What follows a mean that has undecided samples: ` (up to 62.0: 14 undecided)`; else nothing."""
+    if not estimate["undecided"]:
+        return ""
+    return f" (up to {100 * estimate['up_to']:.1f}: {estimate['undecided']} undecided)"
+
+
 def _shares(numbers: dict) -> str:
     samples = numbers["samples"]
     shares = (
         f"{100 * numbers['truncated'] / samples:.1f} % truncated, "
         f"{100 * numbers['no_answer'] / samples:.1f} % no answer"
     )
+    if numbers["undecided"]:
+        shares += f", {100 * numbers['undecided'] / samples:.1f} % undecided"
     if numbers["completed_accuracy"] is not None:
         shares += f", completed-only {100 * numbers['completed_accuracy']:.1f}"
     return shares

@@ -145,5 +145,8 @@ def _listed(record: Record) -> dict:
         "extracted": None if verdict is None else verdict.extracted,
         "reason": "not graded" if verdict is None else verdict.reason,
         "detail": "" if verdict is None else verdict.detail,
+        "cause": "" if verdict is None else verdict.cause,
+        "how": "" if verdict is None else verdict.how,
+        "trust": "" if verdict is None else verdict.trust,
         "grader": "" if verdict is None else verdict.grader,
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from util.records import exact_number
-from util.results.counting import OUTCOMES, WHY_BIASED, Tally
+from util.results.counting import OUTCOMES, WHY_BIASED, Tally, up_to
 from util.results.page import charts
 from util.results.page.counts import StepCounts, counts_tables
 from util.results.page.frame import new_page, table
@@ -83,7 +83,7 @@ def _rows(runs: Sequence[RunFacts], names: Sequence[str]) -> list[Row]:
 def _scores(rows: Sequence[Row]) -> str:
     head = (
         "run", "avg@n, 95 % interval", "pass@k", "majority@k", "completed only", "truncated", "no answer",
-        "not judged", "samples", "mean tokens", "tokens to first correct",
+        "undecided", "not judged", "samples", "mean tokens", "tokens to first correct",
     )  # fmt: skip
     lines = []
     for label, _, tally, found in rows:
@@ -99,6 +99,7 @@ def _scores(rows: Sequence[Row]) -> str:
                 _percent(found["completed_accuracy"]),
                 f"{100 * found['truncated'] / samples:.1f} %",
                 f"{100 * found['no_answer'] / samples:.1f} %",
+                f"{100 * found['undecided'] / samples:.1f} %" if found["undecided"] else "0",
                 unjudged,
                 f"{found['judged']} of {samples}<br>{found['problems']} problems",
                 f"{found['tokens']['all']['mean']:,.0f}",
@@ -107,7 +108,9 @@ def _scores(rows: Sequence[Row]) -> str:
         )
     note = (
         '<p class="faint">avg@n is the mean over problems. The interval treats the samples of one problem as '
-        "one cluster: it says how far another draw of problems and samples would move the mean.</p>"
+        "one cluster: it says how far another draw of problems and samples would move the mean. Undecided "
+        "samples count as not correct; where there are any, avg@n also says what it would be if all of them "
+        "were correct.</p>"
     )
     return table(head, lines, words=(0,), cards=True, frame="scores") + note + "".join(map(_stopped, rows))
 
@@ -126,7 +129,9 @@ def _stopped(row: Row) -> str:
 
 def _value_and_interval(estimate: dict) -> str:
     value, low, high = (100 * estimate[key] for key in ("value", "low", "high"))
-    return f'<strong>{value:.1f}</strong> <span class="interval">[{low:.1f}, {high:.1f}]</span>'
+    return (
+        f'<strong>{value:.1f}</strong>{up_to(estimate)} <span class="interval">[{low:.1f}, {high:.1f}]</span>'
+    )
 
 
 def _last(values: dict[str, dict], label: str) -> str:
@@ -189,12 +194,14 @@ def _tokens(rows: Sequence[Row]) -> str:
 
 
 def _tokens_by_outcome(tally: Tally) -> list[tuple[str, str, list[int]]]:
-    """(name, colour, token counts) of the correct, wrong and truncated samples."""
+    """(name, colour, token counts) of the correct, wrong and truncated samples, and of undecided ones."""
     codes = {
         "correct": {OUTCOMES.index("correct")},
         "wrong": {OUTCOMES.index("wrong"), OUTCOMES.index("no_answer")},
         "truncated": {OUTCOMES.index("truncated")},
     }
+    if any(tally.undecided):
+        codes["undecided"] = {OUTCOMES.index("undecided")}
     return [
         (name, f"var(--{name})", list(tally.tokens_where(wanted.__contains__)))
         for name, wanted in codes.items()

@@ -1,7 +1,7 @@
 // The list of samples: unpacked piece by piece, searched, sorted, paged. Text only ever becomes text nodes.
 "use strict";
-const OUTCOMES = { correct: "correct", wrong: "wrong", no_answer: "no answer", truncated: "truncated",
-  not_judged: "not judged" };
+const OUTCOMES = { correct: "correct", wrong: "wrong", undecided: "undecided", no_answer: "no answer",
+  truncated: "truncated", not_judged: "not judged" };
 const PAGE = 25, KEPT_PIECES = 12;
 const $ = (id) => document.getElementById(id);
 
@@ -147,7 +147,9 @@ async function fill(place, row) {
   fact("reference", problem.reference, true);
   const outcome = OUTCOMES[outcomeOf(row)], reason = (sample.reason || "").replaceAll("_", " ");
   fact("verdict", reason && !reason.includes(outcome) ? `${outcome}: ${reason}` : outcome);
+  fact("cause", sample.cause);
   fact("why", sample.detail);
+  fact("found by", sample.trust ? `${sample.how} (${sample.trust} trust)` : sample.how);
   fact("grader", sample.grader);
   fact("sample", `${index.runs[index.run[row]]} · problem ${problem.id} · temperature ${sample.temperature} · `
     + `index ${sample.index} · ended by ${sample.finish_reason}`);
