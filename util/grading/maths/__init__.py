@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from util.grading.maths import symbolic as engine
 from util.grading.maths import words
-from util.grading.maths.answers import Found, boxes, find_answer
+from util.grading.maths.answers import Found, boxes, find_answer, parts
 from util.grading.maths.judge import Judge
 from util.grading.maths.numbers import number_word, plain_number, same_number
 from util.grading.maths.reader import MAX_CHARS, clean, is_ambiguous, read
@@ -69,7 +69,10 @@ def grade_maths(
     found = find_answer(solution, lowest=accept or ("low" if kind == "number" else "medium"))
     if found is None:
         return Verdict(False, "no_answer", detail="nothing looks like an answer", grader=GRADER)
-    result = _compare_found(gold, found, kind, symbolic)
+    if gold.count("boxed") > 1:
+        result = _compare_parts(gold, found, parts(solution), symbolic)
+    else:
+        result = _compare_found(gold, found, kind, symbolic)
     if result.equal and question and _is_echo(gold, found.text, question):
         result = result._replace(equal=False, tier="echo")
     elif not result.equal and not result.cause and (cause := _unreadable(gold)):
@@ -121,25 +124,23 @@ def _unreadable(gold: str) -> str:
     return "the reference is prose" if len(text.split()) >= _PROSE_WORDS else ""
 
 
-def _compare_parts(gold: str, found: Found, symbolic: bool | None) -> Comparison:
+def _compare_parts(gold: str, found: Found, said: list[str], symbolic: bool | None) -> Comparison:
     """Compare a reference in several boxes with as many parts of an answer; one of them is half an answer."""
     wanted = boxes(gold)
     joined = same_answer(", ".join(wanted), found.text, symbolic=symbolic)
-    if joined.equal or len(found.parts) != len(wanted):
+    if joined.equal or len(said) != len(wanted):
         is_half = not joined.equal and any(
             same_answer(part, found.text, symbolic=False).equal for part in wanted
         )
         cause = f"the reference has {len(wanted)} parts and the answer one of them"
         return joined._replace(cause=cause) if is_half else joined
-    compared = [same_answer(*pair, symbolic=symbolic) for pair in zip(wanted, found.parts, strict=True)]
+    compared = [same_answer(*pair, symbolic=symbolic) for pair in zip(wanted, said, strict=True)]
     worst = min(compared, key=lambda result: (result.equal, bool(result.cause)))
     return worst
 
 
 def _compare_found(gold: str, found: Found, kind: str, symbolic: bool | None) -> Comparison:
     """Compare what a span says; where that is not equal, the span as it stands: it may be a longer text."""
-    if gold.count("boxed") > 1:
-        return _compare_parts(gold, found, symbolic)
     if found.cause:
         whole = same_answer(gold, found.span, symbolic=False)
         if whole.equal and (whole.tier in ("string", "text") or has_words(gold)):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from util.grading.maths.spans import DENIED, Said, formulas, has_words, read_span
+from util.grading.maths.spans import DENIED, Said, formula_at_head, formulas, has_words, read_span
 from util.grading.maths.spelling import mended
 from util.response import without_turn_tokens
 
@@ -30,17 +30,18 @@ class Found(NamedTuple):
     trust: str  # one of `records.TRUSTS`
     span: str  # as it stands in the response
     cause: str = ""  # why the span says no single answer
-    parts: tuple[str, ...] = ()  # the boxes of numbered parts, in order
 
 
 def find_answer(solution: str, *, lowest: str = "low") -> Found | None:
     """The final answer of a solution by the strongest sign; `lowest` is the least trust that counts."""
-    solution = _CALCULATION.sub("", without_turn_tokens(mended(solution)))
+    solution = without_turn_tokens(mended(solution))
     boxed = boxed_answer(solution)
     if boxed is not None:
-        return _found(boxed, read_span(boxed), "box", "high")._replace(parts=tuple(parts(solution)))
+        return _found(boxed, read_span(boxed), "box", "high")
     unfinished = solution.rfind("boxed{")
     tail = (solution if unfinished < 0 else solution[:unfinished])[-TAIL:]
+    if "<<" in tail:
+        tail = _CALCULATION.sub("", tail)
     found = _tagged(tail) or _after_hashes(tail) or _declared(tail)
     if found is None and lowest != "high" and unfinished < 0:
         found = _whole(tail) or _in_bold(tail) or _last_line(tail)
@@ -163,7 +164,7 @@ def _ordinal(match: re.Match[str]) -> int:
 
 # ---------------------------------------------------------------- tags, hashes, declarations
 
-_HASHES = re.compile(r"^\s*####[ \t]*(\S.*)$|(?<=\s)####[ \t]+(\S.*)$", re.MULTILINE)
+_HASHES = re.compile(r"^[ \t]*####[ \t]*(\S.*)$|(?<=\s)####[ \t]+(\S.*)$", re.MULTILINE)
 _SAYS = re.compile(
     r"s?(?:[^\S\n]+(?:to|for)\s[^.\n]{1,60}?)?[^\S\n]*\**[^\S\n]*"
     r"(?:(?:is|are|was|will be|would be|must be|should be|equals|comes to)\b|[:：=])\**[:：]?"
@@ -212,7 +213,7 @@ def _tagged(text: str) -> Found | None:
 
 
 def _after_hashes(text: str) -> Found | None:
-    matches = list(_HASHES.finditer(text))
+    matches = list(_HASHES.finditer(text)) if "####" in text else []
     if not matches:
         return None
     span = (matches[-1].group(1) or matches[-1].group(2)).strip().strip("*").strip()
@@ -227,15 +228,17 @@ def _declared(text: str) -> Found | None:
             line = text.rfind("\n", 0, start) + 1
             span, behind = text[line:start].strip(), start
         else:
-            if _UNSURE.search(_CLAUSE.split(text[max(0, start - 80) : start])[-1]):
+            before = text[max(0, start - 80) : start]
+            if _UNSURE.search(before) and _UNSURE.search(_CLAUSE.split(before)[-1]):
                 continue
             span, behind = _sentence(text, end)
         if not span or _TAKEN_BACK.match(text, behind):
             continue
         said = read_span(span)
         if said.cause != DENIED:
+            ends = formulas(span)
             is_whole = (
-                behind < len(text.rstrip()) or span[-1:] in "$*)]}" or text[behind - 1 :].strip(" *") == "."
+                behind < len(text.rstrip()) or text.rstrip()[-1:] in ".*" or ends and ends[-1][1] == len(span)
             )
             return _found(span, said, "declared", "high" if is_whole else "medium")
     return None
@@ -269,8 +272,7 @@ def _sentence(text: str, start: int) -> tuple[str, int]:
     rest = text[start : start + MAX_ANSWER]
     shorter = _FENCE.sub("", rest.lstrip(" \t:：*=}\n"))
     skipped = len(rest) - len(shorter)
-    first = formulas(shorter[:1000])
-    at = first[0][1] if first and first[0][0] == 0 else 0
+    at = formula_at_head(shorter)
     end = _SENTENCE_END.search(shorter, at)
     sentence = shorter[: end.start()] if end else shorter
     if sentence.count("}") > sentence.count("{"):

@@ -64,7 +64,7 @@ def read_span(span: str) -> Said:
 # ---------------------------------------------------------------- values and words
 
 _FORMULA = re.compile(
-    r"\$\$(.+?)\$\$|\\\((.+?)\\\)|\\\[(.+?)\\\]|(?<!\\)\$((?:\\\$|[^$])+?)(?<!\\)\$", re.DOTALL
+    r"\$\$(.+?)\$\$|\\\((.+?)\\\)|\\\[(.+?)\\\]|(?<![\\$])\$((?:\\\$|[^$])+?)(?<!\\)\$", re.DOTALL
 )
 _PROSE = re.compile(r"[a-z]{2,}[.,;!?]?\s+[a-z]{2,}\s", re.IGNORECASE)  # between the signs of two prices
 _TEXT = re.compile(rf"\\(?:{TEXT_COMMANDS})\s*\{{([^{{}}]*)\}}")
@@ -109,6 +109,13 @@ def formulas(text: str) -> list[tuple[int, int, str]]:
         elif inside.strip():
             found.append((match.start(), match.end(), inside.strip()))
     return found
+
+
+def formula_at_head(text: str) -> int:
+    """Where the formula ends that a text opens with; 0 where it opens with none."""
+    if text[:1] not in ("$", "\\") or not (first := _FORMULA.match(text)):
+        return 0
+    return 0 if first.group(4) and _PROSE.search(_TEXT.sub("", first.group(4))) else first.end()
 
 
 def _bare(span: str) -> str:

@@ -1,0 +1,62 @@
+"""Which references of a benchmark can its grader not read, or does not accept as their own answer?
+
+Call `check_golds` with the problems, and `lines_of` for what a person reads.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from util.errors import UserError
+from util.records import Problem
+from util.task import Task
+
+EXAMPLES = 3  # shown of each kind
+
+
+@dataclass
+class CheckedGolds:
+    """Counts of references by what the grader says of each as an answer to itself."""
+
+    accepted: int = 0
+    refused: Counter[str] = field(default_factory=Counter)  # reason and cause -> how many
+    examples: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # -> problem ids and references
+
+    @property
+    def checked(self) -> int:
+        return self.accepted + self.refused.total()
+
+
+def check_golds(task: Task, problems: Iterable[Problem]) -> CheckedGolds:
+    """Give each reference to the grader as a boxed answer. Raises UserError where references are tests."""
+    found = CheckedGolds()
+    for problem in problems:
+        if not isinstance(problem.reference, str):
+            raise UserError(
+                f"{task.name} is judged by tests: check-golds is for references that are answers or letters"
+            )
+        verdict = task.grade(problem, f"The final answer is {_boxed(problem.reference)}.")
+        if verdict.correct:
+            found.accepted += 1
+            continue
+        kind = f"{verdict.reason}: {verdict.cause}" if verdict.cause else verdict.reason
+        found.refused[kind] += 1
+        examples = found.examples.setdefault(kind, [])
+        if len(examples) < EXAMPLES:
+            examples.append((problem.id, problem.reference))
+    return found
+
+
+def _boxed(reference: str) -> str:
+    return reference if "\\boxed" in reference else f"\\boxed{{{reference}}}"
+
+
+def lines_of(task: Task, found: CheckedGolds) -> list[str]:
+    """The counts, largest first, with a few references of each kind."""
+    lines = [f"{task.name}: {found.accepted} of {found.checked} references are accepted as their own answer"]
+    for kind, count in found.refused.most_common():
+        lines.append(f"{count} {kind}")
+        lines += [f"    {name}  {reference[:100]!r}" for name, reference in found.examples[kind]]
+    return lines
