@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks import FILES, load_task
+from tasks import FILES, full_name, load_task
 from util import cli
 from util.data.rows import open_rows, problems
 from util.data.system_prompts import system_prompt
@@ -22,7 +22,7 @@ from util.machines.versions import made_with
 from util.runs.folder import find_runs
 from util.runs.journal import write_all
 from util.settings import at_least, number_in
-from util.terminal import Progress, closest, print_result, say
+from util.terminal import Progress, print_result, say
 from util.training.curation import BenchmarkText
 from util.training.datacard import card, described_file, lengths_picture, token_statistics
 from util.training.export import Export, ExportOptions, Summary
@@ -211,13 +211,10 @@ def _benchmarks(args: argparse.Namespace, infos: list[dict]) -> list[str]:
         raise UserError(f"--decontaminate {' '.join(wanted)}: give names of benchmarks, or {ALL}, or {NONE}")
     if wanted == [ALL]:
         wanted = [name for name in FILES if name not in TRAINING_POOLS]
-    known = {name.lower(): name for name in FILES}
-    for name in wanted:
-        if name.lower() not in known:
-            raise closest("benchmark", name, [*FILES, ALL, NONE])
+    wanted = [full_name(name, what="benchmark", besides=(ALL, NONE)) for name in wanted]
     made_of = {(info["settings"].get("task"), info["settings"].get("split")) for info in infos}
     names = []
-    for name in dict.fromkeys(known[name.lower()] for name in wanted):
+    for name in dict.fromkeys(wanted):
         split = load_task(name).source.split
         if (name, split) in made_of:
             say(

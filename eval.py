@@ -14,11 +14,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks import FILES, load_task
+from tasks import FILES, full_name, load_task
 from util import cli
 from util.errors import UserError
 from util.settings import at_least, short_name, some_text
-from util.terminal import closest, print_result, say
+from util.terminal import print_result, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,17 +94,13 @@ def _forecast(args: argparse.Namespace, orders: list[Order]) -> int:
 
 def _tasks(names: str, livecodebench: dict) -> list[Task]:
     """The tasks that --evals names, each once."""
-    known = {name.lower(): name for name in FILES}
-    chosen = dict.fromkeys(name.strip() for name in names.split(",") if name.strip())
+    chosen = [name.strip() for name in names.split(",") if name.strip()]
     if not chosen:
         raise UserError(f"--evals {names!r} names no benchmark: choose from {', '.join(FILES)}")
-    for name in chosen:
-        if name.lower() not in known:
-            raise closest("benchmark", name, list(FILES))
-    chosen = dict.fromkeys(known[name.lower()] for name in chosen)
-    if livecodebench and "LiveCodeBench" not in chosen:
+    known = dict.fromkeys(full_name(name, what="benchmark") for name in chosen)
+    if livecodebench and "LiveCodeBench" not in known:
         raise UserError(f"{', '.join(livecodebench)} narrows LiveCodeBench, which --evals does not name")
-    return [load_task(name, **(livecodebench if name == "LiveCodeBench" else {})) for name in chosen]
+    return [load_task(name, **(livecodebench if name == "LiveCodeBench" else {})) for name in known]
 
 
 if __name__ == "__main__":

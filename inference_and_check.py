@@ -13,11 +13,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks import FILES, load_task
+from tasks import FILES, full_name, load_task
 from util import cli
 from util.errors import UserError
 from util.settings import some_text
-from util.terminal import Progress, closest, print_result, say
+from util.terminal import Progress, print_result, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,10 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _task(args: argparse.Namespace) -> Task:
-    names = {name.lower(): name for name in FILES}
-    if args.dataset.lower() not in names:
-        raise closest("data set", args.dataset, list(FILES))
-    return load_task(names[args.dataset.lower()], **cli.livecodebench_choice(args))
+    return load_task(full_name(args.dataset, what="data set"), **cli.livecodebench_choice(args))
 
 
 def _stopping(args: argparse.Namespace) -> Stopping | None:

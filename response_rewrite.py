@@ -200,8 +200,7 @@ def _imported(args: argparse.Namespace, steps: Path) -> Path:
 
 
 def _task(name: str | None) -> Task | None:
-    names = {known.lower(): known for known in FILES}
-    known = names.get((name or "").lower())
+    known = next((known for known in FILES if known.lower() == (name or "").lower()), None)
     return None if known is None else load_task(known)
 
 

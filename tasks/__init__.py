@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from util.errors import UserError
+from util.terminal import closest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +27,14 @@ FILES = {
     "ARC-C": "arc_c",
     "AMC23": "amc23",
 }
+
+
+def full_name(name: str, *, what: str, besides: tuple[str, ...] = ()) -> str:
+    """A benchmark's name with its own capitals; raises UserError, with the nearest name, for another."""
+    for known in FILES:
+        if known.lower() == name.lower():
+            return known
+    raise closest(what, name, [*FILES, *besides])
 
 
 def load_task(name: str, **choice: str) -> Task:

@@ -19,7 +19,7 @@ from util.runs.folder import Wanted, find_run, read_run_json
 from util.runs.older_layout import import_results, read_old_file
 from util.settings import BY_NAME
 from util.task import Task
-from util.terminal import closest, print_result, say
+from util.terminal import print_result, say
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -43,10 +43,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
-    names = {name.lower(): name for name in tasks.FILES}
-    if args.dataset.lower() not in names:
-        raise closest("data set", args.dataset, list(tasks.FILES))
-    task = tasks.load_task(names[args.dataset.lower()])
+    task = tasks.load_task(tasks.full_name(args.dataset, what="data set"))
     content = read_old_file(args.file)
     wanted = _wanted(task, args.model or _model_of(args.file, task.name), args.split)
     folder = find_run(args.result_dir, wanted)
