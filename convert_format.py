@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from util import cli, prompts
 from util.engines.checked import Answers, Question, Refused, ask
+from util.engines.failures import about_failures
 from util.engines.options import Engine
 from util.engines.prices import cost_line
 from util.engines.tokens import estimate_tokens
@@ -226,10 +227,7 @@ def _after(counts: SampleCounts, answers: Answers, exhausted: str) -> str:
         f"{number:>9}  rewrites refused: {reason}" for reason, number in answers.refused.most_common(10)
     ]
     if answers.failed:
-        lines.append(
-            f"{answers.failed:>9}  requests failed (the last one: {answers.failure}); "
-            "the same command retries them"
-        )
+        lines.append(f"{'':>9}  {about_failures(answers.failed, answers.failure)}")
     if exhausted:
         lines.append(f"{_not_asked(counts, answers):>9}  samples were not asked about: {exhausted}")
     return "\n".join(lines)

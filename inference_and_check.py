@@ -178,14 +178,12 @@ def _rounds(opened: Benchmark, grading: Grading | None) -> Rounds | None:
 
 def _say_outcome(args: argparse.Namespace, outcome: Outcome, exhausted: str) -> int:
     """Say what the requests of this command came to; returns the exit status."""
+    from util.engines.failures import about_failures
     from util.engines.prices import cost_line
 
     say(f"spent {cost_line(args.model, outcome.prompt_tokens, outcome.completion_tokens)}")
     if outcome.failed:
-        say(
-            f"{outcome.failed} of {outcome.generated + outcome.failed} requests failed (the last one: "
-            f"{outcome.failure}); the same command retries them"
-        )
+        say(about_failures(outcome.failed, outcome.failure, of=outcome.generated + outcome.failed))
     if exhausted:
         say(exhausted)
     return 1 if outcome.failed or exhausted else 0

@@ -19,6 +19,7 @@ from util import cli, prompts
 from util.data.difficulty import LABELS_FOLDER
 from util.data.rows import open_rows
 from util.engines.checked import Answers, Question, Refused, ask
+from util.engines.failures import about_failures
 from util.engines.prices import cost_line
 from util.engines.tokens import estimate_tokens
 from util.errors import UserError
@@ -127,10 +128,7 @@ def _ask(args: argparse.Namespace, end: int, book: LabelBook, missing: int) -> i
     finally:
         say(f"spent {cost_line(args.model, answers.prompt_tokens, answers.completion_tokens)}")
     if answers.failed:
-        say(
-            f"{answers.failed} of {missing} requests failed (the last one: {answers.failure}); "
-            "the same command retries them"
-        )
+        say(about_failures(answers.failed, answers.failure, of=missing))
     if engine.exhausted:
         say(engine.exhausted)
     return missing - answers.usable - answers.refused.total()

@@ -25,7 +25,7 @@ from util.engines.tokens import open_counter
 from util.errors import RunStopped, UserError
 from util.records import Problem, Record, Verdict
 from util.runs.folder import find_runs, read_run_json
-from util.runs.journal import hold_lock, write_whole
+from util.runs.journal import locked_folder, write_whole
 from util.runs.older_layout import import_results, read_old_file
 from util.runs.reader import RunReader
 from util.settings import at_least, number_in
@@ -156,14 +156,7 @@ def _steps_folder(args: argparse.Namespace) -> Iterator[Path]:
             copy_steps(args.result_dir, Path(copy))
             yield Path(copy)
         return
-    try:
-        args.result_dir.mkdir(parents=True, exist_ok=True)
-        lock = hold_lock(args.result_dir / ".pairs.lock", str(args.result_dir))
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {args.result_dir}: {error.strerror}; choose another --result-dir"
-        ) from error
-    with lock:
+    with locked_folder(args.result_dir, ".pairs.lock", flag="--result-dir"):
         yield args.result_dir
 
 

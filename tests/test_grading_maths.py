@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from util.grading.__main__ import main
+from util.errors import UserError
+from util.grading.__main__ import parse, run
 from util.grading.maths import grade_maths, same_answer, symbolic
 
 CASES = Path(__file__).parent / "cases"
@@ -269,16 +270,28 @@ def test_an_engine_that_is_not_ready_makes_no_wrong_answer(monkeypatch):
     assert grade_maths(r"\int_0^1 2x \, dx", r"\boxed{1}", symbolic=True).reason == "undecided"
 
 
-def test_explain_prints_every_part_of_a_verdict(capsys, monkeypatch, tmp_path):
+def test_explain_prints_every_part_of_a_verdict(capsys, tmp_path):
     response = tmp_path / "response.txt"
     response.write_text(r"so it is \boxed{0.5}")
-    monkeypatch.setattr(sys, "argv", ["x", "explain", "--gold", r"\frac12", "--response", str(response)])
-    assert main() == 0
+    assert run(parse(["explain", "--gold", r"\frac12", "--response", str(response)])) == 0
     printed = capsys.readouterr().out
     assert "correct" in printed and "0.5" in printed and "structure; box" in printed and "maths-13" in printed
 
 
-def test_explain_says_what_to_do_about_a_wrong_letter(capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["x", "explain", "--gold", "E", "--response", "B", "--choice", "4"])
-    assert main() == 2
-    assert "give a letter out of ABCD" in capsys.readouterr().err
+def test_explain_says_what_to_do_about_a_wrong_letter():
+    with pytest.raises(UserError, match="give a letter out of ABCD"):
+        run(parse(["explain", "--gold", "E", "--response", "B", "--choice", "4"]))
+
+
+@pytest.mark.parametrize(
+    "given", ["/nope.txt", "./nope", "../nope/x", "~/nope", "results/nope.jsonl", "nope.md"]
+)
+def test_explain_says_that_a_file_is_not_there(given):
+    with pytest.raises(UserError, match="there is no such file"):
+        run(parse(["explain", "--gold", "1", "--response", given]))
+
+
+@pytest.mark.parametrize("given", ["1/2", "/2", "3.14", "x/y", "so it is /tmp/x.txt", r"/\pi", "B.", "1.e"])
+def test_explain_takes_a_text_for_a_text(given, capsys):
+    assert run(parse(["explain", "--gold", "1", "--response", given])) == 0
+    assert "verdict" in capsys.readouterr().out

@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from faulty_endpoint import FaultyEndpoint, Script
 from helpers import ROOT, at_a_terminal, json_lines, last_line, paper_engine, script
 
 WARMUP = ["--dataset", "Warmup", "--model", "paper"]
@@ -321,3 +322,66 @@ def test_a_folder_that_another_command_made_meanwhile_keeps_its_settings(run, fo
     with pytest.raises(UserError, match="has just been made with other settings"):
         inference_and_check.run(args)
     assert (folder / "run.json").read_bytes() == before
+
+
+def test_grading_leaves_what_was_asked_as_it_was(run, folder):
+    run("--inference", "--limit", 2, "--temperatures", 0.7, "--n", 2)
+    info = json.loads((folder / "run.json").read_text())
+    info["asked"]["system_prompt_from"] = None  # as earlier versions wrote it
+    (folder / "run.json").write_text(json.dumps(info))
+    done = run("--check", "--system-prompt", "none")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((folder / "run.json").read_text())["asked"] == info["asked"]
+
+
+def test_further_samples_leave_how_the_lack_of_a_system_message_was_noted(run, folder):
+    run("--limit", 2, "--temperatures", 0.7)
+    info = json.loads((folder / "run.json").read_text())
+    info["asked"]["system_prompt_from"] = None
+    (folder / "run.json").write_text(json.dumps(info))
+    run("--limit", 2, "--temperatures", 0.7, "--n", 2, "--system-prompt", "none")
+    assert json.loads((folder / "run.json").read_text())["asked"] == {**info["asked"], "n": 2}
+
+
+REFUSED_COMMANDS = {
+    "inference_and_check.py": [
+        "--model",
+        "m",
+        "--dataset",
+        "AIME",
+        "--data-dir",
+        "nope",
+        "--result-dir",
+        "a/b",
+    ],
+    "eval.py": ["--model", "m", "--evals", "Nope", "--output-file", "o.json", "--result-dir", "a/b"],
+    "convert_format.py": ["--input_dir", "nope"],
+    "convert_to_data.py": ["--input_dir", "nope", "--output", "a/b.json"],
+    "label_math_difficulty.py": ["--source", "math", "--data-dir", "nope", "--output-dir", "a/b"],
+    "response_rewrite.py": ["--dataset", "nope", "--target-model", "m", "--result-dir", "a/b"],
+    "report.py": ["nope", "-o", "page.html"],
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_COMMANDS)
+def test_a_refused_command_leaves_nothing_behind(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    assert script(name, *REFUSED_COMMANDS[name]).returncode == 2
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_a_refused_command_takes_nothing_away_that_was_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "kept").write_text("x")
+    assert script("response_rewrite.py", *REFUSED_COMMANDS["response_rewrite.py"]).returncode == 2
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["kept"]
+
+
+def test_a_request_that_the_endpoint_refuses_is_not_called_retryable(run, tmp_path):
+    with FaultyEndpoint(Script(refuse_containing="Answer")) as endpoint:
+        flags = ["--engine", "openai", "--api-base", endpoint.url, "--model", "openai/test-model"]
+        done = run("--inference", "--limit", 2, engine=flags)
+    assert done.returncode == 1
+    assert "HTTP 400: This prompt is against our policy" in done.stderr
+    assert "change or leave out the setting" in done.stderr and "retries" not in done.stderr

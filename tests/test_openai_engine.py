@@ -630,7 +630,7 @@ def test_more_tokens_than_the_context_has_room_for_are_not_asked_for(max_tokens)
 def test_a_refused_request_is_a_failure_and_the_rest_goes_on():
     with FaultyEndpoint(Script(refuse_containing="question 7")) as endpoint:
         results = {asked.problem_id: outcome for asked, outcome in ask(engine_for(endpoint), requests(20))}
-    assert results["p7"] == Failure("HTTP 400: This prompt is against our policy")
+    assert results["p7"] == Failure("refused with HTTP 400: This prompt is against our policy")
     assert completed(results.items()) == 19
 
 

@@ -100,7 +100,8 @@ def test_a_run_stores_the_version_of_the_suite():
     ],
 )
 def test_a_command_that_repeats_a_run_warns_where_the_suite_is_another(tmp_path, made, suite, same):
-    info = {"schema": 1, "settings": {}, "dataset": {}, "asked": {}, "made_with": {"suite": made}}
+    settings = {"task": "Warmup", "model": "m"}
+    info = {"schema": 1, "settings": settings, "dataset": {}, "asked": {}, "made_with": {"suite": made}}
     (tmp_path / "run.json").write_text(json.dumps(info))
     said = [caution for caution in cautions(tmp_path, suite) if "made with suite" in caution]
     assert len(said) == (0 if same else 1)

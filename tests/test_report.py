@@ -465,3 +465,41 @@ def test_memory_does_not_grow_with_the_texts(tmp_path):
     tracemalloc.stop()
     with_texts.close()
     assert peak < 3_000_000  # the texts are 16 MB
+
+
+WRONG_KINDS = {
+    "settings": [{"model": 5}, {"task": None}, {"stop": "x"}, {"seed": [1]}, {"max_tokens": "100"}],
+    "asked": [
+        {"temperatures": 5},
+        {"temperatures": [None]},
+        {"temperatures": None},
+        {"n": "2"},
+        {"n": True},
+        {"engine": [1]},
+        {"engine": {"tp": "two"}},
+        {"engine": {"api_base": "http://x"}},
+        {"stopping": {"until_correct": 1}},
+        {"stopping": [1]},
+        {"data_dir": 3},
+        {"system_prompt_from": ["a"]},
+    ],
+    "dataset": [{"path": 5}, {"revision": {}}],
+    "made_with": [{"suite": 9}, {"hardware": []}, {"hardware": {"gpus": [[1]]}}],
+    "prompt": [{"text": None}, {"hash": 5}],
+}
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong"), [(part, wrong) for part, all_wrong in WRONG_KINDS.items() for wrong in all_wrong]
+)
+@pytest.mark.parametrize("mode", ["page", "compare", "explain", "manifest"])
+def test_a_run_json_with_a_value_of_the_wrong_kind_is_refused(tmp_path, mode, part, wrong):
+    sample = {"problem_id": "p", "index": 0}
+    right, damaged = (make_run(tmp_path / name, [sample]) for name in ("right", "damaged"))
+    info = json.loads((damaged / "run.json").read_text())
+    info[part] |= wrong
+    (damaged / "run.json").write_text(json.dumps(info))
+    flags = {"page": [damaged, "-o", tmp_path / "page.html"], "compare": ["compare", right, damaged]}
+    with pytest.raises(UserError, match=r"is damaged \((.|\n)*\): restore it") as refusal:
+        report.run(report.parse([*map(str, flags.get(mode, [mode, damaged]))]))
+    assert next(iter(wrong)) in str(refusal.value)

@@ -15,7 +15,7 @@ from util.runs.reader import SampleSet, StoredProblems, read_records, text_diges
 
 
 def a_run(folder, **settings):
-    return Run(folder, settings=settings, made_with={})
+    return Run(folder, settings={"task": "T", "model": "m", **settings}, made_with={})
 
 
 def a_sample(index=0, text="The answer is 4.", problem_id="p1", temperature=0.7, finish_reason="stop"):

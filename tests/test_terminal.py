@@ -157,3 +157,16 @@ def test_a_result_keeps_its_value_without_control_characters(capsys):
     line = capsys.readouterr().out
     assert json.loads(line) == {"detail": HOSTILE + "é"} and "é" in line
     assert line[:-1].isprintable()
+
+
+@pytest.mark.parametrize(
+    "command", ["eval.py", *(f"-m util.{name}" for name in ("grading", "machines", "runs"))]
+)
+def test_every_command_says_its_version_its_name_and_what_is_wrong_in_one_line(command):
+    typed = [sys.executable, *command.split()]
+    version = subprocess.run([*typed, "--version"], cwd=ROOT, capture_output=True, text=True)
+    assert version.stdout.startswith("distillery ") and version.returncode == 0
+    wrong = subprocess.run([*typed, "--no-such-flag"], cwd=ROOT, capture_output=True, text=True)
+    assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1
+    name = f"python {command}" if command.startswith("-m") else command
+    assert wrong.stderr.startswith(f"{name}: ")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -42,12 +43,19 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, width=100)  # asking for the terminal's width takes a quarter of a bare start
 
 
+def _name_of_command() -> str:
+    """What the person typed: a script's name, or "python -m util.runs" for a package."""
+    package = sys.modules["__main__"].__package__
+    return f"python -m {package}" if package else os.path.basename(sys.argv[0])
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that takes each long flag with "-" and with "_", and more flags from @FILE."""
 
     def __init__(self, description: str, **options: Any) -> None:
         super().__init__(
             description=description,
+            prog=_name_of_command(),
             fromfile_prefix_chars="@",
             allow_abbrev=False,
             formatter_class=_Help,

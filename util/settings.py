@@ -47,7 +47,15 @@ class Setting:
             return []
         if self.type is bool:
             return [self.flag]
-        return [self.flag, *map(_word, value if isinstance(value, list | tuple) else [value])]
+        return [self.flag, *map(self.word, value if isinstance(value, list | tuple) else [value])]
+
+    def word(self, value: Any) -> str:
+        """A value as its flag reads it."""
+        if isinstance(value, dict):
+            import json
+
+            return json.dumps(value, ensure_ascii=False)
+        return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
     def shown(self, value: Any) -> str:
         """Name and value for people; "" where it says nothing."""
@@ -55,14 +63,6 @@ class Setting:
         if not self.label or value is None or (says_nothing and not self.always):
             return ""
         return f"{self.label} {value}"
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, dict):
-        import json
-
-        return json.dumps(value, ensure_ascii=False)
-    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 # --- how a value of a flag is read ---

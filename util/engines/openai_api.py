@@ -18,6 +18,7 @@ from collections.abc import Coroutine, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from util.engines.failures import REFUSED
 from util.engines.keys import KeyPool, environment_keys, no_keys, read_keys
 from util.engines.openai_dispatch import (
     MOST_CONCURRENCY,
@@ -262,7 +263,7 @@ class OpenAIEngine:
                 return outcome.completion
             if outcome.kind is Kind.REFUSED:
                 self._watch.count_refused(outcome)
-                return Failure(outcome.message)
+                return Failure(f"{REFUSED}{outcome.message}")
             if outcome.kind is Kind.TOO_LONG:
                 if not tries.limit_sent:
                     return Completion("", "prompt_too_long", 0, 0)

@@ -97,7 +97,8 @@ class Watch:
         self._refused += 1
         if not self.answers and self._refused >= MOST_REFUSED:
             raise UserError(
-                f"the first {self._refused} requests were all refused, the last: {trouble.message}"
+                f"the first {self._refused} requests were all refused, the last: {trouble.message}; "
+                "change or leave out the setting that the message names"
             )
 
     def _note_alive(self, endpoint: Endpoint) -> None:

@@ -87,7 +87,10 @@ def open_benchmark(
             run.begin_anew(settings=order.settings(), made_with=versions)
         order = _as_begun(order, run)
         counts = RowCounts()
-        asked = _write_problems(order, run, counts)
+        asked = _write_problems(order, run, counts, asks=not must_exist)
+    except UserError:
+        run.discard()
+        raise
     except BaseException:
         run.close()
         raise
@@ -106,8 +109,11 @@ def _as_begun(order: Order, run: Run) -> Order:
     return order
 
 
-def _write_problems(order: Order, run: Run, counts: RowCounts) -> Asked:
-    """Load the rows of this command at the run's own commit and write their problems down."""
+def _write_problems(order: Order, run: Run, counts: RowCounts, *, asks: bool) -> Asked:
+    """Load the rows of this command at the run's own commit and write their problems down.
+
+    A command that `asks` for nothing leaves what earlier ones asked as it is.
+    """
     known = run.info["dataset"].get("revision")
     rows = order.open_rows(known)
     if known is not None and rows.revision != known:
@@ -121,7 +127,8 @@ def _write_problems(order: Order, run: Run, counts: RowCounts) -> Asked:
     run.info["dataset"] = _about_rows(rows, counts, order.task)
     if labels is not None:
         run.info["dataset"]["labels"] = {"from": labels.origin, "revision": labels.revision}
-    run.info["asked"] = _asked_so_far(order, run.info.get("asked", {}))
+    if asks:
+        run.info["asked"] = _asked_so_far(order, run.info.get("asked", {}))
     run.save_info()
     if not asked.ids:
         raise UserError(
@@ -168,13 +175,20 @@ def _asked_so_far(order: Order, before: dict) -> dict:
         "stopping": before.get("stopping") if plan.stopping is None else plan.stopping.as_json(),
         "limit": None if None in limits else max(limits),
         "data_dir": None if chosen.data_dir is None else str(chosen.data_dir),
-        "system_prompt_from": order.system_prompt_from,
+        "system_prompt_from": _origin(order, before),
         "engine": {
             setting.name: getattr(order.options, setting.name)
             for setting in SETTINGS
             if setting.place == "engine"
         },
     }
+
+
+def _origin(order: Order, before: dict) -> str | None:
+    """Where the system message was taken from; that there is none is said once, as it was said first."""
+    if order.plan.system_prompt is None and "system_prompt_from" in before:
+        return before["system_prompt_from"]
+    return order.system_prompt_from
 
 
 def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:

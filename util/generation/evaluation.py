@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from util.engines.failures import about_failures
 from util.engines.metered import MeteredEngine
 from util.engines.options import Engine
 from util.errors import RunStopped, UserError
@@ -186,10 +187,7 @@ class Evaluation:
         outcome = part.job.outcome
         part.opened.note_generation(outcome)
         if outcome.failed:
-            part.failure = (
-                f"{outcome.failed} requests failed (the last one: {outcome.failure}); "
-                "the same command retries them"
-            )
+            part.failure = about_failures(outcome.failed, outcome.failure)
         self._end_later(part)
 
     def _end_later(self, part: _Part) -> None:

@@ -19,7 +19,15 @@ from pathlib import Path
 
 from util.errors import UserError
 from util.records import SCHEMA, Problem, Sample, Verdict
-from util.runs.journal import Journal, hold_lock, read_line_at, read_lines, write_whole
+from util.runs.journal import (
+    Journal,
+    hold_lock,
+    missing_folders,
+    read_line_at,
+    read_lines,
+    remove_empty,
+    write_whole,
+)
 from util.runs.reader import (
     FORMATTED,
     PROBLEMS,
@@ -29,10 +37,10 @@ from util.runs.reader import (
     sample_from,
     samples_there,
 )
+from util.runs.shape import unfitting
 from util.settings import continued, difference
 
 LOCK = "lock"
-OPTIONAL_PARTS = ("prompt", "asked", "grading", "generation", "summary")  # of run.json, each an object
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,9 @@ class Run:
 
     def __init__(self, folder: Path, *, settings: dict, made_with: dict) -> None:
         self.folder = folder
+        self._made = missing_folders(folder)
+        parts = (folder / name for name in (LOCK, "run.json", PROBLEMS, SAMPLES, VERDICTS))
+        self._new = [path for path in parts if not path.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = hold_lock(folder / LOCK, str(folder))
@@ -207,6 +218,14 @@ class Run:
             journal.close()
         self._lock.close()
 
+    def discard(self) -> None:
+        """Close the run and, where it has no samples, take away what opening it made."""
+        if not self._have:
+            for path in self._new:
+                path.unlink(missing_ok=True)
+            remove_empty(self._made)
+        self.close()
+
     def __enter__(self) -> Run:
         return self
 
@@ -232,12 +251,9 @@ def read_run_json(folder: Path) -> dict:
             f"{folder} has schema {content.get('schema')!r}, this version reads {SCHEMA}: "
             "use the version of the suite that wrote it (see made_with in run.json)"
         )
-    for name in ("settings", "dataset", "made_with", *(name for name in OPTIONAL_PARTS if name in content)):
-        if not isinstance(content.get(name), dict):
-            raise UserError(
-                f"{path} is damaged ({name} is {content.get(name)!r}, not an object): restore it or start in "
-                "another --result-dir"
-            )
+    wrong = unfitting(content)
+    if wrong is not None:
+        raise UserError(f"{path} is damaged ({wrong}): restore it or start in another --result-dir")
     return content
 
 

@@ -147,6 +147,45 @@ def hold_lock(path: Path, what: str) -> TextIO:
     return lock
 
 
+@contextmanager
+def locked_folder(folder: Path, lock: str, *, flag: str, what: str = "") -> Iterator[None]:
+    """Hold the lock of a folder, which is made where it is not there.
+
+    A block that raises UserError has done nothing: then what was made for it is taken away, unless it holds
+    something. Raises UserError when another process has the lock, or the folder, which `flag` names, cannot
+    be written.
+    """
+    made = missing_folders(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        is_new = not (folder / lock).exists()
+        held = hold_lock(folder / lock, what or str(folder))
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}; choose another {flag}") from error
+    with held:
+        try:
+            yield
+        except UserError:
+            if is_new:
+                (folder / lock).unlink(missing_ok=True)
+            remove_empty(made)
+            raise
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """The folders that have to be made so that `folder` is there, the innermost first."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, the innermost first, up to the first that holds something."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a whole file beside its target and move it into place, so that readers see the old or the new
     one."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 
-from util.errors import UserError
-from util.runs.journal import Journal, hold_lock, json_list, read_line_at, read_lines, write_lines
+from util.runs.journal import Journal, json_list, locked_folder, read_line_at, read_lines, write_lines
 
 LOWEST, HIGHEST = 1, 10
 
@@ -51,15 +52,11 @@ class LabelBook:
         self.list_path = folder / f"labeled_{name}.json"
         self.journal_path = folder / f"labeled_{name}.jsonl"
         self.unlabelled_path = folder / "unlabelled" / f"{name}.jsonl"
-        self._lock = None
+        self._open = ExitStack()
+        self._read_only = read_only
         if not read_only:
-            try:
-                self.unlabelled_path.parent.mkdir(parents=True, exist_ok=True)
-                self._lock = hold_lock(folder / f".{name}.lock", str(self.journal_path))
-            except OSError as error:
-                raise UserError(
-                    f"cannot write to {folder}: {error.strerror}; choose another --output-dir"
-                ) from error
+            lock = locked_folder(folder, f".{name}.lock", flag="--output-dir", what=str(self.journal_path))
+            self._open.enter_context(lock)
         # Made when there is something to write: an empty file of labels would hide those of the hub.
         self._journals: dict[Path, Journal] = {}
         self._offsets = {line["id"]: offset for offset, line in read_lines(self.journal_path)}
@@ -80,7 +77,7 @@ class LabelBook:
         place = self._elsewhere.get((name, model))
         if place is None:
             return False
-        if self._lock is not None:
+        if not self._read_only:
             path, offset = place
             with open(path, "rb") as journal:
                 self._offsets[name] = self._append(self.journal_path, read_line_at(journal, offset))
@@ -97,6 +94,7 @@ class LabelBook:
 
     def _append(self, path: Path, line: dict) -> int:
         if path not in self._journals:
+            path.parent.mkdir(exist_ok=True)
             self._journals[path] = Journal(path)
         return self._journals[path].append(line)
 
@@ -110,14 +108,12 @@ class LabelBook:
             write_lines(self.list_path, json_list(labels))
         return len(names)
 
-    def close(self) -> None:
-        for journal in self._journals.values():
-            journal.close()
-        if self._lock is not None:
-            self._lock.close()
-
     def __enter__(self) -> LabelBook:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for journal in self._journals.values():
+            journal.close()
+        self._open.__exit__(kind, error, trace)

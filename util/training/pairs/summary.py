@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from util.engines.checked import Answers
+from util.engines.failures import about_failures
 from util.machines.versions import made_with
 from util.results.page import charts
 from util.runs.journal import write_whole
@@ -55,10 +56,7 @@ def model_trouble(answers: Answers) -> Iterator[str]:
     for why, number in answers.refused.items():
         yield f"{number} answers of the rewrite model were unusable: {why}"
     if answers.failed:
-        yield (
-            f"{answers.failed} requests failed (the last one: {answers.failure}); "
-            "the same command retries them"
-        )
+        yield about_failures(answers.failed, answers.failure)
 
 
 def write_reports(folder: Path, counts: Mapping[str, VariantCounts], cutter: Cutter, about: dict) -> None:

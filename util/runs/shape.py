@@ -1,0 +1,111 @@
+"""Is what a run.json says of the kind that its readers expect?
+
+Call `unfitting`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from util.settings import NOT_RECORDED, SETTINGS, Setting
+
+PARTS = ("settings", "dataset", "made_with")  # each an object that every run.json has
+OPTIONAL_PARTS = ("prompt", "asked", "grading", "generation", "summary")
+
+TEXT, NUMBER, LIST, OBJECT = (str,), (int, float), (list,), (dict,)
+NULL = type(None)
+KINDS: dict[str, tuple[type, ...]] = {  # of values that are no settings, where they are there
+    "dataset.path": (*TEXT, NULL),
+    "dataset.split": (*TEXT, NULL),
+    "dataset.revision": (*TEXT, NULL),
+    "dataset.licence": (*TEXT, NULL),
+    "made_with.suite": (*TEXT, NULL),
+    "made_with.engine": (*TEXT, NULL),
+    "made_with.hardware": OBJECT,
+    "made_with.hardware.gpus": LIST,
+    "prompt.name": TEXT,
+    "prompt.hash": TEXT,
+    "prompt.text": TEXT,
+    "asked.stopping": (*OBJECT, NULL),
+    "asked.stopping.rule": TEXT,
+    "asked.engine": OBJECT,
+    "asked.data_dir": (*TEXT, NULL),
+    "asked.system_prompt_from": (*TEXT, NULL),
+    "generation.seconds": NUMBER,
+    "generation.generated": NUMBER,
+    "generation.prompt_tokens": NUMBER,
+    "generation.completion_tokens": NUMBER,
+    "generation.gpus": NUMBER,
+}
+ALWAYS = ("settings.task", "settings.model")
+WITH_STOPPING = ("asked.stopping.rule", "asked.n")
+ABSENT = object()
+PLACES = {"stopping": "asked.stopping", "engine": "asked.engine"}  # of settings; the others are parts
+
+
+def unfitting(info: Mapping[str, Any]) -> str | None:
+    """What is wrong with the first value that is of the wrong kind, in words; None where all are right."""
+    for name in (*PARTS, *(name for name in OPTIONAL_PARTS if name in info)):
+        if not isinstance(info.get(name), dict):
+            return f"{name} is {_short(info.get(name))}, not an object"
+    for path, kinds in KINDS.items():
+        value = _value_at(info, path)
+        if value is not ABSENT and (not isinstance(value, kinds) or isinstance(value, bool)):
+            return f"{path} is {_short(value)}, not {_named(kinds)}"
+    gpus = _value_at(info, "made_with.hardware.gpus")
+    if gpus is not ABSENT and not all(isinstance(name, str) for name in gpus):
+        return f"made_with.hardware.gpus is {_short(gpus)}, not a list of names"
+    for setting, value in _settings_in(info):
+        if not _fits(setting, value):
+            what = setting.flag or setting.name
+            return f"{setting.place}.{setting.name} is {_short(value)}, which {what} cannot be"
+    is_stopped = _value_at(info, "asked.stopping") not in (None, ABSENT)
+    for path in (*ALWAYS, *(WITH_STOPPING if is_stopped else ())):
+        if _value_at(info, path) in (None, ABSENT):
+            return f"{path} is missing"
+    return None
+
+
+def _value_at(info: Any, path: str) -> Any:
+    for name in path.split("."):
+        info = info.get(name, ABSENT) if isinstance(info, dict) else ABSENT
+    return info
+
+
+def _settings_in(info: Mapping[str, Any]) -> Iterator[tuple[Setting, Any]]:
+    for setting in SETTINGS:
+        there = _value_at(info, PLACES.get(setting.place, setting.place))
+        if isinstance(there, dict) and setting.name in there:
+            yield setting, there[setting.name]
+
+
+def _fits(setting: Setting, value: Any) -> bool:
+    """Whether a value is one that the setting's flag reads; a setting without a flag may hold any text."""
+    if value == NOT_RECORDED or (value is None and not isinstance(setting.default, list | dict)):
+        return True
+    if setting.type is bool:
+        return isinstance(value, bool)
+    if setting.name == "chat_template_kwargs":
+        return isinstance(value, dict)
+    if setting.nargs is None:
+        return _reads(setting, value)
+    return isinstance(value, list) and all(_reads(setting, one) for one in value)
+
+
+def _reads(setting: Setting, value: Any) -> bool:
+    try:
+        return not isinstance(value, bool) and setting.type(setting.word(value)) == value
+    except (ValueError, argparse.ArgumentTypeError):
+        return False
+
+
+def _named(kinds: tuple[type, ...]) -> str:
+    names = {"str": "a text", "dict": "an object", "list": "a list"}
+    return names.get(kinds[0].__name__, "a number")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
