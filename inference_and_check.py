@@ -191,6 +191,8 @@ def _say_outcome(args: argparse.Namespace, outcome: Outcome, exhausted: str) -> 
 
 def _grade_rest(opened: Benchmark, grading: Grading, *, again: bool) -> None:
     rest = grading.find_rest(again=again)
+    if told := rest.about_earlier_tries():
+        say(told)
     if rest.count:
         with Progress(rest.count, "grading") as progress:
             grading.grade_rest(lambda tokens: progress.step(0), rest=rest)

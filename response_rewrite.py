@@ -23,7 +23,7 @@ from util.data.system_prompts import system_prompt
 from util.engines.prices import cost_line
 from util.engines.tokens import open_counter
 from util.errors import RunStopped, UserError
-from util.records import Problem, Record, Verdict
+from util.records import Problem, Record, Verdict, worth_another_try
 from util.runs.folder import find_runs, read_run_json
 from util.runs.journal import locked_folder, write_whole
 from util.runs.older_layout import import_results, read_old_file
@@ -305,7 +305,7 @@ def _grade_with(task: Task | None, *, symbolic: bool = False) -> Grade:
         try:
             for _ in range(SYMBOLIC_TRIES):
                 verdict = grade(record, text)
-                if verdict.reason != "grader_error":  # the engine was starting
+                if not worth_another_try(verdict):
                     break
             return verdict
         finally:

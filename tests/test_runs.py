@@ -8,7 +8,7 @@ import pytest
 from tasks import load_task
 from util.errors import UserError
 from util.generation.judging import Grading
-from util.records import Problem, Sample, Verdict
+from util.records import NO_TIME, Problem, Sample, Verdict
 from util.results.counting import summarise
 from util.runs.folder import Run, Wanted, find_run, read_run_json
 from util.runs.reader import SampleSet, StoredProblems, read_records, text_digest
@@ -207,3 +207,38 @@ def test_a_sample_that_is_still_being_graded_when_the_engine_is_done_is_graded_o
     assert sorted(pool.submitted) == [("p1", 0.7, index) for index in range(6)]
     lines = (tmp_path / "run" / "verdicts.jsonl").read_text().splitlines()
     assert len(lines) == 6 and len(progress) == 5  # one came before the rest was graded
+
+
+class FailingPool(SlowPool):
+    """Graders that fail on every sample."""
+
+    def completed(self, *, block):
+        return [(key, Verdict(False, "grader_error")) for key, _ in super().completed(block=block)]
+
+
+JUDGED = [
+    Verdict(True),
+    Verdict(False, "wrong_answer"),
+    Verdict(False, "grader_error"),
+    Verdict(False, "sandbox_error"),
+    Verdict(False, "undecided", cause=f"{NO_TIME}: all 8 seconds were used"),
+    Verdict(False, "undecided", cause="the reference is prose"),
+    Verdict(False, "no_tests"),
+]
+
+
+def test_what_failed_or_had_no_time_is_judged_again_by_each_command_once(tmp_path):
+    with a_run(tmp_path / "run") as run:
+        run.add_problem(PROBLEM, "?")
+        for index, verdict in enumerate(JUDGED):
+            run.add_sample(a_sample(index))
+            run.add_verdict(a_sample(index).key, text_digest(a_sample().text), verdict)
+        for pool in (FailingPool(), FailingPool(), SlowPool()):
+            with closing(Grading(run, load_task("Warmup"), pool, {})) as grading:
+                rest = grading.find_rest()
+                assert rest.about_earlier_tries().startswith("3 samples are judged again: ")
+                grading.grade_rest(rest=rest)
+                assert [key[2] for key in pool.submitted] == [2, 3, 4]
+                assert grading.find_rest().count == 0 and not grading.find_rest().about_earlier_tries()
+        with closing(Grading(run, load_task("Warmup"), SlowPool(), {})) as grading:
+            assert grading.find_rest().count == 0

@@ -34,6 +34,8 @@ NOT_JUDGED = frozenset(
     {"no_tests", "sandbox_error", "grader_error"}
 )  # verdicts that say nothing about the text
 
+NO_TIME = "the symbolic engine had no time"  # causes that begin so are worth another try
+
 
 def exact_number(value: float) -> str:
     """A number with all its digits and no more, such as the name of a temperature: "0.7", "1" for 1.0."""
@@ -146,6 +148,13 @@ class Verdict:
     how: str = ""  # by which sign the answer was found: "box", "answer tag", "declared", ...
     trust: str = ""  # one of TRUSTS: how far that sign can be trusted
     cause: str = ""  # why an undecided verdict is undecided, or what failed
+
+
+def worth_another_try(verdict: Verdict) -> bool:
+    """Whether the same grader may say more about the same text when it is asked once more."""
+    if verdict.reason == "undecided":
+        return verdict.cause.startswith(NO_TIME)
+    return verdict.reason in ("grader_error", "sandbox_error")
 
 
 @dataclass(frozen=True)

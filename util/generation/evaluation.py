@@ -198,7 +198,10 @@ class Evaluation:
         name = part.opened.order.task.name
         with part.resources:
             try:
-                part.grading.grade_rest(self._stop_if_cancelled)
+                rest = part.grading.find_rest()
+                if told := rest.about_earlier_tries():
+                    self._say(f"{name}: {told}")
+                part.grading.grade_rest(self._stop_if_cancelled, rest=rest)
                 self._report(part)
             except _Cancelled:
                 return

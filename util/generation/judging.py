@@ -19,7 +19,7 @@ from util.grading.cluster import ClusterGradingPool
 from util.grading.pool import GradingPool
 from util.machines.cores import usable_cores
 from util.machines.versions import made_with
-from util.records import NOT_JUDGED, Problem, Sample, TestSuite, Verdict
+from util.records import NOT_JUDGED, Problem, Sample, TestSuite, Verdict, worth_another_try
 from util.runs.folder import Run, read_run_json
 from util.runs.journal import read_lines
 from util.runs.reader import PROBLEMS, RecordPlaces, RunReader, StoredProblems, text_digest
@@ -32,6 +32,14 @@ class Rest:
 
     places: RecordPlaces
     count: int
+    tried_before: int = 0  # of these, samples whose last grading failed or had no time
+
+    def about_earlier_tries(self) -> str:
+        """How many samples are judged again, for people; "" where none is."""
+        if not self.tried_before:
+            return ""
+        samples = "1 sample is" if self.tried_before == 1 else f"{self.tried_before} samples are"
+        return f"{samples} judged again: the grader failed or had no time when it was last asked"
 
 
 class Grading:
@@ -48,6 +56,7 @@ class Grading:
         self._in_flight: dict[Key, tuple[str, str]] = {}  # text's digest, finish reason
         self._ready: list[tuple[Key, Verdict | None]] = []  # those that needed no grader
         self._waiting: deque[int] = deque()  # offsets of new samples for which the pool had no room
+        self._tried: set[Key] = set()  # by this command, and worth another try by a later one
         self.without_problem = 0  # samples whose problem has no reference any more
 
     def offer(self, sample: Sample, offset: int) -> None:
@@ -70,22 +79,29 @@ class Grading:
             digest, finish_reason = self._in_flight.pop(key)
             verdict = _as_finished(verdict, finish_reason)
             self._write(key, digest, verdict)
+            if worth_another_try(verdict):
+                self._tried.add(key)
             ready.append((key, verdict))
         return ready
 
     def find_rest(self, *, again: bool = False) -> Rest:
-        """What is left to grade: the samples of the folder that have no verdict on their text of today.
+        """What is left to grade: the samples of the folder that have no verdict on their text of today, and
+        those on which the grader failed or had no time, unless this command has tried them.
 
-        With `again` it is all of them; their new verdicts are further lines.
+        With `again` it is all samples. The new verdicts are further lines.
         """
         self._waiting.clear()  # they are in the folder
         offered = set(self._in_flight)  # their verdicts come in any case
         places = RecordPlaces()
+        tried_before = 0
         with RunReader(self._run.folder) as reader:
             for place, record in reader:
-                if (again or record.verdict is None) and record.sample.key not in offered:
+                key, verdict = record.sample.key, record.verdict
+                try_again = verdict is not None and worth_another_try(verdict) and key not in self._tried
+                if (again or verdict is None or try_again) and key not in offered:
                     places.append(place)
-        return Rest(places, len(places) + len(offered) + len(self._ready))
+                    tried_before += try_again and not again
+        return Rest(places, len(places) + len(offered) + len(self._ready), tried_before)
 
     def grade_rest(self, on_progress: OnProgress = lambda tokens: None, *, rest: Rest | None = None) -> None:
         """Grade what `find_rest` found, or finds now, and wait for all."""

@@ -29,11 +29,10 @@ from util.grading.maths.scalars import Said
 from util.grading.maths.spans import has_words
 from util.grading.maths.tree import Node, Opaque, Reading, Undecided, Unreadable, has, replaced, symbols
 from util.grading.maths.units import units_agree, without_unit
-from util.records import Verdict
+from util.records import NO_TIME, Verdict
 from util.response import solution_part
 
 GRADER = "maths-13"
-NO_TIME = "the symbolic engine had no time"  # causes that begin so are worth another try
 
 
 class Comparison(NamedTuple):
