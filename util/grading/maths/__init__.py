@@ -72,6 +72,9 @@ def grade_maths(
         result = _compare_parts(gold, found, parts(solution), symbolic)
     else:
         result = _compare_found(gold, found, kind, symbolic)
+        if not result.equal and found.how == "box" and (said := parts(solution)):
+            joined = same_answer(gold, ", ".join(said), symbolic=False)
+            result = joined if joined.equal else result
     if result.equal and question and _is_echo(gold, found.text, question):
         result = result._replace(equal=False, tier="echo")
     elif not result.equal and not result.cause and (cause := _unreadable(gold)):

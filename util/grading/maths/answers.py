@@ -12,7 +12,16 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from util.grading.maths.spans import DENIED, Said, formula_at_head, formulas, has_words, read_span
+from util.grading.maths.spans import (
+    BOUND,
+    DENIED,
+    SEVERAL,
+    Said,
+    formula_at_head,
+    formulas,
+    has_words,
+    read_span,
+)
 from util.grading.maths.spelling import mended
 from util.response import without_turn_tokens
 
@@ -110,11 +119,20 @@ def _closing(text: str, start: int) -> int | None:
     return None
 
 
+_REFUTED = re.compile(
+    r"[\s$.*)]*(?:\\text\s*\{)?\s*(?:is|would be|was|cannot be|can['’]t be)\s+"
+    r"(?:wrong|incorrect|not|impossible|false)\b",
+    re.IGNORECASE,
+)
+
+
 def boxed_answer(text: str) -> str | None:
     """The last box, or the last boxes that the text joins by commas or "and"."""
     if "box" not in text:
         return None
     found = _boxes(text)
+    while found and _REFUTED.match(text, found[-1][1]):
+        found.pop()
     if not found:
         return None
     joined = [found[-1][2]]
@@ -128,7 +146,8 @@ def boxed_answer(text: str) -> str | None:
 
 _ROMAN = ("i", "ii", "iii", "iv", "v", "vi")
 _PART = re.compile(
-    r"(?:^|(?<=[\s;,.。；*#:：]))(?:[(（]\s*([1-9]|[a-h]|i{1,3}|iv|vi?)\s*[)）]|part\s*[(]?([1-9a-h])\b|([1-9])[.)]\s)"
+    r"(?:^|(?<=[\s;,.。；*#:：]))(?:[(（]\s*([1-9]|[a-h]|i{1,3}|iv|vi?)\s*[)）]|part\s*[(]?([1-9a-h])\b"
+    r"|([1-9])[.)]\s)"
     r"|([\u2460-\u2468])",
     re.IGNORECASE,
 )
@@ -186,6 +205,13 @@ _UNSURE = re.compile(
     r"|\b(?:is|was)\s+(?:the|your)\s*(?:final\s*)?$|如果|不",
     re.IGNORECASE,
 )
+_NO_DOUBT = re.compile(r"\b(?:no|without(?: a)?|beyond) doubt\b", re.IGNORECASE)
+_OTHERWISE = re.compile(  # behind an answer: another one is as good
+    r"[\s*_.]*(?:on the other hand|alternatively|(?:but )?it (?:could|may|might)|or (?:maybe|perhaps"
+    r"|possibly)|both)\b"
+    r"[^\n]{0,100}\d",
+    re.IGNORECASE,
+)
 _TAKEN_BACK = re.compile(
     r"[\s*_.]*(?:wait|no|hmm+|actually|but|oh|oops|sorry|hold on)\b[^.\n]{0,60}?"
     r"\b(?:wrong|incorrect|not right|not correct|mistake|mistaken|not the answer)\b",
@@ -229,12 +255,15 @@ def _declared(text: str) -> Found | None:
             span, behind = text[line:start].strip(), start
         else:
             before = text[max(0, start - 80) : start]
-            if _UNSURE.search(before) and _UNSURE.search(_CLAUSE.split(before)[-1]):
+            if _UNSURE.search(before) and _UNSURE.search(_NO_DOUBT.sub("", _CLAUSE.split(before)[-1])):
                 continue
             span, behind = _sentence(text, end)
         if not span or _TAKEN_BACK.match(text, behind):
             continue
         said = read_span(span)
+        if _OTHERWISE.match(text, behind):
+            span = text[end : behind + 120].strip()
+            said = Said(span, SEVERAL)
         if said.cause != DENIED:
             ends = formulas(span)
             is_whole = (
@@ -297,8 +326,13 @@ _STATES = re.compile(
 _TENTATIVE = re.compile(
     r"\b(?:let me|let us|let['’]s|try|suppose|assume|consider|if|maybe|perhaps|check|verify|whether"
     r"|need to|would|could|might"
-    r"|step \d|case \d|recall|note that|know that|given that|we want|guess|again|see if|test|next)\b"
-    r"|\?\s*$|让我|假设|如果",
+    r"|step \d|case \d|recall|note that|know that|given that|we want|guess|again|see|refer to|test|next)\b"
+    r"|\?\s*$|让我|假设|如果|验证|检验|考虑|试",
+    re.IGNORECASE,
+)
+_NOT_BEFORE_A_RESULT = re.compile(
+    r"^(?:from|in|by|than|with|for|after|before|per|since|until|page|equation)\s|^of (?:19"
+    r"|20)\d\d$",
     re.IGNORECASE,
 )
 _SENTENCES = re.compile(r"(?<=[.!。])\s+(?=[A-Z\u4e00-\u9fff$\\*])|(?<=。)")
@@ -307,7 +341,8 @@ _CLAUSE_START = re.compile(
 )
 _LAST_LINES = 3
 _NUMBER = re.compile(
-    r"[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:[eE][+-]?\d+)?(?:\s?\\?%)?|[-−]?\.\d+"
+    r"[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:[eE][+-]?\d+)?(?:\s?\\?%)?"
+    r"|[-−]?\.\d+"
 )
 _PART_OF_MORE = re.compile(r"(?:[\d,.]\s|[+*/^_√(±×·≠<>≤≥{\[-]\s?|\\[a-z]+\s?|(?:\d|\b[a-z])\s?[+-]\s?)$")
 
@@ -342,6 +377,8 @@ def _last_line(text: str) -> Found | None:
     if not sentence or _TENTATIVE.search(sentence):
         return None
     said = read_span(sentence)
+    if _NOT_BEFORE_A_RESULT.search(f"{said.lead} {said.text}"):
+        return None
     concludes = not has_words(sentence) or _CONCLUDES.search(sentence) or _STATES.search(sentence)
     if not concludes and (said.cause or ", " in said.text):
         return None
@@ -367,9 +404,12 @@ def _last_number(text: str) -> Found | None:
     " doubts it."""
     sentence = _last_sentence(text)
     numbers = list(_NUMBER.finditer(sentence))
-    if not numbers or read_span(sentence).cause == DENIED or _TENTATIVE.search(sentence):
+    if not numbers or read_span(sentence).cause in (DENIED, BOUND) or _TENTATIVE.search(sentence):
         return None
     last = numbers[-1]
+    words = re.findall(r"[a-z]+", sentence[: last.start()])
+    if _NOT_BEFORE_A_RESULT.search(f"{words[-1] if words else ''} {last.group()}"):
+        return None
     if _PART_OF_MORE.search(sentence[: last.start()]) or re.match(
         r"\s?[!^*/+_a-z\\]", sentence[last.end() :].replace(" ", "  ")
     ):

@@ -27,6 +27,7 @@ class Said(NamedTuple):
 
     text: str  # to be compared; the whole span where it says no single answer
     cause: str = ""  # why it says no single answer; "" where it does
+    lead: str = ""  # the word before the value, such as "is"
 
 
 def read_span(span: str) -> Said:
@@ -37,6 +38,7 @@ def read_span(span: str) -> Said:
     if len(span) > MAX_SPAN:
         return Said(span, SEVERAL)
     words, values = _in_signs(_TEXT.sub(r" \1 ", span) if "\\" in span else span)
+    words = _named(words, values)
     if not values:
         return Said(_first_kept(words, _REASON, _NOT_THAT).strip(" .,:;"))
     if _MONTH.search(words):
@@ -57,8 +59,13 @@ def read_span(span: str) -> Said:
         return Said(span, CASES)
     if _BOUND.search(before):
         return Said(span, BOUND)
-    words = _LEAD.sub("", _SUBJECT.sub("", before)).strip(" .:,;*")
-    return _joined(words, values, span)
+    subject = _SUBJECT.match(before)
+    if subject and _STATED.search(subject.group()):
+        return Said(span, SEVERAL)
+    words = _LEAD.sub("", before[subject.end() :] if subject else before).strip(" .:,;*")
+    return _joined(words, values, span)._replace(
+        lead=_LAST_WORD.sub(r"\1", before[: _first_value(words, before)])
+    )
 
 
 # ---------------------------------------------------------------- values and words
@@ -145,7 +152,7 @@ def _in_signs(span: str) -> tuple[str, list[str]]:
             values.append(text)
 
     def prose(text: str) -> None:
-        tokens = _TOKENS.findall(_GROUP.sub(_closed_up, text.replace("**", " ")))
+        tokens = _TOKENS.findall(_GROUP.sub(_closed_up, text.replace("**", " ").replace("i.e.", " : ")))
         for place, token in enumerate(tokens):
             token = token.strip("\"'“”‘’`_")
             core = token.strip("().")
@@ -192,21 +199,24 @@ def _is_word(token: str, following: str, before: list[str]) -> bool:
 
 _REASON = re.compile(
     r"[\s,;(—-]*(?:\b(?:because|since|as (?!well|follows)|due to|where|so that|by the|obtained|I hope"
-    r"|as (?:required|desired|claimed))\b|因为).*$",
+    r"|as (?:required|desired|claimed)|no matter|regardless|independent(?:ly)? of)\b|因为).*$",
     re.IGNORECASE | re.DOTALL,
 )
 _WHICH = re.compile(r"[\s,;(—-]*\bwhich (?:is|was|are|equals|can|we|follows)\b.*$", re.IGNORECASE | re.DOTALL)
 _MONTH = re.compile(
-    r"\b(?:january|february|march|april|may|june|july|august|september|october|november|december)\b",
-    re.IGNORECASE,
+    r"\b(?:January|February|March|April|May|June|July|August|September|October|November|December)\b"
+)
+_REFUSED = (
+    r"excluded|rejected|discarded|extraneous|ruled out|not allowed|impossible|fails?|too (?:small|large|big)"
 )
 _WRONG = re.compile(
-    r"\b(?:wrong|incorrect|mistaken|false|invalid|doubt(?:ful)?|unlikely|impossible)\b|错|不对|不正确",
+    rf"\b(?:wrong|incorrect|mistaken|false|invalid|doubt(?:ful)?|unlikely|{_REFUSED})\b|错|不对|不正确",
     re.IGNORECASE,
 )
 _DENIAL = re.compile(
     r"\b(?:not|never|neither|nor|isn['’]t|aren['’]t|wasn['’]t"
-    r"|don['’]t|doesn['’]t|won['’]t|cannot|can['’]t|couldn['’]t|unsure|unclear)\b|不是|不等于",
+    r"|don['’]t|doesn['’]t|won['’]t|cannot|can['’]t|couldn['’]t|unsure|unclear"
+    r"|nicht|kein\w*|n['’]est pas|no es|non è|não|не)\b|不是|不等于",
     re.IGNORECASE,
 )
 _NOT_BUT = re.compile(
@@ -223,7 +233,7 @@ _NOT_THAT = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ASIDE = re.compile(r"\(([^()]*)\)")
-_OR = re.compile(rf"\b(?:or|and|possibly|maybe|perhaps)\b[^()]*{_V}|{_V}[^()]*\bor\b", re.IGNORECASE)
+_OR = re.compile(r"^\(\s*and\b|\b(?:or|possibly|maybe|perhaps|alternatively)\b", re.IGNORECASE)
 _CASE = re.compile(
     r"\b(?:if|unless|otherwise|else|provided|depending|depends|in (?:the )?case|assuming)\b|如果|否则|或?当",
     re.IGNORECASE,
@@ -233,8 +243,10 @@ _KIND = re.compile(r"\b(?:even|odd|prime|divisible|otherwise|positive|negative|n
 _BOUND = re.compile(
     rf"(?:\b(?:more|less|greater|fewer|larger|smaller|higher|lower|bigger)\s+than\s+(?:or equal to\s+)?"
     rf"|\b(?:at least|at most|above|below|under|over|up to|no more than|no less than|between|beyond"
-    rf"|within|nearly|almost)\s+){_V}"
-    rf"|{_V} or so\b|{_V}\s*以[上下内]"
+    rf"|within|nearly|almost|close to|near)\s+){_V}"
+    rf"|\b(?:mayor|menor|más|menos) (?:que|de) {_V}|\b(?:größer|kleiner|mehr|weniger) als {_V}"
+    rf"|\b(?:plus|moins) (?:\w+ )?(?:que|de) {_V}|(?:больше|меньше|более|менее)(?: чем)? {_V}"
+    rf"|{_V} (?:\w+ )?(?:less|more|fewer|larger|smaller|greater) than\b|{_V} or so\b|{_V}\s*以[上下内]"
     rf"|(?:大于|小于|多于|少于|不少于|不超过|至少|至多|超过|不到|介于|高于|低于)\s*{_V}",
     re.IGNORECASE,
 )
@@ -244,6 +256,11 @@ _SUBJECT = re.compile(
     rf"(?=[^{_V[1:-1]}]*{_V})\s*",
     re.IGNORECASE | re.DOTALL,
 )
+_STATED = re.compile(  # "the area is 12 and the perimeter is"
+    rf"(?:\b(?:is|are|was|were|equals?)\b|[=:])[^{_V[1:-1]}]*{_V}[^{_V[1:-1]}]*\b(?:and|while"
+    rf"|whereas)\b[^{_V[1:-1]}]*$",
+    re.IGNORECASE,
+)
 _LEAD = re.compile(
     r"^(?:(?:so|thus|hence|therefore|then|that|simply|just|indeed|exactly|precisely|equal to|equals?"
     r"|only|clearly|always|now|given by"
@@ -252,7 +269,8 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _JOINTS = frozenset(
-    ", ; and or & either both also as well else maybe perhaps possibly even too the constant value function ("
+    ", ; and or & either both also as well else maybe perhaps possibly even too the constant value"
+    " function ("
     " 和 或 或者 以及 与 及 、 ， ；".split()
 )
 _NO_UNIT = frozenset(
@@ -264,8 +282,7 @@ _NO_UNIT = frozenset(
 
 
 def _first_kept(words: str, *patterns: re.Pattern[str], needed: re.Pattern[str] | None = None) -> str:
-    """`words` without what the patterns cut off at the end, as far as something is left (a value, if"
-    " needed)."""
+    """`words` without what the patterns cut off at the end, as far as something (`needed`) is left."""
     for pattern in patterns:
         before = pattern.sub("", words)
         if needed.search(before) if needed else before.strip():
@@ -273,6 +290,33 @@ def _first_kept(words: str, *patterns: re.Pattern[str], needed: re.Pattern[str] 
     return words
 
 
+_LAST_WORD = re.compile(r"^.*?(\w*)\W*$", re.DOTALL)
+_NAME = re.compile(r"[a-zA-Z](?:_\{?\w\}?)?")
+_NAMED = re.compile(
+    rf"(^|(?:\b(?:and|or|so|then|thus|therefore)|[,;:]) )({_V}) (?:is|equals|equal to) ({_V})"
+)
+
+
+def _named(words: str, values: list[str]) -> str:
+    """ "x is 2" as the equation that it means."""
+
+    def equation(match: re.Match[str]) -> str:
+        name, value = (ord(sign) - _FIRST for sign in match.groups()[1:])
+        if not _NAME.fullmatch(values[name]):
+            return match.group()
+        values[value] = f"{values[name]} = {values[value]}"
+        return match.group(1) + match.group(3)
+
+    return _NAMED.sub(equation, words)
+
+
+def _first_value(words: str, before: str) -> int:
+    """Where the first value of what is left of a sentence stands in the sentence."""
+    sign = _VALUE.search(words)
+    return before.find(sign.group()) if sign else 0
+
+
+_INEQUALITY = re.compile(r"[<>≤≥]|\\(?:le|ge|lt|gt|leq|geq)\b")
 _OF_TWO = re.compile(r"\b(?:sum|product|difference|quotient|ratio|total|average|mean)\b", re.IGNORECASE)
 
 
@@ -300,6 +344,8 @@ def _joined(words: str, values: list[str], span: str) -> Said:
         between = tokens[places[0] : places[-1]]
         if _OF_TWO.search(" ".join(tokens[: places[0]])) or not _are_joined(between):
             return Said(span, "" if _is_compound(tokens, places) else SEVERAL)
+        if any(_INEQUALITY.search(value) for value in said) and {"or", "或"} & {*between}:
+            return Said(r" \text{ or } ".join(said))
         return Said(", ".join(said))
     unit: list[str] = []
     for token in tokens[places[0] + 1 :]:
