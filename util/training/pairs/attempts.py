@@ -156,6 +156,9 @@ _COMPUTED = re.compile(
 )
 
 
+_CHAIN = re.compile(r"=|≡|\\equiv\b")  # 3^5 = 243 = 15: the value is at the end
+
+
 def declared_answer(piece: str) -> str | None:
     """The answer that is declared to be one: in a box or a tag, or behind words such as "the answer is"."""
     if not _MAY_DECLARE.search(piece):
@@ -171,7 +174,7 @@ def value_reached(piece: str, *, computed: bool) -> str | None:
     found: list[tuple[int, str]] = []  # where the sentence ends, its value
     for sentence in _CONCLUSION.finditer(tail):
         answer = find_answer(_MODULUS.sub("", sentence.group()))
-        found.append((sentence.end(), "" if answer is None else answer.text))
+        found.append((sentence.end(), "" if answer is None else _CHAIN.split(answer.text)[-1].strip(" $")))
     if computed:
         found += [(equation.end(), equation["value"]) for equation in _COMPUTED.finditer(tail)]
     if not found:
