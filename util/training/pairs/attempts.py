@@ -156,7 +156,13 @@ _COMPUTED = re.compile(
 )
 
 
-_CHAIN = re.compile(r"=|≡|\\equiv\b")  # 3^5 = 243 = 15: the value is at the end
+_EQUALS = re.compile(r"=|≡|\\equiv\b")
+
+
+def _end_of_chain(text: str) -> str:
+    """15, of 3^5 = 15; x = 15 as it is."""
+    sides = _EQUALS.split(text)
+    return text if len(sides) == 2 and len(sides[0].strip(" $")) < 2 else sides[-1].strip(" $")
 
 
 def declared_answer(piece: str) -> str | None:
@@ -174,7 +180,7 @@ def value_reached(piece: str, *, computed: bool) -> str | None:
     found: list[tuple[int, str]] = []  # where the sentence ends, its value
     for sentence in _CONCLUSION.finditer(tail):
         answer = find_answer(_MODULUS.sub("", sentence.group()))
-        found.append((sentence.end(), "" if answer is None else _CHAIN.split(answer.text)[-1].strip(" $")))
+        found.append((sentence.end(), "" if answer is None else _end_of_chain(answer.text)))
     if computed:
         found += [(equation.end(), equation["value"]) for equation in _COMPUTED.finditer(tail)]
     if not found:
