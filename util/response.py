@@ -79,12 +79,16 @@ def part(text: str) -> Parts:
     solution_end: int | None = None
     unclosed: set[str] = set()  # forms of thoughts that their own closing mark has not ended
     code = _Code(body)
+    last_closed = {mark.form: mark.begin for mark in written if mark.kind == "close"}
     for mark in written:
         if mark.kind == "message" and open_form != CHANNELS:
             continue
         if solution_end is not None and open_form is None and mark.kind not in ("solution", "end"):
             if mark.form not in unclosed or mark.end >= end:
                 continue  # behind the end of the solution
+        if mark.kind == "open" and open_form is None and mark.begin > last_closed.get(mark.form, -1):
+            if _is_mentioned(body, mark, border):
+                continue
         may_close = open_form in ("", mark.form) or mark.form in unclosed
         if code.holds(mark, may_close=may_close) and not (mark.kind == "end" and mark.end >= end):
             continue
@@ -467,6 +471,55 @@ def _is_named(text: str, chain: list[Mark]) -> bool:
     if goes_on is None:
         return False
     return _NAMES.search(before) is not None or chain[-1].kind == "open" and not goes_on.group()[0].isspace()
+
+
+# Behind a closed thought, where a mark that is never closed would make an answer count as truncated.
+_WRAPPED = (  # what stands before a mark, and behind it
+    (re.compile(r"<(?:code|tt|kbd|samp|b|i|em|strong|q)>[ \t]*$", re.I), re.compile(r"[ \t]*</")),
+    (re.compile(r"\\\w+\{[ \t]*$|\\verb(?P<sign>[|+!])$"), re.compile(r"[ \t]*[}|+!]")),
+    (re.compile(r"<!--[ \t]*$"), re.compile(r"[ \t]*-->")),
+    (
+        re.compile(r"(?:[\"'`´“”„‟«»‹›‘’‚「『《〈【（(\[*_&;]|&lt;|&quot;)[ \t\u00a0\u202f]?$"),
+        re.compile(r"[ \t\u00a0\u202f]?(?:[\"'`´“”„‟«»‹›‘’‚」』》〉】）)\]*_]|&quot;)"),
+    ),
+)
+_NOUNS_ABROAD = (
+    r"tags?|marks?|markers?|tokens?|markierung|zeichen|balises?|étiquettes?|jetons?|etiquetas?|marcas?|marcadore?s?"
+    r"|etichett[ae]|marcator[ei]|segnaposto|тег\w*|метк\w+|токен\w*|маркер\w*|タグ|トークン|マーカー|태그|토큰|标签|标记|標籤|標記"
+)
+_IS_NOUN = re.compile(
+    rf"[ \t-]*(?:{_NOUNS_ABROAD})(?!\w*[a-z])|[ \t]*(?:タグ|トークン|태그|토큰|标签|标记)", re.I
+)
+_AFTER_NOUN = re.compile(rf"(?:(?<!\w)|(?<=[\u3040-\uffff]))(?:{_NOUNS_ABROAD})[ \t:]*$", re.I)
+_SAYS = re.compile(  # verbs and particles that make a mark the subject or the object of a sentence
+    r"[ \t]+(?:(?:is|was|are|isn't|means|denotes|marks|opens|starts|begins|stands|indicates|tells|should|must"
+    r"|ist|war|sind|bedeutet|markiert|öffnet|beginnt|steht|kennzeichnet|leitet"
+    r"|est|était|signifie|marque|ouvre|désigne|indique|commence"
+    r"|es|era|significa|marca|abre|indica|empieza|inicia|é|foi|começa|è|segna|apre|inizia"
+    r"|это|является|означает|обозначает|открывает|начинает)(?!\w)|[-–—=][ \t])"
+    r"|[ \t]*(?:は|が|を|という|とは|で|から|은|는|이|가|을|를|란|이란|라는|是|表示|用于|标)"
+)
+_IN_CLAUSE = re.compile(r"(?:[^\W\d_]|,)[ \t]+$")
+_CLAUSE_GOES_ON = re.compile(r"[ \t]+[(\[]?(?P<next>[^\W\d_])|[.,;:!?)»”。，、；：！？]")
+
+
+def _is_mentioned(text: str, mark: Mark, border: int) -> bool:
+    """Whether a mark behind a closed thought is only spoken of, in any language, and opens none."""
+    near = text[max(border, mark.begin - _NEAR) : mark.begin]
+    if mark.form == CHANNELS or not near:
+        return False
+    before = near[near.rfind("\n") + 1 :]
+    behind = text[mark.end : mark.end + _NEAR].split("\n", 1)[0]
+    if any(left.search(before) and right.match(behind) for left, right in _WRAPPED):
+        return True
+    if _SAYS.match(behind) and (before.strip() or "\n" in near):
+        return True
+    if not before.strip():
+        return False
+    if _IS_NOUN.match(behind) or _AFTER_NOUN.search(before):
+        return True
+    goes_on = _CLAUSE_GOES_ON.match(behind) if _IN_CLAUSE.search(before) else None
+    return goes_on is not None and (goes_on["next"] is None or goes_on["next"].islower())
 
 
 # --- marks within code ---
