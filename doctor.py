@@ -2,8 +2,8 @@
 
 python doctor.py
 
-Prints one line for each thing that was tried, and as the last line of standard output all of it as JSON. Exit
-status 1 when programs cannot be run safely here.
+Prints one line per check; the last line of standard output has all results as JSON. The exit status is 1
+when programs cannot be run safely here.
 """
 
 from __future__ import annotations

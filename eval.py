@@ -1,10 +1,10 @@
 """Evaluate one model on several benchmarks; the model is loaded once.
 
 python eval.py --model Qwen/QwQ-32B-Preview --evals=AIME,MATH500,GPQADiamond --tp=8 \\
-    --output_file=results.txt --temperatures 0.7 --n 4
+    --output-file=results.txt --temperatures 0.7 --n 4
 
 Each benchmark has its own run folder under --result-dir; stop at any moment, the same command resumes. The
-last line of standard output is {"AIME": ACCURACY, ...}, as in --output_file; beside it lie all
+last line of standard output is {"AIME": ACCURACY, ...}, as in --output-file; beside it lie all
 details.
 """
 

@@ -68,7 +68,9 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return _forecast(args, order)
     if args.n > 1 and 0 in order.plan.temperatures and not args.check:
-        say("temperature 0 is greedy: it gives one sample per problem instead of --n, as all would be equal")
+        say(
+            "temperature 0 is greedy: all samples of a problem would be equal, so one is taken instead of --n"
+        )
     opened = open_benchmark(order, args.result_dir, fresh=args.overwrite_settings, must_exist=args.check)
     with opened.run:
         say(counts_line(task, opened.counts))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import sys
 from collections.abc import Generator
 
 import pytest
@@ -19,6 +21,16 @@ settings.load_profile("seeded")
 # `@pytest.mark.engine`. `-m "not engine"` leaves them out.
 ENGINE_FILES = {"test_vllm.py", "test_ray.py"}
 ENGINE_FIXTURES = {"tokenizer"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_sandbox_left() -> Generator[None]:
+    """End the sandboxes that tests have warmed: what is open at the end of the process is warned about."""
+    yield
+    parent = sys.modules.get("util.grading.sandbox.parent")
+    if parent is not None:
+        for kind in [*parent._warm(os.getpid())]:
+            parent.discard_sandbox(kind)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

@@ -174,7 +174,7 @@ def test_an_end_below_one_is_the_end_of_the_rows(data, end):
 
 
 def test_an_unknown_source_names_the_closest_and_all(data):
-    with pytest.raises(UserError, match="did you mean even. known are even, odd"):
+    with pytest.raises(UserError, match="did you mean even. choose from even, odd"):
         asked(data, source="evn")
 
 

@@ -181,7 +181,7 @@ BAD_INPUT = [
     (["--n", "-3"], "-3 is too small"),
     (["--n", "many"], "many"),
     (["--start", "9", "--end", "4"], "--end 4 is before --start 9"),
-    (["--end", "0"], "0 leaves no row"),
+    (["--end", "0"], "0 selects no rows"),
     (["--source", "algebra"], "--source algebra"),
     (["--split", "dev"], "'dev'"),
     (["--temperatures", "-1"], "-1 is not between 0 and 10"),

@@ -212,7 +212,9 @@ def add_budget_flags(parser: argparse.ArgumentParser) -> None:
     """What a command may spend; the same in every script that asks a model."""
     group = parser.add_argument_group("budget")
     group.add_argument(
-        "--dry-run", action="store_true", help="only say what would be asked and what it would cost"
+        "--dry-run",
+        action="store_true",
+        help="show what would be asked and what it would cost, without asking",
     )
     group.add_argument(
         "--max-cost",

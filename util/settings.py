@@ -84,7 +84,7 @@ def end_position(text: str) -> int:
     """An argparse type: the position after the last one, or -1 for the end."""
     value = int(text)
     if value < -1 or value == 0:
-        raise argparse.ArgumentTypeError(f"{value} leaves no row: give at least 1, or -1 for all")
+        raise argparse.ArgumentTypeError(f"{value} selects no rows: give at least 1, or -1 for all of them")
     return value
 
 
@@ -257,7 +257,7 @@ SETTINGS = (
             "OpenAI-compatible endpoints, one or several; default: $OPENAI_BASE_URL, else OpenAI",
             nargs="+", metavar="URL"),
     _engine("engine_args", "--engine-args", {},
-            "further arguments for the engine as a JSON object, such as '{\"max_num_seqs\": 64}'",
+            "additional engine arguments as a JSON object, such as '{\"max_num_seqs\": 64}'",
             type=json_object, metavar="JSON"),
 
     _grading("symbolic", "--no-symbolic", True,

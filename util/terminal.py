@@ -21,7 +21,7 @@ def closest(kind: str, value: str, known: Sequence[str]) -> UserError:
     lower = {name.lower(): name for name in known}
     close = difflib.get_close_matches(value.lower(), lower, n=1, cutoff=0.4)
     hint = f"did you mean {lower[close[0]]}? " if close else ""
-    return UserError(f"unknown {kind} {value!r}: {hint}known are {', '.join(known)}")
+    return UserError(f"unknown {kind} {value!r}: {hint}choose from {', '.join(known)}")
 
 
 # These steer the terminal, turn the direction of writing round, or cannot be written.

@@ -189,7 +189,7 @@ class Watch:
         if trouble.status == 404:
             problem = f"{url} does not know the model {self._model!r}: {trouble.message}"
         elif self._keys.anonymous:
-            problem = f"{url} wants an API key ({trouble.message}): set OPENAI_API_KEY or give --keys FILE"
+            problem = f"{url} requires an API key ({trouble.message}): set OPENAI_API_KEY or give --keys FILE"
         else:
             problem = f"{url} accepts none of the API keys: {'; '.join(self._keys.reasons)}"
         if self.answers:

@@ -42,11 +42,11 @@ class ResultFiles:
     def __init__(self, path: Path) -> None:
         if path.is_dir() or not path.parent.is_dir():
             problem = "is a folder" if path.is_dir() else f"lies in {path.parent}, which is not a folder"
-            raise UserError(f"--output_file {path} {problem}: name a file in a folder that exists")
+            raise UserError(f"--output-file {path} {problem}: name a file in a folder that exists")
         self.path = path
         self.details = path.with_suffix(".details.json")
         if not os.access(path.parent, os.W_OK):
-            raise UserError(f"--output_file {path}: {path.parent} is not writable, choose another folder")
+            raise UserError(f"--output-file {path}: {path.parent} is not writable, choose another folder")
 
     def write(self, accuracies: dict, details: dict) -> None:
         write_whole(self.path, json.dumps(accuracies, ensure_ascii=False) + "\n")

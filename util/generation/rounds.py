@@ -88,7 +88,7 @@ class Stopping:
 
 
 @dataclass(slots=True)
-class _Progress:
+class _ProblemState:
     """What is known of one problem at one temperature."""
 
     correct: int = 0
@@ -112,7 +112,7 @@ class Rounds:
         self._n = n
         self._rule = rule
         self._has = has
-        self._progress: dict[Name, _Progress] = {}
+        self._progress: dict[Name, _ProblemState] = {}
         self._judged: deque[Name] = deque()  # all their samples have a verdict
         self._round: deque[Key] = deque()
         self._waiting = 0  # names with samples under way
@@ -159,7 +159,7 @@ class Rounds:
     def still_wanted(self) -> int:
         """How many samples the same command would ask first when it is given again."""
         for name in self._names:  # those that were not begun
-            self._progress.setdefault(name, _Progress())
+            self._progress.setdefault(name, _ProblemState())
         return sum(
             self._rule.round_size(progress.correct, progress.wrong, left)
             for name, progress in self._progress.items()
@@ -167,7 +167,7 @@ class Rounds:
         )
 
     def _begin_round(self, name: Name) -> None:
-        progress = self._progress.setdefault(name, _Progress())
+        progress = self._progress.setdefault(name, _ProblemState())
         missing = [
             index for index in range(progress.next_index, self._n) if not self._has(name[0], name[1], index)
         ]
@@ -184,10 +184,10 @@ class Rounds:
     def _left(self, name: Name) -> int:
         return sum(not self._has(name[0], name[1], index) for index in range(self._n))
 
-    def _of(self, key: Key) -> _Progress:
-        return self._progress.setdefault(key[:2], _Progress())
+    def _of(self, key: Key) -> _ProblemState:
+        return self._progress.setdefault(key[:2], _ProblemState())
 
-    def _count(self, progress: _Progress, verdict: Verdict | None) -> None:
+    def _count(self, progress: _ProblemState, verdict: Verdict | None) -> None:
         if verdict is None or verdict.reason in NOT_JUDGED:
             progress.hopeless |= verdict is not None and verdict.reason == "no_tests"
         elif verdict.correct:

@@ -36,7 +36,7 @@ Grade = Callable[[Problem, str], Verdict]
 
 
 @dataclass
-class _Job:
+class _Ungraded:
     key: Any
     payload: bytes  # (grade, problem, text), pickled
     timeout_s: float
@@ -47,7 +47,7 @@ class _Job:
 class _Worker:
     process: Any
     connection: Connection
-    jobs: deque[_Job] = field(default_factory=deque)  # the first one is being graded
+    jobs: deque[_Ungraded] = field(default_factory=deque)  # the first one is being graded
     since: float = 0.0  # when it began; when the worker was started, before it runs
     running: bool = False
 
@@ -147,7 +147,7 @@ class GradingPool:
 
     def submit(self, key: Any, grade: Grade, problem: Problem, text: str, timeout_s: float) -> None:
         """Queue one grading; waits while too many are queued."""
-        self._exchange.submit(_Job(key, bytes(ForkingPickler.dumps((grade, problem, text))), timeout_s))
+        self._exchange.submit(_Ungraded(key, bytes(ForkingPickler.dumps((grade, problem, text))), timeout_s))
         self._wake()
 
     def completed(self, block: bool) -> Iterator[tuple[Any, Verdict]]:
@@ -195,9 +195,9 @@ class GradingPool:
             except OSError:  # it died while idle: no grading is to blame
                 self._replace(worker, blame=False)
 
-    def _next_jobs(self) -> list[_Job]:
+    def _next_jobs(self) -> list[_Ungraded]:
         with self._exchange.changed:
-            jobs: list[_Job] = []
+            jobs: list[_Ungraded] = []
             most = max(1, min(BATCH, len(self._exchange.queue) // (2 * self._count)))
             while self._exchange.queue and len(jobs) < most:
                 if jobs and (self._exchange.queue[0].timeout_s > SHORT_S or self._exchange.queue[0].deaths):

@@ -164,7 +164,7 @@ def verdict_sentence(found: RunComparison) -> str:
         reach = 100 * paired.difference.high
         return (
             f"Both runs do equally well on each of the {paired.problems} problems: the data show no "
-            f"difference, and would hardly miss one of more than {reach:.1f} points."
+            f"difference, and a difference of more than {reach:.1f} points would very likely show."
         )
     better = "B" if paired.difference.value > 0 else "A"
     if paired.p_value < LEVEL:

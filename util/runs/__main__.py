@@ -26,7 +26,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = cli.Parser("Turn a result file of the older layout into a run folder that all later steps read.")
     parser.add_argument("command", choices=("import",), help="import one result file")
     parser.add_argument("file", type=Path, metavar="FILE", help="the result file (JSON)")
-    parser.add_argument("--dataset", required=True, metavar="NAME", help="benchmark that it answers")
+    parser.add_argument(
+        "--dataset", required=True, metavar="NAME", help="benchmark that the file holds answers to"
+    )
     parser.add_argument(
         "--model", help="model that answered; default: what the file's name says before the benchmark's"
     )

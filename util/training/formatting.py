@@ -100,7 +100,7 @@ def format_by_rule(
         return NotFormatted("empty", hopeless=True)
     if parts.is_open:
         return NotFormatted(UNCLOSED, hopeless=True)
-    found = _by_parts(parts, apart, _Reader(graded_by, tuple(choices)))
+    found = _by_parts(parts, apart, _AnswerReader(graded_by, tuple(choices)))
     # A model would not see the thought that came apart; without an ending no rewrite could pass the check.
     if isinstance(found, NotFormatted) and (apart or not has_ending(text)):
         return replace(found, hopeless=True)
@@ -188,7 +188,7 @@ def common_words(before: list[str], after: list[str]) -> int:
 
 
 @dataclass(frozen=True)
-class _Reader:
+class _AnswerReader:
     """Reads in a text what its grader would."""
 
     graded_by: GradedBy
@@ -211,7 +211,7 @@ class _Reader:
         return tuple(found)
 
 
-def _by_parts(parts: Parts, apart: str, reader: _Reader) -> Formatted | NotFormatted:
+def _by_parts(parts: Parts, apart: str, reader: _AnswerReader) -> Formatted | NotFormatted:
     solution = parts.solution or ""
     has_markers = any(mark.form == MARKED for mark in parts.marks)
     if parts.behind:
@@ -256,7 +256,7 @@ _PARAGRAPH = re.compile(r"\n[ \t\r]*\n(?:[ \t\r]*\n)*")
 _DECLARES = re.compile(r"\banswer\s*(?:is|:|=)", re.IGNORECASE)
 
 
-def _by_ending(text: str, rule_prefix: str, reader: _Reader) -> Formatted | NotFormatted:
+def _by_ending(text: str, rule_prefix: str, reader: _AnswerReader) -> Formatted | NotFormatted:
     """Cut a plain trace before its last part, if a grader reads in that part what it reads in the whole."""
     fenced = list(blocks(text))
     if fenced and not fenced[-1].closed:

@@ -64,7 +64,7 @@ def grade_code(
         tests = read_tests(suite)
     except BadRow as error:
         return Verdict(False, "no_tests", sources[0], f"problem {problem.id}: {error}", name)
-    judge = _Judge(Program(sources, suite.function), tests, compare, limits)
+    judge = _ProgramRun(Program(sources, suite.function), tests, compare, limits)
     for attempt in (1, 2):
         try:
             judge.run(all_tests)
@@ -107,7 +107,7 @@ def sandbox_kind(sources: tuple[str, ...]) -> str:
     return "plain"
 
 
-class _Judge:
+class _ProgramRun:
     """One program, test by test."""
 
     def __init__(self, program: Program, tests: Tests, compare: str, limits: Limits) -> None:
