@@ -22,7 +22,7 @@ from util.engines.failures import about_failures
 from util.engines.options import Engine
 from util.engines.prices import cost_line
 from util.engines.tokens import estimate_tokens
-from util.records import NOT_JUDGED, Failure, Record
+from util.records import NOT_JUDGED, Failure, Record, worth_another_try
 from util.runs.folder import Run, find_runs, read_run_json
 from util.runs.reader import given_up, read_records
 from util.settings import at_least, number_in
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 TRIES = 2
 DONE, GIVEN_UP, FOR_MODEL = "formatted before", "given up before", "for the model"
 WRONG = "no rule covers it, and it was judged wrong"
+UNDECIDED = "no rule covers it, and it is undecided"  # so it enters no training set
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -64,7 +65,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--rewrite-wrong",
         action="store_true",
-        help="also send samples that were judged wrong to the model; default: only rules apply to them",
+        help="also send samples that were judged wrong or are undecided to the model; default: only rules "
+        "apply to them",
     )
     cli.add_budget_flags(parser)
     cli.add_engine_flags(parser)
@@ -115,17 +117,19 @@ def _kind(record: Record, failed_before: bool, args: argparse.Namespace) -> Form
         return found.reason
     if failed_before and not args.retry:
         return GIVEN_UP
-    if _was_judged_wrong(record) and not args.rewrite_wrong:
-        return WRONG
+    if not args.rewrite_wrong and (unwanted := _unwanted(record)):
+        return unwanted
     if estimate_tokens(record.text()) * args.min_fidelity > args.max_tokens:
         return "longer than --max-tokens"
     return FOR_MODEL
 
 
-def _was_judged_wrong(record: Record) -> bool:
-    """Whether a grader said no; not whether one could not tell."""
+def _unwanted(record: Record) -> str:
+    """Why it would be a waste to pay for a rewrite: a grader said no, or cannot tell; not that one failed."""
     verdict = record.verdict
-    return verdict is not None and not verdict.correct and verdict.reason not in NOT_JUDGED
+    if verdict is None or verdict.correct or verdict.reason in NOT_JUDGED or worth_another_try(verdict):
+        return ""
+    return UNDECIDED if verdict.reason == "undecided" else WRONG
 
 
 def _kinds(folder: Path, args: argparse.Namespace) -> Iterator[tuple[Record, Formatted | str]]:
@@ -210,7 +214,7 @@ def _before(counts: SampleCounts, args: argparse.Namespace) -> str:
     lines = [f"{counts.samples} samples, {counts.done} of them formatted before"]
     lines += [f"{number:>9}  by rule: {rule}" for rule, number in counts.rules.most_common()]
     lines += [f"{number:>9}  left out: {reason}" for reason, number in counts.left_out.most_common()]
-    if counts.left_out[WRONG] and not args.no_llm:
+    if (counts.left_out[WRONG] or counts.left_out[UNDECIDED]) and not args.no_llm:
         lines.append(f"{'':>9}  (--rewrite-wrong sends those to the model, too)")
     if counts.for_model and args.no_llm:
         lines.append(f"{counts.for_model:>9}  left out: no rule covers them, and --no-llm is given")

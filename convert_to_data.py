@@ -173,6 +173,7 @@ def run(args: argparse.Namespace) -> int:
             "output": str(args.output),
             "rows": export.summary.funnel["final"],
             "funnel": export.summary.funnel,
+            "undecided": export.summary.undecided.total(),
             "sha256": sha256,
         }
     )
@@ -268,6 +269,7 @@ def _write_card(
         "tokens": f"{_open_end(args.min_tokens)} to {_open_end(args.max_tokens)}",
         "max repetition": _open_end(args.max_repetition),
         "max per source": _open_end(args.max_per_source),
+        "graded by": ", ".join(sorted(summary.graders)),
         "unformatted samples": "included" if args.include_unformatted else "left out",
         "dedup": args.dedup,
         "decontaminated against": ", ".join(
@@ -278,7 +280,12 @@ def _write_card(
         "system prompt": args.system_prompt,
         **{f"made with {name}": version for name, version in made_with().items()},
     }
-    counts = {"file": args.output.name, "funnel": summary.funnel, "sha256": sha256}
+    counts = {
+        "file": args.output.name,
+        "funnel": summary.funnel,
+        "undecided": dict(summary.undecided.most_common()),
+        "sha256": sha256,
+    }
     files = {
         text: card(
             args.output.name,
@@ -326,6 +333,9 @@ def _notes(summary: Summary) -> list[str]:
     notes = []
     if summary.ungraded:
         notes.append(f"{summary.ungraded:,} samples have no verdict on their current text and were left out")
+    if summary.undecided:
+        causes = ", ".join(f"{cause} ({number:,})" for cause, number in summary.undecided.most_common())
+        notes.append(f"{summary.undecided.total():,} samples are undecided and were left out: {causes}")
     if summary.unfitting_extras:
         notes.append(f"{summary.unfitting_extras:,} extra rows were not within the limits and were left out")
     for benchmark, number in summary.contaminated.most_common():

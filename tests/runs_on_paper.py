@@ -26,6 +26,9 @@ class PaperSample:
     about: dict = field(default_factory=dict)
     choices: tuple[str, ...] = ()
     reasoning: str | None = None  # a thought that the endpoint returned apart
+    reason: str = "wrong_answer"  # of a sample that is not correct
+    cause: str = ""
+    detail: str = ""
 
 
 def write_run(
@@ -46,6 +49,7 @@ def write_run(
                 text = join_parts("I think about it.", paper.response)
                 run.add_formatted(key, text, "rule: paper")
             if paper.correct is not None:
-                reason = "" if paper.correct else "wrong_answer"
-                run.add_verdict(key, text_digest(text), Verdict(paper.correct, reason, "7", "", "maths-1"))
+                reason = "" if paper.correct else paper.reason
+                verdict = Verdict(paper.correct, reason, "7", paper.detail, "maths-1", cause=paper.cause)
+                run.add_verdict(key, text_digest(text), verdict)
     return folder

@@ -15,7 +15,7 @@ from helpers import ROOT, json_lines, last_line, paper_engine, script
 
 from tasks import load_task
 from util.errors import UserError
-from util.records import Verdict
+from util.records import NO_TIME, Verdict
 from util.response import join_parts, split_parts
 from util.runs.older_layout import import_results, read_old_file
 from util.runs.reader import read_records
@@ -156,6 +156,18 @@ def test_nobody_pays_for_rewrites_of_what_was_judged_wrong(tmp_path):
         done = convert(tmp_path, *by_endpoint(endpoint))
         assert [line["problem_id"] for line in json_lines(folder / "formatted.jsonl")] == ["1", "2", "3"]
         assert last_line(done)["left_out"] == {"no rule covers it, and it was judged wrong": 1}
+        assert "--rewrite-wrong" in done.stderr
+        assert last_line(convert(tmp_path, *by_endpoint(endpoint, "--rewrite-wrong")))["rewritten"] == 1
+
+
+def test_nobody_pays_for_rewrites_of_what_is_undecided_unless_it_is_worth_another_try(tmp_path):
+    causes = ["the reference is prose", f"{NO_TIME}: all 8 seconds were used"]
+    verdicts = [Verdict(False, "undecided", cause=cause) for cause in causes]
+    folder = raw_run(tmp_path / "run", number=2, verdicts=verdicts)
+    with RewritingEndpoint() as endpoint:
+        done = convert(tmp_path, *by_endpoint(endpoint))
+        assert [line["problem_id"] for line in json_lines(folder / "formatted.jsonl")] == ["1"]
+        assert last_line(done)["left_out"] == {"no rule covers it, and it is undecided": 1}
         assert "--rewrite-wrong" in done.stderr
         assert last_line(convert(tmp_path, *by_endpoint(endpoint, "--rewrite-wrong")))["rewritten"] == 1
 

@@ -79,6 +79,34 @@ def test_wrong_truncated_ungraded_and_unformatted_samples_stay_out(tmp_path):
     assert {row["sample_id"].split("/")[1] for row in json_lines(tmp_path / "train.jsonl")} == set("abc")
 
 
+def test_undecided_samples_stay_out_and_are_counted_by_cause(tmp_path):
+    causes = ["two candidates: 3, 5", "two candidates: 1, 2", "the reference is prose"]
+    unknown = [
+        PaperSample(f"open {number}", "One?", correct=False, reason="undecided", cause=cause)
+        for number, cause in enumerate(causes)
+    ]
+    done = export(write_run(tmp_path / "run", [*samples(), *unknown]))
+    found = last_line(done)
+    assert (found["funnel"]["generated"], found["funnel"]["graded correct"], found["undecided"]) == (6, 3, 3)
+    told = "3 samples are undecided and were left out: two candidates (2), the reference is prose (1)"
+    assert told in done.stderr and f"- {told}" in (tmp_path / "train.card.md").read_text()
+    assert {row["sample_id"].split("/")[1] for row in json_lines(tmp_path / "train.jsonl")} == set("abc")
+    (counts,) = read_counts([tmp_path / "train.card.json"])
+    assert counts["Undecided samples left out of train.jsonl"] == {
+        "two candidates": 2,
+        "the reference is prose": 1,
+    }
+
+
+def test_the_card_names_the_grader_and_the_tolerance_that_verdicts_name(tmp_path):
+    detail = "number; box; 5.00 | 5.0; tolerance: 3 significant digits"
+    rows(write_run(tmp_path / "run", samples(detail=detail)))
+    line = "| graded by | `maths-1 (tolerance: 3 significant digits)` |"
+    assert line in (tmp_path / "train.card.md").read_text()
+    rows(write_run(tmp_path / "other", samples()), output="other.jsonl")
+    assert "| graded by | `maths-1` |" in (tmp_path / "other.card.md").read_text()
+
+
 def test_a_verdict_on_the_text_before_formatting_does_not_count(tmp_path):
     from util.runs.folder import Run, read_run_json
 

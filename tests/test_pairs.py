@@ -165,6 +165,24 @@ def test_short_incorrect_against_long_correct_pairs_are_mixed_into_every_file(pa
     assert pair()["pairs"]["silc"] == 0
 
 
+def test_an_undecided_response_is_neither_chosen_nor_rejected_and_is_counted(pair, tmp_path):
+    middle = think(attempt(15, padding=1), attempt(15, "Wait. ", 1))
+    folder = make_run(tmp_path / "run", {"p": [(LONG, True), (SHORT, True), (middle, False), (WRONG, False)]})
+    lines = json_lines(folder / "verdicts.jsonl")
+    for line in lines[2:]:
+        line["verdict"] |= {"reason": "undecided", "cause": "two candidates"}
+    (folder / "verdicts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    result = pair("--SILC")
+    assert (result["pairs"]["silc"], result["pairs"]["fcs"], result["undecided"]) == (0, 1, 2)
+    (row,) = rows(tmp_path / "out")
+    assert not {middle, WRONG} & {row["chosen"]["value"], row["rejected"]["value"]}
+    assert summary(tmp_path / "out")["undecided"] == 2
+    assert "2 undecided samples were left out" in result["said"]
+    (counts,) = read_counts([tmp_path / "out" / "pairs-summary.json"])
+    yields, _ = counts.values()
+    assert yields["undecided samples left out"] == 2
+
+
 def test_a_truncated_response_is_no_short_incorrect_one(pair, tmp_path):
     folder = make_run(tmp_path / "run", {"p": [(LONG, True), (SHORT, True), (WRONG, False)]})
     lines = json_lines(folder / "samples.jsonl")

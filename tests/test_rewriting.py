@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pair_runs import attempt, think
 
 from util.grading.maths import grade_maths
+from util.records import Verdict
 from util.training.pairs.attempts import (
     attempt_cuts,
     cuts_named,
@@ -292,6 +293,12 @@ def test_a_marker_that_a_stop_string_swallowed_is_put_back():
 )
 def test_an_attempt_is_scored_by_its_own_last_answer(piece, score):
     assert score_piece(piece, grade) == score
+
+
+@pytest.mark.parametrize("reason", ["undecided", "grader_error", "sandbox_error"])
+def test_an_attempt_on_which_the_grader_cannot_decide_is_not_called_wrong(reason):
+    scored = score_piece("So the answer is 15.", lambda text: Verdict(False, reason))
+    assert scored == (None, "15")
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,18 @@ def test_a_failed_request_is_left_to_the_next_command():
     assert rounds.next() is None and rounds.still_wanted() == 1
 
 
+def test_an_undecided_sample_does_not_solve_a_problem():
+    def asked(rule):
+        rounds, count = Rounds(iter([("a", 1.0)]), n=6, rule=rule, has=lambda *key: False), 0
+        while (key := rounds.next()) is not None:
+            rounds.judged(key, Verdict(False, "undecided", cause="two candidates"))
+            count += 1
+        return count
+
+    assert asked(Stopping(until_correct=1)) == 6
+    assert asked(Stopping(until_correct=1, give_up_after=2)) == 2
+
+
 def test_a_problem_without_tests_is_not_asked_again():
     rounds = Rounds(iter([("a", 1.0)]), n=4, rule=Stopping(until_correct=1), has=lambda *key: key[2] == 0)
     rounds.note_earlier(("a", 1.0, 0), Verdict(False, "no_tests"))

@@ -44,7 +44,7 @@ class Stopping:
     """When a problem has samples enough although it has not all n."""
 
     until_correct: int | None = None  # so many correct samples are enough
-    give_up_after: int | None = None  # so many wrong ones are, too
+    give_up_after: int | None = None  # so many that are not correct (wrong or undecided) are, too
     band: tuple[float, float] | None = None  # so is a pass rate that cannot lie within these any more
 
     def is_finished(self, correct: int, wrong: int) -> bool:
@@ -92,7 +92,7 @@ class _ProblemState:
     """What is known of one problem at one temperature."""
 
     correct: int = 0
-    wrong: int = 0
+    wrong: int = 0  # or undecided, which solves nothing either
     under_way: int = 0  # samples asked for that have no verdict yet
     next_index: int = 0  # every sample below is there or was asked by this command
     hopeless: bool = False  # no further sample can change anything

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from util.engines.tokens import estimate_tokens
 from util.errors import UserError
 from util.machines.cores import usable_cores
-from util.records import Record, exact_number
+from util.records import Record, Verdict, exact_number
 from util.response import split_parts
 from util.runs.folder import read_run_json
 from util.runs.journal import write_lines
@@ -98,6 +98,8 @@ class Summary:
     origins: Counter[int] = field(default_factory=Counter)  # number of the run or extra file -> rows
     tokens: array[int] = field(default_factory=lambda: array("I"))
     ungraded: int = 0  # samples without a verdict on today's text
+    undecided: Counter[str] = field(default_factory=Counter)  # kind of cause -> samples, all left out
+    graders: set[str] = field(default_factory=set)  # of the samples that may enter
     unfitting_extras: int = 0  # extra rows that are not within the limits
     contaminated: Counter[str] = field(default_factory=Counter)  # benchmark -> rows taken out
     unmarked: int = 0  # rows that are not in thought and solution
@@ -213,6 +215,8 @@ class Export:
         stages[GENERATED] += 1
         if record.verdict is None:
             self.summary.ungraded += 1
+        elif record.verdict.reason == "undecided":
+            self.summary.undecided[record.verdict.cause.partition(":")[0] or "no cause given"] += 1
         if record.verdict is None or not record.verdict.correct:
             return
         stages[CORRECT] += 1
@@ -227,6 +231,7 @@ class Export:
         if not self._fits(text, tokens):
             return
         stages[FITTING] += 1
+        self.summary.graders.add(_named(record.verdict))
         settings = self.infos[origin]["settings"]
         problem = (settings.get("task"), settings.get("split"), sample.problem_id)
         drawn = (self.options.seed, *problem, settings.get("model"), sample.temperature, sample.index)
@@ -397,6 +402,12 @@ def _written(origin: int, example: Example) -> Written:
         tokens=example.tokens,
         marked=split_parts(example.response) is not None,
     )
+
+
+def _named(verdict: Verdict) -> str:
+    """The grader of a verdict, with the tolerance that its detail names."""
+    tolerance = next((part for part in verdict.detail.split("; ") if part.startswith("tolerance")), "")
+    return f"{verdict.grader or 'unnamed'}{f' ({tolerance[:60]})' if tolerance else ''}"
 
 
 def _own_example(record: Record, info: dict, folder: str, system: str | None, tokens: int) -> Example:

@@ -47,10 +47,16 @@ def _read(path: Path) -> dict:
 
 def _tables(path: Path, content: dict) -> StepCounts:
     if isinstance(funnel := content.get("funnel"), dict):
-        return {f"Curation of {content.get('file', path.name)}": funnel}
+        file = content.get("file", path.name)
+        undecided = content.get("undecided") or {}
+        return {f"Curation of {file}": funnel} | (
+            {f"Undecided samples left out of {file}": undecided} if undecided else {}
+        )
     if isinstance(pairs := content.get("pairs"), dict) and isinstance(content.get("problems"), int):
         model = content.get("settings", {}).get("target_model", "")
         yields = {"problems": content["problems"]}
+        if content.get("undecided"):
+            yields["undecided samples left out"] = content["undecided"]
         reasons: dict[str, int] = {}
         for name, kind in pairs.items():
             yields[name] = kind["pairs"]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from util.grading.maths.answers import find_answer
-from util.records import Verdict
+from util.records import NOT_JUDGED, Verdict
 from util.response import Parts, part, split_parts
 from util.training.formatting import Formatted, format_by_rule
 from util.training.pairs.turns import takes_back, turns
@@ -196,7 +196,8 @@ def piece_answer(piece: str) -> str | None:
 
 
 def score_piece(piece: str, grade: Callable[[str], Verdict]) -> tuple[bool | None, str | None]:
-    """Whether an attempt arrives at the right answer, and at which one; None where no answer is found.
+    """Whether an attempt arrives at the right answer, and at which one; None where no answer is found, and
+    in place of the first where it cannot be told.
 
     `grade` judges a response; it gets the attempt's own answer in a box.
     """
@@ -204,7 +205,8 @@ def score_piece(piece: str, grade: Callable[[str], Verdict]) -> tuple[bool | Non
     if answer is None:
         return None, None
     verdict = grade(f"\\boxed{{{answer}}}")
-    return None if verdict.reason == "no_answer" else verdict.correct, answer
+    unknown = verdict.reason in ("no_answer", "undecided", *NOT_JUDGED)
+    return None if unknown else verdict.correct, answer
 
 
 # --- what a model says ---

@@ -34,7 +34,7 @@ class Survey:
         self._problems, self._samples, self._formatted = array("q"), array("q"), array("q")
         self.tokens = array("q")
         self._states = array("b")
-        self.ungraded = self.with_reference = 0
+        self.ungraded = self.undecided = self.with_reference = 0
         self.counts: Counter[int] = Counter()
 
     def add(self, place: RecordPlace, record: Record) -> None:
@@ -44,6 +44,7 @@ class Survey:
         self._formatted.append(place.formatted)
         self.tokens.append(round(len(text) * rate_of(record)))
         self.ungraded += record.verdict is None
+        self.undecided += record.verdict is not None and record.verdict.reason == "undecided"
         self.with_reference += record.answer is not None
         state = _state(record, text)
         self._states.append(state)
@@ -82,7 +83,7 @@ def rate_of(record: Record) -> float:
 
 def _state(record: Record, text: str) -> int:
     verdict = record.verdict
-    if verdict is None or verdict.reason in NOT_JUDGED or not text.strip():
+    if verdict is None or verdict.reason in (*NOT_JUDGED, "undecided") or not text.strip():
         return UNUSABLE
     if verdict.correct:
         return CORRECT
