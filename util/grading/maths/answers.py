@@ -213,6 +213,7 @@ _OTHERWISE = re.compile(  # behind an answer: another one is as good
     re.IGNORECASE,
 )
 _TAKEN_BACK = re.compile(
+    r"[\s*_.]*(?:no,? wait|wait,? no|oops|correction|on second thoughts?|hold on)\b|"
     r"[\s*_.]*(?:wait|no|hmm+|actually|but|oh|oops|sorry|hold on)\b[^.\n]{0,60}?"
     r"\b(?:wrong|incorrect|not right|not correct|mistake|mistaken|not the answer)\b",
     re.IGNORECASE,
@@ -320,18 +321,21 @@ _CONCLUDES = re.compile(
     re.IGNORECASE,
 )
 _STATES = re.compile(
-    r"\b(?:is|are|was|were|be|equals?|gives?|becomes?|yields?)\b|[:：]\s|[是为為]|等于|^[^\w\n]*[\w\s'’-]{2,60}:",
+    r"\b(?:is|are|was|were|be|equals?|gives?|becomes?|yields?|è|é|ist|lautet|beträgt|est|vaut|es"
+    r"|равн\w+|составляет)\b|[:：]\s|[是为為]|等于|^[^\w\n]*[\w\s'’-]{2,60}:",
     re.IGNORECASE,
 )
 _TENTATIVE = re.compile(
     r"\b(?:let me|let us|let['’]s|try|suppose|assume|consider|if|maybe|perhaps|check|verify|whether"
     r"|need to|would|could|might"
-    r"|step \d|case \d|recall|note that|know that|given that|we want|guess|again|see|refer to|test|next)\b"
+    r"|step \d|case \d|recall|note that|know that|given that|we want|guess|again|see|refer to|test|next"
+    r"|(?:i|we) (?:will|shall|need|must|now))\b"
     r"|\?\s*$|让我|假设|如果|验证|检验|考虑|试",
     re.IGNORECASE,
 )
 _NOT_BEFORE_A_RESULT = re.compile(
-    r"^(?:from|in|by|than|with|for|after|before|per|since|until|page|equation)\s|^of (?:19"
+    r"^(?:from|in|by|than|with|for|after|before|per|since|until|page|equation|row|step|case|line|figure"
+    r"|table|problem|question|part)\s|^of (?:19"
     r"|20)\d\d$",
     re.IGNORECASE,
 )

@@ -58,6 +58,8 @@ def is_name(node: Node) -> bool:
         if len(node.parts) == 2 and node.parts[0] == Node("sym", (), "d"):
             return node.parts[1].kind == "sym"  # dy, in dy/dx
         return all(part.kind == "sym" and str(part.value)[:1].isupper() for part in node.parts)  # AB
+    if node.kind == "func" and node.value == "abs" and node.parts[0].kind == "sym":
+        return not str(node.parts[0].value).islower()  # |x| = 5 gives x two values
     if node.kind in ("div", "ratio", "inter", "union") or node.kind == "func" and node.value in _NAMING:
         return all(map(is_name, node.parts))
     return node.kind == "text"

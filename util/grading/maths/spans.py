@@ -91,6 +91,7 @@ _TOKENS = re.compile(
 )
 _GROUP = re.compile(r"[(\[{][^()\[\]{}]{1,200}[)\]}]")
 _OPERATOR = re.compile(r"[=<>+*/^≤≥≠±×·|-]")
+_RAISED = frozenset("^/²³⁻·")
 _FIRST = 0xE000  # the sign of the first value
 _MOST = 1_000
 _V = f"[{chr(_FIRST)}-{chr(_FIRST + _MOST)}]"
@@ -100,9 +101,14 @@ _VALUE = re.compile(_V)
 def has_words(span: str) -> bool:
     """Whether a span holds words next to its formulas; names of functions and commands are none."""
     plain = _TEXT.sub(r" \1 ", span) if "\\" in span else span
-    return any(word.lower() not in _MATHS_WORDS for word in _LONG_WORD.findall(plain)) or (
+    return any(not _is_maths(word) for word in _LONG_WORD.findall(plain)) or (
         not plain.isascii() and _CJK_WORD.search(plain) is not None
     )
+
+
+def _is_maths(word: str) -> bool:
+    """Whether letters name a function or points: sin, ABC."""
+    return word.lower() in _MATHS_WORDS or len(word) < 5 and word.isupper()
 
 
 def formulas(text: str) -> list[tuple[int, int, str]]:
@@ -159,6 +165,8 @@ def _in_signs(span: str) -> tuple[str, list[str]]:
             following = tokens[place + 1] if place + 1 < len(tokens) else ""
             if not core or core in ",;:—!?、，。；：":
                 words.append(token)
+            elif token[0] in _RAISED and words and words[-1][-1:].isalpha():
+                words[-1] += token  # the square of a unit
             elif _WORD.fullmatch(core) and _is_word(core, following, words):
                 words.append(token)
             elif token[0] == "(" and token.count("(") > token.count(")"):
@@ -207,7 +215,8 @@ _MONTH = re.compile(
     r"\b(?:January|February|March|April|May|June|July|August|September|October|November|December)\b"
 )
 _REFUSED = (
-    r"excluded|rejected|discarded|extraneous|ruled out|not allowed|impossible|fails?|too (?:small|large|big)"
+    r"excluded|rejected|discarded|extraneous|ruled out|not allowed|impossible|fails?|too (?:small|large"
+    r"|big)"
 )
 _WRONG = re.compile(
     rf"\b(?:wrong|incorrect|mistaken|false|invalid|doubt(?:ful)?|unlikely|{_REFUSED})\b|错|不对|不正确",
@@ -235,7 +244,8 @@ _NOT_THAT = re.compile(
 _ASIDE = re.compile(r"\(([^()]*)\)")
 _OR = re.compile(r"^\(\s*and\b|\b(?:or|possibly|maybe|perhaps|alternatively)\b", re.IGNORECASE)
 _CASE = re.compile(
-    r"\b(?:if|unless|otherwise|else|provided|depending|depends|in (?:the )?case|assuming)\b|如果|否则|或?当",
+    r"\b(?:if|unless|otherwise|else|provided|depending|depends|in (?:the )?case|assuming|only (?:for"
+    r"|when|in))\b|如果|否则|或?当",
     re.IGNORECASE,
 )
 _CONDITION = re.compile(r"[\s,]*\b(?:when|whenever|for|where|with|at)\b.*$", re.IGNORECASE | re.DOTALL)
@@ -252,7 +262,7 @@ _BOUND = re.compile(
 )
 _SUBJECT = re.compile(
     rf"^.*(?:\b(?:is|are|was|were|be|equals?|becomes?|gives?|yields?|makes?|comes to|amounts to"
-    rf"|totals?)\b|[:=：]|[是为為])"
+    rf"|totals?|è|é|ist|sind|lautet|beträgt|est|sont|vaut|es|son|são|равн\w+|составляет)\b|[:=：]|[是为為])"
     rf"(?=[^{_V[1:-1]}]*{_V})\s*",
     re.IGNORECASE | re.DOTALL,
 )
