@@ -15,9 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks import load_task
 from util.errors import UserError
+from util.generation.golds import check_golds
 from util.grading.__main__ import parse, run
 from util.grading.maths import grade_maths, same_answer, symbolic
+from util.records import Problem, TestSuite
 
 CASES = Path(__file__).parent / "cases"
 MATH500 = Path(__file__).parents[2] / "shared/data/hub/HuggingFaceH4/MATH-500/test.jsonl"
@@ -275,7 +278,42 @@ def test_explain_prints_every_part_of_a_verdict(capsys, tmp_path):
     response.write_text(r"so it is \boxed{0.5}")
     assert run(parse(["explain", "--gold", r"\frac12", "--response", str(response)])) == 0
     printed = capsys.readouterr().out
-    assert "correct" in printed and "0.5" in printed and "structure; box" in printed and "maths-13" in printed
+    assert (
+        "correct" in printed and "0.5" in printed and "box (high trust)" in printed and "maths-13" in printed
+    )
+
+
+def test_explain_shows_trust_and_takes_the_finish_reason_and_the_question_into_account(capsys):
+    asked = [
+        "explain",
+        "--gold",
+        "x=4",
+        "--response",
+        "The answer is 5x + 2 = 22",
+        "--question",
+        "Solve 5x+2=22.",
+    ]
+    assert run(parse(asked)) == 0
+    assert "not correct: wrong_answer" in capsys.readouterr().out
+    cut = ["explain", "--gold", "2", "--response", "The answer is 2"]
+    assert run(parse(cut)) == 0
+    assert "declared (medium trust)" in capsys.readouterr().out
+    assert run(parse([*cut, "--finish-reason", "length"])) == 0
+    assert "not correct: truncated" in capsys.readouterr().out
+
+
+def test_check_golds_counts_references_that_the_grader_does_not_accept(capsys, monkeypatch):
+    accepted = grade_maths
+    monkeypatch.setattr(
+        "tasks.warmup.grade_maths",
+        lambda gold, text, **options: accepted(gold if int(gold) < 20 else gold + "1", text, **options),
+    )
+    assert run(parse(["check-golds", "--dataset", "Warmup"])) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Warmup: ") and "of 40 references are accepted" in lines[0]
+    assert "wrong_answer" in lines[1]
+    with pytest.raises(UserError, match="judged by tests"):
+        check_golds(load_task("APPS"), [Problem("1", "q", TestSuite("apps"))])
 
 
 def test_explain_says_what_to_do_about_a_wrong_letter():

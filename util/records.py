@@ -5,7 +5,7 @@ Follow them in order: Problem, Request, Completion, Sample, Verdict, Record.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 SCHEMA = 1  # goes up when the meaning of a stored field changes; readers refuse other numbers
 
@@ -148,6 +148,16 @@ class Verdict:
     how: str = ""  # by which sign the answer was found: "box", "answer tag", "declared", ...
     trust: str = ""  # one of TRUSTS: how far that sign can be trusted
     cause: str = ""  # why an undecided verdict is undecided, or what failed
+
+
+def as_finished(verdict: Verdict, finish_reason: str) -> Verdict:
+    """A verdict with the finish reason in mind: of a text that was cut off only a sure sign counts."""
+    if finish_reason != "length" or verdict.reason in NOT_JUDGED or verdict.trust == "high":
+        return verdict
+    if verdict.trust or verdict.reason in ("no_answer", "no_code"):
+        detail = f"{verdict.detail}; cut off by the token limit"
+        return replace(verdict, correct=False, reason="truncated", extracted=None, detail=detail, cause="")
+    return verdict
 
 
 def worth_another_try(verdict: Verdict) -> bool:

@@ -19,7 +19,7 @@ from util.grading.cluster import ClusterGradingPool
 from util.grading.pool import GradingPool
 from util.machines.cores import usable_cores
 from util.machines.versions import made_with
-from util.records import NOT_JUDGED, Problem, Sample, TestSuite, Verdict, worth_another_try
+from util.records import Problem, Sample, TestSuite, Verdict, as_finished, worth_another_try
 from util.runs.folder import Run, read_run_json
 from util.runs.journal import read_lines
 from util.runs.reader import PROBLEMS, RecordPlaces, RunReader, StoredProblems, text_digest
@@ -77,7 +77,7 @@ class Grading:
         ready, self._ready = self._ready, []
         for key, verdict in self._pool.completed(block=block and not ready):
             digest, finish_reason = self._in_flight.pop(key)
-            verdict = _as_finished(verdict, finish_reason)
+            verdict = as_finished(verdict, finish_reason)
             self._write(key, digest, verdict)
             if worth_another_try(verdict):
                 self._tried.add(key)
@@ -144,16 +144,6 @@ class Grading:
 
     def _write(self, key: Key, digest: str, verdict: Verdict) -> None:
         self._run.add_verdict(key, digest, verdict)
-
-
-def _as_finished(verdict: Verdict, finish_reason: str) -> Verdict:
-    """A verdict with the finish reason in mind: of a text that was cut off only a sure sign counts."""
-    if finish_reason != "length" or verdict.reason in NOT_JUDGED or verdict.trust == "high":
-        return verdict
-    if verdict.trust or verdict.reason in ("no_answer", "no_code"):
-        detail = f"cut off by the token limit; {verdict.detail}"
-        return replace(verdict, correct=False, reason="truncated", extracted=None, detail=detail, cause="")
-    return verdict
 
 
 def grade_ungraded(

@@ -1,6 +1,7 @@
-"""Why was a response judged as it was?
+"""Why was a response judged as it was, and which references can the grader not read?
 
 python -m util.grading explain --gold '\\frac12' --response 'so it is \\boxed{0.5}'
+python -m util.grading check-golds --dataset MATH500
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from util import cli
 from util.errors import UserError
 from util.grading.explain import explain, response_text, shown
 from util.grading.maths import symbolic
+from util.records import TRUSTS, as_finished
 from util.terminal import print_text
 
 # "/tmp/answer", "./answer", "~/answer" and "answer.txt"; "/2" and "1/2" are answers.
@@ -23,12 +25,18 @@ PATH = re.compile(r"(?:~|\.{1,2})?/[^\W\d][^\s\\${}]*|[^\s\\${}]*[^\W\d_]\.(?:tx
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = cli.Parser(__doc__)
     parser.add_argument(
-        "command", choices=("explain",), help="grade one response and print every step of the verdict"
+        "command",
+        choices=("explain", "check-golds"),
+        help="explain: grade one response and print every step of the verdict; check-golds: count the "
+        "references of a benchmark that its grader cannot read or does not accept as their own answer",
     )
-    parser.add_argument("--gold", required=True, help="the reference answer, or the letter with --choice")
+    parser.add_argument("--dataset", metavar="NAME", help="benchmark whose references are checked")
+    parser.add_argument("--split", help="split of the data set; default: the one results are reported on")
+    parser.add_argument("--limit", type=int, metavar="N", help="check only the first N references")
+    cli.add_data_flags(parser)
+    parser.add_argument("--gold", help="the reference answer, or the letter with --choice")
     parser.add_argument(
         "--response",
-        required=True,
         metavar="FILE|TEXT",
         help="the response, or a file that holds it; - reads stdin",
     )
@@ -41,15 +49,53 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--choice", type=int, metavar="N", help="a multiple-choice problem with N options, 2 to 10"
     )
+    parser.add_argument(
+        "--question", default="", help="what was asked: a relation that it gives is no answer to it"
+    )
+    parser.add_argument(
+        "--accept",
+        choices=TRUSTS,
+        default="low",
+        help="least trust in the sign by which an answer is found (low: the last number counts, too)",
+    )
+    parser.add_argument(
+        "--finish-reason", default="stop", help="why the response ended; length: it was cut off (stop)"
+    )
     parser.add_argument("--no-symbolic", action="store_true", help="do not ask the symbolic engine")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.command == "explain" and (args.gold is None or args.response is None):
+        parser.error("explain needs --gold and --response")
+    if args.command == "check-golds" and args.dataset is None:
+        parser.error("check-golds needs --dataset")
+    return args
 
 
 def run(args: argparse.Namespace) -> int:
-    _check_path(args.response)
     symbolic.use(not args.no_symbolic)
-    verdict = explain(args.gold, response_text(args.response), kind=args.kind, options=args.choice)
-    print_text(shown(verdict))
+    if args.command == "check-golds":
+        return _check_golds(args)
+    _check_path(args.response)
+    verdict = explain(
+        args.gold,
+        response_text(args.response),
+        kind=args.kind,
+        options=args.choice,
+        accept=args.accept,
+        question=args.question,
+    )
+    print_text(shown(as_finished(verdict, args.finish_reason)))
+    return 0
+
+
+def _check_golds(args: argparse.Namespace) -> int:
+    import tasks
+    from util.data.rows import open_rows, problems
+    from util.generation.golds import check_golds, lines_of
+
+    task = tasks.load_task(tasks.full_name(args.dataset, what="benchmark"))
+    rows = open_rows(task.source, split=args.split, revision=args.revision, data_dir=args.data_dir)
+    found = check_golds(task, problems(task, rows, limit=args.limit))
+    print_text("\n".join(lines_of(task, found)))
     return 0
 
 

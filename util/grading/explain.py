@@ -15,10 +15,18 @@ from util.grading.maths import grade_maths
 from util.records import Verdict
 
 
-def explain(gold: str, response: str, *, kind: str = "any", options: int | None = None) -> Verdict:
+def explain(
+    gold: str,
+    response: str,
+    *,
+    kind: str = "any",
+    options: int | None = None,
+    accept: str = "low",
+    question: str = "",
+) -> Verdict:
     """The verdict on a response: by its letter where there are `options`, else by its answer."""
     if options is None:
-        return grade_maths(gold, response, kind=kind)
+        return grade_maths(gold, response, kind=kind, accept=accept, question=question)
     if not 2 <= options <= len(LETTERS):
         raise UserError(f"--choice {options}: give the number of options, 2 to {len(LETTERS)}")
     letters = LETTERS[:options]
@@ -29,10 +37,14 @@ def explain(gold: str, response: str, *, kind: str = "any", options: int | None 
 
 def shown(verdict: Verdict) -> str:
     """A verdict in lines for people."""
+    outcome = "correct" if verdict.correct else f"not correct: {verdict.reason}"
+    tier, _, forms = verdict.detail.partition("; ")
     lines = {
-        "verdict": "correct" if verdict.correct else f"not correct: {verdict.reason}",
-        "extracted": "nothing" if verdict.extracted is None else verdict.extracted,
-        "decided by": verdict.detail,
+        "verdict": outcome + (f" ({verdict.cause})" if verdict.cause else ""),
+        "answer": "nothing" if verdict.extracted is None else verdict.extracted,
+        "found by": f"{verdict.how} ({verdict.trust} trust)" if verdict.how else "no sign",
+        "decided by": tier if verdict.how else verdict.detail,
+        "compared": forms.partition("; ")[2] if verdict.how else "nothing",
         "grader": verdict.grader,
     }
     return "\n".join(f"{name:<11}{value}" for name, value in lines.items())
