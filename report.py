@@ -58,6 +58,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         )
     else:
         parser.add_argument("run", type=Path, metavar="RUN", help="run folder")
+        if mode == "explain":
+            parser.add_argument(
+                "--all", action="store_true", help="list every sample whose verdict changed, not only 40"
+            )
     args = parser.parse_args(argv[1:] if mode != "page" else argv)
     args.mode = mode
     return args
@@ -123,7 +127,7 @@ def _explain(args: argparse.Namespace) -> None:
     from util.results import history
 
     found = history.read_history(args.run)
-    print_text(history.as_text(args.run, found))
+    print_text(history.as_text(args.run, found, most=None if args.all else history.LISTED))
     print_result(found.as_json())
 
 

@@ -107,7 +107,7 @@ def sample_and_verdict(given: dict) -> tuple[dict, dict]:
         given.get("reason", "" if correct else "wrong_answer"),
         given.get("extracted", "42" if correct else "41"),
         grader=given.get("grader", "maths-1"),
-        cause=given.get("cause", ""),
+        **{name: given[name] for name in ("detail", "how", "trust", "cause") if name in given},
     )
     key = {name: sample[name] for name in ("problem_id", "temperature", "index")}
     return sample, {**key, "judged": text_digest(sample["text"]), "verdict": asdict(verdict)}

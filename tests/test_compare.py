@@ -173,6 +173,58 @@ def test_an_explanation_lists_what_flipped_and_why(tmp_path, capsys):
     assert (found["gradings"], found["flipped"], found["graders"]) == (6, 1, {"maths-2": 3})
 
 
+def regraded(tmp_path, count=1):
+    """An old run, whose verdicts have neither how nor trust nor cause, that today's grader judged again."""
+    old = [
+        {"problem_id": "a", "index": 0, "correct": False, "extracted": "3"},
+        {"problem_id": "b", "index": 0},
+        {"problem_id": "c", "index": 0, "correct": False, "extracted": "7"},
+        {"problem_id": "d", "index": 0},
+        *({"problem_id": f"e{number}", "index": 0} for number in range(count)),
+    ]
+    run = make_run(tmp_path / "run", old)
+    lines = [json.loads(line) for line in (run / "verdicts.jsonl").read_text().splitlines()]
+    for line in lines:
+        for name in ("how", "trust", "cause"):
+            del line["verdict"][name]
+    new = {"grader": "maths-2", "index": 0, "how": "answer tag", "trust": "high", "correct": False}
+    again = [
+        {"problem_id": "a", **new, "correct": True},
+        {"problem_id": "b", **new, "reason": "undecided", "cause": "several candidates: 3, 5"},
+        {"problem_id": "c", **new, "extracted": "7", "reason": "undecided", "cause": "not proven"},
+        {"problem_id": "d", **new, "reason": "grader_error", "extracted": None},
+        *({"problem_id": f"e{number}", **new} for number in range(count)),
+    ]
+    lines += [sample_and_verdict(given)[1] for given in again]
+    (run / "verdicts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return run
+
+
+def test_an_explanation_says_what_became_undecided_and_why(tmp_path, capsys):
+    report.run(report.parse(["explain", str(regraded(tmp_path))]))
+    out = capsys.readouterr().out
+    assert (
+        "maths-1 -> maths-2: 5 graded again, 1 became correct, 1 became wrong, 2 became undecided, "
+        "1 could not be judged again, 0 changed in reason, answer or cause only" in out
+    )
+    assert "        1  wrong_answer -> undecided\n" in out and "        1  correct -> undecided\n" in out
+    b = out.partition("\n  b, temperature 0.7, index 0\n")[2].partition("\n\n")[0]
+    assert "before  correct, '42', maths-1: \n" in b
+    assert "after   undecided, '41', maths-2:  | found by answer tag (high trust) | cause: several can" in b
+    found = json.loads(out.strip().split("\n")[-1])
+    assert (found["flipped"], found["to_correct"], found["to_undecided"]) == (4, 1, 2)
+    assert found["moves"]["wrong_answer -> correct"] == 1
+
+
+def test_an_explanation_lists_some_changes_or_all(tmp_path, capsys):
+    run = regraded(tmp_path, count=60)
+    report.run(report.parse(["explain", str(run)]))
+    assert "and 24 more (--all lists every one)" in capsys.readouterr().out
+    report.run(report.parse(["explain", str(run), "--all"]))
+    out = capsys.readouterr().out
+    assert out.count(", temperature 0.7, index 0\n") == 64 and "more (" not in out
+
+
 def test_the_manifest_of_an_imported_run_says_that_its_command_is_a_guess(tmp_path, capsys):
     run = run_of(tmp_path / "a", [2])
     info = json.loads((run / "run.json").read_text())

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from util.errors import UserError
-from util.records import Verdict, exact_number
+from util.records import NOT_JUDGED, Verdict, exact_number
 from util.runs.folder import read_run_json
 from util.runs.journal import read_lines
 from util.runs.reader import VERDICTS, VerdictLines, read_records
@@ -34,6 +34,17 @@ class Change:
     def flipped(self) -> bool:
         return self.before.correct != self.after.correct
 
+    @property
+    def became(self) -> str:
+        """What it is now ("correct", "wrong", "undecided", "not judged"), or "" where it was so before."""
+        after = _kind(self.after)
+        return "" if after == _kind(self.before) else after
+
+    @property
+    def move(self) -> str:
+        """The reasons before and after, such as "wrong_answer -> correct"."""
+        return f"{_reason(self.before)} -> {_reason(self.after)}"
+
 
 @dataclass
 class History:
@@ -52,9 +63,15 @@ class History:
             "graded_again": sum(self.again.values()),
             "flipped": sum(change.flipped for change in self.changes),
             "to_correct": sum(change.flipped and change.after.correct for change in self.changes),
+            "to_undecided": sum(change.became == "undecided" for change in self.changes),
             "changed": len(self.changes),
+            "moves": self.moves(),
             "graders": dict(self.graders),
         }
+
+    def moves(self) -> dict[str, int]:
+        """How many samples went from which reason to which other one, the most frequent first."""
+        return dict(Counter(change.move for change in self.changes if change.became).most_common())
 
 
 def read_history(folder: Path) -> History:
@@ -84,8 +101,8 @@ def read_history(folder: Path) -> History:
     return history
 
 
-def as_text(folder: Path, history: History) -> str:
-    """The history for the terminal."""
+def as_text(folder: Path, history: History, *, most: int | None = LISTED) -> str:
+    """The history for the terminal, with at most so many of the samples that changed; None: with all."""
     lines = [f"{folder}: {history.gradings} gradings of {history.samples} samples"]
     if not history.again:
         lines.append(
@@ -94,21 +111,22 @@ def as_text(folder: Path, history: History) -> str:
         )
     for (before, after), count in history.again.items():
         pairs = [c for c in history.changes if (c.before.grader, c.after.grader) == (before, after)]
-        right = sum(change.flipped and change.after.correct for change in pairs)
-        wrong = sum(change.flipped and not change.after.correct for change in pairs)
-        other = len(pairs) - right - wrong
+        became = Counter(change.became for change in pairs)
         lines.append(
-            f"{before or 'unnamed'} -> {after or 'unnamed'}: {count} graded again, {right} became correct, "
-            f"{wrong} became wrong, {other} changed in reason or answer only"
+            f"{before or 'unnamed'} -> {after or 'unnamed'}: {count} graded again, "
+            + "".join(f"{became[kind]} became {kind}, " for kind in ("correct", "wrong", "undecided"))
+            + (f"{became['not judged']} could not be judged again, " if became["not judged"] else "")
+            + f"{became['']} changed in reason, answer or cause only"
         )
-    flips = sorted(history.changes, key=lambda change: not change.flipped)
-    for change in flips[:LISTED]:
+    lines += [f"{number:>9}  {move}" for move, number in history.moves().items()]
+    flips = sorted(history.changes, key=lambda change: (not change.flipped, not change.became))
+    for change in flips[:most]:
         lines.append(
             f"\n  {change.problem_id}, temperature {exact_number(change.temperature)}, index {change.index}\n"
             f"    before  {_told(change.before)}\n    after   {_told(change.after)}"
         )
-    if len(flips) > LISTED:
-        lines.append(f"\n  and {len(flips) - LISTED} more")
+    if most is not None and len(flips) > most:
+        lines.append(f"\n  and {len(flips) - most} more (--all lists every one)")
     return "\n".join(lines)
 
 
@@ -118,10 +136,24 @@ def _with_previous(path: Path, lines: VerdictLines) -> Iterator[tuple[dict, dict
 
 
 def _says(verdict: Verdict) -> tuple:
-    return verdict.correct, verdict.reason, verdict.extracted
+    return verdict.correct, verdict.reason, verdict.extracted, verdict.cause
+
+
+def _kind(verdict: Verdict) -> str:
+    if verdict.correct or verdict.reason == "undecided":
+        return _reason(verdict)
+    return "not judged" if verdict.reason in NOT_JUDGED else "wrong"
+
+
+def _reason(verdict: Verdict) -> str:
+    return "correct" if verdict.correct else verdict.reason or "wrong"
 
 
 def _told(verdict: Verdict) -> str:
-    outcome = "correct" if verdict.correct else verdict.reason or "wrong"
     answer = "no answer" if verdict.extracted is None else repr(verdict.extracted[:80])
-    return f"{outcome}, {answer}, {verdict.grader}: {' '.join(verdict.detail[:160].split())}"
+    parts = [f"{_reason(verdict)}, {answer}, {verdict.grader}: {' '.join(verdict.detail[:160].split())}"]
+    if verdict.how:  # verdicts of earlier versions do not say it
+        parts.append(f"found by {verdict.how} ({verdict.trust} trust)" if verdict.trust else verdict.how)
+    if verdict.cause:
+        parts.append(f"cause: {' '.join(verdict.cause[:160].split())}")
+    return " | ".join(parts)
