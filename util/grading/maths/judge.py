@@ -12,7 +12,15 @@ from fractions import Fraction
 
 from util.grading.maths import words
 from util.grading.maths.regions import FLIPPED, region
-from util.grading.maths.scalars import PARAMETERS, Said, every, is_roughly_true, same_equation, same_values
+from util.grading.maths.scalars import (
+    PARAMETERS,
+    Said,
+    every,
+    is_family_of,
+    is_roughly_true,
+    same_equation,
+    same_values,
+)
 from util.grading.maths.shapes import (
     MAX_ELEMENTS,
     SCALARS,
@@ -187,6 +195,8 @@ class Judge:
             return self.same_remainder(gold.parts, prediction.parts)
         if "modulo" in kinds:  # 17 (mod 23) is said to be 17
             rest, other = (gold, prediction) if gold.kind == "modulo" else (prediction, gold)
+            if symbols(other) & self.said.free:
+                return is_family_of(other, rest.parts[0], rest.parts[1], symbols(other))
             return other.kind in SCALARS and self.same(rest.parts[0], other)
         if "text" in kinds:
             return kinds == ("text", "text") and words.same_text(str(gold.value), str(prediction.value))

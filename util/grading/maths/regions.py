@@ -260,8 +260,8 @@ def _solve(left: Node, right: Node, variable: str) -> tuple[Node, bool] | None:
 
 def _list(node: Node) -> Region | None:
     """Inequalities joined by "or" are a union, by "and" or a comma an intersection if that is not empty."""
-    parts = [_region(part) if part.kind in ("rel", "pair", "union") else None for part in node.parts]
-    if not any(part.kind == "rel" and set(part.value) != {"="} for part in node.parts):
+    parts = [_region(part) if part.kind in ("rel", "pair", "union", "list") else None for part in node.parts]
+    if not any(part.kind == "list" or part.kind == "rel" and set(part.value) != {"="} for part in node.parts):
         return None
     union = _joined(parts)
     if union is None or node.value == "or":

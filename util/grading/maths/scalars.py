@@ -133,6 +133,21 @@ def _shifted(gold: Node, prediction: Node, names: frozenset[str], said: Said, bo
     return abs(shift - round(shift.real)) < 1e-9
 
 
+def is_family_of(node: Node, rest: Node, modulus: Node, names: frozenset[str]) -> bool:
+    """Whether 7t + 3, for whole t, are the numbers congruent to 3 modulo 7."""
+    if len(names) != 1:
+        return False
+    (name,) = names
+    try:
+        first, second, third = (_number(node, Point({name: Fraction(at)})) for at in (0, 1, 2))
+        remainder, period = _number(rest, Point()), _number(modulus, Point())
+        if second - first != third - second or abs(second - first) != abs(period):
+            return False
+        return (first - remainder) % period == 0
+    except (Unknown, OverflowError, TypeError, ZeroDivisionError):
+        return False
+
+
 def _with_parameter_renamed(
     prediction: Node, names: frozenset[str], others: frozenset[str], said: Said, periodic: bool
 ) -> Node | None:
