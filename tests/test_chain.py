@@ -318,6 +318,44 @@ def test_old_files_of_both_shapes_are_imported_once(tmp_path, responses, samples
     assert {record.sample.problem_id for record in records} == {"warmup-01", "warmup-02"}
 
 
+def old_file_of_lengths(folder, *lengths):
+    path = old_file(folder, {"0.7": [GOOD] * len(lengths)})
+    content = json.loads(path.read_text())
+    usages = [{"prompt_tokens": 9, "completion_tokens": length} for length in lengths]
+    for row in content.values():
+        row["token_usages"] = {"0.7": usages}
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("flags", "lengths", "ended"),
+    [
+        (["--max-tokens", 100], [99, 100, 20], ["unknown", "length", "unknown"]),
+        ([], [99, 32768, 20], ["unknown", "length", "unknown"]),  # the older tool's own default
+        ([], [99, 32768, 40000], ["unknown", "unknown", "unknown"]),  # so that was not the limit
+    ],
+)
+def test_an_imported_response_as_long_as_the_limit_was_cut_off(tmp_path, flags, lengths, ended):
+    done = import_old(old_file_of_lengths(tmp_path, *lengths), "--result-dir", tmp_path / "results", *flags)
+    assert last_line(done)["cut_off"] == 2 * ended.count("length")
+    (folder,) = (tmp_path / "results").iterdir()
+    assert [line["finish_reason"] for line in json_lines(folder / "samples.jsonl")] == 2 * ended
+
+
+def test_a_limit_that_an_imported_response_exceeds_is_refused(tmp_path):
+    path = old_file_of_lengths(tmp_path, 101)
+    done = import_old(path, "--result-dir", tmp_path / "results", "--max-tokens", 100)
+    assert done.returncode == 2 and "has a response of 101 tokens" in done.stderr, done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_old_file_whose_limit_is_not_known_says_nothing_of_how_responses_ended(tmp_path):
+    content = read_old_file(old_file_of_lengths(tmp_path, 100))
+    import_results(content, load_task("Warmup"), tmp_path / "run", {"model": "M"}, with_verdicts=False)
+    assert {line["finish_reason"] for line in json_lines(tmp_path / "run" / "samples.jsonl")} == {"unknown"}
+
+
 def test_an_old_verdict_is_about_the_text_it_judged(tmp_path):
     processed = join_parts(THOUGHT, "The answer is \\boxed{7}.")
     responses = {

@@ -71,7 +71,8 @@ class History:
 
     def moves(self) -> dict[str, int]:
         """How many samples went from which reason to which other one, the most frequent first."""
-        return dict(Counter(change.move for change in self.changes if change.became).most_common())
+        moves = (one.move for one in self.changes if _reason(one.before) != _reason(one.after))
+        return dict(Counter(moves).most_common())
 
 
 def read_history(folder: Path) -> History:

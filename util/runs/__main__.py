@@ -16,8 +16,8 @@ from util.engines.options import EngineOptions
 from util.errors import UserError
 from util.generation.order import Order, Plan, Selection
 from util.runs.folder import Wanted, find_run, read_run_json
-from util.runs.older_layout import import_results, read_old_file
-from util.settings import BY_NAME
+from util.runs.older_layout import import_results, longest_response, read_old_file
+from util.settings import BY_NAME, at_least
 from util.task import Task
 from util.terminal import print_result, say
 
@@ -34,6 +34,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--split", help="split of the data set; default: the one results are reported on")
     parser.add_argument(
+        "--max-tokens",
+        type=at_least(1),
+        metavar="N",
+        help=f"token limit that the model answered under ({BY_NAME['max_tokens'].default}); a response of "
+        "that length counts as truncated",
+    )
+    parser.add_argument(
         "--result-dir", type=Path, default=Path("results"), metavar="DIR", help="folder of runs (results)"
     )
     parser.add_argument(
@@ -47,7 +54,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     task = tasks.load_task(tasks.full_name(args.dataset, what="data set"))
     content = read_old_file(args.file)
-    wanted = _wanted(task, args.model or _model_of(args.file, task.name), args.split)
+    longest = longest_response(content)
+    if args.max_tokens is not None and longest > args.max_tokens:
+        raise UserError(
+            f"{args.file} has a response of {longest} tokens: --max-tokens was not {args.max_tokens}"
+        )
+    model = args.model or _model_of(args.file, task.name)
+    wanted = _wanted(task, model, args.split, args.max_tokens)
     folder = find_run(args.result_dir, wanted)
     if (folder / "run.json").exists() and not read_run_json(folder)["made_with"].get("imported"):
         raise UserError(f"{folder} holds samples of this suite: import into another --result-dir")
@@ -71,11 +84,11 @@ def _model_of(path: Path, task_name: str) -> str:
     return stem[:at]
 
 
-def _wanted(task: Task, model: str, split: str | None) -> Wanted:
-    """The run that a command with default flags means, so that --check finds it."""
+def _wanted(task: Task, model: str, split: str | None, max_tokens: int | None) -> Wanted:
+    """The run that a command with default flags, but for the token limit, means, so that --check finds it."""
     system, origin = system_prompt(None, model)
     default = {name: setting.default for name, setting in BY_NAME.items()}
-    plan = Plan(model, (0.0,), 1, default["max_tokens"], default["seed"], system_prompt=system)
+    plan = Plan(model, (0.0,), 1, max_tokens or default["max_tokens"], default["seed"], system_prompt=system)
     order = Order(task, plan, Selection(split=split), EngineOptions(model), system_prompt_from=origin)
     return order.wanted()
 

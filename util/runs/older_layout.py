@@ -68,8 +68,15 @@ def read_old_file(path: Path) -> dict[str, dict]:
 def import_results(
     content: dict[str, dict], task: Task, folder: Path, settings: dict, *, with_verdicts: bool
 ) -> dict[str, int]:
-    """Write the samples of an old file into a run folder, each once; returns what was written."""
-    counts = Counter(problems=0, samples=0, formatted=0, verdicts=0, left_out=0)
+    """Write the samples of an old file into a run folder, each once; returns what was written.
+
+    The file does not say why a response ended. One as long as `max_tokens` of the settings was cut off there,
+    unless a longer one shows that this was not the limit.
+    """
+    counts = Counter(problems=0, samples=0, cut_off=0, formatted=0, verdicts=0, left_out=0)
+    limit = settings.get("max_tokens")
+    if limit is not None and longest_response(content) > limit:
+        limit = None
     with Run(folder, settings=settings, made_with={**made_with(), "imported": True}) as opened:
         for question, row in content.items():
             problem, prompt = _problem(task, question, row, settings["model"])
@@ -80,15 +87,24 @@ def import_results(
                 if not old.content.strip() or old.content.startswith("Error:"):
                     counts["left_out"] += 1
                 elif not opened.has(problem.id, old.temperature, old.index):
-                    counts.update(_write(opened, problem.id, old, with_verdicts))
+                    counts.update(_write(opened, problem.id, old, limit, with_verdicts))
     return dict(counts)
 
 
-def _write(opened: Run, problem_id: str, old: OldSample, with_verdicts: bool) -> Counter[str]:
+def longest_response(content: dict[str, dict]) -> int:
+    """The most completion tokens of a response; 0 where the file counts none."""
+    return max((old.completion_tokens for row in content.values() for old in _samples(row)), default=0)
+
+
+def _write(
+    opened: Run, problem_id: str, old: OldSample, limit: int | None, with_verdicts: bool
+) -> Counter[str]:
     """Write one sample and what was said of it; the sample comes last, so that a crash repeats all of it."""
     counts = Counter(samples=1)
     key = (problem_id, old.temperature, old.index)
-    sample = Sample(*key, old.content, None, "unknown", old.prompt_tokens, old.completion_tokens)
+    ended = "unknown" if limit is None or old.completion_tokens < limit else "length"
+    sample = Sample(*key, old.content, None, ended, old.prompt_tokens, old.completion_tokens)
+    counts["cut_off"] = ended == "length"
     formatted = old.processed if old.processed and split_parts(old.processed) else None
     if formatted is not None:
         opened.add_formatted(key, formatted, GRADER)
