@@ -316,6 +316,15 @@ def test_check_golds_counts_references_that_the_grader_does_not_accept(capsys, m
         check_golds(load_task("APPS"), [Problem("1", "q", TestSuite("apps"))])
 
 
+def test_explain_takes_a_tolerance_for_numbers_and_none_for_letters(capsys):
+    assert (
+        run(parse(["explain", "--gold", "3.14", "--response", "It is 3.1416.", "--tolerance", "digits"])) == 0
+    )
+    assert "number within digits" in capsys.readouterr().out
+    with pytest.raises(UserError, match="a letter is right or wrong"):
+        run(parse(["explain", "--gold", "B", "--response", "B", "--choice", "4", "--tolerance", "digits"]))
+
+
 def test_explain_says_what_to_do_about_a_wrong_letter():
     with pytest.raises(UserError, match="give a letter out of ABCD"):
         run(parse(["explain", "--gold", "E", "--response", "B", "--choice", "4"]))

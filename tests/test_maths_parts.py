@@ -4,12 +4,15 @@ from fractions import Fraction
 
 import pytest
 
+from util.errors import UserError
+from util.grading.maths import grade_maths
 from util.grading.maths.exact import Gauss, Point, Unknown, exact
 from util.grading.maths.judge import Judge
 from util.grading.maths.numbers import number, unending, with_period
 from util.grading.maths.reader import read, table
 from util.grading.maths.regions import intersect, region
 from util.grading.maths.scalars import Said, every, same_equation, same_values
+from util.grading.maths.tolerance import significant_digits, tolerance_of
 from util.grading.maths.tree import Node, Opaque, Unreadable, replaced
 from util.grading.maths.units import units_agree, without_unit
 
@@ -123,3 +126,43 @@ def test_units_are_told_from_products_and_compared_by_name():
     assert without_unit("5m") is None and without_unit("5 apples") is None
     assert units_agree(("meters per second squared",), ("m/s^2",))
     assert not units_agree(("m",), ("cm",)) and units_agree(("m",), ("apples",))
+
+
+@pytest.mark.parametrize(
+    "gold, answer, setting, right",
+    [
+        ("3.14", "3.1416", "digits", True),
+        ("3.14", "3.2", "digits", False),
+        ("0.1127", "0.113", "digits", True),
+        (r"6.3 \times 10^{-7}", r"6.27 \times 10^{-7}", "digits", True),
+        ("8", "8.3", "digits", False),
+        ("450", "448", "digits", False),
+        ("-1.5", "1.5", "digits", False),
+        (r"\pi", "3.14", "digits", True),
+        (r"\pi", "3.14", "exact", False),
+        ("100", "101", "relative:0.01", True),
+        ("100", "102", "relative:0.01", False),
+        ("100", "100.5", "absolute:0.5", True),
+        ("100", "100.6", "absolute:0.5", False),
+        ("2", "x", "digits", False),
+        ("2", "2, 2.001", "digits", False),
+        ("1/3", "0.33", "relative:1/50", True),
+    ],
+)
+def test_a_number_may_be_off_as_far_as_the_tolerance_says(gold, answer, setting, right):
+    verdict = grade_maths(gold, f"\\boxed{{{answer}}}", tolerance=setting, symbolic=False)
+    assert verdict.correct == right
+    assert ("within" in verdict.detail) == (right and setting != "exact")
+
+
+def test_significant_digits_are_those_that_are_written():
+    texts = ("3.14", "0.0450", "1,234", "6.30e-7", "450", "x", "")
+    assert [significant_digits(text) for text in texts] == [3, 3, 4, 3, 3, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "setting", ["2", "digits:3", "relative:", "relative:0", "absolute:x", "relative:1/0", ""]
+)
+def test_a_tolerance_that_is_none_is_refused(setting):
+    with pytest.raises(UserError, match="give exact, digits"):
+        tolerance_of(setting)

@@ -61,6 +61,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--finish-reason", default="stop", help="why the response ended; length: it was cut off (stop)"
     )
+    parser.add_argument(
+        "--tolerance",
+        default="exact",
+        metavar="HOW",
+        help="how far a number may be off: exact, digits (the reference's significant digits), relative:X, "
+        "absolute:X (exact)",
+    )
     parser.add_argument("--no-symbolic", action="store_true", help="do not ask the symbolic engine")
     args = parser.parse_args(argv)
     if args.command == "explain" and (args.gold is None or args.response is None):
@@ -82,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
         options=args.choice,
         accept=args.accept,
         question=args.question,
+        tolerance=args.tolerance,
     )
     print_text(shown(as_finished(verdict, args.finish_reason)))
     return 0

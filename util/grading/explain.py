@@ -12,6 +12,7 @@ from pathlib import Path
 from util.errors import UserError
 from util.grading.choice import LETTERS, grade_choice
 from util.grading.maths import grade_maths
+from util.grading.maths.tolerance import tolerance_of
 from util.records import Verdict
 
 
@@ -23,10 +24,14 @@ def explain(
     options: int | None = None,
     accept: str = "low",
     question: str = "",
+    tolerance: str = "exact",
 ) -> Verdict:
     """The verdict on a response: by its letter where there are `options`, else by its answer."""
+    tolerance_of(tolerance)
     if options is None:
-        return grade_maths(gold, response, kind=kind, accept=accept, question=question)
+        return grade_maths(gold, response, kind=kind, accept=accept, question=question, tolerance=tolerance)
+    if tolerance != "exact":
+        raise UserError(f"--tolerance {tolerance}: a letter is right or wrong; leave it out with --choice")
     if not 2 <= options <= len(LETTERS):
         raise UserError(f"--choice {options}: give the number of options, 2 to {len(LETTERS)}")
     letters = LETTERS[:options]

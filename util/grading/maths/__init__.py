@@ -25,8 +25,9 @@ from util.grading.maths.answers import Found, boxes, find_answer, parts
 from util.grading.maths.judge import Judge
 from util.grading.maths.numbers import number_word, plain_number, same_number
 from util.grading.maths.reader import MAX_CHARS, clean, is_ambiguous, read
-from util.grading.maths.scalars import Said
+from util.grading.maths.scalars import Said, real_value
 from util.grading.maths.spans import has_words
+from util.grading.maths.tolerance import significant_digits, tolerance_of
 from util.grading.maths.tree import Node, Opaque, Reading, Undecided, Unreadable, has, replaced, symbols
 from util.grading.maths.units import units_agree, without_unit
 from util.records import NO_TIME, Verdict
@@ -52,6 +53,7 @@ def grade_maths(
     kind: str = "any",
     accept: str | None = None,
     question: str = "",
+    tolerance: str = "exact",
     symbolic: bool | None = None,
 ) -> Verdict:
     """Find the answer in a whole model response and compare it with `gold`.
@@ -59,7 +61,8 @@ def grade_maths(
     `kind` is "integer" (033 is 33, 142.0 is 142), "number" (perhaps with thousands separators or units) or
     "any". `accept` is the least trust that an answer needs (see `answers`); without a word a "number" may be
     the last one of the text, anything else has to be concluded. An equation or a set that the `question`
-    gives is no answer to it. `symbolic=None` asks the symbolic engine unless it is switched off for this
+    gives is no answer to it. `tolerance` is how far a number may be from the reference (see `tolerance`).
+    `symbolic=None` asks the symbolic engine unless it is switched off for this
     process.
     """
     solution = solution_part(response)
@@ -77,6 +80,13 @@ def grade_maths(
             result = joined if joined.equal else result
     if result.equal and question and _is_echo(gold, found.text, question):
         result = result._replace(equal=False, tier="echo")
+    elif (
+        not result.equal
+        and not found.cause
+        and tolerance != "exact"
+        and _is_near(gold, found.text, tolerance)
+    ):
+        result = result._replace(equal=True, tier=f"number within {tolerance}", cause="")
     elif not result.equal and not result.cause and (cause := _unreadable(gold)):
         result = result._replace(cause=cause)
     forms = f"{_shortened(result.gold_form)} | {_shortened(result.prediction_form)}"
@@ -103,6 +113,20 @@ _PROOF = re.compile(
     r"\b(?:proof|proven above|see (?:the )?(?:solution|proof|figure|diagram))\b|证明|略", re.IGNORECASE
 )
 _PROSE_WORDS = 8  # that make an answer in words a text, which no rule compares
+
+
+def _is_near(gold: str, answer: str, setting: str) -> bool:
+    """Whether two numbers, perhaps with units that agree, are as near as the setting asks."""
+    left, right = clean(gold), clean(answer)
+    try:
+        wanted, said = read(left), read(right)
+    except (Unreadable, Undecided):
+        return False
+    a, b = real_value(wanted.tree), real_value(said.tree)
+    if a is None or b is None or not units_agree(wanted.units, said.units):
+        return False
+    digits = min(significant_digits(left), significant_digits(right) or MAX_CHARS)
+    return tolerance_of(setting).accepts(a, b, digits)
 
 
 def _is_echo(gold: str, answer: str, question: str) -> bool:

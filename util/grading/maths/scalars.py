@@ -303,6 +303,17 @@ def _literal(node: Node) -> tuple[Fraction, int] | None:
     return (sign * node.value, node.parts[0]) if node.kind == "decimal" else None
 
 
+def real_value(node: Node) -> Fraction | None:
+    """The value of a real number however it is written, exactly or to 40 digits; None for anything else."""
+    named = node
+    while named.kind == "rel" and len(named.parts) == 2 and set(named.value) <= {"=", "~"}:
+        named = named.parts[1]  # g = 9.81
+    return None if named.kind in _NO_NUMBERS or symbols(named) else _rational(_bare(named))
+
+
+_NO_NUMBERS = frozenset("list set pair tuple rel matrix text domain union label rows builder cases".split())
+
+
 def _rational(node: Node) -> Fraction | None:
     """The value of a real tree, exactly or to 40 digits."""
     at = Point()
