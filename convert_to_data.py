@@ -21,6 +21,7 @@ from util.errors import UserError
 from util.machines.versions import made_with
 from util.runs.folder import find_runs
 from util.runs.journal import write_all
+from util.runs.opinions import trusted_opinions
 from util.settings import at_least, number_in
 from util.terminal import Progress, print_result, say
 from util.training.curation import BenchmarkText
@@ -93,6 +94,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         action="store_true",
         help="also take samples that convert_format.py did not separate into thought and solution",
     )
+    cli.add_trust_flag(rows)
     rows.add_argument(
         "--dedup",
         choices=("exact", "near", NONE),
@@ -147,8 +149,12 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         system=system_prompt(args.system_prompt, "", data_dir=args.data_dir)[0],
     )
+    opinions = trusted_opinions(folders, args.trust_opinion)
     _make_folder(args.output.parent)
-    with Export(folders, args.extra, options) as export, ExampleFile(args.output, args.format) as output:
+    with (
+        Export(folders, args.extra, options, opinions) as export,
+        ExampleFile(args.output, args.format) as output,
+    ):
         names = _benchmarks(args, export.infos)
         benchmarks = _benchmark_text(names, args.data_dir) if names else None
         with Progress(None, "reading") as progress:
@@ -271,6 +277,7 @@ def _write_card(
         "max per source": _open_end(args.max_per_source),
         "graded by": ", ".join(sorted(summary.graders)),
         "unformatted samples": "included" if args.include_unformatted else "left out",
+        **({} if args.trust_opinion is None else {"trusted second opinions": _trusted(args)}),
         "dedup": args.dedup,
         "decontaminated against": ", ".join(
             f"{name} at {revision[:12]}" for name, revision in revisions.items()
@@ -308,6 +315,10 @@ def _write_card(
     return list(files)
 
 
+def _trusted(args: argparse.Namespace) -> str:
+    return "all" if args.trust_opinion is True else args.trust_opinion
+
+
 def _open_end(value: object) -> object:
     return "open" if value is None else value
 
@@ -336,6 +347,8 @@ def _notes(summary: Summary) -> list[str]:
     if summary.undecided:
         causes = ", ".join(f"{cause} ({number:,})" for cause, number in summary.undecided.most_common())
         notes.append(f"{summary.undecided.total():,} samples are undecided and were left out: {causes}")
+    if summary.by_opinion:
+        notes.append(f"{summary.by_opinion:,} of the correct samples are so by a second opinion alone")
     if summary.unfitting_extras:
         notes.append(f"{summary.unfitting_extras:,} extra rows were not within the limits and were left out")
     for benchmark, number in summary.contaminated.most_common():

@@ -11,22 +11,33 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tasks import FILES, full_name, load_task
 from util import cli
-from util.errors import UserError
-from util.settings import some_text
+from util.errors import RunStopped, UserError
+from util.settings import number_in, some_text
 from util.terminal import Progress, print_result, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from util.engines.options import EngineOptions
     from util.generation.benchmark import Benchmark
+    from util.generation.forecast import Forecast
     from util.generation.judging import Grading
     from util.generation.loop import Outcome
     from util.generation.order import Order
     from util.generation.rounds import Rounds, Stopping
+    from util.generation.second_opinion import Asked, SecondOpinion
+    from util.records import Failure
     from util.task import Task
+
+MATH_VERIFY = "math-verify"  # the second opinion that is no model
+AUDIT_SHARE = 0.02
+SYMBOLIC_TRIES = 3
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -48,6 +59,20 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         action="store_true",
         help="with --check: grade all samples again (`report.py explain` shows what changed)",
     )
+    group = parser.add_argument_group("second opinion (after all answers are graded)")
+    group.add_argument(
+        "--second-opinion",
+        type=some_text,
+        metavar="VERIFIER",
+        help="ask about answers that the rules leave undecided: math-verify, openai/NAME, or a model that "
+        "vLLM runs; verdicts stay as they are, and the headline shows both",
+    )
+    group.add_argument(
+        "--audit-share",
+        type=number_in(0, 1),
+        metavar="SHARE",
+        help=f"share of the other answers to ask about as well, drawn by their names ({AUDIT_SHARE})",
+    )
     parser.add_argument(
         "--overwrite-settings",
         action="store_true",
@@ -64,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
     if args.regrade and not args.check:
         raise UserError("--regrade grades existing samples again: give it together with --check")
     task = _task(args)
+    _check_opinion_flags(args, task)
     order = cli.order_from(args, task, None if args.check else _stopping(args))
     if args.dry_run:
         return _forecast(args, order)
@@ -74,16 +100,29 @@ def run(args: argparse.Namespace) -> int:
     opened = open_benchmark(order, args.result_dir, fresh=args.overwrite_settings, must_exist=args.check)
     with opened.run:
         say(counts_line(task, opened.counts))
-        status = 0
+        spent = Spent()
         with ExitStack() as stack:
             grading = None
             if not args.inference:
                 grading = open_grading(opened, stack)
             if not args.check:
-                status = _generate(args, opened, grading)
+                spent = _generate(args, opened, grading)
             if grading is not None:
                 _grade_rest(opened, grading, again=args.regrade)
+        status = spent.status
+        if args.second_opinion is not None:  # the first engine is closed: a verifier may need its GPUs
+            status = max(status, _ask_opinions(args, opened, spent))
         return max(status, _report(args, opened))
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What generating came to: the exit status, and what it took of the budget."""
+
+    status: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    is_all: bool = False
 
 
 def _task(args: argparse.Namespace) -> Task:
@@ -115,7 +154,7 @@ def _stopping(args: argparse.Namespace) -> Stopping | None:
     return Stopping(args.until_correct, args.give_up_after, band)
 
 
-def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | None) -> int:
+def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | None) -> Spent:
     from contextlib import closing
     from dataclasses import replace
 
@@ -130,7 +169,7 @@ def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | No
         to_ask = job.rounds.has_next()
     if not to_ask:
         say("every sample exists already: nothing to generate")
-        return 0
+        return Spent()
     opened_engine = open_metered(
         replace(opened.order.options, log=opened.run.folder / "engine.log"),
         max_tokens=opened.order.plan.max_tokens,
@@ -153,7 +192,10 @@ def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | No
                 progress.reach(job.rounds.ended, 0)
         finally:
             opened.note_generation(job.outcome)
-    return _say_outcome(args, job.outcome, engine.exhausted)
+    status = _say_outcome(args, job.outcome, engine.exhausted)
+    return Spent(
+        status, job.outcome.prompt_tokens, job.outcome.completion_tokens, is_all=bool(engine.exhausted)
+    )
 
 
 def _forecast(args: argparse.Namespace, order: Order) -> int:
@@ -164,7 +206,8 @@ def _forecast(args: argparse.Namespace, order: Order) -> int:
         say(line)
     if order.plan.stopping is not None:
         say(f"  fewer where a problem is done before its {order.plan.n} samples")
-    print_result(found.as_json(args.model))
+    opinions = {} if args.second_opinion is None else _forecast_opinions(args, order, found)
+    print_result(found.as_json(args.model) | opinions)
     return 0
 
 
@@ -205,6 +248,217 @@ def _grade_rest(opened: Benchmark, grading: Grading, *, again: bool) -> None:
         )
 
 
+# --- second opinion ---
+
+
+def _check_opinion_flags(args: argparse.Namespace, task: Task) -> None:
+    if args.second_opinion is None:
+        if args.audit_share is not None:
+            raise UserError("--audit-share chooses answers for a second opinion: give --second-opinion, too")
+        return
+    if args.inference:
+        raise UserError("--second-opinion is about verdicts: leave --inference out")
+    if task.source.tests_on_disk:
+        raise UserError(f"--second-opinion compares answers, and {task.name} is judged by running programs")
+    if args.second_opinion == MATH_VERIFY:
+        from importlib.util import find_spec
+
+        if find_spec("math_verify") is None:
+            raise UserError(f"{MATH_VERIFY} is not installed: install it, or name a model")
+    elif args.max_cost is not None:
+        from util.engines.prices import PRICES, price_of
+
+        if price_of(args.second_opinion) is None:
+            raise UserError(
+                f"--max-cost needs the price of {args.second_opinion}: add a line for it to {PRICES}, or "
+                "limit tokens with --max-tokens-total"
+            )
+
+
+def _second_opinion(args: argparse.Namespace, folder: Path) -> SecondOpinion:
+    from util import prompts
+    from util.generation.second_opinion import SecondOpinion, Verifier
+    from util.runs.reader import text_digest
+
+    words = "" if args.second_opinion == MATH_VERIFY else text_digest(prompts.load("second_opinion"))
+    share = AUDIT_SHARE if args.audit_share is None else args.audit_share
+    return SecondOpinion(folder, Verifier(args.second_opinion, words), audit_share=share)
+
+
+def _write_question(question: str, first: str, second: str) -> str:
+    from util import prompts
+    from util.generation.second_opinion import fields
+
+    return prompts.render(prompts.load("second_opinion"), **fields(question, first, second))
+
+
+def _ask_opinions(args: argparse.Namespace, opened: Benchmark, spent: Spent) -> int:
+    """Ask about what has no opinion yet; returns the exit status. What is finished is in the folder."""
+    opinion = _second_opinion(args, opened.run.folder)
+    to_ask = opinion.survey()
+    if not to_ask.doubts:
+        say(f"{args.second_opinion} has nothing more to be asked")
+        return 0
+    say(
+        f"asking {args.second_opinion} about {to_ask.undecided} undecided answers, {to_ask.audited} others "
+        f"and {to_ask.canaries} planted ones, each in both orders"
+    )
+    budget = _rest_of_budget(args, spent)
+    if budget is None:
+        say("no second opinion is asked for: the budget of this command is spent")
+        return 1
+    try:
+        with Progress(to_ask.doubts, "second opinion", "answers") as progress:
+            if args.second_opinion == MATH_VERIFY:
+                asked, exhausted = opinion.compare(_same_by_engine, on_progress=progress.step), ""
+            else:
+                asked, exhausted = _ask_model(args, opened, opinion, budget, progress)
+    except RunStopped as error:  # the rules' numbers are complete: they are reported in any case
+        say(f"stopped: {error}; opinions that were finished are kept, the same command asks for the others")
+        return 1
+    if asked.unreadable:
+        say(f"{asked.unreadable} replies of {args.second_opinion} were neither yes nor no")
+    if asked.failed:
+        say(
+            f"{asked.failed} of {to_ask.doubts} comparisons failed (the last one: {asked.failure}); the same "
+            "command asks for them again"
+        )
+    if exhausted:
+        say(exhausted)
+    return 1 if asked.failed or exhausted else 0
+
+
+def _ask_model(
+    args: argparse.Namespace,
+    opened: Benchmark,
+    opinion: SecondOpinion,
+    budget: dict[str, Any],
+    progress: Progress,
+) -> tuple[Asked, str]:
+    """What came of asking a model, and which budget ended before, in words."""
+    from contextlib import closing
+
+    from util import prompts
+    from util.engines.checked import Answers
+    from util.engines.metered import open_metered
+    from util.engines.prices import cost_line
+    from util.generation.second_opinion import REPLY_TOKENS
+
+    answers = Answers()
+    opened_engine = open_metered(
+        _verifier_options(args, opened.run.folder / "verifier.log"),
+        max_tokens=REPLY_TOKENS,
+        **budget,
+    )
+    try:
+        with closing(opened_engine) as engine:
+            asked = opinion.ask(
+                engine,
+                _write_question,
+                reminder=prompts.load("second_opinion_again"),
+                answers=answers,
+                on_progress=progress.step,
+            )
+            return asked, engine.exhausted
+    finally:
+        say(
+            "second opinions took "
+            f"{cost_line(args.second_opinion, answers.prompt_tokens, answers.completion_tokens)}"
+        )
+
+
+def _rest_of_budget(args: argparse.Namespace, spent: Spent) -> dict[str, Any] | None:
+    """What the answers left of the budget, for a verifier; None where it does not allow a single reply."""
+    from util.engines.prices import dollars
+    from util.generation.second_opinion import REPLY_TOKENS
+
+    cost, tokens = args.max_cost, args.max_tokens_total
+    if cost is not None:
+        cost -= dollars(args.model, spent.prompt_tokens, spent.completion_tokens) or 0.0
+    if tokens is not None:
+        tokens -= spent.prompt_tokens + spent.completion_tokens
+    least = 4 * REPLY_TOKENS  # a prompt counts by its bytes until it is answered
+    too_little = (cost is not None and cost < (dollars(args.second_opinion, 0, least) or 0.0)) or (
+        tokens is not None and tokens < least
+    )
+    if spent.is_all or (too_little and spent.completion_tokens):
+        return None
+    return {"max_cost": cost, "max_tokens_total": tokens}
+
+
+def _verifier_options(args: argparse.Namespace, log: Path) -> EngineOptions:
+    """The engine of the verifier. With --check it has the engine's flags for itself; else it takes over what
+    suits it of those that describe the engine of the answers."""
+    from dataclasses import replace
+
+    options = cli.asking_options(args, model=args.second_opinion, log=log)
+    is_endpoint = args.second_opinion.startswith("openai/")
+    if args.check or args.engine == "scripted" or (args.engine == "ray" and not is_endpoint):
+        return options
+    engine = "openai" if is_endpoint else "vllm"
+    if engine == cli.asking_options(args).engine_name:
+        return options
+    return replace(options, engine=engine, engine_args={}, api_base=options.api_base if is_endpoint else ())
+
+
+def _same_by_engine(gold: str, answer: str) -> bool | Failure | None:
+    """Whether math-verify finds two answers equal; None where it cannot read or compare them."""
+    from util.grading.maths import symbolic
+    from util.records import Failure
+
+    busy = ""
+    for _ in range(SYMBOLIC_TRIES):
+        try:
+            if not (symbolic.same(gold, gold) and symbolic.same(answer, answer)):
+                return None  # what it cannot read it finds equal to nothing
+            return symbolic.same(gold, answer)
+        except symbolic.Unanswered:
+            return None
+        except symbolic.Busy as error:
+            busy = str(error)
+    return Failure(busy)
+
+
+def _forecast_opinions(args: argparse.Namespace, order: Order, found: Forecast) -> dict:
+    """Say what a second opinion would cost: about what is there, and about samples still to come."""
+    from util.engines.prices import cost_line, dollars
+    from util.runs.folder import find_run
+
+    verifier, is_model = args.second_opinion, args.second_opinion != MATH_VERIFY
+    folder = find_run(args.result_dir, order.wanted(), fresh=args.overwrite_settings)
+    samples_to_come = 0 if args.check else found.requests
+    to_ask = _second_opinion(args, folder).forecast(_write_question if is_model else None, samples_to_come)
+    say(
+        f"second opinion of {verifier}: {to_ask.requests:,} questions, two for each answer: "
+        f"{to_ask.undecided} undecided and {to_ask.audited} others that are there, about {to_ask.to_come} to "
+        f"come, {to_ask.canaries} planted"
+    )
+    costs = {}
+    if is_model:
+        say(f"  {cost_line(verifier, to_ask.prompt_tokens, to_ask.completion_tokens)}")
+        costs["dollars"] = dollars(verifier, to_ask.prompt_tokens, to_ask.completion_tokens)
+    return {"second_opinion": to_ask.as_json() | costs}
+
+
+def _say_opinions(args: argparse.Namespace, opened: Benchmark, numbers_at: dict[str, dict]) -> dict:
+    """Say what second opinions make of the numbers; returns that for programs, too."""
+    from util.results.counting import stopped_early
+    from util.results.opinions import summarise_opinions
+
+    found = summarise_opinions(
+        opened.run.folder, verifier=args.second_opinion, stopped=stopped_early(opened.run.info)
+    )
+    if found is None:
+        return {}
+    for temperature, numbers in numbers_at.items():
+        say(f"at {temperature}: {found.headline(temperature, numbers)}")
+    for line in found.lines():
+        say(line)
+    opened.run.info["opinions"] = found.as_json()
+    opened.run.save_info()
+    return {"opinions": found.as_json()}
+
+
 def _report(args: argparse.Namespace, opened: Benchmark) -> int:
     """Print the table and the JSON line; both cover everything in the folder."""
     from util.generation.benchmark import summary, summary_without_doubtful
@@ -225,6 +479,7 @@ def _report(args: argparse.Namespace, opened: Benchmark) -> int:
     for temperature, numbers in (without or {}).items():
         name = f"{args.dataset} at {temperature} without problems known to be judged wrongly"
         say(summary_line(name, numbers))
+    opinions = _say_opinions(args, opened, numbers_at)
     print_result(
         {
             "dataset": args.dataset,
@@ -232,6 +487,7 @@ def _report(args: argparse.Namespace, opened: Benchmark) -> int:
             "run": str(run.folder),
             "temperatures": _short(numbers_at),
             **({} if without is None else {"without_doubtful": _short(without)}),
+            **opinions,
             "missing": missing,
             "unusable": dict(opened.counts.unusable),
         }

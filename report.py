@@ -104,6 +104,10 @@ def _page(args: argparse.Namespace) -> None:
             for temperature, numbers in facts.numbers.items():
                 say(summary_line(f"{facts.name} at {exact_number(temperature)}", numbers))
                 summaries[str(facts.folder)][exact_number(temperature)] = numbers["avg"]
+                if facts.opinions is not None:
+                    say(f"  {facts.opinions.headline(exact_number(temperature), numbers)}")
+            for line in () if facts.opinions is None else facts.opinions.lines():
+                say(line)
         write_report(args.output, runs, shelf, counts=counts)
     print_result({"report": str(args.output), "runs": summaries})
 

@@ -27,6 +27,7 @@ from util.records import Problem, Record, Verdict, worth_another_try
 from util.runs.folder import find_runs, read_run_json
 from util.runs.journal import locked_folder, write_whole
 from util.runs.older_layout import import_results, read_old_file
+from util.runs.opinions import Opinions, trusted_opinions
 from util.runs.reader import RunReader
 from util.settings import at_least, number_in
 from util.task import Task
@@ -100,6 +101,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         default="sharegpt-dpo",
         help="rows of the files (sharegpt-dpo); llamafactory-dpo adds dataset_info.json",
     )
+    cli.add_trust_flag(parser)
     parser.add_argument("--seed", type=int, default=0, help="seed of the order of the pairs (0)")
     parser.add_argument("--no-llm", action="store_true", help="ask no model, even with --rewrite-model")
     parser.add_argument(
@@ -199,7 +201,8 @@ def _task(name: str | None) -> Task | None:
 
 def _graded_survey(folder: Path, task: Task | None, args: argparse.Namespace, *, may_grade: bool) -> Survey:
     """What is known of each sample, after those without a verdict were graded where that may be."""
-    found = _survey(folder)
+    opinions = trusted_opinions([folder], args.trust_opinion).get(folder)
+    found = _survey(folder, opinions)
     if not is_code(task) and set(args.variants) != {WHOLE}:
         check_references(found, folder)
     if found.ungraded and not may_grade:
@@ -225,13 +228,16 @@ def _graded_survey(folder: Path, task: Task | None, args: argparse.Namespace, *,
             )
         if left:
             say(f"{left} samples could not be graded: their problems are no longer among the rows")
-        found = _survey(folder)
+        found = _survey(folder, opinions)
     return found
 
 
-def _survey(folder: Path) -> Survey:
+def _survey(folder: Path, opinions: Opinions | None) -> Survey:
     with RunReader(folder) as reader, Progress(0, "reading") as progress:
-        return survey(reader, lambda tokens: progress.step(0))
+        judged = (
+            (place, record if opinions is None else opinions.applied(record)) for place, record in reader
+        )
+        return survey(judged, lambda tokens: progress.step(0))
 
 
 def _make_pairs(
@@ -390,6 +396,7 @@ def _finish(
             "min_margin": args.min_margin,
             "format": args.format,
             "seed": args.seed,
+            "trust_opinion": args.trust_opinion,
         },
     }
     write_reports(args.result_dir, counts, cutter, about)

@@ -230,6 +230,18 @@ def add_budget_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_trust_flag(parser: argparse._ActionsContainer) -> None:
+    """Whether second opinions count where the rules are undecided; the same in every step after grading."""
+    parser.add_argument(
+        "--trust-opinion",
+        nargs="?",
+        const=True,
+        metavar="VERIFIER",
+        help="take undecided samples as second opinions say, all that there are or those of VERIFIER; "
+        "default: the rules alone count",
+    )
+
+
 def livecodebench_choice(args: argparse.Namespace) -> dict[str, str]:
     """The flags of LiveCodeBench that were given."""
     return {name: getattr(args, name) for name in ("release", "start_date", "end_date") if name in args.given}

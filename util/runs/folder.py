@@ -7,6 +7,7 @@
     samples.jsonl   one line per completion
     formatted.jsonl one line per completion in thought and solution; unformatted.jsonl: why one is not
     verdicts.jsonl  one line per grading; the last line about a sample holds, if it judged the text of today
+    opinions.jsonl  one line per second opinion, see opinions.py
 """
 
 from __future__ import annotations

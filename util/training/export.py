@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ from util.response import split_parts
 from util.runs.folder import read_run_json
 from util.runs.journal import write_lines
 from util.runs.offsets import name_digest
+from util.runs.opinions import Opinions
 from util.runs.reader import RecordPlace, RunReader
 from util.training.curation import (
     BenchmarkText,
@@ -97,6 +98,7 @@ class Summary:
     )
     origins: Counter[int] = field(default_factory=Counter)  # number of the run or extra file -> rows
     tokens: array[int] = field(default_factory=lambda: array("I"))
+    by_opinion: int = 0  # samples that are correct by a second opinion, where the rules are undecided
     ungraded: int = 0  # samples without a verdict on today's text
     undecided: Counter[str] = field(default_factory=Counter)  # kind of cause -> samples, all left out
     graders: set[str] = field(default_factory=set)  # of the samples that may enter
@@ -116,11 +118,18 @@ class Summary:
 class Export:
     """The runs and extra files of one training set, open for reading."""
 
-    def __init__(self, runs: list[Path], extras: list[Path], options: ExportOptions) -> None:
+    def __init__(
+        self,
+        runs: list[Path],
+        extras: list[Path],
+        options: ExportOptions,
+        opinions: Mapping[Path, Opinions] | None = None,  # that are trusted where the rules are undecided
+    ) -> None:
         self.options = options
         self.summary = Summary()
         self._open = ExitStack()
         self._folders = runs
+        self._opinions = opinions or {}
         self.infos = [read_run_json(folder) for folder in runs]
         self._readers: dict[int, RunReader] = {}
         self._extra_paths = extras
@@ -137,9 +146,13 @@ class Export:
         stages: Counter[str] = Counter()
         for origin, folder in enumerate(self._folders):
             reader = self._readers[origin] = self._open.enter_context(RunReader(folder))
+            opinions = self._opinions.get(folder)
             for place, record in reader:
                 on_progress()
-                self._look_at(origin, place, record, stages)
+                judged = record if opinions is None else opinions.applied(record)
+                if judged is not record and judged.verdict is not None:
+                    self.summary.by_opinion += judged.verdict.correct
+                self._look_at(origin, place, judged, stages)
         for stage in (GENERATED, CORRECT, WHOLE, FORMATTED, FITTING):
             self.summary.passed(stage, stages[stage])
 

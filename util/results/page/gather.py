@@ -19,6 +19,7 @@ from util.errors import UserError
 from util.records import Record
 from util.response import part
 from util.results.counting import OUTCOMES, Tally, outcome_of, stopped_early
+from util.results.opinions import OpinionSummary, summarise_opinions
 from util.runs.folder import read_run_json, writer_of
 from util.runs.offsets import name_digest
 from util.runs.reader import StoredProblems, read_records
@@ -33,6 +34,7 @@ class RunFacts:
     info: dict
     tallies: dict[float, Tally] = field(default_factory=dict)
     being_written_by: str | None = None
+    opinions: OpinionSummary | None = None
 
     @property
     def name(self) -> str:
@@ -113,6 +115,7 @@ def read_run(folder: Path, *, number: int = 0, shelf: Shelf | None = None) -> Ru
         left = reasons.pop("not_graded", 0)
         why = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) if not left else ""
         raise UserError(next_step(folder, samples=there, ungradable=why))
+    facts.opinions = summarise_opinions(folder, stopped=stopped_early(facts.info))
     return facts
 
 

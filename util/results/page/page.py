@@ -19,6 +19,7 @@ from util.results.page.frame import new_page, table
 from util.results.page.gather import RunFacts, Shelf, drawn
 from util.results.page.listing import write_samples
 from util.results.page.names import run_names, short_models
+from util.results.page.opinions import opinions_section
 from util.settings import NOT_RECORDED, OF_A_RUN, values_of
 
 GROUPS_SHOWN = 60  # rows of a table by subject and the like
@@ -47,6 +48,7 @@ def write_report(
                     f"{escape(run.being_written_by)}: this is what was there when it was read.</p>"
                 )
         out.write("<h2>Scores</h2>" + _scores(rows))
+        out.write(opinions_section(runs, names))
         out.write(_pictures(rows))
         out.write(_tokens(rows))
         out.write(_groups(rows))

@@ -16,7 +16,7 @@ from pathlib import Path
 from util.engines.tokens import tokens_per_char
 from util.errors import UserError
 from util.records import NOT_JUDGED, Record
-from util.runs.reader import RecordPlace, RunReader
+from util.runs.reader import RecordPlace
 from util.runs.repeat import more_samples_command
 from util.task import Task
 from util.training.pairs.variants import NO_CORRECT, ONE_CORRECT, Ordered, silc_pair
@@ -67,9 +67,11 @@ class Survey:
         return [(self.tokens[number], number) for number in numbers if self._states[number] == state]
 
 
-def survey(reader: RunReader, on_progress: OnProgress = lambda tokens: None) -> Survey:
+def survey(
+    records: Iterable[tuple[RecordPlace, Record]], on_progress: OnProgress = lambda tokens: None
+) -> Survey:
     found = Survey()
-    for place, record in reader:
+    for place, record in records:
         found.add(place, record)
         on_progress(record.sample.completion_tokens)
     return found
