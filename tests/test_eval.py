@@ -102,6 +102,19 @@ def test_all_benchmarks_are_answered_by_one_engine(tmp_path, hub, capsys, monkey
     assert "GSM8K avg@2 20.0 [" in log and "| 10 of 10" in log
 
 
+def test_details_and_log_have_both_ends_of_a_score_and_the_short_result_has_the_lower_one(tmp_path, hub):
+    script = script_of(
+        tmp_path / "script", [{"text": r"\boxed{1 \text{ if } n \text{ is odd and } 5 otherwise}"}]
+    )
+    assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script))) == 0
+    short, details = results(tmp_path)
+    assert short == dict.fromkeys(NAMES, 0.0)
+    numbers = details["benchmarks"]["MATH500"]["temperatures"]["0.7"]
+    assert (numbers["undecided"], numbers["accuracy_up_to"], numbers["avg"]["up_to"]) == (10, 1.0, 1.0)
+    log = (tmp_path / "runs/fake_eval.log").read_text()
+    assert "MATH500 avg@2 0.0 (up to 100.0: 10 undecided) [" in log
+
+
 def test_what_is_said_while_a_bar_is_shown_stands_on_a_line_of_its_own(capsys):
     with Progress(10, "generating") as progress:
         progress.step(0)

@@ -119,6 +119,31 @@ def test_an_engine_that_dies_keeps_what_is_finished(run, tmp_path, folder):
     assert done.returncode == 0 and (folder / "samples.jsonl").read_bytes().startswith(kept)
 
 
+def test_undecided_samples_are_told_with_what_they_could_add(run, tmp_path):
+    cases = {"text": r"So \boxed{1 if n is odd and 5 otherwise}."}
+    engine = paper_engine(tmp_path, {"index": 0, **cases}, {"text": "The answer is 7."})
+    done = run("--n", 2, "--temperatures", 1, "--limit", 4, engine=engine)
+    numbers = last_line(done)["temperatures"]["1"]
+    assert (numbers["undecided"], numbers["judged"]) == (4, 8)
+    assert numbers["accuracy_up_to"] == numbers["accuracy"] + 0.5
+    upper = f"{100 * numbers['accuracy_up_to']:.1f}"
+    assert f"4 undecided (accuracy up to {upper} %)" in done.stderr
+    assert f" (up to {upper}: 4 undecided) [" in done.stderr
+
+
+def test_a_check_judges_again_what_the_grader_failed_on_and_says_how_many(run, folder):
+    first = run("--limit", 3)
+    lines = json_lines(folder / "verdicts.jsonl")
+    for line in lines[:2]:
+        line["verdict"] |= {"correct": False, "reason": "grader_error", "extracted": None}
+    (folder / "verdicts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    checked = run("--limit", 3, "--check")
+    assert "2 samples are judged again: the grader failed or had no time" in checked.stderr
+    assert last_line(checked)["temperatures"] == last_line(first)["temperatures"]
+    assert len(json_lines(folder / "verdicts.jsonl")) == 5
+    assert "judged again" not in run("--limit", 3, "--check").stderr
+
+
 def test_truncated_samples_are_told_apart_from_samples_without_answer(run, tmp_path):
     engine = paper_engine(
         tmp_path,

@@ -17,6 +17,9 @@ from util.engines import open_engine
 from util.engines.options import EngineOptions
 from util.engines.vllm_local import worker_options
 from util.records import Request
+from util.results.counting import summarise, summary_line
+from util.results.history import read_history
+from util.runs.reader import read_records
 from util.settings import BY_NAME, NOT_RECORDED, OF_A_RUN, SAMPLING, SETTINGS, values_of
 
 OLD = ROOT / "tests" / "old_run"  # made by the version before the table, stopped after 5 of 12 samples
@@ -30,6 +33,14 @@ PENALTIES = {"repetition_penalty": 1.1, "presence_penalty": -0.5, "frequency_pen
 
 def flags_of(values):
     return [word for name, value in values.items() for word in BY_NAME[name].words(value)]
+
+
+def test_verdicts_of_an_earlier_version_read_as_before():
+    numbers = summarise(read_records(OLD / NAME))["0.7"]
+    assert (numbers["samples"], numbers["correct"], numbers["undecided"]) == (5, 5, 0)
+    assert numbers["accuracy"] == numbers["accuracy_up_to"] == numbers["avg"]["up_to"] == 1.0
+    assert summary_line("Warmup", numbers).startswith("Warmup avg@2 100.0 [")
+    assert read_history(OLD / NAME).as_json()["changed"] == 0
 
 
 # --- one entry is enough ---
