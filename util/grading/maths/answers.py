@@ -16,7 +16,7 @@ from util.grading.maths.spans import (
     BOUND,
     DENIED,
     SEVERAL,
-    Said,
+    Statement,
     formula_at_head,
     formulas,
     has_words,
@@ -59,7 +59,7 @@ def find_answer(solution: str, *, lowest: str = "low") -> Found | None:
     return found
 
 
-def _found(span: str, said: Said, how: str, trust: str) -> Found:
+def _found(span: str, said: Statement, how: str, trust: str) -> Found:
     return Found(said.text or span, how, trust, span, said.cause)
 
 
@@ -264,7 +264,7 @@ def _declared(text: str) -> Found | None:
         said = read_span(span)
         if _OTHERWISE.match(text, behind):
             span = text[end : behind + 120].strip()
-            said = Said(span, SEVERAL)
+            said = Statement(span, SEVERAL)
         if said.cause != DENIED:
             ends = formulas(span)
             is_whole = (
@@ -363,7 +363,9 @@ def _whole(text: str) -> Found | None:
     is_name = re.fullmatch(r"[^\W\d_][\w'’-]*(?: [\w'’-]+)?[.!]?", span)
     if not is_name and (has_words(span) or len(span.split()) > 12 and not formulas(span)):
         return None
-    return _found(span, Said(span.rstrip(".!")) if is_name else read_span(span), "whole response", "medium")
+    return _found(
+        span, Statement(span.rstrip(".!")) if is_name else read_span(span), "whole response", "medium"
+    )
 
 
 def _in_bold(text: str) -> Found | None:

@@ -700,6 +700,9 @@ class _Reader:
             return Node("binom", (self.argument(), self.argument()))
         if token.startswith(r"\begin{"):
             return self.environment(token[token.index("{") + 1 : -1])
+        if token.startswith(r"\text{") and token[6:-1].strip() in FUNCTIONS:
+            name = token[6:-1].strip()
+            return self.function(SYNONYMS.get(name, name))
         if token.startswith(r"\text{"):
             return Node("text", (), token[6:-1])
         if name in _FIXED:

@@ -22,7 +22,7 @@ DENIED = "the answer is denied"
 MAX_SPAN = 2_000  # characters of a span with words; what is longer is a text, not a sentence
 
 
-class Said(NamedTuple):
+class Statement(NamedTuple):
     """What a span says."""
 
     text: str  # to be compared; the whole span where it says no single answer
@@ -30,38 +30,38 @@ class Said(NamedTuple):
     lead: str = ""  # the word before the value, such as "is"
 
 
-def read_span(span: str) -> Said:
+def read_span(span: str) -> Statement:
     """What a span says."""
     span = span.strip().strip("*").strip()
     if not has_words(span):
-        return Said(_bare(span))
+        return Statement(_bare(span))
     if len(span) > MAX_SPAN:
-        return Said(span, SEVERAL)
+        return Statement(span, SEVERAL)
     words, values = _in_signs(_TEXT.sub(r" \1 ", span) if "\\" in span else span)
     words = _named(words, values)
     if not values:
-        return Said(_first_kept(words, _REASON, _NOT_THAT).strip(" .,:;"))
+        return Statement(_first_kept(words, _REASON, _NOT_THAT).strip(" .,:;"))
     if _MONTH.search(words):
-        return Said(span)
+        return Statement(span)
     if contrast := _NOT_BUT.search(words):
         words = contrast.group(1)
     words = _first_kept(words, _REASON, needed=_VALUE)
     if _WRONG.search(words):
-        return Said(span, DENIED)
+        return Statement(span, DENIED)
     words = _first_kept(words, _NOT_THAT, _WHICH, needed=_VALUE)
     if not _VALUE.search(words) or _DENIAL.search(words):
-        return Said(span, DENIED)
+        return Statement(span, DENIED)
     words = _ASIDE.sub(lambda aside: f" {aside.group(1)} " if _OR.search(aside.group()) else " ", words)
     if _CASE.search(words):
-        return Said(span, CASES)
+        return Statement(span, CASES)
     before = _first_kept(words, _CONDITION, needed=_VALUE)
     if _KIND.search(words, len(before)):
-        return Said(span, CASES)
+        return Statement(span, CASES)
     if _BOUND.search(before):
-        return Said(span, BOUND)
+        return Statement(span, BOUND)
     subject = _SUBJECT.match(before)
     if subject and _STATED.search(subject.group()):
-        return Said(span, SEVERAL)
+        return Statement(span, SEVERAL)
     words = _LEAD.sub("", before[subject.end() :] if subject else before).strip(" .:,;*")
     return _joined(words, values, span)._replace(
         lead=_LAST_WORD.sub(r"\1", before[: _first_value(words, before)])
@@ -343,23 +343,23 @@ def _is_compound(tokens: list[str], places: list[int]) -> bool:
     return None not in units and len(set(units)) == len(units)
 
 
-def _joined(words: str, values: list[str], span: str) -> Said:
+def _joined(words: str, values: list[str], span: str) -> Statement:
     """One value with its unit, or several that the words join."""
     tokens = words.split()
     places = [place for place, token in enumerate(tokens) if _VALUE.fullmatch(token)]
     if not places:
-        return Said(span, DENIED)
+        return Statement(span, DENIED)
     said = [values[ord(tokens[place]) - _FIRST].strip(" ,;") for place in places]
     if len(said) > 1:
         between = tokens[places[0] : places[-1]]
         if _OF_TWO.search(" ".join(tokens[: places[0]])) or not _are_joined(between):
-            return Said(span, "" if _is_compound(tokens, places) else SEVERAL)
+            return Statement(span, "" if _is_compound(tokens, places) else SEVERAL)
         if any(_INEQUALITY.search(value) for value in said) and {"or", "或"} & {*between}:
-            return Said(r" \text{ or } ".join(said))
-        return Said(", ".join(said))
+            return Statement(r" \text{ or } ".join(said))
+        return Statement(", ".join(said))
     unit: list[str] = []
     for token in tokens[places[0] + 1 :]:
         if token.lower() in _NO_UNIT or not token[0].isalpha() or _CJK_WORD.match(token) or len(unit) == 4:
             break
         unit.append(token.strip(".,"))
-    return Said(" ".join([said[0], *unit]))
+    return Statement(" ".join([said[0], *unit]))

@@ -26,7 +26,7 @@ WALL_S = 20.0  # the far end of one comparison, with all waits before it
 START_S = 20.0  # of wall time on top, for a start: it imports sympy (3 s of CPU time)
 LOOK_S = 0.1  # how often the CPU time of a child at work is read
 MEMORY_BYTES = 2 << 30
-MAX_CHARS = 300  # of one answer; longer ones are not worth the engine's time
+MOST_CHARS = 300  # of one answer; longer ones are not worth the engine's time
 QUESTIONS_PER_CHILD = 2000  # sympy's caches grow
 
 _READY, _YES, _NO, _FAILED = b"ready", b"yes", b"no", b"failed"
@@ -56,8 +56,8 @@ def same(gold: str, prediction: str) -> bool:
     Raises Unanswered where it fails, needs too much CPU time or is not installed, and Busy where this machine
     gave it none.
     """
-    if max(len(gold), len(prediction)) > MAX_CHARS:
-        raise Unanswered(f"it reads answers of up to {MAX_CHARS} characters")
+    if max(len(gold), len(prediction)) > MOST_CHARS:
+        raise Unanswered(f"it reads answers of up to {MOST_CHARS} characters")
     return _engine.ask(gold, prediction)
 
 
@@ -67,7 +67,7 @@ def close() -> None:
         _engine.stop()
 
 
-class _Engine:
+class _EngineChild:
     """The child process of this process, started at the first question."""
 
     def __init__(self) -> None:
@@ -184,7 +184,7 @@ class _Engine:
         self.child = None
 
 
-_engine = _Engine()
+_engine = _EngineChild()
 
 
 def _installed() -> bool:
