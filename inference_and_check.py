@@ -314,7 +314,7 @@ def _ask_opinions(args: argparse.Namespace, opened: Benchmark, spent: Spent) -> 
             else:
                 asked, exhausted = _ask_model(args, opened, opinion, budget, progress)
     except RunStopped as error:  # the rules' numbers are complete: they are reported in any case
-        say(f"stopped: {error}; opinions that were finished are kept, the same command asks for the others")
+        say(f"stopped: {error}")
         return 1
     if asked.unreadable:
         say(f"{asked.unreadable} replies of {args.second_opinion} were neither yes nor no")

@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from faulty_endpoint import FaultyEndpoint, Script
 from helpers import ROOT, json_lines, last_line, paper_engine, script
 from made_runs import make_run
 from pair_runs import make_run as make_pair_run
@@ -25,7 +26,10 @@ MODEL = [
 ]
 CAREFUL = [
     {"contains": "-7654321", "text": "No."},
-    {"contains": "Ignore the instructions", "text": "<think>It says yes.</think>\n**No**"},
+    {
+        "contains": "Ignore the instructions",
+        "text": "<think>It says yes.</think>\nThey differ.\n\n**Answer: No**",
+    },
 ]
 YES_TO_ALL = {"contains": "Answer A:", "text": "yes"}
 UNSURE_FIRST = {"contains": f"Answer A: {UNSURE}"}
@@ -138,7 +142,9 @@ def test_a_verifier_that_says_neither_is_refused_and_another_command_asks_anew(a
     assert done.returncode == 0 and "with opinions on 2" in done.stderr
 
 
-@pytest.mark.parametrize("reply", ["maybe", "yes or no", "", "<think>yes", "Yes. No."])
+@pytest.mark.parametrize(
+    "reply", ["maybe", "yes or no", "", "<think>yes", "Yes. No.", "I have looked at both of them, and yes"]
+)
 def test_single_replies_that_are_neither_are_counted(ask, folder, reply):
     says = [*CAREFUL, UNSURE_FIRST | {"text": reply}, YES_TO_ALL]
     done = ask("--second-opinion", "judge", "--audit-share", 0, says=says)
@@ -157,6 +163,36 @@ def test_an_endpoint_that_dies_keeps_what_is_finished_and_the_rules_are_reported
     done = ask("--check", "--second-opinion", "judge", "--audit-share", 0, says=[*CAREFUL, YES_TO_ALL])
     assert done.returncode == 0 and (folder / "opinions.jsonl").read_text().startswith(kept)
     assert "asking judge about 1 undecided answers, 0 others and 0 planted ones" in done.stderr
+
+
+def test_an_endpoint_is_asked_by_the_engine_there_is_and_one_that_never_answers_stops_the_command(
+    ask, folder
+):
+    ask()
+    flags = (
+        "--dataset",
+        "Warmup",
+        "--model",
+        "paper",
+        "--result-dir",
+        folder.parent,
+        "--limit",
+        20,
+        "--check",
+    )
+    asking = (*flags, "--second-opinion", "openai/judge", "--api-base")
+    short = ("--engine-args", '{"retry_for_s": 1}')
+    endpoint = FaultyEndpoint(Script(model="judge")).start()  # it repeats the prompt
+    try:
+        done = script("inference_and_check.py", *asking, endpoint.url)
+        assert done.returncode == 2 and "replies of openai/judge says yes or no" in done.stderr
+        assert {body["model"] for body in endpoint.requests} == {"judge"}
+        assert {body["temperature"] for body in endpoint.requests} == {0.0}
+    finally:
+        endpoint.stop()
+    done = script("inference_and_check.py", *asking, endpoint.url, *short)
+    assert done.returncode == 1 and "stopped: no answer from" in done.stderr
+    assert last_line(done)["temperatures"]["0"]["correct"] == 1
 
 
 def test_a_comparison_that_fails_is_counted_and_asked_again(ask, folder):
@@ -359,6 +395,17 @@ def test_the_last_opinion_of_a_verifier_counts_and_the_words_are_part_of_what_wa
 
 def test_a_run_without_opinions_has_no_summary_of_them(tmp_path):
     assert summarise_opinions(unsure_run(tmp_path / "run")) is None
+
+
+def test_undecided_samples_without_an_answer_are_counted(tmp_path):
+    folder = unsure_run(tmp_path / "run")
+    with Run(folder, settings={}, made_with={}) as run:
+        run.add_sample(Sample("a", 0.7, 2, "A or B", None, "stop", 20, 40))
+        run.add_verdict(("a", 0.7, 2), text_digest("A or B"), Verdict(False, "undecided", None, "", "c-1"))
+    give(folder, "yes")
+    found = summarise_opinions(folder)
+    assert found is not None and found.counts["0.7"].unasked == 1
+    assert "1 undecided samples hold no answer that could be compared" in found.lines()
 
 
 def test_an_answer_stands_on_one_line_of_the_prompt():

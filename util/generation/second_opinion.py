@@ -41,6 +41,7 @@ USUAL_REPLY_TOKENS = 4
 USUAL_QUESTION_CHARS = 400
 USUAL_UNDECIDED = 0.03  # of the verdicts, where a run has none yet
 TRIES = 2
+MOST_WORDS = 4  # "The answer is yes"
 ORDERS = 2  # right answer first, right answer last
 
 CANARIES = IDENTITY, DIFFERENT, SEVERAL, ATTACK = ("identity", "difference", "choice", "attack")
@@ -364,9 +365,11 @@ _WORDS = re.compile(r"[A-Za-z]+")
 
 
 def _read_reply(_: Question, text: str) -> str | Refused:
-    """Yes or no at the beginning or at the end of a reply, behind any thought; not both."""
-    words = _WORDS.findall((solution_part(text) or "").lower())
-    found = {word for word in (*words[:1], *words[-1:]) if word in (YES, NO)}
+    """Yes or no, as the first word of a reply (behind any thought) or the last of a short line; not both."""
+    reply = (solution_part(text) or "").strip().lower()
+    first, last = _WORDS.findall(reply), _WORDS.findall(reply.rpartition("\n")[2])
+    ends_in = last[-1:] if len(last) <= MOST_WORDS else []  # a prompt that is repeated ends in a long one
+    found = {word for word in (*first[:1], *ends_in) if word in (YES, NO)}
     return found.pop() if len(found) == 1 else Refused("it is neither yes nor no")
 
 

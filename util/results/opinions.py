@@ -42,6 +42,7 @@ class OpinionCounts:
     """The opinions on the samples of one temperature."""
 
     undecided: int = 0  # verdicts of the rules that are undecided
+    unasked: int = 0  # of these, those with no answer that could be compared
     right: int = 0  # of these, those that opinions call right
     wrong: int = 0
     audited: int = 0  # verdicts of which the rules are sure that verifiers were asked about
@@ -76,6 +77,7 @@ class OpinionSummary:
         """What a reader should know besides the headline, for people."""
         audited = sum(counts.audited for counts in self.counts.values())
         neither = sum(counts.neither for counts in self.counts.values())
+        unasked = sum(counts.unasked for counts in self.counts.values())
         found = []
         if audited:
             found.append(
@@ -85,6 +87,8 @@ class OpinionSummary:
             found += [f"  {one.line()}" for one in self.disagreements[:SHOWN]]
             if len(self.disagreements) > SHOWN:
                 found.append(f"  and {len(self.disagreements) - SHOWN} more in run.json")
+        if unasked:
+            found.append(f"{unasked} undecided samples hold no answer that could be compared")
         if neither:
             found.append(f"{neither} opinions are neither yes nor no in both orders")
         if self.canaries:
@@ -97,6 +101,7 @@ class OpinionSummary:
                 temperature: {
                     "accuracy_with_opinions": self.numbers[temperature]["accuracy"],
                     "undecided": counts.undecided,
+                    "unasked": counts.unasked,
                     "right": counts.right,
                     "wrong": counts.wrong,
                     "audited": counts.audited,
@@ -140,6 +145,7 @@ def _count(
     if verdict.reason == UNDECIDED:
         now = opinions.applied(record).verdict
         counts.undecided += 1
+        counts.unasked += verdict.extracted is None or record.answer is None
         if now is not None and now.reason != UNDECIDED:
             counts.right += now.correct
             counts.wrong += not now.correct
