@@ -279,7 +279,7 @@ def _make_pairs(
                 for possible in problems:
                     writer.add(possible)
                     progress.step(0)
-            return _finish(args, writer, cutter, len(problems), reader.folder, counter.by, found.undecided)
+            return _finish(args, writer, cutter, len(problems), reader.folder, counter.by, found)
 
 
 def _variants(args: argparse.Namespace, task: Task | None) -> list[str]:
@@ -361,14 +361,14 @@ def _finish(
     problems: int,
     folder: Path,
     counted_by: str,
-    undecided: int,
+    found: Survey,
 ) -> int:
     from util.training.pairs.summary import model_trouble, table, where_pairs_went, write_reports
 
     counts, answers = writer.counts, cutter.answers
     say(table(counts, problems=problems, attempts=writer.attempts, counted_by=counted_by))
-    if undecided:
-        say(f"{undecided} undecided samples were left out: they are neither chosen nor rejected")
+    if found.undecided:
+        say(f"{found.undecided} undecided samples were left out: they are neither chosen nor rejected")
     for line in (*where_pairs_went(counts), *model_trouble(answers)):
         say(line)
     if not any(one.written for one in counts.values()):
@@ -385,7 +385,8 @@ def _finish(
     about = {
         "run": str(folder),
         "problems": problems,
-        "undecided": undecided,
+        "undecided": found.undecided,
+        "graded_by": sorted(found.graders),
         "attempts_per_response": dict(sorted(writer.attempts.items())),
         "tokens_counted_by": counted_by,
         "settings": {
@@ -405,7 +406,7 @@ def _finish(
             "files": {name: str(path) for name, path in paths.items()},
             "pairs": {name: one.written for name, one in counts.items()},
             "problems": problems,
-            "undecided": undecided,
+            "undecided": found.undecided,
             "tokens_counted_by": counted_by,
         }
     )

@@ -177,6 +177,7 @@ def test_an_undecided_response_is_neither_chosen_nor_rejected_and_is_counted(pai
     (row,) = rows(tmp_path / "out")
     assert not {middle, WRONG} & {row["chosen"]["value"], row["rejected"]["value"]}
     assert summary(tmp_path / "out")["undecided"] == 2
+    assert summary(tmp_path / "out")["graded_by"] == ["maths-1"]
     assert "2 undecided samples were left out" in result["said"]
     (counts,) = read_counts([tmp_path / "out" / "pairs-summary.json"])
     yields, _ = counts.values()

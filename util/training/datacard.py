@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from util.records import Verdict
 from util.results.page import charts
 
 
@@ -52,6 +53,12 @@ def described_file(counts: Path) -> str | None:
     except (OSError, ValueError):
         return None
     return content.get("file") if isinstance(content, dict) else None
+
+
+def grader_named(verdict: Verdict) -> str:
+    """The grader of a verdict, with its tolerance where a part of the detail begins with that word."""
+    tolerance = next((part for part in verdict.detail.split("; ") if part.startswith("tolerance")), "")
+    return f"{verdict.grader or 'unnamed'}{f' ({tolerance[:60]})' if tolerance else ''}"
 
 
 def token_statistics(tokens: Sequence[int]) -> dict[str, float]:

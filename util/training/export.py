@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from util.engines.tokens import estimate_tokens
 from util.errors import UserError
 from util.machines.cores import usable_cores
-from util.records import Record, Verdict, exact_number
+from util.records import Record, exact_number
 from util.response import split_parts
 from util.runs.folder import read_run_json
 from util.runs.journal import write_lines
@@ -37,6 +37,7 @@ from util.training.curation import (
     repeated_share,
     words_of,
 )
+from util.training.datacard import grader_named
 from util.training.extra_rows import ExtraRow, extra_at, read_extra
 from util.training.formats import Example, ExampleFile
 
@@ -244,7 +245,7 @@ class Export:
         if not self._fits(text, tokens):
             return
         stages[FITTING] += 1
-        self.summary.graders.add(_named(record.verdict))
+        self.summary.graders.add(grader_named(record.verdict))
         settings = self.infos[origin]["settings"]
         problem = (settings.get("task"), settings.get("split"), sample.problem_id)
         drawn = (self.options.seed, *problem, settings.get("model"), sample.temperature, sample.index)
@@ -415,12 +416,6 @@ def _written(origin: int, example: Example) -> Written:
         tokens=example.tokens,
         marked=split_parts(example.response) is not None,
     )
-
-
-def _named(verdict: Verdict) -> str:
-    """The grader of a verdict, with the tolerance that its detail names."""
-    tolerance = next((part for part in verdict.detail.split("; ") if part.startswith("tolerance")), "")
-    return f"{verdict.grader or 'unnamed'}{f' ({tolerance[:60]})' if tolerance else ''}"
 
 
 def _own_example(record: Record, info: dict, folder: str, system: str | None, tokens: int) -> Example:

@@ -19,6 +19,7 @@ from util.records import NOT_JUDGED, Record
 from util.runs.reader import RecordPlace
 from util.runs.repeat import more_samples_command
 from util.task import Task
+from util.training.datacard import grader_named
 from util.training.pairs.variants import NO_CORRECT, ONE_CORRECT, Ordered, silc_pair
 
 UNUSABLE, WRONG, CORRECT = -1, 0, 1
@@ -36,6 +37,7 @@ class Survey:
         self._states = array("b")
         self.ungraded = self.undecided = self.with_reference = 0
         self.counts: Counter[int] = Counter()
+        self.graders: set[str] = set()  # of the correct samples
 
     def add(self, place: RecordPlace, record: Record) -> None:
         text = record.text()
@@ -49,6 +51,8 @@ class Survey:
         state = _state(record, text)
         self._states.append(state)
         self.counts[state] += 1
+        if record.verdict is not None and state == CORRECT:
+            self.graders.add(grader_named(record.verdict))
 
     def __len__(self) -> int:
         return len(self._samples)
