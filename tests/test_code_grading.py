@@ -116,6 +116,12 @@ def test_all_tests_are_counted_when_asked_for():
     )
 
 
+def test_output_that_fills_the_pipe_again_and_again_is_read_to_its_end():
+    problem = apps(["40"], [f"{'x' * 99_999}\n" * 40])
+    verdict = grade_code(problem, block("for _ in range(int(input())):\n    print('x' * 99_999, flush=True)"))
+    assert verdict.correct, verdict
+
+
 def test_output_that_is_no_text_is_wrong_output():
     verdict = grade_code(SUM, block("import os\nos.write(1, b'\\xff\\xfe')"))
     assert verdict.reason == "wrong_output"

@@ -15,6 +15,7 @@ import pytest
 from tasks import FILES, load_task
 from util.data import difficulty
 from util.data import rows as hub_rows
+from util.data.files import RowFilter, read_rows
 from util.data.hub import is_commit
 from util.errors import RunStopped, UserError
 from util.records import Problem, Verdict
@@ -136,6 +137,14 @@ def test_a_broken_line_is_named(data):
     (data / "org" / "toy" / "b.jsonl").write_text('{"text": "four", "kind": "odd"}\n{"te', encoding="utf-8")
     with pytest.raises(UserError, match="b.jsonl of org/toy cannot be read .line 2"):
         list(hub_rows.open_rows(source(), data_dir=data))
+
+
+@pytest.mark.parametrize("text", ["", "a", 'a"', "a\\", 'a\\"', "a\\\\", '"\\"', "é\n"])
+def test_a_column_that_is_left_unread_comes_empty_and_the_next_one_whole(tmp_path, text):
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps({"tests": text, "id": 'q"1'}) + "\n", encoding="utf-8")
+    (row,) = read_rows(file, RowFilter(None, None, None), unread=("tests",), with_places=True)
+    assert row == {"tests": "", "id": 'q"1', "tests_at": {"file": str(file), "offset": 0}}
 
 
 def test_a_broken_parquet_file_is_named(data):
