@@ -1,4 +1,4 @@
-"""Do the checks for every change say what they could not run, and fail when something failed?"""
+"""Do the checks for every change, and the doctor, say what they could not run or find, and what failed?"""
 
 import os
 import re
@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import versions
 from helpers import ROOT
+
+import doctor
 
 
 @pytest.fixture
@@ -137,3 +139,26 @@ def test_make_installs_the_browser_where_it_may(tmp_path, user, works, said):
     log = tmp_path / "log"
     asked = log.read_text().splitlines() if log.exists() else []
     assert len(asked) == (0 if user else 2 if works else 1)
+
+
+@pytest.mark.parametrize(
+    "body, found, words",
+    [
+        (
+            "echo 'Card A, 80 GB'; echo 'Card B, 80 GB'",
+            ["Card A, 80 GB", "Card B, 80 GB"],
+            "Card A, 80 GB; Card B",
+        ),
+        ("echo 'no driver' >&2; exit 9", [], "no driver"),
+    ],
+)
+def test_the_doctor_names_the_gpus_or_says_why_there_are_none(
+    tmp_path, monkeypatch, capsys, body, found, words
+):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\n{body}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert doctor.check_gpus() == found
+    said = capsys.readouterr()
+    assert words in said.out + said.err

@@ -122,6 +122,13 @@ def test_what_is_said_while_a_bar_is_shown_stands_on_a_line_of_its_own(capsys):
     assert "AIME avg@2 20.0" in capsys.readouterr().err.replace("\r", "\n").split("\n")
 
 
+def test_a_bar_that_is_told_how_many_are_done_ends_at_the_last_number(capsys):
+    with Progress(10, "generating") as progress:
+        progress.reach(3, 5)
+        progress.reach(7, 5)
+    assert "7/10" in capsys.readouterr().err.replace("\r", "\n").rstrip().split("\n")[-1]
+
+
 def test_a_failing_benchmark_is_named_and_the_others_go_on(tmp_path, hub, capsys):
     (hub / "HuggingFaceH4/MATH-500/test.jsonl").unlink()
     script = script_of(tmp_path / "script", [{"text": r"\boxed{1}"}])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks import FILES, load_task
+from util import records
 from util.data import rows as hub_rows
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +39,13 @@ def test_every_task_has_an_example_row():
 @pytest.mark.parametrize("name", TASKS)
 def test_a_row_becomes_the_same_problem_twice(name):
     assert TASKS[name].problem(example(name)) == TASKS[name].problem(example(name))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_benchmark_whose_answers_are_programs_leaves_its_tests_on_disk(name):
+    # A run asks for a sandbox that isolates programs where tests stay on disk, before it generates anything.
+    has_programs = isinstance(TASKS[name].problem(example(name)).reference, records.TestSuite)
+    assert TASKS[name].source.tests_on_disk is has_programs
 
 
 @pytest.mark.parametrize("name", TASKS)
