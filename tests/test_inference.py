@@ -332,6 +332,13 @@ def test_a_second_writer_is_refused_while_the_first_goes_on(tmp_path, folder):
         first.wait()
 
 
+@pytest.mark.parametrize("flags", [("--ray-address", "node1:6379"), ("--replicas", "2")])
+def test_flags_for_a_cluster_are_refused_without_the_engine_that_uses_one(run, flags):
+    done = run(*flags)
+    assert done.returncode == 2
+    assert flags[0] in done.stderr and "--engine ray" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_a_folder_that_another_command_made_meanwhile_keeps_its_settings(run, folder, monkeypatch):
     """Between looking for the folder and locking it, a faster command may have filled it."""
     import inference_and_check

@@ -390,6 +390,16 @@ def test_of_too_many_samples_an_even_choice_is_shown(tmp_path):
     shelf.close()
 
 
+def test_texts_of_any_script_and_half_a_surrogate_pair_are_shown_as_they_are(tmp_path):
+    text = "Größe 数学 😀 \ud83d"
+    run = make_run(tmp_path / "run", [{"problem_id": "p", "index": 0, "text": text}])
+    shelf = Shelf(1)
+    read_run(run, shelf=shelf)
+    ((_, sample),) = shelf.samples()
+    assert sample["text"] == text
+    shelf.close()
+
+
 def test_a_report_can_leave_out_the_samples(tmp_path):
     run = make_run(tmp_path / "run", [{"problem_id": "p", "index": 0, "text": "not to be shown"}])
     report_of(run, output=tmp_path / "report.html", extra=["--samples", "0"])
