@@ -1,6 +1,7 @@
 """Is the chosen option of a response found, and only where one was chosen?"""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,47 @@ def test_every_letter_of_up_to_ten_options_can_be_chosen(count):
     for letter in LETTERS[:count]:
         for response in (f"\\boxed{{{letter}}}", f"The answer is ({letter}).", letter, f"**{letter}**"):
             assert grade_choice(letter, response, options=count).correct, response
+
+
+@pytest.mark.parametrize(
+    ("response", "how", "trust"),
+    [
+        ("So \\boxed{B}", "box", "high"),
+        ("<answer>B</answer>", "answer tag", "high"),
+        ("The answer is (B).", "declared", "high"),
+        ("The answer is B", "declared", "high"),
+        ("The answer is A", "declared", "medium"),
+        ("It grows there.\n\n**B**\n\nThat is all.", "bold", "medium"),
+        ("B. It grows there", "last line", "medium"),
+        ("It grows there.\nB", "lone letter", "low"),
+    ],
+)
+def test_a_verdict_says_by_which_sign_the_letter_was_found_and_how_far_it_is_trusted(response, how, trust):
+    verdict = grade_choice("B", response, options=4)
+    assert (verdict.how, verdict.trust) == (how, trust)
+
+
+def test_a_letter_that_the_words_of_an_option_might_go_on_from_is_trusted_less():
+    options = ("Berlin", "London", "Paris", "Rome")
+    assert grade_choice("B", "The answer is B", options=options).trust == "medium"
+    assert grade_choice("B", "The answer is B.", options=options).trust == "high"
+
+
+def test_a_choice_with_less_trust_than_accepted_is_no_choice():
+    assert grade_choice("B", "So\nB", options=4).correct
+    assert grade_choice("B", "So\nB", options=4, accept="medium").reason == "no_answer"
+    assert grade_choice("B", "B. It grows there", options=4, accept="medium").correct
+    assert grade_choice("B", "B. It grows there", options=4, accept="high").reason == "no_answer"
+    assert grade_choice("B", "The answer is B.", options=4, accept="high").correct
+
+
+@pytest.mark.parametrize(
+    "part", ["\n", "answer ", "answer is ", "B is correct ", "A, ", "(A) ", "the one that "]
+)
+def test_a_text_that_repeats_itself_is_read_at_once(part):
+    started = time.process_time()
+    grade_choice("B", f"The answer is {part * 12_000}", options=("a", "b", "c", "d"))
+    assert time.process_time() - started < 1
 
 
 @given(st.text(max_size=200))

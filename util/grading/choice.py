@@ -4,7 +4,8 @@ Call `grade_choice`.
 
 The signs, strongest first: a box, an answer tag, the last declaration ("the answer is B", "B is correct",
 "故选B"), an option's text in place of its letter, and a letter that stands alone where a conclusion stands.
-Letters that are only talked about (vitamin C, the field B, "option A is too small") choose nothing.
+The sentence round a letter decides whether it declares: a question, a supposition, a denial before or behind
+the letter, and a letter that is only talked about (vitamin C, the field B) choose nothing.
 """
 
 from __future__ import annotations
@@ -12,52 +13,95 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
+from util.grading.choice_words import (
+    ALSO,
+    ANSWERS_WRONG,
+    CLAUSE,
+    DENIED_BEHIND,
+    FAVOURABLE,
+    FRAMES,
+    IDIOM,
+    LISTED,
+    NAMED,
+    SCRIPT_FRAMES,
+    SCRIPT_SUBJECTS,
+    SUBJECTS,
+    TAKEN_BACK,
+    TURNS,
+    UNSURE,
+    WORDS_AFTER_A_LETTER,
+)
 from util.grading.maths import same_answer
 from util.grading.maths.answers import TAIL, boxed_answer, tagged_answer
 from util.grading.maths.reader import clean
 from util.grading.maths.words import normal_text, unwrapped
-from util.records import Verdict
+from util.records import TRUSTS, Verdict
 from util.response import solution_part
 
-GRADER = "choice-3"
+GRADER = "choice-4"
 LETTERS = "ABCDEFGHIJ"
 
 
-def grade_choice(letter: str, response: str, *, options: int | Sequence[str]) -> Verdict:
-    """Whether the response chooses the option `letter`; `options`: how many there are, or their texts."""
+class Choice(NamedTuple):
+    """What a response chooses, and by which sign."""
+
+    letter: str | None  # several, joined by commas, where the response hedges
+    how: str = ""  # "box", "answer tag", "declared", "option text", "bold", "last line", "lone letter"
+    trust: str = ""  # one of `records.TRUSTS`
+
+
+def grade_choice(letter: str, response: str, *, options: int | Sequence[str], accept: str = "low") -> Verdict:
+    """Whether the response chooses the option `letter`; `options`: how many there are, or their texts.
+
+    `accept` is the least trust that a choice needs.
+    """
     texts = () if isinstance(options, int) else tuple(options)
     valid = LETTERS[: options if isinstance(options, int) else len(texts)]
     solution = solution_part(response)
     if solution is None:
         return Verdict(False, "truncated", detail="the thought is not closed", grader=GRADER)
-    chosen, how = choose(solution, valid, texts)
-    if chosen is None:
+    chosen = choose(solution, valid, texts)
+    if chosen.letter is None or TRUSTS.index(chosen.trust) > TRUSTS.index(accept):
         return Verdict(False, "no_answer", detail=f"no letter out of {valid}", grader=GRADER)
-    correct = chosen == letter
-    return Verdict(correct, "" if correct else "wrong_answer", chosen, f"{how}; {letter} | {chosen}", GRADER)
+    correct = chosen.letter == letter
+    return Verdict(
+        correct,
+        "" if correct else "wrong_answer",
+        chosen.letter,
+        f"{chosen.how}; {letter} | {chosen.letter}",
+        GRADER,
+        how=chosen.how,
+        trust=chosen.trust,
+    )
 
 
-def choose(solution: str, valid: str, texts: tuple[str, ...] = ()) -> tuple[str | None, str]:
+def choose(solution: str, valid: str, texts: tuple[str, ...] = ()) -> Choice:
     """The chosen letter (several, joined by commas, where the response hedges) and by which sign."""
     box = boxed_answer(solution)
-    if box is not None and (chosen := _letter_of(box, valid, texts)):
-        return chosen, "box"
     tail = solution[-TAIL:]
-    tagged = tagged_answer(tail)
-    if tagged and (chosen := _letter_of(tagged[:400], valid, texts)):
-        return chosen, "answer tag"
+    for how, span in (("box", box), ("answer tag", tagged_answer(tail))):
+        if not span:
+            continue
+        if letter := _letter_of(span[:400], valid, texts):
+            return Choice(letter, how, "high")
+        if UNSURE.search(span[:400]):
+            return Choice(None)
     plain = _plain(tail)
-    if chosen := _declared(plain, valid):
-        return chosen, "declared"
-    if box is not None:
-        return None, ""
-    if texts and (chosen := _declared_text(tail, valid, texts)):
-        return chosen, "declared text"
-    if chosen := _lone(tail, plain, valid):
-        return chosen, "lone letter"
-    return None, ""
+    declared = _declared(plain, valid, texts)
+    if box is not None or declared and not _may_be_text(declared, plain):
+        return declared or Choice(None)
+    if texts and (letter := _declared_text(tail, valid, texts)):
+        return Choice(letter, "option text", "medium")
+    return declared or _lone(tail, plain, valid)
+
+
+def _may_be_text(declared: Choice, plain: str) -> bool:
+    """Whether an option's text may have been read as letters: "both A and B", "A DNA sequence"."""
+    letter = declared.letter or ""
+    return "," in letter or letter in "AI" and re.search(rf"\b{letter}\s+[A-Z]\w", plain) is not None
 
 
 # ---------------------------------------------------------------- a letter, and nothing but a letter
@@ -71,12 +115,16 @@ def _letter_of(answer: str, valid: str, texts: tuple[str, ...]) -> str | None:
     if match := signs.letter.fullmatch(answer):
         return match.group(1).upper()
     if signs.several.fullmatch(answer):
-        return ", ".join(dict.fromkeys(re.findall(f"[{valid}]", answer)))
+        return ", ".join(dict.fromkeys(re.findall(rf"(?<!\w)[{valid}](?!\w)", answer)))
     if headed := signs.headed.match(answer):
-        if signs.another_head.search(answer, headed.end()):
+        behind = answer[headed.end() - 1 :]
+        if signs.another_head.search(behind) or DENIED_BEHIND.match(behind):
             return None
         return headed.group(1) or headed.group(2)
-    return _option_with(said, valid, texts) or _declared(answer, valid)
+    if letter := _option_with(said, valid, texts):
+        return letter
+    declared = _declared(_plain(answer), valid, ())
+    return declared and declared.letter
 
 
 def _option_with(answer: str, valid: str, texts: tuple[str, ...]) -> str | None:
@@ -94,68 +142,32 @@ def _option_with(answer: str, valid: str, texts: tuple[str, ...]) -> str | None:
 
 # ---------------------------------------------------------------- declarations
 
+_MOST_DECLARATIONS = 12
 _DRESS = re.compile(
     r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathsf|boldsymbol|boxed|bf|rm)\s*\{\s*([^{}]{0,80})\}"
 )
-_MARKS = re.compile(r"[*_`$#]|\\[()\[\]]|\\quad|\\ ")
+_JOINT = re.compile(r"(?<=choice|option|nswer_)\\?_|(?<=choice|option|letter|answer)\\?_", re.IGNORECASE)
+_MARKS = re.compile(r"[*_`$#]|\\[()\[\]]|\\quad|\\ |</?(?:b|strong|i|em)>")
 _GAPS = re.compile(r"\s+")
-_QUOTED = re.compile(r"[\"'“”‘’「『【]\s*\(?([A-J])\)?\s*[\"'“”‘’」』】]")
+_QUOTED = re.compile(r"[\"'“”‘’「『【«]\s*\(?([A-J])\)?\s*[\"'“”‘’」』】»]")
+# Russian answers type the look-alikes of Latin letters; where Б, Г or Д stand alone the letters are Russian.
+_CYRILLIC = re.compile(r"(?<=[\s(:—-])[АВСЕ](?!\w)(?!\s+[а-яё])")
+_RUSSIAN_LIST = re.compile(r"(?<!\w)[БГД](?!\w)")
+_LATIN = str.maketrans("АВСЕ", "ABCE")
+_NARROW = {ord("Ａ") + i: LETTERS[i] for i in range(len(LETTERS))}
 
 
 def _plain(text: str) -> str:
     """A text without bold print, dollar signs and quotation marks round single letters."""
     text = _DRESS.sub(r"\1", text) if "\\" in text else text
+    text = _JOINT.sub(" ", text)
     text = _QUOTED.sub(r" \1 ", _MARKS.sub("", text).replace("\u200b", ""))
+    if not text.isascii():
+        text = text.translate(_NARROW)
+        if not _RUSSIAN_LIST.search(text):
+            text = _CYRILLIC.sub(lambda match: match.group().translate(_LATIN), text)
+    text = IDIOM.sub("", text)
     return _GAPS.sub(lambda gap: "\n" if "\n" in gap.group() else " ", text)
-
-
-_SURELY = (
-    r"(?:\s+(?:therefore|thus|then|hence|clearly|definitely|certainly|obviously|likely|probably|simply|indeed|"
-    r"most|best|actually|really|described|given|represented|by|just|either|only))*"
-)
-_BE = r"(?:is|are|was|be|(?:would|should|must|will|has to|have to|seems to|appears to)\s+be|becomes)"
-_KIND = r"(?:\s*(?:the\s+)?(?:correct\s+|right\s+)?(?:option|choice|answer|letter|statement))?"
-_BARE = r"[(\[（{{]?[^\S\n]?([{valid}])(?![A-Za-z0-9_'’^/])(?!\s*[+=<>^])(?!-\w)(?!\.\d)"
-_LETTER = r"[\s:：]*" + _BARE
-_ANSWER = r"\b(?:answers?|ans|conclusion|solution|response|result)(?:\s+(?:choice|option|letter))?"
-_ASIDE = r"(?:\s+(?:to|for)\s+(?:this|the|your)\s+(?:question|problem|multiple[\w -]{{0,20}}))?"
-_CHOOSE = (
-    r"\b(?:choos(?:e|es|ing)|chose|select(?:s|ing|ed)?|pick(?:s|ed|ing)?|go(?:ing)? (?:for|with)|opt for"
-    r"|opting for|mark)"
-)
-_PATTERNS = (
-    # "the answer is (B)", "Answer: B", "Ans. (B)", "answer choice B"
-    rf"{_ANSWER}{_ASIDE}\W{{{{0,4}}}}(?:{_BE}{_SURELY}\b|[:：=.]|[-–—](?=\s)|\n|(?=\s*\())\s*{_KIND}{_LETTER}",
-    rf"\banswer\s+(?:choice|option|letter){_LETTER}",
-    # "the correct option is B", "choice: B", "it is B", "must be B"
-    rf"\b(?:option|choice|letter|selection|correct|one)\s*(?:{_BE}{_SURELY}\b|[:：])[ :：]*{_KIND} ?{_BARE}",
-    rf"\b(?:it|that|this)\s*(?:'s|\s{_BE}){_SURELY}\s*{_KIND}{_LETTER}(?=\s*(?:[.!。]|$|\n|\)))",
-    # "I choose B", "go with (C)"
-    rf"{_CHOOSE}{_KIND}{_LETTER}",
-    rf"\b(?:leaves|left with)(?:\s+us)?(?:\s+with)?(?:\s+only)?{_KIND}{_LETTER}(?=\s*(?:[.!]|$))",
-    # 答案是B, 故选B, B项正确
-    rf"(?:答案|选项|结论)(?:[应该当就]*[是为為])?\s*(?:选项)?{_LETTER}",
-    rf"而是\s*(?:选项)?{_LETTER}",
-    rf"{_BARE}\s*项?[是为]?正确",
-    rf"(?<!不)(?<!不能)(?:选择|选|選)\s*(?:项|项是|的是)?{_LETTER}",
-)
-# "B is correct", "(C) is the right answer"
-_SUBJECT = (
-    r"(?:^|(?<=[\s(:,]))[(\[]?([{valid}])[)\].]?\s+"
-    rf"{_BE}{_SURELY}\s+(?:the\s+)?(?:only\s+|most\s+|single\s+|best\s+)*(?:{{words}})"
-)
-_DECISIVE = r"(?:correct|right)(?!\s+(?:about|that|in))|answer|best\s+(?:answer|choice|option)|one\b"
-_FAVOURABLE = r"true|accurate|appropriate|valid|likely|best|suitable"
-_NEGATED = re.compile(
-    r"\b(?:not|never|neither|nor|cannot|without|except|unlikely|incorrect|wrong|rather than|instead of)\b"
-    r"|n['’]t\b|不|排除",
-    re.IGNORECASE,
-)
-_SENTENCE = re.compile(r"[.;,!?\n。；，！？]|\b(?:but|so|thus|hence|therefore|then)\b", re.IGNORECASE)
-_LISTED = (
-    r"[)\].\s]*(?:,|/|\bor\b|\band\b|&|或|和|、)\s*(?:or\s+|and\s+)?(?:the\s+)?(?:option\s+|both\s+)?[(\[]?([{valid}])"
-    r"[)\]]?(?![\w'’])(?!\s+(?:is|was|are|has|have|does|do|would|cannot|can|fails?|because|since|am|think|believe)\b)"
-)
 
 
 class _Signs(NamedTuple):
@@ -165,41 +177,51 @@ class _Signs(NamedTuple):
     several: re.Pattern
     headed: re.Pattern
     another_head: re.Pattern
-    declared: tuple[re.Pattern, ...]
-    decisive: re.Pattern
+    frames: tuple[re.Pattern, ...]
+    named: tuple[re.Pattern, ...]
+    decisive: tuple[re.Pattern, ...]
     favourable: re.Pattern
     listed: re.Pattern
+    list_before: re.Pattern
     alone: re.Pattern
     concluded: re.Pattern
     mentioned: re.Pattern
 
 
-@lru_cache(maxsize=16)
-def _signs(valid: str) -> _Signs:
+@lru_cache(maxsize=32)
+def _signs(valid: str, is_ascii: bool = True) -> _Signs:
+    frames = FRAMES if is_ascii else FRAMES + SCRIPT_FRAMES
+    subjects = SUBJECTS if is_ascii else SUBJECTS + SCRIPT_SUBJECTS
     any_case = valid + valid.lower()
-    flags = re.IGNORECASE | re.MULTILINE
 
     def of(pattern: str) -> re.Pattern:
-        return re.compile(pattern.format(valid=valid), flags)
+        return re.compile(pattern.replace("{valid}", valid), re.IGNORECASE | re.MULTILINE)
 
     return _Signs(
         letter=re.compile(
             r"(?:(?:so|thus|hence|therefore),?\s+)?(?:the\s+)?(?:final\s+|correct\s+|right\s+)?"
-            rf"(?:(?:option|choice|answer|letter|statement)\s*(?:is)?\s*[:\s]?\s*)?[(\[]?\s*([{any_case}])\s*[)\]]?[.:]?",
+            rf"(?:(?:option|choice|answer|letter"
+            rf"|statement)\s*(?:is)?\s*[:\s]?\s*)?[(\[]?\s*([{any_case}])\s*[)\]]?[.:]?",
             re.IGNORECASE,
         ),
         several=re.compile(
-            rf"[(\[]?[{valid}][)\]]?(?:\s*(?:,|;|/|and|or|&|\\and|\\or|\s)+\s*[(\[]?[{valid}][)\]]?)+"
+            rf"(?:both|either)?\s*[(\[]?[{valid}][)\]]?(?:\s*(?:,|;|/|and|or|&|\\and|\\or"
+            rf"|\s)+\s*[(\[]?[{valid}][)\]]?)+"
         ),
         headed=re.compile(rf"(?:[(\[]\s*([{valid}])\s*[)\]]|([{valid}])\s*(?:[.):]|\s[-–—](?=\s)))\s*\S"),
-        another_head=re.compile(rf"\([{valid}]\)|(?<!\w)[{valid}][.):]\s"),
-        declared=tuple(of(pattern) for pattern in _PATTERNS),
-        decisive=of(_SUBJECT.replace("{words}", _DECISIVE)),
-        favourable=of(_SUBJECT.replace("{words}", _FAVOURABLE)),
-        listed=re.compile(_LISTED.format(valid=valid)),
-        alone=re.compile(rf"[\s(\[]*([{valid}])[\s)\].:!]*"),
+        another_head=re.compile(rf"\(([{valid}])\)|(?<!\w)([{valid}])[.):]\s"),
+        frames=tuple(of(pattern) for pattern in frames),
+        named=tuple(of(pattern) for pattern in NAMED),
+        decisive=tuple(of(pattern) for pattern in subjects),
+        favourable=of(FAVOURABLE),
+        listed=re.compile(LISTED.replace("{valid}", valid)),
+        list_before=re.compile(
+            rf"(?:[(\[]?(?<!\w)[{valid}][)\]]?\s*(?:,|and|or|/|&|、)\s*(?:and\s+|or\s+)?)+[(\[]?$"
+        ),
+        alone=re.compile(rf"[\s(\[]*([{valid}])[\s)\].:!。]*"),
         concluded=re.compile(
-            r"(?:\b(?:so|thus|hence|therefore|is|be|say|think|believe|guess|option|choice|answer|letter|ans|conclusion)"
+            r"(?:\b(?:so|thus|hence|therefore|is|be|say|think|believe|guess|option|choice|answer"
+            r"|letter|ans|conclusion|yes)"
             rf"\b|=>|->|∴|→|⇒|[:：])[\s,:：.]*[(\[]?([{valid}])[)\]]?(?:\s+it\s+is)?\s*[.!。)]*\s*$",
             re.IGNORECASE,
         ),
@@ -209,91 +231,201 @@ def _signs(valid: str) -> _Signs:
     )
 
 
-def _declared(text: str, valid: str) -> str | None:
-    """The letter of the last declaration; several letters where it names several."""
-    signs = _signs(valid)
-    found = [match for pattern in (*signs.declared, signs.decisive) for match in pattern.finditer(text)]
-    found = [match for match in found if _is_chosen(match, text)]
-    if not found:
-        found = [match for match in signs.favourable.finditer(text) if _is_chosen(match, text)]
+def _declared(text: str, valid: str, texts: tuple[str, ...]) -> Choice | None:
+    """The letter of the last declaration; several letters where its sentence names several."""
+    signs = _signs(valid, text.isascii())
+    chosen = _chosen(text, (*signs.frames, *signs.named, *signs.decisive), signs)
+    also = [match for match in chosen if match.re in signs.decisive and ALSO.search(match.group())]
+    found = [match for match in chosen if not any(match is one for one in also)]
+    found = found or _chosen(text, (signs.favourable,), signs)
     if not found:
         return None
-    last = max(found, key=lambda match: match.start(1))
+    last = found[-1]
     letters, at = [last.group(1).upper()], last.end(1)
     while (more := signs.listed.match(text, at)) and not _is_word(more, text):
         letters.append(more.group(1))
         at = more.end(1)
-    if last.re is signs.decisive or last.re is signs.favourable:
-        letters = _with_those_before(letters, text[: last.start(1)], valid)
-    return ", ".join(dict.fromkeys(letters))
+    if last.re in signs.decisive or last.re is signs.favourable:
+        before = signs.list_before.search(text[max(0, last.start(1) - 60) : last.start(1)])
+        letters = [*(re.findall(rf"(?<!\w)[{valid}](?!\w)", before.group()) if before else ()), *letters]
+    if last.re is not signs.favourable:
+        letters += [one.group(1).upper() for one in found[:-1] if _in_one_sentence(one, last, text)]
+    letters += [one.group(1).upper() for one in also if _follows_in_sentence(last, one, text)]
+    trust = "medium" if last.re is signs.favourable or _may_go_on(last, text, texts) else "high"
+    return Choice(", ".join(dict.fromkeys(letters)), "declared", trust)
 
 
-def _with_those_before(letters: list[str], before: str, valid: str) -> list[str]:
-    """Both A and B are correct: the letters joined to the subject."""
-    match = re.search(rf"([{valid}])[)\]]?\s*(?:,|and|or|/|&)\s*[(\[]?$", before[-20:])
-    return [match.group(1), *letters] if match else letters
+def _chosen(text: str, patterns: tuple[re.Pattern, ...], signs: _Signs) -> list[re.Match]:
+    """The last declarations that nothing denies, in the order of the text."""
+    found = sorted(
+        (match for one in patterns for match in one.finditer(text)), key=lambda match: match.start(1)
+    )
+    chosen = (match for match in reversed(found) if _is_chosen(match, text, signs))
+    return list(islice(chosen, _MOST_DECLARATIONS))[::-1]
 
 
-def _is_chosen(match: re.Match, text: str) -> bool:
-    """Whether a capital letter is declared to be the answer: no word, and nothing denies it."""
-    around = text[match.start(1) - 1 : match.end(1) + 1]
-    if not (match.group(1).isupper() or around[:1] + around[-1:] == "()") or _is_word(match, text):
+def _in_one_sentence(one: re.Match, other: re.Match, text: str) -> bool:
+    """Whether two declarations stand side by side, with no turn or conclusion between them."""
+    between = text[one.end(1) : other.start(1)]
+    return len(between) < 120 and not TURNS.search(between)
+
+
+def _follows_in_sentence(one: re.Match, other: re.Match, text: str) -> bool:
+    """Whether the second letter is said to be correct as well, in the same sentence."""
+    between = text[one.end(1) : other.start(1)]
+    return 0 < len(between) < 120 and not re.search(r"[.!?。；;\n]\s", between)
+
+
+def _may_go_on(match: re.Match, text: str, texts: tuple[str, ...]) -> bool:
+    """Whether the text ends at the letter, which a longer text might continue to a word."""
+    letter = match.group(1).upper()
+    if text[match.end(1) :].strip(" ") or text[match.start(1) - 1 : match.start(1)] in ("(", "["):
         return False
-    before = text[max(0, match.start(1) - 80) : match.start(1)]
-    return not _NEGATED.search(_SENTENCE.split(before)[-1])
+    return letter in "AI" or any(said.strip().upper().startswith(letter) for said in texts)
+
+
+def _is_chosen(match: re.Match, text: str, signs: _Signs) -> bool:
+    """Whether a letter is declared to be the answer: no word, and nothing in its sentence denies it."""
+    start, end = match.span(1)
+    around = text[start - 1 : end + 1]
+    in_brackets = around[:1] + around[-1:] in ("()", "[]")
+    if not (match.group(1).isupper() or in_brackets or _is_small_letter(match, text)) or _is_word(
+        match, text
+    ):
+        return False
+    before = text[max(0, match.start() - 160) : match.start()]
+    within = text[match.start() : start]
+    if match.re not in signs.named:
+        before += within
+        if match.re not in signs.frames and (listed := signs.list_before.search(before)):
+            before = before[: listed.start()]
+    clause = CLAUSE.split(before)[-1]
+    if UNSURE.search(clause) or ANSWERS_WRONG.search(within):
+        return False
+    behind = text[match.end() : match.end() + 300]
+    if any(DENIED_BEHIND.match(text[at : at + 100]) for at in {end, match.end()}) or TAKEN_BACK.match(behind):
+        return False
+    rest = re.split(r"(?<=[?.!。？])|\n", behind, maxsplit=1)[0]
+    sentence = re.split(r"[.!?\n。？；;]", before)[-1] + match.group() + rest
+    if rest.rstrip().endswith(("?", "？")) and (_ASKS.match(sentence) or not _HEAD.match(text, end)):
+        return False
+    if _COUNTERFACTUAL.search(sentence) or re.search(r"\bunless\b", sentence, re.IGNORECASE):
+        return False
+    return not _is_list(text[start : start + 800], match.group(1).upper(), signs)
+
+
+_HEAD = re.compile(r"\s*[.):]\s*\S{2}")  # the question mark belongs to the option's text
+_ASKS = re.compile(
+    r"\W*(?:\w+\s+)?(?:is|are|was|were|does|do|did|can|could|would|should|might|which|what|why|how)\b",
+    re.IGNORECASE,
+)
+_COUNTERFACTUAL = re.compile(
+    r"\b(?:if|unless|had|were)\b.{0,200}(?<!\bI )\bwould\b"
+    r"|(?<!\bI )\bwould\b(?=.{0,20}\b(?:be|have)\b).{0,200}\b(?:if|unless|had|were)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def _is_list(rest: str, letter: str, signs: _Signs) -> bool:
+    """Whether the letter heads a list of the options: the next two letters follow at once as heads."""
+    if not signs.another_head.match(rest) and rest[1:2] not in (")", ".", ":"):
+        return False
+    heads = [first or second for first, second in signs.another_head.findall(rest)]
+    at = LETTERS.index(letter)
+    return [head for head in heads if head != letter][:2] == list(LETTERS[at + 1 : at + 3]) != []
+
+
+def _is_small_letter(match: re.Match, text: str) -> bool:
+    """Whether a lower-case letter ends a line that declares."""
+    if not re.match(r"[)\].!*]*\s*(?:\n|$)", text[match.end(1) : match.end(1) + 9]):
+        return False
+    if re.search(r"[:：]\s*[(\[]?$", text[max(0, match.start(1) - 4) : match.start(1)]):
+        return True
+    return match.group(1) not in "ai" and bool(re.search(r"answer|option|choice|letter", match.group(), re.I))
 
 
 def _is_word(match: re.Match, text: str) -> bool:
     """Whether the letter is the word "A" or "I": a lower-case word follows."""
     if match.group(1) not in "AI" or text[match.start(1) - 1 : match.start(1)] in ("(", "["):
         return False
-    follows = re.match(r"\s+([a-z]+)", text[match.end(1) :])
-    return follows is not None and follows.group(1) not in _AFTER_A_LETTER
+    follows = re.match(r"\s+([^\W\d_]+)", text[match.end(1) : match.end(1) + 30])
+    if follows is not None and match.group(1) == "I" and follows.group(1) in ("would", "should", "must"):
+        return True
+    return follows is not None and follows.group(1).islower() and follows.group(1) not in WORDS_AFTER_A_LETTER
 
 
-_AFTER_A_LETTER = frozenset(
-    "is because since as and or with based due for not rather but would must should seems are".split()
+_SAYS = re.compile(
+    r"\banswer[^\S\n]{0,9}(?:is|:)[^\S\n]{0,9}[:：]?[^\S\n]{0,9}\n?([^\n]{1,400})", re.IGNORECASE
 )
 
 
 def _declared_text(text: str, valid: str, texts: tuple[str, ...]) -> str | None:
-    """The one option whose text stands behind the last "answer is", or alone in the last line."""
-    declared = list(re.finditer(r"\banswer\s*(?:is|:)\s*[:：]?\s*([^\n]{1,400})", text, re.IGNORECASE))
-    lines = text.strip().splitlines()
+    """The one option whose text stands behind the last "answer is", alone in the last line, or behind its
+    letter at the end of the last sentence."""
+    declared = list(_SAYS.finditer(text))
+    last = text.rstrip()[-1000:].splitlines()[-1:]
     said = [declared[-1].group(1)] if declared else []
-    said += [line for line in lines[-1:] if len(line) < 400]
+    headed = _signs(valid).headed
+    if last and headed.match(last[0].strip()) and any(map(headed.match, text[-3000:].splitlines()[:-1])):
+        last = []  # the last one of a list of options
+    said += [line for line in last if len(line) < 400]
     for candidate in said:
         candidate = candidate.strip(" *.$`")
         if candidate and (chosen := _option_with(unwrapped(clean(candidate)), valid, texts)):
             return chosen
+    for line in last:
+        heads = list(_signs(valid).another_head.finditer(line))
+        if (
+            heads
+            and heads[0].start() > 2
+            and not line.rstrip().endswith("?")
+            and not UNSURE.search(CLAUSE.split(line[: heads[-1].start()])[-1])
+        ):
+            letter = heads[-1].group(1) or heads[-1].group(2)
+            behind = normal_text(line[heads[-1].end() :].strip(" *.$`"))
+            if len(heads) == 1 and behind and behind == normal_text(texts[valid.index(letter)].strip(" .")):
+                return letter
     return None
 
 
 # ---------------------------------------------------------------- letters that stand alone
 
 
-def _lone(text: str, plain: str, valid: str) -> str | None:
+def _lone(text: str, plain: str, valid: str) -> Choice:
     """The letter that is the last or the first line, in bold, concluded, or the only one mentioned last."""
     signs = _signs(valid)
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
     if not lines:
-        return None
+        return Choice(None)
+    if len(lines) == 1 and (match := signs.letter.fullmatch(lines[0])) and " is a" not in lines[0]:
+        return Choice(match.group(1).upper(), "lone letter", "low")
     for line in (lines[-1], lines[0]):
         if match := signs.alone.fullmatch(line):
-            return match.group(1)
+            return Choice(match.group(1), "lone letter", "low")
     heads = [match for line in lines if (match := signs.headed.match(line))]
     if heads and len({match.group(1) or match.group(2) for match in heads}) == 1:
         for line in (lines[-1], lines[0]):
             match = signs.headed.match(line)
-            if match and not signs.another_head.search(line, match.end()):
-                return match.group(1) or match.group(2)
-    bold = re.findall(rf"\*\*\(?([{valid}])\)?[.:]?\*\*", "\n".join(text.strip().splitlines()[-3:]))
-    if len(set(bold)) == 1:
-        return bold[0]
-    match = signs.concluded.search(lines[-1][-300:])
-    if match and match.group(1).isupper() and _is_chosen(match, lines[-1][-300:]):
-        return match.group(1)
+            if match and not _denies(line, match.end() - 1, signs):
+                return Choice(match.group(1) or match.group(2), "last line", "medium")
+    bold = re.findall(rf"\*\*\(?([{valid}])\)?[.:]?\*\*", "\n".join(text.rstrip()[-2000:].splitlines()[-3:]))
+    if len(set(bold)) == 1 and not UNSURE.search(lines[-1][-300:]):
+        return Choice(bold[0], "bold", "medium")
     last = lines[-1][-400:]
-    mentioned = list(signs.mentioned.finditer(last))
-    letters = {next(filter(None, match.groups())) for match in mentioned}
-    return letters.pop() if len(letters) == 1 and not _NEGATED.search(last) else None
+    match = signs.concluded.search(last)
+    if match and match.group(1).isupper() and _is_chosen(match, last, signs):
+        return Choice(match.group(1), "last line", "medium")
+    letters = {next(filter(None, match.groups())) for match in signs.mentioned.finditer(last)}
+    if len(letters) != 1 or UNSURE.search(last) or last.endswith(("?", "？")):
+        return Choice(None)
+    return Choice(letters.pop(), "lone letter", "low")
+
+
+def _denies(line: str, at: int, signs: _Signs) -> bool:
+    """Whether what stands behind a letter at the head of a line denies it, asks, or names another one."""
+    behind = line[at:]
+    return (
+        bool(signs.another_head.search(behind) or DENIED_BEHIND.match(behind))
+        or line.endswith(("?", "？"))
+        or bool(re.match(r"\s*(?:is|was|would|cannot)\b", behind) and UNSURE.search(behind[:300]))
+    )
