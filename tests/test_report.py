@@ -154,10 +154,13 @@ def test_the_scores_of_a_run_with_undecided_samples_have_two_ends(tmp_path):
     samples = [{"problem_id": f"p{number}", "index": 0, "correct": number < 3} for number in range(5)]
     samples[4]["reason"] = "undecided"
     text = report_of(make_run(tmp_path / "run", samples), output=tmp_path / "report.html").read_text()
-    assert "avg@1 <strong>60.0</strong> (up to 80.0: 1 undecided) " in text
-    assert "undecided (1)" in text and "20.0 %" in text
+    assert 'avg@1 <strong>60.0</strong><span class="upper"> (up to 80.0: 1 undecided)</span> ' in text
+    assert "undecided (1)" in text and "20.0 % undecided" in text
     decided = report_of(make_run(tmp_path / "other", samples[:4]), output=tmp_path / "other.html").read_text()
-    assert "up to" not in decided and "undecided (" not in decided
+    assert (
+        "up to" not in decided
+        and "ndecided " not in decided.partition("<h2>Scores")[2].partition('id="list"')[0]
+    )
 
 
 def test_a_sample_unfolds_and_its_thought_stays_folded(shown):

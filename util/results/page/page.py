@@ -85,7 +85,7 @@ def _rows(runs: Sequence[RunFacts], names: Sequence[str]) -> list[Row]:
 def _scores(rows: Sequence[Row]) -> str:
     head = (
         "run", "avg@n, 95 % interval", "pass@k", "majority@k", "completed only", "truncated", "no answer",
-        "undecided", "not judged", "samples", "mean tokens", "tokens to first correct",
+        "not judged", "samples", "mean tokens", "tokens to first correct",
     )  # fmt: skip
     lines = []
     for label, _, tally, found in rows:
@@ -101,20 +101,28 @@ def _scores(rows: Sequence[Row]) -> str:
                 _percent(found["completed_accuracy"]),
                 f"{100 * found['truncated'] / samples:.1f} %",
                 f"{100 * found['no_answer'] / samples:.1f} %",
-                f"{100 * found['undecided'] / samples:.1f} %" if found["undecided"] else "0",
                 unjudged,
-                f"{found['judged']} of {samples}<br>{found['problems']} problems",
+                f"{found['judged']} of {samples}<br>{found['problems']} problems{_undecided(found)}",
                 f"{found['tokens']['all']['mean']:,.0f}",
                 f"{first['mean']:,.0f}" if first else "–",
             )
         )
+    upper = (
+        " Undecided samples count as not correct; behind avg@n is what it would be if all were correct."
+        if any(row.found["undecided"] for row in rows)
+        else ""
+    )
     note = (
         '<p class="faint">avg@n is the mean over problems. The interval treats the samples of one problem as '
-        "one cluster: it says how far another draw of problems and samples would move the mean. Undecided "
-        "samples count as not correct; where there are any, avg@n also says what it would be if all of them "
-        "were correct.</p>"
+        f"one cluster: it says how far another draw of problems and samples would move the mean.{upper}</p>"
     )
     return table(head, lines, words=(0,), cards=True, frame="scores") + note + "".join(map(_stopped, rows))
+
+
+def _undecided(found: dict) -> str:
+    if not found["undecided"]:
+        return ""
+    return f"<br>{100 * found['undecided'] / found['samples']:.1f} % undecided"
 
 
 def _stopped(row: Row) -> str:
@@ -131,9 +139,8 @@ def _stopped(row: Row) -> str:
 
 def _value_and_interval(estimate: dict) -> str:
     value, low, high = (100 * estimate[key] for key in ("value", "low", "high"))
-    return (
-        f'<strong>{value:.1f}</strong>{up_to(estimate)} <span class="interval">[{low:.1f}, {high:.1f}]</span>'
-    )
+    upper = f'<span class="upper">{up_to(estimate)}</span>' if estimate["undecided"] else ""
+    return f'<strong>{value:.1f}</strong>{upper} <span class="interval">[{low:.1f}, {high:.1f}]</span>'
 
 
 def _last(values: dict[str, dict], label: str) -> str:
