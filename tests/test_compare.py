@@ -173,6 +173,16 @@ def test_an_explanation_lists_what_flipped_and_why(tmp_path, capsys):
     assert (found["gradings"], found["flipped"], found["graders"]) == (6, 1, {"maths-2": 3})
 
 
+def test_a_comparison_says_which_side_has_undecided_samples_and_what_they_could_add(tmp_path, capsys):
+    samples = [{"problem_id": f"p{place}", "index": 0} for place in range(4)]
+    unknown = [{**samples[0], "correct": False, "reason": "undecided", "extracted": "3"}, *samples[1:]]
+    text, found = compared(capsys, make_run(tmp_path / "a", samples), make_run(tmp_path / "b", unknown))
+    assert f"WARNING: undecided samples of {tmp_path / 'b'}, counted as not correct: 1" in text
+    assert "avg@1 75.0 (up to 100.0: 1 undecided) [" in text and "avg@1 100.0 [" in text
+    assert "A 1 of 1: 42 | B 0 of 1: undecided |" in text
+    assert (found["lost"], found["gained"]) == (1, 0)
+
+
 def regraded(tmp_path, count=1):
     """An old run, whose verdicts have neither how nor trust nor cause, that today's grader judged again."""
     old = [

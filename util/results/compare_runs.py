@@ -322,7 +322,7 @@ def _warnings(first: Side, second: Side) -> list[str]:
             found.append(f"{left_out} samples of {side.facts.folder} are not judged and left out")
         undecided = sum(side.tally.undecided)
         if undecided:
-            found.append(f"{undecided} samples of {side.facts.folder} are undecided and count as not correct")
+            found.append(f"undecided samples of {side.facts.folder}, counted as not correct: {undecided}")
     return found
 
 
