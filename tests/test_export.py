@@ -19,6 +19,7 @@ from runs_on_paper import PaperSample, write_run
 
 import convert_to_data
 from util.errors import RunStopped
+from util.grading.maths import grade_maths
 from util.results.page.counts import read_counts
 from util.training.formats import FORMATS, Example, ExampleFile
 
@@ -99,9 +100,10 @@ def test_undecided_samples_stay_out_and_are_counted_by_cause(tmp_path):
 
 
 def test_the_card_names_the_grader_and_the_tolerance_that_verdicts_name(tmp_path):
-    detail = "number; box; 5.00 | 5.0; tolerance: 3 significant digits"
-    rows(write_run(tmp_path / "run", samples(detail=detail)))
-    line = "| graded by | `maths-1 (tolerance: 3 significant digits)` |"
+    near = grade_maths("5.00", r"\boxed{4.998}", tolerance="relative:0.001")
+    assert near.correct
+    rows(write_run(tmp_path / "run", samples(detail=near.detail)))
+    line = "| graded by | `maths-1 (tolerance: relative:0.001)` |"
     assert line in (tmp_path / "train.card.md").read_text()
     rows(write_run(tmp_path / "other", samples()), output="other.jsonl")
     assert "| graded by | `maths-1` |" in (tmp_path / "other.card.md").read_text()

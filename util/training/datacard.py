@@ -56,9 +56,10 @@ def described_file(counts: Path) -> str | None:
 
 
 def grader_named(verdict: Verdict) -> str:
-    """The grader of a verdict, with its tolerance where a part of the detail begins with that word."""
-    tolerance = next((part for part in verdict.detail.split("; ") if part.startswith("tolerance")), "")
-    return f"{verdict.grader or 'unnamed'}{f' ({tolerance[:60]})' if tolerance else ''}"
+    """The grader of a verdict, with the tolerance by which it took a number for equal, if it did."""
+    tier = verdict.detail.partition(";")[0]  # "number within digits", see `grade_maths`
+    tolerance = tier.removeprefix("number within ") if tier.startswith("number within ") else ""
+    return f"{verdict.grader or 'unnamed'}{f' (tolerance: {tolerance})' if tolerance else ''}"
 
 
 def token_statistics(tokens: Sequence[int]) -> dict[str, float]:
