@@ -24,12 +24,22 @@ from util.grading.maths import words
 from util.grading.maths.answers import Found, boxes, find_answer, parts
 from util.grading.maths.judge import Judge
 from util.grading.maths.numbers import number_word, plain_number, same_number
+from util.grading.maths.quantities import Quantity, comparable, quantity
 from util.grading.maths.reader import MAX_CHARS, clean, is_ambiguous, read
 from util.grading.maths.scalars import Said, real_value
 from util.grading.maths.spans import has_words
+from util.grading.maths.spoken import (
+    currency,
+    in_components,
+    in_notation,
+    labelled,
+    listed,
+    same_moment,
+    without_currency,
+)
 from util.grading.maths.tolerance import significant_digits, tolerance_of
 from util.grading.maths.tree import Node, Opaque, Reading, Undecided, Unreadable, has, replaced, symbols
-from util.grading.maths.units import units_agree, without_unit
+from util.grading.maths.units import units_agree
 from util.records import NO_TIME, Verdict
 from util.response import solution_part
 
@@ -118,12 +128,14 @@ _PROSE_WORDS = 8  # that make an answer in words a text, which no rule compares
 def _is_near(gold: str, answer: str, setting: str) -> bool:
     """Whether two numbers, perhaps with units that agree, are as near as the setting asks."""
     left, right = clean(gold), clean(answer)
+    found = comparable(quantity(left) or Quantity(left), quantity(right) or Quantity(right))
+    if found is None or found.doubt:
+        return False
     try:
-        wanted, said = read(left), read(right)
+        a, b = real_value(read(found.gold).tree), real_value(read(found.prediction).tree)
     except (Unreadable, Undecided):
         return False
-    a, b = real_value(wanted.tree), real_value(said.tree)
-    if a is None or b is None or not units_agree(wanted.units, said.units):
+    if a is None or b is None:
         return False
     digits = min(significant_digits(left), significant_digits(right) or MAX_CHARS)
     return tolerance_of(setting).accepts(a, b, digits)
@@ -217,7 +229,17 @@ def forget() -> None:
 @lru_cache(maxsize=4096)
 def _decide(gold: str, prediction: str) -> Comparison:
     """The verdict of the tiers that need no symbolic engine; tier "none" where they do not know."""
+    if "(" in prediction and "\\" in gold:
+        gold = in_components(gold)
+    elif "(" in gold and "\\" in prediction:
+        prediction = in_components(prediction)
     left, right = clean(gold), clean(prediction)
+    if (paid := currency(gold)) or currency(prediction):
+        left, right = clean(without_currency(gold)), clean(without_currency(prediction))
+        if paid and paid != (currency(prediction) or paid):
+            return Comparison(False, "number", left, right)
+        if paid and plain_number(left) and quantity(right):
+            left = f"{left} {paid}"
     if not left or not right:
         return Comparison(False, "string", left, right)
     if left == right:
@@ -225,9 +247,24 @@ def _decide(gold: str, prediction: str) -> Comparison:
     found = _compare_numbers(left, right)
     if found is not None:
         return found
-    verdict = _compare_quantities(left, right)
-    if verdict is not None:
-        return Comparison(verdict, "number", left, right)
+    if ")" in left and (parts := labelled(left)):
+        others = labelled(right) or listed(right)
+        if len(others) == len(parts):
+            equal = all(_decide(*pair).equal for pair in zip(parts, others, strict=True))
+            return Comparison(equal, "structure", left, right)
+    written = in_notation(left), in_notation(right)
+    if written != (left, right):
+        left, right = written
+        if left == right:
+            return Comparison(True, "text", left, right)
+        found = _compare_numbers(left, right)
+        if found is not None:
+            return found
+    if (same := same_moment(left, right)) is not None:
+        return Comparison(same, "text", left, right)
+    found = _compare_quantities(left, right)
+    if found is not None:
+        return found
     spelled = _spelled(left), _spelled(right)
     if spelled != (left, right):
         left, right = spelled
@@ -244,22 +281,32 @@ def _decide(gold: str, prediction: str) -> Comparison:
 
 def _compare_numbers(gold: str, prediction: str) -> Comparison | None:
     a, b = plain_number(gold), plain_number(prediction)
+    if a and not b and a.places and (comma := _COMMA.fullmatch(prediction)):
+        b = plain_number(f"{comma[1]}.{comma[2]}")  # 3,5 where 3.5 is asked for
     if not a or not b:
         return None
     return Comparison(same_number(a, b), "number", str(a.value), str(b.value))
 
 
-def _compare_quantities(gold: str, prediction: str) -> bool | None:
-    """The verdict on two plain numbers, at least one with a unit behind it; None for anything else."""
-    left, right = without_unit(gold), without_unit(prediction)
-    if not left and not right or left and len(left[1]) == 1 and "{" not in gold and not right:
-        return None  # a gold of 3 m is a product
-    a, b = plain_number(left[0] if left else gold), plain_number(right[0] if right else prediction)
-    if not a or not b:
+def _compare_quantities(gold: str, prediction: str) -> Comparison | None:
+    """What comes of two quantities, or of one and a bare number; None for anything else."""
+    if r"\circ" in gold or r"\circ" in prediction:
+        return None  # degrees and radians are the reader's
+    left, right = quantity(gold), quantity(prediction)
+    if left is None and right is None:
         return None
-    return same_number(a, b) and (not left or not right or units_agree((left[1],), (right[1],)))
+    found = comparable(left or Quantity(gold), right or Quantity(prediction))
+    if found is None:
+        return Comparison(False, "number", gold, prediction)
+    result = _decide(found.gold, found.prediction)
+    if result.equal and found.doubt:
+        return Comparison(False, "unproven", gold, prediction, found.doubt)
+    if result.equal or left and right or plain_number(prediction if left else gold):
+        return Comparison(result.equal, "number", gold, prediction, result.cause)
+    return None
 
 
+_COMMA = re.compile(r"(-?\d{1,9}),(\d{1,2}|\d{4,9}) (?:euros?|eur|kr)")
 _VALUE_SAID = re.compile(  # The smallest value is 7
     r"(?!.*\b(?:not|never|or|and)\b)[^\d=:]{3,60}(?:\s(?:is|are|equals)\s|:\s?)\s*(-?\d[\d.,/]*)",
     re.IGNORECASE,
@@ -276,7 +323,8 @@ _ANY_SUCH = re.compile(
     r"(?:integers?\s+|numbers?\s+|reals?\s+|values?\s+(?:of\s+)?)?\}?\s*(?=[a-zA-Z]\s*(?:[<>]|\\(?:le|ge|lt|gt|ne|equiv)))"
 )
 _ANSWER_IS = re.compile(
-    r"^(?:\\text\s*\{)?\s*(?:the\s+)?(?:final\s+)?answer\s*(?:is\b|:|=)\s*:?\s*\}?\s*", re.IGNORECASE
+    r"^(?:[-*•]\s+)?(?:\\text\s*\{)?\s*(?:the\s+)?(?:final\s+)?answer\s*(?:is\b|:|=)\s*:?\s*\}?\s*",
+    re.IGNORECASE,
 )
 
 
@@ -324,8 +372,6 @@ def _compare_options(gold: str, prediction: str) -> bool | None:
         if letter == chosen:
             return True
         return letter.upper() == chosen.upper() if "\\text" in gold or "(" in gold else None
-    if _are_options(gold, prediction) or _are_options(prediction, gold):
-        return True
     pair = words.option_with_text(gold)
     if pair:
         if chosen:
@@ -334,19 +380,10 @@ def _compare_options(gold: str, prediction: str) -> bool | None:
         if other:
             return other[0] == pair[0] and _decide(pair[1], other[1]).equal
         return _decide(pair[1], prediction).equal or None
-    if letter and letter.isupper():
-        pair = words.option_with_text(prediction)
-        if pair:
-            return pair[0] == letter
-    return None
-
-
-def _are_options(together: str, listed: str) -> bool:
-    """ABD beside A, B, D: several options of one problem."""
-    letters = re.findall(r"[A-F]", listed)
-    if "".join(letters) != together or len(letters) < 2 or letters != sorted(set(letters)):
-        return False
-    return re.fullmatch(r"[A-F](?:\s*[,;]\s*[A-F])+", words.unwrapped(listed)) is not None
+    pair = words.option_with_text(prediction)
+    if pair and letter and letter.isupper():
+        return pair[0] == letter
+    return _decide(gold, pair[1]).equal or None if pair and not letter else None
 
 
 # ---------------------------------------------------------------- trees

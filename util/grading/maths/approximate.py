@@ -105,7 +105,7 @@ def _near_floor(x: float) -> float:
 
 
 TRIGONOMETRIC = frozenset("sin cos tan cot sec csc cis".split())
-_COMPLEX_FUNCTIONS = {
+_COMPLEX_FUNCTIONS: dict[str, Callable[[complex], complex]] = {
     "sin": cmath.sin, "cos": cmath.cos, "tan": cmath.tan, "cot": lambda x: 1 / cmath.tan(x),
     "sec": lambda x: 1 / cmath.cos(x), "csc": lambda x: 1 / cmath.sin(x),
     "arcsin": cmath.asin, "arccos": cmath.acos,
@@ -116,6 +116,7 @@ _COMPLEX_FUNCTIONS = {
     "Im": lambda x: complex(x).imag, "arg": lambda x: cmath.phase(x),
     "conj": lambda x: complex(x).conjugate(),
     "cis": lambda x: cmath.exp(1j * x), "arsinh": cmath.asinh, "arcosh": cmath.acosh,
+    "artanh": cmath.atanh, "sech": lambda x: 1 / cmath.cosh(x), "csch": lambda x: 1 / cmath.sinh(x),
 }  # fmt: skip
 _REAL_FUNCTIONS: dict[str, Callable[..., float]] = {
     "abs": abs,

@@ -519,12 +519,17 @@ class _Reader:
         if symbol.value[0] in "PQTpq" and inside.kind not in ("sym", "num", "list"):
             self.at = at
             return symbol
-        return Node("app", inside.parts if inside.kind == "list" else (inside,), symbol.value)
+        parts = inside.parts if inside.kind == "list" else (inside,)
+        if symbol.value == "C" and len(parts) == 2 and parts[0].kind == parts[1].kind == "num":
+            return Node("binom", parts)
+        return Node("app", parts, symbol.value)
 
     def group(self) -> Node:
         if self.peek() == "}":
             self.take()
-            return Node("num", (), Fraction(1))  # {} holds nothing, as in {}^\circ
+            if self.peek() not in ("^", "_"):
+                raise Unreadable("an empty group")
+            return Node("num", (), Fraction(1))  # as in {}^\circ
         if self.is_builder():
             return self.braces("}")
         builder, self.builder = self.builder, False

@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from util.grading.maths.spelling import TEXT_COMMANDS
+from util.grading.maths.spelling import CHINESE_UNITS, TEXT_COMMANDS
+from util.grading.maths.spoken import labelled
 from util.grading.maths.units import canonical
 
 CASES = "the answer distinguishes cases"
@@ -35,10 +36,12 @@ def read_span(span: str) -> Statement:
     span = span.strip().strip("*").strip()
     if not has_words(span):
         return Statement(_bare(span))
+    if ")" in span and (parts := labelled(span)):
+        return Statement(", ".join(read_span(part).text for part in parts))
     if len(span) > MAX_SPAN:
         return Statement(span, SEVERAL)
-    words, values = _in_signs(_TEXT.sub(r" \1 ", span) if "\\" in span else span)
-    words = _named(words, values)
+    words, values = _in_signs(_TEXT.sub(_text_as_words, span) if "\\" in span else span)
+    words = _divided(_named(words, values), values)
     if not values:
         return Statement(_first_kept(words, _REASON, _NOT_THAT).strip(" .,:;"))
     if _MONTH.search(words):
@@ -92,6 +95,7 @@ _TOKENS = re.compile(
 _GROUP = re.compile(r"[(\[{][^()\[\]{}]{1,200}[)\]}]")
 _OPERATOR = re.compile(r"[=<>+*/^≤≥≠±×·|-]")
 _RAISED = frozenset("^/²³⁻·")
+_LONE = "\u2063"
 _FIRST = 0xE000  # the sign of the first value
 _MOST = 1_000
 _V = f"[{chr(_FIRST)}-{chr(_FIRST + _MOST)}]"
@@ -163,7 +167,9 @@ def _in_signs(span: str) -> tuple[str, list[str]]:
             token = token.strip("\"'“”‘’`_")
             core = token.strip("().")
             following = tokens[place + 1] if place + 1 < len(tokens) else ""
-            if not core or core in ",;:—!?、，。；：":
+            if token[0] == _LONE:
+                words.append(token[1:])
+            elif not core or core in ",;:—!?、，。；：":
                 words.append(token)
             elif token[0] in _RAISED and words and words[-1][-1:].isalpha():
                 words[-1] += token  # the square of a unit
@@ -187,6 +193,12 @@ def _in_signs(span: str) -> tuple[str, list[str]]:
     return " ".join(words), values
 
 
+def _text_as_words(match: re.Match[str]) -> str:
+    """The words of a text command; a lone letter, as in 32 \\text{ m}, is marked to be no variable."""
+    inside = match.group(1).strip()
+    return f" {_LONE}{inside} " if len(inside) == 1 and inside.isalpha() else f" {inside} "
+
+
 def _closed_up(group: re.Match[str]) -> str:
     """A tuple, set or interval without blanks; an aside in words as it is."""
     return group.group() if has_words(group.group()) else group.group().replace(" ", "")
@@ -197,7 +209,7 @@ def _is_word(token: str, following: str, before: list[str]) -> bool:
     if token.lower() in _MATHS_WORDS:
         return False
     if len(token) == 1 and ord(token) < 0x2000:
-        if token not in "aAI" or _OPERATOR.match(following):
+        if token not in "aAIèéà" or _OPERATOR.match(following):
             return False
         return not (before and _VALUE.fullmatch(before[-1]))
     return True
@@ -287,7 +299,7 @@ _NO_UNIT = frozenset(
     "for in on at from to with left by when if after before altogether total so and or but that than"
     " who which while"
     " during into is are was were remaining away each every more less all together overall of does do"
-    " did can will there here now then not".split()
+    " did can will there here now then not en de em im ao al au insgesamt".split()
 )
 
 
@@ -318,6 +330,20 @@ def _named(words: str, values: list[str]) -> str:
         return match.group(1) + match.group(3)
 
     return _NAMED.sub(equation, words)
+
+
+_RATIO = re.compile(rf"({_V}) out of ({_V})")
+
+
+def _divided(words: str, values: list[str]) -> str:
+    """5 out of 8 as the fraction that it means."""
+
+    def fraction(match: re.Match[str]) -> str:
+        top, bottom = (ord(sign) - _FIRST for sign in match.groups())
+        values[top] = f"{values[top]}/{values[bottom]}"
+        return match.group(1)
+
+    return _RATIO.sub(fraction, words)
 
 
 def _first_value(words: str, before: str) -> int:
@@ -359,7 +385,11 @@ def _joined(words: str, values: list[str], span: str) -> Statement:
         return Statement(", ".join(said))
     unit: list[str] = []
     for token in tokens[places[0] + 1 :]:
+        if token in CHINESE_UNITS:
+            unit.append(token)
         if token.lower() in _NO_UNIT or not token[0].isalpha() or _CJK_WORD.match(token) or len(unit) == 4:
             break
         unit.append(token.strip(".,"))
+    if len(unit) == 1 and len(unit[0]) == 1:
+        return Statement(rf"{said[0]} \text{{ {unit[0]}}}")  # no variable
     return Statement(" ".join([said[0], *unit]))

@@ -91,6 +91,8 @@ _CONSTANT = re.compile(r"\bC(\d)\b")
 _ROUGHLY = re.compile(
     r"^(?:\\approx|\\text\{\s*(?:about|approximately|roughly|only)\s*\}|about\b|approximately\b)\s*|\s*\(approx\w*\)$"
 )
+_POUNDS = re.compile(r"\\pounds\b\s*")
+_DECIMAL_COMMA_CERTAIN = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d{2}|-)(?!\d)")  # 2.350,00
 _TEMPERATURE = re.compile(
     r"\^\s*\{?\s*\\circ\s*\}?\s*(?:\\(?:text|mathrm|rm)\s*\{\s*)?([CF])\b(?:elsius|ahrenheit)?\s*\}?(?=\s*$)"
 )
@@ -103,6 +105,14 @@ _LARGE_CHINESE = re.compile(r"(?<=\d)\s?(?:\\text\s?\{\s?)?([万亿])")
 _CHINESE_UNIT = re.compile(
     r"(?<=[\d})])\s*(?:\\text\s*\{\s*)?(?![^}]{0,12}[不或和否与至])[\u4e00-\u9fff]{1,8}(?:\s*\})?\s*[.。]?$"
 )
+CHINESE_UNITS = {
+    "米": " meters", "千米": " km", "公里": " km", "厘米": " cm", "毫米": " mm", "克": " grams",
+    "千克": " kg",
+    "公斤": " kg",
+    "秒": " seconds", "分钟": " minutes", "小时": " hours", "天": " days", "升": " liters", "毫升": " mL",
+    "吨": " tonnes",
+}  # fmt: skip
+_NOT_CHINESE = re.compile("[^\u4e00-\u9fff]")
 _PROGRAM = re.compile(r"^(?:Interval|Union|Eq|Matrix|FiniteSet)\b")
 _INTERVAL = re.compile(r"Interval(?:\.(open|Lopen|Ropen))?\(((?:[^()]|\([^()]*\))*)\)")
 _ENDS = {None: "[]", "open": "()", "Lopen": "(]", "Ropen": "[)"}
@@ -114,10 +124,10 @@ _SWALLOWED = re.compile("\f(?:rac|box)|\b(?:oxed|inom|egin|ar)\\b|\t(?:ext|imes|
 _TAGS = re.compile(r"</?(?:b|i|u|em|p|strong|span|answer|div|br)\s*/?>", re.IGNORECASE)
 _QUOTES = frozenset("\"'`*_")
 _QUOTED = re.compile(r"""(["'`*_])\1{0,2}([^"'`*]+)\1{1,3}""")
-_ORDINAL = re.compile(r"(?<=\d)\s*\^\s*\{?\s*\\text\s*\{\s*(st|nd|rd|th)\s*\}\s*\}?")
+_ORDINAL = re.compile(r"(?<=\d)\s*\^\s*\{?\s*\\(?:text|mathrm|rm)\s*\{\s*(st|nd|rd|th)\s*\}\s*\}?")
 _GLUED = re.compile(r"\\q?quad(?=[a-zA-Z])")
 _GROUPED_TIGHT = re.compile(r"(?<=\d)(?:\s*,\s*\\!\s*|\\!\s*,\s*|\{,\}(?:\\!)?|\{\\,\})(?=\d{3}(?!\d))")
-_GROUPED_LOOSE = re.compile(r"(?<![\d.,])(\d{1,3}(?:(?:\\[,;: ]|~| |'|_)\d{3})+)(?![\d]|\.\d*,)")
+_GROUPED_LOOSE = re.compile(r"(?<![\d.,])(\d{1,3}(?:(?:\\[,;: ]|~| |'|_)\d{3})+)(?![\d]|\.\d*,|\s*/)")
 _DECIMAL_COMMA = re.compile(r"(?<=\d)\{,\}(?=\d)")
 _MIXED_SPACED = re.compile(r"(?<![\d.,/^_}\\])(\d{1,9})(?:\\[ ,;:]|\s|~)+(\d{1,9})\s*/\s*(\d{1,9})(?![\d.])")
 _WRAPPER = re.compile(r"\\f?boxed\s*\{|\\framebox\s*\{|\\fbox\s*\{")
@@ -143,6 +153,12 @@ def clean(text: str) -> str:
     """`text` without the differences in spelling that carry no meaning."""
     text = _without_marks(_in_plain_signs(mended(text[:MAX_CHARS])))
     text = _SPACES.sub(" ", text).strip()
+    if "pounds" in text:
+        text = _POUNDS.sub("", text)
+    if "," in text and "." in text:
+        text = _DECIMAL_COMMA_CERTAIN.sub(
+            lambda m: f"{m[1].replace('.', '')}.{m[2].replace('-', '00')}", text
+        )
     text = _in_one_notation(text.lstrip("# ") if text[:1] == "#" else text)
     text = _unwrapped(_ROUGHLY.sub("", text))
     while text and text[-1] in ".,;:\\" and not text.endswith(("...", "\\\\")):
@@ -189,7 +205,7 @@ def _without_marks(text: str) -> str:
 
 def _in_one_notation(text: str) -> str:
     """One way to write what has several: ordinals, printed sets, negated signs, temperatures, indices, i."""
-    if "^" in text and "\\text" in text:
+    if "^" in text and ("\\text" in text or "\\mathrm" in text):
         text = _ORDINAL.sub(r"\1", text)
     if _PROGRAM.search(text):
         text = _from_program(text)
@@ -216,7 +232,7 @@ def _unwrapped(text: str) -> str:
         text = inside.group(2).strip()
     if not text.isascii():
         text = _LARGE_CHINESE.sub(lambda m: r"\cdot 10^{" + ("4}" if m[1] == "万" else "8}"), text)
-        text = _CHINESE_UNIT.sub("", text)
+        text = _CHINESE_UNIT.sub(lambda m: CHINESE_UNITS.get(_NOT_CHINESE.sub("", m[0]), ""), text)
     match = _WRAPPER.match(text)
     if match and text.endswith("}") and _closes_at_end(text, match.end()):
         text = text[match.end() : -1].strip()

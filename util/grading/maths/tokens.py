@@ -44,13 +44,15 @@ RELATIONS = {
 }  # fmt: skip
 PRODUCTS = {"*": "*", r"\cdot": "*", r"\times": "*", r"\ast": "*", "/": "/", r"\div": "/", r"\bullet": "*"}
 FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin acos atan sinh cosh tanh coth ln"
+    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin acos atan sinh cosh tanh coth"
+    " sech csch arsinh arcosh artanh ln"
     " log lg exp min max gcd lcm arg det Re Im sgn sign sup inf cosec tg ctg arctg mod cbrt sqrt abs floor"
-    " ceil deg dim ker cis factorial binomial ceiling Abs".split()
+    " ceil deg dim ker cis factorial binomial ceiling Abs arcsinh asinh arccosh acosh arctanh atanh".split()
 )
 SYNONYMS = {
     "asin": "arcsin", "acos": "arccos", "atan": "arctan", "tg": "tan", "ctg": "cot", "arctg": "arctan",
-    "cosec": "csc", "sign": "sgn", "ceiling": "ceil", "Abs": "abs",
+    "cosec": "csc", "arcsinh": "arsinh", "asinh": "arsinh", "arccosh": "arcosh", "acosh": "arcosh",
+    "arctanh": "artanh", "atanh": "artanh", "sign": "sgn", "ceiling": "ceil", "Abs": "abs",
 }  # fmt: skip
 _WORDS = {
     "infinity": r"\infty", "infty": r"\infty", "oo": r"\infty", "inf": r"\infty", "Infinity": r"\infty",

@@ -47,6 +47,7 @@ _NOTHING = frozenset(
 _ENDLESS = frozenset(("infinitely many", "infinite", "infinitely many solutions", "infinity"))
 _LETTER = re.compile(r"(?:(?i:option|choice|answer)\s*)?\(?\s*([A-Za-z])\s*\)?[.:]?")
 _LETTER_AND_MORE = re.compile(r"(?:\(\s*([A-Z])\s*\)|([A-Z])\s*[.):])\s*(\S.*)")
+_PROVED = re.compile(r"proven\b")
 _NEGATIONS = frozenset("not no never neither nor none or cannot".split())
 
 
@@ -74,7 +75,7 @@ def text_of(cleaned: str) -> str | None:
 
 def normal_text(text: str) -> str:
     """Case, articles and punctuation taken away; elements of an enumeration in one form."""
-    text = text.casefold().replace("’", "'")
+    text = _PROVED.sub("proved", text.casefold()).replace("’", "'")
     parts = re.split(r"\s*[,;]\s*(?:and\s+)?|\s+and\s+", text)
     plain = []
     for part in parts:

@@ -1,0 +1,243 @@
+"""What do words, a date, a time of day, numbered parts or a vector in i, j, k say in plain notation?
+
+Call `in_notation` with a cleaned answer, `same_moment` with two; `in_components` and `currency` with an
+answer as it is written.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from util.grading.maths.numbers import number_word
+from util.grading.maths.words import unwrapped
+
+# ---------------------------------------------------------------- numbers in words
+
+_ORDINALS = (
+    "half third quarter fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth"
+    " fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
+).split()
+_PARTS = {name: value for value, name in enumerate(_ORDINALS, 2)} | {
+    "fourth": 4, "thirtieth": 30, "fortieth": 40, "fiftieth": 50, "hundredth": 100,
+    "thousandth": 1000, "halve": 2
+}  # fmt: skip
+_FRACTION = re.compile(r"(.+?)[ -](?:(?:of )?an? )?(\w+?)s?")
+_AND = re.compile(r"(.+?)[ -]and[ -](?:an? )?(.+)")
+_OVER = re.compile(r"(-?[\w.-]+) (?:over|out of|in every) ([\w.-]+)")
+_DOZEN = re.compile(r"(?:(.+) )?dozens?")
+_PERCENT = re.compile(r"(.+?) (?:percent|per cent)")
+
+
+@lru_cache(maxsize=512)
+def _number_said(text: str) -> str | None:
+    """The numeral for "three fifths", "two and a half", "7 over 24", "half a dozen", "five percent"."""
+    text = text.lower().strip(" .")
+    if len(text) > 60 or not re.search(r"[a-z]{3}", text):
+        return None
+    if (whole := number_word(text)) is not None:
+        return str(whole)
+    if text in ("half", "a half", "one half", "one-half"):
+        return "1/2"
+    if text in ("half a dozen", "a half dozen", "half dozen"):
+        return "6"
+    if (match := _DOZEN.fullmatch(text)) and (count := _whole(match[1] or "a")) is not None:
+        return str(12 * count)
+    if (match := _PERCENT.fullmatch(text)) and (said := _whole(match[1]) or _number_said(match[1])):
+        return f"{said}\\%"
+    if match := _OVER.fullmatch(text):
+        above, below = _whole(match[1]), _whole(match[2])
+        return f"{above}/{below}" if above is not None and below else None
+    if (match := _AND.fullmatch(text)) and (whole := _whole(match[1])) is not None:
+        rest = match[2] if match[2] not in _PARTS else f"one {match[2]}"
+        part = _number_said(rest) or ""
+        top, _, bottom = part.partition("/")
+        return (
+            f"{whole * int(bottom) + int(top)}/{bottom}" if bottom.isdecimal() and top.isdecimal() else None
+        )
+    if (match := _FRACTION.fullmatch(text)) and (bottom_of := _PARTS.get(match[2])):
+        count = _whole(match[1])
+        return f"{count}/{bottom_of}" if count is not None else None
+    return None
+
+
+def _whole(word: str) -> int | None:
+    word = word.strip()
+    if re.fullmatch(r"-?\d{1,9}", word):
+        return int(word)
+    return 1 if word in ("a", "an") else number_word(word)
+
+
+# ---------------------------------------------------------------- parts, arrows, names of values
+
+_LABEL = re.compile(r"(?:^|[\s,;]+)(?:\(\s*([1-9]|[a-h]|i{1,3}|iv|v)\s*\)|([a-h])\))\s*(?=\S)")
+_ORDERS = ("123456789", "abcdefgh", ("i", "ii", "iii", "iv", "v"))
+_ARROW = re.compile(r"\\(?:Rightarrow|implies|Longrightarrow|therefore)\b|=>")
+_NAMED = re.compile(  # P(A \cap B) = 2/7: no name that a reader keeps
+    r"(?:\\(?:operatorname|mathrm|text)\s*\{\s*)?(?:P|Pr|Prob|E|Var|\\Pr|\\mathbb\s*\{?\s*[PE]\s*\}?)(?:\s*\})?\s*[(\[{][^=]{1,80}[)\]}]\s*=\s*([^=]+)"
+)
+_ANGLE = re.compile(r"(?:m\s*)?\\angle\s*[A-Z]{1,3}\s*=\s*([^=]+)")
+_LETTER_X = re.compile(r"(?<=\d)\s*x\s*(?=10\s*\^)|(?<=\d)\s+x\s+(?=\d)|(?<=\^\d)\s*x\s*(?=\d)")
+_HBAR = re.compile(r"(?<![\\a-zA-Z])hbar(?![a-zA-Z])")
+
+
+def in_notation(cleaned: str) -> str:
+    """A cleaned answer with what is said in words or labels as it is written in maths."""
+    text = cleaned
+    if text[-2:] in ("st", "nd", "rd", "th") and (match := _NTH.fullmatch(text)):
+        return match[1]
+    if "%" in text:
+        text = _PERCENT_OF.sub(r"(\1)\\%", text)
+    if "x" in text:
+        text = _LETTER_X.sub(r" \\times ", text)
+    if "hbar" in text:
+        text = _HBAR.sub(r"\\hbar ", text)
+    if ")" in text and (parts := labelled(text)):
+        text = ", ".join(parts)
+    if "=" in text or "\\" in text:
+        last = _ARROW.split(text)[-1].strip()
+        text = last or text
+        if match := _NAMED.fullmatch(text) or _ANGLE.fullmatch(text):
+            text = match[1].strip()
+    if text[:1].isalnum() and re.search(r"[a-z]{3}", text) and "\\" not in (words := unwrapped(text)):
+        return _number_said(words) or text
+    return text
+
+
+_NTH = re.compile(r"(\d+)(?:st|nd|rd|th)")
+_PERCENT_OF = re.compile(r"(?<![\d.])(\d+\s*/\s*\d+)\s*\\?%")
+
+
+def labelled(text: str) -> list[str]:
+    """The parts of "(a) 0.2, (b) 0.7"; none where the labels are no sequence from the first."""
+    found = list(_LABEL.finditer(text))
+    labels = [match[1] or match[2] for match in found]
+    if (
+        len(found) < 2
+        or found[0].start()
+        or not any(list(order[: len(labels)]) == labels for order in _ORDERS)
+    ):
+        return []
+    ends = [match.start() for match in found[1:]] + [len(text)]
+    parts = [text[match.end() : end].strip(" ,;.") for match, end in zip(found, ends, strict=True)]
+    return parts if all(re.match(r"[^,;=<>+*/)]", part) for part in parts) else []
+
+
+def listed(text: str) -> list[str]:
+    """The elements of a bare list, split at commas and semicolons outside of brackets."""
+    parts, depth, start = [], 0, 0
+    for place, sign in enumerate(text):
+        depth += (sign in "([{") - (sign in ")]}")
+        if sign in ",;" and not depth:
+            parts.append(text[start:place].strip())
+            start = place + 1
+    return [*parts, text[start:].strip()]
+
+
+# ---------------------------------------------------------------- vectors and currencies, as written
+
+_UNIT_VECTOR = re.compile(
+    r"\\(?:mathbf|boldsymbol|bm|hat|vec|overrightarrow|widehat)\s*\{?\s*(?:\\(?:hat|mathbf)\s*\{?\s*)?\\?([ijk])(?:math)?(?![a-zA-Z])\s*\}{0,2}"
+)
+_TERM = re.compile(r"\s*([+-]?)\s*([^+\-\ue000-\ue002]*(?:\{[^{}]*\}[^+\-\ue000-\ue002]*)*)([\ue000-\ue002])")
+_CURRENCIES = (
+    (re.compile(r"\\?\$(?=\s*\d)|\bUSD\b"), "usd"), (re.compile(r"€|\bEUR\b"), "eur"),
+    (re.compile(r"£|\\pounds\b|\bGBP\b"), "gbp"),
+    (re.compile(r"₹|\bRs\b|\bINR\b"), "inr"), (re.compile(r"[¥￥]"), "yen"),
+    (re.compile(r"R\\?\$(?=\s*\d)"), "brl"),
+    (re.compile(r"\bCHF\b"), "chf"), (re.compile(r"\bkr\b"), "kr"),
+)  # fmt: skip
+
+
+def in_components(written: str) -> str:
+    r"""3\mathbf{i} - \mathbf{j} + 5\mathbf{k} as (3, -1, 5); any other answer as it is."""
+    if "\\" not in written or not _UNIT_VECTOR.search(written):
+        return written
+    text = _UNIT_VECTOR.sub(lambda match: chr(0xE000 + "ijk".index(match[1])), written).strip(" $.")
+    components, at = {}, 0
+    while match := _TERM.match(text, at):
+        sign, size, axis = match[1], match[2].replace(r"\,", "").strip(), match[3]
+        components[axis] = f"{'-' if sign == '-' else ''}{size or '1'}"
+        at = match.end()
+    if text[at:].strip() or not components:
+        return written
+    axes = "\ue000\ue001\ue002" if "\ue002" in components else "\ue000\ue001"
+    return f"({', '.join(components.get(axis, '0') for axis in axes)})"
+
+
+_IN_FRONT = re.compile(
+    r"^\s*(?:\\(?:text|mathrm)\s*\{)?\s*(?:R\\?\$|US\\?\$|A\\?\$|Rs\.?|USD|EUR|GBP|CHF|INR|BRL|kr\.?)\s*\}?\s*(?=[\d.])"
+)
+
+
+def without_currency(written: str) -> str:
+    """An amount without a currency that is named in letters before it."""
+    return _IN_FRONT.sub("", written)
+
+
+def currency(written: str) -> str:
+    """Which currency an amount is in; "" where none is named."""
+    found = [name for pattern, name in _CURRENCIES if pattern.search(written)]
+    return found[-1] if found else ""
+
+
+# ---------------------------------------------------------------- dates and times of day
+
+_MONTHS = "january february march april may june july august september october november december".split()
+_MONTH = "|".join([*_MONTHS, *(name[:3] + r"\.?" for name in _MONTHS)])
+_DATES = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"(?P<month>{_MONTH})\s+(?:the\s+)?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:\s*,?\s*(?P<year>\d{{4}}))?",
+        rf"(?:the\s+)?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:\s+of)?\s+(?P<month>{_MONTH})(?:\s*,?\s*(?P<year>\d{{4}}))?",
+        r"(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})",
+    )
+)
+_CLOCK = re.compile(r"(\d{1,2})(?:[:.](\d{2}))?\s*(a\.?\s?m\.?|p\.?\s?m\.?|o'clock|noon)?", re.IGNORECASE)
+
+
+class _Moment(NamedTuple):
+    """A date, or a time of day; None where it is not said."""
+
+    year: int | None = None
+    day: tuple[int, int] | None = None  # month, day
+    minutes: int | None = None  # since midnight, or since noon where the half is not said
+    half: str = ""  # "a" or "p"
+
+
+def _moment(cleaned: str) -> _Moment | None:
+    text = unwrapped(cleaned).strip(" .")
+    if len(text) > 40 or not text or not (text[0].isalnum()):
+        return None
+    if text.lower() in ("noon", "midnight"):
+        return _Moment(minutes=0, half="p" if text.lower() == "noon" else "a")
+    for pattern in _DATES:
+        if match := pattern.fullmatch(text):
+            name = match["month"].lower().rstrip(".")
+            month = int(name) if name.isdecimal() else 1 + [month[:3] for month in _MONTHS].index(name[:3])
+            year = match["year"]
+            return _Moment(int(year) if year else None, (month, int(match["day"])))
+    match = _CLOCK.fullmatch(text)
+    if match is None or not (match[2] or match[3]) or int(match[1]) > 24 or int(match[2] or 0) > 59:
+        return None
+    hour, half = int(match[1]), (match[3] or "")[:1].lower()
+    half = half if half in ("a", "p") and hour < 13 else "p" if hour > 12 else "a" if not hour else ""
+    return _Moment(minutes=hour % 12 * 60 + int(match[2] or 0), half=half)
+
+
+def same_moment(gold: str, prediction: str) -> bool | None:
+    """Whether two dates or two times of day are the same; None for anything else."""
+    if not (gold[-1:].isalnum() or gold[-1:] in ".}") or not _SAYS_WHEN.search(f"{gold} {prediction}"):
+        return None
+    left, right = _moment(gold), _moment(prediction)
+    if left is None or right is None or (left.day is None) != (right.day is None):
+        return None
+    if left.day is not None:
+        return left.day == right.day and (None in (left.year, right.year) or left.year == right.year)
+    return left.minutes == right.minutes and ("" in (left.half, right.half) or left.half == right.half)
+
+
+_SAYS_WHEN = re.compile(
+    rf"\b(?:{_MONTH}|noon|midnight|o'clock)\b|\d\s*[ap]\.?\s?m\b|\d{{4}}-\d\d-\d\d", re.IGNORECASE
+)
