@@ -205,16 +205,16 @@ def quantity(cleaned: str) -> Quantity | None:
     unit = unit_of(rest)
     if unit is not None:
         if len(rest) == 1 and not _WRAPPED.search(cleaned):
-            if not gap and not (rest == "g" and len(number) > 1):
+            if rest not in _LONE or not gap and not (rest == "g" and len(number) > 1):
                 return None  # 3m is a product; nobody writes 365g for one
-            if rest.islower() and gap or rest == "C":
+            if gap and rest not in _RARE_NAMES:
                 return Quantity(number, unit, letter=rest)
         elif (
-            not gap
-            and not _WRAPPED.search(cleaned)
-            and len(rest) == 2
+            len(rest) == 2
             and rest.islower()
             and rest not in _GLUED
+            and not gap
+            and not _WRAPPED.search(cleaned)
         ):
             return None
         return Quantity(number, unit if unit.dimension else None)
@@ -223,6 +223,8 @@ def quantity(cleaned: str) -> Quantity | None:
     return Quantity(number, None, _name(rest)) if gap and _NAME.fullmatch(rest.strip()) else None
 
 
+_LONE = frozenset("mgshNJWVLAKCFHTΩ")  # that an answer may carry without a text command
+_RARE_NAMES = frozenset("NJWVLΩ")  # of variables; any other may be one
 _GLUED = frozenset("cm mm km kg mg ml ms nm hr ft lb oz kj ev".split())
 
 
