@@ -9,12 +9,13 @@ from util.grading.maths import grade_maths
 from util.grading.maths.exact import Gauss, Point, Unknown, exact
 from util.grading.maths.judge import Judge
 from util.grading.maths.numbers import number, unending, with_period
+from util.grading.maths.quantities import Quantity, quantity
 from util.grading.maths.reader import read, table
 from util.grading.maths.regions import intersect, region
 from util.grading.maths.scalars import Said, every, same_equation, same_values
 from util.grading.maths.tolerance import significant_digits, tolerance_of
 from util.grading.maths.tree import Node, Opaque, Unreadable, replaced
-from util.grading.maths.units import units_agree, without_unit
+from util.grading.maths.units import unit_of, units_agree
 
 
 def tree(text):
@@ -122,8 +123,8 @@ def test_the_judge_compares_trees_alone():
 
 
 def test_units_are_told_from_products_and_compared_by_name():
-    assert without_unit("9.8 m/s^2") == ("9.8", "m/s^2")
-    assert without_unit("5m") is None and without_unit("5 apples") is None
+    assert quantity("9.8 m/s^2") == Quantity("9.8", unit_of("m/s^2"))
+    assert quantity("5m") is None and quantity("5 apples") == Quantity("5", None, "apple")
     assert units_agree(("meters per second squared",), ("m/s^2",))
     assert not units_agree(("m",), ("cm",)) and units_agree(("m",), ("apples",))
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from util.grading.maths.spelling import CHINESE_UNITS, TEXT_COMMANDS
 from util.grading.maths.spoken import labelled
-from util.grading.maths.units import canonical
+from util.grading.maths.units import unit_of
 
 CASES = "the answer distinguishes cases"
 BOUND = "the answer is a bound, not a value"
@@ -363,9 +363,7 @@ def _are_joined(between: list[str]) -> bool:
 
 def _is_compound(tokens: list[str], places: list[int]) -> bool:
     """2 hours and 30 minutes: each value has a known unit of its own."""
-    units = [
-        canonical(tokens[place + 1].strip(".,")) if place + 1 < len(tokens) else None for place in places
-    ]
+    units = [unit_of(tokens[place + 1].strip(".,")) if place + 1 < len(tokens) else None for place in places]
     return None not in units and len(set(units)) == len(units)
 
 

@@ -228,7 +228,9 @@ def _moment(cleaned: str) -> _Moment | None:
 
 def same_moment(gold: str, prediction: str) -> bool | None:
     """Whether two dates or two times of day are the same; None for anything else."""
-    if not (gold[-1:].isalnum() or gold[-1:] in ".}") or not _SAYS_WHEN.search(f"{gold} {prediction}"):
+    if not (gold[-1:].isalnum() or gold[-1:] in ".}") or not _SAYS_WHEN.search(
+        unwrapped(f"{gold} {prediction}")
+    ):
         return None
     left, right = _moment(gold), _moment(prediction)
     if left is None or right is None or (left.day is None) != (right.day is None):

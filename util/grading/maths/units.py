@@ -1,97 +1,170 @@
-"""Which unit stands behind a value, and are two units the same?
+"""Which unit do words or symbols name, and are two units the same?
 
-Call `without_unit` and `units_agree`.
+Call `unit_of` and `units_agree`.
 """
 
 from __future__ import annotations
 
 import re
+from fractions import Fraction
+from functools import lru_cache
+from typing import NamedTuple
 
-from util.grading.maths.words import unwrapped
-
-UNITS = {
-    "cm": "cm", "centimeters": "cm", "centimeter": "cm", "centimetres": "cm", "centimetre": "cm",
-    "mm": "mm", "millimeters": "mm", "millimeter": "mm", "millimetres": "mm",
-    "km": "km", "kilometers": "km", "kilometres": "km", "kilometer": "km", "kilometre": "km",
-    "m": "m", "meters": "m", "meter": "m", "metres": "m", "metre": "m", "dm": "dm",
-    "inches": "in", "inch": "in", "feet": "ft", "foot": "ft", "ft": "ft", "miles": "mi", "mile": "mi",
-    "yards": "yd", "yard": "yd", "dollars": "$", "dollar": "$", "usd": "$", "cents": "cent", "cent": "cent",
-    "euros": "eur", "euro": "eur", "eur": "eur",
-    "hours": "h", "hour": "h", "hrs": "h", "hr": "h", "h": "h", "minutes": "min", "minute": "min",
-    "mins": "min", "min": "min", "seconds": "s", "second": "s", "sec": "s", "secs": "s", "s": "s",
-    "days": "day", "day": "day", "weeks": "week", "week": "week", "months": "month", "month": "month",
-    "years": "year", "year": "year", "kg": "kg", "kilograms": "kg", "kilogram": "kg", "g": "g",
-    "grams": "g", "gram": "g", "mg": "mg", "lb": "lb", "lbs": "lb", "pounds": "lb", "pound": "lb",
-    "oz": "oz", "ounces": "oz", "ounce": "oz", "ml": "ml", "liters": "l", "liter": "l", "litres": "l",
-    "litre": "l", "l": "l", "gallons": "gal", "gallon": "gal", "mph": "mi/h", "kph": "km/h", "kmh": "km/h",
-    "rad": "rad", "radians": "rad", "radian": "rad", "am": "am", "pm": "pm", "a.m": "am", "p.m": "pm",
-    "units": "", "unit": "", "degc": "degc", "degf": "degf",
-    "ev": "ev", "hz": "hz", "nm": "nm", "pa": "pa", "kj": "kj", "amu": "amu", "n": "n", "j": "j", "w": "w",
-    "v": "v",
+_K = Fraction(1000)
+_PREFIXES = {
+    "T": _K**4, "G": _K**3, "M": _K**2, "k": _K, "h": Fraction(100), "d": Fraction(1, 10),
+    "c": Fraction(1, 100),
+    "m": 1 / _K, "µ": 1 / _K**2, "u": 1 / _K**2, "n": 1 / _K**3, "p": 1 / _K**4, "f": 1 / _K**5,
 }  # fmt: skip
-BARE_UNITS = frozenset(unit for unit in UNITS if len(unit) > 1)  # letters alone may be variables
-_KNOWN = frozenset(UNITS.values()) - {""}
-_ATOM = re.compile(
-    r"\s*(/|\\cdot|\bper\b)?\s*(?:(square|sq|cubic|cu)\b\.?\s*)?([a-z$][a-z.$]*)\s*(?:\^?\{?(-?\d)\}?)?"
+_PREFIX_NAMES = {
+    "tera": "T", "giga": "G", "mega": "M", "kilo": "k", "hecto": "h", "deci": "d", "centi": "c", "milli": "m",
+    "micro": "µ", "nano": "n", "pico": "p", "femto": "f",
+}  # fmt: skip
+# Symbols that take prefixes: factor and exponents of base units.
+_ENERGY, _FORCE, _POWER = "kg m2 s-2", "kg m s-2", "kg m2 s-3"
+_SYMBOLS: dict[str, tuple[Fraction | int, str]] = {
+    "m": (1, "m"), "g": (Fraction(1, 1000), "kg"), "s": (1, "s"), "A": (1, "A"), "K": (1, "K"),
+    "mol": (1, "mol"),
+    "N": (1, _FORCE), "J": (1, _ENERGY), "W": (1, _POWER), "Pa": (1, "kg m-1 s-2"), "Hz": (1, "s-1"),
+    "C": (1, "A s"), "V": (1, "kg m2 s-3 A-1"), "F": (1, "A2 s4 kg-1 m-2"), "Ω": (1, "kg m2 s-3 A-2"),
+    "T": (1, "kg s-2 A-1"), "H": (1, "kg m2 s-2 A-2"), "Wb": (1, "kg m2 s-2 A-1"),
+    "L": (Fraction(1, 1000), "m3"),
+    "l": (Fraction(1, 1000), "m3"), "eV": (Fraction("1.602176634e-19"), _ENERGY),
+    "cal": (Fraction("4.184"), _ENERGY),
+    "Wh": (3600, _ENERGY), "bar": (100000, "kg m-1 s-2"), "M": (1000, "mol m-3"), "S": (1, "kg-1 m-2 s3 A2"),
+}  # fmt: skip
+_NAMES = {
+    "meter": "m", "metre": "m", "gram": "g", "gramme": "g", "second": "s", "ampere": "A", "amp": "A",
+    "kelvin": "K",
+    "mole": "mol", "newton": "N", "joule": "J", "watt": "W", "pascal": "Pa", "hertz": "Hz", "coulomb": "C",
+    "volt": "V", "farad": "F", "ohm": "Ω", "tesla": "T", "henry": "H", "liter": "L", "litre": "L",
+    "electronvolt": "eV", "calorie": "cal", "tonne": "t",
+}  # fmt: skip
+# Words and symbols that take no prefix.
+_INCH, _POUND = Fraction("0.0254"), Fraction("0.45359237")
+_OTHERS: dict[str, tuple[Fraction | int, str]] = {
+    "min": (60, "s"), "minute": (60, "s"), "mins": (60, "s"), "sec": (1, "s"), "secs": (1, "s"),
+    "h": (3600, "s"),
+    "hr": (3600, "s"), "hour": (3600, "s"), "hrs": (3600, "s"), "day": (86400, "s"), "week": (604800, "s"),
+    "month": (1, "month"), "year": (12, "month"), "yr": (12, "month"), "decade": (120, "month"),
+    "inch": (_INCH, "m"), "in": (_INCH, "m"), "inche": (_INCH, "m"), "foot": (12 * _INCH, "m"),
+    "feet": (12 * _INCH, "m"), "ft": (12 * _INCH, "m"), "yard": (36 * _INCH, "m"), "yd": (36 * _INCH, "m"),
+    "mile": (63360 * _INCH, "m"), "mi": (63360 * _INCH, "m"), "Å": (Fraction(1, 10**10), "m"),
+    "angstrom": (Fraction(1, 10**10), "m"), "ly": (Fraction("9460730472580800"), "m"),
+    "pound": (_POUND, "kg"), "lb": (_POUND, "kg"), "lbs": (_POUND, "kg"), "ounce": (_POUND / 16, "kg"),
+    "oz": (_POUND / 16, "kg"), "t": (1000, "kg"), "ton": (1000, "kg"),
+    "amu": (Fraction("1.66053906660e-27"), "kg"),
+    "gallon": (231 * _INCH**3, "m3"), "gal": (231 * _INCH**3, "m3"), "hectare": (10000, "m2"),
+    "ha": (10000, "m2"),
+    "acre": (Fraction("4046.8564224"), "m2"), "atm": (101325, "kg m-1 s-2"),
+    "mmHg": (Fraction("133.322387415"), "kg m-1 s-2"),
+    "mph": (63360 * _INCH / 3600, "m s-1"), "kph": (Fraction(1000, 3600), "m s-1"),
+    "kmh": (Fraction(1000, 3600), "m s-1"),
+    "dollar": (1, "usd"), "usd": (1, "usd"), "USD": (1, "usd"), "cent": (Fraction(1, 100), "usd"),
+    "$": (1, "usd"),
+    "dime": (Fraction(1, 10), "usd"), "quarter": (Fraction(1, 4), "usd"), "nickel": (Fraction(1, 20), "usd"),
+    "euro": (1, "eur"), "eur": (1, "eur"), "gbp": (1, "gbp"), "inr": (1, "inr"), "EUR": (1, "eur"),
+    "€": (1, "eur"), "£": (1, "gbp"), "GBP": (1, "gbp"), "pence": (Fraction(1, 100), "gbp"),
+    "rupee": (1, "inr"), "Rs": (1, "inr"), "₹": (1, "inr"), "paise": (Fraction(1, 100), "inr"),
+    "yen": (1, "jpy"), "¥": (1, "jpy"),
+    "yuan": (1, "cny"), "CHF": (1, "chf"), "peso": (1, "mxn"), "degC": (1, "degC"), "degF": (1, "degF"),
+    "unit": (1, ""), "rad": (1, "rad"), "radian": (1, "rad"),
+}  # fmt: skip
+
+
+class Unit(NamedTuple):
+    """A known unit: its size in base units, and the exponents of these."""
+
+    factor: Fraction
+    dimension: tuple[tuple[str, int], ...]
+
+
+_FACTOR = re.compile(
+    r"\s*(?P<joint>/|\\cdot|\*|·|\bper\b)?\s*(?P<raised>(?:square|sq|cubic|cu)\b\.?\s*)?(?P<open>\()?"
+    r"(?P<word>[A-Za-zµΩÅ$€£₹¥]+\.?)\s*(?:(?:\^\s*)?[({]?\s*(?P<exponent>-?\d)\s*[)}]?|(?P<power>squared|cubed))?(?P<close>\))?"
 )
-_QUANTITY = re.compile(r"([-+]?(?:\d{1,3}(?:,\d{3})+|\d{1,40})?(?:\.\d{1,40})?)(\s*)([a-zA-Z][^\\]{0,40})")
-_TEXT_UNIT = re.compile(r"[a-zA-Z]{1,4}(?:\^?-?\d)?(?:\s*/\s*[a-zA-Z]{1,4}(?:\^?-?\d)?)*")
+_EXPONENTS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "squared": 2, "cubed": 3}
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 
 
-def canonical(written: str) -> str | None:
-    """The first unit of some words in short form, m/s^2 for "meters per second squared"; None if unknown."""
-    return _first_unit(written.lower())[0]
-
-
-def _first_unit(written: str) -> tuple[str | None, bool]:
-    """The first unit in short form, and whether nothing stands behind it."""
-    unit, at = "", 0
-    text = written.replace(" squared", "^2").replace(" cubed", "^3").rstrip()
-    while (match := _ATOM.match(text, at)) is not None and (match.group(1) or not unit):
-        joint, raised, word, exponent = match.groups()
-        name = UNITS.get(word.strip("."))
-        if name is None:
-            return None, False
-        exponent = exponent or {"square": "2", "sq": "2", "cubic": "3", "cu": "3"}.get(raised or "", "")
-        unit += ("/" if joint in ("/", "per") else "*" if unit else "") + name
-        unit += f"^{exponent}" if exponent not in ("", "1") else ""
+@lru_cache(maxsize=1024)
+def unit_of(written: str) -> Unit | None:
+    """The unit that words or symbols say, as "m/s^2", "kJ mol^{-1}", "square feet"; None if unknown."""
+    text = written.strip().translate(_SUPERSCRIPTS)
+    if not text:
+        return None
+    factor, exponents, at, below = Fraction(1), dict[str, int](), 0, False
+    while at < len(text):
+        match = _FACTOR.match(text, at)
+        single = _single(match["word"].rstrip(".")) if match else None
+        if match is None or single is None or at and match.end() == at:
+            return None
+        power = int(
+            match["exponent"] or _EXPONENTS.get((match["raised"] or match["power"] or "").strip(" ."), 1)
+        )
+        below = match["joint"] in ("/", "per") or below and match["joint"] is None and "(" in text
+        power = -power if below else power
+        factor *= single.factor**power
+        for name, count in single.dimension:
+            exponents[name] = exponents.get(name, 0) + count * power
         at = match.end()
-    return unit or None, at == len(text)
+        if not text[at:].strip():
+            break
+    return Unit(factor, tuple(sorted((name, count) for name, count in exponents.items() if count)))
+
+
+def _single(word: str) -> Unit | None:
+    """One unit with its prefix."""
+    for name in (
+        word,
+        word.lower(),
+        word.lower().removesuffix("s"),
+        word.removesuffix("s") if len(word) > 3 else word,
+    ):
+        if name in _OTHERS:
+            return _made(*_OTHERS[name])
+        if name in _NAMES:
+            return _of_symbol(_NAMES[name])
+        for prefix, sign in _PREFIX_NAMES.items():
+            if name.startswith(prefix) and name[len(prefix) :] in _NAMES:
+                return _of_symbol(sign + _NAMES[name[len(prefix) :]])
+    return _of_symbol(word)
+
+
+def _of_symbol(symbol: str) -> Unit | None:
+    if symbol in _OTHERS:
+        return _made(*_OTHERS[symbol])
+    if symbol in _SYMBOLS:
+        return _made(*_SYMBOLS[symbol])
+    if symbol[:1] in _PREFIXES and symbol[1:] in _SYMBOLS:
+        factor, dimension = _SYMBOLS[symbol[1:]]
+        return _made(_PREFIXES[symbol[0]] * factor, dimension)
+    return None
+
+
+def _made(factor: Fraction | int, dimension: str) -> Unit:
+    found = re.findall(r"([a-zA-Z]+)(-?\d)?", dimension)
+    return Unit(Fraction(factor), tuple(sorted((name, int(power or 1)) for name, power in found)))
+
+
+# What stands bare in a formula and is no product of variables: names, and the symbols that everybody knows.
+BARE_UNITS = frozenset(
+    word
+    for name in (*_NAMES, *(prefix + name for prefix in _PREFIX_NAMES for name in _NAMES), *_OTHERS)
+    for word in (name.lower(), name.lower() + "s")
+    if len(name) > 1 and name.isalpha()
+) | frozenset("cm mm km dm kg mg ml nm kj ev hz pa units".split())
+_SLASHED = re.compile(r"[a-zA-Z]{1,4}(?:\^?-?\d)?(?:\s*/\s*[a-zA-Z]{1,4}(?:\^?-?\d)?)*")
+
+
+def is_unit(inside: str) -> bool:
+    """Whether the contents of braces are a unit in symbols, as m/s."""
+    return _SLASHED.fullmatch(inside) is not None and unit_of(inside) is not None
 
 
 def units_agree(gold: tuple[str, ...], prediction: tuple[str, ...]) -> bool:
     """Units may be missing, unknown or spelled otherwise; two different known ones differ."""
     if not gold or not prediction:
         return True
-    left, right = canonical(" ".join(gold)), canonical(" ".join(prediction))
-    return left is None or right is None or left == right or not {*_names(left), *_names(right)} <= _KNOWN
-
-
-def _names(unit: str) -> list[str]:
-    return [re.sub(r"\^.*", "", name) for name in re.split(r"[/*]", unit)]
-
-
-def is_unit(inside: str) -> bool:
-    """Whether the contents of braces are a unit in symbols, as m/s."""
-    return _TEXT_UNIT.fullmatch(inside) is not None and all(
-        re.sub(r"[^a-z]", "", name) in UNITS for name in inside.lower().split("/")
-    )
-
-
-_LETTER_UNIT = re.compile(r"[mgshLNJWV](?![a-zA-Z])")  # those that an answer may carry bare
-
-
-def without_unit(cleaned: str) -> tuple[str, str] | None:
-    """The numeral and the unit of a plain quantity, as 9.8 m/s^2; None for anything else."""
-    if not cleaned[-1:].isalpha() and "^" not in cleaned and "}" not in cleaned:
-        return None
-    match = _QUANTITY.fullmatch(unwrapped(cleaned))
-    if match is None or not match.group(1):
-        return None
-    number, gap, unit = match.groups()
-    if not gap and not any(unit.lower().startswith(name) for name in BARE_UNITS):
-        return None  # 5m may be a product
-    if not re.match("[a-zA-Z]{2}", unit) and "{" not in cleaned and not _LETTER_UNIT.match(unit):
-        return None
-    name, is_whole = _first_unit(unit.lower())
-    return (number, unit) if name is not None and is_whole else None
+    left, right = unit_of(" ".join(gold)), unit_of(" ".join(prediction))
+    return left is None or right is None or left == right or not left.dimension or not right.dimension
