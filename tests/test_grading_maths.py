@@ -273,6 +273,17 @@ def test_an_engine_that_is_not_ready_makes_no_wrong_answer(monkeypatch):
     assert grade_maths(r"\int_0^1 2x \, dx", r"\boxed{1}", symbolic=True).reason == "undecided"
 
 
+@pytest.mark.parametrize("case", cases("maths_edges.jsonl"), ids=lambda case: case["response"][-40:])
+def test_an_answer_that_is_not_in_a_clean_box_is_judged_by_the_whole_of_it(case):
+    verdict = grade_maths(
+        case["gold"],
+        case["response"],
+        kind=case.get("answer_kind", "any"),
+        symbolic=case.get("engine", False),
+    )
+    assert verdict.correct == case["right"], case["kind"]
+
+
 def test_explain_prints_every_part_of_a_verdict(capsys, tmp_path):
     response = tmp_path / "response.txt"
     response.write_text(r"so it is \boxed{0.5}")

@@ -238,6 +238,8 @@ def _decide(gold: str, prediction: str) -> Comparison:
         left, right = clean(without_currency(gold)), clean(without_currency(prediction))
         if paid and paid != (currency(prediction) or paid):
             return Comparison(False, "number", left, right)
+        if paid != "usd" and _CENTS.fullmatch(right):
+            right = right.replace(",", ".")  # 3,75 in a currency of lands that write so
         if paid and plain_number(left) and quantity(right):
             left = f"{left} {paid}"
     if not left or not right:
@@ -306,6 +308,7 @@ def _compare_quantities(gold: str, prediction: str) -> Comparison | None:
     return None
 
 
+_CENTS = re.compile(r"-?\d{1,9},\d\d")
 _COMMA = re.compile(r"(-?\d{1,9}),(\d{1,2}|\d{4,9}) (?:euros?|eur|kr)")
 _VALUE_SAID = re.compile(  # The smallest value is 7
     r"(?!.*\b(?:not|never|or|and)\b)[^\d=:]{3,60}(?:\s(?:is|are|equals)\s|:\s?)\s*(-?\d[\d.,/]*)",

@@ -176,8 +176,13 @@ def without_currency(written: str) -> str:
     return _IN_FRONT.sub("", written)
 
 
+_PAID = re.compile(r"[$€£₹¥￥]|\\pounds|\b(?:USD|EUR|GBP|INR|CHF|Rs|kr)\b")
+
+
 def currency(written: str) -> str:
     """Which currency an amount is in; "" where none is named."""
+    if not _PAID.search(written):
+        return ""
     found = [name for pattern, name in _CURRENCIES if pattern.search(written)]
     return found[-1] if found else ""
 
