@@ -1,6 +1,7 @@
 """Does a comparison say what the data say, an explanation what changed, and a command repeat its run?"""
 
 import json
+import re
 import shlex
 
 import pytest
@@ -153,6 +154,18 @@ def test_the_comparison_is_drawn(tmp_path, capsys):
     compared(capsys, first, second, "-o", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Gained by B: 1 problem<" in page and "<svg" in page
+
+
+@pytest.mark.parametrize(("shares", "better"), [([1, 0], "A"), ([4, 0], "B")])
+def test_the_difference_is_drawn_on_the_side_of_the_better_run(tmp_path, capsys, shares, better):
+    first, second = run_of(tmp_path / "a", [2, 0]), run_of(tmp_path / "b", shares)
+    compared(capsys, first, second, "-o", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    span = re.search(r'<line class="span" x1="([\d.-]+)" x2="([\d.-]+)"', page)
+    dot = re.search(r'<circle class="dot" cx="([\d.-]+)"', page)
+    low, value, high = float(span[1]), float(dot[1]), float(span[2])
+    assert 30 <= low <= value <= high <= 430
+    assert value < 230 if better == "A" else value > 230  # 0 is in the middle
 
 
 def test_an_explanation_lists_what_flipped_and_why(tmp_path, capsys):

@@ -142,6 +142,14 @@ def test_the_keep_rule_and_the_limits_apply(tmp_path):
     assert kept("--min-tokens", "15", "--max-tokens", "25") == [2]
 
 
+@pytest.mark.parametrize("rule", ["0", "-1", "1.5", "shortes"])
+def test_a_keep_rule_that_keeps_nothing_or_is_none_is_refused_and_the_rules_are_named(rule, capsys):
+    with pytest.raises(SystemExit) as end:
+        convert_to_data.parse(["--input_dir", "r", "--output", "t.jsonl", f"--keep={rule}"])
+    assert end.value.code == 2
+    assert f"'{rule}' is none of " in capsys.readouterr().err
+
+
 def test_questions_of_two_runs_are_kept_once(tmp_path):
     write_run(tmp_path / "runs" / "one", samples())
     write_run(tmp_path / "runs" / "two", samples(), model="other")
@@ -204,6 +212,17 @@ def test_an_earlier_training_file_can_be_mixed_in_again(tmp_path):
     assert set(found) == {"other/new/0.7/0", "other/b/0.7/0", "other/c/0.7/0", "run/a/0.7/0"}
     (kept,) = [row for row in first if row["sample_id"] == "run/a/0.7/0"]
     assert found["run/a/0.7/0"] == kept
+
+
+def test_extra_rows_come_from_their_own_file_where_several_are_given(tmp_path):
+    extras = [tmp_path / "first.jsonl", tmp_path / "second.jsonl", tmp_path / "third.jsonl"]
+    for extra in extras:
+        line = {"question": f"What is in the {extra.stem} file?", "combined_text": f"The {extra.stem} rows."}
+        extra.write_text(json.dumps(line) + "\n")
+    found = rows(write_run(tmp_path / "run", samples()), "--extra", *extras)
+    told = {row["conversations"][0]["value"]: row["conversations"][1]["value"] for row in found}
+    expected = {f"What is in the {extra.stem} file?": f"The {extra.stem} rows." for extra in extras}
+    assert len(found) == 6 and expected.items() <= told.items()
 
 
 def test_the_limits_hold_for_extra_rows_too(tmp_path):

@@ -127,7 +127,8 @@ def test_a_cut_text_is_correct_by_the_graders_own_word_and_not_by_an_older_verdi
         turns = ["", "Wait. ", "Hmm. ", "Wait. "]
         return [(think(*[attempt(15, turn) for turn in turns[:many]], answer=end), True) for many in (2, 4)]
 
-    by_symbols = r"\sum_{k=1}^{5} k"  # no rule reads it
+    by_symbols = r"\int_0^1 30x\,dx"
+    assert grade_maths("15", f"\\boxed{{{by_symbols}}}", symbolic=False).reason == "undecided"
     make_run(tmp_path / "run", {"p": samples(by_symbols), "q": samples("16"), "r": samples("15")})
     assert pair("--variants", "fcs")["pairs"]["fcs"] == 2
     assert summary(tmp_path / "out")["pairs"]["fcs"]["fell_out"] == {
