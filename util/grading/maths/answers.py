@@ -334,9 +334,10 @@ _TENTATIVE = re.compile(
     re.IGNORECASE,
 )
 _NOT_BEFORE_A_RESULT = re.compile(
-    r"^(?:from|in|by|than|with|for|after|before|per|since|until|page|equation|row|step|case|line|figure"
-    r"|table|problem|question|part)\s|^of (?:19"
-    r"|20)\d\d$",
+    r"(?:^|\s)(?:from|in|by|than|with|for|after|before|per|since|until|page|equation|row|step|case|line|figure"
+    r"|table|problem|question|part"
+    r"|(?<!total )(?<!profit )(?<!loss )(?<!sum )(?<!amount )(?<!value )(?<!area )(?<!cost )(?<!price )(?<!volume )"
+    r"(?<!average )(?<!length )(?<!distance )(?<!probability )(?<!maximum )(?<!minimum )(?<!perimeter )of)$",
     re.IGNORECASE,
 )
 _SENTENCES = re.compile(r"(?<=[.!。])\s+(?=[A-Z\u4e00-\u9fff$\\*])|(?<=。)")
@@ -383,7 +384,7 @@ def _last_line(text: str) -> Found | None:
     if not sentence or _TENTATIVE.search(sentence):
         return None
     said = read_span(sentence)
-    if _NOT_BEFORE_A_RESULT.search(f"{said.lead} {said.text}"):
+    if _NOT_BEFORE_A_RESULT.search(said.lead):
         return None
     concludes = not has_words(sentence) or _CONCLUDES.search(sentence) or _STATES.search(sentence)
     if not concludes and (said.cause or ", " in said.text):
@@ -413,8 +414,7 @@ def _last_number(text: str) -> Found | None:
     if not numbers or read_span(sentence).cause in (DENIED, BOUND) or _TENTATIVE.search(sentence):
         return None
     last = numbers[-1]
-    words = re.findall(r"[a-z]+", sentence[: last.start()])
-    if _NOT_BEFORE_A_RESULT.search(f"{words[-1] if words else ''} {last.group()}"):
+    if _NOT_BEFORE_A_RESULT.search(" ".join(re.findall(r"[a-z]+", sentence[: last.start()])[-2:])):
         return None
     if _PART_OF_MORE.search(sentence[: last.start()]) or re.match(
         r"\s?[!^*/+_a-z\\]", sentence[last.end() :].replace(" ", "  ")

@@ -28,7 +28,7 @@ class Statement(NamedTuple):
 
     text: str  # to be compared; the whole span where it says no single answer
     cause: str = ""  # why it says no single answer; "" where it does
-    lead: str = ""  # the word before the value, such as "is"
+    lead: str = ""  # the two words before the value, such as "area is"
 
 
 def read_span(span: str) -> Statement:
@@ -67,7 +67,7 @@ def read_span(span: str) -> Statement:
         return Statement(span, SEVERAL)
     words = _LEAD.sub("", before[subject.end() :] if subject else before).strip(" .:,;*")
     return _joined(words, values, span)._replace(
-        lead=_LAST_WORD.sub(r"\1", before[: _first_value(words, before)])
+        lead=_LAST_WORDS.sub(r"\1", before[: _first_value(words, before)])
     )
 
 
@@ -264,8 +264,8 @@ _CONDITION = re.compile(r"[\s,]*\b(?:when|whenever|for|where|with|at)\b.*$", re.
 _KIND = re.compile(r"\b(?:even|odd|prime|divisible|otherwise|positive|negative|not)\b", re.IGNORECASE)
 _BOUND = re.compile(
     rf"(?:\b(?:more|less|greater|fewer|larger|smaller|higher|lower|bigger)\s+than\s+(?:or equal to\s+)?"
-    rf"|\b(?:at least|at most|above|below|under|over|up to|no more than|no less than|between|beyond"
-    rf"|within|nearly|almost|close to|near)\s+){_V}"
+    rf"|\b(?:at least|at most|above|below|under|over|up to|no more than|no less than|between(?: \w+){{0,3}}"
+    rf"|beyond|within|nearly|almost|close to|near)\s+){_V}"
     rf"|\b(?:mayor|menor|más|menos) (?:que|de) {_V}|\b(?:größer|kleiner|mehr|weniger) als {_V}"
     rf"|\b(?:plus|moins) (?:\w+ )?(?:que|de) {_V}|(?:больше|меньше|более|менее)(?: чем)? {_V}"
     rf"|{_V} (?:\w+ )?(?:less|more|fewer|larger|smaller|greater) than\b|{_V} or so\b|{_V}\s*以[上下内]"
@@ -312,7 +312,7 @@ def _first_kept(words: str, *patterns: re.Pattern[str], needed: re.Pattern[str] 
     return words
 
 
-_LAST_WORD = re.compile(r"^.*?(\w*)\W*$", re.DOTALL)
+_LAST_WORDS = re.compile(r"^.*?((?:\w+\W+)?\w*)\W*$", re.DOTALL)
 _NAME = re.compile(r"[a-zA-Z](?:_\{?\w\}?)?")
 _NAMED = re.compile(
     rf"(^|(?:\b(?:and|or|so|then|thus|therefore)|[,;:]) )({_V}) (?:is|equals|equal to) ({_V})"
