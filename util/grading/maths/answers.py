@@ -336,7 +336,8 @@ _TENTATIVE = re.compile(
 _NOT_BEFORE_A_RESULT = re.compile(
     r"(?:^|\s)(?:from|in|by|than|with|for|after|before|per|since|until|page|equation|row|step|case|line|figure"
     r"|table|problem|question|part"
-    r"|(?<!total )(?<!profit )(?<!loss )(?<!sum )(?<!amount )(?<!value )(?<!area )(?<!cost )(?<!price )(?<!volume )"
+    r"|(?<!total )(?<!profit )(?<!loss )(?<!sum )(?<!amount )(?<!value )(?<!area )(?<!cost )(?<!price )"
+    r"(?<!volume )"
     r"(?<!average )(?<!length )(?<!distance )(?<!probability )(?<!maximum )(?<!minimum )(?<!perimeter )of)$",
     re.IGNORECASE,
 )

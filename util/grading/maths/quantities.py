@@ -50,7 +50,9 @@ _WRAPPED = re.compile(r"\\(?:text|mathrm|rm|mbox|operatorname)\b")
 def quantity(cleaned: str) -> Quantity | None:
     """The number and the unit or the things of an answer; None for anything else."""
     last = cleaned[-1:]
-    if not (last.isalpha() or last in "})²³⁻¹23.") or not re.match(r"[-+\d.\\]", cleaned):
+    if not (last.isalpha() or last in "})²³⁻¹." or last.isdecimal() and "^" in cleaned) or not re.match(
+        r"[-+\d.\\]", cleaned
+    ):
         return None
     text = _MICRO.sub("µ", cleaned) if "\\mu" in cleaned else cleaned
     text = unwrapped(_NESTED.sub(r" \1 ", text) if "mathrm" in text else text)
