@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from util import cli
 from util.errors import UserError
-from util.grading.explain import explain, response_text, shown
+from util.grading.explain import explain, response_text, shown, span_of
 from util.grading.maths import symbolic
 from util.records import TRUSTS, as_finished
 from util.terminal import print_text
@@ -82,16 +82,18 @@ def run(args: argparse.Namespace) -> int:
     if args.command == "check-golds":
         return _check_golds(args)
     _check_path(args.response)
+    response = response_text(args.response)
     verdict = explain(
         args.gold,
-        response_text(args.response),
+        response,
         kind=args.kind,
         options=args.choice,
         accept=args.accept,
         question=args.question,
         tolerance=args.tolerance,
     )
-    print_text(shown(as_finished(verdict, args.finish_reason)))
+    span = "" if args.choice else span_of(response, args.accept)
+    print_text(shown(as_finished(verdict, args.finish_reason), span))
     return 0
 
 

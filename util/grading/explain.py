@@ -12,8 +12,10 @@ from pathlib import Path
 from util.errors import UserError
 from util.grading.choice import LETTERS, grade_choice
 from util.grading.maths import grade_maths
+from util.grading.maths.answers import find_answer
 from util.grading.maths.tolerance import tolerance_of
 from util.records import Verdict
+from util.response import solution_part
 
 
 def explain(
@@ -37,17 +39,25 @@ def explain(
     letters = LETTERS[:options]
     if gold not in letters:
         raise UserError(f"--gold {gold}: with --choice {options} give a letter out of {letters}")
-    return grade_choice(gold, response, options=options)
+    return grade_choice(gold, response, options=options, accept=accept)
 
 
-def shown(verdict: Verdict) -> str:
-    """A verdict in lines for people."""
+def span_of(response: str, accept: str) -> str:
+    """The words in which a maths answer stands, or nothing."""
+    solution = solution_part(response)
+    found = None if solution is None else find_answer(solution, lowest=accept)
+    return "" if found is None else found.span
+
+
+def shown(verdict: Verdict, span: str = "") -> str:
+    """A verdict in lines for people; `span`: the words in which the answer stands."""
     outcome = "correct" if verdict.correct else f"not correct: {verdict.reason}"
     tier, _, forms = verdict.detail.partition("; ")
     lines = {
         "verdict": outcome + (f" ({verdict.cause})" if verdict.cause else ""),
         "answer": "nothing" if verdict.extracted is None else verdict.extracted,
         "found by": f"{verdict.how} ({verdict.trust} trust)" if verdict.how else "no sign",
+        **({"span": span} if span else {}),
         "decided by": tier if verdict.how else verdict.detail,
         "compared": forms.partition("; ")[2] if verdict.how else "nothing",
         "grader": verdict.grader,
