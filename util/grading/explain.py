@@ -52,14 +52,16 @@ def span_of(response: str, accept: str) -> str:
 def shown(verdict: Verdict, span: str = "") -> str:
     """A verdict in lines for people; `span`: the words in which the answer stands."""
     outcome = "correct" if verdict.correct else f"not correct: {verdict.reason}"
-    tier, _, forms = verdict.detail.partition("; ")
+    tier, *_, forms = [*verdict.detail.split("; ", 2), ""][:3] if verdict.how else ("", "")
+    if tier == verdict.how:  # letters are compared as they are
+        tier, forms = "letter", verdict.detail.partition("; ")[2]
     lines = {
         "verdict": outcome + (f" ({verdict.cause})" if verdict.cause else ""),
         "answer": "nothing" if verdict.extracted is None else verdict.extracted,
         "found by": f"{verdict.how} ({verdict.trust} trust)" if verdict.how else "no sign",
         **({"span": span} if span else {}),
         "decided by": tier if verdict.how else verdict.detail,
-        "compared": forms.partition("; ")[2] if verdict.how else "nothing",
+        "compared": forms if verdict.how else "nothing",
         "grader": verdict.grader,
     }
     return "\n".join(f"{name:<11}{value}" for name, value in lines.items())
