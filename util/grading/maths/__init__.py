@@ -242,6 +242,8 @@ def _decide(gold: str, prediction: str) -> Comparison:
             right = right.replace(",", ".")  # 3,75 in a currency of lands that write so
         if paid and plain_number(left) and quantity(right):
             left = f"{left} {paid}"
+        if not paid and plain_number(right) and quantity(left):
+            right = f"{right} {currency(prediction)}"
     if not left or not right:
         return Comparison(False, "string", left, right)
     if left == right:

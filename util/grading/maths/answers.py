@@ -329,7 +329,7 @@ _TENTATIVE = re.compile(
     r"\b(?:let me|let us|let['’]s|try|suppose|assume|consider|if|maybe|perhaps|check|verify|whether"
     r"|need to|would|could|might"
     r"|step \d|case \d|recall|note that|know that|given that|we want|guess|again|see|refer to|test|next"
-    r"|(?:i|we) (?:will|shall|need|must|now))\b"
+    r"|(?:i|we) (?:will|shall|need to|must|now))\b"
     r"|\?\s*$|让我|假设|如果|验证|检验|考虑|试",
     re.IGNORECASE,
 )
@@ -362,7 +362,7 @@ def _whole(text: str) -> Found | None:
     span = text.strip().strip("*`\"'").lstrip(". ").strip()
     if not span or "\n" in span or len(span) > 200:
         return None
-    is_name = re.fullmatch(r"[^\W\d_][\w'’-]*(?: [\w'’-]+)?[.!]?", span)
+    is_name = re.fullmatch(r"[^\W\d_][\w'’-]*(?: [\w'’-]+)?[.!]?", span) and not re.search(r"\d", span)
     if not is_name and (has_words(span) or len(span.split()) > 12 and not formulas(span)):
         return None
     return _found(

@@ -268,7 +268,8 @@ _BOUND = re.compile(
     rf"|beyond|within|nearly|almost|close to|near)\s+){_V}"
     rf"|\b(?:mayor|menor|más|menos) (?:que|de) {_V}|\b(?:größer|kleiner|mehr|weniger) als {_V}"
     rf"|\b(?:plus|moins) (?:\w+ )?(?:que|de) {_V}|(?:больше|меньше|более|менее)(?: чем)? {_V}"
-    rf"|{_V} (?:\w+ )?(?:less|more|fewer|larger|smaller|greater) than\b|{_V} or so\b|{_V}\s*以[上下内]"
+    rf"|{_V} (?:\w+ )?(?:less|more|fewer|larger|smaller|greater) than\b"
+    rf"|{_V} or (?:so|more|less|fewer|greater|above|below)\b|{_V}\s*以[上下内]"
     rf"|(?:大于|小于|多于|少于|不少于|不超过|至少|至多|超过|不到|介于|高于|低于)\s*{_V}",
     re.IGNORECASE,
 )
