@@ -229,21 +229,18 @@ def forget() -> None:
 @lru_cache(maxsize=4096)
 def _decide(gold: str, prediction: str) -> Comparison:
     """The verdict of the tiers that need no symbolic engine; tier "none" where they do not know."""
+    if (found := _compare_numbers(gold, prediction)) is not None:
+        return found
     if "(" in prediction and "\\" in gold:
         gold = in_components(gold)
     elif "(" in gold and "\\" in prediction:
         prediction = in_components(prediction)
     left, right = clean(gold), clean(prediction)
-    if (paid := currency(gold)) or currency(prediction):
-        left, right = clean(without_currency(gold)), clean(without_currency(prediction))
-        if paid and paid != (currency(prediction) or paid):
+    paid, said = currency(gold), currency(prediction)
+    if paid or said:
+        if paid and said and paid != said:
             return Comparison(False, "number", left, right)
-        if paid != "usd" and _CENTS.fullmatch(right):
-            right = right.replace(",", ".")  # 3,75 in a currency of lands that write so
-        if paid and plain_number(left) and quantity(right):
-            left = f"{left} {paid}"
-        if not paid and plain_number(right) and quantity(left):
-            right = f"{right} {currency(prediction)}"
+        left, right = _with_units(without_currency(gold), without_currency(prediction), paid, said)
     if not left or not right:
         return Comparison(False, "string", left, right)
     if left == right:
@@ -281,6 +278,18 @@ def _decide(gold: str, prediction: str) -> Comparison:
     if verdict is not None:
         return Comparison(verdict, "text", left, right)
     return _compare_read(left, right)
+
+
+def _with_units(gold: str, prediction: str, paid: str, said: str) -> tuple[str, str]:
+    """Two answers; the currency in front of one becomes its unit where the other has units: $5, 500 cents."""
+    left, right = clean(gold), clean(prediction)
+    if (paid or said) != "usd" and _CENTS.fullmatch(right):
+        right = right.replace(",", ".")  # 3,75 in a currency of lands that write so
+    if paid and plain_number(left) and quantity(right):
+        left = f"{left} {paid}"
+    elif said and plain_number(right) and quantity(left):
+        right = f"{right} {said}"
+    return left, right
 
 
 def _compare_numbers(gold: str, prediction: str) -> Comparison | None:

@@ -86,8 +86,8 @@ def quantity(cleaned: str) -> Quantity | None:
     return Quantity(number, None, _name(rest)) if gap and _NAME.fullmatch(rest.strip()) else None
 
 
-_LONE = frozenset("mgshNJWVLAKCFHTΩ")  # that an answer may carry without a text command
-_RARE_NAMES = frozenset("NJWVLΩ")  # of variables; any other may be one
+_LONE = frozenset("mgshNJWVLAKCFHTMΩÅ")  # that an answer may carry without a text command
+_RARE_NAMES = frozenset("NJWVLΩÅ")  # of variables; any other may be one
 _GLUED = frozenset("cm mm km kg mg ml ms nm hr ft lb oz kj ev".split())
 
 

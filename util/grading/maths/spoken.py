@@ -71,7 +71,7 @@ def _whole(word: str) -> int | None:
 
 # ---------------------------------------------------------------- parts, arrows, names of values
 
-_LABEL = re.compile(r"(?:^|[\s,;]+)(?:\(\s*([1-9]|[a-h]|i{1,3}|iv|v)\s*\)|([a-h])\))\s*(?=\S)")
+_LABEL = re.compile(r"(?:^|[\s,;]+)(?:\(\s*([1-9]|[a-h]|i{1,3}|iv|v)\s*\)|([a-h]|i{1,3}|iv)\))\s*(?=\S)")
 _ORDERS = ("123456789", "abcdefgh", ("i", "ii", "iii", "iv", "v"))
 _ARROW = re.compile(r"\\(?:Rightarrow|implies|Longrightarrow|therefore)\b|=>")
 _NAMED = re.compile(  # P(A \cap B) = 2/7: no name that a reader keeps
@@ -238,7 +238,9 @@ def same_moment(gold: str, prediction: str) -> bool | None:
     ):
         return None
     left, right = _moment(gold), _moment(prediction)
-    if left is None or right is None or (left.day is None) != (right.day is None):
+    if left is None or right is None:
+        return False if (left or right or _Moment()).day else None  # a date is no number
+    if (left.day is None) != (right.day is None):
         return None
     if left.day is not None:
         return left.day == right.day and (None in (left.year, right.year) or left.year == right.year)
