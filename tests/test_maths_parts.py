@@ -148,6 +148,13 @@ def test_units_are_told_from_products_and_compared_by_name():
         ("2", "x", "digits", False),
         ("2", "2, 2.001", "digits", False),
         ("1/3", "0.33", "relative:1/50", True),
+        ("(1.2, 3.4)", "(1.21, 3.41)", "digits", True),
+        ("(1.2, 3.4)", "[1.21, 3.41]", "digits", False),
+        ("1.2, 3.4", "1.21", "digits", False),
+        ("1,234.5", "1234.4", "relative:0.01", True),
+        ("9.81 m/s^2", "9.8", "digits", True),
+        (r"6.3 \times 10^{-7} \text{ m}", r"627 \text{ nm}", "digits", True),
+        (r"12.3 \text{ cm}", r"12.3 \text{ m}", "digits", False),
     ],
 )
 def test_a_number_may_be_off_as_far_as_the_tolerance_says(gold, answer, setting, right):

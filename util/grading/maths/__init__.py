@@ -128,6 +128,12 @@ _PROSE_WORDS = 8  # that make an answer in words a text, which no rule compares
 def _is_near(gold: str, answer: str, setting: str) -> bool:
     """Whether two numbers, perhaps with units that agree, are as near as the setting asks."""
     left, right = clean(gold), clean(answer)
+    parts, others = listed(left.strip("()[]")), listed(right.strip("()[]"))
+    if len(parts) > 1 and plain_number(left) is None:
+        around, about = (re.sub(r"^([(\[]?).*?([)\]]?)$", r"\1\2", text) for text in (left, right))
+        if around != about or len(parts) != len(others):
+            return False
+        return all(_is_near(*pair, setting) for pair in zip(parts, others, strict=True))
     found = comparable(quantity(left) or Quantity(left), quantity(right) or Quantity(right))
     if found is None or found.doubt:
         return False
