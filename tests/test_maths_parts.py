@@ -6,7 +6,7 @@ import pytest
 
 from util.errors import UserError
 from util.grading.maths import grade_maths
-from util.grading.maths.exact import Gauss, Point, Unknown, exact
+from util.grading.maths.exact import Gauss, Inexact, Point, Unknown, exact
 from util.grading.maths.judge import Judge
 from util.grading.maths.numbers import number, unending, with_period
 from util.grading.maths.quantities import Quantity, quantity
@@ -15,7 +15,7 @@ from util.grading.maths.regions import intersect, region
 from util.grading.maths.scalars import Said, every, same_equation, same_values
 from util.grading.maths.tolerance import significant_digits, tolerance_of
 from util.grading.maths.tree import Node, Opaque, Unreadable, replaced
-from util.grading.maths.units import unit_of, units_agree
+from util.grading.maths.units import Unit, unit_of, units_agree
 
 
 def tree(text):
@@ -80,6 +80,22 @@ def test_exact_values_are_fractions_or_complex_fractions():
     assert exact(tree(r"\sum_{k=1}^{4} k^2"), Point()) == 30
     with pytest.raises(Unknown):
         exact(tree(r"\frac{1}{0}"), Point())
+
+
+def test_a_binomial_is_exact_from_either_end():
+    for lower in (2, 99998):
+        assert exact(tree(rf"\binom{{100000}}{{{lower}}}"), Point()) == 4999950000
+
+
+@pytest.mark.parametrize("degree", ["i", "1/2", "0", "-2"])
+def test_a_root_of_an_unusual_degree_is_not_taken_for_a_whole_one(degree):
+    with pytest.raises(Inexact):
+        exact(tree(rf"\sqrt[{degree}]{{4}}"), Point())
+
+
+def test_hours_and_minutes_add_up():
+    found = quantity("2 hours 30 minutes")
+    assert found and (found.number, found.unit) == ("9000/1", Unit(Fraction(1), (("s", 1),)))
 
 
 def test_values_agree_at_points_or_under_another_name_of_a_parameter():

@@ -126,6 +126,11 @@ def test_an_mmlu_pro_row_whose_letter_and_index_disagree_is_unusable():
     assert TASKS["MMLUPro"].problem(row).unusable == "letter and index of the answer disagree"
 
 
+def test_an_mmlu_pro_row_whose_first_option_is_right_is_usable():
+    row = example("MMLUPro") | {"answer": "A", "answer_index": 0}
+    assert TASKS["MMLUPro"].problem(row).unusable == ""
+
+
 def test_arc_answers_follow_the_position_whatever_the_labels_are():
     assert TASKS["ARC-C"].problem(example("ARC-C")).reference == "C"
     row = example("ARC-C") | {"answerKey": "9"}

@@ -161,9 +161,6 @@ class StoredProblems:
         self._offsets = {line["id"]: offset for offset, line in read_lines(folder / PROBLEMS)}
         self._file = open(folder / PROBLEMS, "rb")
 
-    def __contains__(self, problem_id: str) -> bool:
-        return problem_id in self._offsets
-
     def get(self, problem_id: str) -> Problem | None:
         if problem_id not in self._offsets:
             return None
