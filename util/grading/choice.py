@@ -41,7 +41,7 @@ from util.grading.maths.words import normal_text, unwrapped
 from util.records import TRUSTS, Verdict
 from util.response import solution_part
 
-GRADER = "choice-4"
+GRADER = "choice-5"
 LETTERS = "ABCDEFGHIJ"
 
 
@@ -90,7 +90,7 @@ def choose(solution: str, valid: str, texts: tuple[str, ...] = ()) -> Choice:
         if UNSURE.search(span[:400]):
             return Choice(None)
     plain = _plain(tail)
-    declared = _declared(plain, valid, texts)
+    declared = _declared(_letters_alone(plain, valid, texts), valid, texts)
     if box is not None or declared and not _may_be_text(declared, plain):
         return declared or Choice(None)
     if texts and (letter := _declared_text(tail, valid, texts)):
@@ -168,6 +168,20 @@ def _plain(text: str) -> str:
             text = _CYRILLIC.sub(lambda match: match.group().translate(_LATIN), text)
     text = IDIOM.sub("", text)
     return _GAPS.sub(lambda gap: "\n" if "\n" in gap.group() else " ", text)
+
+
+@lru_cache(maxsize=256)
+def _option_words(said: str) -> str:
+    return _plain(said).strip(" .")
+
+
+def _letters_alone(plain: str, valid: str, texts: tuple[str, ...]) -> str:
+    """A text without the words of options behind their letters: what is said of them stands there then."""
+    for letter, said in zip(valid, texts, strict=False):  # there may be no texts
+        words = _option_words(said)
+        if len(words) > 3 and words in plain:
+            plain = re.sub(rf"((?<!\w){letter}[)\].:]{{0,2}}) {re.escape(words)}(?= \w)", r"\1", plain)
+    return plain
 
 
 class _Signs(NamedTuple):
@@ -311,7 +325,8 @@ def _is_chosen(match: re.Match, text: str, signs: _Signs) -> bool:
         return False
     if _COUNTERFACTUAL.search(sentence) or re.search(r"\bunless\b", sentence, re.IGNORECASE):
         return False
-    return not _is_list(text[start : start + 800], match.group(1).upper(), signs)
+    letter = match.group(1).upper()
+    return not _is_list(text[start : start + 800], letter, signs) and not _ends_list(text[:start], letter)
 
 
 _HEAD = re.compile(r"\s*[.):]\s*\S{2}")  # the question mark belongs to the option's text
@@ -333,6 +348,17 @@ def _is_list(rest: str, letter: str, signs: _Signs) -> bool:
     heads = [first or second for first, second in signs.another_head.findall(rest)]
     at = LETTERS.index(letter)
     return [head for head in heads if head != letter][:2] == list(LETTERS[at + 1 : at + 3]) != []
+
+
+def _ends_list(before: str, letter: str) -> bool:
+    """Whether the letter heads a line, and the line before is headed by the letter before it."""
+    earlier, _, mine = before[-600:].rpartition("\n")
+    if letter == LETTERS[0] or mine.strip(" (["):
+        return False
+    return (
+        re.match(rf"\s*[(\[]?{LETTERS[LETTERS.index(letter) - 1]}[)\].:]", earlier.rpartition("\n")[2])
+        is not None
+    )
 
 
 def _is_small_letter(match: re.Match, text: str) -> bool:

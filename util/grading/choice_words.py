@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 
-_LETTER = r"[(\[（{]?[^\S\n]?([{valid}])(?![A-Za-z0-9_À-ỹА-я'’^/])(?!\s*[+=<>^])(?!-\w)(?!\.\d)"
+_LETTER = (  # the article "a" is no letter
+    r"[(\[（{]?[^\S\n]?(?!(?-i:a)\s+[^\W\d_])([{valid}])(?![A-Za-z0-9_À-ỹА-я'’^/])(?!\s*[+=<>^])(?!-\w)(?!\.\d)"
+)
 _SAID = r"[\s:：]*" + _LETTER
 _BRACKETED = r"[\s:：]*[(\[（]\s?([{valid}])\s?[)\]）]"
 _SURELY = (
@@ -167,6 +169,7 @@ ALSO = re.compile(r"\b(?:also|equally)\b", re.IGNORECASE)
 UNSURE = re.compile(
     r"\b(?:not|never|neither|nor|none|cannot|without|except|unlikely|incorrect|wrong|false"
     r"|rather than|instead of"
+    r"|(?:hard|difficult) to (?:believe|see|imagine)"
     r"|doubt|doubtful|hardly|nothing|nobody|no (?:way|chance|reason|one)|(?:false"
     r"|untrue) that|whether|if|unless"
     r"|suppos(?:e|ing)|assum(?:e|ing)|imagine|while|although|though|whereas|even"
