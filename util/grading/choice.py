@@ -441,6 +441,8 @@ def _lone(text: str, plain: str, valid: str) -> Choice:
     match = signs.concluded.search(last)
     if match and match.group(1).isupper() and _is_chosen(match, last, signs):
         return Choice(match.group(1), "last line", "medium")
+    if len(lines) > 1 and signs.headed.match(lines[-1]) and signs.headed.match(lines[-2]):
+        return Choice(None)  # the end of a list of the options
     letters = {next(filter(None, match.groups())) for match in signs.mentioned.finditer(last)}
     if len(letters) != 1 or UNSURE.search(last) or last.endswith(("?", "？")):
         return Choice(None)
