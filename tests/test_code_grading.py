@@ -256,7 +256,7 @@ def test_the_lenient_comparison_is_named_in_the_verdict():
     problem = apps(["1"], ["1 2 3"])
     assert not grade_code(problem, block("print('3 2 1')")).correct
     verdict = code.grader(compare="legacy")(problem, block("print('3 2 1')"))
-    assert verdict.correct and verdict.grader == "code-2 legacy"
+    assert verdict.correct and verdict.grader == "code-3 legacy"
     with pytest.raises(UserError, match="--compare exact: choose from"):
         code.grader(compare="exact")
 
@@ -401,3 +401,30 @@ def test_labelled_answers_are_judged_as_labelled(file):
     cases = [json.loads(line) for line in (SHARED / file).read_bytes().splitlines()]
     cases = [case for case in cases if not case.get("debatable") and case["kind"] != "time-limit"]
     assert judged_otherwise(random.Random(7).sample(cases, 80)) == []
+
+
+FORGED = """\
+import os, struct
+def frame(status, number=0):
+    return struct.pack(">BiII", status, number, 0, 0)
+os.write(4, frame(5, 1))
+print(sum(map(int, input().split())))"""
+
+
+@pytest.mark.parametrize(
+    "problem, source, reason",
+    [
+        (apps(["4 7\n"], ["12\n"]), FORGED, "wrong_output"),
+        (apps([[1]], [{"k": 2}], "table"), "def table(x):\n    return {7**9000: 2}", "wrong_output"),
+        (apps(["5\n"], ["abc\n"]), "print('7' * 80_000 + 'q')", "wrong_output"),
+        (apps(["5\n"], ["12\n"]), "print(str(2**400_000) + 'L')", "wrong_output"),
+    ],
+)
+def test_no_program_makes_itself_unjudged(problem, source, reason):
+    assert grade_code(problem, block("import sys\nsys.set_int_max_str_digits(0)\n" + source)).reason == reason
+
+
+@pytest.mark.parametrize("printed, expected", [("101", "00000101"), ("0", "000"), ("-7", "-07")])
+def test_zeros_in_front_that_a_test_expects_are_part_of_the_answer(printed, expected):
+    assert not grade_code(apps(["1\n"], [expected + "\n"]), block(f"print({printed!r})")).correct
+    assert grade_code(apps(["1\n"], [printed + "\n"]), block(f"print({expected!r})")).correct

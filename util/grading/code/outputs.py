@@ -41,7 +41,10 @@ def _same_line(output: str, expected: str) -> bool:
     return len(ours) == len(theirs) and all(map(_same_token, ours, theirs))
 
 
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
+
+
+_LEADING_ZERO = re.compile(r"[+-]?0\d+$", re.ASCII)
 
 
 def _same_token(output: str, expected: str) -> bool:
@@ -49,6 +52,8 @@ def _same_token(output: str, expected: str) -> bool:
         return True
     if not _NUMBER.fullmatch(output) or not _NUMBER.fullmatch(expected):
         return False
+    if _LEADING_ZERO.match(expected):
+        return False  # 00101 is a string of bits or digits, not the number 101
     if Decimal(output) == Decimal(expected):
         return True
     return not expected.lstrip("+-").isdigit() and _close(float(output), float(expected))
@@ -129,7 +134,11 @@ def same_value(output: object, expected: object) -> bool:
 
 
 def _key(key: object) -> str:
-    return key if isinstance(key, str) else json.dumps(key) if not isinstance(key, int) else str(int(key))
+    if isinstance(key, str):
+        return key
+    if isinstance(key, int):  # Python writes no number of more than 4,300 digits in decimal
+        return str(int(key)) if key.bit_length() < 10_000 else hex(key)
+    return json.dumps(key)
 
 
 def _difference(output: str, expected: str) -> str:
