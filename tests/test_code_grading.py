@@ -428,3 +428,19 @@ def test_no_program_makes_itself_unjudged(problem, source, reason):
 def test_zeros_in_front_that_a_test_expects_are_part_of_the_answer(printed, expected):
     assert not grade_code(apps(["1\n"], [expected + "\n"]), block(f"print({printed!r})")).correct
     assert grade_code(apps(["1\n"], [printed + "\n"]), block(f"print({expected!r})")).correct
+
+
+@pytest.mark.parametrize(
+    "problem, response",
+    [
+        (
+            apps([[2, 6], [1, 1]], [8, 2], "total"),
+            "```python\ndef total(a, b):\n    return a + b\n```\nUsage:\n```python\nprint(total(4, 9))\n```",
+        ),
+        (apps(["4 7\n"], ["11\n"]), f"```python\n{ADD}\n```\nA session:\n```python\n>>> solve(3, 5)\n8\n```"),
+        (apps(["4 7\n"], ["11\n"]), f"```\n{ADD}\n```\nSample:\n```\n3 4 5\n```\nOutput:\n```\n-7\n```"),
+        (apps(["4 7\n"], ["11\n"]), f"```python\n{ADD}```"),
+    ],
+)
+def test_the_program_is_found_among_samples_sessions_and_uses_of_it(problem, response):
+    assert grade_code(problem, response).correct

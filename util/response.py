@@ -216,12 +216,13 @@ def blocks(text: str) -> Iterator[Block]:
 
 
 def programs(text: str) -> list[Block]:
-    """The blocks of which a grader runs the first that compiles: the last in Python; else those without a
-    tag, the last one first; else the last."""
+    """The blocks of which a grader runs the first that compiles: those in Python, the last one first; else
+    those without a tag, the last one first, but for mere data; else the last."""
     found = [block for block in blocks(text) if block.code.strip()]
-    python = [block for block in found if _PYTHON.match(block.tag)]
+    python = [block for block in reversed(found) if _PYTHON.match(block.tag)]
     untagged = [block for block in reversed(found) if not block.tag]
-    return python[-1:] or untagged or found[-1:]
+    words = [block for block in untagged if _WORD.search(block.code)]  # "3 4 5" is a sample, no program
+    return (python or words or untagged or found[-1:])[:_MOST_PROGRAMS]
 
 
 def program(text: str) -> Block | None:
@@ -244,6 +245,8 @@ def _compiles(source: str) -> bool:
 
 _MOST_INFO = 200  # characters behind a fence that stands behind a mark
 _FENCE = re.compile(rf"([ \t>]*)(`{{3,}}|~{{3,}})([^`\r\n]{{0,{_MOST_INFO}}})(?![^\r\n])")
+_WORD = re.compile(r"[^\W\d_]")
+_MOST_PROGRAMS = 8
 _PYTHON = re.compile(r"\W*(?:python|pypy|py)[\d.]*\b", re.IGNORECASE)
 
 
@@ -283,7 +286,8 @@ def _fences(text: str) -> Iterator[_Fence]:
 
 def _block(text: str, opening: _Fence, code_end: int, end: int, *, closed: bool) -> Block:
     code = text[opening.end : code_end].replace("\r\n", "\n").replace("\r", "\n").removeprefix("\n")
-    lines = (code.removesuffix("\n") if closed else code.rstrip()).split("\n")
+    # The last line of an answer may end in the closing fence: print(a + b)```
+    lines = (code.removesuffix("\n") if closed else code.rstrip().removesuffix(opening.run)).split("\n")
     if opening.indent:
         lines = [_without_indent(line, opening.indent) for line in lines]
     return Block(opening.begin, end, opening.info.strip(), "\n".join(lines) + "\n", closed)

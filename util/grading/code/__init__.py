@@ -64,6 +64,7 @@ def grade_code(
         tests = read_tests(suite)
     except BadRow as error:
         return Verdict(False, "no_tests", sources[0], f"problem {problem.id}: {error}", name)
+    sources = _defining(sources, suite.function)
     judge = _ProgramRun(Program(sources, suite.function), tests, compare, limits)
     for attempt in (1, 2):
         try:
@@ -74,6 +75,14 @@ def grade_code(
             if attempt == 2:
                 return Verdict(False, "sandbox_error", sources[0], str(error), name)
     return judge.verdict(name, suite.note)
+
+
+def _defining(sources: tuple[str, ...], function: str | None) -> tuple[str, ...]:
+    """The programs, those first that define the function asked for: the last one may only show its use."""
+    if function is None or len(sources) < 2:
+        return sources
+    definition = re.compile(rf"\bdef\s+{re.escape(function)}\b|\b{re.escape(function)}\s*=")
+    return tuple(sorted(sources, key=lambda source: definition.search(source) is None))
 
 
 # Programs with these words are run where what they need is loaded already. Answers that are functions may use
