@@ -187,14 +187,14 @@ def _compare_found(gold: str, found: Found, kind: str, symbolic: bool | None) ->
     """Compare what a span says; where that is not equal, the span as it stands: it may be a longer text."""
     if found.cause:
         whole = same_answer(gold, found.span, symbolic=False)
-        if whole.equal and (whole.tier in ("string", "text") or has_words(gold)):
+        if whole.equal and has_words(gold):
             return whole
         return whole._replace(equal=False, tier="none", cause=found.cause)
     said = _same_of_kind(gold, found.text, kind, symbolic)
     if said.equal or found.text == found.span or ", " in found.text:
         return said
     whole = same_answer(gold, found.span, symbolic=False)
-    return whole if whole.equal else said
+    return whole if whole.equal and (has_words(gold) or not has_words(found.span)) else said
 
 
 def _same_of_kind(gold: str, prediction: str, kind: str, symbolic: bool | None) -> Comparison:

@@ -16,6 +16,8 @@ from util.grading.maths.spans import (
     BOUND,
     DENIED,
     SEVERAL,
+    TAKEN_BACK,
+    UNCLEAR,
     Statement,
     formula_at_head,
     formulas,
@@ -46,7 +48,9 @@ def find_answer(solution: str, *, lowest: str = "low") -> Found | None:
     solution = without_turn_tokens(mended(solution))
     boxed = boxed_answer(solution)
     if boxed is not None:
-        return _found(boxed, read_span(boxed), "box", "high")
+        if (behind := _taken_back(solution)) is not None:
+            return _declared(behind) or _found(boxed, Statement(boxed, TAKEN_BACK), "box", "high")
+        return _found(boxed, read_span(boxed, declared=True), "box", "high")
     unfinished = solution.rfind("boxed{")
     tail = (solution if unfinished < 0 else solution[:unfinished])[-TAIL:]
     if "<<" in tail:
@@ -126,6 +130,41 @@ _REFUTED = re.compile(
 )
 
 
+_RETRACTS = re.compile(
+    r"\b(?:wait|hmm+|oops|hold on|actually,? no|no,? wait|sorry)\b"
+    r"|\b(?:this|that|it|which|he|she) (?:is|was) (?:wrong|incorrect|false|not right|a mistake)\b"
+    r"|\b(?:correct|right|true|actual) (?:answer|value|result|one) (?:is|should|would)\b|\bshould have been\b"
+    r"|\bit should be\b|\bfirst (?:guess|attempt)\b|\bcorrection\b|\bedit:|\bscratch that\b"
+    r"|\boff by one\b|\bcannot be right\b"
+    r"|\bupon reflection\b|\bcounts each\b|\bthat forgets\b|\bstill (?:have|need) to\b|是错误|漏掉|应为"
+    r"|\b(?:rejected|extraneous|does not satisfy|doesn['’]t satisfy|contradicts|violates)\b|不对|错了|应该是"
+    r"|\b(?:falsch|faux|equivoqu\w+|неверно|sbagliat\w|errad\w)(?!\w)|間違",
+    re.IGNORECASE,
+)
+_MISTAKEN = re.compile(
+    r"(?:\b(?:wrong|incorrect|tempting|mistaken|naive|erroneous|cannot be|can['’]t be|not|never|nicht"
+    r"|pas|no es|whether|if"
+    r"|bound|e\.g\.|format|box like|students get)(?!\w)|n['’]t\b|不是|至少|至多|(?<!\w)не(?!\w))"
+    r"(?:(?!\b(?:so|hence|thus|therefore|but|instead|then|and|answer)\b|[.,;:=\n，。；]).){0,30}$"
+    r"|\b(?:at (?:least|most)|than)[\s$]*$|(?:~~|<del>|\\(?:cancel|sout|xcancel)\{)[\s$]*$"
+    r"|[\d})a-z][^\S\n]*[-+/^][^\S\n]*$|[$=][^\S\n]*-[^\S\n]*$|[\s$][<>][^\S\n]*$"
+    r"|\\(?:sqrt|cdot|times|leq?|geq?|neq?)\s*\{?\s*$|\\frac\s*\{[^{}]*\}\s*\{\s*$",
+    re.IGNORECASE,
+)
+_ELSE = re.compile(r"[\s$.)*]*(?:,?\s*(?:or|或)\s+(?:possibly\s+)?\$?-?\d|\s+if\b|\^|!|[+x])", re.IGNORECASE)
+_BEHIND_BOX = 240  # characters behind the last box in which it may be taken back
+
+
+def _taken_back(solution: str) -> str | None:
+    """What stands behind the last box, where that or the words before the box take the answer back."""
+    found = _boxes(solution)
+    start, end, _ = found[-1]
+    begin = max(found[-2][1] if len(found) > 1 else 0, start - 80)
+    if _RETRACTS.search(solution[end : end + _BEHIND_BOX]) or _ELSE.match(solution, end):
+        return solution[end:]
+    return solution[end:] if _MISTAKEN.search(solution[begin:start]) else None
+
+
 def boxed_answer(text: str) -> str | None:
     """The last box, or the last boxes that the text joins by commas or "and"."""
     if "box" not in text:
@@ -197,11 +236,12 @@ _LINE_A = re.compile(r"^\s*\**A\**\s*[:：]\**", re.MULTILINE)
 _IS_THE_ANSWER = re.compile(r"\s+(?:is|are)\s+(?:the|our|my)\s+(?:final\s+|correct\s+)?answer\b")
 _MOST_DECLARATIONS = 20
 _FENCE = re.compile(r"^```\w*\n")
-_SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|。|;\s(?=[A-Za-z])|；|！|!(?=\s|$)")
+_SENTENCE_END = re.compile(r"[.?](?=\s|$)|\n|。|;\s(?=[A-Za-z])|；|！|!(?=\s|$)")
 _CLAUSE = re.compile(r"[.;,!?\n。；，！？]|\b(?:and|but|so|thus|hence|therefore|then)\b", re.IGNORECASE)
 _UNSURE = re.compile(
     r"\b(?:not|never|doubt|cannot|unlikely|if|unless|suppose|supposing|assume|assuming|whether|might"
-    r"|could|may|alternative|another|previous|first|initial|wrong)\b|n['’]t\b"
+    r"|could|may|alternative|another|previous|first|initial|wrong|students?|says|said|claims?|nobody"
+    r"|tempting)\b|n['’]t\b"
     r"|\b(?:is|was)\s+(?:the|your)\s*(?:final\s*)?$|如果|不",
     re.IGNORECASE,
 )
@@ -212,7 +252,7 @@ _OTHERWISE = re.compile(  # behind an answer: another one is as good
     r"[^\n]{0,100}\d",
     re.IGNORECASE,
 )
-_TAKEN_BACK = re.compile(
+_RETRACTED = re.compile(
     r"[\s*_.]*(?:no,? wait|wait,? no|oops|correction|on second thoughts?|hold on)\b|"
     r"[\s*_.]*(?:wait|no|hmm+|actually|but|oh|oops|sorry|hold on)\b[^.\n]{0,60}?"
     r"\b(?:wrong|incorrect|not right|not correct|mistake|mistaken|not the answer)\b",
@@ -232,11 +272,14 @@ def _tagged(text: str) -> Found | None:
     span = tagged_answer(text)
     if not span:
         return None
+    behind = text[text.lower().rfind("</answer>") + 9 :][:_BEHIND_BOX]
+    if _RETRACTS.search(behind):
+        return _declared(behind) or _found(span, Statement(span, TAKEN_BACK), "answer tag", "high")
     if (len(span) > 60 or "\n" in span) and "<answer>" not in span:
         inner = find_answer(span, lowest="medium")
         if inner is not None:
             return inner._replace(how="answer tag", trust="high")
-    return _found(span, read_span(span), "answer tag", "high")
+    return _found(span, read_span(span, declared=True), "answer tag", "high")
 
 
 def _after_hashes(text: str) -> Found | None:
@@ -245,7 +288,9 @@ def _after_hashes(text: str) -> Found | None:
         return None
     span = (matches[-1].group(1) or matches[-1].group(2)).strip().strip("*").strip()
     trust = "high" if matches[-1].end() < len(text) else "medium"
-    return _found(span, read_span(span), "####", trust)
+    if _RETRACTS.search(text[matches[-1].end() :][:_BEHIND_BOX]):
+        return _found(span, Statement(span, TAKEN_BACK), "####", trust)
+    return _found(span, read_span(span, declared=True), "####", trust)
 
 
 def _declared(text: str) -> Found | None:
@@ -259,9 +304,9 @@ def _declared(text: str) -> Found | None:
             if _UNSURE.search(before) and _UNSURE.search(_NO_DOUBT.sub("", _CLAUSE.split(before)[-1])):
                 continue
             span, behind = _sentence(text, end)
-        if not span or _TAKEN_BACK.match(text, behind):
+        if not span or text[behind - 1 : behind] == "?" or _RETRACTED.match(text, behind):
             continue
-        said = read_span(span)
+        said = read_span(span, declared=True)
         if _OTHERWISE.match(text, behind):
             span = text[end : behind + 120].strip()
             said = Statement(span, SEVERAL)
@@ -334,17 +379,19 @@ _TENTATIVE = re.compile(
     re.IGNORECASE,
 )
 _NOT_BEFORE_A_RESULT = re.compile(
-    r"(?:^|\s)(?:from|in|by|than|with|for|after|before|per|since|until|page|equation|row|step|case|line|figure"
+    r"(?:^|\s)(?:from|in|by|than|with|for|after|before|per|since|until|page|equation|row|step|case|line"
+    r"|figure"
     r"|table|problem|question|part"
     r"|(?<!total )(?<!profit )(?<!loss )(?<!sum )(?<!amount )(?<!value )(?<!area )(?<!cost )(?<!price )"
     r"(?<!volume )"
     r"(?<!average )(?<!length )(?<!distance )(?<!probability )(?<!maximum )(?<!minimum )(?<!perimeter )of)$",
     re.IGNORECASE,
 )
-_SENTENCES = re.compile(r"(?<=[.!。])\s+(?=[A-Z\u4e00-\u9fff$\\*])|(?<=。)")
+_SENTENCES = re.compile(r"(?<=[.!?。])\s+(?=[A-Z\u4e00-\u9fff$\\*])|(?<=。)")
 _CLAUSE_START = re.compile(
     r"\b(?:therefore|thus|hence|so(?! (?:that|far|many|much))|consequently)\b(?=.*\d)", re.IGNORECASE
 )
+_GOES_ON = re.compile(r"\b(?:next,? we|we (?:now )?need to|let us|let['’]s|let me (?!know))\b", re.IGNORECASE)
 _LAST_LINES = 3
 _NUMBER = re.compile(
     r"[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:[eE][+-]?\d+)?(?:\s?\\?%)?"
@@ -375,6 +422,9 @@ def _in_bold(text: str) -> Found | None:
     found = [span.strip(" .:$") for span in found if span.strip(" .:$")]
     if not found or _TENTATIVE.search(found[-1]):
         return None
+    line = next(line for line in reversed(_lines(text)) if found[-1] in line)
+    if _UNSURE.search(line[: line.rfind(found[-1])]):
+        return None
     said = read_span(found[-1])
     return None if said.cause == DENIED else _found(found[-1], said, "bold", "medium")
 
@@ -401,6 +451,8 @@ def _last_sentence(text: str) -> str:
     """The last sentence with a value in it, out of the last lines."""
     for line in reversed(_lines(text)[-_LAST_LINES:]):
         for sentence in reversed(_SENTENCES.split(line[-1500:])):
+            if _GOES_ON.search(sentence):
+                return ""
             if re.search(r"\d|[$\\=]", sentence):
                 clauses = [match.start() for match in _CLAUSE_START.finditer(sentence)]
                 return sentence[clauses[-1] :] if clauses else sentence
@@ -412,7 +464,7 @@ def _last_number(text: str) -> Found | None:
     " doubts it."""
     sentence = _last_sentence(text)
     numbers = list(_NUMBER.finditer(sentence))
-    if not numbers or read_span(sentence).cause in (DENIED, BOUND) or _TENTATIVE.search(sentence):
+    if not numbers or read_span(sentence).cause in (DENIED, BOUND, UNCLEAR) or _TENTATIVE.search(sentence):
         return None
     last = numbers[-1]
     if _NOT_BEFORE_A_RESULT.search(" ".join(re.findall(r"[a-z]+", sentence[: last.start()])[-2:])):

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from fractions import Fraction
 
-from util.grading.maths.exact import Point, Unknown, application_value, big_value, exact
+from util.grading.maths.exact import Point, Unknown, application_value, big_value, check_arity, exact
 from util.grading.maths.tree import Node
 
 
@@ -70,6 +70,7 @@ def _approximate_root(node: Node, at: Point) -> complex:
 
 
 def _approximate_function(node: Node, at: Point) -> complex:
+    check_arity(node)
     name = node.value
     if name in TRIGONOMETRIC and not at.turned:
         at = with_degrees(at)

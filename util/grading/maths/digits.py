@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from util.grading.maths.approximate import TRIGONOMETRIC, approximate, with_degrees
-from util.grading.maths.exact import MAX_BITS, Gauss, Inexact, Point, Unknown, exact
+from util.grading.maths.exact import MAX_BITS, Gauss, Inexact, Point, Unknown, check_arity, exact
 from util.grading.maths.tree import Node
 
 
@@ -124,6 +124,7 @@ def _precise_function(node: Node, at: Point) -> decimal.Decimal:
     function = _PRECISE_FUNCTIONS.get(name)
     if function is None:
         raise Unknown(name)
+    check_arity(node)
     return function(*values)
 
 

@@ -264,6 +264,7 @@ def _exact_function(node: Node, at: Mapping) -> Fraction | Gauss:
     function = _EXACT_FUNCTIONS.get(node.value)
     if function is None:
         raise Inexact(node.value)
+    check_arity(node)
     values = [exact(part, at) for part in node.parts]
     if node.value == "conj" and type(values[0]) is Gauss:
         return Gauss(values[0].re, -values[0].im)
@@ -273,6 +274,16 @@ def _exact_function(node: Node, at: Mapping) -> Fraction | Gauss:
         return function(*values)
     except ZeroDivisionError:
         raise Unknown("undefined") from None
+
+
+_MANY = frozenset(("min", "max", "gcd", "lcm"))  # functions of any number of values
+_TWO = frozenset(("mod", "logb"))
+
+
+def check_arity(node: Node) -> None:
+    """Raise Unknown for a function with too many arguments, such as sin(1, 2)."""
+    if node.value not in _MANY and len(node.parts) != (2 if node.value in _TWO else 1):
+        raise Unknown(f"{node.value} of {len(node.parts)} values")
 
 
 def application_value(node: Node, at: Point, evaluate: Callable) -> Any:

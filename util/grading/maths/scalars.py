@@ -171,6 +171,10 @@ def _same_whatever_the_names(gold: Node, prediction: Node, names: frozenset[str]
     """One side has symbols that the other has not: equal only if they cancel, as in x - x + 2."""
     if "..." in names:
         return False
+    if _alternates(gold, prediction):
+        return bool(_same_at_whole_numbers(gold, prediction, names, Point()))
+    if not _same_at_far_points(gold, prediction, names, Point()):
+        return False
     for index in (0, 1, 6, 9):  # near one, and whole numbers that no floor sends to the same
         at = _sample(names, index)
         try:
@@ -219,7 +223,33 @@ def _same_at_points(gold: Node, prediction: Node, names: frozenset[str], reading
         if same_value(gold, prediction, at, thorough=False) is False:
             if _is_real(gold, at) and _is_real(prediction, at):
                 return False
+    return _same_at_far_points(gold, prediction, names, reading)
+
+
+def _same_at_far_points(gold: Node, prediction: Node, names: frozenset[str], reading: Point) -> bool:
+    """Whether nothing differs at points of either sign, in either order and far away.
+
+    An absolute value, a maximum or a floor may be one of its branches where all symbols are near and positive.
+    """
+    if not (traits(gold) | traits(prediction)) & _BRANCHED:
+        return True
+    ordered = sorted(names)
+    for turn, scale in itertools.product((0, 1), (Fraction(1), Fraction(997), Fraction(-1), Fraction(-997))):
+        values = {
+            name: scale
+            * (place + 1 + turn)
+            * (-1 if (place + turn) % 2 and abs(scale) == 1 else 1)
+            * Fraction(7, 5)
+            for place, name in enumerate(ordered if turn else reversed(ordered))
+        }
+        at = reading.moved(values)
+        if same_value(gold, prediction, at, thorough=False) is False:
+            if _is_real(gold, at) and _is_real(prediction, at):
+                return False
     return True
+
+
+_BRANCHED = frozenset(("func", name) for name in ("abs", "min", "max", "sgn", "floor", "ceil"))
 
 
 def _same_where_real(gold: Node, prediction: Node, names: frozenset[str], reading: Point) -> bool:

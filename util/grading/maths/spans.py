@@ -18,6 +18,8 @@ from util.grading.maths.units import unit_of
 
 CASES = "the answer distinguishes cases"
 BOUND = "the answer is a bound, not a value"
+UNCLEAR = "the words next to the value may change it"
+TAKEN_BACK = "the answer is taken back"
 SEVERAL = "several candidates of equal rank"
 DENIED = "the answer is denied"
 MAX_SPAN = 2_000  # characters of a span with words; what is longer is a text, not a sentence
@@ -31,8 +33,8 @@ class Statement(NamedTuple):
     lead: str = ""  # the two words before the value, such as "area is"
 
 
-def read_span(span: str) -> Statement:
-    """What a span says."""
+def read_span(span: str, *, declared: bool = False) -> Statement:
+    """What a span says; `declared`: it stands behind "the answer is"."""
     span = span.strip().strip("*").strip()
     if not has_words(span):
         return Statement(_bare(span))
@@ -40,7 +42,8 @@ def read_span(span: str) -> Statement:
         return Statement(", ".join(read_span(part).text for part in parts))
     if len(span) > MAX_SPAN:
         return Statement(span, SEVERAL)
-    words, values = _in_signs(_TEXT.sub(_text_as_words, span) if "\\" in span else span)
+    spoken = _SPACING.sub(" ", _TEXT.sub(_text_as_words, span).replace(r"\!", "")) if "\\" in span else span
+    words, values = _in_signs(spoken)
     words = _divided(_named(words, values), values)
     if not values:
         return Statement(_first_kept(words, _REASON, _NOT_THAT).strip(" .,:;"))
@@ -49,6 +52,7 @@ def read_span(span: str) -> Statement:
     if contrast := _NOT_BUT.search(words):
         words = contrast.group(1)
     words = _first_kept(words, _REASON, needed=_VALUE)
+    words = _MINUS.sub(lambda match: _negative(match.group(1) or match.group(2), values), words)
     if _WRONG.search(words):
         return Statement(span, DENIED)
     words = _first_kept(words, _NOT_THAT, _WHICH, needed=_VALUE)
@@ -58,14 +62,23 @@ def read_span(span: str) -> Statement:
     if _CASE.search(words):
         return Statement(span, CASES)
     before = _first_kept(words, _CONDITION, needed=_VALUE)
-    if _KIND.search(words, len(before)):
+    if _KIND.search(words, len(before)) or _AND_IF.search(words, len(before)):
         return Statement(span, CASES)
-    if _BOUND.search(before):
+    if (
+        not declared
+        and not _SUBJECT.match(before)
+        and _RELATES.search("".join(_values_in(words[len(before) :], values)))
+    ):
+        return Statement(span, CASES)  # 42 for x < 1
+    if _BOUND.search(before) or _BOUNDS.search(span):
         return Statement(span, BOUND)
     subject = _SUBJECT.match(before)
     if subject and _STATED.search(subject.group()):
         return Statement(span, SEVERAL)
-    words = _LEAD.sub("", before[subject.end() :] if subject else before).strip(" .:,;*")
+    words = before[subject.end() :] if subject else before
+    if (subject or declared) and not _is_neutral(words) or _ALTERED.search(words):
+        return Statement(span, UNCLEAR)
+    words = _LEAD.sub("", words).strip(" .:,;*")
     return _joined(words, values, span)._replace(
         lead=_LAST_WORDS.sub(r"\1", before[: _first_value(words, before)])
     )
@@ -95,6 +108,7 @@ _TOKENS = re.compile(
 _GROUP = re.compile(r"[(\[{][^()\[\]{}]{1,200}[)\]}]")
 _OPERATOR = re.compile(r"[=<>+*/^≤≥≠±×·|-]")
 _RAISED = frozenset("^/²³⁻·")
+_SPACING = re.compile(r"(?<!\\)\\[,;: ]|\\q?quad\b")
 _LONE = "\u2063"
 _FIRST = 0xE000  # the sign of the first value
 _MOST = 1_000
@@ -167,6 +181,8 @@ def _in_signs(span: str) -> tuple[str, list[str]]:
             token = token.strip("\"'“”‘’`_")
             core = token.strip("().")
             following = tokens[place + 1] if place + 1 < len(tokens) else ""
+            if not token:
+                continue  # a quotation mark alone
             if token[0] == _LONE:
                 words.append(token[1:])
             elif not core or core in ",;:—!?、，。；：":
@@ -206,10 +222,10 @@ def _closed_up(group: re.Match[str]) -> str:
 
 def _is_word(token: str, following: str, before: list[str]) -> bool:
     """Whether letters are a word and no variable, function or unit of a formula."""
-    if token.lower() in _MATHS_WORDS:
-        return False
+    if token.lower() in _MATHS_WORDS or len(token) < 4 and following[:1] == "=":
+        return False  # ab = 27
     if len(token) == 1 and ord(token) < 0x2000:
-        if token not in "aAIèéà" or _OPERATOR.match(following):
+        if token not in "aAIèéà" or _OPERATOR.match(following) or following in ("and", "or", ","):
             return False
         return not (before and _VALUE.fullmatch(before[-1]))
     return True
@@ -231,13 +247,14 @@ _REFUSED = (
     r"|big)"
 )
 _WRONG = re.compile(
-    rf"\b(?:wrong|incorrect|mistaken|false|invalid|doubt(?:ful)?|unlikely|{_REFUSED})\b|错|不对|不正确",
+    rf"\b(?:wrong|incorrect|mistaken|false|invalid|doubt(?:ful)?|unlikely|claimed|alleged|{_REFUSED})\b"
+    rf"|错|不对|不正确",
     re.IGNORECASE,
 )
 _DENIAL = re.compile(
     r"\b(?:not|never|neither|nor|isn['’]t|aren['’]t|wasn['’]t"
     r"|don['’]t|doesn['’]t|won['’]t|cannot|can['’]t|couldn['’]t|unsure|unclear"
-    r"|nicht|kein\w*|n['’]est pas|no es|non è|não|не)\b|不是|不等于",
+    r"|hardly|nobody|niet|nicht|kein\w*|n['’]est pas|no es|non è|não|не)\b|不是|不等于|不可能|不会|并非|绝非",
     re.IGNORECASE,
 )
 _NOT_BUT = re.compile(
@@ -260,7 +277,9 @@ _CASE = re.compile(
     r"|when|in))\b|如果|否则|或?当",
     re.IGNORECASE,
 )
-_CONDITION = re.compile(r"[\s,]*\b(?:when|whenever|for|where|with|at)\b.*$", re.IGNORECASE | re.DOTALL)
+_CONDITION = re.compile(
+    r"[\s,]*\b(?:when|whenever|for|where|with|at(?! (?:least|most)))\b.*$", re.IGNORECASE | re.DOTALL
+)
 _KIND = re.compile(r"\b(?:even|odd|prime|divisible|otherwise|positive|negative|not)\b", re.IGNORECASE)
 _BOUND = re.compile(
     rf"(?:\b(?:more|less|greater|fewer|larger|smaller|higher|lower|bigger)\s+than\s+(?:or equal to\s+)?"
@@ -273,6 +292,7 @@ _BOUND = re.compile(
     rf"|(?:大于|小于|多于|少于|不少于|不超过|至少|至多|超过|不到|介于|高于|低于)\s*{_V}",
     re.IGNORECASE,
 )
+_BOUNDS = re.compile(r"\b(?:lower|upper) bound\b", re.IGNORECASE)
 _SUBJECT = re.compile(
     rf"^.*(?:\b(?:is|are|was|were|be|equals?|becomes?|gives?|yields?|makes?|comes to|amounts to"
     rf"|totals?|è|é|ist|sind|lautet|beträgt|est|sont|vaut|es|son|são|равн\w+|составляет)\b|[:=：]|[是为為])"
@@ -353,6 +373,74 @@ def _first_value(words: str, before: str) -> int:
     return before.find(sign.group()) if sign else 0
 
 
+_MINUS = re.compile(rf"\b(?:minus|negative|moins|menos|meno|минус)\s+({_V})|负\s*({_V})", re.IGNORECASE)
+# Words that may stand between "is" and the value, and leave it as it is.
+_NEUTRAL = frozenset(
+    "rs usd eur gbp chf inr kr approx the a an of is are be to in and or both either value values"
+    " number numbers total amount sum result answer answers solution solutions root roots point points"
+    " pair pairs triple ordered set interval function functions line equation polynomial integer"
+    " integers fraction ratio probability angle option choice expression matrix vector polar complex"
+    " real rational prime positive natural whole equal exactly precisely about approximately roughly"
+    " around simply just only also now then thus hence therefore so indeed clearly always given by found"
+    " as follows following final simplified form namely there constant constants parabola circle base"
+    " coordinates all any every each for at on de di la le el il lo les los las un una une der die das"
+    " ein eine o os um uma da do het een alors donc also daher luego entonces portanto quindi dunque"
+    " genau exactement exactamente circa ungefähr environ aproximadamente примерно около ровно равен"
+    " равно".split()
+)
+_VERBS = frozenset(
+    "consists consist includes meet meets intersect intersects lies occurs reaches has have had gets"
+    " get got makes made takes took costs cost needs need pays paid earns earned spends spent sold sells"
+    " ate eats left buys bought saves saved can will should charge charges covers walks runs drives"
+    " weighs measures equals contains holds received receives collected there".split()
+)
+# What changes the value in front of which it stands.
+_ALTERED = re.compile(
+    rf"\b(?:multiples? of|divisible by|exceed(?:s|ing)?|twice|double|triple|thrice|half(?: of)?"
+    rf"|third of|quarter of"
+    rf"|power of|square of|cube of|root of|minimum|maximum|anything(?: but)?|except|step|page|row|case"
+    rf"|problem|different from|other than|far from"
+    rf"|product of|one of|(?:lower|upper) bound:?|obtained after|instead of|mindestens|höchstens|über"
+    rf"|unter|au moins|au plus|al menos"
+    rf"|como máximo|pelo menos|no máximo|almeno|al massimo|minstens|hoogstens|co najmniej)\s+{_V}"
+    rf"|(?:[比除非]|至少|至多|最多|最少|少なくとも|多くとも|せいぜい|マイナス"
+    rf"|الأقل|الأكثر|أكثر من|ليس)\s*{_V}"
+    rf"|{_V}\s*(?:(?:squared|cubed|factorial|hundreds?|tens|plus|lakh|crore|mil|millionen|at (?:least"
+    rf"|most)|minimum|maximum)\b"
+    rf"|的?(?:以[上下内外]|[一两二三四五]?倍|平方(?![米厘千公分])|立方(?![米厘分])|一半|左右|[大小多少]$)"
+    rf"|[千百](?![米克瓦分])|\S*(?:未満|以上|以下|ではない|じゃない|でない)"
+    rf"|(?:이상|이하|미만|초과))",
+    re.IGNORECASE,
+)
+_AND_IF = re.compile(rf"\b(?:and|but|while)\b[^{_V[1:-1]}]*{_V}\s*(?:when|if|for|at)\b", re.IGNORECASE)
+
+
+_RELATES = re.compile(r"[=<>≤≥]|\\(?:le|ge|lt|gt|leq|geq|ne|neq)\b")
+
+
+def _values_in(words: str, values: list[str]) -> list[str]:
+    return [values[ord(sign) - _FIRST] for sign in _VALUE.findall(words)]
+
+
+def _negative(sign: str, values: list[str]) -> str:
+    """A value behind the word "minus"."""
+    values[ord(sign) - _FIRST] = f"-({values[ord(sign) - _FIRST]})"
+    return sign
+
+
+_CJK_NEUTRAL = re.compile(f"(?!.*(?:比|除|非|不|至|超|负|[大小多少高低]于))[{_CJK}]+")
+
+
+def _is_neutral(words: str) -> bool:
+    """Whether the words before the first value leave it as it is, or tell of it in a sentence."""
+    first = _VALUE.search(words)
+    ahead = words[: first.start()] if first else ""
+    before = [word.strip(".,:;()-–—").lower() for word in ahead.split()]
+    return all(
+        not word or word in _NEUTRAL or _CJK_NEUTRAL.fullmatch(word) for word in before
+    ) or not _VERBS.isdisjoint(before)
+
+
 _INEQUALITY = re.compile(r"[<>≤≥]|\\(?:le|ge|lt|gt|leq|geq)\b")
 _OF_TWO = re.compile(r"\b(?:sum|product|difference|quotient|ratio|total|average|mean)\b", re.IGNORECASE)
 
@@ -382,10 +470,14 @@ def _joined(words: str, values: list[str], span: str) -> Statement:
         if any(_INEQUALITY.search(value) for value in said) and {"or", "或"} & {*between}:
             return Statement(r" \text{ or } ".join(said))
         return Statement(", ".join(said))
+    if tokens[places[0] + 1 : places[0] + 2] in (["and"], ["or"]):
+        return Statement(span, SEVERAL)  # "and permutations"
     unit: list[str] = []
     for token in tokens[places[0] + 1 :]:
-        if token in CHINESE_UNITS:
+        if token in CHINESE_UNITS or token[0] in "万亿":
             unit.append(token)
+        if token == "in" and token is tokens[-1]:
+            unit.append(token)  # inches
         if token.lower() in _NO_UNIT or not token[0].isalpha() or _CJK_WORD.match(token) or len(unit) == 4:
             break
         unit.append(token.strip(".,"))

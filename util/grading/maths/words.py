@@ -46,7 +46,7 @@ _NOTHING = frozenset(
 )
 _ENDLESS = frozenset(("infinitely many", "infinite", "infinitely many solutions", "infinity"))
 _LETTER = re.compile(r"(?:(?i:option|choice|answer)\s*)?\(?\s*([A-Za-z])\s*\)?[.:]?")
-_LETTER_AND_MORE = re.compile(r"(?:\(\s*([A-Z])\s*\)|([A-Z])\s*[.):])\s*(\S.*)")
+_LETTER_AND_MORE = re.compile(r"(?:\(\s*([A-Z])\s*\)|([A-Z])\s*[.):])\s*(?![,;+/*]|or\b|and\b)(\S.*)")
 _PROVED = re.compile(r"proven\b")
 _NEGATIONS = frozenset("not no never neither nor none or cannot".split())
 
@@ -117,7 +117,9 @@ def _names_the_subject(sentence: str, name: str) -> bool:
     words, name = re.findall(r"[\w'-]+", sentence), name.strip()
     if not re.fullmatch(r"[A-Z][a-z]+", name) or len(words) < 2 or words[0] != name:
         return False
-    return not any(word[0].isupper() or word.lower() in _NEGATIONS for word in words[1:])
+    return not any(
+        word[0].isdecimal() or word[0].isupper() or word.lower() in _NEGATIONS for word in words[1:]
+    )
 
 
 def option_letter(cleaned: str) -> str | None:
