@@ -229,7 +229,7 @@ def _same_at_points(gold: Node, prediction: Node, names: frozenset[str], reading
 def _same_at_far_points(gold: Node, prediction: Node, names: frozenset[str], reading: Point) -> bool:
     """Whether nothing differs at points of either sign, in either order and far away.
 
-    An absolute value, a maximum or a floor may be one of its branches where all symbols are near and positive.
+    An absolute value, a maximum or a floor may be one of its branches where symbols are near and positive.
     """
     if not (traits(gold) | traits(prediction)) & _BRANCHED:
         return True
