@@ -269,6 +269,8 @@ def _decide(gold: str, prediction: str) -> Comparison:
             return found
     if (same := same_moment(left, right)) is not None:
         return Comparison(same, "text", left, right)
+    if words.are_opposed(left, right):
+        return Comparison(False, "text", left, right)
     found = _compare_quantities(left, right)
     if found is not None:
         return found

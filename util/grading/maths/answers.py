@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from util.grading.maths.numbers import plain_number, same_number
 from util.grading.maths.spans import (
     BOUND,
     DENIED,
@@ -24,7 +25,7 @@ from util.grading.maths.spans import (
     has_words,
     read_span,
 )
-from util.grading.maths.spelling import mended
+from util.grading.maths.spelling import clean, mended
 from util.response import without_turn_tokens
 
 MAX_ANSWER = 4_000  # characters of one answer; what is longer is no answer
@@ -50,6 +51,12 @@ def find_answer(solution: str, *, lowest: str = "low") -> Found | None:
     if boxed is not None:
         if (behind := _taken_back(solution)) is not None:
             return _declared(behind) or _found(boxed, Statement(boxed, TAKEN_BACK), "box", "high")
+        behind = solution[_boxes(solution)[-1][1] :][-TAIL:].partition("Question")[
+            0
+        ]  # models go on with others
+        later = _declared(behind) if "nswer" in behind else None
+        if later is not None and _are_unlike_numbers(boxed, later.text):
+            return _found(boxed, Statement(boxed, SEVERAL), "box", "high")
         return _found(boxed, read_span(boxed, declared=True), "box", "high")
     unfinished = solution.rfind("boxed{")
     tail = (solution if unfinished < 0 else solution[:unfinished])[-TAIL:]
@@ -130,6 +137,11 @@ _REFUTED = re.compile(
 )
 
 
+def _are_unlike_numbers(boxed: str, declared: str) -> bool:
+    first, second = plain_number(clean(boxed)), plain_number(clean(declared))
+    return first is not None and second is not None and not same_number(first, second)
+
+
 _RETRACTS = re.compile(
     r"\b(?:wait|hmm+|oops|hold on|actually,? no|no,? wait|sorry)\b"
     r"|\b(?:this|that|it|which|he|she) (?:is|was) (?:wrong|incorrect|false|not right|a mistake)\b"
@@ -147,11 +159,15 @@ _MISTAKEN = re.compile(
     r"|bound|e\.g\.|format|box like|students get)(?!\w)|n['’]t\b|不是|至少|至多|(?<!\w)не(?!\w))"
     r"(?:(?!\b(?:so|hence|thus|therefore|but|instead|then|and|answer)\b|[.,;:=\n，。；]).){0,30}$"
     r"|\b(?:at (?:least|most)|than)[\s$]*$|(?:~~|<del>|\\(?:cancel|sout|xcancel)\{)[\s$]*$"
-    r"|[\d})a-z][^\S\n]*[-+/^][^\S\n]*$|[$=][^\S\n]*-[^\S\n]*$|[\s$][<>][^\S\n]*$"
+    r"|[\d})a-z][^\S\n]*[-+/^][^\S\n]*$|\d$|[$=][^\S\n]*-[^\S\n]*$|[\s$][<>][^\S\n]*$"
     r"|\\(?:sqrt|cdot|times|leq?|geq?|neq?)\s*\{?\s*$|\\frac\s*\{[^{}]*\}\s*\{\s*$",
     re.IGNORECASE,
 )
-_ELSE = re.compile(r"[\s$.)*]*(?:,?\s*(?:or|或)\s+(?:possibly\s+)?\$?-?\d|\s+if\b|\^|!|[+x])", re.IGNORECASE)
+_ELSE = re.compile(
+    r"[\s$.)*]*(?:,?\s*(?:or|或)\s+(?:(?:possibly\s+)?\$?-?\d|something|maybe)|\s+if\b|\^|!|[+x]"
+    r"|\\(?:pi|cdot|times|sqrt)\b)",
+    re.IGNORECASE,
+)
 _BEHIND_BOX = 240  # characters behind the last box in which it may be taken back
 
 
@@ -303,7 +319,7 @@ def _declared(text: str) -> Found | None:
             before = text[max(0, start - 80) : start]
             if _UNSURE.search(before) and _UNSURE.search(_NO_DOUBT.sub("", _CLAUSE.split(before)[-1])):
                 continue
-            span, behind = _sentence(text, end)
+            span, behind = _bullets(text, end) or _sentence(text, end)
         if not span or text[behind - 1 : behind] == "?" or _RETRACTED.match(text, behind):
             continue
         said = read_span(span, declared=True)
@@ -340,6 +356,20 @@ def _declarations(text: str) -> list[tuple[int, int]]:
     if not text.isascii():
         found += [match.span() for match in _CHINESE.finditer(text)]
     return sorted(found, key=lambda place: max(place), reverse=True)
+
+
+_BULLETS = re.compile(r"[ \t*]*\n(?:[ \t]*\n)?((?:[ \t]*(?:[-*•]|\d{1,2}[.)])[ \t]+[^\n]+(?:\n|$))+)")
+_BULLET = re.compile(r"^[ \t]*(?:[-*•]|\d{1,2}[.)])[ \t]+", re.MULTILINE)
+
+
+def _bullets(text: str, start: int) -> tuple[str, int] | None:
+    """The items of a list that follows at once, joined by commas, and where it ends."""
+    line_end = text.rfind("\n", 0, start + 1)
+    match = _BULLETS.match(text, line_end if line_end >= 0 and not text[line_end:start].strip() else start)
+    if match is None:
+        return None
+    items = [item.strip(" .;,") for item in _BULLET.sub("", match.group(1)).splitlines()]
+    return ", ".join(item for item in items if item), match.end()
 
 
 def _sentence(text: str, start: int) -> tuple[str, int]:

@@ -170,6 +170,8 @@ class Judge:
         """Sets, tuples, matrices, ratios and texts against each other; None where neither decides."""
         kinds = (gold.kind, prediction.kind)
         if kinds == ("matrix", "matrix"):
+            if (gold.value == "vmatrix") != (prediction.value == "vmatrix"):
+                return False  # a determinant is a number
             if [len(row) for row in gold.parts] != [len(row) for row in prediction.parts]:
                 return False
             return self.same_in_order(itertools.chain(*gold.parts), itertools.chain(*prediction.parts))

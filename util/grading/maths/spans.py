@@ -64,10 +64,11 @@ def read_span(span: str, *, declared: bool = False) -> Statement:
     before = _first_kept(words, _CONDITION, needed=_VALUE)
     if _KIND.search(words, len(before)) or _AND_IF.search(words, len(before)):
         return Statement(span, CASES)
+    cut = "".join(_values_in(words[len(before) :], values))
     if (
-        not declared
-        and not _SUBJECT.match(before)
-        and _RELATES.search("".join(_values_in(words[len(before) :], values)))
+        not _SUBJECT.match(before)
+        and _RELATES.search(cut)
+        and not _LETTER.search("".join(_values_in(before, values)))
     ):
         return Statement(span, CASES)  # 42 for x < 1
     if _BOUND.search(before) or _BOUNDS.search(span):
@@ -254,7 +255,8 @@ _WRONG = re.compile(
 _DENIAL = re.compile(
     r"\b(?:not|never|neither|nor|isn['’]t|aren['’]t|wasn['’]t"
     r"|don['’]t|doesn['’]t|won['’]t|cannot|can['’]t|couldn['’]t|unsure|unclear"
-    r"|hardly|nobody|niet|nicht|kein\w*|n['’]est pas|no es|non è|não|не)\b|不是|不等于|不可能|不会|并非|绝非",
+    r"|hardly|nobody|rules? out|ruled out|exclud\w+|no solution|niet|nicht|kein\w*|n['’]est pas|no es"
+    r"|non è|não|не)\b|不是|不等于|不可能|不会|并非|绝非",
     re.IGNORECASE,
 )
 _NOT_BUT = re.compile(
@@ -288,7 +290,7 @@ _BOUND = re.compile(
     rf"|\b(?:mayor|menor|más|menos) (?:que|de) {_V}|\b(?:größer|kleiner|mehr|weniger) als {_V}"
     rf"|\b(?:plus|moins) (?:\w+ )?(?:que|de) {_V}|(?:больше|меньше|более|менее)(?: чем)? {_V}"
     rf"|{_V} (?:\w+ )?(?:less|more|fewer|larger|smaller|greater) than\b"
-    rf"|{_V} or (?:so|more|less|fewer|greater|above|below)\b|{_V}\s*以[上下内]"
+    rf"|{_V} (?:or|and) (?:so|more|less|fewer|greater|above|below|higher|lower)\b|{_V}\s*以[上下内]"
     rf"|(?:大于|小于|多于|少于|不少于|不超过|至少|至多|超过|不到|介于|高于|低于)\s*{_V}",
     re.IGNORECASE,
 )
@@ -415,11 +417,12 @@ _ALTERED = re.compile(
 _AND_IF = re.compile(rf"\b(?:and|but|while)\b[^{_V[1:-1]}]*{_V}\s*(?:when|if|for|at)\b", re.IGNORECASE)
 
 
+_LETTER = re.compile(r"(?<!\\)\b[a-zA-Z]\b")
 _RELATES = re.compile(r"[=<>≤≥]|\\(?:le|ge|lt|gt|leq|geq|ne|neq)\b")
 
 
-def _values_in(words: str, values: list[str]) -> list[str]:
-    return [values[ord(sign) - _FIRST] for sign in _VALUE.findall(words)]
+def _values_in(words: str, values: list[str]) -> str:
+    return "".join(values[ord(sign) - _FIRST] for sign in _VALUE.findall(words))
 
 
 def _negative(sign: str, values: list[str]) -> str:

@@ -112,6 +112,28 @@ def same_text(gold: str, prediction: str) -> bool:
     return _names_the_subject(gold, prediction) or _names_the_subject(prediction, gold)
 
 
+_OPPOSITES = (
+    ("left", "right"), ("up", "down"), ("upward", "downward"), ("upwards", "downwards"), ("east", "west"),
+    ("north", "south"), ("clockwise", "counterclockwise"), ("released", "absorbed"), ("inward", "outward"),
+    ("gain", "loss"), ("odd", "even"),
+)  # fmt: skip
+_MAY_OPPOSE = re.compile(
+    r"\b(?:" + "|".join(word for pair in _OPPOSITES for word in pair) + r")\b", re.IGNORECASE
+)
+
+
+def are_opposed(gold: str, prediction: str) -> bool:
+    """Whether one answer says "left" and the other "right" of what may be the same value."""
+    left, right = ({*map(str.lower, _MAY_OPPOSE.findall(text))} for text in (gold, prediction))
+    if not left or not right:
+        return False
+    return any(
+        one in left and other in right and other not in left and one not in right
+        for pair in _OPPOSITES
+        for one, other in (pair, pair[::-1])
+    )
+
+
 def _names_the_subject(sentence: str, name: str) -> bool:
     """Petya, for "Petya will receive the last token.": the sentence opens with the only name in it."""
     words, name = re.findall(r"[\w'-]+", sentence), name.strip()
