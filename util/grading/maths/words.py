@@ -124,9 +124,9 @@ _MAY_OPPOSE = re.compile(
 
 def are_opposed(gold: str, prediction: str) -> bool:
     """Whether one answer says "left" and the other "right" of what may be the same value."""
-    left, right = ({*map(str.lower, _MAY_OPPOSE.findall(text))} for text in (gold, prediction))
-    if not left or not right:
+    if not (_MAY_OPPOSE.search(gold) and _MAY_OPPOSE.search(prediction)):
         return False
+    left, right = ({*map(str.lower, _MAY_OPPOSE.findall(text))} for text in (gold, prediction))
     return any(
         one in left and other in right and other not in left and one not in right
         for pair in _OPPOSITES
