@@ -11,7 +11,7 @@ the letter, and a letter that is only talked about (vitamin C, the field B) choo
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
@@ -19,15 +19,24 @@ from typing import NamedTuple
 from util.grading.choice_words import (
     ALSO,
     ANSWERS_WRONG,
+    BEFORE_A_SUBJECT,
     CLAUSE,
+    COUNTERFACTUAL,
     DENIED_BEHIND,
+    DENIED_LINE,
+    DENIED_TEXT,
     FAVOURABLE,
+    FOREIGN,
+    FOREIGN_PARTS,
     FRAMES,
     IDIOM,
     LISTED,
     NAMED,
+    SCRIPT,
     SCRIPT_FRAMES,
     SCRIPT_SUBJECTS,
+    SPACED_FRAMES,
+    SPACED_SUBJECTS,
     SUBJECTS,
     TAKEN_BACK,
     TURNS,
@@ -41,7 +50,7 @@ from util.grading.maths.words import normal_text, unwrapped
 from util.records import TRUSTS, Verdict
 from util.response import solution_part
 
-GRADER = "choice-5"
+GRADER = "choice-6"
 LETTERS = "ABCDEFGHIJ"
 
 
@@ -89,8 +98,8 @@ def choose(solution: str, valid: str, texts: tuple[str, ...] = ()) -> Choice:
             return Choice(letter, how, "high")
         if UNSURE.search(span[:400]):
             return Choice(None)
-    plain = _plain(tail)
-    declared = _declared(_letters_alone(plain, valid, texts), valid, texts)
+    plain = _without_texts(_plain(tail), valid, texts)
+    declared = _declared(plain, valid, texts)
     if box is not None or declared and not _may_be_text(declared, plain):
         return declared or Choice(None)
     if texts and (letter := _declared_text(tail, valid, texts)):
@@ -131,7 +140,7 @@ def _option_with(answer: str, valid: str, texts: tuple[str, ...]) -> str | None:
     """The letter of the only option that says what the answer says."""
     wanted = normal_text(answer)
     found = [valid[i] for i, text in enumerate(texts) if normal_text(unwrapped(clean(text))) == wanted]
-    if not found and len(answer) < 100:
+    if not found and len(answer) < 100 and not DENIED_LINE.search(answer):
         found = [
             valid[i]
             for i, text in enumerate(texts)
@@ -148,8 +157,8 @@ _DRESS = re.compile(
 )
 _JOINT = re.compile(r"(?<=choice|option|nswer_)\\?_|(?<=choice|option|letter|answer)\\?_", re.IGNORECASE)
 _MARKS = re.compile(r"[*_`$#]|\\[()\[\]]|\\quad|\\ |</?(?:b|strong|i|em)>")
-_GAPS = re.compile(r"\s+")
-_QUOTED = re.compile(r"[\"'“”‘’「『【«]\s*\(?([A-J])\)?\s*[\"'“”‘’」』】»]")
+_GAPS = re.compile(r"\s{2,}|[^\S\n ]")
+_QUOTED = re.compile(r"(?<!\w)[\"'“”‘’「『【«]\s*\(?([A-J])\)?\s*[\"'“”‘’」』】»]")
 # Russian answers type the look-alikes of Latin letters; where Б, Г or Д stand alone the letters are Russian.
 _CYRILLIC = re.compile(r"(?<=[\s(:—-])[АВСЕ](?!\w)(?!\s+[а-яё])")
 _RUSSIAN_LIST = re.compile(r"(?<!\w)[БГД](?!\w)")
@@ -160,35 +169,53 @@ _NARROW = {ord("Ａ") + i: LETTERS[i] for i in range(len(LETTERS))}
 def _plain(text: str) -> str:
     """A text without bold print, dollar signs and quotation marks round single letters."""
     text = _DRESS.sub(r"\1", text) if "\\" in text else text
-    text = _JOINT.sub(" ", text)
+    text = _JOINT.sub(" ", text) if "_" in text else text
     text = _QUOTED.sub(r" \1 ", _MARKS.sub("", text).replace("\u200b", ""))
     if not text.isascii():
         text = text.translate(_NARROW)
         if not _RUSSIAN_LIST.search(text):
             text = _CYRILLIC.sub(lambda match: match.group().translate(_LATIN), text)
-    text = IDIOM.sub("", text)
     return _GAPS.sub(lambda gap: "\n" if "\n" in gap.group() else " ", text)
 
 
-@lru_cache(maxsize=256)
-def _option_words(said: str) -> str:
-    return _plain(said).strip(" .")
+def _without_texts(plain: str, valid: str, texts: tuple[str, ...]) -> str:
+    """A text in which "B. a lever" is "(B)" where option B is "a lever"; a line of nothing else is "(B) …".
+
+    What stands behind an option's text is then read as what stands behind its letter.
+    """
+    lower = plain.lower()
+    if not texts or len(lower) != len(plain):
+        return plain
+    parts, at = [], 0
+    known: dict[str, str] = {}
+    for head in _signs(valid).head.finditer(plain):
+        letter = head.group(1)
+        if letter not in known:
+            known[letter] = _plain(texts[valid.index(letter)]).strip(" .\n\"'“”‘’").lower()
+        said = known[letter]
+        end = head.end() + len(said)
+        if head.start() < at or not said or not lower.startswith(said, head.end()):
+            continue
+        if _GOES_ON.match(plain, end):
+            continue
+        before = plain[at : head.start()].rstrip("([")
+        is_line = (not before or before.endswith("\n")) and _LINE_END.match(plain, end)
+        parts += [before, f"({letter})", " …" if is_line else ""]
+        at = end + (plain[end : end + 1] in tuple("\"'”’"))
+    return "".join([*parts, plain[at:]])
 
 
-def _letters_alone(plain: str, valid: str, texts: tuple[str, ...]) -> str:
-    """A text without the words of options behind their letters: what is said of them stands there then."""
-    for letter, said in zip(valid, texts, strict=False):  # there may be no texts
-        words = _option_words(said)
-        if len(words) > 3 and words in plain:
-            plain = re.sub(rf"((?<!\w){letter}[)\].:]{{0,2}}) {re.escape(words)}(?= \w)", r"\1", plain)
-    return plain
+_GOES_ON = re.compile(r"\w|[.,]\d")
+_LINE_END = re.compile(r"[\"'”’]?\s*\.?\s*(?:\n|$)")
 
 
 class _Signs(NamedTuple):
     """The patterns for one set of valid letters."""
 
+    spot: re.Pattern
     letter: re.Pattern
     several: re.Pattern
+    head: re.Pattern
     headed: re.Pattern
     another_head: re.Pattern
     frames: tuple[re.Pattern, ...]
@@ -203,15 +230,19 @@ class _Signs(NamedTuple):
 
 
 @lru_cache(maxsize=32)
-def _signs(valid: str, is_ascii: bool = True) -> _Signs:
-    frames = FRAMES if is_ascii else FRAMES + SCRIPT_FRAMES
-    subjects = SUBJECTS if is_ascii else SUBJECTS + SCRIPT_SUBJECTS
+def _signs(valid: str, is_foreign: bool = False, is_script: bool = False) -> _Signs:
+    frames = FRAMES + SPACED_FRAMES * is_foreign + SCRIPT_FRAMES * is_script
+    subjects = SUBJECTS + SPACED_SUBJECTS * is_foreign + SCRIPT_SUBJECTS * is_script
     any_case = valid + valid.lower()
 
     def of(pattern: str) -> re.Pattern:
         return re.compile(pattern.replace("{valid}", valid), re.IGNORECASE | re.MULTILINE)
 
     return _Signs(
+        spot=re.compile(
+            rf"(?<![A-Za-z0-9_])(?:[{valid}](?![A-Za-z0-9_])"
+            rf"|[{valid.lower()}](?=[)\].!*]*\s*(?:\n|$))|(?<=\()[{valid.lower()}](?=\)))"
+        ),
         letter=re.compile(
             r"(?:(?:so|thus|hence|therefore),?\s+)?(?:the\s+)?(?:final\s+|correct\s+|right\s+)?"
             rf"(?:(?:option|choice|answer|letter"
@@ -221,6 +252,10 @@ def _signs(valid: str, is_ascii: bool = True) -> _Signs:
         several=re.compile(
             rf"(?:both|either)?\s*[(\[]?[{valid}][)\]]?(?:\s*(?:,|;|/|and|or|&|\\and|\\or"
             rf"|\s)+\s*[(\[]?[{valid}][)\]]?)+"
+        ),
+        head=re.compile(
+            rf"(?<![A-Za-z0-9_])([{valid}])(?:\s?[)\]][.:]?|[.:]|\s[-–—](?=\s)"
+            rf"|(?<=[Oo]ption [{valid}])(?=\s))\s*[\"“'‘]?"
         ),
         headed=re.compile(rf"(?:[(\[]\s*([{valid}])\s*[)\]]|([{valid}])\s*(?:[.):]|\s[-–—](?=\s)))\s*\S"),
         another_head=re.compile(rf"\(([{valid}])\)|(?<!\w)([{valid}])[.):]\s"),
@@ -247,11 +282,16 @@ def _signs(valid: str, is_ascii: bool = True) -> _Signs:
 
 def _declared(text: str, valid: str, texts: tuple[str, ...]) -> Choice | None:
     """The letter of the last declaration; several letters where its sentence names several."""
-    signs = _signs(valid, text.isascii())
-    chosen = _chosen(text, (*signs.frames, *signs.named, *signs.decisive), signs)
+    lower = text.lower()
+    is_foreign = any(part in lower for part in FOREIGN_PARTS) and FOREIGN.search(text) is not None
+    signs = _signs(valid, is_foreign, not text.isascii() and SCRIPT.search(text) is not None)
+    spots = [match.start() for match in signs.spot.finditer(text)]
+    chosen = _chosen(
+        [*_ending_at(spots, text, signs), *_beginning_at(spots, text, signs.decisive)], text, signs
+    )
     also = [match for match in chosen if match.re in signs.decisive and ALSO.search(match.group())]
     found = [match for match in chosen if not any(match is one for one in also)]
-    found = found or _chosen(text, (signs.favourable,), signs)
+    found = found or _chosen(_beginning_at(spots, text, (signs.favourable,)), text, signs)
     if not found:
         return None
     last = found[-1]
@@ -269,13 +309,37 @@ def _declared(text: str, valid: str, texts: tuple[str, ...]) -> Choice | None:
     return Choice(", ".join(dict.fromkeys(letters)), "declared", trust)
 
 
-def _chosen(text: str, patterns: tuple[re.Pattern, ...], signs: _Signs) -> list[re.Match]:
+def _ending_at(spots: list[int], text: str, signs: _Signs) -> Iterator[re.Match]:
+    """The frames whose letter stands at one of the spots."""
+    for patterns, width in ((signs.frames, 120), (signs.named, 260)):
+        windows: list[list[int]] = []
+        for spot in spots:
+            if windows and spot - width <= windows[-1][1]:
+                windows[-1][1] = spot + 12
+            else:
+                windows.append([max(0, spot - width), spot + 12])
+        for pattern in patterns:
+            for start, end in windows:
+                yield from pattern.finditer(text, start, end)
+
+
+def _beginning_at(spots: list[int], text: str, patterns: tuple[re.Pattern, ...]) -> Iterator[re.Match]:
+    """The sentences whose subject is a letter at one of the spots."""
+    for spot in spots:
+        start = spot - (spot > 0 and text[spot - 1] in "([（{")
+        yield from filter(None, (pattern.match(text, start) for pattern in patterns))
+
+
+def _chosen(declared: Iterable[re.Match], text: str, signs: _Signs) -> list[re.Match]:
     """The last declarations that nothing denies, in the order of the text."""
-    found = sorted(
-        (match for one in patterns for match in one.finditer(text)), key=lambda match: match.start(1)
-    )
+    found = sorted(declared, key=lambda match: match.start(1))
     chosen = (match for match in reversed(found) if _is_chosen(match, text, signs))
     return list(islice(chosen, _MOST_DECLARATIONS))[::-1]
+
+
+def _is_unsure(before: str) -> bool:
+    """Whether the clause in which a text ends denies, doubts or supposes."""
+    return UNSURE.search(CLAUSE.split(IDIOM.sub("", before))[-1]) is not None
 
 
 def _in_one_sentence(one: re.Match, other: re.Match, text: str) -> bool:
@@ -313,31 +377,32 @@ def _is_chosen(match: re.Match, text: str, signs: _Signs) -> bool:
         before += within
         if match.re not in signs.frames and (listed := signs.list_before.search(before)):
             before = before[: listed.start()]
-    clause = CLAUSE.split(before)[-1]
-    if UNSURE.search(clause) or ANSWERS_WRONG.search(within):
+    if _is_unsure(before) or ANSWERS_WRONG.search(within):
         return False
     behind = text[match.end() : match.end() + 300]
     if any(DENIED_BEHIND.match(text[at : at + 100]) for at in {end, match.end()}) or TAKEN_BACK.match(behind):
+        return False
+    if DENIED_TEXT.match(text, end):
         return False
     rest = re.split(r"(?<=[?.!。？])|\n", behind, maxsplit=1)[0]
     sentence = re.split(r"[.!?\n。？；;]", before)[-1] + match.group() + rest
     if rest.rstrip().endswith(("?", "？")) and (_ASKS.match(sentence) or not _HEAD.match(text, end)):
         return False
-    if _COUNTERFACTUAL.search(sentence) or re.search(r"\bunless\b", sentence, re.IGNORECASE):
+    if COUNTERFACTUAL.search(IDIOM.sub("", sentence)):
         return False
-    letter = match.group(1).upper()
-    return not _is_list(text[start : start + 800], letter, signs) and not _ends_list(text[:start], letter)
+    if match.re in (signs.decisive[0], signs.favourable) and text[start - 1 : start] == " ":
+        word = re.search(r"([^\s,;:(.!?]+) $", before)
+        if word and word.group(1).lower() not in BEFORE_A_SUBJECT:
+            return False  # vitamin C
+    return not _is_list(text[start : start + 800], match.group(1).upper(), signs) and not _is_next(
+        match, text, signs
+    )
 
 
 _HEAD = re.compile(r"\s*[.):]\s*\S{2}")  # the question mark belongs to the option's text
 _ASKS = re.compile(
     r"\W*(?:\w+\s+)?(?:is|are|was|were|does|do|did|can|could|would|should|might|which|what|why|how)\b",
     re.IGNORECASE,
-)
-_COUNTERFACTUAL = re.compile(
-    r"\b(?:if|unless|had|were)\b.{0,200}(?<!\bI )\bwould\b"
-    r"|(?<!\bI )\bwould\b(?=.{0,20}\b(?:be|have)\b).{0,200}\b(?:if|unless|had|were)\b",
-    re.IGNORECASE | re.DOTALL,
 )
 
 
@@ -350,15 +415,28 @@ def _is_list(rest: str, letter: str, signs: _Signs) -> bool:
     return [head for head in heads if head != letter][:2] == list(LETTERS[at + 1 : at + 3]) != []
 
 
-def _ends_list(before: str, letter: str) -> bool:
-    """Whether the letter heads a line, and the line before is headed by the letter before it."""
-    earlier, _, mine = before[-600:].rpartition("\n")
-    if letter == LETTERS[0] or mine.strip(" (["):
+_CONCLUDES = re.compile(r"\b(?:so|thus|hence|therefore|but)\b", re.IGNORECASE)
+_CONNECTS = re.compile(r"\b(?:is|are|be|was)\b|[:=：]|'s\b|correct\b", re.IGNORECASE)
+
+
+def _is_next(match: re.Match, text: str, signs: _Signs) -> bool:
+    """Whether the letter only goes on with a list of the options: the head before it is that of the letter
+    before it, of which nothing is said, and nothing but a mark stands between the frame and the letter.
+    """
+    start, letter = match.start(1), match.group(1).upper()
+    begins = match.re in signs.decisive[1:2]  # "(D) all of them are correct"
+    if letter == "A" or not begins and match.re not in signs.frames:
         return False
-    return (
-        re.match(rf"\s*[(\[]?{LETTERS[LETTERS.index(letter) - 1]}[)\].:]", earlier.rpartition("\n")[2])
-        is not None
-    )
+    if not begins and _CONNECTS.search(text[match.start() : start]):
+        return False
+    if not begins and not re.match(r"\s?[)\].:]+\s*\w", text[start + 1 : start + 8]):
+        return False
+    before = text[max(0, start - 600) : start]
+    heads = list(signs.another_head.finditer(before))
+    if not heads or (heads[-1].group(1) or heads[-1].group(2)) != LETTERS[LETTERS.index(letter) - 1]:
+        return False
+    said = before[heads[-1].end() :]
+    return not (DENIED_LINE.search(said) or _CONCLUDES.search(said) or _CONNECTS.search(said) and not begins)
 
 
 def _is_small_letter(match: re.Match, text: str) -> bool:
@@ -385,18 +463,25 @@ _SAYS = re.compile(
 )
 
 
+_DENIED_HEAD = re.compile(r"not\s+(?:\([A-J]\)|[A-J](?!\w))")
+
+
 def _declared_text(text: str, valid: str, texts: tuple[str, ...]) -> str | None:
     """The one option whose text stands behind the last "answer is", alone in the last line, or behind its
     letter at the end of the last sentence."""
     declared = list(_SAYS.finditer(text))
     last = text.rstrip()[-1000:].splitlines()[-1:]
-    said = [declared[-1].group(1)] if declared else []
+    said = [
+        one.group(1) for one in declared[-1:] if not _is_unsure(text[max(0, one.start() - 160) : one.start()])
+    ]
     headed = _signs(valid).headed
     if last and headed.match(last[0].strip()) and any(map(headed.match, text[-3000:].splitlines()[:-1])):
         last = []  # the last one of a list of options
     said += [line for line in last if len(line) < 400]
     for candidate in said:
         candidate = candidate.strip(" *.$`")
+        if _DENIED_HEAD.match(candidate):
+            continue
         if candidate and (chosen := _option_with(unwrapped(clean(candidate)), valid, texts)):
             return chosen
     for line in last:
@@ -405,7 +490,7 @@ def _declared_text(text: str, valid: str, texts: tuple[str, ...]) -> str | None:
             heads
             and heads[0].start() > 2
             and not line.rstrip().endswith("?")
-            and not UNSURE.search(CLAUSE.split(line[: heads[-1].start()])[-1])
+            and not _is_unsure(line[: heads[-1].start()])
         ):
             letter = heads[-1].group(1) or heads[-1].group(2)
             behind = normal_text(line[heads[-1].end() :].strip(" *.$`"))
@@ -441,10 +526,8 @@ def _lone(text: str, plain: str, valid: str) -> Choice:
     match = signs.concluded.search(last)
     if match and match.group(1).isupper() and _is_chosen(match, last, signs):
         return Choice(match.group(1), "last line", "medium")
-    if len(lines) > 1 and signs.headed.match(lines[-1]) and signs.headed.match(lines[-2]):
-        return Choice(None)  # the end of a list of the options
     letters = {next(filter(None, match.groups())) for match in signs.mentioned.finditer(last)}
-    if len(letters) != 1 or UNSURE.search(last) or last.endswith(("?", "？")):
+    if len(letters) != 1 or signs.headed.match(last) or UNSURE.search(last) or last.endswith(("?", "？")):
         return Choice(None)
     return Choice(letters.pop(), "lone letter", "low")
 
@@ -453,7 +536,7 @@ def _denies(line: str, at: int, signs: _Signs) -> bool:
     """Whether what stands behind a letter at the head of a line denies it, asks, or names another one."""
     behind = line[at:]
     return (
-        bool(signs.another_head.search(behind) or DENIED_BEHIND.match(behind))
+        bool(signs.another_head.search(behind) or DENIED_BEHIND.match(behind) or DENIED_LINE.search(behind))
         or line.endswith(("?", "？"))
         or bool(re.match(r"\s*(?:is|was|would|cannot)\b", behind) and UNSURE.search(behind[:300]))
     )

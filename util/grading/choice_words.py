@@ -1,64 +1,131 @@
 """In which words does a response declare, deny or doubt a letter?
 
-`choice` reads these tables; `{valid}` stands for the letters of the options.
+`choice` reads these patterns; `{valid}` stands for the letters of the options. What other languages say is a
+table of words: to add a language, add its line to `SPACED` or, for a script of its own, to `SCRIPTS`.
 """
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
+
+# ---------------------------------------------------------------- other languages
+
+
+class Words(NamedTuple):
+    """What a language says round a letter: alternatives, as in a pattern."""
+
+    answer: str
+    right: str  # "correct"
+    be: str  # "is"
+    choose: str  # "I choose"
+    deny: str  # takes the choice away before the letter, in its clause
+    denied: str  # does so right behind the letter
+    if_: str = "$^"
+    would: str = "$^"  # "would be": behind an "if" nothing is chosen
+    but: str = "$^"  # "not A but B"
+    so: str = "$^"  # stands between "is" and the letter
+
+
+# fmt: off
+SPACED = {
+    "es": Words("respuestas?|opción|opcion|alternativa|solución|inciso|letra", "correcta|correcto",
+                "es|será|debe ser|sería", "elijo|elegimos|escojo|selecciono|marco",
+                "no es|no creo|no puede|dudo|duda|fals[ao]|incorrect[ao]",
+                "no (?:es|puede)|es (?:incorrecta|falsa)",
+                "si|aunque", "sería|fuera", "sino", "entonces|pues"),
+    "pt": Words("respostas?|opção|opcao|alternativa|solução|solucao|gabarito|letra",
+                "correta|correto|certa|certo",
+                "é|será|seria|deve ser", "escolho|escolhemos|assinalo",
+                "não|duvido|dúvida|errad[ao]", "não (?:é|pode)|é (?:incorreta|falsa|errada)",
+                "se|embora", "seria|fosse", "mas|e sim", "portanto|então"),
+    "fr": Words("réponses?|reponses?|choix|l['’]option|option|lettre|proposition",
+                "correcte|juste|exacte|bonne réponse|bonne|correct", "est|serait|sera", "choisis|choisissons",
+                "pas|doute|fausse|incorrecte", "n['’]est pas|ne peut|est (?:fausse|incorrecte)",
+                "si", "serait", "mais", "donc"),
+    "it": Words("risposta|risposte|opzione|soluzione|scelta|lettera|alternativa",
+                "corretta|corretto|giusta|esatta",
+                "è|sarà|sarebbe", "scelgo|scegliamo", "non|dubito|errata|sbagliata",
+                "non (?:è|può)|è (?:sbagliata|errata|falsa)", "se|sebbene", "sarebbe|fosse", "ma|bensì",
+                "quindi|dunque"),
+    "de": Words("antwort|lösung|loesung|option|möglichkeit|buchstabe", "richtige?|korrekte?|zutreffend",
+                "ist|lautet|wäre", "wähle|wählen|nehme",
+                "nicht|keine?|falsche?[nrs]?|bezweifle|zweifle|zweifelhaft",
+                "(?:ist|kann) nicht|ist falsch|nicht",
+                "wenn|falls|als|obwohl", "wäre", "sondern", "also|demnach|daher|somit"),
+    "nl": Words("antwoord|optie|keuze|letter", "juiste?|goede?|correct", "is|luidt|zou", "kies|kiezen",
+                "niet|geen|onjuist|betwijfel|twijfel", "(?:is|kan) niet|is (?:onjuist|fout)|niet",
+                "als|hoewel", "zou", "maar", "dus"),
+    "ru": Words("ответ(?:ом)?|вариант(?:ом)?|решение|буквой|буква|пункт",
+                "правильный|правильным|правильно|верный|верно|верным", "это|является|под|был бы|будет",
+                "выбираю|выбираем", "не|нет|неверный|неправильный|сомневаюсь|сомнительно|вряд ли",
+                "(?:[-–—] ?)?(?:не|неверн\\w+|неправильн\\w+)", "если|хотя", "бы", "а", "таким образом"),
+    "vi": Words("đáp án|câu trả lời|phương án|lựa chọn|câu", "đúng|chính xác", "là", "chọn",
+                "không|sai|chưa|nghi ngờ", "không|là sai|sai", "nếu", "sẽ là|là", "mà là"),
+}
+SCRIPTS = {
+    "zh": Words("答案|选项|選項|结论|正确的|正確的|本题", "正确|正確", "[应該该当當就]*[是为為]|而是",
+                "选择|選擇|选|選", "不|排除|错误|虽然|怀疑|懷疑|难以|很难", "[项項]?是?[错錯误誤不]|吗",
+                "如果|假设|假如"),
+    "ja": Words("正解|答え|解答|正答|回答|正しい(?:もの|選択肢)", "正解|正しい|正答|答え", "は|が",
+                "選ぶのは",
+                "間違|誤|疑",
+                "(?:では|じゃ)(?:な|あり)|は(?:間違|正しくな|不正解|誤|正解で(?:は|な))|だとは|だと思え"
+                "|(?:だ|である)?かどうか|とは限",
+                "もし"),
+    "ko": Words("정답|답안|답|해답|옳은 것|올바른 것|선택지", "정답|맞|옳|올바", "은|는|이", "고르는 것은",
+                "틀린|오답|아닌",
+                "번?(?:이|가|은|는)? ?(?:아[니닙]|정답이 아)|번?(?:인지|일 수 없|일 리|라고 보기)", "만약"),
+    "th": Words("คำตอบ|ข้อ|ตัวเลือก|เฉลย", "ถูก|คำตอบที่ถูก", "คือ|เป็น|ได้แก่", "เลือก|ตอบ",
+                "ไม่|ผิด|สงสัย", "ไม่|ผิด|หรือไม่|หรือเปล่า", "ถ้า|หาก"),
+    "ar": Words("الإجابة|الاجابة|الجواب|الخيار|الحل|الإختيار|الاختيار",
+                "الصحيحة?|الأصح|الأنسب|الإجابة|الجواب|الخيار",
+                "هي|هو|تكون", "أختار|نختار|اختار", "ليس|ليست|غير|الخاطئ|لا أظن|لا يمكن|لا أعتقد|أشك",
+                "ليس|ليست|خاطئة?", "إذا|لو"),
+}
+# fmt: on
+_THE = "la|le|el|il|lo|l['’]|a|o|die|de|het|der|das|the|une?|una|ein|eine"
+_ONLY = "única|seule|enige|einzig|einzige"
+
+
+def _any(table: dict[str, Words], field: str) -> str:
+    """All that a table says in one of its columns."""
+    return "|".join(getattr(words, field) for words in table.values())
+
+
+# One of the words without which no frame of `SPACED` matches, and which are not English as well.
+_COLUMNS = "|".join(_any(SPACED, column) for column in ("answer", "right", "choose"))
+FOREIGN = re.compile(
+    rf"(?<!\w)(?!(?:option|letter|correct|proposition)(?!\w))(?:{_COLUMNS})(?!\w)", re.IGNORECASE
+)
+# Parts of these words, to be looked up first: that is ten times faster.
+FOREIGN_PARTS = frozenset(
+    max(re.findall(r"[^\W\d_]+", word), key=len)
+    for word in re.sub(r"\(\?:\w+\)\?|\[[^]]*\]|\w\?", " ", _COLUMNS).split("|")
+) - {"option", "letter", "correct", "proposition"}
+SCRIPT = re.compile("[\u0600-\u06ff\u0e00-\u0e7f\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
+
+# ---------------------------------------------------------------- letters and their frames
 
 _LETTER = (  # the article "a" is no letter
     r"[(\[（{]?[^\S\n]?(?!(?-i:a)\s+[^\W\d_])([{valid}])(?![A-Za-z0-9_À-ỹА-я'’^/])(?!\s*[+=<>^])(?!-\w)(?!\.\d)"
+    r"(?!(?-i: [b-df-hj-nqrstvwxz] ))"
 )
+_CAPITAL = _LETTER.replace("([{valid}])", "((?-i:[{valid}]))")
 _SAID = r"[\s:：]*" + _LETTER
 _BRACKETED = r"[\s:：]*[(\[（]\s?([{valid}])\s?[)\]）]"
 _SURELY = (
-    r"(?:\s+(?:therefore|thus|then|hence|clearly|definitely|certainly|obviously|likely"
-    r"|probably|simply|indeed|"
-    r"most|best|actually|really|described|given|represented|by|just|either|both|only|also|equally))*"
+    r"(?:\s+(?:therefore|thus|then|hence|clearly|definitely|certainly|obviously|likely|probably|simply|indeed"
+    r"|most|best|actually|really|described|given|represented|by|just|either|both|only|also|equally))*"
 )
 _BE = r"(?:is|are|was|be|(?:would|should|must|will|has to|have to|seems to|appears to)\s+be|becomes)"
 _KIND = r"(?:\s*(?:the\s+)?(?:correct\s+|right\s+)?(?:option|choice|answer|letter|statement))?"
 _ANSWER = r"\b(?:answers?|ans|conclusion|solution|response|result)(?:\s+(?:choice|option|letter))?"
 _ASIDE = r"(?:\s+(?:to|for)\s+(?:this|the|your)\s+(?:question|problem|multiple[\w -]{0,20}))?"
 _CHOOSE = (
-    r"\b(?:choos(?:e|es|ing)|chose|select(?:s|ing|ed)?|pick(?:s|ed|ing)?|go(?:ing)? (?:for|with)|opt for"
-    r"|opting for|mark)"
+    r"\b(?:choos(?:e|es|ing)|chose|select(?:s|ing|ed)?|pick(?:s|ed|ing)?|go(?:ing)? (?:for|with)"
+    r"|opt(?:ing)? for|mark)"
 )
-
-# Nouns for an answer, the verbs and the words that may stand before the letter, in other languages.
-_NOUNS = (
-    r"respuestas?|opci[oó]n|alternativa|soluci[oó]n|inciso|resposta|op[cç][aã]o|solu[cç][aã]o|gabarito"
-    r"|r[eé]ponse|choix|risposta|opzione|soluzione|scelta|antwort|l[oö]sung|antwoord|optie|keuze"
-    r"|ответ(?:ом)?|вариант(?:ом)?|решение|đáp án|câu trả lời|phương án|lựa chọn"
-)
-_OTHERS = r"(?:\s+[^\W\d_]{2,14}(?:['’][^\W\d_]+)?){0,6}?"
-_IS = (
-    r"(?:es|ser[ií]a|será|debe ser|é|seria|est|serait|è|sarebbe|ist|lautet|wäre|is|luidt|это"
-    r"|является|под|là)"
-    r"(?:\s+(?:donc|dus|also|demnach|daher|somit|entonces|pues|portanto|então|quindi|dunque"
-    r"|таким образом)(?!\w))?"
-)
-_BEFORE = (
-    r"(?:\s+(?:(?:la|le|el|a|o|l['’]|il|lo|die|de|het|der|das|the)\s*)?(?:opci[oó]n"
-    r"|alternativa|letra|inciso|respuesta"
-    r"|op[cç][aã]o|resposta|r[eé]ponse|l['’]option|option|lettre|proposition|choix|lettera"
-    r"|risposta|opzione|antwort"
-    r"|buchstabe|möglichkeit|antwoord|optie|letter|keuze|вариант|буква|буквой|ответ|пункт"
-    r"|đáp án|phương án|câu"
-    r"|lựa chọn|la|le|die|de|a|o|il)(?:\s+(?:correcta|correta|correcte|corretta|richtige))?)?"
-)
-_RIGHT = (
-    r"(?:(?:la|le|el|a|o|die|de|het|der|das|une?|una)\s+)?(?:(?:bonne|única|seule|enige|einzig)\s+)?"
-    r"(?:(?:respuesta|opción|alternativa|resposta|opção|réponse|option|risposta|opzione"
-    r"|antwort|lösung|antwoord|optie)\s+)?"
-    r"(?:correct[aoe]?s?|corretta|corretto|correta|correto|certa|giusta|esatta|juste|exacte"
-    r"|bonne réponse|la bonne"
-    r"|richtig|korrekt|richtige antwort|richtige lösung|richtige|korrekte antwort|zutreffend|juist|goed"
-    r"|juiste antwoord|goede antwoord|juiste|правильный|правильным|правильно|верный|верно|верным"
-    r"|đúng|chính xác|đáp án đúng|câu trả lời đúng)(?![^\W\d_])"
-)
-
 FRAMES = (
     # "the answer is (B)", "Answer: B", "Ans. (B)", "answer choice B"
     rf"{_ANSWER}{_ASIDE}\W{{0,4}}(?:{_BE}{_SURELY}\b|[:：=.]|[-–—](?=\s)|\n|(?=\s*\())\s*{_KIND}{_SAID}",
@@ -69,57 +136,48 @@ FRAMES = (
         rf"|[:：])[ :：]*{_KIND}\s?{_LETTER}"
     ),
     rf"\b(?:it|that|this)\s*(?:'s|\s{_BE}){_SURELY}\s*{_KIND}{_SAID}(?=\s*(?:[.!。]|$|\n|\)))",
-    # "I choose B", "go with (C)", "we are left with B"
+    # "I choose B", "go with (C)", "we are left with B", "it is not A but B"
     rf"{_CHOOSE}{_KIND}{_SAID}",
     rf"\b(?:leaves|left with)(?:\s+us)?(?:\s+with)?(?:\s+only)?{_KIND}{_SAID}(?=\s*(?:[.!]|$))",
-    # Spanish, Portuguese, French, Italian, German, Dutch, Russian, Vietnamese
-    rf"(?<!\w)(?:{_NOUNS}){_OTHERS}\s*(?:\s{_IS}(?!\w)|[:：=]|[-–—](?=\s))[\s:：]*{_BEFORE}{_SAID}",
-    (
-        rf"(?<!\w)(?:antwort|antwoord|ответ|réponse|respuesta|resposta|risposta|đáp án"
-        rf"|câu){_SAID}(?=\s*[.!]?\s*$)"
-    ),
-    (
-        rf"\b(?:elijo|elegimos|escojo|selecciono|marco|escolho|escolhemos|assinalo|choisis"
-        rf"|choisissons|scelgo"
-        rf"|scegliamo|wähle|wählen|nehme|kies|kiezen|выбираю|выбираем|chọn){_BEFORE}{_SAID}"
-    ),
-    (
-        rf"\b(?:correcta|correta|correto|correcte|corretta|richtig|korrekt|juist|правильный|верный"
-        rf"|правильно|верно|đúng)"
-        rf"\s*(?:\s{_IS}(?!\w)|[:：]|[-–—](?=\s)){_BEFORE}{_SAID}"
-    ),
+    rf"(?<=n.t )\(?[{{valid}}]\)?,?\s+but{_KIND}{_SAID}(?=\s*(?:[.!]|$))",
 )
-# The same in scripts of their own, for texts that hold such letters.
+
+
+def _frames(table: dict[str, Words], before: str, others: str, is_: str) -> tuple[str, ...]:
+    """ "The answer is B", "I choose B", "correct is B", "not A but B" in the words of a table."""
+    answer, right, but = _any(table, "answer"), _any(table, "right"), _any(table, "but")
+    said = rf"{before}[\s:：]*{_CAPITAL}"
+    return (
+        rf"(?<!\w)(?:{answer}){others}(?:{is_}|[:：=]|\s[-–—](?=\s)){said}",
+        rf"(?<!\w)(?:{answer})[\s:：]*{_CAPITAL}(?=\s*[.!]?\s*$)",
+        rf"(?<!\w)(?:{_any(table, 'choose')}){said}",
+        rf"(?<!\w)(?:{right})\s*(?:{is_}|[:：]|[-–—](?=\s)){said}",
+        rf"(?<!\w)[({{]?(?-i:[{{valid}}])[)}}]?,?\s+(?:{but}){said}(?=\s*(?:[.!]|$))",
+    )
+
+
+_IS = rf"\s(?:{_any(SPACED, 'be')})(?!\w)(?:\s+(?:{_any(SPACED, 'so')})(?!\w))?"
+_BEFORE = "".join(
+    rf"(?:\s+(?:{words})(?!\w))?" for words in (_THE, _any(SPACED, "answer"), _any(SPACED, "right"))
+)
+SPACED_FRAMES = _frames(SPACED, _BEFORE, r"(?:\s+[^\W\d_]{2,14}(?:['’][^\W\d_]+)?){0,6}?\s*", _IS)
+_SCRIPT_ANSWER, _SCRIPT_RIGHT = _any(SCRIPTS, "answer"), _any(SCRIPTS, "right")
+_SCRIPT_FRAMES = _frames(
+    SCRIPTS,
+    rf"[、\s项的]*(?:{_SCRIPT_ANSWER}|보기|옵션|الحرف)?(?:の記号)?",
+    rf"(?:ที่ถูกต้อง|ที่ถูก|สุดท้าย|の選択肢|の記号|\s*(?:{_SCRIPT_RIGHT}|النهائية?))*\s*",
+    rf"(?:{_any(SCRIPTS, 'be')})",
+)
 SCRIPT_FRAMES = (
-    # Chinese: 答案是B, 故选B, 正确的是B
-    rf"(?:答案|选项|選項|结论)(?:[应該该当當就]*[是为為])?\s*(?:选项|選項)?{_SAID}",
-    rf"(?:而是|正确的是|正確的是|应该是|應該是)\s*(?:选项|選項)?{_SAID}",
-    rf"(?<!不)(?<!不能)(?:选择|選擇|选|選)\s*(?:项|项是|的是)?{_SAID}",
-    # Japanese, Korean, Thai, Arabic
-    (
-        rf"(?:正解|答え|解答|正答|回答|正しい(?:もの|選択肢|答え)?)\s*(?:の選択肢|の記号)?(?:は|:|："
-        rf"|が)[、\s]*(?:選択肢)?{_SAID}"
-    ),
-    rf"(?:정답|답|답안|해답|옳은 것|올바른 것|선택지)(?:은|는|이|:|：)?\s*(?:선택지|보기|옵션)?{_SAID}",
-    (
-        rf"(?:คำตอบ|ข้อ|ตัวเลือก|เฉลย)(?:ที่ถูกต้อง|ที่ถูก|สุดท้าย)*\s*(?:คือ|เป็น|ได้แก่|:"
-        rf"|：)\s*(?:ข้อ|ตัวเลือก|คำตอบ)?{_SAID}"
-    ),
-    rf"(?:เลือก|ตอบ)\s*(?:ข้อ|ตัวเลือก)?{_SAID}",
-    (
-        rf"(?:الإجابة|الاجابة|الجواب|الخيار|الحل|الإختيار|الاختيار)(?:\s+(?:الصحيحة?|الصحيح"
-        rf"|النهائية?|النهائي|الأصح|الأنسب))*\s*"
-        rf"(?:هي|هو|[:：])?\s*(?:الخيار|الإجابة|الحرف)?{_SAID}"
-    ),
-    rf"(?:أختار|نختار|اختار)\s*(?:الخيار|الإجابة)?{_SAID}",
+    *(frame.replace(r"(?<!\w)", "") for frame in _SCRIPT_FRAMES[:4]),
+    rf"(?:而是|应该是|應該是)\s*(?:选项|選項)?{_CAPITAL}",
 )
 
 # "the statement that does not follow is (B)": the denial is the question's own.
 _NOUN = (
-    r"(?:option|choice|answer|alternative|statement|sentence|claim|assertion|example"
-    r"|explanation|description"
-    r"|conclusion|reason|exception|one|response|item|pair|word|phrase|equation|reaction|step"
-    r"|event|factor|inference)"
+    r"(?:option|choice|answer|alternative|statement|sentence|claim|assertion|example|explanation|description"
+    r"|conclusion|reason|exception|one|response|item|pair|word|phrase|equation|reaction|step|event|factor"
+    r"|inference)"
 )
 _WITH = r"(?:\s+(?:that|which|who|in|for|of|to|not|best|most)\b[^.,;:!?\n]{1,80}?)?"
 NAMED = (
@@ -129,12 +187,13 @@ NAMED = (
     ),
     (
         rf"\bthe\s+(?:[\w'’-]+\s+){{1,3}}?(?:that|which|who)\s[^.,;:!?\n]{{1,80}}?\s(?:is|was"
-        rf"|must be)\b{_KIND}{_BRACKETED}"
+        rf"|must be)\b{_KIND}"
+        rf"{_BRACKETED}"
     ),
 )
 ANSWERS_WRONG = re.compile(
-    r"\b(?:incorrect|wrong|false|worst|first|other|another)\s+(?:answers?|options?|choices?"
-    r"|one|alternatives?)\b",
+    r"\b(?:incorrect|wrong|false|worst|first|other|another)\s+(?:answers?|options?|choices?|one"
+    r"|alternatives?)\b",
     re.IGNORECASE,
 )
 
@@ -149,73 +208,113 @@ SUBJECTS = (
     ),
     # "(B) a lever is correct"
     (
-        r"(?:^|(?<=[\s,]))[(\[]([{valid}])[)\]]\s[^.;!?\n()]{1,160}?\s(?:is"
-        r"|are)\s(?:the\s)?(?:correct|right|best)"
+        r"(?:^|(?<=[\s,]))[(\[]([{valid}])[)\]]\s(?!all\b|both\b|none\b"
+        r"|neither\b)[^.;!?\n()]{1,160}?\s(?:is|are)\s(?:the\s)?(?:correct|right|best)"
         r"(?!\s+(?:about|that|in))\b"
     ),
-    rf"(?<![A-Za-z]){_LETTER}[)）]?\s+(?:{_IS}|está|também é|ook|auch)?\s*{_RIGHT}",
+    # "C best explains why"
+    r"(?:^|(?<=[\s(:,]))[(\[]?([{valid}])[)\]]?\s+best\s+[a-z]+s\b",
+)
+SPACED_SUBJECTS = (
+    (
+        rf"(?<![A-Za-z]){_CAPITAL}[)）]?(?:\s+(?:{_any(SPACED, 'be')}|está|também é|ook|auch)(?!\w))?"
+        rf"(?:\s+(?:{_THE})(?!\w))?(?:\s+(?:{_ONLY}))?(?:\s+(?:{_any(SPACED, 'answer')}"
+        rf"))?\s+(?:{_any(SPACED, 'right')})(?!\w)"
+    ),
+)
+SCRIPT_SUBJECTS = (
+    (
+        rf"(?<![A-Za-z]){_CAPITAL}[)）]?\s*(?:[项項번]|ข้อ)?\s*(?:[是为為がは이가은는]|เป็น|คือ|هي"
+        rf"|هو)?\s*(?:{_SCRIPT_RIGHT})"
+    ),
 )
 FAVOURABLE = _SUBJECT.replace("WORDS", r"true|accurate|appropriate|valid|likely|best|suitable")
-SCRIPT_SUBJECTS = (
-    rf"(?<![A-Za-z]){_LETTER}[)）]?\s*[项項]?[是为為]?(?:正确|正確)",
-    rf"(?<![A-Za-z]){_LETTER}[)）]?\s*(?:が|は)(?:正解|正しい|正答|答え)",
-    rf"(?<![A-Za-z]){_LETTER}[)）]?\s*(?:번)?(?:이|가|은|는)?\s*(?:정답|맞|옳|올바)",
-    rf"(?<![A-Za-z]){_LETTER}[)）]?\s*(?:เป็น|คือ)?(?:คำตอบที่)?ถูก",
-    rf"(?<![A-Za-z]){_LETTER}[)）]?\s*(?:هي|هو)\s*(?:الإجابة|الجواب|الخيار|الصحيح)",
-)
 ALSO = re.compile(r"\b(?:also|equally)\b", re.IGNORECASE)
+# What may stand right before a bare letter that is a subject; other words make it a name (vitamin C).
+BEFORE_A_SUBJECT = frozenset(
+    "option options choice answer letter statement and or but so thus hence therefore then that because since"
+    " as only both either think believe say is while although though yes no neither nor also conclude if"
+    " whether not clearly obviously now finally means actually instead rather find see show shows indeed when"
+    " for".split()
+)
+
+# ---------------------------------------------------------------- denials
 
 # What stands before a letter in its clause and takes the choice away.
+_REPORTED = (
+    r"(?:some|many|most|few|others?|one|people|students?|everyone|someone|they|he|she|friend|teacher"
+    r"|textbook|book|key)"
+    r"\b[^.,;:\n]{0,40}?\b(?:thinks?|thought|believes?|says?|said|claims?|insists?|argues?|guess(?:es)?)\b"
+)
 UNSURE = re.compile(
-    r"\b(?:not|never|neither|nor|none|cannot|without|except|unlikely|incorrect|wrong|false"
-    r"|rather than|instead of"
-    r"|(?:hard|difficult) to (?:believe|see|imagine)"
-    r"|doubt|doubtful|hardly|nothing|nobody|no (?:way|chance|reason|one)|(?:false"
-    r"|untrue) that|whether|if|unless"
+    r"\b(?:not|never|neither|nor|none|cannot|without|except|unlikely|incorrect|wrong|false|rather than"
+    r"|instead of"
+    r"|doubt|doubtful|hardly|nothing|nobody|no (?:way|chance|reason|one)|untrue that|whether|if|unless"
     r"|suppos(?:e|ing)|assum(?:e|ing)|imagine|while|although|though|whereas|even"
-    r"|no es|non|nicht|keine?|falsche?[nrs]?|pas|não|niet|geen|onjuist|falsa|falso|fausse"
-    r"|incorrect[ao]|errada?"
-    r"|si|wenn|falls|als|se|aunque|embora|obwohl|hoewel|sebbene|dudo|duvido|bezweifle|doute"
-    r"|dubito|betwijfel"
-    r"|не|нет|если|хотя|неверный|неправильный|không|nếu|sai|chưa)(?!\w)"
-    r"|n['’]t\b|不|排除|如果|假设|错误|虽然|間違|誤|もし|틀린|오답|만약|아닌|ไม่|ผิด|ถ้า|ليس|غير|الخاطئ|إذا"
-    r"|لا أظن",
+    r"|(?:hard|difficult|impossible|absurd|foolish) to|tempt(?:ed|ing)|mistake|misconception|used to"
+    r"|nonsense|absurd|ridiculous|reject|refuse|den(?:y|ied)|wrote|(?:(?:any|every)thing|all) but"
+    r"|at first|initially"
+    rf"|(?:might|may|could) (?:say|think|believe|argue|guess|choose|pick)|{_REPORTED}"
+    rf"|{_any(SPACED, 'deny')}|{_any(SPACED, 'if_')})(?!\w)"
+    rf"|n['’]t\b|{_any(SCRIPTS, 'deny')}|{_any(SCRIPTS, 'if_')}",
     re.IGNORECASE,
 )
-# Turns of phrase whose denial or condition means nothing; they are left out before a text is read.
+# Turns of phrase whose denial or condition means nothing; they are left out before a clause is read.
 IDIOM = re.compile(
     r"\b(?:(?:there is |there's )?no doubt(?: that)?|without (?:a |any )?doubt|beyond (?:a "
     r"|any )?(?:reasonable )?doubt"
     r"|if i (?:am|'m) not mistaken|if not mistaken|not only|if i (?:had|have|must|were)(?: to"
     r"| forced to)? \w+(?: \w+)?"
     r"|why not|i (?=suppose|assume)(?:suppose|assume)(?: that)?|last but not least|if any"
-    r"|sin duda|sans doute|ohne zweifel)\b",
+    r"|sin duda|sem dúvida|sans doute|ohne zweifel|senza dubbio)\b",
     re.IGNORECASE,
 )
 CLAUSE = re.compile(
-    r"[.;,!?\n。；，！？、]|\b(?:but|so|thus|hence|therefore|then|because|since)\b"
+    r"[.;!?\n。；，！？、]|,(?!\s*(?:что|dass|daß|dat|que|che|that)\b)|[:：](?=\s+(?:the|so|it|i|my)\b)"
+    rf"|\b(?:(?<!thing )(?<!all )but|so|thus|hence|therefore|then|because|since|{_any(SPACED, 'but')})\b"
     r"|\band\b(?=\s+(?:the|so|we|it|this|thus|hence|therefore|i|my|our)\b|\s*[(\[]?$)",
     re.IGNORECASE,
 )
+_WRONG = r"(?:incorrect|wrong|false|untrue|mistaken|a mistake|absurd|nonsense|ridiculous)"
 # What stands right behind a letter, or behind "B is correct", and takes the choice away.
 DENIED_BEHIND = re.compile(
     r"[)\]）*]*\s*,?\s*"
     # "The answer is (B) a lever is incorrect because ..."
-    r"(?:(?:(?!\b(?:because|since|but|so)\b|(?<!\w)[A-J](?!\w)"
-    r"|[.] )[^;:!?\n]){1,200}?\s(?:is|are)\s"
-    r"(?:incorrect|wrong|false|not correct|not right)\s+(?:because|since|as)\b|"
+    r"(?:(?:(?!\b(?:because|since|but|so)\b|(?<!\w)(?-i:[A-J])(?!\w)"
+    r"|[.] )[^;:!?\n]){1,300}?\s(?<!that )(?<!which )"
+    rf"(?:is|are)\s(?:{_WRONG}|not (?:correct|right|the answer))\b|"
     r"(?:(?:which|that|this|it|option|but (?:that|this|it|which))\s+)?"
-    r"(?:(?:is|was|are|were|would be|seems|looks|may be|might be|can be|could be)\s+"
-    r"(?:\w+ly\s+)?(?:incorrect|wrong|false|untrue|not\b(?!\s+(?:only|surprising|unexpected"
-    r"|hard))|never\b|ruled out|impossible|unlikely|eliminated|out\b)"
-    r"|(?:is|was|does|do|would|ca|ca|could|wo)n['’]t\b|cannot\b|(?:does|do|would|could"
-    r"|can) not\b|not\s+(?:correct|right|true|the|it|possible|supported|valid|an?)\b|not\s*[.,;]"
-    r"|(?:incorrect|wrong|false)(?!\w)|(?:only\s+)?(?:if|unless)\b(?! (?:i|we) )|provided\b|assuming\b|\?"
-    r"|(?:no es|non è|não é|n['’]est pas|ist nicht|ist falsch|is niet|is onjuist"
-    r"|(?:[-–—]\s*)?не |(?:[-–—]\s*)?(?:неверн|неправильн)|không|là sai|sai)"
-    r"|(?:では|じゃ)(?:な|あり)|は(?:間違|正しくな|不正解|誤)|(?:이|가)?\s*아[니닙]|ไม่|ผิด|ليس"
-    r"|[项項]?是?[错錯误誤不]))",
+    rf"(?:(?:is|was|are|were|would be|seems|looks|may be|might be|can be|could be)\s+(?:\w+ly\s+)?"
+    rf"(?:{_WRONG}|not\b(?!\s+(?:only|surprising|unexpected|hard))|never\b|what\b|ruled out|impossible"
+    rf"|unlikely"
+    r"|doubtful|eliminated|out\b)"
+    r"|(?:is|was|does|do|would|ca|could|wo)n['’]t\b|cannot\b|(?:does|do|would|could|can) not\b"
+    r"|not\s+(?:correct|right|true|the|it|possible|supported|valid|an?)\b|not\s*[.,;]"
+    r"|(?:incorrect|wrong|false)(?!\w)|(?:only\s+)?(?:if|unless)\b(?! (?:i|we) )|only (?:in|when|for"
+    r"|under)\b|or so\b|provided\b|assuming\b|\?"
+    rf"|(?:{_any(SPACED, 'denied')})(?!\w))|(?:{_any(SCRIPTS, 'denied')}))",
     re.IGNORECASE,
+)
+# The same behind an option's text that is not known and may hold any word or sign.
+DENIED_TEXT = re.compile(
+    rf"[)\]:]\s+(?!(?:because|since|as|is|and|or)\b)\w(?:(?!\([A-J]\)"
+    rf"|\b[A-J][.):] )[^\n]){{1,400}}?\s(?:is|are)\s"
+    rf"(?:{_WRONG}|not (?:correct|right))\s+(?:because|since|as)\b"
+)
+# What denies the head of a line whose text is not known: "B. All of it is false."
+DENIED_LINE = re.compile(
+    rf"\b(?:is|are|was|were|be|seems?|looks?)\s+(?:\w+ly\s+)?(?:{_WRONG}|not (?:correct|right|the)|a poor"
+    rf"|out\b|ruled out)"
+    rf"|(?:does|do|is|can)(?: not|n['’]t) (?:fit|work|apply|be)\b|cannot be (?:right|correct|the)"
+    rf"|[:,–—-]\s*{_WRONG}\b",
+    re.IGNORECASE,
+)
+COUNTERFACTUAL = re.compile(
+    r"\b(?:if|unless|had|were)\b.{0,200}(?<!\bI )\bwould\b"
+    r"|(?<!\bI )\bwould\b(?=.{0,20}\b(?:be|have)\b).{0,200}\b(?:if|unless|had|were)\b|\bunless\b"
+    rf"|(?<!\w)(?:{_any(SPACED, 'if_')})(?!\w).{{0,200}}(?<!\w)(?:{_any(SPACED, 'would')})(?!\w)"
+    rf"|(?:{_any(SCRIPTS, 'if_')})(?!.*(?:所以|因此|故|したがって|よって|따라서|ดังนั้น|إذن))",
+    re.IGNORECASE | re.DOTALL,
 )
 TAKEN_BACK = re.compile(
     r"[\s)\].*_]*(?:wait|no|hmm+|actually|but|oh|oops|sorry|hold on)\b[^.\n]{0,60}?"
@@ -224,23 +323,21 @@ TAKEN_BACK = re.compile(
 )
 # Between two declarations: the second one corrects the first, or follows from it.
 TURNS = re.compile(
-    r"[.!?。；;]\s|\n|\b(?:but|so|thus|hence|therefore|then|wait|no|actually|rather|instead"
-    r"|because|since|as|however"
+    r"[.!?。；;]\s|\n|\b(?:but|so|thus|hence|therefore|then|wait|no|actually|rather|instead|because|since"
+    r"|as|however"
     r"|making|means|i\.e|which|that is|not)\b|所以|因此|故|而是|但|∴|→|=>|[:：]",
     re.IGNORECASE,
 )
 LISTED = (
-    r"[)\].\s]*(?:,|/|\bor\b|\band\b|&|或|和|、|とか|と|または|또는|와|과|และ|หรือ|أو|\bo\b|\by\b|\bou\b"
-    r"|\bet\b|\be\b|\boder\b|\bund\b"
-    r"|\bof\b|\ben\b|\bи\b|\bили\b|\bhoặc\b|\bvà\b)"
-    r"\s*(?:or\s+|and\s+)?(?:the\s+)?(?:option\s+|both\s+|perhaps\s+|maybe\s+"
-    r"|possibly\s+)?[(\[]?([{valid}])"
-    r"[)\]]?(?![\w'’])(?!\s+(?:is|was|are|has|have|does|do|would|cannot|can|fails?|because"
-    r"|since|am|think|believe)\b)"
+    r"[)\].\s]*(?:,|/|&|或|和|、|とか|と|または|또는|와|과|และ|หรือ|أو"
+    r"|\b(?:or|and|o|y|ou|et|e|oder|und|of|en|и|или|hoặc|và)\b)"
+    r"\s*(?:or\s+|and\s+)?(?:the\s+)?(?:option\s+|both\s+|perhaps\s+|maybe\s+|possibly\s+)?[(\[]?([{valid}])"
+    r"[)\]]?(?![\w'’])(?!\s+(?:is|was|are|has|have|does|do|would|cannot|can|fails?|because|since|am|think"
+    r"|believe)\b)"
 )
 # Behind the letters A and I, which are words too.
 WORDS_AFTER_A_LETTER = frozenset(
     "is because since as and or with based due for not rather but would must should seems are if unless which"
     " está es est ist è é является là это porque ya pues weil denn da parce car perché poiché pois omdat want"
-    " потому так vì do".split()
+    " потому так vì do mais sino ma mas maar sondern".split()
 )
