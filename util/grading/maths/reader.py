@@ -67,6 +67,10 @@ def read(cleaned: str, *, as_list: bool = False) -> Reading:
         raise Unreadable("too long")
     if cleaned[:1] == "]" and cleaned[-1:] == "[":  # ]a, b[ is an open interval
         cleaned = "(" + cleaned[1:-1] + ")"
+    elif cleaned[:1] == "]" and cleaned[-1:] == "]":
+        cleaned = "(" + cleaned[1:]
+    elif cleaned[:1] == "[" and cleaned[-1:] == "[":
+        cleaned = cleaned[:-1] + ")"
     parameter = _PARAMETER.search(cleaned)
     free: tuple[str, ...] = ()
     if parameter and parameter.start() > 0:

@@ -316,7 +316,7 @@ _LEAD = re.compile(
 _JOINTS = frozenset(
     ", ; and or & either both also as well else maybe perhaps possibly even too the constant value"
     " function ("
-    " 和 或 或者 以及 与 及 、 ， ；".split()
+    " und oder et ou и или 和 或 或者 以及 与 及 、 ， ；".split()
 )
 _NO_UNIT = frozenset(
     "for in on at from to with left by when if after before altogether total so and or but that than"

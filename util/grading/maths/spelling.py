@@ -153,6 +153,8 @@ def clean(text: str) -> str:
     """`text` without the differences in spelling that carry no meaning."""
     text = _without_marks(_in_plain_signs(mended(text[:MAX_CHARS])))
     text = _SPACES.sub(" ", text).strip()
+    if r"\bigcup" in text and r"\bigcup_" not in text:
+        text = text.replace(r"\bigcup", r"\cup ")
     if "pounds" in text:
         text = _POUNDS.sub("", text)
     if "," in text and "." in text:

@@ -42,11 +42,22 @@ _ANSWERED = re.compile(r"(yes|no)\b\s*(?:[,.;:—–-]|$)", re.IGNORECASE)
 _NOTHING = frozenset(
     "none|no solution|no solutions|no real solution|no real solutions|empty set|the empty set|no such|dne"
     "|does not exist|no real roots|no integer solutions|there is no solution"
-    "|there are no solutions|no answer exists|impossible".split("|")
+    "|there are no solutions|no answer exists|impossible|no solutions exist|no solution exists|无解|无实数解"
+    "|方程无解|不存在".split("|")
 )
 _ENDLESS = frozenset(("infinitely many", "infinite", "infinitely many solutions", "infinity"))
 _LETTER = re.compile(r"(?:(?i:option|choice|answer)\s*)?\(?\s*([A-Za-z])\s*\)?[.:]?")
 _LETTER_AND_MORE = re.compile(r"(?:\(\s*([A-Z])\s*\)|([A-Z])\s*[.):])\s*(?![,;+/*]|or\b|and\b)(\S.*)")
+_YES_NO = {
+    "是": "yes",
+    "否": "no",
+    "对": "yes",
+    "错": "no",
+    "oui": "yes",
+    "non": "no",
+    "ja": "yes",
+    "nein": "no",
+}
 _PROVED = re.compile(r"proven\b")
 _NEGATIONS = frozenset("not no never neither nor none or cannot".split())
 
@@ -75,7 +86,8 @@ def text_of(cleaned: str) -> str | None:
 
 def normal_text(text: str) -> str:
     """Case, articles and punctuation taken away; elements of an enumeration in one form."""
-    text = _PROVED.sub("proved", text.casefold()).replace("’", "'")
+    text = _PROVED.sub("proved", text.casefold())
+    text = _YES_NO.get(text.strip(), text).replace("’", "'")
     parts = re.split(r"\s*[,;]\s*(?:and\s+)?|\s+and\s+", text)
     plain = []
     for part in parts:
