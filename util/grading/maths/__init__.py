@@ -27,7 +27,7 @@ from util.grading.maths.numbers import number_word, plain_number, same_number
 from util.grading.maths.quantities import Quantity, comparable, quantity
 from util.grading.maths.reader import MAX_CHARS, clean, is_ambiguous, read
 from util.grading.maths.scalars import Said, real_value
-from util.grading.maths.spans import has_words
+from util.grading.maths.spans import DENIED, TAKEN_BACK, has_words
 from util.grading.maths.spoken import (
     currency,
     in_components,
@@ -187,7 +187,7 @@ def _compare_found(gold: str, found: Found, kind: str, symbolic: bool | None) ->
     """Compare what a span says; where that is not equal, the span as it stands: it may be a longer text."""
     if found.cause:
         whole = same_answer(gold, found.span, symbolic=False)
-        if whole.equal and has_words(gold):
+        if whole.equal and has_words(gold) and found.cause not in (DENIED, TAKEN_BACK):
             return whole
         return whole._replace(equal=False, tier="none", cause=found.cause)
     said = _same_of_kind(gold, found.text, kind, symbolic)

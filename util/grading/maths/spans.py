@@ -235,7 +235,7 @@ def _is_word(token: str, following: str, before: list[str]) -> bool:
 # ---------------------------------------------------------------- what the words say
 
 _REASON = re.compile(
-    r"[\s,;(—-]*(?:\b(?:because|since|as (?!well|follows)|due to|where|so that|by the|obtained|I hope"
+    r"[\s,;(—-]*(?:\b(?:because|since|as (?!well|follows|long)|due to|where|so that|by the|obtained|I hope"
     r"|as (?:required|desired|claimed)|no matter|regardless|independent(?:ly)? of)\b|因为).*$",
     re.IGNORECASE | re.DOTALL,
 )
@@ -280,9 +280,13 @@ _CASE = re.compile(
     re.IGNORECASE,
 )
 _CONDITION = re.compile(
-    r"[\s,]*\b(?:when|whenever|for|where|with|at(?! (?:least|most)))\b.*$", re.IGNORECASE | re.DOTALL
+    r"[\s,]*\b(?:when|whenever|for|where|with|at(?! (?:the very )?(?:least|most)))\b.*$",
+    re.IGNORECASE | re.DOTALL,
 )
-_KIND = re.compile(r"\b(?:even|odd|prime|divisible|otherwise|positive|negative|not)\b", re.IGNORECASE)
+_KIND = re.compile(
+    r"\b(?:even|odd|prime|divisible|otherwise|positive|negative|not|except|small|large|sufficiently)\b",
+    re.IGNORECASE,
+)
 _BOUND = re.compile(
     rf"(?:\b(?:more|less|greater|fewer|larger|smaller|higher|lower|bigger)\s+than\s+(?:or equal to\s+)?"
     rf"|\b(?:at least|at most|above|below|under|over|up to|no more than|no less than|between(?: \w+){{0,3}}"
@@ -407,7 +411,8 @@ _ALTERED = re.compile(
     rf"|como máximo|pelo menos|no máximo|almeno|al massimo|minstens|hoogstens|co najmniej)\s+{_V}"
     rf"|(?:[比除非]|至少|至多|最多|最少|少なくとも|多くとも|せいぜい|マイナス"
     rf"|الأقل|الأكثر|أكثر من|ليس)\s*{_V}"
-    rf"|{_V}\s*(?:(?:squared|cubed|factorial|hundreds?|tens|plus|lakh|crore|mil|millionen|at (?:least"
+    rf"|{_V}\s*(?:(?:squared|cubed|factorial|hundreds?|tens|plus|lakh|crore|mil|millionen"
+    rf"|at (?:the very )?(?:least"
     rf"|most)|minimum|maximum)\b"
     rf"|的?(?:以[上下内外]|[一两二三四五]?倍|平方(?![米厘千公分])|立方(?![米厘分])|一半|左右|[大小多少]$)"
     rf"|[千百](?![米克瓦分])|\S*(?:未満|以上|以下|ではない|じゃない|でない)"
