@@ -12,7 +12,7 @@ import pytest
 from tasks import livecodebench
 from util.errors import UserError
 from util.grading import code
-from util.grading.code import grade_code
+from util.grading.code import grade_code, suites
 from util.grading.code.outputs import same_text, same_text_legacy, same_value
 from util.grading.code.places import BadRow
 from util.grading.code.suites import read_tests, suite_of
@@ -204,6 +204,20 @@ def test_integers_of_ten_thousand_digits_are_read_passed_and_returned():
 
 
 @pytest.mark.parametrize(
+    ("digits", "value"),
+    [
+        ("7" * 10_000, 7 * (10**10_000 - 1) // 9),
+        ("1" + "0" * 10_000, 10**10_000),
+        ("-" + "9" * 5000, 1 - 10**5000),
+    ],
+    ids=["sevens", "zeros", "negative"],
+)
+def test_a_long_integer_keeps_its_last_digits(digits, value):
+    row = {"input_output": f'{{"fn_name": "f", "inputs": [[0]], "outputs": [{digits}]}}'}
+    assert read_tests(suite_of(row, "apps")).expected == (value,)
+
+
+@pytest.mark.parametrize(
     ("output", "expected", "same"),
     [
         ([1, 2], [1, 2], True),
@@ -328,6 +342,12 @@ class Hostile:
 def test_private_tests_that_are_no_text_are_refused_without_running_anything(text, capsys):
     verdict = grade_code(lcb([TEST], private=text), block("print(input())"))
     assert verdict.reason == "no_tests" and "unpickled" not in capsys.readouterr().out
+
+
+def test_private_tests_that_unpack_to_more_than_may_be_are_refused(monkeypatch):
+    monkeypatch.setattr(suites, "DECODED_BYTES", suites.DECODED_BYTES >> 20)  # a byte for each MB
+    verdict = grade_code(lcb([TEST], private=private(json.dumps([TEST] * 100))), block("print(input())"))
+    assert verdict.reason == "no_tests" and "do not unpack" in verdict.detail
 
 
 def test_arguments_of_livecodebench_are_one_json_value_a_line():

@@ -226,3 +226,7 @@ def test_a_seed_follows_from_the_sample_alone():
 
 def test_greedy_decoding_needs_one_sample():
     assert samples_at(0.0, 64) == 1 and samples_at(0.7, 64) == 64
+
+
+def test_a_model_takes_the_gpus_of_all_its_copies():
+    assert EngineOptions("a/b", tp=2, pp=3, dp=5, replicas=7).gpus == 210

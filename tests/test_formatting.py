@@ -143,6 +143,12 @@ def test_a_program_without_any_thought_is_left_alone():
         assert format_by_rule(text) == NotFormatted("no thought before the program", hopeless=True)
 
 
+def test_the_program_is_not_left_in_the_thought_for_another_one_behind_a_heading():
+    code, other = "```python\nprint(10)\n```", "## Final Answer\n\nIt is short:\n\n```\nprint(11)\n```"
+    found = parts(f"{THOUGHT}\n\n{code}\n\n{other}", graded_by="program")
+    assert found == (THOUGHT, f"{code}\n\n{other}")
+
+
 def test_an_answer_in_several_boxes_stays_together():
     solution = "The roots are \\boxed{1}\n\nand\n\n\\boxed{2}."
     assert parts(f"{THOUGHT}\n\n{solution}") == (THOUGHT, solution)
@@ -206,6 +212,10 @@ def test_no_word_is_lost_by_a_rule():
     for text in (f"{THOUGHT}\n\n{SOLUTION}", f"<think>{THOUGHT}</think>{SOLUTION}"):
         thought, solution = parts(text)
         assert (thought + " " + solution).split() == f"{THOUGHT} {SOLUTION}".split()
+
+
+def test_an_empty_response_goes_to_no_model():
+    assert format_by_rule(" \n") == NotFormatted("empty", hopeless=True)
 
 
 def test_a_truncated_sample_is_not_formatted():

@@ -59,3 +59,17 @@ def test_a_plain_number_keeps_what_was_written():
     assert plain_number("50%").percent
     assert plain_number("1,23") is None
     assert plain_number("1/0") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "trust"),
+    [
+        ("The answer is $42$", "high"),
+        ("The answer is 42.", "high"),
+        ("The answer is **42**", "high"),
+        ("The answer is 42", "medium"),  # more digits may have been to come
+    ],
+)
+def test_a_declared_answer_is_trusted_when_its_end_is_seen(text, trust):
+    found = find_answer(text)
+    assert (found.text, found.trust) == ("42", trust)

@@ -1,11 +1,13 @@
 """Do the parts of the maths grader keep their word when nothing else runs?"""
 
+from decimal import Decimal
 from fractions import Fraction
 
 import pytest
 
 from util.errors import UserError
 from util.grading.maths import grade_maths
+from util.grading.maths.digits import precise
 from util.grading.maths.exact import Gauss, Inexact, Point, Unknown, exact
 from util.grading.maths.judge import Judge
 from util.grading.maths.numbers import number, unending, with_period
@@ -31,6 +33,10 @@ def numeral(value):
 )
 def test_a_numeral_has_its_value(text, value):
     assert number(text) == value
+
+
+def test_a_numeral_of_as_many_digits_as_may_be_is_read():
+    assert number("9" * 4000) == 10**4000 - 1
 
 
 @pytest.mark.parametrize("text", ["9" * 4001, "1e99999"])
@@ -87,10 +93,22 @@ def test_a_binomial_is_exact_from_either_end():
         assert exact(tree(rf"\binom{{100000}}{{{lower}}}"), Point()) == 4999950000
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [(r"\sqrt{\frac{9}{4}}", Fraction(3, 2)), (r"\sqrt[3]{-8}", -2), (r"\sqrt[4]{16}", 2)]
+)
+def test_a_rational_root_is_exact(text, value):
+    assert exact(tree(text), Point()) == value
+
+
 @pytest.mark.parametrize("degree", ["i", "1/2", "0", "-2"])
 def test_a_root_of_an_unusual_degree_is_not_taken_for_a_whole_one(degree):
     with pytest.raises(Inexact):
         exact(tree(rf"\sqrt[{degree}]{{4}}"), Point())
+
+
+def test_the_sine_of_a_large_angle_has_all_its_digits():
+    sine = precise(tree(r"\sin(1000)"), Point(), 40)
+    assert abs(sine - Decimal("0.826879540532002560255887429109218141212725")) < Decimal("1e-39")
 
 
 def test_hours_and_minutes_add_up():

@@ -676,6 +676,28 @@ def test_an_endpoint_that_goes_away_rests_once_for_all_that_was_under_way():
     assert asyncio.run(find_it_gone()) == 1
 
 
+def test_a_turn_that_was_given_up_goes_to_the_next_in_line():
+    async def wait_in_line():
+        endpoint = Endpoint("http://127.0.0.1:1/v1", AdaptiveLimit(1, 1))
+        dispatcher = Dispatcher([endpoint], KeyPool([FIRST]))
+        endpoint.to_probe = False
+        lease = await dispatcher.acquire(1.0)
+        given_up, *others = [asyncio.create_task(dispatcher.acquire(1.0)) for _ in range(3)]
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.sleep(0)
+        for waiting in others:
+            dispatcher.release(lease)
+            lease = await asyncio.wait_for(waiting, 5)
+        return endpoint.in_flight
+
+    assert asyncio.run(wait_in_line()) == 1
+
+
+def test_an_endpoint_that_was_asked_nothing_is_not_full():
+    assert not Endpoint("http://127.0.0.1:1/v1", AdaptiveLimit(1, 16)).full
+
+
 @pytest.mark.parametrize("answered_since", [False, True])
 def test_only_what_was_not_overtaken_is_slow_because_there_was_too_much(answered_since):
     async def ask_three():

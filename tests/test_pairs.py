@@ -10,6 +10,7 @@ import tempfile
 import time
 import xml.etree.ElementTree
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from faulty_endpoint import FaultyEndpoint
@@ -678,3 +679,13 @@ def test_killed_at_any_moment_the_same_command_ends_with_the_same_pairs(tmp_path
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     steps = [json.dumps(line["step"]) for line in json_lines(tmp_path / "out" / "scores.jsonl")]
     assert len(steps) == len(set(steps))
+
+
+def test_attempts_are_judged_by_the_rules_alone(monkeypatch):
+    """There are thousands; the symbolic engine is asked about what is written only."""
+    asked = []
+    monkeypatch.setattr(symbolic, "use", asked.append)
+    record = SimpleNamespace(answer="5")
+    assert response_rewrite._grade_with(None)(record, "\\boxed{5}").correct and not asked
+    assert response_rewrite._grade_with(None, symbolic=True)(record, "\\boxed{5}").correct
+    assert asked == [True, False]

@@ -8,6 +8,7 @@ import pytest
 from util.engines.options import EngineOptions
 from util.engines.ray_models import model_needs
 from util.errors import RunStopped, UserError
+from util.machines.__main__ import parse
 from util.machines.ray_cluster import ClusterNode, Needs
 from util.machines.replicas import MOST_DEATHS, MOST_TRIES, RUN, Died, Ready, Replicas
 from util.records import Failure, Request
@@ -206,3 +207,10 @@ def test_more_replicas_than_the_cluster_holds_are_refused_with_what_it_has():
         model_needs(NODES, EngineOptions("m", tp=16), "a:1")
     with pytest.raises(UserError, match="0 GPUs and 2 CPUs on 1 node"):
         model_needs([ClusterNode("c", 0, 2)], EngineOptions("m", replicas=3), "a:1")
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--within", "0"), ("--within", "-1"), ("--nodes", "0")])
+def test_a_wait_for_no_time_or_no_node_is_refused(flag, value, capsys):
+    with pytest.raises(SystemExit) as left:
+        parse(["--address", "a:6379", "--nodes", "1", flag, value])
+    assert left.value.code == 2 and flag in capsys.readouterr().err

@@ -12,6 +12,7 @@ from selenium.webdriver.support.ui import Select
 
 import report
 from util.errors import UserError
+from util.results.page.frame import table
 from util.results.page.gather import Shelf, read_run
 from util.results.page.names import run_names, short_models
 
@@ -353,6 +354,18 @@ def test_scores_of_problems_with_different_numbers_of_samples_say_over_how_many(
     assert "avg@1–4 <strong>50.0" in text
     assert 'pass@4 100.0<br><span class="faint">1 of 4 problems' in text
     assert "<polyline" not in text  # a single point over all problems is no curve
+
+
+def test_a_phone_shows_the_scores_as_cards_but_no_table_that_does_not_ask_for_it(tmp_path):
+    page = report_of(
+        make_run(tmp_path / "run", [{"problem_id": "p", "index": 0}]), output=tmp_path / "r.html"
+    )
+    assert '<div class="wide scores"><table class="cards">' in page.read_text(encoding="utf-8")
+    assert 'data-label="k"' in table(["k"], [["1"]], cards=True)
+    assert (
+        table(["k"], [["1"]])
+        == '<div class="wide"><table><tr><th>k</th></tr><tr><td>1</td></tr></table></div>'
+    )
 
 
 def test_subjects_of_different_tasks_stand_in_tables_of_their_own(tmp_path):

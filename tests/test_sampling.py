@@ -2,14 +2,16 @@
 
 import itertools
 import random
+import time
 from functools import cache
 
 import pytest
 from helpers import json_lines, last_line, paper_engine, script
 
 from util.errors import UserError
+from util.generation.loop import Outcome
 from util.generation.rounds import Rounds, Stopping, pass_rate_interval
-from util.records import Verdict
+from util.records import Sample, Verdict
 
 RULES = (
     Stopping(until_correct=1),
@@ -269,3 +271,9 @@ def test_a_command_that_was_stopped_ends_with_the_samples_of_one_that_was_not(ru
     assert {name: sorted(indices) for name, indices in sample_counts(tmp_path).items()} == {
         name: sorted(indices) for name, indices in whole.items()
     }
+
+
+def test_the_time_of_a_command_is_that_since_it_first_asked():
+    outcome = Outcome(asked_at=time.monotonic() - 3600)
+    outcome.add(Sample("p", 0.7, 0, "text", None, "stop", 5, 10))
+    assert 3600 <= outcome.seconds < 3700

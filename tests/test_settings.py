@@ -115,6 +115,11 @@ def test_the_words_of_every_setting_are_read_back_as_its_value():
     assert args.given == values.keys()
 
 
+def test_how_many_samples_are_drawn_is_said_even_at_the_default():
+    """A command that is repeated later is to mean the same although a default has changed."""
+    assert flags_of({"temperatures": [0.0], "n": 1, "top_p": 1.0}) == ["--temperatures", "0", "--n", "1"]
+
+
 def test_names_and_labels_are_unique():
     assert len(BY_NAME) == len(SETTINGS)
     labels = [setting.label for setting in SETTINGS if setting.label]
@@ -185,6 +190,11 @@ def test_what_an_older_run_lacks_has_the_value_that_was_in_force(old):
     assert script("inference_and_check.py", *flags).returncode == 0
     refused = script("inference_and_check.py", *flags, "--min-p", "0.1")
     assert refused.returncode == 2 and "min_p = 0.0, this command says 0.1" in refused.stderr
+
+
+def test_a_command_wants_what_was_in_force_and_its_own_word_for_what_was_not_recorded():
+    assert settings.continued({}, {"prompt": "plain", "seed": 7}, ()) == {"prompt": "default", "seed": 7}
+    assert settings.continued({}, {"prompt": "plain"}, ("prompt",)) == {"prompt": "plain"}
 
 
 def test_what_nobody_knows_any_more_is_shown_warned_of_once_and_never_refused(old, tmp_path, capsys):

@@ -363,3 +363,8 @@ def test_the_line_of_a_benchmark_names_everything_in_order():
 def test_a_run_without_verdicts_has_no_score():
     line = summary_line("AIME", only([record(verdict=None)]))
     assert line == "AIME nothing graded yet | 0 of 1"
+
+
+def test_verdicts_are_counted_by_their_grader():
+    graded = [record(index=index, grader=f"maths-{1 + index // 3}") for index in range(5)]
+    assert only(graded)["graders"] == {"maths-1": 3, "maths-2": 2}
