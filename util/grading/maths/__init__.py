@@ -259,14 +259,9 @@ def _decide(gold: str, prediction: str) -> Comparison:
         if len(others) == len(parts):
             equal = all(_decide(*pair).equal for pair in zip(parts, others, strict=True))
             return Comparison(equal, "structure", left, right)
-    written = in_notation(left), in_notation(right)
-    if written != (left, right):
-        left, right = written
-        if left == right:
-            return Comparison(True, "text", left, right)
-        found = _compare_numbers(left, right)
-        if found is not None:
-            return found
+    left, right = in_notation(left), in_notation(right)
+    if (found := _compare_as_spelled(left, right)) is not None:
+        return found
     if (same := same_moment(left, right)) is not None:
         return Comparison(same, "text", left, right)
     if words.are_opposed(left, right):
@@ -274,18 +269,22 @@ def _decide(gold: str, prediction: str) -> Comparison:
     found = _compare_quantities(left, right)
     if found is not None:
         return found
-    spelled = _spelled(left), _spelled(right)
-    if spelled != (left, right):
-        left, right = spelled
-        if left == right:
-            return Comparison(True, "text", left, right)
-        found = _compare_numbers(left, right)
-        if found is not None:
-            return found
+    left, right = _spelled(left), _spelled(right)
+    if (found := _compare_as_spelled(left, right)) is not None:
+        return found
     verdict = _compare_words(left, right)
     if verdict is not None:
         return Comparison(verdict, "text", left, right)
     return _compare_read(left, right)
+
+
+def _compare_as_spelled(gold: str, prediction: str) -> Comparison | None:
+    """The verdict where two answers are spelled alike or are plain numbers."""
+    return (
+        Comparison(True, "text", gold, prediction)
+        if gold == prediction
+        else _compare_numbers(gold, prediction)
+    )
 
 
 def _with_units(gold: str, prediction: str, paid: str, said: str) -> tuple[str, str]:
