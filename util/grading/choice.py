@@ -32,7 +32,6 @@ from util.grading.choice_words import (
     IDIOM,
     LISTED,
     NAMED,
-    SCRIPT,
     SCRIPT_FRAMES,
     SCRIPT_SUBJECTS,
     SPACED_FRAMES,
@@ -43,6 +42,7 @@ from util.grading.choice_words import (
     UNSURE,
     WORDS_AFTER_A_LETTER,
 )
+from util.grading.languages import SCRIPT
 from util.grading.maths import same_answer
 from util.grading.maths.answers import TAIL, boxed_answer, tagged_answer
 from util.grading.maths.reader import clean

@@ -1,100 +1,25 @@
 """In which words does a response declare, deny or doubt a letter?
 
-`choice` reads these patterns; `{valid}` stands for the letters of the options. What other languages say is a
-table of words: to add a language, add its line to `SPACED` or, for a script of its own, to `SCRIPTS`.
+`choice` reads these patterns; `{valid}` stands for the letters of the options. What other languages say is in
+the table of `languages`.
 """
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
-# ---------------------------------------------------------------- other languages
-
-
-class Words(NamedTuple):
-    """What a language says round a letter: alternatives, as in a pattern."""
-
-    answer: str
-    right: str  # "correct"
-    be: str  # "is"
-    choose: str  # "I choose"
-    deny: str  # takes the choice away before the letter, in its clause
-    denied: str  # does so right behind the letter
-    if_: str = "$^"
-    would: str = "$^"  # "would be": behind an "if" nothing is chosen
-    but: str = "$^"  # "not A but B"
-    so: str = "$^"  # stands between "is" and the letter
+from util.grading.languages import SCRIPTS, SPACED, Words, any_of
 
 
-# fmt: off
-SPACED = {
-    "es": Words("respuestas?|opción|opcion|alternativa|solución|inciso|letra", "correcta|correcto",
-                "es|será|debe ser|sería", "elijo|elegimos|escojo|selecciono|marco",
-                "no es|no creo|no puede|dudo|duda|fals[ao]|incorrect[ao]",
-                "no (?:es|puede)|es (?:incorrecta|falsa)",
-                "si|aunque", "sería|fuera", "sino", "entonces|pues"),
-    "pt": Words("respostas?|opção|opcao|alternativa|solução|solucao|gabarito|letra",
-                "correta|correto|certa|certo",
-                "é|será|seria|deve ser", "escolho|escolhemos|assinalo",
-                "não|duvido|dúvida|errad[ao]", "não (?:é|pode)|é (?:incorreta|falsa|errada)",
-                "se|embora", "seria|fosse", "mas|e sim", "portanto|então"),
-    "fr": Words("réponses?|reponses?|choix|l['’]option|option|lettre|proposition",
-                "correcte|juste|exacte|bonne réponse|bonne|correct", "est|serait|sera", "choisis|choisissons",
-                "pas|doute|fausse|incorrecte", "n['’]est pas|ne peut|est (?:fausse|incorrecte)",
-                "si", "serait", "mais", "donc"),
-    "it": Words("risposta|risposte|opzione|soluzione|scelta|lettera|alternativa",
-                "corretta|corretto|giusta|esatta",
-                "è|sarà|sarebbe", "scelgo|scegliamo", "non|dubito|errata|sbagliata",
-                "non (?:è|può)|è (?:sbagliata|errata|falsa)", "se|sebbene", "sarebbe|fosse", "ma|bensì",
-                "quindi|dunque"),
-    "de": Words("antwort|lösung|loesung|option|möglichkeit|buchstabe", "richtige?|korrekte?|zutreffend",
-                "ist|lautet|wäre", "wähle|wählen|nehme",
-                "nicht|keine?|falsche?[nrs]?|bezweifle|zweifle|zweifelhaft",
-                "(?:ist|kann) nicht|ist falsch|nicht",
-                "wenn|falls|als|obwohl", "wäre", "sondern", "also|demnach|daher|somit"),
-    "nl": Words("antwoord|optie|keuze|letter", "juiste?|goede?|correct", "is|luidt|zou", "kies|kiezen",
-                "niet|geen|onjuist|betwijfel|twijfel", "(?:is|kan) niet|is (?:onjuist|fout)|niet",
-                "als|hoewel", "zou", "maar", "dus"),
-    "ru": Words("ответ(?:ом)?|вариант(?:ом)?|решение|буквой|буква|пункт",
-                "правильный|правильным|правильно|верный|верно|верным", "это|является|под|был бы|будет",
-                "выбираю|выбираем", "не|нет|неверный|неправильный|сомневаюсь|сомнительно|вряд ли",
-                "(?:[-–—] ?)?(?:не|неверн\\w+|неправильн\\w+)", "если|хотя", "бы", "а", "таким образом"),
-    "vi": Words("đáp án|câu trả lời|phương án|lựa chọn|câu", "đúng|chính xác", "là", "chọn",
-                "không|sai|chưa|nghi ngờ", "không|là sai|sai", "nếu", "sẽ là|là", "mà là"),
-}
-SCRIPTS = {
-    "zh": Words("答案|选项|選項|结论|正确的|正確的|本题", "正确|正確", "[应該该当當就]*[是为為]|而是",
-                "选择|選擇|选|選", "不|排除|错误|虽然|怀疑|懷疑|难以|很难", "[项項]?是?[错錯误誤不]|吗",
-                "如果|假设|假如"),
-    "ja": Words("正解|答え|解答|正答|回答|正しい(?:もの|選択肢)", "正解|正しい|正答|答え", "は|が",
-                "選ぶのは",
-                "間違|誤|疑",
-                "(?:では|じゃ)(?:な|あり)|は(?:間違|正しくな|不正解|誤|正解で(?:は|な))|だとは|だと思え"
-                "|(?:だ|である)?かどうか|とは限",
-                "もし"),
-    "ko": Words("정답|답안|답|해답|옳은 것|올바른 것|선택지", "정답|맞|옳|올바", "은|는|이", "고르는 것은",
-                "틀린|오답|아닌",
-                "번?(?:이|가|은|는)? ?(?:아[니닙]|정답이 아)|번?(?:인지|일 수 없|일 리|라고 보기)", "만약"),
-    "th": Words("คำตอบ|ข้อ|ตัวเลือก|เฉลย", "ถูก|คำตอบที่ถูก", "คือ|เป็น|ได้แก่", "เลือก|ตอบ",
-                "ไม่|ผิด|สงสัย", "ไม่|ผิด|หรือไม่|หรือเปล่า", "ถ้า|หาก"),
-    "ar": Words("الإجابة|الاجابة|الجواب|الخيار|الحل|الإختيار|الاختيار",
-                "الصحيحة?|الأصح|الأنسب|الإجابة|الجواب|الخيار",
-                "هي|هو|تكون", "أختار|نختار|اختار", "ليس|ليست|غير|الخاطئ|لا أظن|لا يمكن|لا أعتقد|أشك",
-                "ليس|ليست|خاطئة?", "إذا|لو"),
-}
-# fmt: on
+def _called(table: dict[str, Words]) -> str:
+    """What an answer is called where it is a choice."""
+    return f"{any_of(table, 'answer')}|{any_of(table, 'option')}"
+
+
 _THE = "la|le|el|il|lo|l['’]|a|o|die|de|het|der|das|the|une?|una|ein|eine"
 _ONLY = "única|seule|enige|einzig|einzige"
-
-
-def _any(table: dict[str, Words], field: str) -> str:
-    """All that a table says in one of its columns."""
-    return "|".join(getattr(words, field) for words in table.values())
-
-
 # One of the words without which no frame of `SPACED` matches, and which are not English as well.
-_COLUMNS = "|".join(_any(SPACED, column) for column in ("answer", "right", "choose"))
+_COLUMNS = "|".join(any_of(SPACED, column) for column in ("answer", "option", "right", "choose"))
 FOREIGN = re.compile(
     rf"(?<!\w)(?!(?:option|letter|correct|proposition)(?!\w))(?:{_COLUMNS})(?!\w)", re.IGNORECASE
 )
@@ -103,7 +28,6 @@ FOREIGN_PARTS = frozenset(
     max(re.findall(r"[^\W\d_]+", word), key=len)
     for word in re.sub(r"\(\?:\w+\)\?|\[[^]]*\]|\w\?", " ", _COLUMNS).split("|")
 ) - {"option", "letter", "correct", "proposition"}
-SCRIPT = re.compile("[\u0600-\u06ff\u0e00-\u0e7f\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
 
 # ---------------------------------------------------------------- letters and their frames
 
@@ -145,28 +69,26 @@ FRAMES = (
 
 def _frames(table: dict[str, Words], before: str, others: str, is_: str) -> tuple[str, ...]:
     """ "The answer is B", "I choose B", "correct is B", "not A but B" in the words of a table."""
-    answer, right, but = _any(table, "answer"), _any(table, "right"), _any(table, "but")
+    answer, right, but = _called(table), any_of(table, "right"), any_of(table, "but")
     said = rf"{before}[\s:：]*{_CAPITAL}"
     return (
         rf"(?<!\w)(?:{answer}){others}(?:{is_}|[:：=]|\s[-–—](?=\s)){said}",
         rf"(?<!\w)(?:{answer})[\s:：]*{_CAPITAL}(?=\s*[.!]?\s*$)",
-        rf"(?<!\w)(?:{_any(table, 'choose')}){said}",
+        rf"(?<!\w)(?:{any_of(table, 'choose')}){said}",
         rf"(?<!\w)(?:{right})\s*(?:{is_}|[:：]|[-–—](?=\s)){said}",
         rf"(?<!\w)[({{]?(?-i:[{{valid}}])[)}}]?,?\s+(?:{but}){said}(?=\s*(?:[.!]|$))",
     )
 
 
-_IS = rf"\s(?:{_any(SPACED, 'be')})(?!\w)(?:\s+(?:{_any(SPACED, 'so')})(?!\w))?"
-_BEFORE = "".join(
-    rf"(?:\s+(?:{words})(?!\w))?" for words in (_THE, _any(SPACED, "answer"), _any(SPACED, "right"))
-)
+_IS = rf"\s(?:{any_of(SPACED, 'be')})(?!\w)(?:\s+(?:{any_of(SPACED, 'so')})(?!\w))?"
+_BEFORE = "".join(rf"(?:\s+(?:{words})(?!\w))?" for words in (_THE, _called(SPACED), any_of(SPACED, "right")))
 SPACED_FRAMES = _frames(SPACED, _BEFORE, r"(?:\s+[^\W\d_]{2,14}(?:['’][^\W\d_]+)?){0,6}?\s*", _IS)
-_SCRIPT_ANSWER, _SCRIPT_RIGHT = _any(SCRIPTS, "answer"), _any(SCRIPTS, "right")
+_SCRIPT_ANSWER, _SCRIPT_RIGHT = _called(SCRIPTS), any_of(SCRIPTS, "right")
 _SCRIPT_FRAMES = _frames(
     SCRIPTS,
     rf"[、\s项的]*(?:{_SCRIPT_ANSWER}|보기|옵션|الحرف)?(?:の記号)?",
     rf"(?:ที่ถูกต้อง|ที่ถูก|สุดท้าย|の選択肢|の記号|\s*(?:{_SCRIPT_RIGHT}|النهائية?))*\s*",
-    rf"(?:{_any(SCRIPTS, 'be')})",
+    rf"(?:{any_of(SCRIPTS, 'be')})",
 )
 SCRIPT_FRAMES = (
     *(frame.replace(r"(?<!\w)", "") for frame in _SCRIPT_FRAMES[:4]),
@@ -217,9 +139,9 @@ SUBJECTS = (
 )
 SPACED_SUBJECTS = (
     (
-        rf"(?<![A-Za-z]){_CAPITAL}[)）]?(?:\s+(?:{_any(SPACED, 'be')}|está|também é|ook|auch)(?!\w))?"
-        rf"(?:\s+(?:{_THE})(?!\w))?(?:\s+(?:{_ONLY}))?(?:\s+(?:{_any(SPACED, 'answer')}"
-        rf"))?\s+(?:{_any(SPACED, 'right')})(?!\w)"
+        rf"(?<![A-Za-z]){_CAPITAL}[)）]?(?:\s+(?:{any_of(SPACED, 'be')}|está|também é|ook|auch)(?!\w))?"
+        rf"(?:\s+(?:{_THE})(?!\w))?(?:\s+(?:{_ONLY}))?(?:\s+(?:{_called(SPACED)}"
+        rf"))?\s+(?:{any_of(SPACED, 'right')})(?!\w)"
     ),
 )
 SCRIPT_SUBJECTS = (
@@ -255,8 +177,8 @@ UNSURE = re.compile(
     r"|nonsense|absurd|ridiculous|reject|refuse|den(?:y|ied)|wrote|(?:(?:any|every)thing|all) but"
     r"|at first|initially"
     rf"|(?:might|may|could) (?:say|think|believe|argue|guess|choose|pick)|{_REPORTED}"
-    rf"|{_any(SPACED, 'deny')}|{_any(SPACED, 'if_')})(?!\w)"
-    rf"|n['’]t\b|{_any(SCRIPTS, 'deny')}|{_any(SCRIPTS, 'if_')}",
+    rf"|{any_of(SPACED, 'deny')}|{any_of(SPACED, 'if_')})(?!\w)"
+    rf"|n['’]t\b|{any_of(SCRIPTS, 'deny')}|{any_of(SCRIPTS, 'if_')}",
     re.IGNORECASE,
 )
 # Turns of phrase whose denial or condition means nothing; they are left out before a clause is read.
@@ -271,7 +193,7 @@ IDIOM = re.compile(
 )
 CLAUSE = re.compile(
     r"[.;!?\n。；，！？、]|,(?!\s*(?:что|dass|daß|dat|que|che|that)\b)|[:：](?=\s+(?:the|so|it|i|my)\b)"
-    rf"|\b(?:(?<!thing )(?<!all )but|so|thus|hence|therefore|then|because|since|{_any(SPACED, 'but')})\b"
+    rf"|\b(?:(?<!thing )(?<!all )but|so|thus|hence|therefore|then|because|since|{any_of(SPACED, 'but')})\b"
     r"|\band\b(?=\s+(?:the|so|we|it|this|thus|hence|therefore|i|my|our)\b|\s*[(\[]?$)",
     re.IGNORECASE,
 )
@@ -292,7 +214,7 @@ DENIED_BEHIND = re.compile(
     r"|not\s+(?:correct|right|true|the|it|possible|supported|valid|an?)\b|not\s*[.,;]"
     r"|(?:incorrect|wrong|false)(?!\w)|(?:only\s+)?(?:if|unless)\b(?! (?:i|we) )|only (?:in|when|for"
     r"|under)\b|or so\b|provided\b|assuming\b|\?"
-    rf"|(?:{_any(SPACED, 'denied')})(?!\w))|(?:{_any(SCRIPTS, 'denied')}))",
+    rf"|(?:{any_of(SPACED, 'denied')})(?!\w))|(?:{any_of(SCRIPTS, 'denied')}))",
     re.IGNORECASE,
 )
 # The same behind an option's text that is not known and may hold any word or sign.
@@ -312,8 +234,8 @@ DENIED_LINE = re.compile(
 COUNTERFACTUAL = re.compile(
     r"\b(?:if|unless|had|were)\b.{0,200}(?<!\bI )\bwould\b"
     r"|(?<!\bI )\bwould\b(?=.{0,20}\b(?:be|have)\b).{0,200}\b(?:if|unless|had|were)\b|\bunless\b"
-    rf"|(?<!\w)(?:{_any(SPACED, 'if_')})(?!\w).{{0,200}}(?<!\w)(?:{_any(SPACED, 'would')})(?!\w)"
-    rf"|(?:{_any(SCRIPTS, 'if_')})(?!.*(?:所以|因此|故|したがって|よって|따라서|ดังนั้น|إذن))",
+    rf"|(?<!\w)(?:{any_of(SPACED, 'if_')})(?!\w).{{0,200}}(?<!\w)(?:{any_of(SPACED, 'would')})(?!\w)"
+    rf"|(?:{any_of(SCRIPTS, 'if_')})(?!.*(?:所以|因此|故|したがって|よって|따라서|ดังนั้น|إذن))",
     re.IGNORECASE | re.DOTALL,
 )
 TAKEN_BACK = re.compile(

@@ -27,7 +27,7 @@ from util.grading.maths.numbers import number_word, plain_number, same_number
 from util.grading.maths.quantities import Quantity, comparable, quantity
 from util.grading.maths.reader import MAX_CHARS, clean, is_ambiguous, read
 from util.grading.maths.scalars import Said, real_value
-from util.grading.maths.spans import DENIED, TAKEN_BACK, has_words
+from util.grading.maths.spans import DENIED, SEVERAL, TAKEN_BACK, has_words
 from util.grading.maths.spoken import (
     currency,
     in_components,
@@ -43,7 +43,7 @@ from util.grading.maths.units import units_agree
 from util.records import NO_TIME, Verdict
 from util.response import solution_part
 
-GRADER = "maths-13"
+GRADER = "maths-14"
 
 
 class Comparison(NamedTuple):
@@ -189,8 +189,16 @@ def _compare_found(gold: str, found: Found, kind: str, symbolic: bool | None) ->
         whole = same_answer(gold, found.span, symbolic=False)
         if whole.equal and has_words(gold) and found.cause not in (DENIED, TAKEN_BACK):
             return whole
+        if (
+            found.cause == SEVERAL
+            and ", " in found.text
+            and (all_of_them := same_answer(gold, found.text, symbolic=False)).equal
+        ):
+            return all_of_them
         return whole._replace(equal=False, tier="none", cause=found.cause)
     said = _same_of_kind(gold, found.text, kind, symbolic)
+    if found.rival and said.equal != _same_of_kind(gold, found.rival, kind, symbolic).equal:
+        return said._replace(equal=False, tier="none", cause=SEVERAL)
     if said.equal or found.text == found.span or ", " in found.text:
         return said
     whole = same_answer(gold, found.span, symbolic=False)

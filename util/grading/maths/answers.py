@@ -12,9 +12,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from util.grading.maths.numbers import plain_number, same_number
+from util.grading.languages import SCRIPT, SCRIPTS, SPACED, any_of
+from util.grading.maths.numbers import plain_number
 from util.grading.maths.spans import (
     BOUND,
+    CLAUSE,
     DENIED,
     SEVERAL,
     TAKEN_BACK,
@@ -23,6 +25,7 @@ from util.grading.maths.spans import (
     formula_at_head,
     formulas,
     has_words,
+    is_denied,
     read_span,
 )
 from util.grading.maths.spelling import clean, mended
@@ -42,22 +45,14 @@ class Found(NamedTuple):
     trust: str  # one of `records.TRUSTS`
     span: str  # as it stands in the response
     cause: str = ""  # why the span says no single answer
+    rival: str = ""  # another answer that stands behind it; both have to be right
 
 
 def find_answer(solution: str, *, lowest: str = "low") -> Found | None:
     """The final answer of a solution by the strongest sign; `lowest` is the least trust that counts."""
     solution = without_turn_tokens(mended(solution))
-    boxed = boxed_answer(solution)
-    if boxed is not None:
-        if (behind := _taken_back(solution)) is not None:
-            return _declared(behind) or _found(boxed, Statement(boxed, TAKEN_BACK), "box", "high")
-        behind = solution[_boxes(solution)[-1][1] :][-TAIL:].partition("Question")[
-            0
-        ]  # models go on with others
-        later = _declared(behind) if "nswer" in behind else None
-        if later is not None and _are_unlike_numbers(boxed, later.text):
-            return _found(boxed, Statement(boxed, SEVERAL), "box", "high")
-        return _found(boxed, read_span(boxed, declared=True), "box", "high")
+    if (found := _boxed(solution)) is not None:
+        return found
     unfinished = solution.rfind("boxed{")
     tail = (solution if unfinished < 0 else solution[:unfinished])[-TAIL:]
     if "<<" in tail:
@@ -131,58 +126,24 @@ def _closing(text: str, start: int) -> int | None:
 
 
 _REFUTED = re.compile(
-    r"[\s$.*)]*(?:\\text\s*\{)?\s*(?:is|would be|was|cannot be|can['’]t be)\s+"
-    r"(?:wrong|incorrect|not|impossible|false)\b",
+    r"[\s$.*)?~]*(?:\\text\s*\{)?\s*(?:(?:(?:is|would be|was|cannot be|can['’]t be)\s+"
+    r"(?:wrong|incorrect|not|impossible|false|a (?:trap|distractor)|what you get)|no[.!])(?!\w))",
     re.IGNORECASE,
 )
-
-
-def _are_unlike_numbers(boxed: str, declared: str) -> bool:
-    first, second = plain_number(clean(boxed)), plain_number(clean(declared))
-    return first is not None and second is not None and not same_number(first, second)
-
-
-_RETRACTS = re.compile(
-    r"\b(?:wait|hmm+|oops|hold on|actually,? no|no,? wait|sorry)\b"
-    r"|\b(?:this|that|it|which|he|she) (?:is|was) (?:wrong|incorrect|false|not right|a mistake)\b"
-    r"|\b(?:correct|right|true|actual) (?:answer|value|result|one) (?:is|should|would)\b|\bshould have been\b"
-    r"|\bit should be\b|\bfirst (?:guess|attempt)\b|\bcorrection\b|\bedit:|\bscratch that\b"
-    r"|\boff by one\b|\bcannot be right\b"
-    r"|\bupon reflection\b|\bcounts each\b|\bthat forgets\b|\bstill (?:have|need) to\b|是错误|漏掉|应为"
-    r"|\b(?:rejected|extraneous|does not satisfy|doesn['’]t satisfy|contradicts|violates)\b|不对|错了|应该是"
-    r"|\b(?:falsch|faux|equivoqu\w+|неверно|sbagliat\w|errad\w)(?!\w)|間違",
+_OR_ELSE = re.compile(
+    r"[\s$.)*]*(?:,?\s*(?:or|或)\s+(?:(?:possibly\s+)?\$?-?\d|something|maybe)|\s+if\b)", re.IGNORECASE
+)
+_CONCLUDING = re.compile(
+    r"\b(?:correct\w*|wrong|wait|actually|instead|check\w*|verif\w+|so|thus|hence|therefore|finally|final|answer|total|overall|altogether|conclu\w+|consequently"
+    r"|sum|product|need|asked|want|required)\b|\\(?:Rightarrow|implies|therefore)|∴|因此|所以|故|则",
     re.IGNORECASE,
 )
-_MISTAKEN = re.compile(
-    r"(?:\b(?:wrong|incorrect|tempting|mistaken|naive|erroneous|cannot be|can['’]t be|not|never|nicht"
-    r"|pas|no es|whether|if"
-    r"|bound|e\.g\.|format|box like|students get)(?!\w)|n['’]t\b|不是|至少|至多|(?<!\w)не(?!\w))"
-    r"(?:(?!\b(?:so|hence|thus|therefore|but|instead|then|and|answer)\b|[.,;:=\n，。；]).){0,30}$"
-    r"|\b(?:at (?:least|most)|than)[\s$]*$|(?:~~|<del>|\\(?:cancel|sout|xcancel)\{)[\s$]*$"
-    r"|[\d})a-z][^\S\n]*[-+/^][^\S\n]*$|\d$|[$=][^\S\n]*-[^\S\n]*$|[\s$][<>][^\S\n]*$"
-    r"|\\(?:sqrt|cdot|times|leq?|geq?|neq?)\s*\{?\s*$|\\frac\s*\{[^{}]*\}\s*\{\s*$",
-    re.IGNORECASE,
-)
-_ELSE = re.compile(
-    r"[\s$.)*]*(?:,?\s*(?:or|或)\s+(?:(?:possibly\s+)?\$?-?\d|something|maybe)|\s+if\b|\^|!|[+x]"
-    r"|\\(?:pi|cdot|times|sqrt)\b)",
-    re.IGNORECASE,
-)
-_BEHIND_BOX = 240  # characters behind the last box in which it may be taken back
+_NEAR = 80  # characters between two boxes of one sentence
+_BEHIND = 240  # characters behind an answer in which it may be taken back
 
 
-def _taken_back(solution: str) -> str | None:
-    """What stands behind the last box, where that or the words before the box take the answer back."""
-    found = _boxes(solution)
-    start, end, _ = found[-1]
-    begin = max(found[-2][1] if len(found) > 1 else 0, start - 80)
-    if _RETRACTS.search(solution[end : end + _BEHIND_BOX]) or _ELSE.match(solution, end):
-        return solution[end:]
-    return solution[end:] if _MISTAKEN.search(solution[begin:start]) else None
-
-
-def boxed_answer(text: str) -> str | None:
-    """The last box, or the last boxes that the text joins by commas or "and"."""
+def _boxed(text: str) -> Found | None:
+    """The last box, or the last boxes where the text joins them."""
     if "box" not in text:
         return None
     found = _boxes(text)
@@ -190,13 +151,98 @@ def boxed_answer(text: str) -> str | None:
         found.pop()
     if not found:
         return None
-    joined = [found[-1][2]]
+    joined, rivals = _joined_boxes(text, found)
+    start, end, content = found[-1]
+    before = text[max(found[-2][1] if len(found) > 1 else 0, start - _NEAR) : start]
+    if scale := _SCALE.match(text, end):
+        joined += scale.group(1)
+    said = Statement(joined, SEVERAL) if rivals else read_span(joined, declared=True)
+    if _IS_A_PART.search(before) or _GOES_INTO.match(text, end):
+        said = Statement(joined, UNCLEAR)
+    return _settled(text, before, end, _found(joined, said, "box", "high"))
+
+
+def _settled(text: str, before: str, end: int, found: Found) -> Found:
+    """An answer; not, where the words in front of it deny it or what stands behind it takes it back."""
+    behind = text[end : end + TAIL].partition("Question")[0]  # models go on with others
+    if not _LETTERS.search(behind):
+        return found._replace(cause=TAKEN_BACK) if is_denied(before) or _REFUTED.match(behind) else found
+    if is_denied(before) or _is_taken_back(behind):
+        return _declared(behind) or found._replace(cause=TAKEN_BACK)
+    if _SAME_AGAIN.match(behind):
+        return found
+    sentence_end = _SENTENCE_END.search(text, max(0, end - 1))
+    later = _declared(behind) or (_last_line(behind[sentence_end.end() - end :]) if sentence_end else None)
+    if (
+        later is None
+        or later.how == "last line"
+        and (later.cause or not _NUMBER.match(later.text) or _CHECKS.match(later.span))
+    ):
+        return found
+    return found._replace(rival=later.text) if later.text != found.text else found
+
+
+def _is_taken_back(behind: str) -> bool:
+    """Whether the text behind an answer takes it back."""
+    return any(sign.match(behind) for sign in (_REFUTED, _OR_ELSE)) or bool(
+        _RETRACTS.search(behind[:_BEHIND])
+    )
+
+
+def boxed_answer(text: str) -> str | None:
+    """The last box, or the last boxes that the text joins by commas or "and"."""
+    found = _boxes(text) if "box" in text else []
+    while found and _REFUTED.match(text, found[-1][1]):
+        found.pop()
+    if not found:
+        return None
+    joined, rivals = _joined_boxes(text, found)
+    return found[-1][2] if rivals else joined
+
+
+def _joined_boxes(text: str, found: list[tuple[int, int, str]]) -> tuple[str, bool]:
+    """The contents of the last boxes, joined; and whether nothing says that one of them is the result."""
+    joined, rivals = [found[-1][2]], False
     for (_, end, content), (start, _, _) in zip(reversed(found[:-1]), reversed(found[1:]), strict=True):
         between = text[end:start]
-        if len(between) > 80 or not _JOINED.fullmatch(between) or not _JOINT.search(between):
+        if len(between) > _NEAR:
             break
+        if not (_JOINED.fullmatch(between) and _JOINT.search(between)):
+            if _CONCLUDING.search(between) or _PART.search(between):
+                break
+            rivals = rivals or clean(content) != clean(joined[0])
+            if not has_words(between):
+                break
         joined.insert(0, content)
-    return ", ".join(joined) if len(set(joined)) > 1 else joined[-1]
+    return ", ".join(joined) if len(set(joined)) > 1 else joined[-1], rivals
+
+
+_CHECKS = re.compile(r"\W*(?:check|verif|proof|indeed|note|remark|here)", re.IGNORECASE)
+_SAME_AGAIN = re.compile(r"[\s$]*(?:=|≈|\\(?:approx|simeq|doteq)\b)")
+_RETRACTS = re.compile(
+    r"\b(?:wait|hmm+|oops|hold on|actually|no,? wait|sorry)\b"
+    r"|\b(?:this|that|it|which|he|she) (?:is|was) (?:wrong|incorrect|false|not right|a mistake)\b"
+    r"|\b(?:correct|right|true|actual|valid) (?:answer|value|result|one) (?:is|should|would)\b"
+    r"|\bshould have been\b|\bis not (?:a|the) (?:solution|answer|result)\b|\bno (?:\w+ )?solutions?\b"
+    r"|\bit should be\b|\bfirst (?:guess|attempt)\b|\bcorrection\b|\bedit:|\bscratch that\b|\brecompute\b"
+    r"|\bbut (?:the|this) (?:question|problem|task) (?:asks|wants)\b|~~\d"
+    r"|\boff by one\b|\bcannot be right\b|\bthis (?:fails|ignores)\b|\bverification fails\b"
+    r"|\bupon reflection\b|\bcounts each\b|\bthat forgets\b|\bstill (?:have|need) to\b|是错误|漏掉|应为"
+    r"|\b(?:rejected|extraneous|does not satisfy|doesn['’]t satisfy|contradicts|violates)\b|不对|错了|应该是"
+    r"|\b(?:falsch|faux|equivoqu\w+|неверно|sbagliat\w|errad\w)(?!\w)|間違",
+    re.IGNORECASE,
+)
+_IS_A_PART = re.compile(  # a box inside a larger formula
+    r"[\d})a-z][^\S\n]*[-+/^][^\S\n]*$|\d$|[$=][^\S\n]*-[^\S\n]*$|[\s$][<>][^\S\n]*$"
+    r"|\\(?:sqrt|cdot|times|leq?|geq?|neq?)\s*\{?\s*$|\\frac\s*\{(?:[^{}]*\}\s*\{)?\s*$"
+)
+_GOES_INTO = re.compile(r"[\s$.)*]*(?:\^(?!\{?\\circ)|!|[+x]|\\(?:cdot|times|sqrt)\b)", re.IGNORECASE)
+_SCALE = re.compile(
+    r"\s*\$?(\\pi\b|\\?%|\s*(?:thousand|million|billion|trillion|percent|dozen)\b)", re.IGNORECASE
+)
+
+
+_LETTERS = re.compile(r"[^\W\d_]{2}")
 
 
 _ROMAN = ("i", "ii", "iii", "iv", "v", "vi")
@@ -242,18 +288,27 @@ _HASHES = re.compile(r"^[ \t]*####[ \t]*(\S.*)$|(?<=\s)####[ \t]+(\S.*)$", re.MU
 _SAYS = re.compile(
     r"s?(?:[^\S\n]+(?:to|for)\s[^.\n]{1,60}?)?[^\S\n]*\**[^\S\n]*"
     r"(?:(?:is|are|was|will be|would be|must be|should be|equals|comes to)\b|[:：=])\**[:：]?"
-    r"|[^\S\n]*[-–—.][^\S\n]+(?=[\d$\\-])|\**\s*(?=[\\$])|\**[^\S\n]*\n\s*(?=[\\$\d*-])"
+    r"|[\"']\s*:\s*(?=[\"'\d$\\-])|[^\S\n]*[-–—→.][^\S\n]+(?=[\d$\\-])|\**\s*(?=[\\$])|\**[^\S\n]*\n\s*(?=[\\$\d*-])"
 )
 _CHINESE = re.compile(
     r"(?:答案|答(?=[:：])|故选|应选|结果(?=是|为))\s*(?:是|为|為|应为|应是|就是|等于)?\s*[:：]?"
+)
+_ABROAD = re.compile(  # la respuesta es, die Antwort lautet, 답은
+    rf"(?<!\w)(?:{any_of(SPACED, 'answer')})(?:\s+[^\W\d_]{{2,14}}){{0,3}}?"
+    rf"\s*(?:(?<=\s)(?:{any_of(SPACED, 'be')}|[-–—](?=\s))(?!\w)|[:：=])\s*[:：]?"
+    rf"|(?:{any_of(SCRIPTS, 'answer')})\s*(?:{any_of(SCRIPTS, 'be')}|[:：])\s*[:：]?",
+    re.IGNORECASE,
+)
+_ANSWER_ABROAD = tuple(
+    "respuest respost répons repons rispost soluzion solució antwor lösung ответ đáp câu".split()
 )
 _HEADING = re.compile(r"^[ \t#*]*(?:final\s+|my\s+)?answer[ \t*:：]*$", re.IGNORECASE | re.MULTILINE)
 _LINE_A = re.compile(r"^\s*\**A\**\s*[:：]\**", re.MULTILINE)
 _IS_THE_ANSWER = re.compile(r"\s+(?:is|are)\s+(?:the|our|my)\s+(?:final\s+|correct\s+)?answer\b")
 _MOST_DECLARATIONS = 20
 _FENCE = re.compile(r"^```\w*\n")
+_COPULA = re.compile(r"\s*(?:입니다|이다|이에요|예요|です|である|となります|ครับ|ค่ะ)\s*[.。]?\s*$")  # is
 _SENTENCE_END = re.compile(r"[.?](?=\s|$)|\n|。|;\s(?=[A-Za-z])|；|！|!(?=\s|$)")
-_CLAUSE = re.compile(r"[.;,!?\n。；，！？]|\b(?:and|but|so|thus|hence|therefore|then)\b", re.IGNORECASE)
 _UNSURE = re.compile(
     r"\b(?:not|never|doubt|cannot|unlikely|if|unless|suppose|supposing|assume|assuming|whether|might"
     r"|could|may|alternative|another|previous|first|initial|wrong|students?|says|said|claims?|nobody"
@@ -263,39 +318,46 @@ _UNSURE = re.compile(
 )
 _NO_DOUBT = re.compile(r"\b(?:no|without(?: a)?|beyond) doubt\b", re.IGNORECASE)
 _OTHERWISE = re.compile(  # behind an answer: another one is as good
-    r"[\s*_.]*(?:on the other hand|alternatively|(?:but )?it (?:could|may|might)|or (?:maybe|perhaps"
-    r"|possibly)|both)\b"
+    r"[\s*_.]*(?:(?:and|or)\s+(?=[$\\\d-])|(?:on the other hand|alternatively|(?:but )?it (?:could|may|might)"
+    r"|or (?:maybe|perhaps|possibly)|both)\b)"
     r"[^\n]{0,100}\d",
     re.IGNORECASE,
 )
-_RETRACTED = re.compile(
-    r"[\s*_.]*(?:no,? wait|wait,? no|oops|correction|on second thoughts?|hold on)\b|"
-    r"[\s*_.]*(?:wait|no|hmm+|actually|but|oh|oops|sorry|hold on)\b[^.\n]{0,60}?"
-    r"\b(?:wrong|incorrect|not right|not correct|mistake|mistaken|not the answer)\b",
-    re.IGNORECASE,
-)
+_WOULD = re.compile(r"\b(?:would|should) be\b")
+_IMAGINED = re.compile(r"\b(?:if|had|were|without|otherwise|unless|assuming)\b[^.\n]*$", re.IGNORECASE)
+
+
+_TAG_ENDS = ("</answer>", "</final_answer>", "</ans>", "[/answer]")
 
 
 def tagged_answer(text: str) -> str | None:
     """What the last complete pair of answer tags holds."""
+    found = _tag(text)
+    return None if found is None else found[1]
+
+
+def _tag(text: str) -> tuple[int, str, int] | None:
+    """Where the last complete pair of answer tags begins, what it holds, and where it ends."""
     lower = text.lower()
-    end = lower.rfind("</answer>")
-    start = lower.rfind("<answer>", 0, max(end, 0))
-    return None if start < 0 else text[start + len("<answer>") : end].strip()
+    end, closing = max((lower.rfind(closing), closing) for closing in _TAG_ENDS)
+    opening = closing.replace("/", "")
+    start = lower.rfind(opening, 0, max(end, 0))
+    return None if start < 0 else (start, text[start + len(opening) : end].strip(), end + len(closing))
 
 
 def _tagged(text: str) -> Found | None:
-    span = tagged_answer(text)
-    if not span:
+    place = _tag(text)
+    if place is None or not place[1]:
         return None
-    behind = text[text.lower().rfind("</answer>") + 9 :][:_BEHIND_BOX]
-    if _RETRACTS.search(behind):
-        return _declared(behind) or _found(span, Statement(span, TAKEN_BACK), "answer tag", "high")
+    start, span, end = place
+    found = None
     if (len(span) > 60 or "\n" in span) and "<answer>" not in span:
-        inner = find_answer(span, lowest="medium")
-        if inner is not None:
-            return inner._replace(how="answer tag", trust="high")
-    return _found(span, read_span(span, declared=True), "answer tag", "high")
+        found = find_answer(span, lowest="medium")
+    if found is None:
+        found = _found(span, read_span(span, declared=True), "", "")
+    return _settled(
+        text, text[max(0, start - _NEAR) : start], end, found._replace(how="answer tag", trust="high")
+    )
 
 
 def _after_hashes(text: str) -> Found | None:
@@ -304,9 +366,8 @@ def _after_hashes(text: str) -> Found | None:
         return None
     span = (matches[-1].group(1) or matches[-1].group(2)).strip().strip("*").strip()
     trust = "high" if matches[-1].end() < len(text) else "medium"
-    if _RETRACTS.search(text[matches[-1].end() :][:_BEHIND_BOX]):
-        return _found(span, Statement(span, TAKEN_BACK), "####", trust)
-    return _found(span, read_span(span, declared=True), "####", trust)
+    said = read_span(span, declared=True)
+    return _settled(text, "", matches[-1].end(), _found(span, said, "####", trust))
 
 
 def _declared(text: str) -> Found | None:
@@ -317,21 +378,28 @@ def _declared(text: str) -> Found | None:
             span, behind = text[line:start].strip(), start
         else:
             before = text[max(0, start - 80) : start]
-            if _UNSURE.search(before) and _UNSURE.search(_NO_DOUBT.sub("", _CLAUSE.split(before)[-1])):
+            if _UNSURE.search(before) and _UNSURE.search(_NO_DOUBT.sub("", CLAUSE.split(before)[-1])):
                 continue
             span, behind = _bullets(text, end) or _sentence(text, end)
-        if not span or text[behind - 1 : behind] == "?" or _RETRACTED.match(text, behind):
+        if not span or text[behind - 1 : behind] == "?":
             continue
         said = read_span(span, declared=True)
         if _OTHERWISE.match(text, behind):
             span = text[end : behind + 120].strip()
             said = Statement(span, SEVERAL)
+        elif _RETRACTS.search(span):
+            said = Statement(span, TAKEN_BACK)
+        elif (
+            end > 0 and _WOULD.search(text, start, end) and _IMAGINED.search(text[max(0, start - 120) : end])
+        ):
+            said = Statement(span, UNCLEAR)
         if said.cause != DENIED:
             ends = formulas(span)
             is_whole = (
                 behind < len(text.rstrip()) or text.rstrip()[-1:] in ".*" or ends and ends[-1][1] == len(span)
             )
-            return _found(span, said, "declared", "high" if is_whole else "medium")
+            found = _found(span, said, "declared", "high" if is_whole else "medium")
+            return _settled(text, "", max(end, behind), found)
     return None
 
 
@@ -353,9 +421,14 @@ def _declarations(text: str) -> list[tuple[int, int]]:
         ):
             found.append((max(0, at - 30) + before.start(), -1))
     found += [match.span() for match in _HEADING.finditer(text)]
-    if not text.isascii():
+    is_ascii = text.isascii()
+    if not is_ascii:
         found += [match.span() for match in _CHINESE.finditer(text)]
-    return sorted(found, key=lambda place: max(place), reverse=True)
+    end = text[shift:].lower()
+    if not is_ascii and SCRIPT.search(end) or any(word in end for word in _ANSWER_ABROAD):
+        said = (match for match in _ABROAD.finditer(text[shift:]) if not is_denied(match[0].rstrip(" :：=")))
+        found += [(match.start() + shift, match.end() + shift) for match in said]
+    return sorted(found, key=max, reverse=True)
 
 
 _BULLETS = re.compile(r"[ \t*]*\n(?:[ \t]*\n)?((?:[ \t]*(?:[-*•]|\d{1,2}[.)])[ \t]+[^\n]+(?:\n|$))+)")
@@ -382,6 +455,7 @@ def _sentence(text: str, start: int) -> tuple[str, int]:
     sentence = shorter[: end.start()] if end else shorter
     if sentence.count("}") > sentence.count("{"):
         sentence = sentence.rstrip("} ")  # of \textbf{Answer: 7}
+    sentence = _COPULA.sub("", sentence)
     return sentence.strip().strip("*").strip(), start + skipped + (end.end() if end else len(shorter))
 
 
@@ -401,7 +475,8 @@ _STATES = re.compile(
     re.IGNORECASE,
 )
 _TENTATIVE = re.compile(
-    r"\b(?:let me|let us|let['’]s|try|suppose|assume|consider|if|maybe|perhaps|check|verify|whether"
+    r"\b(?:let me|let us|let['’]s|try|suppose|assume|consider|if|maybe|perhaps|check(?:ed)?|verify|verified"
+    r"|i (?:used|tried|tested)|whether"
     r"|need to|would|could|might"
     r"|step \d|case \d|recall|note that|know that|given that|we want|guess|again|see|refer to|test|next"
     r"|(?:i|we) (?:will|shall|need to|must|now))\b"
@@ -409,7 +484,7 @@ _TENTATIVE = re.compile(
     re.IGNORECASE,
 )
 _NOT_BEFORE_A_RESULT = re.compile(
-    r"(?:^|\s)(?:from|in|by|than|with|for|after|before|per|since|until|page|equation|row|step|case|line"
+    r"(?:^|\s)(?:confidence|score|rating|difficulty|base|from|in|by|than|with|for|after|before|per|since|until|page|equation|row|step|case|line"
     r"|figure"
     r"|table|problem|question|part"
     r"|(?<!total )(?<!profit )(?<!loss )(?<!sum )(?<!amount )(?<!value )(?<!area )(?<!cost )(?<!price )"
@@ -419,7 +494,8 @@ _NOT_BEFORE_A_RESULT = re.compile(
 )
 _SENTENCES = re.compile(r"(?<=[.!?。])\s+(?=[A-Z\u4e00-\u9fff$\\*])|(?<=。)")
 _CLAUSE_START = re.compile(
-    r"\b(?:therefore|thus|hence|so(?! (?:that|far|many|much))|consequently)\b(?=.*\d)", re.IGNORECASE
+    r"\b(?:therefore|thus|hence|so(?! (?:that|far|many|much|groß|viel|hoch|lang))|consequently)\b(?=.*\d)",
+    re.IGNORECASE,
 )
 _GOES_ON = re.compile(r"\b(?:next,? we|we (?:now )?need to|let us|let['’]s|let me (?!know))\b", re.IGNORECASE)
 _LAST_LINES = 3
@@ -448,33 +524,63 @@ def _whole(text: str) -> Found | None:
 
 
 def _in_bold(text: str) -> Found | None:
-    found = [a or b for a, b in _BOLD.findall("\n".join(_lines(text)[-_LAST_LINES:]))]
-    found = [span.strip(" .:$") for span in found if span.strip(" .:$")]
-    if not found or _TENTATIVE.search(found[-1]):
+    for line in reversed(_lines(text)[-_LAST_LINES:]):
+        if bold := [match for match in _BOLD.finditer(line) if (match[1] or match[2]).strip(" .:$")]:
+            break
+    else:
         return None
-    line = next(line for line in reversed(_lines(text)) if found[-1] in line)
-    if _UNSURE.search(line[: line.rfind(found[-1])]):
+    said = [(match[1] or match[2]).strip(" .:$") for match in bold]
+    before, behind = line[: bold[-1].start()], text[text.rfind(line) + bold[-1].end() :]
+    if _TENTATIVE.search(said[-1]) or _UNSURE.search(before) or is_denied(before):
         return None
-    said = read_span(found[-1])
-    return None if said.cause == DENIED else _found(found[-1], said, "bold", "medium")
+    span = said[-1]
+    for first, second, content in zip(
+        reversed(bold[:-1]), reversed(bold[1:]), reversed(said[:-1]), strict=True
+    ):
+        if not _JOINT.search(between := line[first.end() : second.start()]) or not _JOINED.fullmatch(between):
+            break
+        span = f"{content}, {span}"
+    statement = read_span(span)
+    if statement.cause == DENIED:
+        return None
+    found = _found(span, statement, "bold", "medium")
+    return found._replace(cause=TAKEN_BACK) if _is_taken_back(behind) else found
 
 
 def _last_line(text: str) -> Found | None:
     """What the last sentence concludes; a sentence that only tells of numbers concludes nothing."""
+    if found := _listed(text):
+        return found
     sentence = _last_sentence(text)
     if not sentence or _TENTATIVE.search(sentence):
         return None
     said = read_span(sentence)
-    if _NOT_BEFORE_A_RESULT.search(said.lead):
+    if _NOT_BEFORE_A_RESULT.search(said.lead.rstrip(" :")):
         return None
     concludes = not has_words(sentence) or _CONCLUDES.search(sentence) or _STATES.search(sentence)
+    if said.cause == DENIED or not re.search(r"\d|\\|\W", said.text):
+        return None
     if not concludes and (said.cause or ", " in said.text):
         return None
-    return (
-        None
-        if said.cause == DENIED or not re.search(r"\d|\\|\W", said.text)
-        else _found(sentence, said, "last line", "medium")
-    )
+    return _found(sentence, said, "last line", "medium")
+
+
+_ROOT = re.compile(r"(?:[-*•][ \t]+)?\$*([a-zA-Z](?:_\{?\d\}?)?)\s*=\s*([^=,;]+?)[;.,$]*$")
+
+
+def _listed(text: str) -> Found | None:
+    """Several values of one letter on the last lines, such as x = 7 and below it x = 8."""
+    names: list[str] = []
+    values: list[str] = []
+    for line in reversed(_lines(text)[-_MOST_DECLARATIONS:]):
+        if not (root := _ROOT.match(line)) or plain_number(clean(root[2])) is None:
+            break
+        names.append(root[1])
+        values.append(root[2].strip())
+    if len(values) < 2 or len({*names}) > 1 or len({plain_number(clean(value)) for value in values}) < 2:
+        return None
+    span = ", ".join(reversed(values))
+    return Found(span, "last line", "medium", span)
 
 
 def _last_sentence(text: str) -> str:

@@ -85,6 +85,18 @@ def read_span(span: str, *, declared: bool = False) -> Statement:
     )
 
 
+def is_denied(before: str) -> bool:
+    """Whether the clause in front of a value denies, doubts or changes it."""
+    clause = CLAUSE.split(before.rstrip("$*([{~\\ "))[-1]
+    if not _LONG_WORD.search(clause) and not _CJK_WORD.search(clause):
+        return _STRUCK.search(before) is not None
+    said = f"{clause.rstrip()} {chr(_FIRST)}"
+    return (
+        any(sign.search(said) for sign in (_WRONG, _DENIAL, _DOUBT, _ALTERED))
+        or _STRUCK.search(before) is not None
+    )
+
+
 # ---------------------------------------------------------------- values and words
 
 _FORMULA = re.compile(
@@ -255,8 +267,22 @@ _WRONG = re.compile(
 _DENIAL = re.compile(
     r"\b(?:not|never|neither|nor|isn['’]t|aren['’]t|wasn['’]t"
     r"|don['’]t|doesn['’]t|won['’]t|cannot|can['’]t|couldn['’]t|unsure|unclear"
-    r"|hardly|nobody|rules? out|ruled out|exclud\w+|no solution|niet|nicht|kein\w*|n['’]est pas|no es"
-    r"|non è|não|не)\b|不是|不等于|不可能|不会|并非|绝非",
+    r"|hardly|nobody|rules? out|ruled out|exclud\w+|no solution|niet|nicht|kein\w*|n['’]est pas"
+    r"|ne peut|no (?:es|puede)"
+    r"|non (?:è|può)|não|не)\b|不是|不等于|不可能|不会|并非|绝非",
+    re.IGNORECASE,
+)
+_DOUBT = re.compile(  # in front of a value
+    r"\b(?:tempting|naive|erroneous|whether|if|bound|format|box like|students get"
+    rf"|no puede|non può|pas)(?!\w)|至少|至多|\b(?:than|at (?:least|most))\s+{_V}",
+    re.IGNORECASE,
+)
+_STRUCK = re.compile(
+    r"(?:\b(?:lower|upper) bound\s*[:=]?|\be\.g\.|~~|<del>|\\(?:cancel|sout|xcancel)\{)[\s$]*$",
+    re.IGNORECASE,
+)
+CLAUSE = re.compile(
+    r"[.;,:=!?\n。；，：！？]|\b(?:and|but|so|thus|hence|therefore|then|instead|answer\s*(?:is|:|=))(?!\w)",
     re.IGNORECASE,
 )
 _NOT_BUT = re.compile(
@@ -403,14 +429,15 @@ _VERBS = frozenset(
 # What changes the value in front of which it stands.
 _ALTERED = re.compile(
     rf"\b(?:multiples? of|divisible by|exceed(?:s|ing)?|twice|double|triple|thrice|half(?: of)?"
-    rf"|third of|quarter of"
+    rf"|third of|quarter of|out of|out of a total of"
     rf"|power of|square of|cube of|root of|minimum|maximum|anything(?: but)?|except|step|page|row|case"
     rf"|problem|different from|other than|far from"
     rf"|product of|one of|(?:lower|upper) bound:?|obtained after|instead of|mindestens|höchstens|über"
     rf"|unter|au moins|au plus|al menos"
     rf"|como máximo|pelo menos|no máximo|almeno|al massimo|minstens|hoogstens|co najmniej)\s+{_V}"
-    rf"|(?:[比除非]|至少|至多|最多|最少|少なくとも|多くとも|せいぜい|マイナス"
+    rf"|(?:[比除非]|(?:至少|至多|最多|最少)有?|少なくとも|多くとも|せいぜい|マイナス"
     rf"|الأقل|الأكثر|أكثر من|ليس)\s*{_V}"
+    rf"|\bdoppelt so \w+ wie {_V}|{_V}\s*的(?:约数|倍数|因数)"
     rf"|{_V}\s*(?:(?:squared|cubed|factorial|hundreds?|tens|plus|lakh|crore|mil|millionen"
     rf"|at (?:the very )?(?:least"
     rf"|most)|minimum|maximum)\b"
