@@ -4,6 +4,7 @@ import base64
 import json
 import pickle
 import random
+import time
 import zlib
 from pathlib import Path
 
@@ -259,6 +260,35 @@ def test_returned_values_are_compared_as_json_values(output, expected, same):
         ("", "", True, True),
         ("1 2\n3", "1\n2 3", False, False),
         ("1e400", "inf", False, False),
+        ("0011", "11", False, True),
+        ("11", "0011", False, True),
+        ("-07", "-7", False, True),
+        ("0", "-0", True, True),
+        ("7.", "7", True, True),
+        ("+7", "7", True, True),
+        ("7.0000000", "7", True, True),
+        ("07.0", "7", False, True),
+        ("1e3", "1000", False, True),
+        ("1E+3", "1000", False, True),
+        ("1e+16", "10000000000000000", False, True),
+        ("1000", "1e3", False, True),
+        ("100", "1E2", False, True),
+        ("0e1", "0e7", False, True),
+        ("1000.0", "1e+3", True, True),
+        ("1e+20", "1e+20", True, True),
+        ("100000000000000000000", "1e+20", True, True),
+        ("0.0000001", "1e-07", True, True),
+        ("1e-7", "0.0000001", True, True),
+        ("01.5", "1.5", True, True),
+        ("00.5", ".5", True, True),
+        ("1.5e1", "15.0", True, True),
+        ("  x\n    y", "x\ny", True, True),
+        ("x\ny", "    x\n\ty", True, True),
+        ("x\r\ny\r\n", "x\ny", True, True),
+        ("nan", "0.5", False, False),
+        ("1_000", "1000", False, False),
+        ("0x10", "16", False, False),
+        ("\u0663", "3", False, False),
     ],
 )
 def test_text_is_compared_in_order_and_leniently_only_when_asked_for(output, expected, same, legacy):
@@ -266,11 +296,35 @@ def test_text_is_compared_in_order_and_leniently_only_when_asked_for(output, exp
     assert same_text_legacy(output, expected) is legacy
 
 
+@pytest.mark.parametrize("unit", ["7", "0", "7 ", "7\n", "\n", " ", "7.", "7e", "1e9 ", ".", "-", "x", "0 "])
+def test_comparing_takes_time_in_proportion_to_the_output(unit):
+    def seconds(length):
+        text = unit * (length // len(unit))
+        began = time.process_time()
+        for same in (same_text, same_text_legacy):
+            same(text + "q", text + "2")
+            same(text, "2.5")
+        return time.process_time() - began
+
+    short, long = (min(seconds(length) for _ in range(2)) for length in (8_000, 128_000))
+    assert long < 48 * max(short, 0.001)  # 16 times as long; were it quadratic, it would take 256 times
+
+
+def test_a_difference_deep_inside_two_values_is_found_at_once():
+    ours, theirs = list(range(100_000)), list(range(100_000))
+    theirs[-1] += 1
+    for _ in range(200):
+        ours, theirs = [ours], [theirs]
+    began = time.process_time()
+    assert not same_value(ours, theirs)
+    assert time.process_time() - began < 0.5  # comparing anew on each level takes 200 times as long
+
+
 def test_the_lenient_comparison_is_named_in_the_verdict():
     problem = apps(["1"], ["1 2 3"])
     assert not grade_code(problem, block("print('3 2 1')")).correct
     verdict = code.grader(compare="legacy")(problem, block("print('3 2 1')"))
-    assert verdict.correct and verdict.grader == "code-3 legacy"
+    assert verdict.correct and verdict.grader == "code-4 legacy"
     with pytest.raises(UserError, match="--compare exact: choose from"):
         code.grader(compare="exact")
 
@@ -447,7 +501,8 @@ def test_no_program_makes_itself_unjudged(problem, source, reason):
 @pytest.mark.parametrize("printed, expected", [("101", "00000101"), ("0", "000"), ("-7", "-07")])
 def test_zeros_in_front_that_a_test_expects_are_part_of_the_answer(printed, expected):
     assert not grade_code(apps(["1\n"], [expected + "\n"]), block(f"print({printed!r})")).correct
-    assert grade_code(apps(["1\n"], [printed + "\n"]), block(f"print({expected!r})")).correct
+    assert not grade_code(apps(["1\n"], [printed + "\n"]), block(f"print({expected!r})")).correct
+    assert grade_code(apps(["1\n"], [expected + "\n"]), block(f"print({expected!r})")).correct
 
 
 @pytest.mark.parametrize(

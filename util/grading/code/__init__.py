@@ -25,7 +25,7 @@ from util.grading.sandbox import (
 from util.records import Problem, TestSuite, Verdict
 from util.response import programs, solution_part
 
-GRADER = "code-3"
+GRADER = "code-4"
 COMPARISONS = ("ordered", "legacy")
 DEFAULT_LIMITS = Limits()
 GRADE_TIMEOUT_S = 300.0  # above everything that the limits of one problem and one retry can add up to

@@ -42,21 +42,20 @@ def _same_line(output: str, expected: str) -> bool:
 
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
-
-
-_LEADING_ZERO = re.compile(r"[+-]?0\d+$", re.ASCII)
+# 00101 is a string of bits and 12e4 one of hexadecimal digits: they are expected as they stand.
+_SPELLED = re.compile(r"[+-]?0\d+|[+-]?\d+[eE]\d+", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
+_PLAIN = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.0*)?", re.ASCII)  # an integer, or a float that is one
 
 
 def _same_token(output: str, expected: str) -> bool:
     if output == expected:
         return True
-    if not _NUMBER.fullmatch(output) or not _NUMBER.fullmatch(expected):
+    if not _NUMBER.fullmatch(output) or not _NUMBER.fullmatch(expected) or _SPELLED.fullmatch(expected):
         return False
-    if _LEADING_ZERO.match(expected):
-        return False  # 00101 is a string of bits or digits, not the number 101
-    if Decimal(output) == Decimal(expected):
-        return True
-    return not expected.lstrip("+-").isdigit() and _close(float(output), float(expected))
+    if _INTEGER.fullmatch(expected):
+        return _PLAIN.fullmatch(output) is not None and Decimal(output) == Decimal(expected)
+    return Decimal(output) == Decimal(expected) or _close(float(output), float(expected))
 
 
 def _close(output: float, expected: float) -> bool:
@@ -112,25 +111,25 @@ def _shown(value: object) -> str:
 
 def same_value(output: object, expected: object) -> bool:
     """Equal as JSON values; tolerance only where a float is expected; keys as JSON writes them."""
-    if output == expected:
-        return True
+    return output == expected or _alike(output, expected)
+
+
+def _alike(output: object, expected: object) -> bool:
     if isinstance(expected, list):
         return (
-            isinstance(output, list)
-            and len(output) == len(expected)
-            and all(map(same_value, output, expected))
+            isinstance(output, list) and len(output) == len(expected) and all(map(_alike, output, expected))
         )
     if isinstance(expected, dict):
         if not isinstance(output, dict) or len(output) != len(expected):
             return False
         ours = {_key(key): value for key, value in output.items()}
         theirs = {_key(key): value for key, value in expected.items()}
-        return ours.keys() == theirs.keys() and all(same_value(ours[key], theirs[key]) for key in theirs)
+        return ours.keys() == theirs.keys() and all(_alike(ours[key], theirs[key]) for key in theirs)
     if isinstance(expected, float) and isinstance(output, int | float):
         if isinstance(output, int) and abs(output) > 10**300:
             return False
         return _close(float(output), expected) or (math.isnan(output) and math.isnan(expected))
-    return False
+    return output == expected
 
 
 def _key(key: object) -> str:
