@@ -22,10 +22,11 @@ from typing import NamedTuple
 from util.grading.maths import symbolic as engine
 from util.grading.maths import words
 from util.grading.maths.answers import Found, boxes, find_answer, parts
+from util.grading.maths.conditions import same_conditions
 from util.grading.maths.judge import Judge
 from util.grading.maths.numbers import number_word, plain_number, same_number
 from util.grading.maths.quantities import Quantity, comparable, quantity
-from util.grading.maths.reader import MAX_CHARS, clean, is_ambiguous, read
+from util.grading.maths.reader import MAX_CHARS, clean, condition_in, is_ambiguous, read
 from util.grading.maths.scalars import Said, real_value
 from util.grading.maths.spans import DENIED, SEVERAL, TAKEN_BACK, has_words
 from util.grading.maths.spoken import (
@@ -199,6 +200,9 @@ def _compare_found(gold: str, found: Found, kind: str, symbolic: bool | None) ->
     said = _same_of_kind(gold, found.text, kind, symbolic)
     if found.rival and said.equal != _same_of_kind(gold, found.rival, kind, symbolic).equal:
         return said._replace(equal=False, tier="none", cause=SEVERAL)
+    if said.equal and (clause := condition_in(found.span)) and not condition_in(found.text):
+        held = same_answer(gold, f"{found.text} {clause}", symbolic=False)
+        return said if held.equal or held.tier in ("unread", "none") else held
     if said.equal or found.text == found.span or ", " in found.text:
         return said
     whole = same_answer(gold, found.span, symbolic=False)
@@ -460,7 +464,15 @@ def _same_reading(gold: Reading, prediction: Reading) -> bool | None:
     right = _in_one_name(left, right)
     free = frozenset(gold.free) | frozenset(prediction.free)
     angles = bool({"rad", "radians", "radian"} & {*gold.units, *prediction.units})
-    return Judge(Said(free, angles)).same(left, right)
+    judge = Judge(Said(free, angles))
+    verdict = judge.same(left, right)
+    if verdict is False or not gold.conditions and not prediction.conditions:
+        return verdict
+    return (
+        verdict
+        if same_conditions(gold.conditions, prediction.conditions, (left, right), judge.same)
+        else False
+    )
 
 
 def _with_one_i(node: Node, other: Node) -> Node:

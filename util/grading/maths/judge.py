@@ -25,7 +25,6 @@ from util.grading.maths.shapes import (
     MAX_ELEMENTS,
     SCALARS,
     Named,
-    conditions_dropped,
     elements,
     is_inequality,
     is_solved,
@@ -91,9 +90,6 @@ class Judge:
                 verdict = self.same_region(gold, prediction)
                 if verdict is not None:
                     return verdict
-        gold, prediction = conditions_dropped(gold, prediction), conditions_dropped(prediction, gold)
-        if "list" not in (gold.kind, prediction.kind) and not has(gold, "pm") and not has(prediction, "pm"):
-            return self.same(gold, prediction)
         left, right = elements(gold), elements(prediction)
         if left is None or right is None:
             return self.same_ordered(gold, prediction)

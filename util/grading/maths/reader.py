@@ -10,6 +10,7 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
+from util.grading.maths.conditions import without_conditions
 from util.grading.maths.numbers import number, unending, with_period
 from util.grading.maths.spelling import clean
 from util.grading.maths.tokens import (
@@ -36,28 +37,69 @@ from util.grading.maths.tree import (
     replaced,
 )
 from util.grading.maths.units import BARE_UNITS
+from util.grading.maths.words import unwrapped
 
-__all__ = ["MAX_CHARS", "clean", "is_ambiguous", "read"]
+__all__ = ["MAX_CHARS", "clean", "condition_in", "is_ambiguous", "read"]
 
+_RELATED = r"\\(?:neq?|geq?|leq?|geqslant|leqslant|gt|lt|in|notin)(?![a-zA-Z])|[<>]|!="
 _CLAUSES = re.compile(
-    r"[,.]?\s*(?:\\text\s*\{\s*)?\(?\b(?:for\s+(?:all|any|every|each|some)|where|with"
-    r"|such that|as required)\b.*$"
+    r"[,.]?\s*(?:\\text\s*\{\s*)?\(?\s*(?:\\text\s*\{\s*)?\b(?:for\s+(?:all|any|every|each|some)|where|with"
+    rf"|such that|as required|for(?=[\s}}$]*\\?[a-zA-Z]+(?:_\w)?\s*(?:{_RELATED})))\b.*$"
 )
+_BOUNDS = re.compile(rf"\b(?:for|where|with|such that)\b.*(?:{_RELATED}|[≠<>≤≥])", re.DOTALL)
 _NAMED_FREE = re.compile(
     r"\b(?:any|all|each|every|some|where|with|constants?|reals?|integers?|numbers?|arbitrary)[\s}$]*\\?([a-zA-Z])(?![a-zA-Z])"
 )
 _DENIED = re.compile(r"\b(?:wrong|incorrect|not|false|never|unless|otherwise|except|no)\b")
-_CONDITION = re.compile(  # (x \\ne 0), behind an equation
-    r"(?<=[\w}])\s*\(\s*[a-z]\s*(?:\\neq?|\\geq?|\\leq?|\\geqslant|\\leqslant|[<>])[^()=]{1,30}\)$"
+_IN_BRACKETS = re.compile(  # (x \ne 0), behind a formula
+    rf"(?<=[\w}})])(?<![Pfgh])\s*\(\s*(?:\\text\s*\{{\s*(?:for|where|with)\s*\}}\s*)?"
+    rf"([^()=]{{1,20}}(?:{_RELATED})[^()=]{{1,40}})\)$"
 )
 _SAYING_LITTLE = frozenset(
     "only approximately about either maximum minimum max min largest smallest greatest least".split()
 )
 _FORALL = re.compile(r"\s*,?\s*\(?\\forall\b(?=.).*$")
 _PARAMETER = re.compile(
-    r"[,;(]?\s*(?:\\text\s*\{\s*(?:where|for|with)?[^{}]{0,20}\}\s*)?\(?\b([a-zA-Z])\s*\\in\s*(?:\\mathbb\s*|\\mathbf\s*)?\{?\s*[ZN]\s*\}?"
-    r"(?:\s*(?:\^|_)\s*(?:\{[^{}]{0,8}\}|[+*]))?\s*\)?\s*$"
+    r"[,;(]?\s*(?:\\text\s*\{\s*(?:where|for|with)?[^{}]{0,20}\}\s*)?\(?\b([a-zA-Z])\s*\\in\s*"
+    r"(?:\\mathbb\s*|\\mathbf\s*)?\{?\s*([ZN])\s*\}?((?:\s*(?:\^|_)\s*(?:\{[^{}]{0,8}\}|[+*\d]))?)\s*\)?\s*$"
 )
+_SAYING_NOTHING = re.compile(  # of which the relation or the name behind says all
+    r"\\forall\b|\$|\b(?:for|if|when|where|with|such|that|as required|and|all|any|every|each|some"
+    r"|arbitrary|constants?|reals?|integers?|numbers?|values?|whole|natural|positive integers?"
+    r"|is|are|be|an?|the|of|fixed|complex|rational|parameters?|can|may)\b"
+)
+_OF_NUMBERS = re.compile(r"\b(?:odd|even|prime|composite|positive|negative|irrational)\b")
+_SAYING = re.compile(r"[a-zA-Z]{2}|[<>=\d]|\\[a-zA-Z]")
+
+
+def _conditions(clause: str) -> tuple[Node, ...]:
+    """What a clause such as "where a > 0 is real" says: relations, or one text of what is not understood."""
+    clause = unwrapped(clause)
+    if clause.count("}") > clause.count("{"):
+        clause = clause.replace("}", " ", 1)
+    said = " ".join(_SAYING_NOTHING.sub(" ", clause).split()).strip(" ,.;")
+    if said[:1] == "(" and said.count(")") == 0 or said[-1:] == ")" and said.count("(") == 0:
+        said = said.strip("() ,.;")
+    if not _SAYING.search(said):
+        return ()
+    text = (Node("text", (), said),)
+    try:
+        reader = _Reader(split_tokens(said))
+        tree = reader.whole()
+    except Unreadable:
+        return text
+    nodes = tree.parts if tree.kind == "list" else (tree,)
+    if reader.units or any(node.kind not in ("rel", "sym") for node in nodes):
+        return text
+    return tuple(node for node in nodes if node.kind == "rel")
+
+
+def condition_in(written: str) -> str:
+    """The clause of a text that bounds a symbol, as "for x > 0"; "" without one."""
+    if not _BOUNDS.search(written):
+        return ""
+    clause = _CLAUSES.search(clean(written))
+    return clause.group() if clause and _BOUNDS.search(clause.group()) else ""
 
 
 @lru_cache(maxsize=2048)
@@ -73,21 +115,30 @@ def read(cleaned: str, *, as_list: bool = False) -> Reading:
         cleaned = cleaned[:-1] + ")"
     parameter = _PARAMETER.search(cleaned)
     free: tuple[str, ...] = ()
+    conditions: tuple[Node, ...] = ()
     if parameter and parameter.start() > 0:
-        cleaned, free = cleaned[: parameter.start()].rstrip(" ,;("), (parameter.group(1),)
+        name, domain, restricted = parameter.groups()
+        domain += "+" if restricted else ""
+        cleaned, free = cleaned[: parameter.start()].rstrip(" ,;("), (name,)
+        conditions = (Node("rel", (Node("sym", (), name), Node("domain", (), domain)), ("in",)),)
     if "for" in cleaned or "wh" in cleaned or "th" in cleaned:
         clause = _CLAUSES.search(cleaned)
         if clause and cleaned[: clause.start()].strip():
             free += tuple(_NAMED_FREE.findall(clause.group()))
-            cleaned = cleaned[: clause.start()]
-    if "=" in cleaned and (condition := _CONDITION.search(cleaned)):
-        cleaned = cleaned[: condition.start()]
+            cleaned, conditions = cleaned[: clause.start()], conditions + _conditions(clause.group())
+    if cleaned[-1:] == ")" and (bracketed := _IN_BRACKETS.search(cleaned)):
+        cleaned, conditions = cleaned[: bracketed.start()], conditions + _conditions(bracketed.group(1))
     if r"\forall" in cleaned:
+        clause = _FORALL.search(cleaned)
         shorter = _FORALL.sub("", cleaned)
-        cleaned = shorter if shorter.strip() else cleaned.replace(r"\forall", " ")
+        if clause and shorter.strip():
+            cleaned, conditions = shorter, conditions + _conditions(clause.group())
+        else:
+            cleaned = cleaned.replace(r"\forall", " ")
     reader = _Reader(split_tokens(cleaned, as_list=as_list))
-    tree = reader.whole()
-    return Reading(tree, tuple(reader.units), (*free, *reader.free))
+    tree, bounds = without_conditions(reader.whole())
+    kinds = (Node("text", (), word) for word in reader.units if _OF_NUMBERS.search(word))  # n >= 3 odd
+    return Reading(tree, tuple(reader.units), (*free, *reader.free), (*conditions, *bounds, *kinds))
 
 
 class _Reader:
@@ -862,10 +913,21 @@ class _Reader:
                 self.at -= 1
                 while name == "cases" and row and _word(self.peek()).lower() in _WHEN:
                     self.take()
-                row.append(self.item())
+                row.append(self.kind_of_number() if name == "cases" and row else self.item())
                 if self.peek() in (",", ";"):
                     self.take()
         return table(name, [row for row in (*rows, tuple(row)) if row])
+
+    def kind_of_number(self) -> Node:
+        """A condition in words, as "if n is odd"; any other item as it is."""
+        start = self.at
+        while self.peek() and self.peek() not in ("&", "\\\\") and not self.peek().startswith(r"\end"):
+            self.take()
+        written = unwrapped(" ".join(self.tokens[start : self.at]))
+        if _OF_NUMBERS.search(written):
+            return Node("text", (), " ".join(_SAYING_NOTHING.sub(" ", written).strip(" ,.;").split()))
+        self.at = start
+        return self.item()
 
 
 def table(name: str, rows: list[tuple[Node, ...]]) -> Node:

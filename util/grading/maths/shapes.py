@@ -92,17 +92,6 @@ def unlabelled(node: Node) -> Node:
     return named.value if named else node
 
 
-def conditions_dropped(node: Node, other: Node) -> Node:
-    """a_n = 2^n of "a_n = 2^n, n >= 1" where the other side states no condition."""
-    if node.kind != "list" or other.kind == "list" or node.value or is_inequality(other):
-        return node
-    first, *rest = node.parts
-    if first.kind == "rel" and set(first.value) == {"="}:
-        if all(is_inequality(part) and symbols(part) <= symbols(first) for part in rest):
-            return first
-    return node
-
-
 def is_inequality(node: Node) -> bool:
     """Whether a tree is an inequality, or a list with one in it."""
     if node.kind == "list":

@@ -43,6 +43,7 @@ class Reading(NamedTuple):
     tree: Node
     units: tuple[str, ...]  # words behind values, lower case
     free: tuple[str, ...]  # parameters said to run over the integers
+    conditions: tuple[Node, ...] = ()  # relations, or texts where the words are not understood
 
 
 def symbols(node: Node) -> frozenset[str]:
