@@ -13,6 +13,8 @@ import gc
 import io
 import itertools
 import os
+import re
+import socket
 import sys
 import threading
 import time
@@ -21,14 +23,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from util.grading.sandbox import wire
+    from util.grading.sandbox import nodes, wire
     from util.grading.sandbox.wire import ENDED, NO_MEMORY, RAISED, TOO_LARGE
 else:  # the process of programs has no suite on its path
+    import nodes
     import wire
     from wire import ENDED, NO_MEMORY, RAISED, TOO_LARGE
 
 NOTE_CHARACTERS = 300
 LONGEST_WAIT_S, LONGEST_WAIT_BYTES = 0.005, 1 << 15
+THREAD_STACK_BYTES = 16 << 20  # of a thread whose program asks for no other size
 CALL_RECURSION = 50_000  # LeetCode allows deep recursion; a program of its own sets its limit itself
 
 # What LeetCode imports for every answer, and in this order: `import *` of these, then the modules themselves.
@@ -60,6 +64,7 @@ def make_prelude() -> dict:
     names |= {module: sys.modules[module] for module in _MODULES.split() if module in sys.modules}
     if "numpy" in names:
         names["np"] = names["numpy"]
+    names |= nodes.KINDS
     return {**names, **vars(builtins)}
 
 
@@ -102,17 +107,24 @@ def run(asked: int, line: int, out: int, stdin: str, prelude: dict) -> None:
     """
     function, sources, inputs, tests, most = wire.read_request(asked)
     told = Told(asked, line)
-    code = _compiled(sources, told)
+    number, code = _compiled(sources, told)
     if code is None:
         return
     sys.set_int_max_str_digits(0)
+    source = sources[number]
+    file = os.path.join(os.path.dirname(stdin), "answer.py")
+    if _READS_ITSELF.search(source):
+        with open(file, "w", encoding="utf-8", errors="surrogatepass") as text:
+            text.write(source)
+    if _POOLS_THREADS.search(source):
+        let_thread_pools_begin()
     if function is None:
-        _run_programs(code, tests, stdin, out, told)
+        _run_programs(code, file, tests, stdin, out, told)
     else:
-        _run_calls(code, function, inputs, most, prelude, out, told)
+        _run_calls(code, source, file, function, inputs, most, prelude, out, told)
 
 
-def _compiled(sources: tuple[str, ...], told: Told) -> types.CodeType | None:
+def _compiled(sources: tuple[str, ...], told: Told) -> tuple[int, types.CodeType | None]:
     first_error = None
     for number, source in enumerate(sources):
         try:
@@ -122,14 +134,14 @@ def _compiled(sources: tuple[str, ...], told: Told) -> types.CodeType | None:
         else:
             if number:  # otherwise the first, as is expected
                 told(wire.COMPILED, number=number)
-            return code
+            return number, code
     told(wire.NOT_COMPILED, first_error or "nothing to compile", number=1)
-    return None
+    return 0, None
 
 
-def _run_programs(code: types.CodeType, tests: int, stdin: str, out: int, told: Told) -> None:
+def _run_programs(code: types.CodeType, file: str, tests: int, stdin: str, out: int, told: Told) -> None:
     """Each test is the whole program again: own globals, standard input and output."""
-    recursion, stack = sys.getrecursionlimit(), threading.stack_size()
+    recursion = sys.getrecursionlimit()
     given = os.open(stdin, os.O_RDONLY)  # the input of each test is written over the last one
     for test in range(tests):
         if test and not told.wait():
@@ -139,14 +151,65 @@ def _run_programs(code: types.CodeType, tests: int, stdin: str, out: int, told: 
         os.dup2(out, 1)
         if test:  # for the first one, `prepare` has done the rest
             sys.setrecursionlimit(recursion)
-            threading.stack_size(stack)
+            threading.stack_size(THREAD_STACK_BYTES)
             make_streams()
-        status, note = _main(code)
+        status, note = _main(code, file)
         is_last = status != ENDED or threading.active_count() != 1
         told(status, note, number=int(is_last))
         if is_last:
             break
     _guarded(os.close, given)
+
+
+_READS_ITSELF = re.compile(r"__file__|\bargv\b|\binspect\b")
+
+
+_POOLS_THREADS = re.compile(r"\bThreadPool\b|\bmultiprocessing\.dummy\b")
+
+
+class Wake:
+    """What asyncio needs of an end of the pair of sockets by which it wakes its loop: the end of a pipe."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def setblocking(self, blocking: bool) -> None:
+        """It never blocks."""
+
+    def recv(self, most: int) -> bytes:
+        return os.read(self._descriptor, most)
+
+    def send(self, data: bytes) -> int:
+        return os.write(self._descriptor, data)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+
+def wake_by_pipes() -> None:
+    """Programs get no sockets, and the loop of asyncio needs none."""
+    library: Any = socket
+    pair = socket.socketpair
+
+    def pipes_for_asyncio(*arguments: Any) -> Any:
+        if sys._getframe(1).f_globals.get("__name__") != "asyncio.selector_events":
+            return pair(*arguments)
+        return tuple(map(Wake, os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)))
+
+    library.socketpair = pipes_for_asyncio
+
+
+def let_thread_pools_begin() -> None:
+    """A `ThreadPool` of `multiprocessing` wants a lock of the kernel, which programs do not get."""
+    import multiprocessing.context
+
+    contexts: Any = multiprocessing.context.BaseContext
+    contexts.Lock = lambda self: threading.Lock()
 
 
 def make_streams() -> None:
@@ -160,12 +223,12 @@ def make_streams() -> None:
     names.argv = ["answer.py"]
 
 
-def _main(code: types.CodeType) -> tuple[int, str]:
+def _main(code: types.CodeType, file: str) -> tuple[int, str]:
     module = types.ModuleType("__main__")
-    module.__dict__.update(__builtins__=builtins, __file__="answer.py")
+    module.__dict__.update(__builtins__=builtins, __file__=file)
     sys.modules["__main__"] = module
     result = _guarded(exec, code, module.__dict__)
-    for step in (_join_threads, atexit._run_exitfuncs):
+    for step in (_end_threads, atexit._run_exitfuncs):
         late = _guarded(step)
         if result[0] == ENDED and late[0] == NO_MEMORY:
             result = late
@@ -198,12 +261,21 @@ def _guarded(work: Callable[..., object], *arguments: object) -> tuple[int, str]
 def _describe(error: BaseException) -> str:
     name = type(error).__name__
     try:
-        return f"{name}: {error}"
+        said = f"{name}: {error}"
+        if isinstance(error, FileNotFoundError | PermissionError) and error.filename is None:
+            said += "; programs can neither start processes nor use a network here"
+        return said
     except BaseException:  # the program's own exception cannot say what it is
         return str(name)
 
 
-def _join_threads() -> None:
+def _end_threads() -> None:
+    """As at a real end: executors are told that no more work comes, then threads are waited for."""
+    for tell in reversed(getattr(threading, "_threading_atexits", ())):
+        tell()
+    executors: Any = sys.modules.get("concurrent.futures.thread")
+    if executors is not None:
+        executors._shutdown = False  # for the next test
     while True:
         others = [
             thread
@@ -218,6 +290,8 @@ def _join_threads() -> None:
 
 def _run_calls(
     code: types.CodeType,
+    source: str,
+    file: str,
     function: str,
     inputs: tuple[bytes, ...],
     most: int,
@@ -228,16 +302,17 @@ def _run_calls(
     """The answer is loaded once; its function is called for every test, on a new `Solution()` each time."""
     sys.setrecursionlimit(CALL_RECURSION)
     module = types.ModuleType("answer")
-    module.__dict__["__builtins__"] = prelude
+    module.__dict__.update(__builtins__=prelude, __file__=file)
     sys.modules["answer"] = module
     status, note = _guarded(exec, code, module.__dict__)
     if status != ENDED:
         told(status, note, number=1)
         return
+    uses_nodes = any(name in source for name in nodes.KINDS)
     end = len(inputs) - 1
     for test, packed in enumerate(inputs):
         answer: list[bytes] = []
-        status, note = _guarded(_call, module.__dict__, function, packed, answer)
+        status, note = _guarded(_call, module.__dict__, function, packed, uses_nodes, answer)
         if status == ENDED and not answer:
             status, note = RAISED, "the program ended without a result"
         body = answer[0] if answer else b""
@@ -251,7 +326,7 @@ def _run_calls(
         told(status, note, body, number=int(test == end), may_wait=test != end)
 
 
-def _call(names: dict, name: str, packed: bytes, answer: list[bytes]) -> None:
+def _call(names: dict, name: str, packed: bytes, uses_nodes: bool, answer: list[bytes]) -> None:
     solution = names.get("Solution")
     if isinstance(solution, type) and hasattr(solution, name):
         function = getattr(solution(), name)
@@ -259,7 +334,17 @@ def _call(names: dict, name: str, packed: bytes, answer: list[bytes]) -> None:
         function = names[name]
     else:
         raise NameError(f"the answer defines no {name}")
-    answer.append(wire.encode(function(*wire.decode(packed))))
+    arguments = wire.decode(packed)
+    if not uses_nodes:
+        answer.append(wire.encode(function(*arguments)))
+        return
+    plain = getattr(function, "__func__", function)
+    plain = getattr(plain, "__wrapped__", plain)  # below a cache
+    parameters = plain.__code__.co_varnames[isinstance(function, types.MethodType) :]
+    annotations = plain.__annotations__
+    for place, parameter in zip(range(len(arguments)), parameters, strict=False):
+        arguments[place] = nodes.given(arguments[place], annotations.get(parameter, ""), names)
+    answer.append(wire.encode(nodes.returned(function(*arguments), annotations.get("return", ""))))
 
 
 _REHEARSAL = (

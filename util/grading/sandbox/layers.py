@@ -177,11 +177,13 @@ def _keep_link(path: str, base: str) -> None:
 # --- Landlock ---
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
-_WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_FILE, _MAKE_REG, _TRUNCATE = 2, 4, 8, 32, 256, 1 << 14
+_WRITE_FILE, _READ_FILE, _READ_DIR = 2, 4, 8
+# Those, and to remove and make files and folders, to move and to truncate.
+_WORK = _WRITE_FILE | _READ_FILE | _READ_DIR | 16 | 32 | 128 | 256 | 1 << 13 | 1 << 14
 
 
 def landlock(readable: list[str], scratch: str) -> None:
-    """From now on, for ever: read below `readable`, read and write files in `scratch`, nothing else."""
+    """From now on, for ever: read below `readable`, change files and folders in `scratch`, nothing else."""
     version = _syscall(_CREATE_RULESET, 0, 0, 1)  # that of the kernel; OSError where there is no Landlock
     handled = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)) - 1
     attributes = struct.pack("QQQ", handled, 3 if version >= 4 else 0, 3 if version >= 6 else 0)
@@ -191,7 +193,7 @@ def landlock(readable: list[str], scratch: str) -> None:
     rules |= {
         f"/dev/{name}": _READ_FILE | (_WRITE_FILE if name in ("null", "zero") else 0) for name in DEVICES
     }
-    rules[scratch] = _READ_FILE | _READ_DIR | _WRITE_FILE | _REMOVE_FILE | _MAKE_REG | _TRUNCATE
+    rules[scratch] = _WORK
     for path, access in rules.items():
         if not os.path.exists(path):
             continue
@@ -233,6 +235,7 @@ _NUMBERS = {
     "unlinkat": (263, 35), "renameat": (264, 38), "readlinkat": (267, 78), "faccessat": (269, 48),
     "pselect6": (270, 72), "ppoll": (271, 73), "set_robust_list": (273, 99), "epoll_pwait": (281, 22),
     "epoll_create1": (291, 20), "dup3": (292, 24), "pipe2": (293, 59), "getcpu": (309, 168),
+    "mkdir": (83, None), "mkdirat": (258, 34), "rmdir": (84, None),
     "renameat2": (316, 276), "getrandom": (318, 278), "membarrier": (324, 283), "statx": (332, 291),
     "rseq": (334, 293), "close_range": (436, 436), "faccessat2": (439, 439),
 }  # fmt: skip
@@ -379,8 +382,14 @@ def fork_sibling() -> int:
 # --- limits ---
 
 SHARED_THREADS = 512  # above what the user runs already, where programs share a user id
-THREADS, OPEN_FILES, FILE_BYTES = 64, 64, 32 << 20
+THREADS, OPEN_FILES, FILE_BYTES = 128, 64, 32 << 20
 STACK_BYTES = 256 << 20
+
+
+def one_heap() -> None:
+    """All threads allocate from one heap: one for each, as glibc has it, would reserve 64 MiB a thread."""
+    if hasattr(_libc, "mallopt"):
+        _libc.mallopt(-8, 1)
 
 
 def limit(name: int, value: int) -> None:

@@ -10,7 +10,6 @@ import functools
 import itertools
 import json
 import os
-import select
 import socket
 import subprocess
 import sys
@@ -160,8 +159,7 @@ class Sandbox:
         try:
             report = json.loads(self._receive(time.monotonic() + START_S, 1 << 20)[3])
         except SandboxError as error:
-            said = self._last_words()
-            raise SandboxError(f"the sandbox does not start: {said or error}") from error
+            raise SandboxError(f"the sandbox does not start: {error}") from error
         self.isolation = Isolation(
             tuple(report["layers"]), report["missing"], report["python"], report["packages"]
         )
@@ -214,6 +212,9 @@ class Sandbox:
                 text = note.decode("utf-8", "replace")
                 yield TestOutcome(test, wire.STATUSES[status], output, text, said, source, is_first)
                 test += 1
+        except SandboxError:
+            is_done = True
+            raise
         finally:
             if not is_done:
                 self._cancel(number, most)
@@ -229,7 +230,7 @@ class Sandbox:
             self._socket.settimeout(START_S)
             self._socket.sendall(data)
         except OSError as error:
-            raise SandboxError(f"the sandbox does not listen: {error}") from error
+            raise self._broken(f"the sandbox does not listen: {error}") from error
 
     def _receive(self, deadline: float, most: int) -> tuple[int, int, bytes, bytes]:
         """The next frame: status, number, note and body."""
@@ -237,7 +238,7 @@ class Sandbox:
             try:
                 frame = wire.take_frame(self._buffer, self._read, most)
             except wire.BadMessage as error:
-                raise SandboxError(f"the sandbox speaks nonsense: {error}") from error
+                raise self._broken(f"the sandbox speaks nonsense: {error}") from error
             if frame is not None:
                 self._read = frame[4]
                 return frame[:4]
@@ -247,28 +248,33 @@ class Sandbox:
             try:
                 data = self._socket.recv(CHUNK_BYTES)
             except OSError as error:  # also a time-out
-                raise SandboxError(f"the sandbox does not answer: {error}") from error
+                raise self._broken(f"the sandbox does not answer: {error}") from error
             if not data:
-                raise SandboxError("the sandbox has ended")
+                raise self._broken("the sandbox has ended")
             self._buffer += data
 
-    def _last_words(self) -> str:
-        self._socket.close()
-        assert self._process.stderr is not None
-        readable, _, _ = select.select([self._process.stderr], [], [], 2)
-        said = os.read(self._process.stderr.fileno(), 1 << 16) if readable else b""
-        self.close()
+    def _broken(self, what: str) -> SandboxError:
+        """End the processes; `what` is wrong with them, and the last words that they leave."""
+        self._end()
+        said, stderr = b"", self._process.stderr
+        if stderr is not None and not stderr.closed:
+            os.set_blocking(stderr.fileno(), False)  # something that was left over may hold it open
+            said = stderr.read() or b""
+            stderr.close()
         lines = said.decode("utf-8", "replace").strip().splitlines()
-        return lines[-1] if lines else ""
+        return SandboxError(f"{what}: {lines[-1]}" if lines else what)
 
-    def close(self) -> None:
-        """End the processes and wait for them."""
+    def _end(self) -> None:
         self._socket.close()
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def close(self) -> None:
+        """End the processes and wait for them."""
+        self._end()
         if self._process.stderr is not None:
             self._process.stderr.close()
 

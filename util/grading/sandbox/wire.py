@@ -123,13 +123,13 @@ def _plain(value: Any) -> Any:
         return value if _is_simple(value) else [_plain(part) for part in value]
     if isinstance(value, dict):
         return {"": [[_plain(key), _plain(part)] for key, part in value.items()]}
-    # Subclasses lose what they add; numbers of numpy become plain ones.
+    # Subclasses lose what they add; numbers and arrays of numpy become plain ones.
     bases: tuple[type, ...] = (bool, int, float, str, list, tuple)
     for base in bases:
         if isinstance(value, base):
             return _plain(base(value))
-    if kind.__module__ == "numpy" and getattr(value, "shape", None) == ():
-        return _plain(value.item())
+    if kind.__module__.partition(".")[0] == "numpy" and hasattr(value, "tolist"):
+        return _plain(value.tolist())
     raise TypeError(f"a value of type {kind.__name__} was returned")
 
 

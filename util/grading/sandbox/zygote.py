@@ -39,7 +39,6 @@ AT_ONCE = 6  # processes that are forked together
 _PROCESSES = struct.Struct(f"{AT_ONCE}I")
 SLACK_S = 0.005
 QUICK_S = 0.01  # a test that ends within this time has its output read at its end, all at once
-THREAD_STACK_BYTES = 16 << 20
 FOUND_BY = 987_654_321  # a recursion limit that nothing else in a thread's state equals
 C_CALLS = 1 << 28  # more than any stack holds
 PRIVATE_UIDS = 2_000_000_000  # root's programs run as this plus the process id: nobody else has it
@@ -57,7 +56,9 @@ def main() -> None:
     child = os.fork()
     if child:
         os.close(control)
-        os.waitpid(child, 0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status < 0:
+            print(f"ended by signal {-status}", file=sys.stderr)
         if "private root" not in report["layers"]:
             remove_files(scratch)
             os.rmdir(scratch)
@@ -92,7 +93,8 @@ def preload(settings: dict) -> None:
         except ImportError:  # a package that is not installed here: programs get the same error
             continue
     os.environ.clear()
-    threading.stack_size(THREAD_STACK_BYTES)
+    threading.stack_size(driver.THREAD_STACK_BYTES)
+    layers.one_heap()
     if sys.version_info >= (3, 12):
         let_calls_through_c_be_deep()
 
@@ -159,10 +161,33 @@ def separate(settings: dict, report: dict) -> tuple[str, bool]:
 
 
 def remove_files(folder: str) -> None:
-    """Empty a scratch folder; programs cannot make folders in it."""
-    with os.scandir(os.fsencode(folder)) as entries:
+    """Empty a scratch folder and stay in it. What is in it may be closed, and deeper than a path can say."""
+    os.chdir(folder)
+    names: list[bytes] = []  # the way from `folder` to here
+    left = [_remove_here()]  # for each folder on the way, the folders in it that are not empty
+    while left:
+        if left[-1]:
+            names.append(left[-1].pop())
+            os.chmod(names[-1], 0o700)
+            os.chdir(names[-1])
+            left.append(_remove_here())
+        else:
+            left.pop()
+            if names:
+                os.chdir(b"..")
+                os.rmdir(names.pop())
+
+
+def _remove_here() -> list[bytes]:
+    """Remove the files of this folder; the names of its folders."""
+    folders = []
+    with os.scandir(b".") as entries:
         for entry in entries:
-            os.unlink(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+            else:
+                os.unlink(entry.name)
+    return folders
 
 
 def _tried(report: dict, name: str, work: Callable[..., object], *arguments: object) -> bool:
@@ -396,6 +421,7 @@ class Template:
         line = socket.socket(fileno=LINE)
         if self._filter is not None:
             self._filter.confine_template()
+        driver.wake_by_pipes()
         while True:
             word, descriptors, _, _ = socket.recv_fds(line, 1, 3 * AT_ONCE)
             if not word:
@@ -423,8 +449,11 @@ class Template:
             layers.die_with_parent()
         if self._filter is not None:
             self._filter.confine_program()
-        driver.run(ASKED, TOLD, OUT, self._stdin, self.prelude)
-        os._exit(0)
+        try:
+            driver.run(ASKED, TOLD, OUT, self._stdin, self.prelude)
+            os._exit(0)
+        finally:  # nothing that a program leaves behind, a timer say, brings it into the code above
+            os._exit(1)
 
 
 class Trial:
@@ -619,11 +648,14 @@ class Trial:
         if number or self._test == self._tests:
             return True
         if self._inputs is not None:
-            self._put_input()
             try:
+                self._put_input()
                 os.write(self._program.line, b"+")
             except BrokenPipeError:  # the program has closed the line: its end is noticed next
                 pass
+            except OSError:  # it has filled the folder in which its input lies
+                self._over(wire.MEDDLED)
+                return True
         self._begin_test()
         return False
 

@@ -1,0 +1,346 @@
+"""Do right programs get what they need in the sandbox, and does every program get a verdict?"""
+
+import json
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from util.grading.code import grade_code
+from util.grading.code.suites import suite_of
+from util.grading.sandbox import Limits, Program, Sandbox, SandboxError, nodes, warm_sandbox, wire
+from util.records import REASONS, Problem
+
+TWO = ["4 7\n", "20 31\n"]
+SUMS = ["11\n", "51\n"]
+
+
+def apps(inputs, outputs, function=None):
+    tests = {"inputs": inputs, "outputs": outputs} | ({"fn_name": function} if function else {})
+    return Problem("1", "", suite_of({"input_output": json.dumps(tests)}, "apps"))
+
+
+def grade(problem, source, **options):
+    return grade_code(problem, f"```python\n{source}\n```", **options)
+
+
+RIGHT = {
+    "sixteen threads": """
+        from concurrent.futures import ThreadPoolExecutor
+        import time
+        def f(x):
+            time.sleep(0.01)
+            return int(x)
+        with ThreadPoolExecutor(max_workers=16) as e:
+            print(sum(e.map(f, input().split() * 16)) // 16)""",
+    "an executor that is never shut down": """
+        from concurrent.futures import ThreadPoolExecutor
+        print(sum(ThreadPoolExecutor(16).map(int, input().split() * 16)) // 16)""",
+    "a hundred threads": """
+        import threading, time
+        found = []
+        words = input().split()
+        def work():
+            time.sleep(0.05)
+            found.extend(map(int, words))
+        threads = [threading.Thread(target=work) for _ in range(100)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+        print(sum(found) // 100)""",
+    "a pool of threads": """
+        from multiprocessing.pool import ThreadPool
+        with ThreadPool(4) as pool:
+            print(sum(pool.map(int, input().split())))""",
+    "a pool of multiprocessing.dummy": """
+        from multiprocessing.dummy import Pool
+        print(sum(Pool(4).map(int, input().split())))""",
+    "asyncio.run": """
+        import asyncio
+        async def go():
+            await asyncio.sleep(0)
+            print(sum(map(int, input().split())))
+        asyncio.run(go())""",
+    "gather, to_thread and a queue": """
+        import asyncio
+        async def double(x):
+            await asyncio.sleep(0.001)
+            return 2 * x
+        async def go():
+            queue = asyncio.Queue()
+            for word in (await asyncio.to_thread(input)).split():
+                await queue.put(int(word))
+            twice = await asyncio.gather(*(double(queue.get_nowait()) for _ in range(2)))
+            print(sum(twice) // 2)
+        asyncio.run(asyncio.wait_for(go(), 3))""",
+    "a loop made by hand": """
+        import asyncio
+        async def go():
+            print(sum(map(int, (await asyncio.get_running_loop().run_in_executor(None, input)).split())))
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(go())
+        loop.close()""",
+    "folders": """
+        import os, shutil, tempfile
+        os.makedirs("a/b/c", exist_ok=True)
+        with open("a/b/c/d", "w") as file: file.write(input())
+        os.rename("a/b/c/d", "d")
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copyfile("d", os.path.join(folder, "e"))
+            print(sum(map(int, open(os.path.join(folder, "e")).read().split())))
+        shutil.rmtree("a")""",
+    "a folder that a test finds again": """
+        import os
+        os.mkdir("a")
+        print(sum(map(int, input().split())))""",
+    "its own text": """
+        import os, sys
+        assert "its own" in open(__file__).read() == open(sys.argv[0]).read()
+        assert os.listdir(os.path.dirname(__file__))
+        print(sum(map(int, input().split())))""",
+    "its own text by inspect": """
+        import inspect
+        def add(line): return sum(map(int, line.split()))
+        assert "sum" in inspect.getsource(add)
+        print(add(input()))""",
+}
+
+
+@pytest.mark.parametrize("need", RIGHT)
+def test_right_programs_get_what_they_need(need):
+    source = re.sub(r"^ {8}", "", RIGHT[need], flags=re.M)
+    verdict = grade(apps(TWO, SUMS), source)
+    assert verdict.correct, verdict
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import multiprocessing\nmultiprocessing.Pool(2).map(str, [1])",
+        "from concurrent.futures import ProcessPoolExecutor as P\nP(2).submit(str, 1).result()",
+        "import os\nos.fork()",
+        "import subprocess\nsubprocess.run(['true'])",
+        "import socket\nsocket.socketpair()",
+    ],
+)
+def test_a_program_that_starts_processes_is_told_why_it_fails(source):
+    verdict = grade(apps(["1"], ["1"]), source)
+    assert verdict.reason == "runtime_error" and "neither start processes nor" in verdict.detail
+
+
+# --- values of calls ---
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        ("np.array(a) * 2", [2, 4]),
+        ("np.int64(7)", 7),
+        ("np.float32(0.5)", 0.5),
+        ("np.bool_(True)", True),
+        ("np.str_('x')", "x"),
+        ("[np.int64(1), (np.array([2.5]),)]", [1, [[2.5]]]),
+        ("np.array(5)", 5),
+        ("np.zeros((2, 1))", [[0.0], [0.0]]),
+        ("{np.int64(1): np.array([2])}", {"1": [2]}),
+        ("np.matrix([[1]])", [[1]]),
+    ],
+)
+def test_numbers_and_arrays_of_numpy_are_results(value, expected):
+    assert grade(apps([[[1, 2]]], [expected], "f"), f"import numpy as np\ndef f(a): return {value}").correct
+
+
+def test_an_array_is_not_right_because_it_is_one():
+    assert not grade(
+        apps([[[1, 2]]], [[2, 5]], "f"), "import numpy as np\ndef f(a): return np.array(a) * 2"
+    ).correct
+
+
+SOLUTION = "class Solution:\n    def f(self, {}:\n        {}"
+OWN = "class TreeNode:\n  def __init__(self, x):\n    self.val = x\n    self.left = self.right = None\n"
+
+
+@pytest.mark.parametrize(
+    "head, body, inputs, expected",
+    [
+        ("v)", "h = ListNode(v[0])\n        h.next = ListNode(v[1])\n        return h.next.val", [[5, 8]], 8),
+        ("a: Optional[ListNode], k: int) -> Optional[ListNode]", "return a.next", [[1, 2, 3], 1], [2, 3]),
+        ("a: 'ListNode') -> 'ListNode'", "return a and a.next", [[]], []),
+        ("a: ListNode | None) -> int", "return a.next.val", [[1, 2]], 2),
+        ("a: Optional[ListNode]) -> List[int]", "return [a.val, a.next is None]", [[1]], [1, True]),
+        ("a: List[Optional[ListNode]]) -> list", "return [b and b.val for b in a]", [[[1], []]], [1, None]),
+        ("a: int) -> list[Optional[ListNode]]", "return [ListNode(1, ListNode(2)), None]", [1], [[1, 2], []]),
+        ("a: Optional[TreeNode]) -> int", "return a.right.left.val", [[1, None, 2, 3]], 3),
+        (
+            "a: Optional[TreeNode]) -> Optional[TreeNode]",
+            "a.left, a.right = a.right, a.left\n        return a",
+            [[4, 2, 7, 1, None, None, 9]],
+            [4, 7, 2, None, 9, 1],
+        ),
+        ("a: Optional[TreeNode]) -> bool", "return a is None", [[]], True),
+        ("a: Optional[TreeNode]) -> Optional[TreeNode]", "return None", [[1]], []),
+    ],
+)  # fmt: skip
+def test_lists_and_trees_travel_as_leetcode_writes_them(head, body, inputs, expected):
+    source = (
+        SOLUTION.format(head, body).replace("):\n", ":\n") if ") ->" in head else SOLUTION.format(head, body)
+    )
+    verdict = grade(apps([inputs], [expected], "f"), source)
+    assert verdict.correct, verdict
+
+
+@pytest.mark.parametrize(
+    "before", ["", "from __future__ import annotations\n", OWN, OWN + "import functools\n"]
+)
+def test_an_answer_may_bring_its_own_nodes(before):
+    cache = "    @functools.lru_cache(None)\n" if "functools" in before else ""
+    source = (
+        f"{before}class Solution:\n{cache}    def f(self, t: Optional[TreeNode]) -> Optional[TreeNode]:\n"
+    )
+    source += "        assert type(t) is TreeNode\n        return t.left"
+    assert grade(apps([[[1, 2, 3, 4]]], [[2, 4]], "f"), source).correct
+
+
+def test_a_list_that_ends_in_itself_is_a_verdict():
+    source = "def f(a: ListNode) -> ListNode:\n    a.next = a\n    return a"
+    verdict = grade(apps([[[1]]], [[1]], "f"), source, limits=Limits(1, 5, 1 << 28))
+    assert verdict.reason in ("memory", "timeout", "output_limit")
+
+
+def test_a_tree_with_values_below_nothing_is_refused():
+    with pytest.raises(ValueError, match="below a child that is not there"):
+        nodes.given([1, None, None, 2], "TreeNode", {})
+
+
+# --- every program gets a verdict ---
+
+FILL = """
+import _thread, os, time
+def fill():
+    n = 0
+    while True:
+        try:
+            d = os.open(f"f{n % 300}", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+            while True: os.write(d, b"x" * (1 << 18))
+        except OSError:
+            try:
+                while True: os.write(d, b"x" * 4096)
+            except OSError: pass
+        n += 1
+if input().strip() == "1":
+    _thread.start_new_thread(fill, ())
+    time.sleep(0.6)
+    print("ok")
+else:
+    print("no")"""
+
+
+def test_a_program_that_fills_its_folder_is_judged_by_its_next_test_alone():
+    problem = apps(["1", "2" + " " * 5000], ["ok", "yes"])
+    assert grade(problem, FILL).reason == "wrong_output"
+    assert grade(problem, FILL.replace('"no"', '"yes"')).correct
+    assert grade(apps(TWO, SUMS), "print(sum(map(int, input().split())))").correct
+
+
+FOLDERS = {
+    "deep": "for _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')",
+    "wide": "for n in range(1500):\n    os.mkdir(f'd{n}')\n    open(f'd{n}/f', 'w').close()",
+    "closed": "os.mkdir('a', 0o300)\nopen('a/b', 'w')\nos.mkdir('a/c', 0)\nos.umask(0o777)\nos.mkdir('e')",
+    "in place of the input": "os.unlink('stdin')\nos.mkdir('stdin')\nopen('stdin/x', 'w').close()",
+}
+
+
+@pytest.mark.parametrize("without", [(), ("user", "mount", "pid", "net", "ipc", "uts")])
+@pytest.mark.parametrize("kind", FOLDERS)
+def test_folders_of_every_kind_are_gone_with_their_program(kind, without):
+    with Sandbox(without=without) as sandbox:
+        for source, printed in (
+            (f"import os\n{FOLDERS[kind]}\nprint(1)", b"1\n"),
+            ("import os\nprint(os.listdir())", b"['stdin']\n"),
+        ):
+            (outcome,) = sandbox.run(Program((source,)), [b""], Limits(time_s=20))
+            assert outcome.output == printed, outcome
+
+
+def forged(*parts):
+    return f"import os, struct\nfor part in {parts!r}:\n    os.write(4, part)\n"
+
+
+CRAFTED = {
+    "every status": b"".join(wire.frame(status) for status in range(len(wire.STATUSES))),
+    "the source that is not there": wire.frame(wire.COMPILED, 7),
+    "not compiled": wire.frame(wire.NOT_COMPILED, 1),
+    "many ends": wire.frame(wire.ENDED) * 100,
+    "an end with a result": wire.frame(wire.ENDED, 0, b"", b"[1]"),
+    "a note that is no text": wire.frame(wire.RAISED, 1, b"\xff\xfe\0"),
+    "half a frame": wire.frame(wire.ENDED)[:7],
+    "a result torn off": wire.FRAME.pack(wire.ENDED, 0, 0, 1 << 19) + b"[",
+    "a huge result": wire.FRAME.pack(wire.ENDED, 0, 0, (1 << 32) - 1),
+    "a huge note": wire.FRAME.pack(wire.ENDED, 0, (1 << 32) - 1, 0),
+    "nonsense": bytes(range(256)),
+    "deep": wire.frame(wire.ENDED, 0, b"", b"[" * 100_000),
+    "objects": wire.frame(wire.ENDED, 0, b"", b'{"": [[[], 1]]}'),
+    "a hexadecimal": wire.frame(wire.ENDED, 0, b"", b'{"x": "0x' + b"f" * 50_000 + b'"}'),
+    "long digits": wire.frame(wire.ENDED, 0, b"", b"7" * 50_000),
+    "bytes that are no text": wire.frame(wire.ENDED, 0, b"", b'"\xff"'),
+}
+AFTER = {
+    "goes on": "",
+    "leaves": "os._exit(0)",
+    "closes": "os.closerange(0, 64)",
+    "writes on": "while True: os.write(4, part)",
+}
+SHORT = Limits(time_s=0.5, problem_s=5, memory_bytes=1 << 29, output_bytes=1 << 20)
+OWN_FAULTS = {"sandbox_error", "grader_error", "no_tests", "no_code"}
+
+
+@pytest.mark.parametrize("after", AFTER)
+@pytest.mark.parametrize("what", CRAFTED)
+def test_whatever_is_written_to_the_line_ends_in_a_verdict_about_the_program(what, after):
+    attack = forged(CRAFTED[what]) + AFTER[after]
+    sandbox = warm_sandbox()
+    printing = grade(apps(["1", "2"], ["x", "y"]), attack, limits=SHORT)
+    calling = grade(apps([[1], [2]], ["x", "y"], "f"), f"{attack}\ndef f(n): return n", limits=SHORT)
+    inside = grade(
+        apps([[1], [2]], ["x", "y"], "f"),
+        "def f(n):\n" + re.sub("^", "    ", attack, flags=re.M),
+        limits=SHORT,
+    )
+    for verdict in (printing, calling, inside):
+        assert not verdict.correct and verdict.reason in set(REASONS) - OWN_FAULTS, verdict
+    assert warm_sandbox() is sandbox  # it has taken no harm
+    assert grade(apps(TWO, SUMS), "print(sum(map(int, input().split())))").correct
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "'7' * n + 'q'",
+        "'1' + '0' * n + 'e9999'",
+        "'.' * n",
+        "'1e' * n",
+        "'0 ' * n",
+        "'\\n' * n + '1'",
+        "'1.' * n",
+    ],
+)
+def test_comparing_takes_time_in_line_with_the_output(printed):
+    problem = apps(["1"], ["1" * 100_000 + " 2.5"])
+    began = time.process_time()
+    verdict = grade(problem, f"n = 1_000_000\nprint({printed})")
+    assert verdict.reason == "wrong_output" and time.process_time() - began < 2
+
+
+def test_the_last_words_of_a_sandbox_are_part_of_the_error():
+    with Sandbox() as sandbox:
+        outcomes = sandbox.run(Program(("import time\ntime.sleep(50)",)), [b""], Limits(time_s=40))
+        zygote = children(sandbox.process_id)[0]
+        with pytest.raises(SandboxError, match="the sandbox .*: ended by signal 9"):
+            os.kill(zygote, signal.SIGKILL)
+            next(outcomes)
+
+
+def children(process):
+    with open(f"/proc/{process}/task/{process}/children") as file:
+        return list(map(int, file.read().split()))
