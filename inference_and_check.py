@@ -140,7 +140,7 @@ def _stopping(args: argparse.Namespace) -> Stopping | None:
         raise UserError(
             "--until-correct, --give-up-after and --pass-rate-band need verdicts: leave --inference out"
         )
-    if 0 in args.temperatures:
+    if 0 in cli.temperatures_of(args):
         raise UserError(
             "temperature 0 is greedy: a problem's samples would all be the same, so asking again cannot make "
             "one correct; give --temperatures above 0"

@@ -56,6 +56,8 @@ class Script:
     faults: dict[str, float] = field(default_factory=dict)  # fault -> share of requests; "ok" for the rest
     seed: int = 0
     model: str = "test-model"
+    owned_by: str = "someone"  # what /models says of its server
+    adapter_of: str | None = None  # the model whose adapter `model` is
     max_model_len: int | None = None  # given: /models speaks as vLLM does, and longer prompts are refused
     has_models: bool = True
     keys: tuple[str, ...] = ()  # accepted keys; none accepts any
@@ -308,10 +310,16 @@ def _faulty_reply(fault: str, script: Script) -> bytes | None:
 def _models(script: Script) -> bytes:
     if not script.has_models:
         return _http(404, b'{"detail":"Not Found"}')
-    model = {"id": script.model, "object": "model", "owned_by": "someone"}
+    model = {"id": script.model, "object": "model", "owned_by": script.owned_by}
     if script.max_model_len is not None:
         model |= {"owned_by": "vllm", "max_model_len": script.max_model_len}
-    return _http(200, json.dumps({"object": "list", "data": [model]}).encode())
+    listed = [model]
+    if script.adapter_of is not None:  # vLLM says no room of an adapter
+        listed = [
+            model | {"id": script.adapter_of},
+            model | {"max_model_len": None, "parent": script.adapter_of},
+        ]
+    return _http(200, json.dumps({"object": "list", "data": listed}).encode())
 
 
 def _error(status: int, message: str, code: str | None, header: str = "") -> bytes:

@@ -21,6 +21,7 @@ from util.engines.openai_watch import Watch
 from util.engines.options import EngineOptions
 from util.errors import RunStopped, UserError
 from util.records import Completion, Failure, Request
+from util.settings import BY_NAME
 
 FIRST, SECOND = "sk-aaaaaaaaaaaa1111", "sk-bbbbbbbbbbbb2222"
 MIXED_FAULTS = (
@@ -101,6 +102,31 @@ def test_what_openai_does_not_know_is_sent_only_when_it_is_set():
     assert sent["reasoning_effort"] == "low" and "repetition_penalty" not in sent
 
 
+@pytest.mark.parametrize("server", ["vllm", "sglang", "llamacpp"])
+def test_a_server_that_fills_in_values_of_its_own_is_told_every_value(server):
+    with FaultyEndpoint(Script(owned_by=server)) as endpoint:
+        ask(engine_for(endpoint, sampling={"top_p": 0.9, "top_k": -1}), requests(1))
+        ask(engine_for(endpoint), requests(1))
+    told, without_sampling = endpoint.requests
+    assert {name: told[name] for name in BY_NAME if name in told and BY_NAME[name].neutral} == {
+        "top_p": 0.9, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0,
+        "presence_penalty": 0.0, "frequency_penalty": 0.0, "stop": [],
+    }  # fmt: skip
+    assert without_sampling["top_p"] == 1.0 and without_sampling["top_k"] == -1
+
+
+def test_null_takes_a_field_out_of_the_request():
+    with FaultyEndpoint() as endpoint:
+        ask(engine_for(endpoint, extra={"seed": None, "top_p": None, "user": "me"}), requests(1))
+    assert endpoint.requests[0].keys() == {"model", "messages", "temperature", "max_tokens", "user"}
+
+
+def test_an_adapter_is_asked_by_its_name_and_has_the_room_of_its_parent():
+    with FaultyEndpoint(Script(model="my-lora", adapter_of="base", max_model_len=50)) as endpoint:
+        results = ask(engine_for(endpoint, model="my-lora"), requests(1, max_tokens=100))
+    assert completed(results) == 1 and "max_tokens" not in endpoint.requests[0]
+
+
 def test_a_reasoning_model_gets_no_system_role_no_temperature_and_its_own_limit_field():
     with FaultyEndpoint(Script(model="o3-mini")) as endpoint:
         engine = engine_for(endpoint, model="o3-mini")
@@ -173,7 +199,7 @@ ASKING = {
 def test_every_script_that_asks_a_model_takes_the_same_flags_for_endpoints(name):
     urls = ("http://a/v1", "http://b/v1", "http://c/v1")
     flags = ("--api-base", ",".join(urls[:2]), urls[2], "--keys", "k", "--concurrency", "auto")
-    limits = ("--rpm", "60", "--tpm", "1000.5", "--request-timeout", "30", "--engine_args", '{"n": 1}')
+    limits = ("--rpm", "60", "--tpm", "1000.5", "--request-timeout", "30", "--engine_args", '{"user": "me"}')
     args = importlib.import_module(name).parse([*ASKING[name], *flags, *limits])
     options = cli.asking_options(args, model="openai/m")
     assert options == EngineOptions(
@@ -183,7 +209,7 @@ def test_every_script_that_asks_a_model_takes_the_same_flags_for_endpoints(name)
         rpm=60.0,
         tpm=1000.5,
         request_timeout_s=30.0,
-        engine_args={"n": 1},
+        engine_args={"user": "me"},
     )
 
 

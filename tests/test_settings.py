@@ -6,7 +6,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from faulty_endpoint import FaultyEndpoint
+from faulty_endpoint import FaultyEndpoint, Script
 from helpers import ROOT, json_lines, last_line, paper_engine, script
 from made_runs import make_run
 
@@ -19,6 +19,7 @@ from util.engines.vllm_local import worker_options
 from util.records import Request
 from util.results.counting import summarise, summary_line
 from util.results.history import read_history
+from util.runs.folder import read_run_json
 from util.runs.reader import read_records
 from util.settings import BY_NAME, NOT_RECORDED, OF_A_RUN, SAMPLING, SETTINGS, values_of
 
@@ -154,7 +155,7 @@ def test_a_half_finished_run_of_an_earlier_version_is_continued_by_the_same_comm
     assert after.startswith(before) and len(json_lines(old / "samples.jsonl")) == 12
     keys = [(line["problem_id"], line["index"]) for line in json_lines(old / "samples.jsonl")]
     assert len(set(keys)) == 12 and last_line(done)["temperatures"]["0.7"]["judged"] == 12
-    assert json.loads((old / "run.json").read_text())["settings"] == stored
+    assert json.loads((old / "run.json").read_text())["settings"] == {**stored, "model_args": {}}
     assert NOT_RECORDED not in done.stderr and "does not record" not in done.stderr
     again = script("inference_and_check.py", *COMMAND, "--check", "--result-dir", old.parent)
     assert again.returncode == 0, again.stderr
@@ -288,3 +289,87 @@ def test_an_imported_run_without_settings_is_read(tmp_path):
         "system_prompt", "system_prompt_hash", "max_tokens", "seed",
     ]  # fmt: skip
     assert settings.unrecorded(info["settings"]) == ["system message", "token cap", "seed"]
+
+
+# Engine arguments
+
+
+@pytest.mark.parametrize(
+    "name, value, instead",
+    [
+        ("model", "other", "--model"),
+        ("messages", [], "--prompt or --system-prompt"),
+        ("temperature", 1.5, "--temperatures"),
+        ("top_p", 0.5, "--top-p"),
+        ("top_k", 5, "--top-k"),
+        ("n", 4, "--n"),
+        ("seed", 5, "--seed"),
+        ("max_tokens", 10, "--max-tokens"),
+        ("max_completion_tokens", 10, "--max-tokens"),
+        ("stop", ["x"], "--stop"),
+        ("repetition_penalty", 1.2, "--repetition-penalty"),
+        ("stream", True, "leave it out"),
+        ("model", None, "--model"),
+        ("stream", None, "leave it out"),
+    ],
+)
+def test_an_engine_argument_that_has_a_flag_is_refused_with_the_flag(tmp_path, name, value, instead):
+    where = ("--model", "openai/m", "--api-base", "http://127.0.0.1:1/v1", "--result-dir", str(tmp_path))
+    refused = script(
+        "inference_and_check.py", "--dataset", "Warmup", *where, "--engine-args", json.dumps({name: value})
+    )
+    assert refused.returncode == 2 and not [*tmp_path.iterdir()]
+    assert f"--engine-args sets {name} = {value!r}: " in refused.stderr and instead in refused.stderr
+
+
+def test_an_engine_argument_that_can_change_an_answer_is_a_setting(tmp_path):
+    with FaultyEndpoint(Script(model="m")) as endpoint:
+
+        def run(n, **engine_args):
+            return script(
+                *("inference_and_check.py", "--dataset", "Warmup", "--model", "openai/m", "--limit", "2"),
+                *("--api-base", endpoint.url, "--result-dir", str(tmp_path), "--temperatures", "1"),
+                *("--n", str(n), "--engine-args", json.dumps(engine_args)),
+            )
+
+        assert run(1, reasoning_effort="low", max_num_seqs=4).returncode == 0
+        assert run(2, reasoning_effort="low", max_num_seqs=8).returncode == 0
+        refused = run(3, reasoning_effort="high")
+    assert refused.returncode == 2
+    assert "{'reasoning_effort': 'low'}, this command says {'reasoning_effort': 'high'}" in refused.stderr
+    info = json.loads(next(tmp_path.glob("*/run.json")).read_text())
+    assert info["settings"]["model_args"] == {"reasoning_effort": "low"}
+
+
+def test_engine_arguments_of_an_older_run_are_its_settings(tmp_path):
+    shutil.copytree(OLD / NAME, tmp_path / NAME)
+    path = tmp_path / NAME / "run.json"
+    info = json.loads(path.read_text())
+    assert "model_args" not in info["settings"]
+    info["asked"]["engine"]["engine_args"] = {"dtype": "float16", "max_num_seqs": 4}
+    path.write_text(json.dumps(info))
+    assert read_run_json(tmp_path / NAME)["settings"]["model_args"] == {"dtype": "float16"}
+    refused = script("inference_and_check.py", *COMMAND, "--result-dir", str(tmp_path))
+    assert refused.returncode == 2 and "model_args = {'dtype': 'float16'}" in refused.stderr
+
+
+def test_a_model_that_takes_no_temperature_samples_at_its_own(tmp_path):
+    with FaultyEndpoint(Script(model="o3-mini")) as endpoint:
+
+        def run(*flags):
+            where = ("--api-base", endpoint.url, "--result-dir", str(tmp_path))
+            return script(
+                "inference_and_check.py", "--dataset", "Warmup", "--model", "openai/o3-mini", "--limit", "2",
+                *where, *flags,
+            )  # fmt: skip
+
+        done = run("--n", "4")
+        assert done.returncode == 0
+        samples = json_lines(next(tmp_path.glob("*/samples.jsonl")))
+        assert [line["temperature"] for line in samples] == [1.0] * 8
+        for flags in (("--temperatures", "0.2", "0.9"), ("--temperatures", "0"), ("--top-p", "0.9")):
+            refused = run(*flags)
+            assert refused.returncode == 2 and f"takes no {flags[0]}" in refused.stderr
+        assert run("--n", "4", "--until-correct", "1").returncode == 0
+        assert run("--check", "--temperatures", "0").returncode == 0  # samples of an older version
+    assert all("temperature" not in asked for asked in endpoint.requests)

@@ -14,7 +14,7 @@ from pathlib import Path
 from util import __version__
 from util.engines.options import EMBEDDED, EngineOptions
 from util.errors import RunStopped, UserError
-from util.settings import BY_NAME, SAMPLING, SETTINGS, Setting, above, at_least
+from util.settings import BY_NAME, SAMPLING, SETTINGS, Setting, above, at_least, misplaced_arg
 from util.terminal import say
 
 TYPE_CHECKING = False
@@ -259,7 +259,7 @@ def asking_options(
     if args.engine != "ray" and args.ray_address and not getattr(args, "on_cluster", False):
         raise UserError(f"--ray-address {args.ray_address} has no effect without --engine ray: add it")
     same = ("tp", "pp", "dp", "replicas", "ray_address", "concurrency", "rpm", "tpm", "engine_args")
-    return EngineOptions(
+    options = EngineOptions(
         model=model or args.model,
         engine=args.engine or engine,
         api_base=tuple(url for urls in args.api_base for url in urls.split(",") if url),
@@ -268,6 +268,12 @@ def asking_options(
         log=log,
         **{name: getattr(args, name) for name in same},
     )
+    misplaced = misplaced_arg(options.engine_args, is_endpoint=options.engine_name == "openai")
+    if misplaced is not None:
+        name, flag = misplaced
+        instead = f"give it as {flag}" if flag else "leave it out"
+        raise UserError(f"--engine-args sets {name} = {options.engine_args[name]!r}: {instead}")
+    return options
 
 
 def open_within_budget(args: argparse.Namespace, options: EngineOptions) -> MeteredEngine:
@@ -287,6 +293,29 @@ MODEL_HELP = (
 )
 
 
+def temperatures_of(args: argparse.Namespace) -> tuple[float, ...]:
+    """The temperatures that are asked for, each once.
+
+    A model that takes none samples at its own, which its makers call 1. Raises UserError where the flags say
+    another; a run that has samples under another name can still be checked.
+    """
+    from util.engines.openai_quirks import api_quirks
+
+    temperatures = tuple(dict.fromkeys(args.temperatures))
+    options = asking_options(args)
+    if options.engine_name != "openai" or api_quirks(args.model).sampling:
+        return temperatures
+    sampling = [setting.flag for setting in SAMPLING if setting.name in args.given and setting.name != "stop"]
+    if "temperatures" in args.given and temperatures != (1.0,):
+        sampling = ["--temperatures", *sampling]
+    if sampling and not getattr(args, "check", False):
+        raise UserError(
+            f"{args.model} takes no {', '.join(sampling)}: it samples at its own temperature, recorded as 1; "
+            "leave the flags out"
+        )
+    return temperatures if sampling else (1.0,)
+
+
 def order_from(args: argparse.Namespace, task: Task, stopping: Stopping | None = None) -> Order:
     """The order that the flags describe for one task."""
     from dataclasses import replace
@@ -297,7 +326,7 @@ def order_from(args: argparse.Namespace, task: Task, stopping: Stopping | None =
     system, origin = system_prompt(args.system_prompt, args.model, data_dir=args.data_dir)
     plan = Plan(
         model=args.model,
-        temperatures=tuple(dict.fromkeys(args.temperatures)),
+        temperatures=temperatures_of(args),
         n=args.n,
         max_tokens=args.max_tokens,
         seed=args.seed,

@@ -231,6 +231,7 @@ SETTINGS = (
               type=number_in(-2, 2), metavar="P"),
     _sampling("stop", [], "texts that end an answer", type=some_text, nargs="+", metavar="TEXT"),
     Setting("chat_template_kwargs", "settings", before={}, label="chat template", compared=True),
+    Setting("model_args", "settings", before={}, label="model arguments", compared=True, default={}),
 
     _stopping("until_correct", "--until-correct", None, "a problem with K correct samples is done",
               type=at_least(1), metavar="K"),
@@ -278,6 +279,61 @@ SETTINGS = (
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 OF_A_RUN = tuple(setting for setting in SETTINGS if setting.place == "settings")
 SAMPLING = tuple(setting for setting in SETTINGS if setting.neutral)
+
+
+# --- engine arguments ---
+
+# Those of --engine-args that say where and how fast a model answers; every other one is a setting of the run.
+HARMLESS_ARGS = frozenset(
+    # memory
+    "gpu_memory_utilization kv_cache_memory_bytes swap_space cpu_offload_gb num_gpu_blocks_override"
+    " block_size mm_processor_cache_gb disable_hybrid_kv_cache_manager enable_prefix_caching prefix_caching_hash_algo"
+    # batches and steps
+    " max_num_seqs max_num_batched_tokens max_num_partial_prefills max_long_partial_prefills"
+    " long_prefill_token_threshold enable_chunked_prefill scheduling_policy async_scheduling stream_interval"
+    " enforce_eager compilation_config cudagraph_capture_sizes max_seq_len_to_capture optimization_level"
+    # parallelism
+    " data_parallel_size distributed_executor_backend enable_expert_parallel disable_custom_all_reduce"
+    " max_parallel_loading_workers"
+    # loading, messages and accounts
+    " download_dir trust_remote_code safetensors_load_strategy disable_log_stats disable_log_requests"
+    " enable_log_requests user service_tier metadata store priority"
+    # our own
+    " retry_for_s script".split()
+)
+_FLAGS_OF_ARGS = {
+    **{setting.name: setting.flag for setting in SAMPLING},
+    **dict.fromkeys(("model", "model_tag"), "--model"),
+    **dict.fromkeys(("max_tokens", "max_completion_tokens"), "--max-tokens"),
+    "temperature": "--temperatures",
+    "n": "--n",
+    "seed": "--seed",
+    "tensor_parallel_size": "--tp",
+    "pipeline_parallel_size": "--pp",
+    "messages": "--prompt or --system-prompt",
+    "stream": "",
+}
+
+
+def misplaced_arg(engine_args: Mapping[str, Any], *, is_endpoint: bool) -> tuple[str, str] | None:
+    """An engine argument that has a flag of its own, and the flag ("" where nobody may set it).
+
+    An endpoint's request may be sent without a field: null takes it out.
+    """
+    never = ("model", "messages", "stream")
+    for name, value in engine_args.items():
+        if name in _FLAGS_OF_ARGS and not (is_endpoint and value is None and name not in never):
+            return name, _FLAGS_OF_ARGS[name]
+    return None
+
+
+def model_args(engine_args: Mapping[str, Any]) -> dict[str, Any]:
+    """The engine arguments that can change an answer and are no setting by another name."""
+    return {
+        name: value
+        for name, value in engine_args.items()
+        if name not in HARMLESS_ARGS and name != "chat_template_kwargs"
+    }
 
 
 # --- values of runs ---

@@ -35,7 +35,7 @@ from util.engines.openai_watch import Watch
 from util.engines.tokens import estimate_tokens
 from util.errors import UserError
 from util.records import Completion, Failure, Request
-from util.settings import not_neutral
+from util.settings import SAMPLING, not_neutral
 
 if TYPE_CHECKING:
     from util.engines.options import EngineOptions
@@ -113,6 +113,7 @@ class OpenAIEngine:
             keys = no_keys()
         self._model = model
         self._quirks = api_quirks(model)
+        self._sampling = {setting.name: setting.default for setting in SAMPLING} | (sampling or {})
         self._fields = _shared_fields(model, sampling or {}, self._quirks)
         self._extra = dict(extra or {})
         self._request_timeout_s = request_timeout_s
@@ -315,20 +316,23 @@ class OpenAIEngine:
                 return trouble
         # vLLM refuses a limit that is more than its context; without one it takes what room there is.
         tries.limit_sent = tries.with_limit and (endpoint.room is None or request.max_tokens < endpoint.room)
-        body = json.dumps(self._body(request, tries.limit_sent)).encode()
+        body = json.dumps(self._body(request, tries.limit_sent, endpoint)).encode()
         reply = await self._transport.exchange(
             endpoint, lease.key, "/chat/completions", body, self._request_timeout_s
         )
         return reply if isinstance(reply, Trouble) else read_reply(reply.status, reply.headers, reply.body)
 
-    def _body(self, request: Request, with_limit: bool) -> dict:
+    def _body(self, request: Request, with_limit: bool, endpoint: Endpoint) -> dict:
         messages = request.messages if self._quirks.system_role else _without_system(request.messages)
         body = {**self._fields, "messages": messages, "seed": request.seed}
+        if endpoint.fills_in:
+            body.update(self._sampling)
         if self._quirks.sampling:
             body["temperature"] = request.temperature
         if with_limit:
             body[self._quirks.limit_field] = request.max_tokens
-        return {**body, **self._extra}
+        body.update(self._extra)
+        return {name: value for name, value in body.items() if value is not None}
 
 
 def _shared_fields(model: str, sampling: dict, quirks: ApiQuirks) -> dict:

@@ -19,6 +19,9 @@ from util.terminal import say
 MOST_REFUSED = 20  # refused requests before any answer: something is wrong with all of them
 MOST_PAGES = 3  # web pages from an endpoint before any proper reply
 MOST_WAIT_S = 60.0
+# Servers, by what they call the owner of a model, that take what a request does not say from the model's own
+# generation_config.json or have defaults of their own.
+FILL_IN = frozenset(("vllm", "sglang", "llamacpp"))
 MOST_REST_S = 5.0  # between probes of an endpoint that is gone: when it is back, it shall not wait for us
 PROBE_TIMEOUT_S = 30.0
 ADDRESS_HINT = "is the address right? It usually ends in /v1"
@@ -67,11 +70,14 @@ class Watch:
             return reply if reply.kind is Kind.NO_HOST else Trouble(Kind.AWAY, reply.message)
         if reply.status in (502, 503, 504):
             return Trouble(Kind.AWAY, f"HTTP {reply.status}")
-        models = {model["id"]: model["max_model_len"] for model in _models_with_room(reply)}
-        if models and self._model not in models:
+        models = _models(reply)
+        says_rooms = any(isinstance(model.get("max_model_len"), int) for model in models.values())
+        if says_rooms and self._model not in models:
             served = ", ".join(sorted(models))
             raise UserError(f"{endpoint.url} does not serve the model {self._model!r}: it serves {served}")
-        endpoint.room = models.get(self._model)
+        model = models.get(self._model, {})
+        endpoint.room = _room(model) or _room(models.get(str(model.get("parent")), {}))
+        endpoint.fills_in = model.get("owned_by") in FILL_IN
         if endpoint.rests:
             say(f"{endpoint.url} is back")
         self._dispatcher.answered(endpoint)
@@ -203,17 +209,21 @@ class Watch:
             say(message)
 
 
-def _models_with_room(reply: Reply) -> list[dict]:
-    """The models in a reply of /models that say their context length, as vLLM's do."""
+def _models(reply: Reply) -> dict[str, dict]:
+    """The models in a reply of /models, by name."""
     try:
         listing = json.loads(reply.body)
     except (ValueError, RecursionError):
-        return []
+        return {}
     models = listing.get("data") if reply.status == 200 and isinstance(listing, dict) else None
-    return [
-        model
+    return {
+        model["id"]: model
         for model in (models if isinstance(models, list) else [])
-        if isinstance(model, dict)
-        and isinstance(model.get("id"), str)
-        and isinstance(model.get("max_model_len"), int)
-    ]
+        if isinstance(model, dict) and isinstance(model.get("id"), str)
+    }
+
+
+def _room(model: dict) -> int | None:
+    """The context length that vLLM and SGLang say of a model; of an adapter it is its parent's."""
+    room = model.get("max_model_len")
+    return room if isinstance(room, int) else None

@@ -19,7 +19,7 @@ from util.generation.rounds import Stopping
 from util.records import Problem
 from util.runs.folder import Wanted, run_name
 from util.runs.reader import text_digest
-from util.settings import BY_NAME, OF_A_RUN, SAMPLING, continued, short_name
+from util.settings import BY_NAME, OF_A_RUN, SAMPLING, continued, model_args, short_name
 from util.task import Task
 
 DEFAULT_PROMPT = BY_NAME["prompt"].default
@@ -115,7 +115,8 @@ class Order:
             "split": self.selection.split or self.task.source.split,
             "system_prompt_hash": None if system is None else text_digest(system),
         }
-        if "chat_template_kwargs" in self.options.engine_args:  # the one engine argument that changes prompts
+        known["model_args"] = model_args(self.options.engine_args)
+        if "chat_template_kwargs" in self.options.engine_args:
             known["chat_template_kwargs"] = self.options.engine_args["chat_template_kwargs"]
         return {setting.name: known[setting.name] for setting in OF_A_RUN if setting.name in known}
 

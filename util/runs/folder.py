@@ -39,7 +39,7 @@ from util.runs.reader import (
     samples_there,
 )
 from util.runs.shape import unfitting
-from util.settings import continued, difference
+from util.settings import continued, difference, model_args
 
 LOCK = "lock"
 
@@ -255,6 +255,9 @@ def read_run_json(folder: Path) -> dict:
     wrong = unfitting(content)
     if wrong is not None:
         raise UserError(f"{path} is damaged ({wrong}): restore it or start in another --result-dir")
+    if "model_args" not in content["settings"]:  # of a run made when they were no settings
+        engine = content.get("asked", {}).get("engine") or {}
+        content["settings"]["model_args"] = model_args(engine.get("engine_args") or {})
     return content
 
 

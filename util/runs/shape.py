@@ -87,7 +87,7 @@ def _fits(setting: Setting, value: Any) -> bool:
         return True
     if setting.type is bool:
         return isinstance(value, bool)
-    if setting.name == "chat_template_kwargs":
+    if isinstance(setting.before, dict):
         return isinstance(value, dict)
     if setting.nargs is None:
         return _reads(setting, value)
