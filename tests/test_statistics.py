@@ -277,6 +277,15 @@ def test_undecided_samples_are_not_correct_and_the_upper_end_takes_them_for_corr
     assert "% no answer, 33.3 % undecided, completed-only" in line and line.endswith("| 5 of 6")
 
 
+def test_programs_in_another_language_are_wrong_and_counted_apart():
+    records = [record("p", 0), record("p", 1, correct=False, reason="unsupported_language")]
+    numbers = only(records)
+    assert (numbers["judged"], numbers["correct"], numbers["other_language"]) == (2, 1, 1)
+    assert numbers["tokens"]["wrong"]["samples"] == 1
+    assert "50.0 % in another language" in summary_line("APPS", numbers)
+    assert "another language" not in summary_line("APPS", only(records[:1]))
+
+
 def test_an_undecided_sample_that_was_cut_off_is_undecided_and_counts_among_the_truncated():
     numbers = only([record(), undecided(index=1, finish_reason="length", trust="high")])
     assert (numbers["undecided"], numbers["truncated"]) == (1, 1)

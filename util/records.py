@@ -18,6 +18,7 @@ REASONS = (
     "truncated",  # stopped by the token limit before an answer
     "no_code",
     "compile_error",
+    "unsupported_language",  # the only program is in another language than Python
     "wrong_output",
     "runtime_error",
     "timeout",

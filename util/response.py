@@ -203,34 +203,146 @@ class Block:
 
 
 def blocks(text: str) -> Iterator[Block]:
-    """The fenced blocks of a text; one that is never closed goes to the end."""
+    """The fenced blocks of a text; one that is never closed goes to the end.
+
+    Models glue fences to other things: a sentence, the last line of code, the next fence, or ```python```.
+    """
     opening: _Fence | None = None
-    for fence in _fences(text):
+    for fence in _fences(text, glued=True):
         if opening is None:
-            opening = fence if fence.opens else None
-        elif fence.closes(opening):
-            yield _block(text, opening, fence.begin, fence.end, closed=True)
-            opening = None
+            if fence.is_whole:
+                yield _block(text, fence, fence.end, fence.end, closed=True)
+            elif fence.opens_glued:
+                opening = fence
+        elif fence.ends(opening):
+            opens_next = fence.is_at_head and fence.names_language
+            code_end = fence.begin if fence.is_at_head else fence.end - len(fence.run) - len(fence.info)
+            yield _block(text, opening, code_end, fence.begin if opens_next else fence.end, closed=True)
+            opening = fence if opens_next else None
     if opening is not None:
         yield _block(text, opening, len(text), len(text), closed=False)
 
 
-def programs(text: str) -> list[Block]:
-    """The blocks of which a grader runs the first that compiles: those in Python, the last one first; else
-    those without a tag, the last one first, but for mere data; else the last."""
-    found = [block for block in blocks(text) if block.code.strip()]
-    python = [block for block in reversed(found) if _PYTHON.match(block.tag)]
-    untagged = [block for block in reversed(found) if not block.tag]
-    words = [block for block in untagged if _WORD.search(block.code)]  # "3 4 5" is a sample, no program
-    return (python or words or untagged or found[-1:])[:_MOST_PROGRAMS]
+def programs(text: str, function: str | None = None) -> list[Block]:
+    """The blocks of which a grader runs the first that compiles.
+
+    The last one comes first, of those that define the function asked for, else of those in Python, else of
+    those without a tag and of what stands in no block. What only shows how an earlier block is used, a
+    session or a sample is none of them unless there is nothing else; nor is another language.
+    """
+    everything = [block for block in blocks(text) if block.code.strip()]
+    uses = _uses(everything)
+    found = everything[::-1]
+    acting = [block for block in found if _acts(block)]
+    python = [block for block in acting if _PYTHON.match(block.tag)]
+    others = [block for block in acting if not _PYTHON.match(block.tag)]
+    choices = [[block for block in (*python, *others) if function and _defines(block.code, function)]]
+    if not choices[0]:
+        bare = _bare_programs(text, everything)
+        foreign = [block for block in found if not _acts(block) and language_of(block)]
+        untagged = [block for block in found if not block.tag]
+        choices = [
+            [block for block in bare if function and _defines(block.code, function)],
+            [block for block in python if block not in uses],
+            [block for block in (*others, *bare, *foreign) if block not in uses],
+            acting,
+            [block for block in found if _PYTHON.match(block.tag)],
+            [block for block in untagged if _WORD.search(block.code)],  # "3 4 5" is a sample, no program
+            untagged or found[:1],
+        ]
+    return next((chosen for chosen in choices if chosen), [])[:_MOST_PROGRAMS]
 
 
-def program(text: str) -> Block | None:
+def program(text: str, function: str | None = None) -> Block | None:
     """The block that a grader would run."""
-    found = programs(text)
+    found = programs(text, function)
     if len(found) < 2:
         return found[0] if found else None
     return next((block for block in found if _compiles(block.code)), found[0])
+
+
+def language_of(block: Block) -> str:
+    """The language of a block by its tag, or by its text where it has none; "" for Python and the unknown."""
+    if block.tag:
+        return _tagged(block.tag)
+    return next((name for name, sign in _SIGNS if sign.search(block.code)), "")
+
+
+def _tagged(tag: str) -> str:
+    name = _LANGUAGE_TAG.match(tag.lower())
+    return "" if name is None else _LANGUAGES.get(name[1], "")
+
+
+def _acts(block: Block) -> bool:
+    """Whether a block may be a program in Python, and no sample or session."""
+    return bool(_ACTS.search(block.code)) and not _SESSION.match(block.code) and not _tagged(block.tag)
+
+
+def _defines(code: str, function: str) -> bool:
+    name = re.escape(function)
+    pattern = rf"\bdef[ \t]+{name}\b|^[ \t]*{name}[ \t]*=(?!=)|^[ \t]*(?:from|import)\b.*\b{name}\b"
+    return re.search(pattern, code, re.MULTILINE) is not None
+
+
+def _uses(found: list[Block]) -> set[Block]:
+    """Blocks that call what an earlier block defines and they do not: examples of its use."""
+    uses: set[Block] = set()
+    known: set[str] = set()
+    for block in found if len(found) > 1 else ():
+        code = _COMMENT.sub("", block.code)
+        defined = set(_DEFINED.findall(code))
+        own = defined.union(_ASSIGNED.findall(code), *map(str.split, _IMPORTED.findall(code)))
+        if known.intersection(_CALLED.findall(code)) - own:
+            uses.add(block)
+        known |= defined
+    return uses
+
+
+def _bare_programs(text: str, fenced: list[Block]) -> list[Block]:
+    """Programs that stand between no fences, behind a sentence perhaps, the last one first: such as compile,
+    as prose is no program; or else a text that is plainly in another language."""
+    borders = [0, *itertools.chain.from_iterable((block.begin, block.end) for block in fenced), len(text)]
+    gaps = [(begin, end) for begin, end in zip(borders[::2], borders[1::2], strict=True)][::-1]
+    found: list[Block] = []
+    for begin, end in gaps[:_MOST_PROGRAMS]:
+        if _ACTS.search(text, begin, end):
+            found += _bare_in(text, begin, end)
+        elif not fenced and len(_STATEMENT_ENDS.findall(text)) > 1:
+            block = _bare(text, begin, end)
+            found += [block] if language_of(block) else []
+    if not found and not fenced and len(_STATEMENT_ENDS.findall(text)) > 1:
+        whole = _bare(text, 0, len(text))
+        found += [whole] if language_of(whole) else []
+    return found
+
+
+def _bare_in(text: str, begin: int, end: int) -> list[Block]:
+    stretches: list[tuple[int, int]] = []
+    is_open = False
+    first: int | None = None
+    at = begin
+    for line in text[begin:end].splitlines(keepends=True):
+        code = line.lstrip(_UNSEEN)
+        if _CODE_LINE.match(code) or is_open and _GOES_ON_AS_CODE.match(code):
+            if first is None:
+                first = at
+            if is_open:
+                stretches[-1] = stretches[-1][0], at + len(line)
+            else:
+                stretches.append((at, at + len(line)))
+            is_open = True
+        else:
+            is_open = False
+        at += len(line)
+    if first is None:
+        return []
+    tried = [(first, end), *stretches[::-1]][:_MOST_PROGRAMS]
+    candidates = (_bare(text, *stretch) for stretch in tried if _ACTS.search(text, *stretch))
+    return list(itertools.islice((block for block in candidates if _compiles(block.code)), 1))
+
+
+def _bare(text: str, begin: int, end: int) -> Block:
+    return Block(begin, end, "", _as_code(text[begin:end]), True)
 
 
 def _compiles(source: str) -> bool:
@@ -245,14 +357,107 @@ def _compiles(source: str) -> bool:
 
 _MOST_INFO = 200  # characters behind a fence that stands behind a mark
 _FENCE = re.compile(rf"([ \t>]*)(`{{3,}}|~{{3,}})([^`\r\n]{{0,{_MOST_INFO}}})(?![^\r\n])")
+_UNSEEN = "\ufeff\u200b\u2060"  # byte order mark, blanks without width
 _WORD = re.compile(r"[^\W\d_]")
 _MOST_PROGRAMS = 8
-_PYTHON = re.compile(r"\W*(?:python|pypy|py)[\d.]*\b", re.IGNORECASE)
+_PYTHON = re.compile(
+    r"\W*(?:lang(?:uage)?-)?(?:python|pypy|py)[\d.]*(?:\b|(?=(?:import|from|def|class)[ \t]))", re.IGNORECASE
+)
+_LAST_FENCE = re.compile(r"(?:(?<!`)`{3,}|(?<!~)~{3,})\s*\Z")
+_TAG_ONLY = re.compile(r"[{.]*[\w+#.-]*\}?")
+_ATTRIBUTE = re.compile(
+    r"\w*(?:title|name|file|lines?|linenos|linenums|label|caption|class|id|style)=", re.IGNORECASE
+)
+# What a program does, and a sample, an example value or a call alone does not.
+_ACTS = re.compile(
+    r"\bprint\b|\binput[ \t]*\(|\bsys\.std|\b(?:def|class)[ \t]+\w|\blambda\b|\bexec[ \t]*\("
+    r"|^[ \t]*(?:import[ \t]+\w|from[ \t]+[\w.]+[ \t]+import\b)",
+    re.MULTILINE,
+)
+_SESSION = re.compile(r"\s*(?:>>>|In \[\d|\$ )")
+_COMMENT = re.compile(r"#[^\n]*")
+_DEFINED = re.compile(r"\b(?:def|class)[ \t]+(\w+)")
+_ASSIGNED = re.compile(r"(?<![\w.])(\w+)[ \t]*=(?!=)")
+_IMPORTED = re.compile(r"^[ \t]*(?:from|import)[ \t]+(.*)", re.MULTILINE)
+_CALLED = re.compile(r"(?<![\w.])(?<!def )(?<!class )(\w+)[ \t]*\(")
+_NAME = r"[A-Za-z_][\w.]*(?:\[[^\]\n]*\])*"
+_CODE_LINE = re.compile(
+    r"[ \t]*(?:(?:import|from)[ \t]+\w|@\w|(?:async[ \t]+)?def[ \t]+\w+[ \t]*\(|class[ \t]+\w+[ \t]*[:(]"
+    r"|(?:while|if|elif|with|except)\b[^\n]*:|for[ \t][\w, \t()*]+[ \t]in[ \t]|(?:try|else|finally)[ \t]*:"
+    rf"|(?:pass|break|continue)[ \t]*$|print\b|{_NAME}\(|{_NAME}(?:[ \t]*,[ \t]*\*?{_NAME})*[ \t]*"
+    r"(?::[^=\n]+)?(?:[-+*/%&|^@]|//|\*\*|<<|>>)?=(?!=))"
+)
+_GOES_ON_AS_CODE = re.compile(r"[ \t]+\S|\s*$|[#)\]}\"']|(?:return|raise|assert|del|global)\b")
+_STATEMENT_ENDS = re.compile(r"[;{}][ \t]*$", re.MULTILINE)
+_LANGUAGE_TAG = re.compile(r"[{.\s]*(?:lang(?:uage)?-)?([a-z][a-z+#-]*)")
+_LANGUAGES = {
+    tag: name
+    for name, tags in {
+        "C": "c h",
+        "C++": "c++ cpp cc cxx hpp",
+        "C#": "c# cs csharp",
+        "Clojure": "clojure clj",
+        "D": "d",
+        "Dart": "dart",
+        "Elixir": "elixir ex",
+        "Erlang": "erlang erl",
+        "F#": "f# fsharp",
+        "Fortran": "fortran",
+        "Go": "go golang",
+        "Haskell": "haskell hs",
+        "Java": "java",
+        "JavaScript": "javascript js jsx node",
+        "Julia": "julia jl",
+        "Kotlin": "kotlin kt",
+        "Lisp": "lisp scheme racket",
+        "Lua": "lua",
+        "MATLAB": "matlab octave",
+        "Nim": "nim",
+        "OCaml": "ocaml ml",
+        "Objective-C": "objc objective-c objectivec",
+        "PHP": "php",
+        "Pascal": "pascal pas delphi",
+        "Perl": "perl pl",
+        "R": "r",
+        "Ruby": "ruby rb",
+        "Rust": "rust rs",
+        "SQL": "sql mysql",
+        "Scala": "scala",
+        "Shell": "bash sh shell zsh powershell",
+        "Swift": "swift",
+        "TypeScript": "typescript ts tsx",
+        "Visual Basic": "vb vbnet",
+        "Zig": "zig",
+    }.items()
+    for tag in tags.split()
+}
+_SIGNS = [  # asked in this order, of a text that does not compile as Python
+    (name, re.compile(pattern, re.MULTILINE))
+    for name, pattern in {
+        "PHP": r"<\?php",
+        "Rust": r"\bfn[ \t]+\w+[ \t]*[(<]|\blet[ \t]+mut\b|\bprintln!|^[ \t]*use[ \t]+std::",
+        "C++": r"^[ \t]*#[ \t]*include[ \t]*[<\"]|\busing[ \t]+namespace\b|\bstd::|\bcout\b|^int[ \t]+main\b",
+        "C#": r"^[ \t]*using[ \t]+System\b|\bConsole\.(?:Write|Read)",
+        "Java": r"^[ \t]*import[ \t]+java\b|^[ \t]*public[ \t]+(?:static|final|class)\b"
+        r"|\bSystem\.(?:out|in)\b",
+        "Go": r"^[ \t]*package[ \t]+\w+[ \t]*$|^[ \t]*func[ \t]+(?:\w+[ \t]*)?\(|\bfmt\.",
+        "Kotlin": r"\bfun[ \t]+\w+[ \t]*\(",
+        "Swift": r"\bimport[ \t]+Foundation\b|\breadLine\(\)",
+        "JavaScript": r"\bconsole\.log\b|\brequire\([ \t]*[\"']|^[ \t]*(?:const|let|var)[ \t]+[\w{\[]"
+        r"|\bfunction\b[ \t]*(?:\w+[ \t]*)?\(|\)[ \t]*=>",
+        "Pascal": r"^[ \t]*(?i:program[ \t]+\w+;|begin[ \t]*$)|\breadln\b|\bwriteln\b",
+        "Perl": r"^[ \t]*(?:use[ \t]+strict|my[ \t]+[($@%])|<STDIN>",
+        "Haskell": r"^main[ \t]*(?:::|=)|^module[ \t]+\w+",
+        "Ruby": r"^[ \t]*puts[ \t]|\bgets\b|^[ \t]*end[ \t]*$",
+        "Scala": r"^[ \t]*object[ \t]+\w+|\bval[ \t]+\w+[ \t]*=",
+        "Shell": r"^#!/\S*sh\b",
+    }.items()
+]
 
 
 @dataclass(frozen=True)
 class _Fence:
-    """A line that begins with a fence, perhaps indented or within a quotation."""
+    """A line with a fence: at its head, perhaps indented or within a quotation, or glued to what is there."""
 
     begin: int
     end: int
@@ -264,33 +469,88 @@ class _Fence:
     def opens(self) -> bool:
         return "`" not in self.info
 
+    @property
+    def is_at_head(self) -> bool:
+        return not self.indent.strip(" \t>" + _UNSEEN)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a block begins and ends on this line: ```python print(1)```"""
+        code = self.info.rstrip()
+        return (
+            self.is_at_head and code.endswith(self.run) and bool(_first_line(code.removesuffix(self.run))[1])
+        )
+
+    @property
+    def names_language(self) -> bool:
+        tag = self.info.strip()
+        return bool(tag) and (_TAG_ONLY.fullmatch(tag) or _PYTHON.match(tag)) is not None
+
+    @property
+    def opens_glued(self) -> bool:
+        if self.is_at_head:
+            return self.opens or _PYTHON.fullmatch(self.info.strip().removesuffix(self.run)) is not None
+        return _TAG_ONLY.fullmatch(self.info.strip()) is not None
+
     def closes(self, opening: _Fence, *, mark: int | None = None) -> bool:
         """Whether it ends a block; `mark`: where on its line a mark begins, which may stand behind it."""
         behind = self.info if mark is None else self.info[: max(0, mark - self.end + len(self.info))]
         return self.run.startswith(opening.run) and not behind.strip(" \t>")
 
+    def ends(self, opening: _Fence) -> bool:
+        """Whether it ends a block where fences may be glued: behind the last line of code, or before a text
+        or the next block."""
+        if not self.run.startswith(opening.run):
+            return False
+        return "`" not in self.info if self.is_at_head else not self.info.strip()
 
-def _fences(text: str) -> Iterator[_Fence]:
+
+def _fences(text: str, *, glued: bool = False) -> Iterator[_Fence]:
     flat = text.replace("\r", "\n") if "\r" in text else text
     runs = {sign: flat.find(sign) if sign[0] in flat else -1 for sign in ("```", "~~~")}
     while (at := min((at for at in runs.values() if at >= 0), default=-1)) >= 0:
         begin = flat.rfind("\n", 0, at) + 1
         end = flat.find("\n", at)
         end = len(flat) if end < 0 else end
-        indent, rest = flat[begin:at], flat[at:end]
-        if not indent.strip(" \t>"):
-            info = rest.lstrip(rest[0])
-            yield _Fence(begin, end, indent, rest[: len(rest) - len(info)], info)
+        rest = flat[at:end]
+        info = rest.lstrip(rest[0])
+        fence = _Fence(begin, end, flat[begin:at], rest[: len(rest) - len(info)], info)
+        if glued or fence.is_at_head:
+            yield fence
         runs = {sign: flat.find(sign, end) if 0 <= run < end else run for sign, run in runs.items()}
 
 
 def _block(text: str, opening: _Fence, code_end: int, end: int, *, closed: bool) -> Block:
+    tag, first = _first_line(opening.info.strip().removesuffix(opening.run))
     code = text[opening.end : code_end].replace("\r\n", "\n").replace("\r", "\n").removeprefix("\n")
     # The last line of an answer may end in the closing fence: print(a + b)```
-    lines = (code.removesuffix("\n") if closed else code.rstrip().removesuffix(opening.run)).split("\n")
-    if opening.indent:
+    lines = (code.removesuffix("\n") if closed else _LAST_FENCE.sub("", code)).split("\n")
+    if opening.indent and opening.is_at_head:
         lines = [_without_indent(line, opening.indent) for line in lines]
-    return Block(opening.begin, end, opening.info.strip(), "\n".join(lines) + "\n", closed)
+    return Block(opening.begin, end, tag, _as_code("\n".join([first, *lines] if first else lines)), closed)
+
+
+def _first_line(info: str) -> tuple[str, str]:
+    """The tag of a block, and the code that some models put behind it on the line of the fence."""
+    python = _PYTHON.match(info)
+    behind = info[python.end() :].strip() if python else info.strip()
+    if not _CODE_LINE.match(behind) or _ATTRIBUTE.match(behind):
+        return info.strip(), ""
+    return info[: python.end()].strip() if python else "", behind
+
+
+def _as_code(text: str) -> str:
+    """A program as it is compiled: up to the end of its turn, without a common indentation."""
+    if "<" in text and (ended := _TURN_ENDS.search(text)):
+        text = text[: ended.start()]
+    for sign in _UNSEEN:
+        text = text.replace(sign, "")
+    begin = text[: len(text) - len(text.lstrip())]
+    indent = begin[begin.rfind("\n") + 1 :]
+    lines = text.split("\n")
+    if indent and all(line.startswith(indent) or not line.strip() for line in lines):
+        text = "\n".join(line.removeprefix(indent) for line in lines)
+    return text.rstrip() + "\n"
 
 
 def _without_indent(line: str, indent: str) -> str:
@@ -339,6 +599,7 @@ _ENDS_OF_TURN = tuple(
 )
 _BEGINS_OF_TURN = ("<|im_start|>", "<start_of_turn>", "<|turn>", "<|start|>")
 _TURN_TOKEN = re.compile("|".join(map(re.escape, (*_ENDS_OF_TURN, *_BEGINS_OF_TURN))))
+_TURN_ENDS = re.compile(rf"^(?:{_TURN_TOKEN.pattern})|(?:{_TURN_TOKEN.pattern})[ \t]*$", re.MULTILINE)
 
 
 def _written_marks(text: str) -> list[Mark]:

@@ -61,6 +61,7 @@ class Tally:
         self.outcomes = array("B")
         self.truncated = 0  # stopped by a token limit, or the prompt did not fit
         self.no_answer = 0  # judged, and no answer or program was found
+        self.other_language = 0  # judged, and the only program is not in Python
         self.completed_judged = 0
         self.completed_correct = 0
         self.not_judged: dict[str, int] = {}
@@ -95,6 +96,7 @@ class Tally:
         self.graders[verdict.grader] = self.graders.get(verdict.grader, 0) + 1
         self.judged[place] += 1
         self.no_answer += outcome == "no_answer"
+        self.other_language += verdict.reason == "unsupported_language"
         self.completed_judged += not truncated
         if verdict.correct:
             self.correct[place] += 1
@@ -213,6 +215,7 @@ class Tally:
             "maj_at": self._majority(ks),
             "truncated": self.truncated,
             "no_answer": self.no_answer,
+            "other_language": self.other_language,
             "completed_accuracy": (
                 self.completed_correct / self.completed_judged if self.completed_judged else None
             ),
@@ -336,7 +339,8 @@ def summarise(records: Iterable[Record], *, stopped: Stopped | None = None) -> d
 
     `accuracy` is correct / judged, None when nothing was judged; `avg` is the mean over problems with its
     interval. Undecided samples are judged and not correct: `accuracy_up_to` and `up_to` of `avg` are what
-    these would be if all of them were correct. `undecided`, `truncated` and `no_answer` count samples.
+    these would be if all of them were correct. `undecided`, `truncated`, `no_answer`
+    and `other_language` count samples.
     """
     return {exact_number(at): tally.numbers(stopped) for at, tally in tallies_of(records).items()}
 
@@ -413,6 +417,8 @@ def _shares(numbers: dict) -> str:
     )
     if numbers["undecided"]:
         shares += f", {100 * numbers['undecided'] / samples:.1f} % undecided"
+    if numbers["other_language"]:
+        shares += f", {100 * numbers['other_language'] / samples:.1f} % in another language"
     if numbers["completed_accuracy"] is not None:
         shares += f", completed-only {100 * numbers['completed_accuracy']:.1f}"
     return shares

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from util.errors import UserError
 from util.grading.code.outputs import judge_text, judge_value
@@ -23,7 +24,7 @@ from util.grading.sandbox import (
     warm_sandbox,
 )
 from util.records import Problem, TestSuite, Verdict
-from util.response import programs, solution_part
+from util.response import language_of, programs, solution_part
 
 GRADER = "code-4"
 COMPARISONS = ("ordered", "legacy")
@@ -54,17 +55,17 @@ def grade_code(
     solution = solution_part(text)
     if solution is None:
         return Verdict(False, "truncated", detail="the thought is not closed", grader=name)
-    sources = tuple(block.code for block in programs(solution))
-    if not sources:
-        return Verdict(False, "no_code", detail="no block of code after the thought", grader=name)
     suite = problem.reference
+    found = programs(solution, suite.function if isinstance(suite, TestSuite) else None)
+    sources = tuple(block.code for block in found)
+    if not sources:
+        return Verdict(False, "no_code", detail="no program after the thought", grader=name)
     try:
         if not isinstance(suite, TestSuite):
             raise BadRow(problem.unusable or "no tests")
         tests = read_tests(suite)
     except BadRow as error:
         return Verdict(False, "no_tests", sources[0], f"problem {problem.id}: {error}", name)
-    sources = _defining(sources, suite.function)
     judge = _ProgramRun(Program(sources, suite.function), tests, compare, limits)
     for attempt in (1, 2):
         try:
@@ -74,15 +75,12 @@ def grade_code(
             discard_sandbox(judge.kind)
             if attempt == 2:
                 return Verdict(False, "sandbox_error", sources[0], str(error), name)
-    return judge.verdict(name, suite.note)
-
-
-def _defining(sources: tuple[str, ...], function: str | None) -> tuple[str, ...]:
-    """The programs, those first that define the function asked for: the last one may only show its use."""
-    if function is None or len(sources) < 2:
-        return sources
-    definition = re.compile(rf"\bdef\s+{re.escape(function)}\b|\b{re.escape(function)}\s*=")
-    return tuple(sorted(sources, key=lambda source: definition.search(source) is None))
+    verdict = judge.verdict(name, suite.note)
+    foreign = next((block for block in found if language_of(block)), None)
+    if verdict.reason != "compile_error" or foreign is None:
+        return verdict
+    detail = f"the program is written in {language_of(foreign)}, not in Python"
+    return replace(verdict, reason="unsupported_language", extracted=foreign.code, detail=detail)
 
 
 # Programs with these words are run where what they need is loaded already. Answers that are functions may use
@@ -98,10 +96,11 @@ _KINDS = (
         "sortedcontainers dataclass decimal fractions cmath queue array date time tzinfo YEAR UTC tatistics "
         "mean mode median quantiles stdev variance correlation linear_regression NormalDist".split(),
         re.compile(
-            r"\b(?:import|from)\b[^\n]*\b(?:array|queue)\b|\barray\.array\b"
+            r"^[ \t]*(?:import|from)\b.*\b(?:array|queue)\b|\barray\.array\b"
             r"|\b(?:sortedcontainers|dataclass(?:es)?|decimal|fractions|cmath|date|datetime|timedelta|timezone"
             r"|tzinfo|M(?:AX|IN)YEAR|UTC|statistics|StatisticsError|(?:f|geometric_|harmonic_)?mean|(?:multi)?mode"
-            r"|median(?:_\w+)?|quantiles|p?stdev|p?variance|covariance|correlation|linear_regression|NormalDist)\b"
+            r"|median(?:_\w+)?|quantiles|p?stdev|p?variance|covariance|correlation|linear_regression|NormalDist)\b",
+            re.MULTILINE,
         ),
     ),
 )

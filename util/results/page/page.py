@@ -102,7 +102,7 @@ def _scores(rows: Sequence[Row]) -> str:
                 f"{100 * found['truncated'] / samples:.1f} %",
                 f"{100 * found['no_answer'] / samples:.1f} %",
                 unjudged,
-                f"{found['judged']} of {samples}<br>{found['problems']} problems{_undecided(found)}",
+                f"{found['judged']} of {samples}<br>{found['problems']} problems{_apart(found)}",
                 f"{found['tokens']['all']['mean']:,.0f}",
                 f"{first['mean']:,.0f}" if first else "–",
             )
@@ -119,10 +119,12 @@ def _scores(rows: Sequence[Row]) -> str:
     return table(head, lines, words=(0,), cards=True, frame="scores") + note + "".join(map(_stopped, rows))
 
 
-def _undecided(found: dict) -> str:
-    if not found["undecided"]:
-        return ""
-    return f"<br>{100 * found['undecided'] / found['samples']:.1f} % undecided"
+def _apart(found: dict) -> str:
+    """The shares that few runs have."""
+    shares = {"undecided": found["undecided"], "in another language": found["other_language"]}
+    return "".join(
+        f"<br>{100 * count / found['samples']:.1f} % {what}" for what, count in shares.items() if count
+    )
 
 
 def _stopped(row: Row) -> str:

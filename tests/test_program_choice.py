@@ -1,0 +1,277 @@
+"""Is the program found that a model means, among everything else that it writes?"""
+
+# ruff: noqa: E501
+import pytest
+
+from util.response import language_of, program, programs, solution_part
+
+N = "\n"
+MAIN = "import sys\n\ndef main():\n    a, b = map(int, input().split())\n    print(a + b)\n\nmain()\n"
+GUARD = MAIN.replace("\nmain()\n", "\nif __name__ == '__main__':\n    main()\n")
+TWO = "a, b = map(int, input().split())\nprint(a + b)\n"
+READ = "import sys\nd = sys.stdin.read().split()\nprint(int(d[0]) + int(d[1]))\n"
+ADD = "def total(a, b):\n    return a + b\n"
+CLASS = "class Solution:\n    def total(self, a: int, b: int) -> int:\n        return a + b\n"
+TESTED = CLASS + "\nprint(Solution().total(1, 2))\n"
+CPP = (
+    "#include <iostream>\nint main() {\n    int a, b;\n    std::cin >> a >> b;\n    std::cout << a + b;\n}\n"
+)
+JAVA = (
+    "import java.util.*;\npublic class Main {\n    public static void main(String[] x) {\n"
+    "        System.out.println(3);\n    }\n}\n"
+)
+JS = "const d = require('fs').readFileSync(0, 'utf8').split(' ');\nconsole.log(+d[0] + +d[1]);\n"
+
+
+def fenced(code, tag="python", sign="```"):
+    return f"{sign}{tag}\n{code.removesuffix(N)}\n{sign}\n"
+
+
+def quoted(code):
+    return "".join(f"> {line}\n" for line in code.splitlines())
+
+
+def indented(code, by="    "):
+    return "".join(f"{by}{line}\n" if line else "\n" for line in code.splitlines())
+
+
+PROGRAMS = [
+    # one block, written as models write it
+    (fenced(MAIN), MAIN),
+    (fenced(GUARD), GUARD),
+    (fenced(MAIN, "Python"), MAIN),
+    (fenced(MAIN, "python3"), MAIN),
+    (fenced(MAIN, "py"), MAIN),
+    (fenced(MAIN, "PYTHON"), MAIN),
+    (fenced(MAIN, "pypy3"), MAIN),
+    (fenced(MAIN, "Python 3"), MAIN),
+    (fenced(MAIN, " python"), MAIN),
+    (fenced(MAIN, "python "), MAIN),
+    (fenced(MAIN, "python" + " " * 5000), MAIN),
+    (fenced(MAIN, "{python}"), MAIN),
+    (fenced(MAIN, "{.python .numberLines}"), MAIN),
+    (fenced(MAIN, 'python title="main.py"'), MAIN),
+    (fenced(MAIN, "python filename=main.py"), MAIN),
+    (fenced(MAIN, "python:main.py"), MAIN),
+    (fenced(MAIN, "python linenums=1"), MAIN),
+    (fenced(MAIN, "python showLineNumbers"), MAIN),
+    (fenced(MAIN, "main.py"), MAIN),
+    (fenced(MAIN, "code"), MAIN),
+    (fenced(MAIN, "text"), MAIN),
+    (fenced(MAIN, ""), MAIN),
+    (fenced(MAIN, "", "~~~"), MAIN),
+    (fenced(MAIN, "python", "````"), MAIN),
+    (fenced(MAIN).rstrip() + "   \n", MAIN),
+    (fenced(MAIN).replace("\n", "\r\n"), MAIN),
+    (fenced(MAIN).replace("\n", "\r"), MAIN),
+    (fenced("\n\n" + TWO + "\n\n").replace("\n\n```\n", "\n```\n"), "\n\n" + TWO),
+    (fenced(indented(MAIN)), MAIN),
+    (indented(fenced(MAIN)), MAIN),
+    (quoted(fenced(MAIN)), MAIN),
+    ("1. The program:\n" + indented(fenced(MAIN), "   "), MAIN),
+    ("- " + indented(fenced(MAIN), "  ").lstrip(), MAIN),
+    ("<details>\n\n" + fenced(MAIN) + "\n</details>", MAIN),
+    # several blocks
+    (f"Brute force:\n{fenced(READ)}\nThis is slow. Better:\n{fenced(MAIN)}\nIt runs in O(1).", MAIN),
+    (f"{fenced(MAIN)}\nOutput:\n{fenced('YES', '')}", MAIN),
+    (f"{fenced(MAIN, '')}\nOutput:\n{fenced('YES', '')}", MAIN),
+    (f"{fenced(MAIN, '')}\nOutput:\n{fenced('-7', '')}", MAIN),
+    (f"{fenced(MAIN, '')}\nOutput:\n{fenced('[1, 2]', '')}", MAIN),
+    (f"{fenced(MAIN, '')}\nOutput:\n{fenced('abc' + N + 'def', 'text')}", MAIN),
+    (f"{fenced(MAIN, '')}\nInput:\n{fenced('n = 5', '')}", MAIN),
+    (f"{fenced(MAIN)}\nOutput:\n{fenced('[3, 4]')}", MAIN),
+    (f"{fenced(MAIN)}\nIt gives\n{fenced('# 3 for 1 2' + N + '3')}", MAIN),
+    (f"{fenced(MAIN)}\nThe first value:\n{fenced('x = 5')}", MAIN),
+    (f"{fenced(MAIN)}\nRun it:\n{fenced('python3 main.py < input.txt', 'bash')}", MAIN),
+    (f"{fenced(MAIN)}\n{fenced('$ python3 main.py' + N + '1 2', '')}", MAIN),
+    (f"{fenced(MAIN)}\n{fenced('{' + chr(34) + 'a' + chr(34) + ': 1}', 'json')}", MAIN),
+    (f"{fenced(MAIN)}\nSession:\n{fenced('>>> main()' + N + '1 2' + N + '3')}", MAIN),
+    (f"{fenced(MAIN, '')}\nSession:\n{fenced('>>> main()' + N + '3')}", MAIN),
+    (f"{fenced(MAIN)}\n{fenced('>>> print(main())', 'pycon')}", MAIN),
+    (f"{fenced(MAIN)}\n{fenced('In [1]: print(main())')}", MAIN),
+    (f"{fenced(MAIN)}\nA test:\n{fenced('main()')}", MAIN),
+    (f"{fenced(ADD + MAIN)}\nA test:\n{fenced('assert total(1, 2) == 3')}", ADD + MAIN),
+    (f"{fenced(ADD + MAIN)}\nUsage:\n{fenced('print(total(4, 9))  # 13')}", ADD + MAIN),
+    (f"{fenced(ADD + MAIN, '')}\nUsage:\n{fenced('print(total(4, 9))  # 13')}", ADD + MAIN),
+    (f"{fenced(ADD + MAIN)}\n{fenced('x = total(4, 9)' + N + 'print(x)', '')}", ADD + MAIN),
+    (f"{fenced(ADD)}\n{fenced('# instead of total(a, b)' + N + MAIN)}", "# instead of total(a, b)\n" + MAIN),
+    (f"{fenced(ADD)}\n{fenced('from math import total' + N + 'print(total(1, 2))')}",
+     "from math import total\nprint(total(1, 2))\n"),
+    (f"{fenced(ADD)}\n{fenced('total = sum' + N + 'print(total([1, 2]))')}",
+     "total = sum\nprint(total([1, 2]))\n"),
+    (f"{fenced(ADD)}\nAll of it:\n{fenced(ADD + 'print(total(*map(int, input().split())))')}",
+     ADD + "print(total(*map(int, input().split())))\n"),
+    (f"{fenced(MAIN)}\nBut I prefer:\n{fenced('print(0)')}", "print(0)\n"),
+    (f"{fenced(MAIN)}\n{fenced('print(a +')}", MAIN),
+    (f"{fenced('for i in range(n): ...  # pseudo' + N + 'print(...')}\n{fenced(MAIN)}", MAIN),
+    (f"{fenced(MAIN)}\nNow in C++:\n{fenced(CPP, 'cpp')}", MAIN),
+    (f"{fenced(CPP, 'cpp')}\nNow in Python:\n{fenced(MAIN)}", MAIN),
+    (f"{fenced(MAIN)}\n{fenced(JAVA, 'java')}\n{fenced(JS, 'javascript')}", MAIN),
+    (f"{fenced(MAIN, '')}\nAnd in C++:\n{fenced(CPP, '')}", MAIN),
+    (f"{fenced(CPP, '')}\n{fenced(MAIN, '')}", MAIN),
+    (f"{fenced(CPP, 'c++')}\n{fenced(MAIN, 'code')}", MAIN),
+    (f"{fenced('sort the list' + N + 'print the sum', '')}\n{fenced(MAIN)}", MAIN),
+    (f"{fenced(MAIN)}\n{fenced('function f(n) { return n; }', 'pseudocode')}", MAIN),
+    # fences glued to other things, or missing
+    (f"```python```\n{MAIN}```\n", MAIN),
+    (f"```python```\n{MAIN}", MAIN),
+    (f"```py```\n{MAIN}```", MAIN),
+    (f"Here it is:```python\n{MAIN}```", MAIN),
+    (f"Here it is: ```\n{MAIN}```", MAIN),
+    (f"**Solution**```python\n{MAIN}```\nDone.", MAIN),
+    (f"* ```python\n{indented(MAIN, '  ')}  ```\n", MAIN),
+    (f"1. ```python\n{indented(MAIN, '   ')}   ```\n", MAIN),
+    (f"```python\n{TWO.rstrip()}```", TWO),
+    (f"```python\n{TWO.rstrip()}```\nIt adds two numbers.", TWO),
+    (f"```python\n{TWO.rstrip()} ```\n\nIt adds ```two``` numbers.", TWO),
+    (f"```python\n{MAIN}```It adds two numbers.", MAIN),
+    (f"```python\n{MAIN}``` It adds two numbers.\nReally.", MAIN),
+    (f"```python\n{MAIN}```.", MAIN),
+    (f"```python\n{READ}```python\n{MAIN}```", MAIN),
+    (f"```python\n{MAIN}```output\n3\n```", MAIN),
+    (f"```markdown\nThe program:\n```python\n{MAIN}```\nIt adds.\n```", MAIN),
+    (f"Wrap it in ```\n\n```python\n{MAIN}```", MAIN),
+    ("```python print(sum(map(int, input().split())))```", "print(sum(map(int, input().split())))\n"),
+    ("```print(sum(map(int, input().split())))```", "print(sum(map(int, input().split())))\n"),
+    (f"```python {TWO}```", TWO),
+    (f"```python {MAIN}```", MAIN),
+    (f"```py {TWO}```", TWO),
+    (f"```{TWO}```", TWO),
+    (f"```{MAIN}```", MAIN),
+    (f"```python # adds\n{MAIN}```", MAIN),
+    (f"```pythonimport sys\n{TWO}```", "import sys\n" + TWO),
+    ("```python def f(x):\n    return x\nprint(f(int(input())))\n```", "def f(x):\n    return x\nprint(f(int(input())))\n"),
+    (f"```python\n{MAIN}", MAIN),
+    (f"```python\n{MAIN}\n\n", MAIN),
+    (f"{MAIN}```", MAIN),
+    (f"{MAIN}```\nThis program prints the sum.", MAIN),
+    (f"```python\n```\n{MAIN}```", MAIN),
+    (f"````python\n{MAIN}```\n", MAIN),
+    (f"``` python\n{MAIN}````", MAIN),
+    # marks between turns, of byte order, of thoughts
+    (f"```python\n{TWO}```<|im_end|>", TWO),
+    (f"```python\n{TWO}<|im_end|>", TWO),
+    (f"```python\n{TWO.rstrip()}<|eot_id|>", TWO),
+    (f"```python\n{TWO}</s>", TWO),
+    (f"```python\n{TWO}```</s></s>", TWO),
+    (f"```python\n{TWO}```<|im_end|>\n<|im_start|>user\nThanks!", TWO),
+    (f"```python\n{TWO}<|im_end|>\n<|im_start|>user\nThanks!", TWO),
+    (f"```python\n{TWO}<|endoftext|>Human: and now?", TWO),
+    (f"```python\n{TWO}<end_of_turn>\n", TWO),
+    (f"```python\n{TWO}<｜end▁of▁sentence｜>", TWO),
+    (f"{TWO}<|im_end|>", TWO),
+    (f"\ufeff```python\n{TWO}```", TWO),
+    (f"```python\n\ufeff{TWO}```", TWO),
+    (f"\ufeff{TWO}", TWO),
+    (f"\u200b```python\n{TWO}```", TWO),
+    (fenced("TAG = '<think>'\n" + TWO), "TAG = '<think>'\n" + TWO),
+    (fenced("TAG = '</think>'\n" + TWO), "TAG = '</think>'\n" + TWO),
+    (fenced("# <think> of it\n" + TWO), "# <think> of it\n" + TWO),
+    (fenced("s = '<think>x</think>'\n" + TWO), "s = '<think>x</think>'\n" + TWO),
+    (fenced("END = '<|im_end|>'\n" + TWO), "END = '<|im_end|>'\n" + TWO),
+    (fenced("s = '```'\n" + TWO), "s = '```'\n" + TWO),
+    (f"<think>\n{fenced(READ)}</think>\n{fenced(MAIN)}", MAIN),
+    (f"<think>\n```python\n{READ}</think>\n{fenced(MAIN)}", MAIN),
+    # programs without fences
+    (TWO, TWO),
+    (MAIN, MAIN),
+    (GUARD, GUARD),
+    ("print(sum(map(int, input().split())))", "print(sum(map(int, input().split())))\n"),
+    (f"Here is the program:\n{MAIN}", MAIN),
+    (f"Here is the program:\n\n{TWO}", TWO),
+    (f"First we read two numbers. Then we add them:\n\n{READ}\nThis prints the sum.", READ),
+    (f"The program\n\n{indented(MAIN)}\nprints the sum.", MAIN),
+    (f"Answer: see below\n\n# adds two numbers\n{TWO}", TWO),
+    (f"{MAIN}\nExplanation: it adds. For 1 2 it is 3.", MAIN),
+    (f"{MAIN}\nSample output:\n```\n3\n```", MAIN),
+    (f"I import nothing.\n\n{TWO}\nThat is all.", TWO),
+    ("Use this:\n@cache\ndef f(n):\n    return n\n\nprint(f(int(input())))\n", "@cache\ndef f(n):\n    return n\n\nprint(f(int(input())))\n"),
+]  # fmt: skip
+
+FUNCTIONS = [
+    (fenced(ADD), ADD),
+    (fenced(CLASS), CLASS),
+    (fenced(TESTED), TESTED),
+    (f"{fenced(ADD)}\nExample usage:\n{fenced('print(total(4, 9))')}", ADD),
+    (f"{fenced(CLASS)}\nExample usage:\n{fenced('s = Solution()' + N + 'print(s.total(4, 9))')}", CLASS),
+    (f"{fenced(ADD)}\nA driver:\n{fenced('if __name__ == ' + chr(39) + '__main__' + chr(39) + ':' + N + '    print(total(1, 2))')}", ADD),
+    (f"{fenced(ADD)}\nTests:\n{fenced('import unittest' + N + 'class T(unittest.TestCase):' + N + '    def test(self): assert total(1, 2) == 3')}", ADD),
+    (f"{fenced(ADD)}\nA helper:\n{fenced('def show(x):' + N + '    print(x)')}", ADD),
+    (f"{fenced(ADD, '')}\nA helper:\n{fenced('def show(x):' + N + '    print(x)')}", ADD),
+    (f"{fenced(ADD)}\nShorter:\n{fenced('total = lambda a, b: a + b')}", "total = lambda a, b: a + b\n"),
+    (f"{fenced(ADD)}\nShorter:\n{fenced('from operator import add as total')}", "from operator import add as total\n"),
+    (f"{fenced(ADD)}\nOr as a class:\n{fenced(CLASS)}", CLASS),
+    (f"{fenced(CLASS)}\n{fenced('def total(a, b)' + N + '    return')}", CLASS),
+    (f"{fenced(ADD)}\n{fenced('total == 3')}", ADD),
+    (f"{fenced(ADD)}\n{fenced('result = total(1, 2)' + N + 'print(result)', '')}", ADD),
+    (f"{fenced(ADD)}\n{fenced('def totals(a): return a')}", ADD),
+    (f"{fenced(ADD)}\nIn Java:\n{fenced(JAVA, 'java')}", ADD),
+    (f"{fenced(ADD)}\nReturns:\n{fenced('3')}", ADD),
+    (ADD, ADD),
+    (CLASS, CLASS),
+    (f"Here is the function.\n\n{ADD}", ADD),
+    (f"{ADD}\nUsage:\n{fenced('print(total(4, 9))')}", ADD),
+    ("from operator import add\n", None),
+]  # fmt: skip
+
+FOREIGN = [
+    (fenced(CPP, "cpp"), "C++"),
+    (fenced(CPP, "c++"), "C++"),
+    (fenced(CPP, "C++17"), "C++"),
+    (fenced(CPP, ""), "C++"),
+    (CPP, "C++"),
+    (f"Here it is:\n\n{CPP}\nIt adds.", "C++"),
+    (f"{fenced(CPP, 'cpp')}\nOutput:\n{fenced('YES', '')}", "C++"),
+    (f"{fenced(CPP, 'cpp')}\nOutput:\n{fenced('3', '')}", "C++"),
+    (f"{fenced(CPP, '')}\nOutput:\n{fenced('YES', '')}", "C++"),
+    (f"{fenced('read a, b' + N + 'print the sum', '')}\n{fenced(CPP, 'cpp')}", "C++"),
+    (fenced(JAVA, "java"), "Java"),
+    (fenced(JAVA, ""), "Java"),
+    (JAVA, "Java"),
+    (fenced(JS, "js"), "JavaScript"),
+    (fenced(JS, ""), "JavaScript"),
+    (fenced("package main\n\nimport \"fmt\"\n\nfunc main() {\n    fmt.Println(3)\n}\n", ""), "Go"),
+    (fenced("fn main() {\n    println!(\"3\");\n}\n", ""), "Rust"),
+    (fenced("fn main() {\n    println!(\"3\");\n}\n", "rust"), "Rust"),
+    (fenced("puts gets.split.map(&:to_i).sum\n", "ruby"), "Ruby"),
+    (fenced("fun main() {\n    println(3)\n}\n", ""), "Kotlin"),
+    (fenced("using System;\nclass P { static void Main() { Console.WriteLine(3); } }\n", ""), "C#"),
+    (fenced("program s;\nbegin\n  writeln(3);\nend.\n", ""), "Pascal"),
+    (fenced("main :: IO ()\nmain = interact id\n", ""), "Haskell"),
+    (fenced("<?php\necho 3;\n", ""), "PHP"),
+    (fenced("read a b\necho $((a + b))\n", "bash"), "Shell"),
+]  # fmt: skip
+
+NONE = [
+    "The answer is 5.",
+    "Yes",
+    "x = 5",
+    "I would import the module and print the result.",
+    "from 3 to 5 we print nothing",
+    "def is a keyword, class another",
+    "Here:\n```python\n```\n",
+    "Use `print(x)` here.",
+    "",
+]
+
+
+@pytest.mark.parametrize(("response", "expected"), PROGRAMS)
+def test_the_program_that_is_meant_is_found(response, expected):
+    found = program(solution_part(response))
+    assert found is not None and found.code == expected
+
+
+@pytest.mark.parametrize(("response", "expected"), FUNCTIONS)
+def test_the_program_that_defines_the_function_is_found(response, expected):
+    found = program(solution_part(response), "total")
+    assert (found and found.code) == (expected or response)
+
+
+@pytest.mark.parametrize(("response", "language"), FOREIGN)
+def test_a_program_in_another_language_is_recognised(response, language):
+    assert language in [language_of(block) for block in programs(solution_part(response))]
+
+
+@pytest.mark.parametrize("response", NONE)
+def test_prose_is_no_program(response):
+    assert programs(solution_part(response)) == []
