@@ -287,7 +287,8 @@ SAMPLING = tuple(setting for setting in SETTINGS if setting.neutral)
 HARMLESS_ARGS = frozenset(
     # memory
     "gpu_memory_utilization kv_cache_memory_bytes swap_space cpu_offload_gb num_gpu_blocks_override"
-    " block_size mm_processor_cache_gb disable_hybrid_kv_cache_manager enable_prefix_caching prefix_caching_hash_algo"
+    " block_size mm_processor_cache_gb disable_hybrid_kv_cache_manager enable_prefix_caching"
+    " prefix_caching_hash_algo"
     # batches and steps
     " max_num_seqs max_num_batched_tokens max_num_partial_prefills max_long_partial_prefills"
     " long_prefill_token_threshold enable_chunked_prefill scheduling_policy async_scheduling stream_interval"
