@@ -220,6 +220,16 @@ _PRECISE: dict[str, Callable[..., decimal.Decimal]] = {
 # ---------------------------------------------------------------- equal or not
 
 
+def same_value_far_away(left: Node, right: Node, at: Point) -> bool | None:
+    """`same_value` where a symbol is so large that floats say nothing, as of a sine."""
+    try:
+        return exact(left, at) == exact(right, at)
+    except Inexact:
+        return _same_precisely(left, right, at, surely=None)
+    except Unknown:
+        return None
+
+
 def same_value(left: Node, right: Node, at: Point, *, thorough: bool = True) -> bool | None:
     """Whether two trees have one value at a point; None where that cannot be found out.
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from util.grading.maths.approximate import approximate
-from util.grading.maths.digits import precise, same_value
+from util.grading.maths.digits import precise, same_value, same_value_far_away
 from util.grading.maths.exact import Point, Unknown, coordinate, exact
 from util.grading.maths.numbers import is_long, is_rounded, nearly, rounds_to
 from util.grading.maths.regions import FLIPPED
@@ -173,7 +173,9 @@ def _same_whatever_the_names(gold: Node, prediction: Node, names: frozenset[str]
         return False
     if _alternates(gold, prediction):
         return bool(_same_at_whole_numbers(gold, prediction, names, Point()))
-    if not _same_at_far_points(gold, prediction, names, Point()):
+    if not _same_at_far_points(
+        gold, prediction, names, Point(), anyway=has(gold, "root") or has(prediction, "root")
+    ):
         return False
     for index in (0, 1, 6, 9):  # near one, and whole numbers that no floor sends to the same
         at = _sample(names, index)
@@ -226,15 +228,17 @@ def _same_at_points(gold: Node, prediction: Node, names: frozenset[str], reading
     return _same_at_far_points(gold, prediction, names, reading)
 
 
-def _same_at_far_points(gold: Node, prediction: Node, names: frozenset[str], reading: Point) -> bool:
+def _same_at_far_points(
+    gold: Node, prediction: Node, names: frozenset[str], reading: Point, *, anyway: bool = False
+) -> bool:
     """Whether nothing differs at points of either sign, in either order and far away.
 
     An absolute value, a maximum or a floor may be one of its branches where symbols are near and positive.
     """
-    if not (traits(gold) | traits(prediction)) & _BRANCHED:
+    if not anyway and not (traits(gold) | traits(prediction)) & _BRANCHED:
         return True
     ordered = sorted(names)
-    for turn, scale in itertools.product((0, 1), (Fraction(1), Fraction(997), Fraction(-1), Fraction(-997))):
+    for turn, scale in itertools.product((0, 1), _FAR):
         values = {
             name: scale
             * (place + 1 + turn)
@@ -243,12 +247,19 @@ def _same_at_far_points(gold: Node, prediction: Node, names: frozenset[str], rea
             for place, name in enumerate(ordered if turn else reversed(ordered))
         }
         at = reading.moved(values)
-        if same_value(gold, prediction, at, thorough=False) is False:
+        verdict = (
+            same_value_far_away(gold, prediction, at)
+            if abs(scale) > _NEAR
+            else same_value(gold, prediction, at, thorough=False)
+        )
+        if verdict is False:
             if _is_real(gold, at) and _is_real(prediction, at):
                 return False
     return True
 
 
+_NEAR = 10**5
+_FAR = tuple(Fraction(sign * size) for size in (1, 997, 10**7 - 9, 10**17 + 3) for sign in (1, -1))
 _BRANCHED = frozenset(("func", name) for name in ("abs", "min", "max", "sgn", "floor", "ceil"))
 
 
@@ -271,13 +282,18 @@ _SCALES = (Fraction(1), Fraction(-1), Fraction(1, 3), Fraction(-1, 3), Fraction(
 def _same_at_whole_numbers(
     gold: Node, prediction: Node, names: frozenset[str], reading: Point
 ) -> bool | None:
-    """At eight natural numbers in a row: where parts are rounded or summed, n means a natural number."""
+    """At eight natural numbers in a row and far away: where parts are rounded or summed, n means such a number."""
     valid = 0
-    for step in range(8):
+    for step in (*range(8), 1009, 86_243, 10**9 + 7, 10**17 + 3):
         values = {
             name: Fraction(3 + step + place * (5 + 2 * step)) for place, name in enumerate(sorted(names))
         }
-        verdict = same_value(gold, prediction, reading.moved(values), thorough=step == 0)
+        at = reading.moved(values)
+        verdict = (
+            same_value_far_away(gold, prediction, at)
+            if step > _NEAR
+            else same_value(gold, prediction, at, thorough=step == 0)
+        )
         if verdict is False:
             return False
         valid += verdict is True
