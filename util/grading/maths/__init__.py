@@ -25,7 +25,7 @@ from util.grading.maths.answers import Found, boxes, find_answer, parts
 from util.grading.maths.conditions import same_conditions
 from util.grading.maths.judge import Judge
 from util.grading.maths.numbers import number_word, plain_number, same_number
-from util.grading.maths.quantities import Quantity, comparable, quantity
+from util.grading.maths.quantities import Quantity, comparable, marks_differ, quantity
 from util.grading.maths.reader import MAX_CHARS, clean, condition_in, is_ambiguous, read
 from util.grading.maths.scalars import Said, real_value
 from util.grading.maths.spans import DENIED, SEVERAL, TAKEN_BACK, has_words
@@ -33,6 +33,7 @@ from util.grading.maths.spoken import (
     currency,
     in_components,
     in_notation,
+    is_ordinal,
     labelled,
     listed,
     same_moment,
@@ -200,6 +201,8 @@ def _compare_found(gold: str, found: Found, kind: str, symbolic: bool | None) ->
     said = _same_of_kind(gold, found.text, kind, symbolic)
     if found.rival and said.equal != _same_of_kind(gold, found.rival, kind, symbolic).equal:
         return said._replace(equal=False, tier="none", cause=SEVERAL)
+    if said.equal and words.are_opposed(gold, found.span):
+        return said._replace(equal=False, tier="text")
     if said.equal and (clause := condition_in(found.span)) and not condition_in(found.text):
         held = same_answer(gold, f"{found.text} {clause}", symbolic=False)
         return said if held.equal or held.tier in ("unread", "none") else held
@@ -263,6 +266,10 @@ def _decide(gold: str, prediction: str) -> Comparison:
         return Comparison(False, "string", left, right)
     if left == right:
         return Comparison(True, "string", left, right)
+    if any(sign in left or sign in right for sign in _SIGNS):
+        differ = marks_differ(left, right, bool(paid), bool(said))
+        if differ:
+            return Comparison(False, "number", left, right, differ if isinstance(differ, str) else "")
     found = _compare_numbers(left, right)
     if found is not None:
         return found
@@ -271,6 +278,8 @@ def _decide(gold: str, prediction: str) -> Comparison:
         if len(others) == len(parts):
             equal = all(_decide(*pair).equal for pair in zip(parts, others, strict=True))
             return Comparison(equal, "structure", left, right)
+    if is_ordinal(right) and plain_number(left):
+        return Comparison(False, "unproven", left, right, "the answer is a place in an order")
     left, right = in_notation(left), in_notation(right)
     if (found := _compare_as_spelled(left, right)) is not None:
         return found
@@ -338,6 +347,7 @@ def _compare_quantities(gold: str, prediction: str) -> Comparison | None:
     return None
 
 
+_SIGNS = ("%", "percent", r"\circ", "degree")
 _CENTS = re.compile(r"-?\d{1,9},\d\d")
 _COMMA = re.compile(r"(-?\d{1,9}),(\d{1,2}|\d{4,9}) (?:euros?|eur|kr)")
 _VALUE_SAID = re.compile(  # The smallest value is 7

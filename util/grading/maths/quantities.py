@@ -91,8 +91,16 @@ _RARE_NAMES = frozenset("NJWVLΩÅ")  # of variables; any other may be one
 _GLUED = frozenset("cm mm km kg mg ml ms nm hr ft lb oz kj ev".split())
 
 
+_ALTERING = re.compile(
+    r"\b(?:(?:up|down|in|out)wards?|up|down|doubled|tripled|halved|squared|cubed|inverted|reversed|negated|rounded|the|an"
+    r"|is|are|was|times|fold|factorial)\b"
+)
+
+
 def _name(rest: str) -> str:
     """The things that are counted, in normal form and in the singular."""
+    if len(rest.strip()) < 4 or " the " in rest:
+        return rest.strip()  # Mb is not MB
     words = normal_text(rest).split()
     return " ".join(word.removesuffix("s") if len(word) > 3 else word for word in words)
 
@@ -112,6 +120,38 @@ def _compound(text: str) -> Quantity | None:
     if parts < 2 or text[at:].strip() or dimension is None:
         return None
     return Quantity(f"{total.numerator}/{total.denominator}", Unit(Fraction(1), dimension))
+
+
+_PERCENT = re.compile(r"(?:%|\bpercent\s*\}?)$")
+_DEGREES = re.compile(r"(?:\\circ\s*\}?|\bdegrees?\s*\}?)$")
+_TEMPERATURE = re.compile(r"deg[CF]\b|celsius|fahrenheit", re.IGNORECASE)
+_TEMPERED = "one of the two names a scale of temperature"
+
+
+def marks_differ(gold: str, prediction: str, paid: bool, said: bool) -> str | bool:
+    """Whether a percent or degree sign stands against a sign of another kind; words where that is in doubt."""
+    marks = {_mark(gold, paid), _mark(prediction, said)} - {""}
+    if marks == {"degree", "temperature"}:
+        return _TEMPERED
+    return len(marks) == 2 and not marks.isdisjoint(("percent", "degree")) and marks != {"degree", "name"}
+
+
+def _mark(cleaned: str, paid: bool) -> str:
+    """Of which kind the sign or the unit behind a number is; "" without one."""
+    if paid:
+        return "money"
+    if _PERCENT.search(cleaned):
+        return "percent"
+    if _DEGREES.search(cleaned):
+        return "degree"
+    found = quantity(cleaned)
+    if found is None:
+        return ""
+    if _TEMPERATURE.search(cleaned):
+        return "temperature"
+    if found.unit is None:
+        return "name" if found.name else ""
+    return "degree" if found.unit.dimension == (("rad", 1),) else "unit"
 
 
 class Comparable(NamedTuple):
@@ -136,6 +176,8 @@ def comparable(gold: Quantity, prediction: Quantity) -> Comparable | None:
         doubt = "different words stand behind the number"
     elif said == [gold] and gold.letter:
         doubt = f"{gold.letter} may be a unit or a variable"
+    elif said == [prediction] and _ALTERING.search(prediction.name):
+        doubt = "the words behind the number may change it"
     return Comparable(gold.number, prediction.number, doubt)
 
 

@@ -55,6 +55,7 @@ _IN_BRACKETS = re.compile(  # (x \ne 0), behind a formula
     rf"(?<=[\w}})])(?<![Pfgh])\s*\(\s*(?:\\text\s*\{{\s*(?:for|where|with)\s*\}}\s*)?"
     rf"([^()=]{{1,20}}(?:{_RELATED})[^()=]{{1,40}})\)$"
 )
+_FOLLOWS_LABEL = re.compile(r"[=:\d]|-$")  # behind "max", which is a function otherwise
 _SAYING_LITTLE = frozenset(
     "only approximately about either maximum minimum max min largest smallest greatest least".split()
 )
@@ -253,9 +254,10 @@ class _Reader:
 
     def label(self) -> str:
         """A name in words before a value, as in "Minimum: 1" or "Paolo = 18"; its tokens are skipped."""
-        if self.tokens[self.at] in (r"\max", r"\min") and self.tokens[self.at + 1] == "=":
-            self.at += 2
-            return self.tokens[self.at - 2][1:]
+        if self.tokens[self.at] in (r"\max", r"\min") and _FOLLOWS_LABEL.match(self.tokens[self.at + 1]):
+            name = self.take()[1:]
+            self.at += self.tokens[self.at] in ("=", ":")
+            return name
         at, words = self.at, []
         while _is_word(self.tokens[at]):
             words.append(self.tokens[at].removeprefix(r"\text{").rstrip("} "))
@@ -339,6 +341,9 @@ class _Reader:
             token = self.tokens[self.at]
             if token in PRODUCTS and PRODUCTS[token] == "*":
                 self.take()
+                if token == r"\times" and _is_vector(factors[-1]) and self.opens_vector():
+                    factors[-1] = _cross_product(factors[-1], self.signed())
+                    continue
                 factors.append(self.signed())
             elif token in PRODUCTS or token in (r"\bmod", r"\mod"):
                 self.take()
@@ -351,6 +356,12 @@ class _Reader:
                 factors.append(self.power())
             else:
                 return _product(factors)
+
+    def opens_vector(self) -> bool:
+        """Whether a vector stands here: with an arrow, or a lone letter in what were braces of bold type."""
+        return self.peek() in (r"\vec", r"\overrightarrow") or (
+            self.peek() == "{" and len(self.tokens[self.at + 1]) == 1 and self.tokens[self.at + 2] == "}"
+        )
 
     def starts_factor(self, token: str, left: Node) -> bool:
         """Whether `token` goes on with a product without a sign."""
@@ -785,7 +796,8 @@ class _Reader:
         if name == "lbrace":
             return self.braces(r"\rbrace")
         if name in ("angle", "triangle", "measuredangle"):
-            return Node("sym", (), name + "".join(self.letters()))
+            letters = "".join(self.letters())
+            return Node("sym", (), name + (letters if name == "triangle" else min(letters, letters[::-1])))
         if name in ("sum", "prod"):
             return self.big(name)
         if name in _OPAQUE:
@@ -817,6 +829,9 @@ class _Reader:
             raise Unreadable("decorated number")
         if decoration == "overline" and inside.kind == "mul" and written.isupper():
             return inside  # a segment
+        if decoration in _ARROWS and inside.kind == "mul" and len(written) == 2 and written.isupper():
+            vector = Node("sym", (), "vec(" + "".join(sorted(written)) + ")")
+            return vector if written == "".join(sorted(written)) else Node("neg", (vector,))
         if decoration == "overline" and inside.kind != "sym" and "+" not in written and "-" not in written:
             return Node("sym", (), written)
         if inside.kind == "sym":
@@ -959,6 +974,19 @@ def _is_round(node: Node) -> bool:
     return node.kind in ("pair", "tuple") and node.value == "()"
 
 
+def _is_vector(node: Node) -> bool:
+    return node.kind == "sym" or node.kind == "neg" and node.parts[0].kind == "sym"
+
+
+def _cross_product(left: Node, right: Node) -> Node:
+    """A product of vectors, which changes its sign with their order."""
+    if left.kind == "neg":
+        return Node("neg", (_cross_product(left.parts[0], right),))
+    if repr(left) <= repr(right):
+        return Node("app", (left, right), "cross")
+    return Node("neg", (Node("app", (right, left), "cross"),))
+
+
 def _product(factors: list[Node]) -> Node:
     return factors[0] if len(factors) == 1 else Node("mul", tuple(factors))
 
@@ -982,6 +1010,7 @@ _INVERSE = {
 }  # fmt: skip
 _ALIGNED = frozenset("aligned align align* gathered split".split())
 _SYSTEMS = _ALIGNED | {"cases", "equation", "gather"}
+_ARROWS = frozenset(("vec", "overrightarrow"))
 _DECORATIONS = frozenset("overline bar vec hat widehat tilde overrightarrow dot ddot overbrace".split())
 _NAMED_KINDS = {"factorial": "fact", "binomial": "binom"}  # as programs write them
 _WHEN = frozenset("if when for where as".split())

@@ -282,7 +282,7 @@ _SCALES = (Fraction(1), Fraction(-1), Fraction(1, 3), Fraction(-1, 3), Fraction(
 def _same_at_whole_numbers(
     gold: Node, prediction: Node, names: frozenset[str], reading: Point
 ) -> bool | None:
-    """At eight natural numbers in a row and far away: where parts are rounded or summed, n means such a number."""
+    """At eight natural numbers in a row and some far ones: where parts are rounded, n means such a number."""
     valid = 0
     for step in (*range(8), 1009, 86_243, 10**9 + 7, 10**17 + 3):
         values = {

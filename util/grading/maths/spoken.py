@@ -85,7 +85,7 @@ _HBAR = re.compile(r"(?<![\\a-zA-Z])hbar(?![a-zA-Z])")
 def in_notation(cleaned: str) -> str:
     """A cleaned answer with what is said in words or labels as it is written in maths."""
     text = cleaned
-    if text[-2:] in ("st", "nd", "rd", "th") and (match := _NTH.fullmatch(text)):
+    if match := _ordinal(text):
         return match[1]
     if "%" in text:
         text = _PERCENT_OF.sub(r"(\1)\\%", text)
@@ -105,8 +105,17 @@ def in_notation(cleaned: str) -> str:
     return text
 
 
-_NTH = re.compile(r"(\d+)(?:st|nd|rd|th)")
+_NTH = re.compile(r"(\d+)\s*(?:\\text\s*\{\s*)?(?:st|nd|rd|th)\s*\}?")
 _PERCENT_OF = re.compile(r"(?<![\d.])(\d+\s*/\s*\d+)\s*\\?%")
+
+
+def _ordinal(text: str) -> re.Match[str] | None:
+    return _NTH.fullmatch(text) if text.rstrip(" }")[-2:] in ("st", "nd", "rd", "th") else None
+
+
+def is_ordinal(cleaned: str) -> bool:
+    """Whether an answer is a place in an order, as 42nd."""
+    return _ordinal(cleaned) is not None
 
 
 def labelled(text: str) -> list[str]:
@@ -142,7 +151,7 @@ _UNIT_VECTOR = re.compile(
 )
 _TERM = re.compile(r"\s*([+-]?)\s*([^+\-\ue000-\ue002]*(?:\{[^{}]*\}[^+\-\ue000-\ue002]*)*)([\ue000-\ue002])")
 _CURRENCIES = (
-    (re.compile(r"\\?\$(?=\s*\d)|\bUSD\b"), "usd"), (re.compile(r"€|\bEUR\b"), "eur"),
+    (re.compile(r"\\?\$(?=\s*\d)|\d\s*[kKM]\s?\\?\$|\bUSD\b"), "usd"), (re.compile(r"€|\bEUR\b"), "eur"),
     (re.compile(r"£|\\pounds\b|\bGBP\b"), "gbp"),
     (re.compile(r"₹|\bRs\b|\bINR\b"), "inr"), (re.compile(r"[¥￥]"), "yen"),
     (re.compile(r"R\\?\$(?=\s*\d)"), "brl"),
@@ -171,8 +180,16 @@ _IN_FRONT = re.compile(
 )
 
 
+_SCALED = re.compile(
+    r"(?<=\d)\s*(?:\\(?:text|mathrm)\s*\{\s*)?([kKMB]|bn)(?![a-zA-Z])\s*\}?\s*(?=\\?\$?\s*$)"
+)
+_SCALES = {"k": 3, "K": 3, "M": 6, "B": 9, "bn": 9}
+
+
 def without_currency(written: str) -> str:
-    """An amount without a currency that is named in letters before it."""
+    """An amount without a currency that is named in letters before it; 5.5k as 5.5 times a thousand."""
+    if _PAID.search(written):
+        written = _SCALED.sub(lambda match: rf" \cdot 10^{_SCALES[match[1]]} ", written)
     return _IN_FRONT.sub("", written)
 
 

@@ -134,8 +134,15 @@ _MAY_OPPOSE = re.compile(
 )
 
 
+_FROM_TO = re.compile(r"\b(north|south|east|west)\s+of\s+(?:due\s+)?(north|south|east|west)\b", re.IGNORECASE)
+
+
 def are_opposed(gold: str, prediction: str) -> bool:
     """Whether one answer says "left" and the other "right" of what may be the same value."""
+    courses = [_FROM_TO.search(text) for text in (gold, prediction)]
+    if all(courses):
+        one, other = (tuple(map(str.lower, course.groups())) for course in courses if course)
+        return one != other
     if not (_MAY_OPPOSE.search(gold) and _MAY_OPPOSE.search(prediction)):
         return False
     left, right = ({*map(str.lower, _MAY_OPPOSE.findall(text))} for text in (gold, prediction))
