@@ -22,7 +22,7 @@ from typing import NamedTuple
 from util.grading.maths import symbolic as engine
 from util.grading.maths import words
 from util.grading.maths.answers import Found, boxes, find_answer, parts
-from util.grading.maths.conditions import same_conditions
+from util.grading.maths.conditions import UNSHARED, same_conditions
 from util.grading.maths.judge import Judge
 from util.grading.maths.numbers import number_word, plain_number, same_number
 from util.grading.maths.quantities import Quantity, comparable, marks_differ, quantity
@@ -203,9 +203,10 @@ def _compare_found(gold: str, found: Found, kind: str, symbolic: bool | None) ->
         return said._replace(equal=False, tier="none", cause=SEVERAL)
     if said.equal and words.are_opposed(gold, found.span):
         return said._replace(equal=False, tier="text")
-    if said.equal and (clause := condition_in(found.span)) and not condition_in(found.text):
+    clause = condition_in(found.span) if said.equal or said.cause == UNSHARED else ""
+    if clause and not condition_in(found.text):
         held = same_answer(gold, f"{found.text} {clause}", symbolic=False)
-        return said if held.equal or held.tier in ("unread", "none") else held
+        return said if held.tier in ("unread", "none") else held
     if said.equal or found.text == found.span or ", " in found.text:
         return said
     whole = same_answer(gold, found.span, symbolic=False)

@@ -100,16 +100,16 @@ def same_conditions(
                 continue
             if region(a) and region(b) and not _goes_without_saying(a, formulas):
                 return False
-            raise Undecided(_CAUSE)
+            raise Undecided(UNSHARED)
         if not _goes_without_saying(a or b, formulas):  # type: ignore[arg-type]
-            raise Undecided(_CAUSE)
+            raise Undecided(UNSHARED)
     words, said = ({node for node in side if node.kind == "text"} for side in (gold, prediction))
     if words != said:
-        raise Undecided(_CAUSE)
+        raise Undecided(UNSHARED)
     return True
 
 
-_CAUSE = "one of the two states a condition that the other does not"
+UNSHARED = "one of the two states a condition that the other does not"
 
 
 def _by_symbol(conditions: Sequence[Node]) -> dict[str, Node]:

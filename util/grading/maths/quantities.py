@@ -122,6 +122,7 @@ def _compound(text: str) -> Quantity | None:
     return Quantity(f"{total.numerator}/{total.denominator}", Unit(Fraction(1), dimension))
 
 
+_BARE = re.compile(_NUMBER)
 _PERCENT = re.compile(r"(?:%|\bpercent\s*\}?)$")
 _DEGREES = re.compile(r"(?:\\circ\s*\}?|\bdegrees?\s*\}?)$")
 _TEMPERATURE = re.compile(r"deg[CF]\b|celsius|fahrenheit", re.IGNORECASE)
@@ -129,7 +130,7 @@ _TEMPERED = "one of the two names a scale of temperature"
 
 
 def marks_differ(gold: str, prediction: str, paid: bool, said: bool) -> str | bool:
-    """Whether a percent or degree sign stands against a sign of another kind; words where that is in doubt."""
+    """Whether a percent or degree sign stands against one of another kind; words where that is not sure."""
     marks = {_mark(gold, paid), _mark(prediction, said)} - {""}
     if marks == {"degree", "temperature"}:
         return _TEMPERED
@@ -138,7 +139,7 @@ def marks_differ(gold: str, prediction: str, paid: bool, said: bool) -> str | bo
 
 def _mark(cleaned: str, paid: bool) -> str:
     """Of which kind the sign or the unit behind a number is; "" without one."""
-    if paid:
+    if paid and _BARE.fullmatch(cleaned):
         return "money"
     if _PERCENT.search(cleaned):
         return "percent"

@@ -46,7 +46,7 @@ _CLAUSES = re.compile(
     r"[,.]?\s*(?:\\text\s*\{\s*)?\(?\s*(?:\\text\s*\{\s*)?\b(?:for\s+(?:all|any|every|each|some)|where|with"
     rf"|such that|as required|for(?=[\s}}$]*\\?[a-zA-Z]+(?:_\w)?\s*(?:{_RELATED})))\b.*$"
 )
-_BOUNDS = re.compile(rf"\b(?:for|where|with|such that)\b.*(?:{_RELATED}|[≠<>≤≥])", re.DOTALL)
+_BOUNDS = re.compile(rf"\b(?:for|where|with|such that)\b.*(?:{_RELATED}|[=≠<>≤≥])", re.DOTALL)
 _NAMED_FREE = re.compile(
     r"\b(?:any|all|each|every|some|where|with|constants?|reals?|integers?|numbers?|arbitrary)[\s}$]*\\?([a-zA-Z])(?![a-zA-Z])"
 )
