@@ -1,6 +1,8 @@
 """Is the program found that a model means, among everything else that it writes?"""
 
 # ruff: noqa: E501
+import time
+
 import pytest
 
 from util.response import language_of, program, programs, solution_part
@@ -35,7 +37,35 @@ def indented(code, by="    "):
     return "".join(f"{by}{line}\n" if line else "\n" for line in code.splitlines())
 
 
+LONG = (
+    "import sys\ndef main():\n    d = sys.stdin.read().split()\n    n = int(d[0])\n    print(n * 2)\nmain()\n"
+)
+DEBUG = LONG.replace("    print(n * 2)\n", "    print(n)\n    print(n * 2)\n")
+
 PROGRAMS = [
+    # excerpts, and blocks that print nothing
+    (f"{fenced(LONG)}\nWe read the input:\n{fenced('d = sys.stdin.read().split()' + N + 'n = int(d[0])')}\nand print it:\n{fenced('print(n * 2)')}", LONG),
+    (f"Step 1:\n{fenced('n = int(d[0])')}\nStep 2:\n{fenced('print(n * 2)')}\nTogether:\n{fenced(LONG)}", LONG),
+    (f"{fenced(LONG)}\nThe key line is\n{fenced('print(n * 2)  # doubled')}", LONG),
+    (f"With a line to debug:\n{fenced(DEBUG)}\nWithout:\n{fenced(LONG)}", LONG),
+    (f"{fenced(LONG)}\nThe same again:\n{fenced(LONG)}", LONG),
+    (f"{fenced(LONG)}\nIf it recurses deeply, add\n{fenced('import sys' + N + 'sys.setrecursionlimit(10**6)')}", LONG),
+    (f"{fenced(LONG)}\nTo test it:\n{fenced('import io, sys' + N + 'sys.stdin = io.StringIO(chr(53))')}", LONG),
+    (f"{fenced('def input(): return 3' + N)}\nNo:\n{fenced(TWO)}", TWO),
+    (f"{fenced(TWO)}\nOn one line:\n{fenced('print(sum(map(int, input().split())))')}", "print(sum(map(int, input().split())))\n"),
+    (f"{fenced('pip install numpy', '')}\n{fenced(TWO)}", TWO),
+    (f"{fenced(TWO)}\n{fenced('%timeit print(1)')}", TWO),
+    (f"{fenced(TWO)}\n{fenced('- print(a)' + N + '+ print(a + b)', 'diff')}", TWO),
+    (f"{fenced(TWO)}\nBetter:\n{fenced('n = int(inp').rstrip('`' + N)}", TWO),
+    (f"<pre><code class='language-python'>\n{TWO}</code></pre>", TWO),
+    (f"\\begin{{verbatim}}\n{TWO}\\end{{verbatim}}", TWO),
+    (f"<answer>\n{fenced(TWO)}</answer>", TWO),
+    (f"<answer>\n{TWO}</answer>", TWO),
+    (f"\\boxed{{\n{fenced(TWO)}}}", TWO),
+    (f"```python\n{TWO}\nThis solution runs in O(1).", TWO),
+    (f"```python\n{TWO}\n### Explanation\n\nWe read two numbers.", TWO + "\n### Explanation\n"),
+    (f"```python\n{TWO}``", TWO),
+    (f"```python\n{TWO}`", TWO),
     # one block, written as models write it
     (fenced(MAIN), MAIN),
     (fenced(GUARD), GUARD),
@@ -189,6 +219,11 @@ PROGRAMS = [
 ]  # fmt: skip
 
 FUNCTIONS = [
+    (f"{fenced('class Solution:' + N + '    def total(self, a, b):' + N + '        pass')}\n{fenced(CLASS)}", CLASS),
+    (f"{fenced(ADD)}\nThe signature was\n{fenced('def total(a, b):' + N + '    pass')}", ADD),
+    (f"{fenced(ADD)}\nThe signature was\n{fenced('def total(a: int, b: int) -> int: ...')}", ADD),
+    (f"{fenced(ADD)}\nBetter:\n```python\ndef total(a,", ADD),
+    (f"{fenced(ADD)}\n{fenced('# def total(a, b)')}", ADD),
     (fenced(ADD), ADD),
     (fenced(CLASS), CLASS),
     (fenced(TESTED), TESTED),
@@ -211,7 +246,6 @@ FUNCTIONS = [
     (CLASS, CLASS),
     (f"Here is the function.\n\n{ADD}", ADD),
     (f"{ADD}\nUsage:\n{fenced('print(total(4, 9))')}", ADD),
-    ("from operator import add\n", None),
 ]  # fmt: skip
 
 FOREIGN = [
@@ -275,3 +309,30 @@ def test_a_program_in_another_language_is_recognised(response, language):
 @pytest.mark.parametrize("response", NONE)
 def test_prose_is_no_program(response):
     assert programs(solution_part(response)) == []
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "```python" + " " * 40, " ", "\t", "import ", "from ", "def total", "def total:#", "class A", "x = ", "x, ", "f(",
+        "for x ", "if x:", "while ", "print ", "# ", ": ", "lambda ", "```x\n", "```python\n", "```python\nprint(1)\n",
+        "```python\nprint(1)\n```\n", "x```\n", "```python```\n", "~~~\nprint\n~~~\n", "`", "``` ", "print(1)\n",
+        "print(1)\n\nSo it is.\n\n", "def f():\n    pass\n", "</s>\n", "<|im_end|> ", "\ufeff", "> ```\n", ">>> ", "'''",
+        '"""', "function ", "func ", "fn ", "let ", "public ", "package a ", "{", "};\n", ")  ", "#include <", "[0]", "a.b",
+    ],
+)  # fmt: skip
+def test_choosing_takes_time_in_proportion_to_the_response(unit):
+    def seconds(length):
+        texts = [
+            before + unit * (length // len(unit)) + "\nprint(" for before in ("", "```\nprint(\n", "print")
+        ]
+        began = time.process_time()
+        for text in texts:
+            found = programs(text, "total")
+            program(text)
+            for block in found:
+                language_of(block)
+        return time.process_time() - began
+
+    short, long = (min(seconds(length) for _ in range(2)) for length in (2_000, 32_000))
+    assert long < 48 * max(short, 0.002)  # 16 times as long; were it quadratic, it would take 256 times

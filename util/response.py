@@ -6,12 +6,13 @@ code that it runs. Nobody else knows how models mark a thought.
 
 from __future__ import annotations
 
+import builtins
 import itertools
 import re
 import string
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 BEGIN_THOUGHT, END_THOUGHT = "<|begin_of_thought|>", "<|end_of_thought|>"
 BEGIN_SOLUTION, END_SOLUTION = "<|begin_of_solution|>", "<|end_of_solution|>"
@@ -227,22 +228,24 @@ def programs(text: str, function: str | None = None) -> list[Block]:
     """The blocks of which a grader runs the first that compiles.
 
     The last one comes first, of those that define the function asked for, else of those in Python, else of
-    those without a tag and of what stands in no block. What only shows how an earlier block is used, a
-    session or a sample is none of them unless there is nothing else; nor is another language.
+    those without a tag and of what stands in no block. What only shows or uses an earlier block, a session or
+    a sample is none of them unless there is nothing else; nor is another language.
     """
     everything = [block for block in blocks(text) if block.code.strip()]
+    if everything and not everything[-1].closed:
+        everything[-1] = _without_prose(text, everything[-1])
     uses = _uses(everything)
     found = everything[::-1]
     acting = [block for block in found if _acts(block)]
     python = [block for block in acting if _PYTHON.match(block.tag)]
     others = [block for block in acting if not _PYTHON.match(block.tag)]
-    choices = [[block for block in (*python, *others) if function and _defines(block.code, function)]]
+    choices = [_defining(found, function)] if function else [[]]
     if not choices[0]:
         bare = _bare_programs(text, everything)
         foreign = [block for block in found if not _acts(block) and language_of(block)]
         untagged = [block for block in found if not block.tag]
         choices = [
-            [block for block in bare if function and _defines(block.code, function)],
+            _defining(bare, function) if function else [],
             [block for block in python if block not in uses],
             [block for block in (*others, *bare, *foreign) if block not in uses],
             acting,
@@ -278,24 +281,63 @@ def _acts(block: Block) -> bool:
     return bool(_ACTS.search(block.code)) and not _SESSION.match(block.code) and not _tagged(block.tag)
 
 
-def _defines(code: str, function: str) -> bool:
+def _defining(found: list[Block], function: str) -> list[Block]:
+    """Those that define a function, in Python first, and none that leaves its body open unless all do."""
     name = re.escape(function)
-    pattern = rf"\bdef[ \t]+{name}\b|^[ \t]*{name}[ \t]*=(?!=)|^[ \t]*(?:from|import)\b.*\b{name}\b"
-    return re.search(pattern, code, re.MULTILINE) is not None
+    defines = re.compile(
+        rf"\bdef[ \t]+{name}\b|^[ \t]*{name}[ \t]*=(?!=)|^[ \t]*(?:from|import)\b.*\b{name}\b", re.MULTILINE
+    )
+    defining = [
+        block
+        for block in found
+        if defines.search(block.code) and not _SESSION.match(block.code) and not _tagged(block.tag)
+    ]
+    defining.sort(key=lambda block: _PYTHON.match(block.tag) is None)
+    return [block for block in defining if not _is_open(block.code, function)] or defining
+
+
+def _is_open(code: str, function: str) -> bool:
+    """Whether code ends in a function without a body: `def total(a, b): ...`"""
+    lines = [line for written in _COMMENT.sub("", code).split("\n") if (line := written.strip())][-2:]
+    if not lines:
+        return True  # the function is only named in a comment
+    *before, last = [*itertools.chain.from_iterable(line.rsplit(":", 1) for line in lines)]
+    return last.strip() in ("pass", "...") and any(f"def {function}(" in part for part in before)
 
 
 def _uses(found: list[Block]) -> set[Block]:
-    """Blocks that call what an earlier block defines and they do not: examples of its use."""
+    """Excerpts of an earlier block, half of its lines at most, and examples of its use, which call what it
+    defines and they do not."""
     uses: set[Block] = set()
     known: set[str] = set()
+    shown: dict[str, set[str]] = {}  # a line -> the lines of the last block that has it
     for block in found if len(found) > 1 else ():
         code = _COMMENT.sub("", block.code)
+        lines = {line for written in code.split("\n") if (line := written.strip())}
         defined = set(_DEFINED.findall(code))
         own = defined.union(_ASSIGNED.findall(code), *map(str.split, _IMPORTED.findall(code)))
-        if known.intersection(_CALLED.findall(code)) - own:
+        source = shown.get(next(iter(lines), ""), set())
+        if (
+            lines <= source
+            and 2 * len(lines) <= len(source)
+            or known.intersection(_CALLED.findall(code)) - own
+        ):
             uses.add(block)
-        known |= defined
+        else:
+            shown |= dict.fromkeys(lines, lines)
+        known |= defined - _BUILTINS
     return uses
+
+
+def _without_prose(text: str, block: Block) -> Block:
+    """A block that is never closed, up to where an explanation begins behind its program."""
+    if _compiles(block.code):
+        return block
+    begin = text.find("\n", block.begin) + 1 or len(text)
+    for shorter in _bare_in(text, begin, len(text)):
+        if _PROSE.match(text[shorter.end :].lstrip()):
+            return replace(block, code=shorter.code)
+    return block
 
 
 def _bare_programs(text: str, fenced: list[Block]) -> list[Block]:
@@ -363,17 +405,17 @@ _MOST_PROGRAMS = 8
 _PYTHON = re.compile(
     r"\W*(?:lang(?:uage)?-)?(?:python|pypy|py)[\d.]*(?:\b|(?=(?:import|from|def|class)[ \t]))", re.IGNORECASE
 )
-_LAST_FENCE = re.compile(r"(?:(?<!`)`{3,}|(?<!~)~{3,})\s*\Z")
+_LAST_FENCE = re.compile(r"(?:(?<!`)`+|(?<!~)~{3,})\s*\Z")
 _TAG_ONLY = re.compile(r"[{.]*[\w+#.-]*\}?")
 _ATTRIBUTE = re.compile(
     r"\w*(?:title|name|file|lines?|linenos|linenums|label|caption|class|id|style)=", re.IGNORECASE
 )
 # What a program does, and a sample, an example value or a call alone does not.
 _ACTS = re.compile(
-    r"\bprint\b|\binput[ \t]*\(|\bsys\.std|\b(?:def|class)[ \t]+\w|\blambda\b|\bexec[ \t]*\("
-    r"|^[ \t]*(?:import[ \t]+\w|from[ \t]+[\w.]+[ \t]+import\b)",
-    re.MULTILINE,
+    r"\bprint\b|\bwrite(?:lines)?\b|\bsys\.stdout\b|\b(?:def|class)[ \t]+\w|\blambda\b|\bexec[ \t]*\("
 )
+_PROSE = re.compile(r"[^\w\n]*[^\W\d_]+[ \t]+[^\W\d_]+")
+_BUILTINS = frozenset(dir(builtins))
 _SESSION = re.compile(r"\s*(?:>>>|In \[\d|\$ )")
 _COMMENT = re.compile(r"#[^\n]*")
 _DEFINED = re.compile(r"\b(?:def|class)[ \t]+(\w+)")
