@@ -12,11 +12,21 @@ from pathlib import Path
 import pytest
 
 from util.errors import UserError
-from util.grading.sandbox import Isolation, Limits, Program, Sandbox, SandboxError, parent, require_isolation
+from util.grading.sandbox import (
+    Isolation,
+    Limits,
+    Program,
+    Sandbox,
+    SandboxError,
+    control,
+    parent,
+    require_isolation,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 CAMPAIGN = str(ROOT / "tests" / "attack_campaign.py")
 AS_NOBODY = [sys.executable, str(ROOT / "tests" / "nobody.py")]
+CONTAINER = [sys.executable, str(ROOT / "tests" / "container.py")]
 NAMESPACES = ("user", "mount", "pid", "net", "ipc", "uts")
 LIMITS = Limits(time_s=0.5, problem_s=5, memory_bytes=1 << 30, output_bytes=1 << 20)
 needs_root = pytest.mark.skipif(
@@ -78,6 +88,11 @@ def test_no_attack_succeeds_for_an_unprivileged_user_without_namespaces(folder):
     check(result, "no-namespace")
 
 
+@needs_root
+def test_no_attack_succeeds_as_root_in_a_container(folder):
+    check(campaign(folder, "once", user=[*CONTAINER, "docker", "open"]), "no-namespace")
+
+
 def test_all_layers_are_in_place_on_this_machine(sandbox):
     found = sandbox.isolation
     assert found.tier == "full", f"MISSING LAYERS: {found.missing}"
@@ -101,7 +116,7 @@ def test_without_landlock_the_system_call_filter_is_still_there():
 
 
 def test_requiring_more_isolation_than_there_is_stops_the_run(monkeypatch):
-    monkeypatch.setattr(parent, "isolation", lambda: Isolation(("limits",), {"seccomp": "refused"}))
+    monkeypatch.setattr(control, "isolation", lambda: Isolation(("limits",), {"seccomp": "refused"}))
     with pytest.raises(UserError, match=r"weak isolation, and full is required.*seccomp \(refused\)"):
         require_isolation("full")
     assert require_isolation("weak").tier == "weak"

@@ -61,6 +61,53 @@ def own_user_namespace() -> None:
             map_file.write(text)
 
 
+def user_namespace_of_root(number: int) -> None:
+    """As root without the right to make other namespaces: one that knows root and the user `number`, who is
+    INSIDE_ID in it."""
+    ready, say = os.pipe()
+    process = os.getpid()
+    helper = os.fork()
+    if helper == 0:  # the maps have to be written from outside
+        code = 0
+        try:
+            os.close(say)
+            os.read(ready, 1)
+            for kind in ("uid", "gid"):
+                with open(f"/proc/{process}/{kind}_map", "w") as map_file:
+                    map_file.write(f"0 0 1\n{INSIDE_ID} {number} 1")
+        except OSError as error:
+            code = error.errno or 1
+        os._exit(code)
+    os.close(ready)
+    try:
+        _check(_libc.unshare(_NEW_USER), "unshare user")
+        os.write(say, b"+")
+    finally:
+        os.close(say)
+        code = os.waitstatus_to_exitcode(os.waitpid(helper, 0)[1])
+    if code:
+        raise OSError(code, f"map of users: {os.strerror(code)}")
+
+
+# Above what systems hand out to people and to containers.
+PRIVATE_IDS = range(2_000_000_000, 2_147_000_000)
+_NOBODY = 65534
+
+
+def private_id() -> int:
+    """A number for a user that nobody else has, by chance: process ids are alike in all containers."""
+    ids = PRIVATE_IDS
+    for kind in ("uid", "gid"):
+        with open(f"/proc/self/{kind}_map") as lines:
+            begin, _, count = max([int(word) for word in line.split()] for line in lines)
+        if begin + count < ids.stop:  # a container that has few
+            ids = range(max(begin, (begin + count) // 2, 1), min(begin + count, ids.stop))
+    number = ids.start + int.from_bytes(os.urandom(8), "big") % max(len(ids), 1)
+    if number not in ids or number == _NOBODY:
+        raise OSError(errno.EINVAL, "there is no user id to spare in this user namespace")
+    return number
+
+
 def become_private_uid(number: int) -> None:
     """As root: give up root for a user id that nobody else has."""
     os.setgroups([])
@@ -412,10 +459,10 @@ def limit_for_good(own_user: bool) -> None:
         limit(getattr(resource, f"RLIMIT_{name}"), THREADS if name == "SIGPENDING" else 0)
     limit(resource.RLIMIT_NOFILE, OPEN_FILES)
     # The limit counts every thread of the user: someone who shares a user id gets room above what runs now.
-    limit(resource.RLIMIT_NPROC, THREADS if own_user else SHARED_THREADS + _threads_of(os.getuid()))
+    limit(resource.RLIMIT_NPROC, THREADS if own_user else SHARED_THREADS + threads_of(os.getuid()))
 
 
-def _threads_of(uid: int) -> int:
+def threads_of(uid: int) -> int:
     count = 0
     for name in os.listdir("/proc"):
         if name.isdigit():

@@ -308,17 +308,3 @@ def discard_sandbox(kind: str = "plain") -> None:
 def isolation() -> Isolation:
     """Which layers work on this machine, found by trying them once."""
     return warm_sandbox().isolation
-
-
-def require_isolation(wanted: str) -> Isolation:
-    """The isolation of this machine; raises UserError when it is less than `wanted`, one of TIERS."""
-    if wanted not in TIERS:
-        raise UserError(f"--require-isolation {wanted}: choose from {', '.join(TIERS)}")
-    found = isolation()
-    if TIERS.index(found.tier) < TIERS.index(wanted):
-        raise UserError(
-            f"programs would run with {found.tier} isolation, and {wanted} is required. "
-            f"Missing: {found.gone()}. Run on a machine whose kernel allows it, or ask for less with "
-            "--require-isolation"
-        )
-    return found

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from util.grading.sandbox.control import check_control, check_limits
 from util.grading.sandbox.parent import Isolation, Limits, Program, Sandbox, TestOutcome
 
 LIMITS = Limits(time_s=1.0, problem_s=4.0, memory_bytes=512 << 20, output_bytes=1 << 20)
@@ -38,7 +39,8 @@ class Report:
 
 
 def self_test() -> Report:
-    """Try to break out in each of the usual ways."""
+    """Try to break out in each of the usual ways; raises UserError where even right programs would fail."""
+    check_limits()
     secret = secrets.token_hex(8)
     os.environ[CANARY] = secret
     try:
@@ -47,6 +49,7 @@ def self_test() -> Report:
             tempfile.TemporaryDirectory() as folder,
             socket.create_server(("127.0.0.1", 0)) as listener,
         ):
+            check_control(sandbox)
             port = listener.getsockname()[1]
             probes = [_probe(sandbox, *attack) for attack in _attacks(secret, Path(folder), port)]
             isolation, launcher = sandbox.isolation, sandbox.process_id

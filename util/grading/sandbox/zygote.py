@@ -41,7 +41,7 @@ SLACK_S = 0.005
 QUICK_S = 0.01  # a test that ends within this time has its output read at its end, all at once
 FOUND_BY = 987_654_321  # a recursion limit that nothing else in a thread's state equals
 C_CALLS = 1 << 28  # more than any stack holds
-PRIVATE_UIDS = 2_000_000_000  # root's programs run as this plus the process id: nobody else has it
+WORK_PLACES = ("/tmp", "/var/tmp", "/dev/shm")  # where programs work that have no private root
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def main() -> None:
     control = settings["socket"]
     preload(settings)
     report: dict = {"missing": {}, "layers": []}
-    scratch, own_user = separate(settings, report)
+    scratch, user = separate(settings, report)
     child = os.fork()
     if child:
         os.close(control)
@@ -63,7 +63,7 @@ def main() -> None:
             remove_files(scratch)
             os.rmdir(scratch)
         return
-    wall_in(settings, scratch, own_user, report)
+    wall_in(settings, scratch, user, report)
     cpus = os.sched_getaffinity(0)
     # This process and the template work in turns: on one processor, each finds warm what the other has used.
     # With a grader on each processor, a check of short tests takes a third less time than without this.
@@ -132,32 +132,49 @@ def readable_paths(settings: dict) -> list[str]:
     return [path for path in found if path != "/" and os.path.exists(path)]
 
 
-def separate(settings: dict, report: dict) -> tuple[str, bool]:
-    """Enter namespaces and a private root; the scratch folder, and whether we have a user id of our own."""
-    done, missing = report["layers"], report["missing"]
-    is_root = os.geteuid() == 0
-    own_user = False
-    if not is_root and "user" in settings["without"]:
-        missing["user namespace"] = "switched off"
-    elif not is_root:
-        own_user = _tried(report, "user namespace", layers.own_user_namespace)
-    scratch = None
+def separate(settings: dict, report: dict) -> tuple[str, int | None]:
+    """Enter namespaces and a private root; the scratch folder, and the number of the user to become, if any.
+
+    Root makes namespaces. Others make a user namespace first, and so does root in a container, without the
+    right to make others.
+    """
+    off, done, missing = settings["without"], report["layers"], report["missing"]
+    user = None
+    if os.geteuid() != 0:
+        _tried(off, report, "user namespace", layers.own_user_namespace)
+    else:
+        try:
+            user = layers.private_id()
+        except OSError as error:
+            missing["private user id"] = str(error)
+        refused = not _tried(off, report, "mount namespace", layers.unshare, "mount")
+        if refused and user is not None and "mount" not in off:
+            if _tried(off, report, "user namespace", layers.user_namespace_of_root, user):
+                user = layers.INSIDE_ID
     for name in layers.NAMESPACES:
-        if name in settings["without"]:
-            missing[f"{name} namespace"] = "switched off"
-            continue
-        _tried(report, f"{name} namespace", layers.unshare, name)
+        if f"{name} namespace" not in done:
+            _tried(off, report, f"{name} namespace", layers.unshare, name)
     if "mount namespace" in done:
         try:
             scratch = layers.enter_private_root(readable_paths(settings))
             done.append("private root")
+            return scratch, user
         except OSError as error:
             missing["private root"] = str(error)
-    if scratch is None:
-        scratch = f"/tmp/sandbox-{os.urandom(8).hex()}"
-        os.mkdir(scratch)
+    return _work_place(), user
+
+
+def _work_place() -> str:
+    name = f"sandbox-{os.urandom(8).hex()}"
+    for folder in WORK_PLACES:
+        scratch = os.path.join(folder, name)
+        try:
+            os.mkdir(scratch)
+        except OSError:
+            continue
         os.chmod(scratch, 0o777)
-    return scratch, own_user or is_root
+        return scratch
+    raise OSError(f"no folder for programs to work in: make one of {', '.join(WORK_PLACES)} writable")
 
 
 def remove_files(folder: str) -> None:
@@ -190,33 +207,33 @@ def _remove_here() -> list[bytes]:
     return folders
 
 
-def _tried(report: dict, name: str, work: Callable[..., object], *arguments: object) -> bool:
+def _tried(off: list[str], report: dict, name: str, work: Callable[..., object], *arguments: object) -> bool:
+    """Put up a layer, unless it is among those switched `off`; whether it stands."""
+    if name.removesuffix(" namespace").lower() in off:
+        report["missing"][name] = "switched off"
+        return False
     try:
         work(*arguments)
     except OSError as error:
         report["missing"][name] = str(error)
         return False
     report["layers"].append(name)
+    report["missing"].pop(name, None)  # refused earlier, to someone with fewer rights
     return True
 
 
-def wall_in(settings: dict, scratch: str, own_user: bool, report: dict) -> None:
-    if os.geteuid() == 0:
-        number = PRIVATE_UIDS + settings["parent"] % 100_000_000
-        own_user = _tried(report, "private user id", layers.become_private_uid, number)
-    elif own_user:
-        layers.drop_capabilities()
+def wall_in(settings: dict, scratch: str, user: int | None, report: dict) -> None:
+    off = settings["without"]
+    own_user = "user namespace" in report["layers"]
+    if user is not None:
+        own_user = _tried(off, report, "private user id", layers.become_private_uid, user)
+    layers.drop_capabilities()
     layers.die_with_parent()
     layers.hide_from_debuggers()
     layers.no_new_privileges()  # the kernel asks for it before Landlock and before seccomp
     os.chdir(scratch)
-    layers.limit_for_good(own_user)
-    report["layers"].append("limits")
-    if "landlock" in settings["without"]:
-        report["missing"]["Landlock"] = "switched off"
-    else:
-        paths = readable_paths(settings)
-        _tried(report, "Landlock", layers.landlock, paths, scratch)
+    _tried(off, report, "limits", layers.limit_for_good, own_user)
+    _tried(off, report, "Landlock", layers.landlock, readable_paths(settings), scratch)
 
 
 def filter_of(settings: dict, report: dict) -> layers.Seccomp | None:
