@@ -23,7 +23,7 @@ def problem(row: dict) -> Problem:
     number = row["problem_id"] if "problem_id" in row else row["id"]
     reference, unusable = None, ""
     try:
-        reference = suite_of(row, "apps", starter_code=row["starter_code"])
+        reference = suite_of(row, "apps", starter_code=row["starter_code"] or "")
     except BadRow as error:
         unusable = str(error)
     about = {"difficulty": row["difficulty"], "url": row["url"]}

@@ -70,7 +70,7 @@ def problem(row: dict) -> Problem:
         about["erratum"] = note
     reference, unusable = None, ""
     try:
-        reference = suite_of(row, "livecodebench", starter_code=row["starter_code"], note=note)
+        reference = suite_of(row, "livecodebench", starter_code=row["starter_code"] or "", note=note)
     except BadRow as error:
         unusable = str(error)
     return Problem(row["question_id"], row["question_content"], reference, about=about, unusable=unusable)

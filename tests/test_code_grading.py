@@ -350,6 +350,16 @@ def test_a_grader_with_options_travels_to_other_processes():
         ("[" * 100_000, "no JSON|no tests"),
         ('{"fn_name": "f", "inputs": ["n = 5"], "outputs": ["1"]}', "no lists of arguments"),
         ('{"inputs": "12", "outputs": "12"}', "no lists"),
+        ('{"inputs": null, "outputs": null}', "no tests"),
+        ('{"inputs": {"a": 1}, "outputs": {"a": 1}}', "no lists"),
+        ('{"fn_name": 5, "inputs": [[1]], "outputs": [1]}', "a function called 5"),
+        ('{"fn_name": "a b", "inputs": [[1]], "outputs": [1]}', "a function called 'a b'"),
+        ('{"inputs": ["\\ud800"], "outputs": ["1"]}', "an input that is no text"),
+        ('{"inputs": ' + "[" * 900 + "]" * 900 + ', "outputs": ["1"]}', "nested too deeply|no JSON"),
+        (
+            '{"fn_name": "f", "inputs": [' + "[" * 900 + "]" * 900 + '], "outputs": ["1"]}',
+            "nested too deeply|no JSON",
+        ),
     ],
 )
 def test_a_row_without_usable_tests_says_why(text, words):
@@ -371,6 +381,38 @@ def private(value):
 
 
 TEST = {"input": "1", "output": "1", "testtype": "stdin"}
+CALL = {"input": "1", "output": "1", "testtype": "functional"}
+
+
+@pytest.mark.parametrize(
+    ("tests", "words"),
+    [
+        ([], "no tests"),
+        (5, "the public tests are no list"),
+        (None, "the public tests are no list"),
+        (["1"], "a test that is no object: '1'"),
+        ([{"input": "1"}], "without an input and an output"),
+        ([TEST | {"input": 1}], "without an input and an output"),
+        ([TEST | {"testtype": "files"}], "a test of the kind 'files' where the row names no function"),
+        ([TEST | {"input": "\ud800"}], "an input that is no text"),
+    ],
+)
+def test_tests_of_livecodebench_that_cannot_be_used_say_why(tests, words):
+    verdict = grade_code(lcb(tests), block(ADD))
+    assert verdict.reason == "no_tests" and words in verdict.detail
+
+
+def test_tests_that_call_need_a_name():
+    with pytest.raises(BadRow, match="call a function, and the row does not name it"):
+        lcb([CALL])
+    with pytest.raises(BadRow, match="a function called 5"):
+        lcb([CALL], 5)
+    packed = lcb([], private=private(json.dumps([CALL])))  # not unpacked before an answer is graded
+    assert "the row does not name it" in grade_code(packed, block(ADD)).detail
+    tests = {"input_output": json.dumps({"fn_name": "total", "inputs": [[1]], "outputs": [1]})}
+    with pytest.raises(BadRow, match="the starter code does not name the function"):
+        suite_of(tests, "apps", starter_code="class Solution:\n    pass")
+    assert suite_of(tests, "apps", starter_code="def total(a):").function == "total"
 
 
 @pytest.mark.parametrize("text", [json.dumps([TEST]), private(json.dumps([TEST]))])
@@ -388,8 +430,16 @@ class Hostile:
     [
         private(Hostile()),
         private(["no text"]),
+        private(5),
+        private("[{"),
+        private("5"),
+        private(json.dumps([TEST]))[:-9],
+        private(json.dumps([TEST]))[:20],
+        base64.b64encode(zlib.compress(b"(" * 100_000 + b".")).decode(),
+        base64.b64encode(zlib.compress(b"\x80\x04\x8b\xff\xff\xff\x7f.")).decode(),
         "AAAA",
         "!",
+        "é",
         base64.b64encode(zlib.compress(b"\x80")).decode(),
     ],
 )

@@ -20,6 +20,7 @@ from util.grading.code.places import BadRow, place_of, read_row
 from util.grading.sandbox import wire
 from util.records import TestSuite
 
+NO_NAME = "the tests call a function, and the row does not name it"
 DECODED_BYTES = 1 << 30  # most that the compressed tests of one row may hold
 
 
@@ -49,8 +50,12 @@ def suite_of(row: dict, layout: str, *, starter_code: str = "", note: str = "") 
     texts = _columns(row, layout)
     if layout == "livecodebench":  # its tests are compressed: they are not unpacked for looking at them
         function = _function_of(texts[1])
+        if function is None and '"functional"' in texts[0]:
+            raise BadRow(NO_NAME)
     else:
-        function, _ = LAYOUTS[layout].read(texts)
+        function, _ = _read(LAYOUTS[layout], texts)
+    if function is not None and starter_code.strip() and function not in starter_code:
+        raise BadRow("the starter code does not name the function that the tests call")
     tests_at = row.get("tests_at")
     return TestSuite(
         layout,
@@ -91,10 +96,17 @@ def read_tests(suite: TestSuite) -> Tests:
         texts = _columns(read_row(suite.place, layout.columns), suite.layout)
     if _checksum(texts[: layout.known]) != suite.checksum:
         raise BadRow("the tests have changed since the problem was loaded")
-    function, tests = layout.read(texts)
+    function, tests = _read(layout, texts)
     if function != suite.function:
         raise BadRow(f"the tests call {function}, the problem {suite.function}")
     return tests
+
+
+def _read(layout: Layout, texts: tuple[str, ...]) -> tuple[str | None, Tests]:
+    try:
+        return layout.read(texts)
+    except RecursionError as error:
+        raise BadRow("the tests are nested too deeply") from error
 
 
 def _checksum(texts: tuple[str, ...]) -> int:
@@ -117,19 +129,31 @@ def _apps(texts: tuple[str, ...]) -> tuple[str | None, Tests]:
         raise BadRow("the tests are no lists")
     if len(inputs) != len(outputs):
         raise BadRow(f"{len(inputs)} inputs and {len(outputs)} outputs")
-    name = found.get("fn_name")
-    if not name:
-        return None, Tests(
-            tuple(_text(i).encode("utf-8", "surrogatepass") for i in inputs), tuple(map(_text, outputs))
-        )
-    if not isinstance(name, str):
-        raise BadRow(f"a function called {name!r}")
+    name = _name(found.get("fn_name"))
+    if name is None:
+        return None, Tests(tuple(_bytes(_text(i)) for i in inputs), tuple(map(_text, outputs)))
     if not all(isinstance(arguments, list) for arguments in inputs):
         # GeeksforGeeks rows of TACO hold texts such as "n = 5"
         raise BadRow("the inputs are no lists of arguments")
     wrapped = all(isinstance(value, list) and len(value) == 1 for value in outputs)
     packed = tuple(wire.encode(_integer_keys(arguments)) for arguments in inputs)
     return name, Tests(packed, tuple(outputs), wrapped)
+
+
+def _name(value: object) -> str | None:
+    """The function that tests call; None where they are texts for a program."""
+    if not value:
+        return None
+    if not isinstance(value, str) or not value.isidentifier():
+        raise BadRow(f"a function called {value!r}")
+    return value
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise BadRow(f"an input that is no text: {error}") from error
 
 
 def _text(value: object) -> str:
@@ -152,21 +176,22 @@ def _integer_keys(arguments: list) -> list:
 def _livecodebench(texts: tuple[str, ...]) -> tuple[str | None, Tests]:
     public, metadata, private = texts
     function = _function_of(metadata)
-    tests = _test_list(public) + _test_list(private)
+    tests = _test_list(public, "public") + _test_list(private, "private")
     if not tests:
         raise BadRow("no tests")
     inputs, expected = [], []
     for test in tests:
-        try:
-            given, wanted, kind = test["input"], test["output"], test.get("testtype", "stdin")
-        except (TypeError, KeyError, AttributeError) as error:
-            raise BadRow(f"a test without {error}") from error
+        if not isinstance(test, dict):
+            raise BadRow(f"a test that is no object: {str(test)[:40]!r}")
+        given, wanted, kind = test.get("input"), test.get("output"), test.get("testtype", "stdin")
         if not isinstance(given, str) or not isinstance(wanted, str):
-            raise BadRow("a test that is not text")
-        if (kind == "functional") != (function is not None):
-            raise BadRow(f"a test of the kind {kind!r} for the function {function}")
+            raise BadRow("a test without an input and an output that are text")
+        if kind == "functional" and function is None:
+            raise BadRow(NO_NAME)
+        if kind != ("stdin" if function is None else "functional"):
+            raise BadRow(f"a test of the kind {kind!r} where the row names {function or 'no function'}")
         if function is None:
-            inputs.append(given.encode("utf-8", "surrogatepass"))
+            inputs.append(_bytes(given))
             expected.append(wanted)
         else:
             inputs.append(_packed_lines(given))
@@ -185,18 +210,18 @@ def _packed_lines(given: str) -> bytes:
 
 def _function_of(metadata: str) -> str | None:
     found = _json(metadata) if metadata.strip() else {}
-    name = found.get("func_name") if isinstance(found, dict) else None
-    return name if isinstance(name, str) and name else None
+    return _name(found.get("func_name")) if isinstance(found, dict) else None
 
 
-def _test_list(text: str) -> list:
-    """A list of tests: JSON, or JSON pickled, compressed and written in base 64."""
+def _test_list(text: str, which: str) -> list:
+    """A list of tests: JSON, or, if they are private, JSON pickled, compressed and written in base 64."""
     text = text.strip()
     if not text:
         return []
-    found = _json(text if text.startswith("[") else _unpacked(text))
+    packed = which == "private" and not text.startswith("[")
+    found = _json(_unpacked(text) if packed else text)
     if not isinstance(found, list):
-        raise BadRow("the tests are no list")
+        raise BadRow(f"the {which} tests are no list")
     return found
 
 
