@@ -28,6 +28,7 @@ from util.grading.maths.numbers import number_word, plain_number, same_number
 from util.grading.maths.quantities import Quantity, comparable, marks_differ, quantity
 from util.grading.maths.reader import MAX_CHARS, clean, condition_in, is_ambiguous, read
 from util.grading.maths.scalars import Said, real_value
+from util.grading.maths.shapes import SCALARS
 from util.grading.maths.spans import DENIED, SEVERAL, TAKEN_BACK, has_words
 from util.grading.maths.spoken import (
     currency,
@@ -36,6 +37,7 @@ from util.grading.maths.spoken import (
     is_ordinal,
     labelled,
     listed,
+    one_value,
     same_moment,
     without_currency,
 )
@@ -197,6 +199,8 @@ def _compare_found(gold: str, found: Found, kind: str, symbolic: bool | None) ->
             and (all_of_them := same_answer(gold, found.text, symbolic=False)).equal
         ):
             return all_of_them
+        if whole.equal and one_value(clean(found.span)):
+            return whole
         return whole._replace(equal=False, tier="none", cause=found.cause)
     said = _same_of_kind(gold, found.text, kind, symbolic)
     if found.rival and said.equal != _same_of_kind(gold, found.rival, kind, symbolic).equal:
@@ -210,7 +214,8 @@ def _compare_found(gold: str, found: Found, kind: str, symbolic: bool | None) ->
     if said.equal or found.text == found.span or ", " in found.text:
         return said
     whole = same_answer(gold, found.span, symbolic=False)
-    return whole if whole.equal and (has_words(gold) or not has_words(found.span)) else said
+    is_whole = has_words(gold) or not has_words(found.span) or bool(one_value(clean(found.span)))
+    return whole if whole.equal and is_whole else said
 
 
 def _same_of_kind(gold: str, prediction: str, kind: str, symbolic: bool | None) -> Comparison:
@@ -253,9 +258,9 @@ def _decide(gold: str, prediction: str) -> Comparison:
     """The verdict of the tiers that need no symbolic engine; tier "none" where they do not know."""
     if (found := _compare_numbers(gold, prediction)) is not None:
         return found
-    if "(" in prediction and "\\" in gold:
+    if ("(" in prediction or r"\begin" in prediction) and "\\" in gold:
         gold = in_components(gold)
-    elif "(" in gold and "\\" in prediction:
+    elif ("(" in gold or r"\begin" in gold) and "\\" in prediction:
         prediction = in_components(prediction)
     left, right = clean(gold), clean(prediction)
     paid, said = currency(gold), currency(prediction)
@@ -472,6 +477,7 @@ def _same_reading(gold: Reading, prediction: Reading) -> bool | None:
     left, right = gold.tree, prediction.tree
     if left.kind != "const" and right.kind != "const":
         left, right = _with_one_i(left, right), _with_one_i(right, left)
+    left, right = _as_choice(left, right), _as_choice(right, left)
     right = _in_one_name(left, right)
     free = frozenset(gold.free) | frozenset(prediction.free)
     angles = bool({"rad", "radians", "radian"} & {*gold.units, *prediction.units})
@@ -484,6 +490,13 @@ def _same_reading(gold: Reading, prediction: Reading) -> bool | None:
         if same_conditions(gold.conditions, prediction.conditions, (left, right), judge.same)
         else False
     )
+
+
+def _as_choice(node: Node, other: Node) -> Node:
+    """C(10, 3) beside a number is a number of choices, and a point beside anything else."""
+    if node.kind != "rel" or node.parts[0] != Node("sym", (), "C") or node.parts[1].kind != "pair":
+        return node
+    return Node("binom", node.parts[1].parts) if other.kind in SCALARS else node
 
 
 def _with_one_i(node: Node, other: Node) -> Node:

@@ -41,7 +41,8 @@ _NAME = re.compile(
 _MATHS = re.compile(
     r"(?:sin|cos|tan|cot|sec|csc|log|ln|exp|pi|sqrt|mod|gcd|lcm|arc\w+|and|or|if|when|where|for|union|infinity)\b"
 )
-_MICRO, _OHM = re.compile(r"\\mu\s*(?=[A-Za-z])"), re.compile(r"\\Omega\b|\bohms?\b")
+_APART = re.compile(r"(?<=µ) (?=[A-Za-z])|(?<=\d [kMGm]) (?=Ω)")  # a prefix and its unit
+_MICRO, _OHM = re.compile(r"\\mu\s*(?=[A-Za-z]|\\(?:text|mathrm)\b)"), re.compile(r"\\Omega\b|\bohms?\b")
 _NESTED = re.compile(r"\\mathrm\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _WRAPPED = re.compile(r"\\(?:text|mathrm|rm|mbox|operatorname)\b")
 
@@ -57,6 +58,8 @@ def quantity(cleaned: str) -> Quantity | None:
     text = _MICRO.sub("µ", cleaned) if "\\mu" in cleaned else cleaned
     text = unwrapped(_NESTED.sub(r" \1 ", text) if "mathrm" in text else text)
     text = _OHM.sub("Ω", text).replace("\\ ", " ").rstrip(".")
+    if "µ" in text or "Ω" in text:
+        text = _APART.sub("", " ".join(text.split()))
     match = _QUANTITY.fullmatch(text)
     if match is None:
         return _compound(text)

@@ -297,11 +297,16 @@ class _Reader:
 
     def ratio(self) -> Node:
         first = self.sum()
-        if self.tokens[self.at] != ":" or self.builder:
+        if (
+            self.tokens[self.at] not in _COLONS
+            or self.builder
+            or first.kind == "sym"
+            and self.tokens[self.at] != ":"
+        ):
             return first
         parts = [first]
         numerals = [self.tokens[self.at - 1]]
-        while self.tokens[self.at] == ":" and not self.builder:
+        while self.tokens[self.at] in _COLONS and not self.builder:
             self.take()
             numerals.append(self.tokens[self.at])
             parts.append(self.sum())
@@ -542,6 +547,8 @@ class _Reader:
             del self.tokens[self.at]  # f{(x)}, as sympy prints it
         if self.peek() == "(" and token.isupper() and (point := self.point(tree)):
             return point
+        if token == "C" and self.peek() == "(" and (choice := self.choice()):
+            return choice
         if self.peek() == "(" and (token in "fghFGHPQTpq" or self.is_head()):
             return self.application(tree)
         return tree
@@ -561,6 +568,15 @@ class _Reader:
             self.at = at
             return None
         return Node("rel", (name, place), ("=",))
+
+    def choice(self) -> Node | None:
+        """C(n, 2), how many ways there are to choose two of n."""
+        at = self.at
+        place = self.primary()
+        if place.kind == "pair" and place.value == "()" and self.peek() != "=":
+            return Node("binom", place.parts)
+        self.at = at
+        return None
 
     def closes_twice(self) -> bool:
         """Whether the next group in braces is one in brackets; takes the closing brace away."""
@@ -873,7 +889,7 @@ class _Reader:
 
     def function_arguments(self) -> list[Node]:
         token = self.peek()
-        if token in ("(", "[", "{"):
+        if token in ("(", "[", "{", r"\{"):
             inside = self.primary()
             return list(inside.parts) if inside.kind in ("pair", "tuple", "set", "list") else [inside]
         if token == "-":
@@ -1004,6 +1020,7 @@ _TRANSPOSE = Node("sym", (), "T")
 _DOTS = Node("sym", (), "...")
 _FIXED = {"infty": Node("inf"), "emptyset": Node("set"), "varnothing": Node("set")}
 _FIXED.update(dict.fromkeys("ldots dots cdots dotsc dotsb dotsm vdots ddots".split(), _DOTS))
+_COLONS = frozenset((":", r"\colon"))
 _LINES = frozenset((r"\overline", r"\bar", r"\dot", r"\overbar"))  # above the digits that recur
 _INVERSE = {
     "sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sinh": "arsinh", "cosh": "arcosh"

@@ -28,7 +28,7 @@ _UNICODE = {
     "º": r"^\circ ", "˚": r"^\circ ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"',
     "″": "''", "∠": r"\angle ",
     "（": "(", "）": ")", "［": "[", "］": "]", "｛": r"\{", "｝": r"\}", "，": ",", "、": ",",
-    "；": ";", "：": ":",
+    "；": ";", "：": ":", "∶": ":",
     "。": ".", "．": ".", "％": "%", "﹪": "%",
     "⌊": r"\lfloor ",
     "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "⟨": r"\langle ", "⟩": r"\rangle ", "…": r"\ldots ",
@@ -205,8 +205,13 @@ def _without_marks(text: str) -> str:
     return text
 
 
+_LONE_SIGN = re.compile(r"(?:\\text\s*)?\{\s*([:,])\s*\}")
+
+
 def _in_one_notation(text: str) -> str:
     """One way to write what has several: ordinals, printed sets, negated signs, temperatures, indices, i."""
+    if "{:}" in text or "{,}" in text:
+        text = _LONE_SIGN.sub(r"\1", text)
     if "^" in text and ("\\text" in text or "\\mathrm" in text):
         text = _ORDINAL.sub(r"\1", text)
     if _PROGRAM.search(text):

@@ -82,9 +82,49 @@ _LETTER_X = re.compile(r"(?<=\d)\s*x\s*(?=10\s*\^)|(?<=\d)\s+x\s+(?=\d)|(?<=\^\d
 _HBAR = re.compile(r"(?<![\\a-zA-Z])hbar(?![a-zA-Z])")
 
 
+_NUMERAL = r"-?\d+(?:\.\d+)?|[a-z]+(?:-[a-z]+)?"
+_RATIO = re.compile(rf"({_NUMERAL}) to ({_NUMERAL})(?: to ({_NUMERAL}))?", re.IGNORECASE)
+_BASE = re.compile(
+    r"([0-9A-Z]+)\s*(?:_\s*\{?\s*(?:base\s*)?|\(?\s*(?:in\s+)?base[\s_-]*)\{?\s*(\d{1,2}|[a-z]{3,8})\s*\}?\s*\)?"
+)
+_OF_BASE = re.compile(r"base|_\s*\{?\s*\\text|_\s*\{?[a-z]{3}")
+_CHOSEN = re.compile(  # {}_{10}C_3, ^{10}C_3; behind a value the sign before C is an exponent or an index
+    r"(?:\{\s*\}|(?<![\w})\]]))\s*[_^]\s*(?:\{\s*([^{}]{1,20})\s*\}|(\w))\s*([CP])\s*_\s*(?:\{\s*([^{}]{1,20})\s*\}|(\w))"
+)
+
+
+def one_value(cleaned: str) -> str:
+    """A ratio or a numeral of another base in plain notation, where words say it; "" for anything else."""
+    if "to" in cleaned:
+        if match := _RATIO.fullmatch(unwrapped(cleaned)):
+            parts = [_said_plainly(part) for part in match.groups() if part]
+            return ":".join(parts) if all(parts) else ""
+    if _OF_BASE.search(cleaned) and (match := _BASE.fullmatch(unwrapped(cleaned))):
+        base = _said_plainly(match[2])
+        return f"{match[1]}_{{{base}}}" if base and match[1][0].isalnum() else ""
+    return ""
+
+
+def _said_plainly(word: str) -> str:
+    if word[-1].isdecimal():
+        return word
+    value = number_word(word.lower())
+    return "" if value is None else str(value)
+
+
+def _ways(match: re.Match[str]) -> str:
+    """How many ways there are to choose or to arrange so many of so many."""
+    above, below = match[1] or match[2], match[4] or match[5]
+    if match[3] == "C":
+        return rf"\binom{{{above}}}{{{below}}}"
+    return rf"\frac{{({above})!}}{{({above}-({below}))!}}"
+
+
 def in_notation(cleaned: str) -> str:
     """A cleaned answer with what is said in words or labels as it is written in maths."""
-    text = cleaned
+    text = one_value(cleaned) or cleaned
+    if "C" in text or "P" in text:
+        text = _CHOSEN.sub(_ways, text)
     if match := _ordinal(text):
         return match[1]
     if "%" in text:
@@ -100,9 +140,31 @@ def in_notation(cleaned: str) -> str:
         text = last or text
         if match := _NAMED.fullmatch(text) or _ANGLE.fullmatch(text):
             text = match[1].strip()
-    if text[:1].isalnum() and re.search(r"[a-z]{3}", text) and "\\" not in (words := unwrapped(text)):
-        return _number_said(words) or text
+    is_said = text[:1].isalnum() or text[:5] == r"\text"
+    if is_said and re.search(r"[a-z]{3}", text) and "\\" not in (words := unwrapped(text)):
+        return _number_said(words) or _counted(words) or text
     return text
+
+
+_NO_THINGS = frozenset(
+    "of in and or to more less fewer times out per over a an the by on at is are percent point"
+    " hundred thousand million billion dozen half halves third thirds fourth quarter fifth"
+    " plus minus squared cubed".split()
+)
+
+
+def _counted(words: str) -> str:
+    """12 apples, for "twelve apples"; "" where no number of things opens the text."""
+    parts = words.split(" ")
+    if not parts[0].isalpha() and "-" not in parts[0] or len(parts) > 9:
+        return ""
+    for end in range(len(parts) - 1, 0, -1):
+        if (number := _number_said(" ".join(parts[:end]))) is not None:
+            things = parts[end:]
+            return (
+                "" if len(things) > 3 or not _NO_THINGS.isdisjoint(things) else f"{number} {' '.join(things)}"
+            )
+    return ""
 
 
 _NTH = re.compile(r"(\d+)\s*(?:\\text\s*\{\s*)?(?:st|nd|rd|th)\s*\}?")
@@ -176,7 +238,7 @@ def in_components(written: str) -> str:
 
 
 _IN_FRONT = re.compile(
-    r"^\s*(?:\\(?:text|mathrm)\s*\{)?\s*(?:R\\?\$|US\\?\$|A\\?\$|Rs\.?|USD|EUR|GBP|CHF|INR|BRL|kr\.?)\s*\}?\s*(?=[\d.])"
+    r"^\s*(?:\\(?:text|mathrm)\s*\{)?\s*(?:R\\?\$|US\s*\}?\s*\\?\$|A\\?\$|Rs\.?|USD|EUR|GBP|CHF|INR|BRL|kr\.?)\s*\}?\s*(?=[\d.])"
 )
 
 

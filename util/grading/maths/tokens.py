@@ -147,7 +147,7 @@ def _add_word(tokens: list[str], word: str) -> None:
     known = _WORDS.get(word)
     if known:
         tokens.append(known)
-    elif len(word) == 1 or word.lower() in BARE_UNITS or len(word) > 3:
+    elif len(word) == 1 or word == "mod" or word.lower() in BARE_UNITS or len(word) > 3:
         tokens.append(word)
     elif word[:2] in ("pi", "ln") and len(word) == 3:  # "pir"
         tokens.extend(("\\" + word[:2], word[2]))
