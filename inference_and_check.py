@@ -462,7 +462,7 @@ def _say_opinions(args: argparse.Namespace, opened: Benchmark, numbers_at: dict[
 def _report(args: argparse.Namespace, opened: Benchmark) -> int:
     """Print the table and the JSON line; both cover everything in the folder."""
     from util.generation.benchmark import summary, summary_without_doubtful
-    from util.results.counting import summary_line
+    from util.results.counting import about_alike, summary_line
 
     run = opened.run
     numbers_at = run.info["summary"] = summary(opened)
@@ -476,6 +476,8 @@ def _report(args: argparse.Namespace, opened: Benchmark) -> int:
         say(summary_line(name, numbers, expected=opened.expected(float(temperature))))
         if "stopped_early" in numbers:
             say(_about_stopping(numbers))
+        if alike := about_alike(float(temperature), numbers):
+            say(alike)
     for temperature, numbers in (without or {}).items():
         name = f"{args.dataset} at {temperature} without problems known to be judged wrongly"
         say(summary_line(name, numbers))

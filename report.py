@@ -136,10 +136,10 @@ def _explain(args: argparse.Namespace) -> None:
 
 
 def _manifest(args: argparse.Namespace) -> None:
-    from util.machines.versions import suite_version
+    from util.machines.versions import made_with
     from util.runs.repeat import cautions, repeat_command
 
-    for caution in cautions(args.run, suite_version()):
+    for caution in cautions(args.run, made_with()):
         say(f"WARNING: {caution}")
     print_text(repeat_command(args.run))
 

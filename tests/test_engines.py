@@ -10,7 +10,7 @@ from util.engines.embedded import embedded_model
 from util.engines.endings import last_words
 from util.engines.options import EngineOptions
 from util.engines.vllm_local import _gpus_of, _model_path, worker_environment, worker_options
-from util.engines.vllm_worker import Prompts, RefusedByTemplate
+from util.engines.vllm_worker import Prompts, RefusedByTemplate, weights_digest
 from util.errors import UserError
 from util.generation.rounds import sample_seed, samples_at
 
@@ -117,6 +117,20 @@ class MistralTokenizer:
 @pytest.mark.engine
 def test_a_tokenizer_that_chats_without_a_template_is_asked_too():
     assert Prompts(MistralTokenizer()).render(MESSAGES) == ([1, 3, 10, 4], "")
+
+
+def test_weights_of_the_same_name_are_told_apart(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(bytes(500_000))
+    first = weights_digest(tmp_path)
+    (tmp_path / "notes.txt").write_text("of no importance")
+    assert weights_digest(tmp_path) == first
+    for changed in (0, 250_000, 499_999):
+        content = bytearray(500_000)
+        content[changed] = 1
+        weights.write_bytes(content)
+        assert weights_digest(tmp_path) != first
 
 
 class PaperEngine:

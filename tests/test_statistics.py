@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 from util.records import Record, Sample, Verdict
-from util.results.counting import summarise, summary_line
+from util.results.counting import about_alike, summarise, summary_line
 from util.results.estimates import (
     majority_at_k,
     mean_of_shares,
@@ -35,7 +35,9 @@ def record(problem_id="p", index=0, *, correct=True, tokens=10, temperature=0.7,
         question="?",
         prompt="?",
         answer=given.get("answer", "42"),
-        sample=Sample(problem_id, temperature, index, "text", None, finish_reason, 5, tokens),
+        sample=Sample(
+            problem_id, temperature, index, given.get("text", "text"), None, finish_reason, 5, tokens
+        ),
         formatted=None,
         verdict=given.get("verdict", verdict),
         about=given.get("about", {}),
@@ -46,6 +48,20 @@ def only(records):
     """The numbers of the one temperature there is."""
     (numbers,) = summarise(records).values()
     return numbers
+
+
+def test_samples_that_are_all_the_same_text_are_counted_and_said():
+    def drawn(*texts, name):
+        return [record(name, index, text=text) for index, text in enumerate(texts)]
+
+    alike = [*drawn("a", "a", name="p"), *drawn("b", "b", "b", name="q")]
+    others = [*drawn("a", name="alone"), *drawn("a", "b", "a", name="r")]
+    numbers = only(alike + others)
+    assert numbers["alike"] == {"problems": 2, "of": 3}
+    assert "all samples of 2 of 3 problems" in about_alike(0.7, numbers)
+    assert not about_alike(0.0, numbers)  # greedy ones have to be
+    assert not about_alike(0.7, only(alike[:2] + others))
+    assert not about_alike(0.7, only([*alike, *others, *drawn("x", "y", name="s")]))
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 7, 29, 499])

@@ -85,6 +85,7 @@ class MeteredEngine:
         self._under_way: dict[int, list[float]] = {}  # id of a request -> the most that it can use
         self.exhausted = ""  # which limit is used up, in words
         self.version = getattr(engine, "version", None)
+        self.model: dict[str, str] = getattr(engine, "model", {})
 
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
         """Raises UserError when a limit does not even allow the first request."""

@@ -36,6 +36,7 @@ class RayEngine:
         place = ClusterPlace(cluster, "replica", ModelHost, (options,), needs)
         self._replicas = Replicas(place, options.replicas)
         self.version = f"{self._replicas.version} on ray {cluster.version}"
+        self.model = self._replicas.model
 
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
         return self._replicas.generate(requests)

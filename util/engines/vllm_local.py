@@ -43,7 +43,7 @@ class VLLMEngine:
 
     def __init__(self, options: EngineOptions) -> None:
         self._replicas = Replicas(_ThisMachine(options), options.dp)
-        self.version = self._replicas.version
+        self.version, self.model = self._replicas.version, self._replicas.model
 
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
         return self._replicas.generate(requests)
@@ -187,7 +187,8 @@ class ModelProcess:
     def _event(self, message: dict) -> Event | None:
         if "ready" in message:
             self._ready = True
-            return Ready(message["ready"]["window"], message["ready"]["version"])
+            ready = message["ready"]
+            return Ready(ready["window"], ready["version"], ready["model"])
         self._lost = message.get("lost", self._lost)
         if "id" not in message:
             return None  # a sign of life

@@ -12,6 +12,7 @@ to 0.32.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -21,6 +22,7 @@ import sys
 import threading
 import time
 from multiprocessing.connection import wait
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -34,6 +36,7 @@ ALIVE_EVERY_S = 2.0  # how often the parent hears that the engine still steps
 LOOK_EVERY_S = 1.0  # how often vLLM's own processes are looked at besides waiting for their end
 SHUTDOWN_S = 15.0  # grace for the engine's own shutdown once the input has ended
 THOUGHT_TOKENS = 16  # of a prompt's end that are looked at for an opened thought
+PART_BYTES = 1 << 16  # of a weights file, for its hash
 END = None
 
 
@@ -70,6 +73,7 @@ def main() -> None:
             "window": sequences + sequences // 8 + 8,
             "max_model_len": config.model_config.max_model_len,
             "version": _version(),
+            "model": _held_model(config.model_config),
         },
     )
     cpu_s = time.process_time()
@@ -95,6 +99,46 @@ def _version() -> str:
     import vllm
 
     return f"vllm {vllm.__version__}"
+
+
+def _held_model(config: Any) -> dict[str, str]:
+    """What tells this model from others of its name: precision, the hub's commit or a hash of its files."""
+    held = {"dtype": str(config.dtype).removeprefix("torch.")}
+    if config.quantization:
+        held["quantization"] = str(config.quantization)
+    if os.path.isdir(config.model):
+        held["weights"] = weights_digest(Path(config.model))
+    elif commit := _hub_commit(config.model, config.revision):
+        held["revision"] = commit
+    return held
+
+
+def weights_digest(folder: Path) -> str:
+    """A hash that tells the weights of a folder from others, without reading gigabytes of them.
+
+    It counts the configuration and the indexes, and of each weights file its name, size and parts of its
+    content.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.name.endswith((".index.json", "config.json")):
+            digest.update(path.read_bytes())
+        elif path.suffix in (".safetensors", ".bin", ".gguf", ".pt"):
+            size = path.stat().st_size
+            digest.update(f"{path.name} {size}\n".encode())
+            with open(path, "rb") as file:
+                for place in (0, size // 2, max(0, size - PART_BYTES)):
+                    file.seek(place)
+                    digest.update(file.read(PART_BYTES))
+    return f"sha256:{digest.hexdigest()[:16]}"
+
+
+def _hub_commit(model: str, revision: str | None) -> str:
+    """The commit of the hub's snapshot that lies in the cache; "" where none does."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(model, "config.json", revision=revision)
+    return Path(found).parent.name if isinstance(found, str) else ""
 
 
 def _serve(engine: LLMEngine, options: dict, inbox: queue.SimpleQueue, out: Outbox) -> int:

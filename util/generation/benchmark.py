@@ -65,7 +65,14 @@ class Benchmark:
     def note_engine(self, engine: Engine) -> None:
         """Write down which engine makes the samples from here on."""
         name = self.order.options.engine_name
-        self.run.info["made_with"]["engine"] = getattr(engine, "version", None) or name
+        made_with = self.run.info["made_with"]
+        made_with["engine"] = getattr(engine, "version", None) or name
+        before, held = made_with.get("model", {}), getattr(engine, "model", {})
+        if any(before.get(name, value) != value for name, value in held.items()):
+            say(
+                f"WARNING: the engine has {held}, and earlier samples of {self.run.folder} come from {before}"
+            )
+        made_with["model"] = held
         self.run.save_info()
 
 

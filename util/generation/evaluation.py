@@ -30,7 +30,7 @@ from util.generation.benchmark import (
 from util.generation.judging import Grading
 from util.generation.loop import Job, generate
 from util.generation.order import Order
-from util.results.counting import summary_line
+from util.results.counting import about_alike, summary_line
 from util.runs.journal import write_whole
 from util.settings import BY_NAME, difference
 from util.terminal import Progress, say
@@ -230,6 +230,8 @@ class Evaluation:
         for temperature, numbers in numbers_at.items():
             label = name if len(numbers_at) == 1 else f"{name} at {temperature}"
             self._say(summary_line(label, numbers, expected=opened.expected(float(temperature))))
+            if alike := about_alike(float(temperature), numbers):
+                self._say(f"{label}: {alike}")
         if part.failure or missing:
             self._fail(name, part.failure or f"{missing} samples are missing")
 

@@ -29,6 +29,7 @@ class Ready:
 
     window: int  # most requests that it should have at a time: enough that it never waits
     version: str  # of what answers
+    model: dict[str, str] = field(default_factory=dict)  # how it holds its model, for run.json
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,7 @@ class Replicas:
         self._first = 0  # requests up to this number were asked by an earlier `generate`
         self._last_words = ""
         self.version = ""
+        self.model: dict[str, str] = {}
         try:
             for slot in self._slots:
                 slot.replica = place.start(slot.number)
@@ -231,6 +233,7 @@ class Replicas:
             if isinstance(event, Ready):
                 slot.window = event.window
                 slot.version = self.version = event.version
+                self.model = event.model
             elif isinstance(event, Died):
                 answered += self._bury(slot, event, runs)
             else:

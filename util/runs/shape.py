@@ -23,6 +23,8 @@ KINDS: dict[str, tuple[type, ...]] = {  # of values that are no settings, where 
     "dataset.licence": (*TEXT, NULL),
     "made_with.suite": (*TEXT, NULL),
     "made_with.engine": (*TEXT, NULL),
+    "made_with.model": OBJECT,
+    "made_with.libraries": OBJECT,
     "made_with.hardware": OBJECT,
     "made_with.hardware.gpus": LIST,
     "prompt.name": TEXT,

@@ -273,7 +273,8 @@ def _made(run: RunFacts, name: str) -> str:
     machines = Counter(hardware.get("gpus") or [str(hardware.get("cpu", "unknown"))])
     machine = ", ".join(f"{count} × {name}" if count > 1 else name for name, count in machines.items())
     prompt = info.get("prompt", {})
-    engine = f"engine {made.get('engine', 'unknown')}"
+    held = "".join(f", {name} {value}" for name, value in made.get("model", {}).items())
+    engine = f"engine {made.get('engine', 'unknown')}{held}"
     facts = {
         "model": values["model"],
         "data set": dataset.get("path"),
