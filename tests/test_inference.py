@@ -312,7 +312,7 @@ def test_the_run_says_what_it_was_made_of(run, folder):
 
 
 def test_a_second_writer_is_refused_while_the_first_goes_on(tmp_path, folder):
-    engine = paper_engine(tmp_path, {**ANSWER, "delay_s": 0.05})
+    engine = paper_engine(tmp_path, {**ANSWER, "delay_s": 1})
     flags = [*WARMUP, "--result-dir", str(tmp_path / "r"), *engine]
     first = subprocess.Popen(
         [sys.executable, str(ROOT / "inference_and_check.py"), *flags],
