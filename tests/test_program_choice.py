@@ -249,6 +249,14 @@ FUNCTIONS = [
 ]  # fmt: skip
 
 FOREIGN = [
+    ("```\nclass Solution {\n    public int total(int a, int b) {\n        return a + b;\n    }\n}\n```", "Java or C++"),
+    ("```\nclass Solution {\npublic:\n    int total(int a, int b) { return a + b; }\n};\n```", "C++"),
+    ("```\n#include <stdio.h>\nint main(void) { printf(\"3\"); }\n```", "C"),
+    (f"{fenced(CPP, 'cpp')}\n{fenced('g++ a.cpp && ./a.out', 'bash')}", "C++"),
+    ("package main\n\nimport \"fmt\"\n\nfunc main() {\n\tfmt.Println(3)\n}\n", "Go"),
+    ("main :: IO ()\nmain = interact $ \\s -> s\n", "Haskell"),
+    (fenced("function total(a: number): number {\n  return a;\n}", "typescript"), "TypeScript"),
+    (fenced("const f = (a, b) => a + b;\nprocess.stdout.write(f(1, 2));", ""), "JavaScript"),
     (fenced(CPP, "cpp"), "C++"),
     (fenced(CPP, "c++"), "C++"),
     (fenced(CPP, "C++17"), "C++"),
@@ -277,6 +285,10 @@ FOREIGN = [
 ]  # fmt: skip
 
 NONE = [
+    "First we do this;\nthen that;\nand std::sort is used.\nfinally;",
+    "In JavaScript use console.log(x);\nOr this;\n",
+    "We print the result.\nThe sum is 5; class of 3;\n",
+    "$$x = 5$$\n\\begin{cases} a \\\\ b \\end{cases}\n",
     "The answer is 5.",
     "Yes",
     "x = 5",
@@ -303,7 +315,22 @@ def test_the_program_that_defines_the_function_is_found(response, expected):
 
 @pytest.mark.parametrize(("response", "language"), FOREIGN)
 def test_a_program_in_another_language_is_recognised(response, language):
-    assert language in [language_of(block) for block in programs(solution_part(response))]
+    names = [language_of(block) for block in programs(solution_part(response))]
+    assert next(filter(None, names)) == language
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(x):\n    # it gets the end of it\n    return x +",
+        "main = 5\nfmt.format(main",
+        "print('module x', lambda",
+        "public = [1,\nclass A:\n    pass",
+        "val = read(\nprint val",
+    ],
+)
+def test_broken_python_without_a_tag_is_no_other_language(code):
+    assert [language_of(block) for block in programs(fenced(code, ""))] == [""]
 
 
 @pytest.mark.parametrize("response", NONE)

@@ -267,7 +267,8 @@ def program(text: str, function: str | None = None) -> Block | None:
 def language_of(block: Block) -> str:
     """The language of a block by its tag, or by its text where it has none; "" for Python and the unknown."""
     if block.tag:
-        return _tagged(block.tag)
+        name = _tagged(block.tag)
+        return "" if name == "Shell" and not _SCRIPT.search(block.code) else name
     return next((name for name, sign in _SIGNS if sign.search(block.code)), "")
 
 
@@ -345,20 +346,15 @@ def _bare_programs(text: str, fenced: list[Block]) -> list[Block]:
     as prose is no program; or else a text that is plainly in another language."""
     borders = [0, *itertools.chain.from_iterable((block.begin, block.end) for block in fenced), len(text)]
     gaps = [(begin, end) for begin, end in zip(borders[::2], borders[1::2], strict=True)][::-1]
-    found: list[Block] = []
-    for begin, end in gaps[:_MOST_PROGRAMS]:
-        if _ACTS.search(text, begin, end):
-            found += _bare_in(text, begin, end)
-        elif not fenced and len(_STATEMENT_ENDS.findall(text)) > 1:
-            block = _bare(text, begin, end)
-            found += [block] if language_of(block) else []
-    if not found and not fenced and len(_STATEMENT_ENDS.findall(text)) > 1:
-        whole = _bare(text, 0, len(text))
-        found += [whole] if language_of(whole) else []
+    found = [block for gap in gaps[:_MOST_PROGRAMS] for block in _bare_in(text, *gap)]
+    if not found and not fenced and _FOREIGN_LINE.search(text):
+        found = [_bare(text, 0, len(text))]
     return found
 
 
 def _bare_in(text: str, begin: int, end: int) -> list[Block]:
+    if not _ACTS.search(text, begin, end):
+        return []
     stretches: list[tuple[int, int]] = []
     is_open = False
     first: int | None = None
@@ -430,7 +426,15 @@ _CODE_LINE = re.compile(
     r"(?::[^=\n]+)?(?:[-+*/%&|^@]|//|\*\*|<<|>>)?=(?!=))"
 )
 _GOES_ON_AS_CODE = re.compile(r"[ \t]+\S|\s*$|[#)\]}\"']|(?:return|raise|assert|del|global)\b")
-_STATEMENT_ENDS = re.compile(r"[;{}][ \t]*$", re.MULTILINE)
+_SCRIPT = re.compile(r"\bread\b|\bawk\b|\$\(")  # of a shell; other lines only start a program
+_FOREIGN_LINE = re.compile(  # in a text without fences
+    r"^[ \t]*(?:#[ \t]*include[ \t]*[<\"]|using[ \t]+(?:namespace[ \t]+std|System)\b|import[ \t]+java\."
+    r"|<\?php"
+    r"|public[ \t]+(?:static|final|class)\b.*\{|package[ \t]+main\b|(?:func|fn|fun|int)[ \t]+main[ \t]*\("
+    r"|(?:const|let|var)[ \t]+\w+[ \t]*=[ \t]*require\b|main[ \t]*(?:::[ \t]*IO|=[ \t]*(?:do|interact))\b"
+    r"|program[ \t]+\w+;)",
+    re.MULTILINE,
+)
 _LANGUAGE_TAG = re.compile(r"[{.\s]*(?:lang(?:uage)?-)?([a-z][a-z+#-]*)")
 _LANGUAGES = {
     tag: name
@@ -478,19 +482,22 @@ _SIGNS = [  # asked in this order, of a text that does not compile as Python
     for name, pattern in {
         "PHP": r"<\?php",
         "Rust": r"\bfn[ \t]+\w+[ \t]*[(<]|\blet[ \t]+mut\b|\bprintln!|^[ \t]*use[ \t]+std::",
-        "C++": r"^[ \t]*#[ \t]*include[ \t]*[<\"]|\busing[ \t]+namespace\b|\bstd::|\bcout\b|^int[ \t]+main\b",
+        "C": r"^[ \t]*#[ \t]*include[ \t]*<(?:stdio|stdlib|string|math)\.h>",
+        "C++": r"^(?:public|private):[ \t]*$"
+        r"|^[ \t]*#[ \t]*include[ \t]*[<\"]|\busing[ \t]+namespace\b|\bstd::|\bcout\b|^int[ \t]+main\b",
         "C#": r"^[ \t]*using[ \t]+System\b|\bConsole\.(?:Write|Read)",
         "Java": r"^[ \t]*import[ \t]+java\b|^[ \t]*public[ \t]+(?:static|final|class)\b"
         r"|\bSystem\.(?:out|in)\b",
-        "Go": r"^[ \t]*package[ \t]+\w+[ \t]*$|^[ \t]*func[ \t]+(?:\w+[ \t]*)?\(|\bfmt\.",
+        "Java or C++": r"^[ \t]*public[ \t]+\w+[ \t]+\w+[ \t]*\(|^[ \t]*(?:class|struct)[ \t]+\w+[ \t]*\{",
+        "Go": r"^[ \t]*package[ \t]+\w+[ \t]*$|^[ \t]*func[ \t]+(?:\w+[ \t]*)?\(|\bfmt\.(?:Print|Scan)",
         "Kotlin": r"\bfun[ \t]+\w+[ \t]*\(",
         "Swift": r"\bimport[ \t]+Foundation\b|\breadLine\(\)",
         "JavaScript": r"\bconsole\.log\b|\brequire\([ \t]*[\"']|^[ \t]*(?:const|let|var)[ \t]+[\w{\[]"
         r"|\bfunction\b[ \t]*(?:\w+[ \t]*)?\(|\)[ \t]*=>",
         "Pascal": r"^[ \t]*(?i:program[ \t]+\w+;|begin[ \t]*$)|\breadln\b|\bwriteln\b",
         "Perl": r"^[ \t]*(?:use[ \t]+strict|my[ \t]+[($@%])|<STDIN>",
-        "Haskell": r"^main[ \t]*(?:::|=)|^module[ \t]+\w+",
-        "Ruby": r"^[ \t]*puts[ \t]|\bgets\b|^[ \t]*end[ \t]*$",
+        "Haskell": r"^main[ \t]*(?:::[ \t]*IO|=[ \t]*(?:do|interact|print|put))\b|^module[ \t].*\bwhere\b",
+        "Ruby": r"^[ \t]*puts[ \t]|\bgets\.|=[ \t]*gets\b|^[ \t]*end[ \t]*$",
         "Scala": r"^[ \t]*object[ \t]+\w+|\bval[ \t]+\w+[ \t]*=",
         "Shell": r"^#!/\S*sh\b",
     }.items()
