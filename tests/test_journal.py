@@ -9,7 +9,7 @@ import pytest
 from helpers import ROOT
 
 from util.errors import RunStopped, UserError
-from util.runs.journal import Journal, read_lines, write_whole
+from util.runs.journal import Journal, read_line_at, read_lines, write_whole
 
 
 def values(path):
@@ -90,3 +90,56 @@ def test_a_whole_file_is_replaced_at_once_or_not_at_all(tmp_path):
     with pytest.raises((RunStopped, OSError)):
         write_whole(path, "new")
     assert json.loads(path.read_text()) == {"n": 1}
+
+
+KEY = {"problem_id": "p", "temperature": 0.7, "index": 0}
+SAMPLE = {**KEY, "text": "a", "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1}
+VERDICT = {**KEY, "judged": "0", "verdict": {"correct": True, "reason": ""}}
+PROBLEM = {"id": "p", "question": "q", "prompt": "q", "answer": None}
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "change", "why"),
+    [
+        ("samples", SAMPLE, {"temperature": ...}, "it has no temperature"),
+        ("samples", SAMPLE, {"temperature": "hot"}, "its temperature is 'hot', not a temperature"),
+        ("samples", SAMPLE, {"temperature": float("nan")}, "its temperature is nan"),
+        ("samples", SAMPLE, {"index": -1}, "its index is -1, not a number from 0"),
+        ("samples", SAMPLE, {"index": 10**15}, "its index is 1000000000000000"),
+        ("samples", SAMPLE, {"index": "1"}, "its index is '1'"),
+        ("samples", SAMPLE, {"index": True}, "its index is True"),
+        ("samples", SAMPLE, {"text": None}, "its text is None, not a text"),
+        ("samples", SAMPLE, {"completion_tokens": float("nan")}, "its completion_tokens is nan, not a count"),
+        ("samples", SAMPLE, {"prompt_tokens": 10**400}, "its prompt_tokens is 1000"),
+        ("samples", SAMPLE, {"reasoning": 3}, "its reasoning is 3"),
+        ("problems", PROBLEM, {"question": ...}, "it has no question"),
+        ("problems", PROBLEM, {"answer": ...}, "it has no answer"),
+        ("problems", PROBLEM, {"choices": "ab"}, "its choices is 'ab', not a list of texts"),
+        ("verdicts", VERDICT, {"judged": ...}, "it has no judged"),
+        ("verdicts", VERDICT, {"verdict": {"reason": ""}}, "its verdict is"),
+        (
+            "verdicts",
+            VERDICT,
+            {"verdict": {"correct": True, "certainty": "x"}},
+            "'certainty': a newer version",
+        ),
+        ("formatted", {**KEY, "text": "a"}, {"text": None}, "its text is None"),
+    ],
+)
+def test_a_line_that_does_not_hold_what_its_readers_expect_is_refused(tmp_path, name, good, change, why):
+    path = tmp_path / f"{name}.jsonl"
+    bad = {field: value for field, value in {**good, **change}.items() if value is not ...}
+    path.write_text(f"{json.dumps(good)}\n{json.dumps(bad)}\n")
+    with pytest.raises(UserError, match=r"line 2 is damaged \(") as caught:
+        values(path)
+    assert why in str(caught.value)
+    with open(path, "rb") as file, pytest.raises(UserError, match="line 2 is damaged"):
+        assert read_line_at(file, 0) == good
+        read_line_at(file, len(json.dumps(good)) + 1)
+
+
+def test_brackets_without_end_are_a_damaged_line(tmp_path):
+    path = tmp_path / "j.jsonl"
+    path.write_text("[" * 100_000 + "\n")
+    with pytest.raises(UserError, match="line 1 is damaged"):
+        values(path)

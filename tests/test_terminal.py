@@ -170,3 +170,54 @@ def test_every_command_says_its_version_its_name_and_what_is_wrong_in_one_line(c
     assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1
     name = f"python {command}" if command.startswith("-m") else command
     assert wrong.stderr.startswith(f"{name}: ")
+
+
+SPEAKING = """
+import sys
+from util import cli, terminal
+
+def run(args):
+    with terminal.Progress(5, "bar") as bar, open(sys.argv[1], "w") as file:
+        for _ in range(5):
+            bar.step(3)
+        terminal.say("message \u2603")
+        file.write("done")
+    terminal.print_result({"answer": "\u2603"})
+    return 0
+
+cli.main(lambda argv: argv, run)
+"""
+
+
+def speaking(tmp_path, shell, **environment):
+    """What a command does whose streams the shell treats so: it, and the file that it wrote."""
+    command = f"{sys.executable} -c '{SPEAKING}' {tmp_path / 'file'} {shell}"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, cwd=ROOT, env={**os.environ, **environment}
+    )
+    return done, (tmp_path / "file").read_text()
+
+
+@pytest.mark.parametrize("shell", ["2>&-", "2>/dev/full", "<&- 2>&-"])
+def test_a_bar_and_messages_that_cannot_be_written_stop_nothing(tmp_path, shell):
+    done, file = speaking(tmp_path, shell)
+    assert (done.returncode, json.loads(done.stdout), file) == (0, {"answer": "\u2603"}, "done")
+
+
+@pytest.mark.parametrize(("shell", "why"), [(">/dev/full", "No space left"), (">&-", "is closed")])
+def test_a_result_that_cannot_be_written_is_one_sentence(tmp_path, shell, why):
+    done, file = speaking(tmp_path, shell)
+    said = done.stderr.split("message")[1]
+    assert done.returncode == 1 and file == "done"
+    assert "stopped: " in said and why in said and "Traceback" not in said and "Exception" not in said
+
+
+def test_an_output_that_knows_ascii_only_shows_other_characters_as_numbers(tmp_path):
+    done, _ = speaking(tmp_path, "", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout) == (0, '{"answer": "\\u2603"}\n')
+    assert "message \\u2603" in done.stderr
+
+
+def test_a_reader_that_went_away_ends_the_command_without_a_word(tmp_path):
+    done, _ = speaking(tmp_path, "| true; exit ${PIPESTATUS[0]}")
+    assert done.returncode in (0, 1) and "Traceback" not in done.stderr and "Exception" not in done.stderr

@@ -15,7 +15,7 @@ from util import __version__
 from util.engines.options import EMBEDDED, EngineOptions
 from util.errors import RunStopped, UserError
 from util.settings import BY_NAME, SAMPLING, SETTINGS, Setting, above, at_least, misplaced_arg
-from util.terminal import say
+from util.terminal import give_up_output, prepare_streams, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +66,18 @@ class Parser(argparse.ArgumentParser):
     def convert_arg_line_to_args(self, arg_line: str) -> list[str]:
         import shlex
 
-        return shlex.split(arg_line, comments=True)
+        try:
+            return shlex.split(arg_line, comments=True)
+        except ValueError:
+            self.error(f"a quotation mark of this line in @FILE is not closed: {arg_line[:200]}")
+
+    def _read_args_from_files(self, arg_strings: list[str]) -> list[str]:
+        try:
+            return super()._read_args_from_files(arg_strings)
+        except UnicodeDecodeError as error:
+            self.error(f"@FILE is not a text file: {error}")
+        except RecursionError:
+            self.error("@FILE reads itself: take the line with its own name out")
 
     def _parse_optional(self, arg_string: str) -> Any:
         return super()._parse_optional(self._as_declared(arg_string))
@@ -99,10 +110,10 @@ def main(parse: Callable[[Sequence[str]], argparse.Namespace], run: Callable[...
     """Run a script: 0 done, 1 stopped or incomplete, 2 the person can fix it, 130 Ctrl-C, 143 SIGTERM."""
     import signal
 
+    prepare_streams()
     signal.signal(signal.SIGTERM, _terminated)
     try:
         status = run(parse(sys.argv[1:]))
-        sys.stdout.flush()
     except UserError as error:
         say(f"error: {error}")
         status = 2
@@ -113,7 +124,7 @@ def main(parse: Callable[[Sequence[str]], argparse.Namespace], run: Callable[...
         say("interrupted: what is finished is kept; run the same command again to resume")
         status = 130
     except BrokenPipeError:  # the reader of our output went away
-        sys.stderr.close()
+        give_up_output()
         status = 1
     sys.exit(status)
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+MOST_SAMPLES = 1_000_000  # of one problem at one temperature
+LARGEST = 10**15  # of other numbers: more tokens, rows or seconds than anybody has
 NOT_RECORDED = "not recorded"  # stands for a value that nobody knows any more
 
 
@@ -68,13 +70,15 @@ class Setting:
 # --- how a value of a flag is read ---
 
 
-def at_least(least: int) -> Callable[[str], int]:
-    """An argparse type: an integer that is not smaller than `least`."""
+def at_least(least: int, most: int = LARGEST) -> Callable[[str], int]:
+    """An argparse type: an integer from `least` to `most`."""
 
     def integer(text: str) -> int:
         value = int(text)
         if value < least:
             raise argparse.ArgumentTypeError(f"{value} is too small: give at least {least}")
+        if value > most:
+            raise argparse.ArgumentTypeError(f"{value} is too large: give at most {most}")
         return value
 
     return integer
@@ -126,8 +130,8 @@ def json_object(text: str) -> dict[str, Any]:
 
     try:
         value = json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"{text[:200]!r} is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object such as '{{\"max_num_seqs\": 64}}'")
     return value
@@ -202,7 +206,7 @@ SETTINGS = (
            type=number_in(0, 10), nargs="+", metavar="T", always=True),
     _asked("n", "--n", 1,
            "samples per problem and temperature ({default}); a larger N later adds only what is missing",
-           type=at_least(1), metavar="N", always=True),
+           type=at_least(1, MOST_SAMPLES), metavar="N", always=True),
     _drawn("prompt", "--prompt", "default",
            "which wording of the task's prompt ({default}); the README's table names the others",
            metavar="NAME", label="prompt"),

@@ -7,11 +7,60 @@ models, programs and endpoints wrote may be part of a message, so control charac
 
 from __future__ import annotations
 
+import io
+import os
 import re
 import sys
 from collections.abc import Sequence
+from typing import Any, TextIO, cast
 
-from util.errors import UserError
+from util.errors import RunStopped, UserError
+
+
+class _Messages:
+    """A stream of messages that stops no work: what cannot be written, as nobody reads, is left out."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):  # a full disk, a closed terminal
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            pass
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def prepare_streams() -> None:
+    """Make standard output and error safe to write to, before any file is opened.
+
+    A stream that the process was started without would lend its number to the next file that is opened, and
+    whatever writes to that number would write into a journal. A character that a terminal does not know is
+    shown as its number.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # closed with the process
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    sys.stderr = cast(TextIO, _Messages(sys.stderr))
+
+
+def give_up_output() -> None:
+    """Write nothing more to standard output: not even what is still in its buffer, at the end."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def closest(kind: str, value: str, known: Sequence[str]) -> UserError:
@@ -46,15 +95,29 @@ def say(message: str) -> None:
 
 
 def print_text(text: str) -> None:
-    """What a command was asked to show, on standard output."""
-    print(shown(text), flush=True)
+    """What a command was asked to show, on standard output.
+
+    Raises RunStopped when it cannot be written there.
+    """
+    if sys.stdout is None:
+        raise RunStopped("standard output is closed: run the command again where its result can be written")
+    try:
+        print(shown(text), flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        give_up_output()
+        raise RunStopped(
+            f"the result cannot be written to standard output ({error.strerror}); everything finished is "
+            "kept: make room, then run the same command again"
+        ) from error
 
 
 def print_result(result: dict) -> None:
     """The last line of standard output: the result as JSON, for programs."""
     import json
 
-    print(shown(json.dumps(result, ensure_ascii=False)), flush=True)
+    print_text(json.dumps(result, ensure_ascii=False))
 
 
 class Progress:

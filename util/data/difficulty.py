@@ -112,6 +112,8 @@ def _decoded(text: TextIO, file: Path) -> Iterator[object]:
         place = separators.end()
         try:
             row, place = decoder.raw_decode(buffer, place)
+        except RecursionError as error:
+            raise UserError(f"{file} is nested too deeply: write it again or move it away") from error
         except json.JSONDecodeError as error:
             if not ended:
                 more = text.read(max(CHUNK_CHARS, len(buffer)))

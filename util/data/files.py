@@ -124,7 +124,7 @@ def _numbered_jsonl(file: Path, unread: tuple[str, ...], wanted: RowFilter) -> I
                 line = _without(line, column)
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise DamagedFile(f"line {number}: {error}") from error
             if not isinstance(row, dict):
                 raise DamagedFile(f"line {number} is not a JSON object")

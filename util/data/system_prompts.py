@@ -94,6 +94,6 @@ def _first_of_json(file: Path) -> dict | None:
         head = text.read(FIRST_ROW_CHARS).lstrip("\ufeff \t\r\n")
     try:
         row, _ = json.JSONDecoder().raw_decode(head.removeprefix("[").lstrip())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{file} cannot be read ({error}): name another file of the data set") from error
     return row if isinstance(row, dict) else None

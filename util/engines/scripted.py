@@ -35,7 +35,7 @@ class ScriptedEngine:
             raise UserError(f"cannot read the script {script}: {error.strerror}") from error
         try:
             self._lines = [json.loads(line) for line in lines if line.strip()]
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"the script {script} holds a line that is not JSON: {error}") from error
         for line in self._lines:
             if not isinstance(line, dict) or not any(

@@ -241,7 +241,7 @@ def read_run_json(folder: Path) -> dict:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"no run at {folder}: {_what_is_there(folder)}") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise UserError(
             f"{path} cannot be read ({error}): restore it or start in another --result-dir"
         ) from error

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from util.errors import RunStopped, UserError
+from util.runs.lines import FIELDS, Fields, misfit
 
 FSYNC_EVERY_S = 0.5  # a flush survives the death of the process; the fsync bounds what a power cut can take
 TAIL_BYTES = 1 << 16
@@ -87,21 +88,26 @@ class Journal:
         self.close()
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, dict]]:
+def read_lines(path: Path, fields: Fields | None = None) -> Iterator[tuple[int, dict]]:
     """Yield (offset in bytes, object) of each line; a torn last line is left out, a missing file has no
     lines.
 
-    Raises UserError with file and line number when a line in the middle is damaged.
+    Raises UserError with file and line number when a line in the middle is damaged, or has other `fields`
+    than its readers expect; a file of a run needs none to be named.
     """
     for offset, number, raw in _whole_lines(path):
-        yield offset, _parsed_or_refused(raw, path, number)
+        yield offset, _parsed_or_refused(raw, path, number, fields)
 
 
 def read_line_at(file: BinaryIO, offset: int) -> dict:
     """The object on the line that starts at `offset` of a file opened in binary mode."""
     file.seek(offset)
     raw = file.readline()
-    return _parsed(raw) or _parsed_or_refused(raw, Path(file.name), _line_number(Path(file.name), offset))
+    path = Path(file.name)
+    try:
+        return _parsed(raw, FIELDS.get(path.name))
+    except ValueError:
+        return _parsed_or_refused(raw, path, _line_number(path, offset))
 
 
 def read_keys(path: Path, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, re.Match[bytes] | dict]]:
@@ -246,14 +252,14 @@ def _to_disk(file: TextIO) -> None:
     os.fsync(file.fileno())
 
 
-def _parsed_or_refused(raw: bytes, path: Path, number: int) -> dict:
-    value = _parsed(raw)
-    if value is None:
+def _parsed_or_refused(raw: bytes, path: Path, number: int, fields: Fields | None = None) -> dict:
+    try:
+        return _parsed(raw, fields or FIELDS.get(path.name))
+    except ValueError as error:
         raise UserError(
-            f"{path}: line {number} is damaged (it starts with {raw[:40]!r}); to set it aside, run: "
+            f"{path}: line {number} is damaged ({error}); to set it aside, run: "
             f"sed -i.damaged '{number}d' '{path}' (its work is then done again)"
-        )
-    return value
+        ) from error
 
 
 def _line_number(path: Path, offset: int) -> int:
@@ -261,12 +267,17 @@ def _line_number(path: Path, offset: int) -> int:
         return file.read(offset).count(b"\n") + 1
 
 
-def _parsed(raw: bytes) -> dict | None:
+def _parsed(raw: bytes, fields: Fields | None) -> dict:
+    """The object on a line; raises ValueError with what is wrong."""
     try:
         value = json.loads(raw.decode())  # as text: finding out the encoding of bytes costs more
-    except ValueError:  # JSON and UTF-8 errors alike
-        return None
-    return value if isinstance(value, dict) else None
+    except (ValueError, RecursionError):  # JSON and UTF-8 errors alike
+        value = None
+    if not isinstance(value, dict):
+        raise ValueError(f"it starts with {raw[:40]!r}")
+    if fields is not None and (wrong := misfit(value, fields)):
+        raise ValueError(wrong)
+    return value
 
 
 def _cut_torn_tail(file: int) -> int:

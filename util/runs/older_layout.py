@@ -48,7 +48,7 @@ def read_old_file(path: Path) -> dict[str, dict]:
         content = json.loads(path.read_bytes())
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({error}): give a result file of the older layout") from error
     if not isinstance(content, dict) or not content:
         raise UserError(

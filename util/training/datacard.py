@@ -50,7 +50,7 @@ def described_file(counts: Path) -> str | None:
     """Which training file a FILE.card.json is about; None when there is no such card."""
     try:
         content = json.loads(counts.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content.get("file") if isinstance(content, dict) else None
 

@@ -68,7 +68,7 @@ def extra_at(file: BinaryIO, offset: int) -> ExtraRow:
 def _row(raw: bytes, place: str) -> ExtraRow:
     try:
         line = json.loads(raw.decode("utf-8-sig"))  # some editors begin a file with a byte order mark
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{place} is not JSON ({error}): write one object per line, in UTF-8") from error
     if not isinstance(line, dict):
         raise UserError(f"{place} is not a JSON object: write one object per line")

@@ -279,7 +279,7 @@ def dataset_info(paths: Sequence[Path], *, pairs: bool = False, with_system: boo
         info = json.loads(info_path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         info = {}
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise UserError(f"{info_path} is not JSON ({error}): correct it or move it away") from error
     if not isinstance(info, dict):
         raise UserError(f"{info_path} is not a JSON object: correct it or move it away")

@@ -40,7 +40,7 @@ def counts_tables(counts: StepCounts) -> str:
 def _read(path: Path) -> dict:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error}): leave it out or write it again") from error
     return content if isinstance(content, dict) else {}
 

@@ -1,0 +1,142 @@
+"""Does a line of a run's files hold what its readers expect?
+
+Call `misfit`; `FIELDS` says what each file holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from util.records import Verdict
+from util.settings import MOST_SAMPLES
+
+ABSENT = object()  # stands for a field that a line does not have
+LARGEST = 1 << 53  # of a count: as far as every reader of JSON counts exactly
+Fits = Callable[[Any], bool]
+Fields = Mapping[str, Fits]  # of a line, by name
+
+
+def _is_text(value: Any) -> bool:
+    return type(value) is str
+
+
+def _is_text_or_null(value: Any) -> bool:
+    return value is None or type(value) is str
+
+
+def _is_text_if_there(value: Any) -> bool:
+    return value in (None, ABSENT) or type(value) is str
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < LARGEST
+
+
+def _is_index(value: Any) -> bool:
+    return type(value) is int and 0 <= value < MOST_SAMPLES
+
+
+def _is_temperature(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < LARGEST  # no NaN, no infinity
+
+
+def _is_texts_if_there(value: Any) -> bool:
+    return value in (None, ABSENT) or (isinstance(value, list) and all(map(_is_text, value)))
+
+
+def _is_object_if_there(value: Any) -> bool:
+    return value in (None, ABSENT) or isinstance(value, dict)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _is_label(value: Any) -> bool:
+    return type(value) in (int, float) and value == value
+
+
+def _is_verdict(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and type(value.get("correct")) is bool
+        and _is_text_or_null(value.get("extracted"))
+        and all(_is_text(text) for name, text in value.items() if name not in ("correct", "extracted"))
+    )
+
+
+def _is_score(value: Any) -> bool:
+    return value is None or isinstance(value, bool | list)
+
+
+def _is_pair_of_words(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_text_or_null, value))
+
+
+_KEY: Fields = {"problem_id": _is_text, "temperature": _is_temperature, "index": _is_index}
+FIELDS: dict[str, Fields] = {  # by the name of the file
+    "problems.jsonl": {
+        "id": _is_text,
+        "question": _is_text,
+        "prompt": _is_text,
+        "answer": _is_text_or_null,
+        "choices": _is_texts_if_there,
+        "about": _is_object_if_there,
+    },
+    "samples.jsonl": {
+        **_KEY,
+        "text": _is_text,
+        "reasoning": _is_text_if_there,
+        "finish_reason": _is_text,
+        "prompt_tokens": _is_count,
+        "completion_tokens": _is_count,
+    },
+    "formatted.jsonl": {**_KEY, "text": _is_text},
+    "unformatted.jsonl": _KEY,
+    "verdicts.jsonl": {**_KEY, "judged": _is_text, "verdict": _is_verdict},
+    "opinions.jsonl": {
+        **_KEY,
+        **dict.fromkeys(("judged", "answer", "why", "verifier", "prompt"), _is_text),
+        "said": _is_pair_of_words,
+    },
+    "split.jsonl": {"step": _is_list, "cuts": _is_list},
+    "scores.jsonl": {"step": _is_list, "correct": _is_score},
+}
+_KINDS: dict[Fits, str] = {
+    _is_text: "a text",
+    _is_text_or_null: "a text or null",
+    _is_text_if_there: "a text or null",
+    _is_count: "a count",
+    _is_index: f"a number from 0 to {MOST_SAMPLES - 1}",
+    _is_temperature: "a temperature",
+    _is_texts_if_there: "a list of texts",
+    _is_object_if_there: "an object",
+    _is_list: "a list",
+    _is_label: "a number",
+    _is_verdict: "a verdict",
+    _is_score: "a score",
+    _is_pair_of_words: "a pair of texts",
+}
+LABELLED: Fields = {"id": _is_text, "gpt_difficulty_parsed": _is_label}
+UNLABELLED: Fields = {"id": _is_text}
+
+
+def misfit(line: Mapping[str, Any], fields: Fields) -> str:
+    """What is wrong with the first field that does not fit, in words; "" where all fit."""
+    get = line.get
+    for name, is_right in fields.items():
+        if not is_right(get(name, ABSENT)):
+            if name not in line:
+                return f"it has no {name}"
+            return f"its {name} is {shortened(line[name])}, not {_KINDS[is_right]}"
+    verdict = line.get("verdict")
+    if isinstance(verdict, dict) and not verdict.keys() <= Verdict.__dataclass_fields__.keys():
+        unknown = next(name for name in verdict if name not in Verdict.__dataclass_fields__)
+        return f"its verdict has {unknown!r}: a newer version of the suite wrote it"
+    return ""
+
+
+def shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
