@@ -31,6 +31,7 @@ from util.grading.maths.scalars import Said, real_value
 from util.grading.maths.shapes import SCALARS
 from util.grading.maths.spans import DENIED, SEVERAL, TAKEN_BACK, has_words
 from util.grading.maths.spoken import (
+    angles_differ,
     currency,
     in_components,
     in_notation,
@@ -286,6 +287,8 @@ def _decide(gold: str, prediction: str) -> Comparison:
             return Comparison(equal, "structure", left, right)
     if is_ordinal(right) and plain_number(left):
         return Comparison(False, "unproven", left, right, "the answer is a place in an order")
+    if r"\angle" in left and angles_differ(left, right):
+        return Comparison(False, "text", left, right)
     left, right = in_notation(left), in_notation(right)
     if (found := _compare_as_spelled(left, right)) is not None:
         return found

@@ -11,7 +11,7 @@ from fractions import Fraction
 from util.grading.maths.digits import precise
 from util.grading.maths.exact import Point, Unknown
 from util.grading.maths.regions import Piece, region
-from util.grading.maths.shapes import SCALARS
+from util.grading.maths.shapes import SCALARS, signed
 from util.grading.maths.tree import Node, Undecided, replaced, symbols
 
 _ORDERS = frozenset(("<", ">", "<=", ">=", "!="))
@@ -35,7 +35,7 @@ def without_conditions(tree: Node) -> tuple[Node, tuple[Node, ...]]:
     """The formula and the conditions of "y = x^2, x > 0"; any other tree as it is."""
     if tree.kind != "list" or tree.value == "or" or not is_condition(tree.parts[-1]):
         return tree, ()
-    first, *rest = tree.parts
+    first, rest = tree.parts[0], _each_bounded(tree.parts[1:])
     if (
         first.kind == "list"
         or first.kind == "rel"
@@ -49,6 +49,16 @@ def without_conditions(tree: Node) -> tuple[Node, tuple[Node, ...]]:
     if first.kind == "rel" and first.parts[0].kind == "sym" and not symbols(first.parts[1]):
         return (first, ()) if all(_admits(node, first.parts[1]) for node in rest) else (tree, ())
     return first, tuple(rest)
+
+
+def _each_bounded(nodes: Sequence[Node]) -> list[Node]:
+    """The conditions "a in R" and "b in R" for "a, b in R"; any other as it is."""
+    found: list[Node] = []
+    for node in reversed(nodes):
+        last = found[-1] if found else node
+        is_listed = node.kind == "sym" and last.kind == "rel" and last.value == ("in",)
+        found.append(last._replace(parts=(node, last.parts[1])) if is_listed else node)
+    return found[::-1]
 
 
 def _admits(condition: Node, value: Node) -> bool:
@@ -86,6 +96,9 @@ def same_conditions(
     if len(kinds) == len(others) == 1 and {*kinds.values()} != {*others.values()}:
         if not any(set(node.value or ()) & _ORDERS for node in (*gold, *prediction) if node.kind == "rel"):
             return False
+    for name in {*kinds} ^ {*others}:
+        if name not in _INDICES and any(is_condition(node) and name in symbols(node) for node in formulas):
+            raise Undecided(UNSHARED)  # the whole numbers among x > 3
     left, right = _by_symbol(gold), _by_symbol(prediction)
     if len(left) == len(right) == 1 and left.keys() != right.keys():
         (ours,), (theirs,) = left, right
@@ -117,7 +130,7 @@ def _by_symbol(conditions: Sequence[Node]) -> dict[str, Node]:
     found: dict[str, list[Node]] = {}
     for node in conditions:
         if node.kind == "rel" and not (node.value == ("in",) and node.parts[1].kind == "domain"):
-            found.setdefault(" ".join(sorted(symbols(node))), []).append(node)
+            found.setdefault(" ".join(sorted(symbols(node))), []).extend(signed(node))
     return {
         name: nodes[0] if len(nodes) == 1 else Node("list", tuple(nodes), "and")
         for name, nodes in found.items()

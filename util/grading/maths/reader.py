@@ -44,7 +44,7 @@ __all__ = ["MAX_CHARS", "clean", "condition_in", "is_ambiguous", "read"]
 _RELATED = r"\\(?:neq?|geq?|leq?|geqslant|leqslant|gt|lt|in|notin)(?![a-zA-Z])|[<>]|!="
 _CLAUSES = re.compile(
     r"[,.]?\s*(?:\\text\s*\{\s*)?\(?\s*(?:\\text\s*\{\s*)?\b(?:for\s+(?:all|any|every|each|some)|where|with"
-    rf"|such that|as required|for(?=[\s}}$]*\\?[a-zA-Z]+(?:_\w)?\s*(?:{_RELATED})))\b.*$"
+    rf"|such that|as required|for(?=[\s}}$]*[^,;={{}}]{{1,16}}?(?:{_RELATED})))\b.*$"
 )
 _BOUNDS = re.compile(rf"\b(?:for|where|with|such that)\b.*(?:{_RELATED}|[=≠<>≤≥])", re.DOTALL)
 _NAMED_FREE = re.compile(
@@ -67,7 +67,7 @@ _PARAMETER = re.compile(
 _SAYING_NOTHING = re.compile(  # of which the relation or the name behind says all
     r"\\forall\b|\$|\b(?:for|if|when|where|with|such|that|as required|and|all|any|every|each|some"
     r"|arbitrary|constants?|reals?|integers?|numbers?|values?|whole|natural|positive integers?"
-    r"|is|are|be|an?|the|of|fixed|complex|rational|parameters?|can|may)\b"
+    r"|is|are|be|an?(?=\s+[a-z]{2})|the|of|fixed|complex|rational|parameters?|can|may)\b"
 )
 _OF_NUMBERS = re.compile(r"\b(?:odd|even|prime|composite|positive|negative|irrational)\b")
 _SAYING = re.compile(r"[a-zA-Z]{2}|[<>=\d]|\\[a-zA-Z]")
@@ -537,6 +537,8 @@ class _Reader:
     def name(self, token: str) -> Node:
         if len(token) > 3 and token.lower() not in BARE_UNITS:
             return Node("text", (), token)
+        if token == "not":
+            raise Unreadable("a value that is taken back")
         if token in ("e", "i") and self.peek() != "_":
             return Node("const", (), token)
         tree = self.subscript(Node("sym", (), token))

@@ -77,7 +77,7 @@ _ARROW = re.compile(r"\\(?:Rightarrow|implies|Longrightarrow|therefore)\b|=>")
 _NAMED = re.compile(  # P(A \cap B) = 2/7: no name that a reader keeps
     r"(?:\\(?:operatorname|mathrm|text)\s*\{\s*)?(?:P|Pr|Prob|E|Var|\\Pr|\\mathbb\s*\{?\s*[PE]\s*\}?)(?:\s*\})?\s*[(\[{][^=]{1,80}[)\]}]\s*=\s*([^=]+)"
 )
-_ANGLE = re.compile(r"(?:m\s*)?\\angle\s*[A-Z]{1,3}\s*=\s*([^=]+)")
+_ANGLE = re.compile(r"(?:m\s*)?\\angle\s*(?P<name>[A-Z]{1,3})\s*=\s*([^=]+)")
 _LETTER_X = re.compile(r"(?<=\d)\s*x\s*(?=10\s*\^)|(?<=\d)\s+x\s+(?=\d)|(?<=\^\d)\s*x\s*(?=\d)")
 _HBAR = re.compile(r"(?<![\\a-zA-Z])hbar(?![a-zA-Z])")
 
@@ -139,7 +139,7 @@ def in_notation(cleaned: str) -> str:
         last = _ARROW.split(text)[-1].strip()
         text = last or text
         if match := _NAMED.fullmatch(text) or _ANGLE.fullmatch(text):
-            text = match[1].strip()
+            text = match[match.re.groups].strip()
     is_said = text[:1].isalnum() or text[:5] == r"\text"
     if is_said and re.search(r"[a-z]{3}", text) and "\\" not in (words := unwrapped(text)):
         return _number_said(words) or _counted(words) or text
@@ -178,6 +178,12 @@ def _ordinal(text: str) -> re.Match[str] | None:
 def is_ordinal(cleaned: str) -> bool:
     """Whether an answer is a place in an order, as 42nd."""
     return _ordinal(cleaned) is not None
+
+
+def angles_differ(gold: str, prediction: str) -> bool:
+    """Whether two answers give the sizes of different angles."""
+    left, right = _ANGLE.fullmatch(gold), _ANGLE.fullmatch(prediction)
+    return left is not None and right is not None and right["name"] not in (left["name"], left["name"][::-1])
 
 
 def labelled(text: str) -> list[str]:

@@ -72,7 +72,7 @@ _TEXT_WORDS = {
 SYMBOL_NAMES = {
     "varepsilon": "epsilon", "varphi": "phi", "vartheta": "theta", "varrho": "rho", "varsigma": "sigma"
 }  # fmt: skip
-LARGE_NUMBERS = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+LARGE_NUMBERS = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _QUANTITY = re.compile(r"(-?\d+(?:\.\d+)?)\s+(?!(?:or|and|to)\b)([A-Za-z][A-Za-z ]*)")  # 16 square inches
 SEPARATORS = frozenset((",", ";", r"\and", r"\or", "\\\\", r"\land", r"\lor", r"\wedge", r"\vee"))
 CLOSERS = frozenset(
@@ -147,7 +147,7 @@ def _add_word(tokens: list[str], word: str) -> None:
     known = _WORDS.get(word)
     if known:
         tokens.append(known)
-    elif len(word) == 1 or word == "mod" or word.lower() in BARE_UNITS or len(word) > 3:
+    elif len(word) == 1 or word in ("mod", "not") or word.lower() in BARE_UNITS or len(word) > 3:
         tokens.append(word)
     elif word[:2] in ("pi", "ln") and len(word) == 3:  # "pir"
         tokens.extend(("\\" + word[:2], word[2]))
