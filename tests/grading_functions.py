@@ -1,10 +1,13 @@
 """Which graders do the tests of the pool hand to its workers? They travel by name, so they need a module."""
 
+import json
 import os
 import time
+from pathlib import Path
 
 from util.grading.maths import grade_maths, symbolic
-from util.records import Problem, Verdict
+from util.grading.sandbox import warm_sandbox
+from util.records import BY_THE_CLOCK, Problem, Verdict
 
 
 def right(problem: Problem, text: str) -> Verdict:
@@ -41,3 +44,26 @@ def engine_state(problem: Problem, text: str) -> Verdict:
 
 def process(problem: Problem, text: str) -> Verdict:
     return Verdict(True, extracted=str(os.getpid()))
+
+
+def ended_by_the_clock(problem: Problem, text: str) -> Verdict:
+    """As a program that waits, or (with "busy") one that works where nobody takes its core."""
+    if text == "busy" and os.nice(0) == 0:
+        return Verdict(True)
+    return Verdict(False, "timeout", cause=BY_THE_CLOCK)
+
+
+def priority(problem: Problem, text: str) -> Verdict:
+    """The niceness and the score for being killed, of this grader and of its sandbox."""
+    found = []
+    for process in ("self", warm_sandbox().process_id):
+        folder = Path("/proc", str(process))
+        group = folder / "autogroup"
+        found.append(
+            {
+                "nice": int((folder / "stat").read_text().rpartition(")")[2].split()[16]),
+                "oom": int((folder / "oom_score_adj").read_text()),
+                "group": int(group.read_text().split()[-1]) if group.exists() else None,
+            }
+        )
+    return Verdict(True, extracted=json.dumps(found))

@@ -1,9 +1,13 @@
 """Is the code found, are the tests read, and are outputs compared as they should be?"""
 
 import base64
+import contextlib
 import json
+import os
 import pickle
 import random
+import subprocess
+import sys
 import time
 import zlib
 from pathlib import Path
@@ -18,7 +22,7 @@ from util.grading.code.outputs import same_text, same_text_legacy, same_value
 from util.grading.code.places import BadRow
 from util.grading.code.suites import read_tests, suite_of
 from util.grading.sandbox import Limits
-from util.records import Problem
+from util.records import BY_THE_CLOCK, Problem
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "grading"
 CASES = Path(__file__).resolve().parent / "cases" / "code.jsonl"
@@ -45,6 +49,80 @@ def block(source):
 
 ADD = "print(sum(map(int, input().split())))"
 SUM = apps(["1 2\n", "3 4\n"], ["3\n", "7\n"])
+
+
+# --- time ---
+
+WORK = """import time
+n, begun = int(input()), time.process_time()
+while time.process_time() - begun < {seconds}: pass
+print(n)"""
+
+
+def echo(count):
+    return apps([f"{n}\n" for n in range(count)], [f"{n}\n" for n in range(count)])
+
+
+@contextlib.contextmanager
+def on_one_busy_core():
+    """This process, its fresh sandbox and three endless loops share one core."""
+    cores = os.sched_getaffinity(0)
+    code.discard_sandbox()
+    os.sched_setaffinity(0, {min(cores)})
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+        os.sched_setaffinity(0, cores)
+        code.discard_sandbox()
+
+
+def test_a_right_program_on_a_busy_core_keeps_its_verdict():
+    with on_one_busy_core():
+        began = time.monotonic()
+        verdict = grade_code(echo(1), block(WORK.format(seconds=0.7)), limits=Limits(time_s=1))
+        assert verdict.correct, verdict
+        assert time.monotonic() - began > 1.4, "the core was not busy"
+        verdict = grade_code(echo(1), block(WORK.format(seconds=9)), limits=Limits(time_s=0.5))
+    assert (verdict.reason, verdict.cause) == ("timeout", "") and "0.5 s of CPU time" in verdict.detail
+
+
+def test_two_hundred_tests_may_together_use_two_hundred_times_the_limit():
+    verdict = grade_code(echo(200), block(WORK.format(seconds=0.02)), limits=Limits(time_s=0.03))
+    assert verdict.detail == "passed 200 of 200 tests"
+
+
+@pytest.mark.parametrize(
+    ("source", "longest_s"),
+    [
+        ("import time\ntime.sleep(99)", 8),
+        ("import threading\nthreading.Event().wait()", 8),
+        ("import time\nn = int(input())\nif n == 2: time.sleep(99)\nprint(n)", 9),
+        (WORK.format(seconds=0.1) + "\ntime.sleep(99)", 8),
+        ("import time\nwhile True: time.sleep(0.001)", 20),
+    ],
+)
+def test_a_program_that_waits_ends_by_the_clock_and_its_verdict_says_so(source, longest_s):
+    began = time.monotonic()
+    verdict = grade_code(echo(3), block(source), limits=Limits(time_s=0.4))
+    assert verdict.reason == "timeout" and "ended by the clock" in verdict.detail
+    assert verdict.cause == BY_THE_CLOCK and time.monotonic() - began < longest_s
+
+
+def test_a_program_may_wait_for_less_than_its_limit():
+    assert grade_code(echo(3), block("import time\ntime.sleep(0.3)\nprint(input())"), limits=SHORT).correct
+
+
+def test_a_problem_over_its_cap_is_a_timeout_and_never_a_fault_of_the_grader():
+    limits = Limits(time_s=1, problem_s=0.5)
+    verdict = grade_code(echo(20), block("import time\ntime.sleep(0.1)\nprint(input())"), limits=limits)
+    assert (verdict.reason, verdict.cause) == (
+        "timeout",
+        BY_THE_CLOCK,
+    ) and "0.5 s for all tests" in verdict.detail
 
 
 # --- finding the code ---
@@ -80,7 +158,7 @@ def test_a_right_program_passes_all_tests():
         ("raise ValueError('no')", "runtime_error", "test 1 of 2: ValueError: no"),
         (f"{ADD}\nraise ValueError", "runtime_error", "ValueError"),
         (f"{ADD}\nimport os, sys\nsys.stdout.flush()\nos._exit(3)", "runtime_error", "exit status 3"),
-        ("while True: pass", "timeout", "time limit"),
+        ("while True: pass", "timeout", "CPU time"),
         ("x = bytearray(1 << 40)", "memory", "MemoryError"),
         ("while True: print('x' * 9999)", "output_limit", "output limit"),
         ("import ctypes\nctypes.string_at(0)", "runtime_error", "signal 11"),

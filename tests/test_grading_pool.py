@@ -1,6 +1,7 @@
 """Are verdicts of the pool complete, whatever happens to its workers?"""
 
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -74,6 +75,22 @@ def test_no_symbolic_reaches_the_workers():
     with GradingPool(1, symbolic=False) as pool:
         pool.submit("state", graders.engine_state, PROBLEM, "", 30)
         assert not dict(everything(pool))["state"].correct
+
+
+def test_a_program_that_the_clock_ended_is_tried_again_alone_and_with_its_share_of_a_core():
+    with GradingPool(2) as pool:
+        for key in range(5):
+            pool.submit(key, graders.ended_by_the_clock, PROBLEM, "waits" if key == 3 else "busy", 30)
+        found = dict(everything(pool))
+    assert [found[key].reason for key in range(5)] == ["", "", "", "timeout", ""]
+
+
+def test_graders_and_programs_leave_the_core_to_an_engine_and_go_first_where_memory_is_short():
+    with GradingPool(1) as pool:
+        pool.submit("priority", graders.priority, PROBLEM, "", 60)
+        grader, sandbox = json.loads(dict(everything(pool))["priority"].extracted)
+    assert (grader["nice"], grader["oom"], sandbox["nice"], sandbox["oom"]) == (19, 1000, 19, 1000)
+    assert sandbox["group"] in (19, None), "with autogroup scheduling a session's niceness counts"
 
 
 def test_verdicts_arrive_while_the_main_thread_is_busy():

@@ -35,6 +35,7 @@ NOT_JUDGED = frozenset(
     {"no_tests", "sandbox_error", "grader_error"}
 )  # verdicts that say nothing about the text
 
+BY_THE_CLOCK = "ended by the clock"  # cause of a time-out with CPU time to spare: a pool tries again alone
 NO_TIME = "the symbolic engine had no time"  # causes that begin so are worth another try
 
 

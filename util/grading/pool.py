@@ -23,13 +23,14 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from util.grading.maths import symbolic as symbolic_engine
-from util.records import Problem, Verdict
+from util.records import BY_THE_CLOCK, Problem, Verdict
 
 GRADER = "pool-1"
 WAITING_PER_WORKER = 64  # gradings queued or running per worker before `submit` waits
 BATCH = 16  # short gradings handed over at once
 SHORT_S = 60.0  # gradings with a higher limit travel alone
 START_S = 120.0  # a worker has to say that it runs by then
+LOWEST = 19  # niceness: at most 1.5 % of a core that somebody else wants
 STOP_S = 3.0  # workers that are asked to end are killed after that
 
 Grade = Callable[[Problem, str], Verdict]
@@ -41,6 +42,7 @@ class _Ungraded:
     payload: bytes  # (grade, problem, text), pickled
     timeout_s: float
     deaths: int = 0  # workers that died over it
+    alone: bool = False  # the clock ended it: it is tried again by the worker for those
 
 
 @dataclass
@@ -50,6 +52,7 @@ class _Worker:
     jobs: deque[_Ungraded] = field(default_factory=deque)  # the first one is being graded
     since: float = 0.0  # when it began; when the worker was started, before it runs
     running: bool = False
+    alone: bool = False  # takes only gradings that are tried again alone
 
 
 class Exchange:
@@ -106,7 +109,7 @@ class GradingPool:
 
     Use as a context manager. `grade` is a plain top-level function: it travels by name. A grading over its
     limit, or one whose worker dies twice, gets a verdict with the reason grader_error; the worker is replaced
-    and nothing else is lost.
+    and nothing else is lost. A program that the clock ended is tried again, one at a time.
     """
 
     def __init__(self, workers: int, *, symbolic: bool = True) -> None:
@@ -115,6 +118,7 @@ class GradingPool:
         self._context = multiprocessing.get_context("spawn")
         self._exchange = Exchange(self._count * WAITING_PER_WORKER)
         self._workers: list[_Worker] = []
+        self._again: deque[_Ungraded] = deque()  # those that are tried again alone
         self._stopping = False
 
     def __enter__(self) -> GradingPool:
@@ -178,22 +182,30 @@ class GradingPool:
     def _hand_out(self) -> None:
         """Give queued gradings to workers with nothing to do; start workers as long as there is need."""
         with self._exchange.changed:
-            idle = [worker for worker in self._workers if not worker.jobs]
-            wanted = min(self._count - len(self._workers), max(0, len(self._exchange.queue) - len(idle)))
-        for _ in range(wanted):
-            self._workers.append(self._start())
-            idle.append(self._workers[-1])
+            usual = [worker for worker in self._workers if not worker.alone]
+            idle = [worker for worker in usual if not worker.jobs]
+            wanted = min(self._count - len(usual), max(0, len(self._exchange.queue) - len(idle)))
+        idle += [self._start() for _ in range(wanted)]
         for worker in idle:
             jobs = self._next_jobs()
             if not jobs:
-                return
-            worker.jobs.extend(jobs)
-            if worker.running:
-                worker.since = time.monotonic()
-            try:
-                worker.connection.send([job.payload for job in jobs])
-            except OSError:  # it died while idle: no grading is to blame
-                self._replace(worker, blame=False)
+                break
+            self._hand(worker, jobs)
+        if self._again:
+            lone = next((worker for worker in self._workers if worker.alone), None)
+            if lone is None:
+                lone = self._start(alone=True)
+            if not lone.jobs:
+                self._hand(lone, [self._again.popleft()])
+
+    def _hand(self, worker: _Worker, jobs: list[_Ungraded]) -> None:
+        worker.jobs.extend(jobs)
+        if worker.running:
+            worker.since = time.monotonic()
+        try:
+            worker.connection.send([job.payload for job in jobs])
+        except OSError:  # it died while idle: no grading is to blame
+            self._replace(worker, blame=False)
 
     def _next_jobs(self) -> list[_Ungraded]:
         with self._exchange.changed:
@@ -207,12 +219,13 @@ class GradingPool:
                     break
             return jobs
 
-    def _start(self) -> _Worker:
+    def _start(self, *, alone: bool = False) -> _Worker:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(theirs, self._symbolic), name="grader")
+        process = self._context.Process(target=_work, args=(theirs, self._symbolic, alone), name="grader")
         process.start()
         theirs.close()
-        return _Worker(process, ours, since=time.monotonic())
+        self._workers.append(_Worker(process, ours, since=time.monotonic(), alone=alone))
+        return self._workers[-1]
 
     def _listen(self) -> None:
         """Wait for verdicts, deaths, new gradings or the next time limit."""
@@ -239,8 +252,13 @@ class GradingPool:
         worker.since = time.monotonic()
         if verdict is None:  # the worker runs
             worker.running = True
+            return
+        job = worker.jobs.popleft()
+        if verdict.reason == "timeout" and verdict.cause == BY_THE_CLOCK and not job.alone:
+            job.alone, job.deaths = True, 0
+            self._again.append(job)
         else:
-            self._exchange.finish(worker.jobs.popleft().key, verdict)
+            self._exchange.finish(job.key, verdict)
 
     def _time_out(self, worker: _Worker) -> None:
         if worker.running:
@@ -261,7 +279,7 @@ class GradingPool:
                 self._exchange.finish(job.key, _failure(why))
         with self._exchange.changed:
             if not self._stopping:
-                self._exchange.queue.extendleft(reversed(worker.jobs))
+                (self._again if worker.alone else self._exchange.queue).extendleft(reversed(worker.jobs))
 
 
 def _failure(detail: str) -> Verdict:
@@ -300,8 +318,9 @@ def _kill_all(workers: list[_Worker]) -> None:
 # ---------------------------------------------------------------- in a worker
 
 
-def _work(connection: Connection, symbolic: bool) -> None:
+def _work(connection: Connection, symbolic: bool, alone: bool) -> None:
     """Grade what comes until the parent says stop or is gone."""
+    _yield(to_engine=not alone)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     threading.Thread(target=_end_with_parent, daemon=True).start()
     symbolic_engine.use(symbolic)
@@ -313,6 +332,15 @@ def _work(connection: Connection, symbolic: bool) -> None:
                 # the sample the reason grader_error.
                 grade, problem, text = ForkingPickler.loads(payload)
                 connection.send(grade(problem, text))
+
+
+def _yield(*, to_engine: bool) -> None:
+    """Be the first to go where memory is short and, unless an end by the clock is to be looked into, the last
+    to get a core: engines run beside graders. What graders start, programs among it, is like them."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write("1000")
+    if to_engine:
+        os.nice(LOWEST)
 
 
 def _received(connection: Connection) -> list[bytes] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -23,13 +24,13 @@ from util.grading.sandbox import (
     discard_sandbox,
     warm_sandbox,
 )
-from util.records import Problem, TestSuite, Verdict
+from util.records import BY_THE_CLOCK, Problem, TestSuite, Verdict
 from util.response import language_of, programs, solution_part
 
 GRADER = "code-4"
 COMPARISONS = ("ordered", "legacy")
 DEFAULT_LIMITS = Limits()
-GRADE_TIMEOUT_S = 300.0  # above everything that the limits of one problem and one retry can add up to
+GRADE_TIMEOUT_S = DEFAULT_LIMITS.problem_s + 300.0  # above what one problem and starting again can take
 BATCH_BYTES = 64 << 20  # inputs that are sent to the sandbox at a time
 
 
@@ -121,6 +122,7 @@ class _ProgramRun:
     def __init__(self, program: Program, tests: Tests, compare: str, limits: Limits) -> None:
         self._program, self._tests, self._compare, self._limits = program, tests, compare, limits
         self.kind = sandbox_kind(program.sources)
+        self._end = time.monotonic() + limits.problem_s
 
     def run(self, all_tests: bool) -> None:
         """Run tests until one fails, or all of them.
@@ -129,13 +131,22 @@ class _ProgramRun:
         only when it fails as the first test of a process.
         """
         self.passed, self._source, self._failure = 0, 0, None
+        self._by_clock = False  # whether the clock ended the test that failed
         sandbox = warm_sandbox(self.kind)
         count = len(self._tests.inputs)
         next_test, one_by_one = 0, False
         while next_test < count:
+            left = self._end - time.monotonic()
+            if left <= 0:
+                if self._failure is None:
+                    self._by_clock = True
+                    words = f"ended by the clock: {self._limits.problem_s:g} s for all tests are over"
+                    self._failure = "timeout", next_test, words
+                return
             last = next_test + 1 if one_by_one else self._batch_end(next_test)
             begin = next_test
-            outcomes = sandbox.run(self._program, self._tests.inputs[begin:last], self._limits)
+            limits = replace(self._limits, problem_s=left)
+            outcomes = sandbox.run(self._program, self._tests.inputs[begin:last], limits)
             for outcome in outcomes:
                 self._source = outcome.source
                 reason, detail = self._judged(begin + outcome.test, outcome)
@@ -148,6 +159,7 @@ class _ProgramRun:
                     continue
                 if self._failure is None:
                     self._failure = (reason, begin + outcome.test, detail)
+                    self._by_clock = outcome.status == "timeout" and outcome.code == 1
                 break
             outcomes.close()
             if self._failure is not None and (not all_tests or self._failure[0] == "compile_error"):
@@ -182,7 +194,7 @@ class _ProgramRun:
             return Verdict(True, "", code, f"passed {count} of {count} tests{note}", grader)
         reason, test, detail = self._failure
         text = f"test {test + 1} of {count}: {detail}; {self.passed} passed{note}"
-        return Verdict(False, reason, code, text, grader)
+        return Verdict(False, reason, code, text, grader, cause=BY_THE_CLOCK if self._by_clock else "")
 
 
 _REASONS = {

@@ -58,10 +58,13 @@ class SandboxError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one program may use: `time_s` of CPU time a test, and as long by the clock when it waits."""
+    """What one program may use: `time_s` of CPU time a test. All its tests may use that together.
+
+    The clock is a far backstop: it ends a test that does nothing for `time_s`, or takes 20 times as long.
+    """
 
     time_s: float = 6.0
-    problem_s: float = 60.0  # for all tests of one process together, by the clock
+    problem_s: float = 1800.0  # for all tests of one problem together, by the clock
     memory_bytes: int = 2 << 30
     output_bytes: int = 16 << 20
 
@@ -81,7 +84,7 @@ class TestOutcome(NamedTuple):
     status: str  # one of wire.STATUSES
     output: bytes
     note: str
-    code: int  # exit status, negative for a signal; 0 unless the status is "exit"
+    code: int  # of "exit": its status, negative for a signal; of "timeout": 1 when the clock ended it
     source: int  # which of the sources was run
     is_first: bool  # the first test that its process ran: nothing can have been left over
 
