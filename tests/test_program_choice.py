@@ -52,6 +52,18 @@ PROGRAMS = [
     (f"{fenced(LONG)}\nIf it recurses deeply, add\n{fenced('import sys' + N + 'sys.setrecursionlimit(10**6)')}", LONG),
     (f"{fenced(LONG)}\nTo test it:\n{fenced('import io, sys' + N + 'sys.stdin = io.StringIO(chr(53))')}", LONG),
     (f"{fenced('def input(): return 3' + N)}\nNo:\n{fenced(TWO)}", TWO),
+    *(
+        (f"A draft:\n{fenced(ADD)}\nThe program:\n{fenced(code)}", code)
+        for code in (
+            f'"""Does more than total(a, b)."""\n{TWO}',
+            "a = int(input())\nprint('total(a, b) =', a)\n",
+            "def run(total):\n    print(total(1, 2))\nrun(max)\n",
+            "for total in (min, max):\n    print(total(1, 2))\n",
+            "import numpy as total\nprint(total(1))\n",
+            "if (total := max):\n    print(total(1, 2))\n",
+            "class A:\n    pass\nprint(A.total(1))\n",
+        )
+    ),
     (f"{fenced(TWO)}\nOn one line:\n{fenced('print(sum(map(int, input().split())))')}", "print(sum(map(int, input().split())))\n"),
     (f"{fenced('pip install numpy', '')}\n{fenced(TWO)}", TWO),
     (f"{fenced(TWO)}\n{fenced('%timeit print(1)')}", TWO),

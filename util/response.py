@@ -315,8 +315,10 @@ def _uses(found: list[Block]) -> set[Block]:
     for block in found if len(found) > 1 else ():
         code = _COMMENT.sub("", block.code)
         lines = {line for written in code.split("\n") if (line := written.strip())}
+        code = _STRING.sub("''", code)
         defined = set(_DEFINED.findall(code))
-        own = defined.union(_ASSIGNED.findall(code), *map(str.split, _IMPORTED.findall(code)))
+        lists = *_IMPORTED.findall(code), *_PARAMETERS.findall(code)
+        own = defined.union(*_ASSIGNED.findall(code), *map(_IDENTIFIER.findall, lists))
         source = shown.get(next(iter(lines), ""), set())
         if (
             lines <= source
@@ -415,7 +417,10 @@ _BUILTINS = frozenset(dir(builtins))
 _SESSION = re.compile(r"\s*(?:>>>|In \[\d|\$ )")
 _COMMENT = re.compile(r"#[^\n]*")
 _DEFINED = re.compile(r"\b(?:def|class)[ \t]+(\w+)")
-_ASSIGNED = re.compile(r"(?<![\w.])(\w+)[ \t]*=(?!=)")
+_ASSIGNED = re.compile(r"(?<![\w.])(\w+)[ \t]*:?=(?!=)|\b(?:for|as)[ \t]+(\w+)")
+_PARAMETERS = re.compile(r"\bdef[ \t]+\w+[ \t]*\(([^()]{0,500})")
+_IDENTIFIER = re.compile(r"\w+")
+_STRING = re.compile(r"(\"{3}|'{3})[\s\S]*?\1|\"[^\"\n]*\"|'[^'\n]*'")
 _IMPORTED = re.compile(r"^[ \t]*(?:from|import)[ \t]+(.*)", re.MULTILINE)
 _CALLED = re.compile(r"(?<![\w.])(?<!def )(?<!class )(\w+)[ \t]*\(")
 _NAME = r"[A-Za-z_][\w.]*(?:\[[^\]\n]*\])*"
