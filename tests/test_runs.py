@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from util.generation.judging import Grading
 from util.records import NO_TIME, Problem, Sample, Verdict
 from util.results.counting import summarise
 from util.runs.folder import Run, Wanted, find_run, read_run_json
+from util.runs.merge import merge_runs
 from util.runs.reader import SampleSet, StoredProblems, read_records, text_digest
 
 
@@ -242,3 +244,73 @@ def test_what_failed_or_had_no_time_is_judged_again_by_each_command_once(tmp_pat
                 assert grading.find_rest().count == 0 and not grading.find_rest().about_earlier_tries()
         with closing(Grading(run, load_task("Warmup"), SlowPool(), {})) as grading:
             assert grading.find_rest().count == 0
+
+
+def a_run_of(folder, *indices, text="The answer is {}.", problem=PROBLEM, correct=True, **settings):
+    with a_run(folder, **settings) as run:
+        run.add_problem(problem, "?")
+        for index in indices:
+            sample = a_sample(index, text.format(index), problem.id)
+            run.add_sample(sample)
+            judge(run, sample, correct)
+        run.info["asked"] = {"temperatures": [0.7], "n": max(indices) + 1, "limit": len(indices)}
+        run.info["generation"] = {"seconds": 2.0, "generated": len(indices), "gpus": 1}
+        run.save_info()
+    return folder
+
+
+def test_of_a_sample_with_two_lines_the_first_counts_and_this_is_said_once(tmp_path, capsys):
+    folder = a_run_of(tmp_path / "run", 0, 1)
+    path = folder / "samples.jsonl"
+    path.write_text(path.read_text() + path.read_text().replace("answer is", "result is"))
+    for _ in range(2):
+        assert [record.sample.text for record in read_records(folder)] == [
+            "The answer is 0.",
+            "The answer is 1.",
+        ]
+        assert summarise(read_records(folder))["0.7"]["samples"] == 2
+    with a_run(folder) as run:
+        assert run.count() == 2
+    said = capsys.readouterr().err
+    assert said.count("2 lines of samples.jsonl name a sample that an earlier line has") == 1
+
+
+def test_merged_runs_hold_every_sample_once_with_what_was_said_of_it(tmp_path):
+    other = replace(PROBLEM, id="p2", question="What is 3 + 3?")
+    one, two = a_run_of(tmp_path / "a", 0, 1), a_run_of(tmp_path / "b", 1, 2, text="No: {}.", correct=False)
+    three = a_run_of(tmp_path / "c", 0, problem=other)
+    into = tmp_path / "all"
+    for _ in range(2):  # the second time, all is there
+        taken = merge_runs([one, two, three], into)
+        found = {record.sample.key: record for record in read_records(into)}
+        assert list(found) == [("p1", 0.7, 0), ("p1", 0.7, 1), ("p1", 0.7, 2), ("p2", 0.7, 0)]
+        assert [record.verdict.correct for record in found.values()] == [True, True, False, True]
+        assert found["p1", 0.7, 1].sample.text == "The answer is 1."
+        assert found["p2", 0.7, 0].question == "What is 3 + 3?"
+    assert list(taken.values()) == [0, 0, 0]
+    info = read_run_json(into)
+    assert info["asked"] == {"temperatures": [0.7], "n": 3, "limit": 2}
+    assert (info["generation"]["generated"], info["generation"]["seconds"]) == (5, 6.0)
+
+
+@pytest.mark.parametrize("settings", [{"max_tokens": 7}, {"seed": 3}])
+def test_runs_that_were_made_differently_are_not_merged(tmp_path, settings):
+    one, two = a_run_of(tmp_path / "a", 0, max_tokens=9, seed=1), tmp_path / "b"
+    a_run_of(two, 1, **{"max_tokens": 9, "seed": 1, **settings})
+    ((name, value),) = settings.items()
+    with pytest.raises(UserError, match=rf"{name} = \d, .* with {value}: only runs of the same settings"):
+        merge_runs([one, two], tmp_path / "all")
+    assert not (tmp_path / "all").exists()
+
+
+def test_a_run_is_not_merged_with_itself_or_while_it_is_written(tmp_path):
+    one, two = a_run_of(tmp_path / "a", 0), a_run_of(tmp_path / "b", 1)
+    for runs, into in (([one, one], tmp_path / "all"), ([one, two], one)):
+        with pytest.raises(UserError, match="a run is named twice"):
+            merge_runs(runs, into)
+    with a_run(two), pytest.raises(UserError, match="is being written by process"):
+        merge_runs([one, two], tmp_path / "all")
+    info = json.loads((two / "run.json").read_text())
+    (two / "run.json").write_text(json.dumps({**info, "dataset": {"revision": "other"}}))
+    with pytest.raises(UserError, match="revision = None, .* with 'other'"):
+        merge_runs([one, two], tmp_path / "all")

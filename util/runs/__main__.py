@@ -1,6 +1,7 @@
-"""Which run folder holds what a result file of the older layout says?
+"""Which run folder holds what a result file of the older layout says, or what several folders hold?
 
 python -m util.runs import QwQ-32B-Preview_MATH500_test_None_0_-1.json --dataset MATH500
+python -m util.runs merge results/AIME-of-node-1 results/AIME-of-node-2 -o results/AIME-of-both
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from util.engines.options import EngineOptions
 from util.errors import UserError
 from util.generation.order import Order, Plan, Selection
 from util.runs.folder import Wanted, find_run, read_run_json
+from util.runs.merge import merge_runs
 from util.runs.older_layout import import_results, longest_response, read_old_file
 from util.settings import BY_NAME, at_least
 from util.task import Task
@@ -23,8 +25,26 @@ from util.terminal import print_result, say
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = cli.Parser("Turn a result file of the older layout into a run folder that all later steps read.")
-    parser.add_argument("command", choices=("import",), help="import one result file")
+    parser = cli.Parser("Make a run folder of a result file of the older layout, or one of several runs.")
+    parser.add_argument(
+        "command", choices=("import", "merge"), help="import one result file, or merge several runs into one"
+    )
+    (_add_merge_flags if argv[:1] == ["merge"] else _add_import_flags)(parser)
+    return parser.parse_args(argv)
+
+
+def _add_merge_flags(parser: cli.Parser) -> None:
+    parser.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="run folders of the same settings",
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="RUN", help="folder of all")
+
+
+def _add_import_flags(parser: cli.Parser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="the result file (JSON)")
     parser.add_argument(
         "--dataset", required=True, metavar="NAME", help="benchmark that the file holds answers to"
@@ -48,10 +68,26 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         action="store_true",
         help="leave out what the older grader said, so that --check judges every sample again",
     )
-    return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace) -> int:
+    return _merge(args) if args.command == "merge" else _import(args)
+
+
+def _merge(args: argparse.Namespace) -> int:
+    if len(args.runs) < 2:
+        raise UserError(f"{args.runs[0]} is one run: name two or more to merge")
+    taken = merge_runs(args.runs, args.output)
+    for folder, number in taken.items():
+        say(f"{number:>9}  samples of {folder}")
+    usual = args.runs[0].resolve().name
+    if args.output.resolve().name != usual:
+        say(f"the command that made {args.runs[0]} finds the merged run only where it is called {usual}, too")
+    print_result({"run": str(args.output), "samples": taken})
+    return 0
+
+
+def _import(args: argparse.Namespace) -> int:
     task = tasks.load_task(tasks.full_name(args.dataset, what="data set"))
     content = read_old_file(args.file)
     longest = longest_response(content)

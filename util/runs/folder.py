@@ -35,6 +35,8 @@ from util.runs.reader import (
     SAMPLES,
     UNFORMATTED,
     VERDICTS,
+    has_samples,
+    journals,
     sample_from,
     samples_there,
 )
@@ -69,7 +71,7 @@ def find_run(result_dir: Path, wanted: Wanted, *, fresh: bool = False) -> Path:
             break
         there = read_run_json(folder)["settings"]
         found = difference(there, continued(there, wanted.settings, wanted.given))
-        if found is None or next(read_lines(folder / SAMPLES), None) is None:
+        if found is None or not has_samples(folder):
             return folder
         differences.append(found)
     if not differences or fresh:
@@ -125,7 +127,7 @@ class Run:
             ) from error
         if (folder / "run.json").exists():
             self.info = read_run_json(folder)
-        elif next(read_lines(folder / SAMPLES), None) is not None:
+        elif has_samples(folder):
             self._lock.close()
             raise UserError(
                 f"{folder} has samples but no run.json, which says how they were made: restore it, or choose "
@@ -169,8 +171,13 @@ class Run:
             line["choices"] = list(problem.choices)
         if problem.about:
             line["about"] = problem.about
-        self._problems.append(line)
-        self._asked.add(problem.id)
+        self.add_problem_line(line)
+
+    def add_problem_line(self, line: dict) -> None:
+        """Write a line of another run's problems.jsonl unless the problem is there."""
+        if line["id"] not in self._asked:
+            self._problems.append(line)
+            self._asked.add(line["id"])
 
     def add_sample(self, sample: Sample) -> int:
         """Write the sample's line and return its offset in samples.jsonl."""
@@ -180,7 +187,7 @@ class Run:
         return offset
 
     def sample_at(self, offset: int) -> Sample:
-        with open(self.folder / SAMPLES, "rb") as file:
+        with open(journals(self.folder)[0], "rb") as file:
             return sample_from(read_line_at(file, offset))
 
     def add_verdict(self, key: tuple[str, float, int], judged: str, verdict: Verdict) -> None:

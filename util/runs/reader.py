@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +20,7 @@ from util.errors import UserError
 from util.records import Problem, Record, Sample, Verdict, graded_text
 from util.runs.journal import read_line_at, read_lines
 from util.runs.offsets import key_digest, name_digest, problem_offsets, sample_offsets
+from util.terminal import say
 
 PROBLEMS, SAMPLES, FORMATTED, UNFORMATTED, VERDICTS = (
     "problems.jsonl",
@@ -27,6 +29,39 @@ PROBLEMS, SAMPLES, FORMATTED, UNFORMATTED, VERDICTS = (
     "unformatted.jsonl",
     "verdicts.jsonl",
 )
+
+
+def journals(folder: Path) -> tuple[Path, ...]:
+    """The files that hold the samples of a run, in the order in which they are read."""
+    return (folder / SAMPLES,)
+
+
+def sample_lines(folder: Path) -> Iterator[tuple[int, dict]]:
+    """Offset and line of each sample, once: of several lines about one sample the first counts, which is
+    said.
+    """
+    met, doubled = SampleSet(), 0
+    for path in journals(folder):
+        for offset, line in read_lines(path):
+            if met.add(line["problem_id"], line["temperature"], line["index"]):
+                yield offset, line
+            else:
+                doubled += 1
+    if doubled:
+        _say_doubled(folder, doubled)
+
+
+def has_samples(folder: Path) -> bool:
+    return any(next(read_lines(path), None) is not None for path in journals(folder))
+
+
+@cache  # said once a command, however often it reads
+def _say_doubled(folder: Path, number: int) -> None:
+    lines = "1 line" if number == 1 else f"{number} lines"
+    say(
+        f"{folder}: {lines} of {SAMPLES} name a sample that an earlier line has, and are not counted; "
+        "to join runs, use: python -m util.runs merge RUN RUN -o RUN"
+    )
 
 
 def read_records(folder: Path) -> Iterator[Record]:
@@ -64,7 +99,7 @@ class RunReader:
         formatted_texts = sample_offsets(self.folder / FORMATTED)
         verdicts = sample_offsets(self.folder / VERDICTS)
         problem_id, problem = None, -1  # of the last sample: those of a problem mostly follow one another
-        for offset, line in read_lines(self.folder / SAMPLES):
+        for offset, line in sample_lines(self.folder):
             sample = sample_from(line)
             if sample.problem_id != problem_id:
                 problem_id, problem = sample.problem_id, problems.find(name_digest(sample.problem_id))
@@ -82,7 +117,7 @@ class RunReader:
     def at(self, place: RecordPlace) -> Record:
         """The record at a place, without its verdict."""
         if self._sample_file is None:
-            self._sample_file = self._open.enter_context(open(self.folder / SAMPLES, "rb"))
+            self._sample_file = self._open.enter_context(open(journals(self.folder)[0], "rb"))
         sample = sample_from(read_line_at(self._sample_file, place.sample))
         return self._record(place, sample, self._formatted_text(place), None)
 
@@ -123,8 +158,8 @@ class RunReader:
             sample=sample,
             formatted=formatted,
             verdict=verdict,
-            about=problem.get("about", {}),
-            choices=tuple(problem.get("choices", ())),
+            about=problem.get("about") or {},
+            choices=tuple(problem.get("choices") or ()),
         )
 
 
@@ -169,8 +204,8 @@ class StoredProblems:
             id=line["id"],
             question=line["question"],
             reference=line["answer"],
-            choices=tuple(line.get("choices", ())),
-            about=line.get("about", {}),
+            choices=tuple(line.get("choices") or ()),
+            about=line.get("about") or {},
         )
 
     def prompt(self, problem_id: str) -> str:
@@ -188,10 +223,14 @@ class SampleSet:
         self._bits: dict[tuple[str, float], int] = {}
         self._count = 0
 
-    def add(self, problem_id: str, temperature: float, index: int) -> None:
+    def add(self, problem_id: str, temperature: float, index: int) -> bool:
+        """Whether it was not there yet."""
         bits = self._bits.get((problem_id, temperature), 0)
-        self._count += not bits >> index & 1
-        self._bits[(problem_id, temperature)] = bits | 1 << index
+        is_new = not bits >> index & 1
+        if is_new:
+            self._bits[(problem_id, temperature)] = bits | 1 << index
+            self._count += 1
+        return is_new
 
     def has(self, problem_id: str, temperature: float, index: int) -> bool:
         return bool(self._bits.get((problem_id, temperature), 0) >> index & 1)
@@ -202,7 +241,7 @@ class SampleSet:
 
 def samples_there(folder: Path) -> SampleSet:
     """Which samples the folder holds; none where there is no folder."""
-    return _samples_named(folder / SAMPLES)
+    return _samples_named(*journals(folder))
 
 
 def given_up(folder: Path) -> SampleSet:
@@ -210,10 +249,11 @@ def given_up(folder: Path) -> SampleSet:
     return _samples_named(folder / UNFORMATTED)
 
 
-def _samples_named(path: Path) -> SampleSet:
+def _samples_named(*paths: Path) -> SampleSet:
     found = SampleSet()
-    for _, line in read_lines(path):
-        found.add(line["problem_id"], line["temperature"], line["index"])
+    for path in paths:
+        for _, line in read_lines(path):
+            found.add(line["problem_id"], line["temperature"], line["index"])
     return found
 
 

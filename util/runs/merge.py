@@ -1,0 +1,109 @@
+"""How do run folders of the same settings become one?
+
+Call `merge_runs`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from util.errors import UserError
+from util.runs.folder import Run, read_run_json, writer_of
+from util.runs.journal import Journal, read_lines
+from util.runs.opinions import OPINIONS
+from util.runs.reader import FORMATTED, PROBLEMS, UNFORMATTED, VERDICTS, SampleSet, sample_from, sample_lines
+from util.settings import difference
+
+SAID_OF_SAMPLES = (FORMATTED, UNFORMATTED, VERDICTS, OPINIONS)  # whose lines name a sample
+OF_THE_ROWS = ("path", "split", "revision", "labels")  # parts of `dataset` that must agree
+
+
+def merge_runs(folders: Sequence[Path], into: Path) -> dict[str, int]:
+    """Write the samples of all `folders`, each once, with all that was said of them, into one; returns how
+    many each gave.
+
+    Of a sample that several have, the first one's counts. `into` may be what an earlier try left.
+    Raises UserError when the runs were not made alike.
+    """
+    places = [os.path.realpath(folder) for folder in (*folders, into)]
+    if len(set(places)) < len(places):
+        raise UserError("a run is named twice: name each run once, and another folder behind -o")
+    infos = [read_run_json(folder) for folder in folders]
+    for folder, info in zip(folders[1:], infos[1:], strict=True):
+        _refuse_unlike(folders[0], infos[0], folder, info)
+    for folder in folders:
+        if (writer := writer_of(folder)) is not None:
+            raise UserError(f"{folder} is being written by {writer}: wait for it or stop it")
+    first = infos[0]
+    is_new = not (into / "run.json").exists()
+    with Run(into, settings=first["settings"], made_with=first["made_with"]) as merged:
+        if not is_new:
+            _refuse_unlike(folders[0], first, into, merged.info)
+        taken = {str(folder): _take_all(folder, merged) for folder in folders}
+        merged.info = {**first, **_added_up(infos)}
+        merged.info.pop("summary", None)
+        merged.save_info()
+    return taken
+
+
+def _refuse_unlike(one: Path, its: dict, other: Path, others: dict) -> None:
+    """Raise UserError for the first thing by which two runs were made differently."""
+    found = [difference(its["settings"], others["settings"])]
+    found += [(name, its["dataset"].get(name), others["dataset"].get(name)) for name in OF_THE_ROWS]
+    found.append(("prompt", its.get("prompt", {}).get("hash"), others.get("prompt", {}).get("hash")))
+    for name, here, there in filter(None, found):
+        if here != there:
+            raise UserError(
+                f"{one} was made with {name} = {here!r}, {other} with {there!r}: only runs of the same "
+                f"settings become one; see all that differs with: report.py compare {one} {other}"
+            )
+
+
+def _take_all(folder: Path, merged: Run) -> int:
+    """Copy what `merged` lacks; a sample comes after all that was said of it, so that a crash repeats it."""
+    asked = SampleSet()
+    for _, line in sample_lines(folder):
+        key = line["problem_id"], line["temperature"], line["index"]
+        if not merged.has(*key):
+            asked.add(*key)
+    for _, line in read_lines(folder / PROBLEMS):
+        merged.add_problem_line(line)
+    for name in SAID_OF_SAMPLES:
+        _copy_lines(folder / name, merged.folder / name, asked)
+    for _, line in sample_lines(folder):
+        if asked.has(line["problem_id"], line["temperature"], line["index"]):
+            merged.add_sample(sample_from(line))
+    return len(asked)
+
+
+def _copy_lines(path: Path, to: Path, wanted: SampleSet) -> None:
+    """Append the lines of a file that are about samples that are wanted."""
+    if not path.exists():
+        return
+    with Journal(to) as journal:
+        for _, line in read_lines(path):
+            if wanted.has(line["problem_id"], line["temperature"], line["index"]):
+                journal.append(line)
+
+
+def _added_up(infos: Sequence[dict]) -> dict[str, Any]:
+    """What was asked by all, and what generating took all of them."""
+    asked = [info["asked"] for info in infos if "asked" in info]
+    took = [info["generation"] for info in infos if "generation" in info]
+    both: dict[str, Any] = {}
+    if asked:
+        limits = [one.get("limit") for one in asked]
+        both["asked"] = {
+            **asked[0],
+            "temperatures": sorted({warmth for one in asked for warmth in one.get("temperatures", ())}),
+            "n": max(one.get("n", 1) for one in asked),
+            "limit": None if None in limits else max(limits),
+        }
+    if took:
+        names = ("seconds", "generated", "prompt_tokens", "completion_tokens")
+        sums = {name: sum(one.get(name, 0) for one in took) for name in names}
+        both["generation"] = {**sums, "gpus": max(one.get("gpus", 0) for one in took)}
+    return both
