@@ -273,7 +273,8 @@ def _decide(gold: str, prediction: str) -> Comparison:
         return Comparison(False, "string", left, right)
     if left == right:
         return Comparison(True, "string", left, right)
-    if any(sign in left or sign in right for sign in _SIGNS):
+    both = f"{left} {right}"
+    if "%" in both or r"\circ" in both or "percent" in both or "degree" in both:
         differ = marks_differ(left, right, bool(paid), bool(said))
         if differ:
             return Comparison(False, "number", left, right, differ if isinstance(differ, str) else "")
@@ -356,7 +357,6 @@ def _compare_quantities(gold: str, prediction: str) -> Comparison | None:
     return None
 
 
-_SIGNS = ("%", "percent", r"\circ", "degree")
 _CENTS = re.compile(r"-?\d{1,9},\d\d")
 _COMMA = re.compile(r"(-?\d{1,9}),(\d{1,2}|\d{4,9}) (?:euros?|eur|kr)")
 _VALUE_SAID = re.compile(  # The smallest value is 7

@@ -52,8 +52,7 @@ _NAMED_FREE = re.compile(
 )
 _DENIED = re.compile(r"\b(?:wrong|incorrect|not|false|never|unless|otherwise|except|no)\b")
 _IN_BRACKETS = re.compile(  # (x \ne 0), behind a formula
-    rf"(?<=[\w}})])(?<![Pfgh])\s*\(\s*(?:\\text\s*\{{\s*(?:for|where|with)\s*\}}\s*)?"
-    rf"([^()=]{{1,20}}(?:{_RELATED})[^()=]{{1,40}})\)$"
+    rf"\(\s*(?:\\text\s*\{{\s*(?:for|where|with)\s*\}}\s*)?([^()=]{{1,20}}(?:{_RELATED})[^()=]{{1,40}})\)$"
 )
 _FOLLOWS_LABEL = re.compile(r"[=:\d]|-$")  # behind "max", which is a function otherwise
 _SAYING_LITTLE = frozenset(
@@ -127,8 +126,14 @@ def read(cleaned: str, *, as_list: bool = False) -> Reading:
         if clause and cleaned[: clause.start()].strip():
             free += tuple(_NAMED_FREE.findall(clause.group()))
             cleaned, conditions = cleaned[: clause.start()], conditions + _conditions(clause.group())
-    if cleaned[-1:] == ")" and (bracketed := _IN_BRACKETS.search(cleaned)):
-        cleaned, conditions = cleaned[: bracketed.start()], conditions + _conditions(bracketed.group(1))
+    if (
+        cleaned[-1:] == ")"
+        and (at := cleaned.rfind("(")) > 0
+        and (bracketed := _IN_BRACKETS.match(cleaned, at))
+    ):
+        formula = cleaned[:at].rstrip()
+        if formula[-1:] == "}" or formula[-1:].isalnum() and formula[-1] not in "Pfgh":
+            cleaned, conditions = formula, conditions + _conditions(bracketed.group(1))
     if r"\forall" in cleaned:
         clause = _FORALL.search(cleaned)
         shorter = _FORALL.sub("", cleaned)

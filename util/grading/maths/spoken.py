@@ -99,7 +99,11 @@ def one_value(cleaned: str) -> str:
         if match := _RATIO.fullmatch(unwrapped(cleaned)):
             parts = [_said_plainly(part) for part in match.groups() if part]
             return ":".join(parts) if all(parts) else ""
-    if _OF_BASE.search(cleaned) and (match := _BASE.fullmatch(unwrapped(cleaned))):
+    if (
+        ("base" in cleaned or "_" in cleaned)
+        and _OF_BASE.search(cleaned)
+        and (match := _BASE.fullmatch(unwrapped(cleaned)))
+    ):
         base = _said_plainly(match[2])
         return f"{match[1]}_{{{base}}}" if base and match[1][0].isalnum() else ""
     return ""
@@ -172,7 +176,7 @@ _PERCENT_OF = re.compile(r"(?<![\d.])(\d+\s*/\s*\d+)\s*\\?%")
 
 
 def _ordinal(text: str) -> re.Match[str] | None:
-    return _NTH.fullmatch(text) if text.rstrip(" }")[-2:] in ("st", "nd", "rd", "th") else None
+    return _NTH.fullmatch(text) if text[-1:] in "thd}" and text[:1].isdecimal() else None
 
 
 def is_ordinal(cleaned: str) -> bool:
