@@ -9,6 +9,7 @@ from util.training.formatting import (
     check_rewrite,
     common_words,
     format_by_rule,
+    same_ending,
     tidy_rewrite,
 )
 
@@ -272,6 +273,14 @@ def test_shuffled_words_are_not_kept_in_order():
     assert "words were kept" in check_rewrite(
         ONE_PARAGRAPH, join_parts(shuffled, "\\boxed{10}"), min_fidelity=0.9
     )
+
+
+def test_a_program_without_fences_may_be_repeated_and_not_be_changed():
+    code = "a, b = map(int, input().split())\nprint(a + b)"
+    original = f"I add the two numbers.\n\n{code}\n"
+    for graded_by in ("program", "anything"):
+        assert same_ending(original, code, graded_by=graded_by)
+        assert not same_ending(original, code.replace("+", "-"), graded_by=graded_by)
 
 
 def test_a_changed_program_is_refused():

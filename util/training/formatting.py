@@ -151,7 +151,7 @@ def same_ending(original: str, solution: str, *, graded_by: GradedBy = "anything
             return False
         if graded_by == "program":
             return True
-    if after is not None and all(after.code != block.code for block in blocks(original)):
+    if after is not None and all(after.code != one.code for one in (*blocks(original), *programs(whole))):
         return False
     answer, repeated = find_answer(whole), find_answer(solution)
     if answer is None or repeated is None:
