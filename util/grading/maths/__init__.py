@@ -8,8 +8,10 @@ goes on to the symbolic engine. The conventions:
 
 - brackets of intervals count; order counts in tuples, not in sets and bare lists; every element is needed;
 - a percent sign may be dropped or read as 1/100, a bare number is never rescaled;
-- units, currency and degree signs behind a value are ignored, but two different known units differ;
-- an exact gold never equals a decimal rounded to fewer than 15 digits; a decimal gold equals an exact value that rounds to it;
+- a unit, currency, percent or degree sign that one side lacks is ignored; two of different kinds differ;
+- a condition is part of an answer, unless it goes without saying;
+- an exact gold never equals a decimal rounded to fewer than 15 digits; a decimal gold equals an exact value
+  that rounds to it;
 - x = v is v for a lone variable; equations are equal up to a constant factor.
 """
 
