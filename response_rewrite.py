@@ -25,7 +25,8 @@ from util.engines.tokens import open_counter
 from util.errors import RunStopped, UserError
 from util.records import Problem, Record, Verdict, worth_another_try
 from util.runs.folder import find_runs, read_run_json
-from util.runs.journal import locked_folder, write_whole
+from util.runs.journal import write_whole
+from util.runs.lock import locked_folder
 from util.runs.older_layout import import_results, read_old_file
 from util.runs.opinions import Opinions, trusted_opinions
 from util.runs.reader import RunReader

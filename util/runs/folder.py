@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -22,13 +21,13 @@ from util.errors import UserError
 from util.records import SCHEMA, Problem, Sample, Verdict
 from util.runs.journal import (
     Journal,
-    hold_lock,
     missing_folders,
     read_line_at,
     read_lines,
     remove_empty,
     write_whole,
 )
+from util.runs.lock import hold_lock, holder_of
 from util.runs.reader import (
     FORMATTED,
     PROBLEMS,
@@ -231,8 +230,9 @@ class Run:
         if not self._have:
             for path in self._new:
                 path.unlink(missing_ok=True)
-            remove_empty(self._made)
         self.close()
+        if not self._have:
+            remove_empty(self._made)
 
     def __enter__(self) -> Run:
         return self
@@ -270,16 +270,7 @@ def read_run_json(folder: Path) -> dict:
 
 def writer_of(folder: Path) -> str | None:
     """Which process is writing to the run just now; None when nobody is."""
-    try:
-        lock = open(folder / LOCK, encoding="utf-8")
-    except OSError:  # copied without its lock file
-        return None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return lock.read().strip() or "another process"
-    return None
+    return holder_of(folder / LOCK)
 
 
 def _what_is_there(folder: Path) -> str:

@@ -7,10 +7,8 @@ only be the last one: it is cut off when the file is opened for appending, and i
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
-import platform
 import re
 import time
 from collections.abc import Iterable, Iterator
@@ -132,50 +130,6 @@ def _whole_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
                 return  # being written just now, or torn by a crash
             yield offset, number, raw
             offset += len(raw)
-
-
-def hold_lock(path: Path, what: str) -> TextIO:
-    """Lock `path` for this process until the returned file is closed; it names the holder to others.
-
-    Raises UserError when another process writes to `what`.
-    """
-    lock = open(path, "a+")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        holder = lock.read().strip() or "another process"
-        lock.close()
-        raise UserError(f"{what} is being written by {holder}: wait for it or stop it") from None
-    lock.truncate(0)
-    lock.write(f"process {os.getpid()} on {platform.node()}")
-    lock.flush()
-    return lock
-
-
-@contextmanager
-def locked_folder(folder: Path, lock: str, *, flag: str, what: str = "") -> Iterator[None]:
-    """Hold the lock of a folder, which is made where it is not there.
-
-    A block that raises UserError has done nothing: then what was made for it is taken away, unless it holds
-    something. Raises UserError when another process has the lock, or the folder, which `flag` names, cannot
-    be written.
-    """
-    made = missing_folders(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        is_new = not (folder / lock).exists()
-        held = hold_lock(folder / lock, what or str(folder))
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}; choose another {flag}") from error
-    with held:
-        try:
-            yield
-        except UserError:
-            if is_new:
-                (folder / lock).unlink(missing_ok=True)
-            remove_empty(made)
-            raise
 
 
 def missing_folders(folder: Path) -> list[Path]:

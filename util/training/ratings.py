@@ -11,7 +11,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from util.runs.journal import Journal, json_list, locked_folder, read_line_at, read_lines, write_lines
+from util.runs.journal import Journal, json_list, read_line_at, read_lines, write_lines
+from util.runs.lines import LABELLED, UNLABELLED
+from util.runs.lock import locked_folder
 
 LOWEST, HIGHEST = 1, 10
 
@@ -59,8 +61,8 @@ class LabelBook:
             self._open.enter_context(lock)
         # Made when there is something to write: an empty file of labels would hide those of the hub.
         self._journals: dict[Path, Journal] = {}
-        self._offsets = {line["id"]: offset for offset, line in read_lines(self.journal_path)}
-        self._given_up = {line["id"] for _, line in read_lines(self.unlabelled_path)}
+        self._offsets = {line["id"]: offset for offset, line in read_lines(self.journal_path, LABELLED)}
+        self._given_up = {line["id"] for _, line in read_lines(self.unlabelled_path, UNLABELLED)}
         # (problem, model) -> journal, offset
         self._elsewhere: dict[tuple[str | None, str | None], tuple[Path, int]] = {}
         for path in sorted(folder.glob("labeled_*.jsonl")):
