@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from util.engines.options import EngineOptions
-    from util.generation.benchmark import Benchmark
+    from util.generation.benchmark import Benchmark, Headline
     from util.generation.forecast import Forecast
     from util.generation.judging import Grading
     from util.generation.loop import Outcome
@@ -84,7 +84,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     from contextlib import ExitStack
 
-    from util.generation.benchmark import counts_line, open_benchmark, open_grading
+    from util.generation.benchmark import Headline, counts_line, headline_of, open_benchmark, open_grading
 
     if args.regrade and not args.check:
         raise UserError("--regrade grades existing samples again: give it together with --check")
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     opened = open_benchmark(order, args.result_dir, fresh=args.overwrite_settings, must_exist=args.check)
     with opened.run:
         say(counts_line(task, opened.counts))
-        spent = Spent()
+        spent, headline = Spent(), None
         with ExitStack() as stack:
             grading = None
             if not args.inference:
@@ -108,11 +108,12 @@ def run(args: argparse.Namespace) -> int:
             if not args.check:
                 spent = _generate(args, opened, grading)
             if grading is not None:
-                _grade_rest(opened, grading, again=args.regrade)
+                headline = Headline(opened)
+                _grade_rest(grading, headline, again=args.regrade)
         status = spent.status
         if args.second_opinion is not None:  # the first engine is closed: a verifier may need its GPUs
             status = max(status, _ask_opinions(args, opened, spent))
-        return max(status, _report(args, opened))
+        return max(status, _report(args, opened, headline or headline_of(opened)))
 
 
 @dataclass(frozen=True)
@@ -213,11 +214,12 @@ def _forecast(args: argparse.Namespace, order: Order) -> int:
 
 def _rounds(opened: Benchmark, grading: Grading | None) -> Rounds | None:
     """What verdicts say about the samples to ask; samples without one are graded before an engine starts."""
+    from util.generation.benchmark import Headline
     from util.generation.loop import open_rounds
 
     if opened.order.plan.stopping is None or grading is None:
         return None
-    _grade_rest(opened, grading, again=False)
+    _grade_rest(grading, Headline(opened), again=False)
     return open_rounds(opened.run, opened.asked, opened.order.plan)
 
 
@@ -234,13 +236,14 @@ def _say_outcome(args: argparse.Namespace, outcome: Outcome, exhausted: str) -> 
     return 1 if outcome.failed or exhausted else 0
 
 
-def _grade_rest(opened: Benchmark, grading: Grading, *, again: bool) -> None:
-    rest = grading.find_rest(again=again)
+def _grade_rest(grading: Grading, headline: Headline, *, again: bool) -> None:
+    """Grade what is left; the headline gets every sample of the folder."""
+    rest = grading.find_rest(headline.add, again=again)
     if told := rest.about_earlier_tries():
         say(told)
     if rest.count:
         with Progress(rest.count, "grading") as progress:
-            grading.grade_rest(lambda tokens: progress.step(0), rest=rest)
+            grading.grade_rest(lambda tokens: progress.step(0), headline.add, rest=rest)
     if grading.without_problem:
         say(
             f"{grading.without_problem} samples could not be graded: their problems are not among the rows "
@@ -459,14 +462,13 @@ def _say_opinions(args: argparse.Namespace, opened: Benchmark, numbers_at: dict[
     return {"opinions": found.as_json()}
 
 
-def _report(args: argparse.Namespace, opened: Benchmark) -> int:
+def _report(args: argparse.Namespace, opened: Benchmark, headline: Headline) -> int:
     """Print the table and the JSON line; both cover everything in the folder."""
-    from util.generation.benchmark import summary, summary_without_doubtful
     from util.results.counting import about_alike, summary_line
 
     run = opened.run
-    numbers_at = run.info["summary"] = summary(opened)
-    without = summary_without_doubtful(opened)
+    numbers_at = run.info["summary"] = headline.summary()
+    without = headline.summary_without_doubtful()
     missing = 0 if args.check else opened.missing()
     run.save_info()
     say(f"\n{run.folder}")

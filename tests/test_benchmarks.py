@@ -11,6 +11,7 @@ CODE_CASES = ROOT / "tests" / "cases" / "code.jsonl"
 # Benchmark and what to measure -> flags of the smallest size; {} is a folder for what it makes.
 SMALLEST = {
     "adaptive": "--n 2 --limit 2",
+    "checking": "--samples 40",
     "api_client": "--service-s 0.2 --slots 8 --rounds 2 --found-slots 4 --find-s 1 --found-s 2 --requests 99",
     "curation": "--samples 40 --folder {}",
     "generation": "--rounds 1 --n 1",

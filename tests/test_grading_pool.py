@@ -12,7 +12,7 @@ from pathlib import Path
 import grading_functions as graders
 import pytest
 
-from util.grading.pool import GradingPool
+from util.grading.pool import WAITING_PER_WORKER, GradingPool
 from util.records import Problem
 
 PROBLEM = Problem("1", "2 + 3?", "5")
@@ -24,79 +24,79 @@ def everything(pool):
 
 
 def test_every_grading_comes_back_once_with_its_own_verdict():
-    with GradingPool(2) as pool:
+    with GradingPool(2, graders.call) as pool:
         for i in range(500):
-            pool.submit(i, graders.right, PROBLEM, "5" if i % 3 else "6", 30)
+            pool.submit(i, (graders.right, PROBLEM, "5" if i % 3 else "6"), 30)
         found = everything(pool)
     assert sorted(key for key, _ in found) == list(range(500))
     assert all(verdict.correct == bool(key % 3) for key, verdict in found)
 
 
 def test_a_grading_over_its_limit_is_a_fault_of_the_grader_and_delays_no_other():
-    with GradingPool(2) as pool:
-        pool.submit("slow", graders.sleep, PROBLEM, "5", 0.3)
+    with GradingPool(2, graders.call) as pool:
+        pool.submit("slow", (graders.sleep, PROBLEM, "5"), 0.3)
         for i in range(20):
-            pool.submit(i, graders.right, PROBLEM, "5", 30)
+            pool.submit(i, (graders.right, PROBLEM, "5"), 30)
         found = dict(everything(pool))
     assert found["slow"].reason == "grader_error" and "over 0.3 s" in found["slow"].detail
     assert all(found[i].correct for i in range(20))
 
 
 def test_a_grading_whose_worker_dies_twice_is_given_up_and_the_others_go_on():
-    with GradingPool(1) as pool:
+    with GradingPool(1, graders.call) as pool:
         for key in ("before", "after"):
-            pool.submit(key, graders.right, PROBLEM, "5", 30)
-        pool.submit("die", graders.die, PROBLEM, "5", 30)
+            pool.submit(key, (graders.right, PROBLEM, "5"), 30)
+        pool.submit("die", (graders.die, PROBLEM, "5"), 30)
         found = dict(everything(pool))
     assert found["die"].reason == "grader_error" and "died twice" in found["die"].detail
     assert found["before"].correct and found["after"].correct
 
 
 def test_a_grading_whose_worker_dies_once_is_done_again(tmp_path):
-    with GradingPool(1) as pool:
-        pool.submit("once", graders.die_once, PROBLEM, str(tmp_path / "been_here"), 30)
+    with GradingPool(1, graders.call) as pool:
+        pool.submit("once", (graders.die_once, PROBLEM, str(tmp_path / "been_here")), 30)
         assert dict(everything(pool))["once"].correct
 
 
 def test_an_exception_in_a_grader_is_shown_and_never_a_wrong_answer(capfd):
-    with GradingPool(1) as pool:
-        pool.submit("fail", graders.fail, PROBLEM, "5", 30)
+    with GradingPool(1, graders.call) as pool:
+        pool.submit("fail", (graders.fail, PROBLEM, "5"), 30)
         verdict = dict(everything(pool))["fail"]
     assert verdict.reason == "grader_error" and "died twice" in verdict.detail
     assert "ZeroDivisionError" in capfd.readouterr().err
 
 
 def test_a_function_that_cannot_travel_by_name_is_refused_at_once():
-    with GradingPool(1) as pool, pytest.raises((AttributeError, TypeError)):
-        pool.submit("lambda", lambda problem, text: None, PROBLEM, "5", 30)
+    with pytest.raises((AttributeError, TypeError)):
+        GradingPool(1, lambda job: None)
 
 
 def test_no_symbolic_reaches_the_workers():
-    with GradingPool(1, symbolic=False) as pool:
-        pool.submit("state", graders.engine_state, PROBLEM, "", 30)
+    with GradingPool(1, graders.call, symbolic=False) as pool:
+        pool.submit("state", (graders.engine_state, PROBLEM, ""), 30)
         assert not dict(everything(pool))["state"].correct
 
 
 def test_a_program_that_the_clock_ended_is_tried_again_alone_and_with_its_share_of_a_core():
-    with GradingPool(2) as pool:
+    with GradingPool(2, graders.call) as pool:
         for key in range(5):
-            pool.submit(key, graders.ended_by_the_clock, PROBLEM, "waits" if key == 3 else "busy", 30)
+            pool.submit(key, (graders.ended_by_the_clock, PROBLEM, "waits" if key == 3 else "busy"), 30)
         found = dict(everything(pool))
     assert [found[key].reason for key in range(5)] == ["", "", "", "timeout", ""]
 
 
 def test_graders_and_programs_leave_the_core_to_an_engine_and_go_first_where_memory_is_short():
-    with GradingPool(1) as pool:
-        pool.submit("priority", graders.priority, PROBLEM, "", 60)
+    with GradingPool(1, graders.call) as pool:
+        pool.submit("priority", (graders.priority, PROBLEM, ""), 60)
         grader, sandbox = json.loads(dict(everything(pool))["priority"].extracted)
     assert (grader["nice"], grader["oom"], sandbox["nice"], sandbox["oom"]) == (19, 1000, 19, 1000)
     assert sandbox["group"] in (19, None), "with autogroup scheduling a session's niceness counts"
 
 
 def test_verdicts_arrive_while_the_main_thread_is_busy():
-    with GradingPool(1) as pool:
+    with GradingPool(1, graders.call) as pool:
         for i in range(50):
-            pool.submit(i, graders.right, PROBLEM, "5", 30)
+            pool.submit(i, (graders.right, PROBLEM, "5"), 30)
         end = time.monotonic() + 60
         while pool.pending and time.monotonic() < end:
             sum(range(1000))
@@ -108,12 +108,12 @@ def test_a_full_queue_makes_submit_wait_and_an_interrupt_ends_the_wait():
 
     def submit_one_more(pool):
         with pytest.raises(RuntimeError, match="closed"):
-            pool.submit("more", graders.right, PROBLEM, "5", 30)
+            pool.submit("more", (graders.right, PROBLEM, "5"), 30)
         outcome.append("released")
 
-    with pytest.raises(KeyboardInterrupt), GradingPool(1) as pool:
-        for i in range(64):
-            pool.submit(i, graders.sleep, PROBLEM, "5", 30)
+    with pytest.raises(KeyboardInterrupt), GradingPool(1, graders.call) as pool:
+        for i in range(WAITING_PER_WORKER):
+            pool.submit(i, (graders.sleep, PROBLEM, "5"), 30)
         waiting = threading.Thread(target=submit_one_more, args=(pool,), daemon=True)
         waiting.start()
         waiting.join(0.2)
@@ -124,8 +124,8 @@ def test_a_full_queue_makes_submit_wait_and_an_interrupt_ends_the_wait():
 
 
 def test_workers_end_with_the_pool():
-    with GradingPool(1) as pool:
-        pool.submit("pid", graders.process, PROBLEM, "", 30)
+    with GradingPool(1, graders.call) as pool:
+        pool.submit("pid", (graders.process, PROBLEM, ""), 30)
         pid = int(dict(everything(pool))["pid"].extracted)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
@@ -140,10 +140,10 @@ def test_workers_die_with_a_parent_that_is_killed(tmp_path):
         "from util.grading.pool import GradingPool\n"
         "from util.records import Problem\n"
         "if __name__ == '__main__':\n"
-        "    with GradingPool(1) as pool:\n"
-        "        pool.submit(1, graders.process, Problem('1', '', ''), '', 30)\n"
+        "    with GradingPool(1, graders.call) as pool:\n"
+        "        pool.submit(1, (graders.process, Problem('1', '', ''), ''), 30)\n"
         "        print(dict(pool.completed(True))[1].extracted, flush=True)\n"
-        "        pool.submit(2, graders.sleep, Problem('1', '', ''), '', 30)\n"
+        "        pool.submit(2, (graders.sleep, Problem('1', '', ''), ''), 30)\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)

@@ -2,15 +2,14 @@
 
 import json
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
-from tasks import load_task
 from util.errors import UserError
-from util.generation.judging import Grading
+from util.generation.judging import Grading, Judge
 from util.records import NO_TIME, Problem, Sample, Verdict
-from util.results.counting import summarise
+from util.results.counting import OUTCOMES, counted, summarise
 from util.runs.folder import Run, Wanted, find_run, read_run_json
 from util.runs.merge import merge_runs
 from util.runs.reader import SampleSet, StoredProblems, read_records, text_digest
@@ -179,34 +178,38 @@ def test_the_summary_says_over_what_each_number_was_computed(tmp_path):
 
 
 class SlowPool:
-    """Graders that hand over one verdict each time they are asked."""
+    """Graders that find everything correct and hand over one verdict each time they are asked."""
 
-    def __init__(self):
-        self.submitted = []
+    def __init__(self, folder):
+        self.judge = Judge(folder, lambda problem, text: Verdict(True))
+        self.submitted = []  # indices of the samples
         self._waiting = []
 
     def has_room(self):
         return True
 
-    def submit(self, key, grade, problem, text, timeout_s):
-        self.submitted.append(key)
-        self._waiting.append(key)
+    def submit(self, place, job, timeout_s):
+        self._waiting.append((place, self.judge(job)))
+        self.submitted.append(self._waiting[-1][1].key[2])
 
     def completed(self, *, block):
-        return [(self._waiting.pop(0), Verdict(True))] if self._waiting else []
+        return [self._waiting.pop(0)] if self._waiting else []
+
+    def close(self):
+        self.judge.close()
 
 
 def test_a_sample_that_is_still_being_graded_when_the_engine_is_done_is_graded_once(tmp_path):
     with a_run(tmp_path / "run") as run:
         run.add_problem(PROBLEM, "?")
-        pool, progress = SlowPool(), []
+        pool, progress = SlowPool(run.folder), []
         offsets = [run.add_sample(a_sample(index)) for index in range(6)]
-        with closing(Grading(run, load_task("Warmup"), pool, {})) as grading:
+        with closing(pool), closing(Grading(run, pool, {}, timeout_s=9)) as grading:
             for index in range(3, 6):
                 grading.offer(a_sample(index), offsets[index])
-            assert [key for key, _ in grading.collect(block=False)] == [("p1", 0.7, 3)]
+            assert [one.key for one in grading.collect(block=False)] == [("p1", 0.7, 3)]
             grading.grade_rest(progress.append)
-    assert sorted(pool.submitted) == [("p1", 0.7, index) for index in range(6)]
+    assert sorted(pool.submitted) == list(range(6))
     lines = (tmp_path / "run" / "verdicts.jsonl").read_text().splitlines()
     assert len(lines) == 6 and len(progress) == 5  # one came before the rest was graded
 
@@ -215,7 +218,7 @@ class FailingPool(SlowPool):
     """Graders that fail on every sample."""
 
     def completed(self, *, block):
-        return [(key, Verdict(False, "grader_error")) for key, _ in super().completed(block=block)]
+        return [(place, Verdict(False, "grader_error")) for place, _ in super().completed(block=block)]
 
 
 JUDGED = [
@@ -235,14 +238,14 @@ def test_what_failed_or_had_no_time_is_judged_again_by_each_command_once(tmp_pat
         for index, verdict in enumerate(JUDGED):
             run.add_sample(a_sample(index))
             run.add_verdict(a_sample(index).key, text_digest(a_sample().text), verdict)
-        for pool in (FailingPool(), FailingPool(), SlowPool()):
-            with closing(Grading(run, load_task("Warmup"), pool, {})) as grading:
+        for pool in (FailingPool(run.folder), FailingPool(run.folder), SlowPool(run.folder)):
+            with closing(pool), closing(Grading(run, pool, {}, timeout_s=9)) as grading:
                 rest = grading.find_rest()
                 assert rest.about_earlier_tries().startswith("3 samples are judged again: ")
                 grading.grade_rest(rest=rest)
-                assert [key[2] for key in pool.submitted] == [2, 3, 4]
+                assert pool.submitted == [2, 3, 4]
                 assert grading.find_rest().count == 0 and not grading.find_rest().about_earlier_tries()
-        with closing(Grading(run, load_task("Warmup"), SlowPool(), {})) as grading:
+        with closing(Grading(run, SlowPool(run.folder), {}, timeout_s=9)) as grading:
             assert grading.find_rest().count == 0
 
 
@@ -314,3 +317,85 @@ def test_a_run_is_not_merged_with_itself_or_while_it_is_written(tmp_path):
     (two / "run.json").write_text(json.dumps({**info, "dataset": {"revision": "other"}}))
     with pytest.raises(UserError, match="revision = None, .* with 'other'"):
         merge_runs([one, two], tmp_path / "all")
+
+
+def a_check(run, pool, **flags):
+    """Grade what is left of a run; returns what was counted."""
+    found = []
+    with closing(pool), closing(Grading(run, pool, {}, timeout_s=9)) as grading:
+        grading.grade_rest(on_counted=found.append, rest=grading.find_rest(found.append, **flags))
+    return found
+
+
+def test_each_sample_is_counted_once_with_its_last_verdict_and_as_a_report_counts_it(tmp_path):
+    with a_run(tmp_path / "run") as run:
+        run.add_problem(PROBLEM, "?")
+        for index, verdict in enumerate([*JUDGED, None, None]):
+            run.add_sample(a_sample(index))
+            if verdict is not None:
+                run.add_verdict(a_sample(index).key, text_digest(a_sample().text), verdict)
+        found = a_check(run, SlowPool(run.folder))
+        assert len(found) == len(JUDGED) + 2
+        assert sorted(found, key=str) == sorted(map(counted, read_records(run.folder)), key=str)
+        again = a_check(run, SlowPool(run.folder), again=True)
+        assert all(OUTCOMES[one.outcome] == "correct" for one in again) and len(again) == len(found)
+
+
+def test_a_sample_whose_text_was_edited_is_judged_on_the_text_of_today(tmp_path):
+    with a_run(tmp_path / "run") as run:
+        run.add_problem(PROBLEM, "?")
+        for index in range(3):
+            run.add_sample(a_sample(index, text="first"))
+        a_check(run, SlowPool(run.folder))
+    path = tmp_path / "run" / "samples.jsonl"
+    lines = path.read_text().splitlines()
+    lines[1] = lines[1].replace("first", "a longer text, so that what follows lies elsewhere")
+    path.write_text("\n".join(lines) + "\n")
+    with a_run(tmp_path / "run") as run:
+        pool = SlowPool(run.folder)
+        assert len(a_check(run, pool)) == 3 and pool.submitted == [1]
+    assert all(record.verdict == Verdict(True) for record in read_records(tmp_path / "run"))
+
+
+def test_a_sample_that_comes_while_the_rest_is_graded_is_left_to_the_next_check_and_a_torn_one_to_nobody(
+    tmp_path,
+):
+    class Appending(SlowPool):
+        def submit(self, place, job, timeout_s):
+            if not self.submitted:
+                with open(tmp_path / "run" / "samples.jsonl", "a") as file:
+                    file.write(json.dumps(asdict(a_sample(7))) + "\n" + json.dumps(asdict(a_sample(8)))[:40])
+            super().submit(place, job, timeout_s)
+
+    with a_run(tmp_path / "run") as run:
+        run.add_problem(PROBLEM, "?")
+        for index in range(3):
+            run.add_sample(a_sample(index))
+        assert len(a_check(run, Appending(run.folder))) == 3
+        pool = SlowPool(run.folder)
+        assert len(a_check(run, pool)) == 4 and pool.submitted == [7]
+    with a_run(tmp_path / "run") as run:  # opening it cuts off what was torn
+        offset = run.add_sample(a_sample(8))
+        pool = SlowPool(run.folder)
+        with closing(pool), closing(Grading(run, pool, {}, timeout_s=9)) as grading:
+            grading.offer(a_sample(8), offset)
+            assert [one.key[2] for one in grading.collect(block=True)] == [8]
+        assert len(a_check(run, SlowPool(run.folder))) == 5
+
+
+def test_samples_are_found_whatever_the_spelling_of_their_names(tmp_path):
+    """Lines are looked up by their first bytes; those of other tools, and odd names, are decoded."""
+    names = [("p1", 0.7), ("p1", 0.00001), ("p1", 12.34567), ("é 中", 1.0), ('a "b"\\', 0.0), ("p1", 2e15)]
+    with a_run(tmp_path / "run") as run:
+        for problem_id in {name for name, _ in names}:
+            run.add_problem(Problem(problem_id, "?", "4"), "?")
+        for problem_id, temperature in names:
+            sample = a_sample(problem_id=problem_id, temperature=temperature)
+            run.add_sample(sample)
+            judge(run, sample, True)
+    assert all(record.verdict == Verdict(True) for record in read_records(tmp_path / "run"))
+    path = tmp_path / "run" / "samples.jsonl"
+    compact = [json.dumps(json.loads(line), separators=(",", ":")) for line in path.read_text().splitlines()]
+    path.write_text("\n".join(compact).replace(":1.0,", ":1,") + "\n")
+    assert all(record.verdict == Verdict(True) for record in read_records(tmp_path / "run"))
+    assert len(list(read_records(tmp_path / "run"))) == len(names)

@@ -151,6 +151,11 @@ class Verdict:
     trust: str = ""  # one of TRUSTS: how far that sign can be trusted
     cause: str = ""  # why an undecided verdict is undecided, or what failed
 
+    @property
+    def by_the_clock(self) -> bool:
+        """Whether the clock ended a program that had CPU time to spare."""
+        return self.reason == "timeout" and self.cause == BY_THE_CLOCK
+
 
 def as_finished(verdict: Verdict, finish_reason: str) -> Verdict:
     """A verdict with the finish reason in mind: of a text that was cut off only a sure sign counts."""

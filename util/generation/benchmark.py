@@ -6,16 +6,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from util.data.rows import RowCounts, Rows
 from util.engines.options import Engine, EngineOptions
 from util.errors import UserError
-from util.generation.judging import Grading
+from util.generation.judging import CarriedJudge, Grading, Judge
 from util.generation.loop import Asked, Outcome, missing_count, open_rounds, write_problems
 from util.generation.order import Judging, Order, prompt_named
 from util.generation.rounds import samples_at
@@ -23,8 +23,8 @@ from util.grading.cluster import ClusterGradingPool, GraderHost
 from util.grading.pool import GradingPool
 from util.machines.cores import usable_cores
 from util.machines.versions import made_with
-from util.records import Problem
-from util.results.counting import stopped_early, summarise
+from util.records import Problem, Verdict
+from util.results.counting import Counted, Tallies, counted, stopped_early
 from util.runs.folder import Run, find_run
 from util.runs.reader import read_records, text_digest
 from util.settings import SETTINGS, difference, unrecorded
@@ -90,7 +90,7 @@ def open_benchmark(
     versions = made_with()
     run = Run(folder, settings=order.settings(), made_with=versions)
     try:
-        if not run.count():
+        if run.is_empty():
             run.begin_anew(settings=order.settings(), made_with=versions)
         order = _as_begun(order, run)
         counts = RowCounts()
@@ -207,21 +207,25 @@ def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:
     """
     judging, task, run = opened.order.judging, opened.order.task, opened.run
     run.info["grading"] = note = asdict(judging)
+    grade: Callable[[Problem, str], Verdict] = task.grade
     if task.source.tests_on_disk:
         from util.grading.code import grade_code
 
         if not judging.on_cluster:
             note["isolation"] = _isolation_here(judging)
-        task = replace(task, grade=partial(grade_code, compare=judging.compare, all_tests=judging.all_tests))
+        grade = partial(grade_code, compare=judging.compare, all_tests=judging.all_tests)
+    judge = Judge(run.folder, grade)
+    resources.callback(judge.close)
     pool: GradingPool | ClusterGradingPool
     if judging.on_cluster:
         isolation = judging.require_isolation if task.source.tests_on_disk else None
-        pool, note["nodes"] = _cluster_pool(opened.order.options, judging, isolation)
+        host = (CarriedJudge(grade), judging.symbolic, isolation)
+        pool, note["nodes"] = _cluster_pool(opened.order.options, host, judge)
     else:
-        pool = GradingPool(usable_cores(), symbolic=judging.symbolic)
+        pool = GradingPool(usable_cores(), judge, symbolic=judging.symbolic)
     run.save_info()
     resources.enter_context(pool)
-    grading = Grading(run, task, pool, opened.asked.references)
+    grading = Grading(run, pool, opened.asked.references, timeout_s=task.grade_timeout_s)
     resources.callback(grading.close)
     return grading
 
@@ -235,35 +239,47 @@ def _isolation_here(judging: Judging) -> dict:
     return {"tier": found.tier, **asdict(found)}
 
 
-def _cluster_pool(
-    options: EngineOptions, judging: Judging, isolation: str | None
-) -> tuple[ClusterGradingPool, list[str]]:
-    """Graders on each node of the cluster, and what each node is like."""
+def _cluster_pool(options: EngineOptions, host: tuple, judge: Judge) -> tuple[ClusterGradingPool, list[str]]:
+    """Graders on each node of the cluster, each a `GraderHost` of these arguments, and what each node is
+    like."""
     from util.machines.ray_cluster import open_on_each_node
 
-    workers = open_on_each_node(
-        options.ray_address, "grading node", GraderHost, (judging.symbolic, isolation)
-    )
+    workers = open_on_each_node(options.ray_address, "grading node", GraderHost, host)
     nodes = workers.replicas.versions()
     say(f"grading on {workers.cores} cores of {len(nodes)} nodes of the cluster")
     for node in nodes:
         if "WARNING" in node:
             say(node)
-    return ClusterGradingPool(workers.replicas, workers.cores), nodes
+    return ClusterGradingPool(workers.replicas, workers.cores, judge.carried), nodes
 
 
-def summary(opened: Benchmark) -> dict[str, dict]:
-    """The numbers of everything in the folder."""
-    return summarise(read_records(opened.run.folder), stopped=stopped_early(opened.run.info))
+class Headline:
+    """The numbers of everything in a folder, counted sample by sample as each has its last verdict."""
+
+    def __init__(self, opened: Benchmark) -> None:
+        self._info = opened.run.info
+        self._mark = opened.order.task.notes.get("doubtful")
+        self._all, self._certain = Tallies(), Tallies()
+
+    def add(self, one: Counted) -> None:
+        self._all.add(one)
+        if self._mark is not None and not one.about.get(self._mark):
+            self._certain.add(one)
+
+    def summary(self) -> dict[str, dict]:
+        return self._all.numbers(stopped_early(self._info))
+
+    def summary_without_doubtful(self) -> dict[str, dict] | None:
+        """The summary without problems that are known to be judged wrongly; None where no such list is."""
+        return None if self._mark is None else self._certain.numbers(stopped_early(self._info))
 
 
-def summary_without_doubtful(opened: Benchmark) -> dict | None:
-    """The summary without problems that are known to be judged wrongly; None where no such list exists."""
-    mark = opened.order.task.notes.get("doubtful")
-    if mark is None:
-        return None
-    records = (record for record in read_records(opened.run.folder) if not record.about.get(mark))
-    return summarise(records, stopped=stopped_early(opened.run.info))
+def headline_of(opened: Benchmark) -> Headline:
+    """The numbers of a folder where nothing is graded now."""
+    headline = Headline(opened)
+    for record in read_records(opened.run.folder):
+        headline.add(counted(record))
+    return headline
 
 
 def counts_line(task: Task, counts: RowCounts) -> str:

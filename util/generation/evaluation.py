@@ -21,11 +21,10 @@ from util.engines.options import Engine
 from util.errors import RunStopped, UserError
 from util.generation.benchmark import (
     Benchmark,
+    Headline,
     counts_line,
     open_benchmark,
     open_grading,
-    summary,
-    summary_without_doubtful,
 )
 from util.generation.judging import Grading
 from util.generation.loop import Job, generate
@@ -198,21 +197,22 @@ class Evaluation:
         name = part.opened.order.task.name
         with part.resources:
             try:
-                rest = part.grading.find_rest()
+                headline = Headline(part.opened)
+                rest = part.grading.find_rest(headline.add)
                 if told := rest.about_earlier_tries():
                     self._say(f"{name}: {told}")
-                part.grading.grade_rest(self._stop_if_cancelled, rest=rest)
-                self._report(part)
+                part.grading.grade_rest(self._stop_if_cancelled, headline.add, rest=rest)
+                self._report(part, headline)
             except _Cancelled:
                 return
             except (UserError, RunStopped) as error:
                 self._fail(name, str(error))
         self._write()
 
-    def _report(self, part: _Part) -> None:
+    def _report(self, part: _Part, headline: Headline) -> None:
         opened = part.opened
         name, info = opened.order.task.name, opened.run.info
-        numbers_at = info["summary"] = summary(opened)
+        numbers_at = info["summary"] = headline.summary()
         opened.run.save_info()
         missing = opened.missing()
         self._details[name] = {
@@ -225,7 +225,7 @@ class Evaluation:
             "missing": missing,
             "unusable": dict(opened.counts.unusable),
             "temperatures": numbers_at,
-            "without_doubtful": summary_without_doubtful(opened),
+            "without_doubtful": headline.summary_without_doubtful(),
         }
         for temperature, numbers in numbers_at.items():
             label = name if len(numbers_at) == 1 else f"{name} at {temperature}"

@@ -1,29 +1,131 @@
 """How do samples of a run get their verdicts while an engine works, and afterwards?
 
 `Grading.offer` takes a new sample and never waits; `grade_rest` grades what is left in the folder.
-`grade_ungraded` does that where only the folder is given.
+`grade_ungraded` does that where only the folder is given. In either case graders get places and read the
+samples themselves: what this process does for a sample is a small part of what they do.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from util.data.rows import open_rows, problems
 from util.errors import UserError
 from util.generation.order import OnProgress
 from util.generation.rounds import Key
 from util.grading.cluster import ClusterGradingPool
+from util.grading.code.suites import carry_tests
 from util.grading.pool import GradingPool
 from util.machines.cores import usable_cores
 from util.machines.versions import made_with
-from util.records import Problem, Sample, TestSuite, Verdict, as_finished, worth_another_try
-from util.runs.folder import Run, read_run_json
+from util.records import Problem, Record, Sample, TestSuite, Verdict, as_finished, worth_another_try
+from util.results.counting import Counted, counted
+from util.runs.folder import Run, read_run_json, verdict_line
 from util.runs.journal import read_lines
-from util.runs.reader import PROBLEMS, RecordPlaces, RunReader, StoredProblems, text_digest
+from util.runs.reader import PROBLEMS, RecordPlace, RecordPlaces, RunReader, StoredProblems, text_digest
 from util.task import Task
+
+OnCounted = Callable[[Counted], None]
+
+
+class Job(NamedTuple):
+    """One sample to grade: where it lies, and its tests where problems.jsonl holds no reference."""
+
+    place: RecordPlace
+    suite: TestSuite | None
+
+
+class Graded(NamedTuple):
+    """What a grader sends back. A tuple of few parts: the parent takes up hundreds of thousands."""
+
+    key: Key
+    line: bytes  # of verdicts.jsonl; empty: the sample cannot be judged, as its reference is not known
+    counted: Counted
+    is_correct: bool
+    worth_another_try: bool
+    by_the_clock: bool
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """As much of the verdict as decides what is asked next."""
+        return Verdict(self.is_correct, self.counted.reason) if self.line else None
+
+
+class Judge:
+    """Grades the samples of a run: reads each where it lies, in the process that grades it."""
+
+    def __init__(self, folder: Path, grade: Callable[[Problem, str], Verdict]) -> None:
+        self._folder = folder
+        self._grade = grade
+        self._reader: RunReader | None = None  # opened in the process that reads
+
+    def __call__(self, job: Job) -> Graded | UserError:
+        try:
+            record = self._record(job.place)
+        except UserError as error:  # a damaged line
+            return error
+        return judged(self._grade, record, job.suite)
+
+    def carried(self, job: Job) -> tuple[str, tuple[Record, TestSuite | None]]:
+        """What a machine that sees neither the run nor its tests has to be given, with the problem's id."""
+        record = self._record(job.place)
+        return record.sample.problem_id, (record, None if job.suite is None else _carried(job.suite))
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+
+    def _record(self, place: RecordPlace) -> Record:
+        if self._reader is None:
+            self._reader = RunReader(self._folder)
+        return self._reader.at(place)
+
+
+class CarriedJudge:
+    """Grades on a machine that does not see the run."""
+
+    def __init__(self, grade: Callable[[Problem, str], Verdict]) -> None:
+        self._grade = grade
+
+    def __call__(self, job: tuple[Record, TestSuite | None]) -> Graded:
+        return judged(self._grade, *job)
+
+
+@lru_cache(maxsize=1)  # one object for all samples of a problem, so that its tests travel once a batch
+def _carried(suite: TestSuite) -> TestSuite:
+    return carry_tests(suite)
+
+
+def judged(grade: Callable[[Problem, str], Verdict], record: Record, suite: TestSuite | None) -> Graded:
+    """Grade the text of a record."""
+    sample, reference = record.sample, suite if record.answer is None else record.answer
+    if reference is None:
+        return graded(record, None)
+    if sample.finish_reason == "prompt_too_long":
+        detail = "the prompt did not fit into the model's context"
+        return graded(record, Verdict(False, "truncated", detail=detail))
+    problem = Problem(sample.problem_id, record.question, reference, record.choices, record.about)
+    return graded(record, as_finished(grade(problem, record.graded_text), sample.finish_reason))
+
+
+def graded(record: Record, verdict: Verdict | None) -> Graded:
+    """What follows from a verdict on today's text of a record."""
+    return Graded(
+        key=record.sample.key,
+        line=b""
+        if verdict is None
+        else verdict_line(record.sample.key, text_digest(record.graded_text), verdict),
+        counted=counted(replace(record, verdict=verdict)),
+        is_correct=verdict is not None and verdict.correct,
+        worth_another_try=verdict is not None and worth_another_try(verdict),
+        by_the_clock=verdict is not None and verdict.by_the_clock,
+    )
 
 
 @dataclass(frozen=True)
@@ -43,107 +145,121 @@ class Rest:
 
 
 class Grading:
-    """Grades samples of one run in a pool of processes and writes the verdicts down as they come."""
+    """Hands out the places of a run's samples to graders and writes the verdicts down as they come."""
 
     def __init__(
-        self, run: Run, task: Task, pool: GradingPool | ClusterGradingPool, references: dict[str, TestSuite]
+        self,
+        run: Run,
+        pool: GradingPool | ClusterGradingPool,
+        references: dict[str, TestSuite],
+        *,
+        timeout_s: float,
     ) -> None:
         self._run = run
-        self._task = task
         self._pool = pool
         self._references = references
+        self._timeout_s = timeout_s  # of one sample
         self._problems = StoredProblems(run.folder)
-        self._in_flight: dict[Key, tuple[str, str]] = {}  # text's digest, finish reason
-        self._ready: list[tuple[Key, Verdict | None]] = []  # those that needed no grader
-        self._waiting: deque[int] = deque()  # offsets of new samples for which the pool had no room
-        self._tried: set[Key] = set()  # by this command, and worth another try by a later one
+        self._reader = RunReader(run.folder)
+        # Samples are known by their offset.
+        self._waiting: deque[RecordPlace] = deque()  # new ones for which the pool had no room
+        self._in_flight: set[int] = set()
+        self._tried: set[int] = set()  # by this command, and worth another try by a later one
         self.without_problem = 0  # samples whose problem has no reference any more
 
     def offer(self, sample: Sample, offset: int) -> None:
         """Grade a new sample, which lies at `offset` of its file, as soon as there is room; never waits."""
-        if self._waiting or not self._pool.has_room():
-            self._waiting.append(offset)
-        else:
-            self._submit(sample, sample.text)
+        self._waiting.append(RecordPlace(offset, self._problems.offset(sample.problem_id), -1))
+        self._fill()
 
-    def collect(self, *, block: bool) -> list[tuple[Key, Verdict | None]]:
-        """Verdicts that came since the last call; None for a sample that cannot be judged.
+    def collect(self, *, block: bool) -> list[Graded]:
+        """What has been graded since the last call, and is written down now.
 
-        They are written down. With `block`, waits for at least one if any is due.
+        With `block`, waits for at least one if any is due. Raises UserError when a line is damaged.
         """
-        while self._waiting and self._pool.has_room():
-            sample = self._run.sample_at(self._waiting.popleft())
-            self._submit(sample, sample.text)
-        ready, self._ready = self._ready, []
-        for key, verdict in self._pool.completed(block=block and not ready):
-            digest, finish_reason = self._in_flight.pop(key)
-            verdict = as_finished(verdict, finish_reason)
-            self._write(key, digest, verdict)
-            if worth_another_try(verdict):
-                self._tried.add(key)
-            ready.append((key, verdict))
-        return ready
+        self._fill()
+        found, refused = [], None
+        for place, result in self._pool.completed(block=block):
+            self._in_flight.remove(place.sample)
+            if isinstance(result, UserError):
+                refused = result
+                continue
+            if isinstance(result, Verdict):  # the pool's own: there was no grader to say it
+                result = graded(self._reader.at(place), result)
+            if result.worth_another_try:
+                self._tried.add(place.sample)
+            self.without_problem += not result.line
+            found.append(result)
+        self._run.add_verdict_lines(b"".join(one.line for one in found))
+        if refused is not None:
+            raise refused
+        return found
 
-    def find_rest(self, *, again: bool = False) -> Rest:
+    def find_rest(self, on_counted: OnCounted = lambda one: None, *, again: bool = False) -> Rest:
         """What is left to grade: the samples of the folder that have no verdict on their text of today, and
         those on which the grader failed or had no time, unless this command has tried them.
 
-        With `again` it is all samples. The new verdicts are further lines.
+        With `again` it is all samples. The new verdicts are further lines. `on_counted` gets the others.
         """
         self._waiting.clear()  # they are in the folder
-        offered = set(self._in_flight)  # their verdicts come in any case
         places = RecordPlaces()
         tried_before = 0
         with RunReader(self._run.folder) as reader:
-            for place, record in reader:
-                key, verdict = record.sample.key, record.verdict
-                try_again = verdict is not None and worth_another_try(verdict) and key not in self._tried
-                if (again or verdict is None or try_again) and key not in offered:
-                    places.append(place)
-                    tried_before += try_again and not again
-        return Rest(places, len(places) + len(offered) + len(self._ready), tried_before)
+            for line in reader.lines():
+                if line.place.sample in self._in_flight:
+                    continue  # its verdict comes in any case
+                if again or line.verdict < 0:
+                    places.append(line.place)
+                    continue
+                record = reader.record(line)
+                verdict, is_tried = record.verdict, line.place.sample in self._tried
+                if verdict is not None and (is_tried or not worth_another_try(verdict)):
+                    on_counted(counted(record))
+                    continue
+                places.append(line.place)
+                tried_before += verdict is not None
+        return Rest(places, len(places) + len(self._in_flight), tried_before)
 
-    def grade_rest(self, on_progress: OnProgress = lambda tokens: None, *, rest: Rest | None = None) -> None:
-        """Grade what `find_rest` found, or finds now, and wait for all."""
-        rest = rest or self.find_rest()
-        with RunReader(self._run.folder) as reader:
-            for record in map(reader.at, rest.places):
-                while not self._pool.has_room():
-                    self._collect_rest(on_progress, block=True)
-                self._submit(record.sample, record.graded_text)
-                self._collect_rest(on_progress, block=False)
-        while self._in_flight or self._ready:
-            self._collect_rest(on_progress, block=True)
+    def grade_rest(
+        self,
+        on_progress: OnProgress = lambda tokens: None,
+        on_counted: OnCounted = lambda one: None,
+        *,
+        rest: Rest | None = None,
+    ) -> None:
+        """Grade what `find_rest` found, or finds now, and wait for all.
 
-    def _collect_rest(self, on_progress: OnProgress, *, block: bool) -> None:
-        for _ in self.collect(block=block):
-            on_progress(0)
+        `on_counted` gets what was graded.
+        """
+        rest = rest or self.find_rest(on_counted)
+
+        def collect(*, block: bool) -> None:
+            for one in self.collect(block=block):
+                on_counted(one.counted)
+                on_progress(0)
+
+        for place in rest.places:
+            while not self._pool.has_room():
+                collect(block=True)
+            self._submit(place)
+            collect(block=False)
+        while self._in_flight:
+            collect(block=True)
 
     def close(self) -> None:
         self._problems.close()
+        self._reader.close()
 
-    def _submit(self, sample: Sample, text: str) -> None:
-        problem = self._problem(sample.problem_id)
-        if problem is None:
-            self.without_problem += 1
-            self._ready.append((sample.key, None))
-        elif sample.finish_reason == "prompt_too_long":
-            verdict = Verdict(False, "truncated", detail="the prompt did not fit into the model's context")
-            self._write(sample.key, text_digest(text), verdict)
-            self._ready.append((sample.key, verdict))
-        else:
-            self._in_flight[sample.key] = (text_digest(text), sample.finish_reason)
-            self._pool.submit(sample.key, self._task.grade, problem, text, self._task.grade_timeout_s)
+    def _fill(self) -> None:
+        while self._waiting and self._pool.has_room():
+            self._submit(self._waiting.popleft())
 
-    def _problem(self, problem_id: str) -> Problem | None:
-        stored = self._problems.get(problem_id)
-        if stored is None or stored.reference is not None:
-            return stored
-        reference = self._references.get(problem_id)
-        return None if reference is None else replace(stored, reference=reference)
-
-    def _write(self, key: Key, digest: str, verdict: Verdict) -> None:
-        self._run.add_verdict(key, digest, verdict)
+    def _submit(self, place: RecordPlace) -> None:
+        suite = None
+        if self._references:
+            suite = self._references.get(self._reader.problem_line(place.problem)["id"])
+        self._in_flight.add(place.sample)
+        self._pool.submit(place, Job(place, suite), self._timeout_s)
 
 
 def grade_ungraded(
@@ -167,8 +283,8 @@ def grade_ungraded(
     info = read_run_json(folder)
     references = _references(folder, task, info, data_dir)
     with Run(folder, settings=info["settings"], made_with=made_with()) as run:
-        with GradingPool(usable_cores()) as pool:
-            grading = Grading(run, task, pool, references)
+        with GradingPool(usable_cores(), Judge(folder, task.grade)) as pool:
+            grading = Grading(run, pool, references, timeout_s=task.grade_timeout_s)
             try:
                 grading.grade_rest(on_progress)
             finally:

@@ -141,9 +141,9 @@ def _take(job: Job, request: Request, result: Completion | Failure, on_progress:
 
 
 def _collect_verdicts(grading: Grading, rounds: Rounds | None) -> None:
-    for key, verdict in grading.collect(block=False):
+    for one in grading.collect(block=False):
         if rounds is not None:
-            rounds.judged(key, verdict)
+            rounds.judged(one.key, one.verdict)
 
 
 def _chained(jobs: Iterable[Job | None], finished: deque[Job]) -> Iterator[_JobRequest | None]:

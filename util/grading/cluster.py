@@ -1,25 +1,26 @@
 """How do graders on other machines grade?
 
 Call `ClusterGradingPool` in a `with` block, as you would a `GradingPool`. Each node has a pool like this
-machine's: limits and deaths are treated alike. What carries gradings to the nodes and verdicts back is given,
-as `util.machines.replicas.Replicas`.
+machine's: limits and deaths are treated alike. Nodes share no disk with this machine, so what a grading needs
+is read here and travels with it. What carries gradings to the nodes and results back is given, as
+`util.machines.replicas.Replicas`.
 """
 
 from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from util.errors import RunStopped, UserError
-from util.grading.code.suites import carry_tests
-from util.grading.pool import WAITING_PER_WORKER, Exchange, Grade, GradingPool
+from util.grading.pool import Exchange, GradingPool
 from util.machines.replicas import Died, Event, Ready, Replicas
-from util.records import Failure, Problem, TestSuite, Verdict
+from util.records import Failure, Verdict
 
 GRADER = "cluster-1"
+WAITING_PER_WORKER = 64  # gradings queued or running per worker, each with its text, before `submit` waits
 SAY_S = 5.0  # a host with nothing to say says so after so long
 
 
@@ -27,25 +28,23 @@ SAY_S = 5.0  # a host with nothing to say says so after so long
 class GradingRequest:
     """One grading on its way to a node."""
 
-    problem_id: str
     key: Any
-    grade: Grade
-    problem: Problem
-    text: str
+    problem_id: str  # gradings of a problem go to the same node, where they share its tests
+    job: Any
     timeout_s: float
 
 
 class ClusterGradingPool:
     """The same as a GradingPool, on the nodes of a cluster. Use as a context manager.
 
-    Gradings of a node that is lost are done again elsewhere. Raises RunStopped when no node is left: the
-    samples are kept.
+    `read` turns a job into its problem's id and what travels to a node. Gradings of a node that is lost are
+    done again elsewhere. Raises RunStopped when no node is left: the samples are kept.
     """
 
-    def __init__(self, graders: Replicas, workers: int) -> None:
+    def __init__(self, graders: Replicas, workers: int, read: Callable[[Any], tuple[str, Any]]) -> None:
         self._graders = graders
+        self._read = read
         self._exchange = Exchange(workers * WAITING_PER_WORKER)
-        self._last: tuple[Problem, Problem] | None = None  # as it was given, and the same with its tests
 
     def __enter__(self) -> ClusterGradingPool:
         self._thread = threading.Thread(target=self._serve, name="cluster grading", daemon=True)
@@ -66,35 +65,20 @@ class ClusterGradingPool:
         """How many gradings were submitted and have no verdict yet."""
         return self._exchange.pending
 
-    def submit(self, key: Any, grade: Grade, problem: Problem, text: str, timeout_s: float) -> None:
+    def submit(self, key: Any, job: Any, timeout_s: float) -> None:
         """Queue one grading; waits while too many are queued."""
-        self._exchange.submit(
-            GradingRequest(problem.id, key, grade, self._with_tests(problem), text, timeout_s)
-        )
+        self._exchange.submit(GradingRequest(key, *self._read(job), timeout_s))
 
-    def completed(self, block: bool) -> Iterator[tuple[Any, Verdict]]:
-        """Keys and verdicts that are ready; with `block`, at least one as long as any is pending."""
+    def completed(self, block: bool) -> list[tuple[Any, Any]]:
+        """Keys and results that are ready; with `block`, at least one as long as any is pending."""
         return self._exchange.completed(block)
-
-    def _with_tests(self, problem: Problem) -> Problem:
-        """The problem with its tests, which lie on this machine's disk; one object for all its samples, so
-        that they travel once a batch."""
-        if self._last is None or (self._last[0].id, self._last[0].reference) != (
-            problem.id,
-            problem.reference,
-        ):
-            carried = problem
-            if isinstance(problem.reference, TestSuite):
-                carried = replace(problem, reference=carry_tests(problem.reference))
-            self._last = problem, carried
-        return self._last[1]
 
     def _serve(self) -> None:
         try:
             for request, answer in self._graders.generate(self._requests()):
                 if isinstance(answer, Failure):
                     answer = Verdict(False, "grader_error", detail=answer.message, grader=GRADER)
-                self._exchange.finish(request.key, answer)
+                self._exchange.finish([(request.key, answer)])
         except (RunStopped, UserError) as error:
             self._exchange.fail(error)
         finally:
@@ -106,10 +90,13 @@ class ClusterGradingPool:
 
 
 class GraderHost:
-    """The graders of one node, in an actor: a pool of `workers` processes."""
+    """The graders of one node, in an actor: a pool of `workers` processes that do `work`."""
 
-    def __init__(self, workers: int, symbolic: bool, isolation: str | None) -> None:
+    def __init__(
+        self, workers: int, work: Callable[[Any], Any], symbolic: bool, isolation: str | None
+    ) -> None:
         self._workers = workers
+        self._work = work
         self._symbolic = symbolic
         self._isolation = isolation  # the least under which programs may run; None: no programs are run
         self._pool: GradingPool | None = None
@@ -118,7 +105,7 @@ class GraderHost:
     def tell(self, requests: list[tuple[int, GradingRequest]]) -> None:
         assert self._pool is not None
         for number, asked in requests:
-            self._pool.submit(number, asked.grade, asked.problem, asked.text, asked.timeout_s)
+            self._pool.submit(number, asked.job, asked.timeout_s)
         self._told.set()
 
     def listen(self) -> list[Event]:
@@ -127,7 +114,7 @@ class GraderHost:
         self._told.clear()
         if not self._pool.pending:
             self._told.wait(SAY_S)
-        return list(self._pool.completed(block=True))
+        return list[Event](self._pool.completed(block=True))
 
     def _begin(self) -> Event:
         about = f"node {socket.gethostname()}"
@@ -139,5 +126,5 @@ class GraderHost:
             except UserError as error:
                 return Died(f"{about}: {error}", refused=True)
             about += f": {found.warning() or 'full isolation'}"
-        self._pool = GradingPool(self._workers, symbolic=self._symbolic).__enter__()
+        self._pool = GradingPool(self._workers, self._work, symbolic=self._symbolic).__enter__()
         return Ready(self._workers * WAITING_PER_WORKER // 2, about)

@@ -2,8 +2,9 @@
 
 Call `GradingPool` in a `with` block, `submit` gradings and take what is `completed`.
 
-A thread of the parent hands gradings to worker processes and takes the verdicts back, so it keeps going while
-the main thread is busy. Workers are spawned, never forked: the parent may hold a GPU.
+A thread of the parent hands gradings to worker processes and takes the results back, so it keeps going while
+the main thread is busy. Workers are spawned, never forked: the parent may hold a GPU. What a grading is and
+what it results in is the caller's affair: the parent passes both on and looks at neither.
 """
 
 from __future__ import annotations
@@ -12,37 +13,46 @@ import contextlib
 import multiprocessing
 import multiprocessing.util
 import os
+import queue
 import signal
+import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from util.grading.maths import symbolic as symbolic_engine
-from util.records import BY_THE_CLOCK, Problem, Verdict
+from util.records import Verdict
 
 GRADER = "pool-1"
-WAITING_PER_WORKER = 64  # gradings queued or running per worker before `submit` waits
-BATCH = 16  # short gradings handed over at once
+WAITING_PER_WORKER = 256  # gradings queued or running per worker before `submit` waits
+BATCH = 64  # most short gradings that a worker has at a time
+PAUSE_S = 0.002  # results of busy workers are taken together after so long, not one by one
 SHORT_S = 60.0  # gradings with a higher limit travel alone
 START_S = 120.0  # a worker has to say that it runs by then
 LOWEST = 19  # niceness: at most 1.5 % of a core that somebody else wants
 STOP_S = 3.0  # workers that are asked to end are killed after that
 
-Grade = Callable[[Problem, str], Verdict]
+_SIZE = struct.Struct("!I")  # before each result: how many bytes it has
+_READ_BYTES = 1 << 20
 
 
 @dataclass
 class _Ungraded:
     key: Any
-    payload: bytes  # (grade, problem, text), pickled
+    job: Any
     timeout_s: float
     deaths: int = 0  # workers that died over it
     alone: bool = False  # the clock ended it: it is tried again by the worker for those
+
+    @property
+    def travels_alone(self) -> bool:
+        """Whether a worker has it with no other."""
+        return self.timeout_s > SHORT_S or self.deaths > 0
 
 
 @dataclass
@@ -53,6 +63,13 @@ class _Worker:
     since: float = 0.0  # when it began; when the worker was started, before it runs
     running: bool = False
     alone: bool = False  # takes only gradings that are tried again alone
+    heard: bytes = b""  # the beginning of a result whose end is still to come
+
+    def room(self) -> int:
+        """How many gradings more it should have now."""
+        if self.jobs and self.jobs[-1].travels_alone or len(self.jobs) > BATCH // 2:
+            return 0
+        return BATCH - len(self.jobs)
 
 
 class Exchange:
@@ -63,7 +80,7 @@ class Exchange:
         self.queue: deque[Any] = deque()
         self.pending = 0  # gradings that were submitted and have no verdict yet
         self._room = room
-        self._done: deque[tuple[Any, Verdict]] = deque()
+        self._done: list[tuple[Any, Any]] = []
         self._failure: Exception | None = None
 
     def has_room(self) -> bool:
@@ -79,22 +96,23 @@ class Exchange:
             self.pending += 1
             self.queue.append(job)
 
-    def completed(self, block: bool) -> Iterator[tuple[Any, Verdict]]:
-        """Keys and verdicts that are ready; with `block`, at least one as long as any is pending."""
+    def completed(self, block: bool) -> list[tuple[Any, Any]]:
+        """Keys and results that are ready; with `block`, at least one as long as any is pending."""
+        if not (block or self._done or self._failure):  # without the lock: it is asked for each sample
+            return []
         with self.changed:
             if block:
                 self.changed.wait_for(lambda: self._done or not self.pending or self._failure)
             if self._failure:
                 raise self._failure
-            ready = list(self._done)
-            self._done.clear()
-        yield from ready
+            ready, self._done = self._done, []
+        return ready
 
-    def finish(self, key: Any, verdict: Verdict) -> None:
-        """Leave a verdict."""
+    def finish(self, results: list[tuple[Any, Any]]) -> None:
+        """Leave results by their keys."""
         with self.changed:
-            self._done.append((key, verdict))
-            self.pending -= 1
+            self._done += results
+            self.pending -= len(results)
             self.changed.notify_all()
 
     def fail(self, error: Exception) -> None:
@@ -105,16 +123,19 @@ class Exchange:
 
 
 class GradingPool:
-    """Worker processes that grade; verdicts come back in the order in which they are ready.
+    """Worker processes that grade; results come back in the order in which they are ready.
 
-    Use as a context manager. `grade` is a plain top-level function: it travels by name. A grading over its
-    limit, or one whose worker dies twice, gets a verdict with the reason grader_error; the worker is replaced
-    and nothing else is lost. A program that the clock ended is tried again, one at a time.
+    Use as a context manager. Each worker has a copy of `work` for as long as it lives and calls it with each
+    job; what it returns is the result. A grading over its limit, or one whose worker dies twice, results in a
+    Verdict with the reason grader_error; the worker is replaced and nothing else is lost. A result that says
+    it is `by_the_clock` is not taken: the job is done again, one such at a time.
     """
 
-    def __init__(self, workers: int, *, symbolic: bool = True) -> None:
+    def __init__(self, workers: int, work: Callable[[Any], Any], *, symbolic: bool = True) -> None:
         self._count = max(1, workers)
+        self._work = bytes(ForkingPickler.dumps(work))
         self._symbolic = symbolic
+        self._is_listening = False  # the thread has to be woken for a new grading
         self._context = multiprocessing.get_context("spawn")
         self._exchange = Exchange(self._count * WAITING_PER_WORKER)
         self._workers: list[_Worker] = []
@@ -149,13 +170,14 @@ class GradingPool:
         """Whether `submit` would take a grading without waiting."""
         return self._exchange.has_room()
 
-    def submit(self, key: Any, grade: Grade, problem: Problem, text: str, timeout_s: float) -> None:
+    def submit(self, key: Any, job: Any, timeout_s: float) -> None:
         """Queue one grading; waits while too many are queued."""
-        self._exchange.submit(_Ungraded(key, bytes(ForkingPickler.dumps((grade, problem, text))), timeout_s))
-        self._wake()
+        self._exchange.submit(_Ungraded(key, job, timeout_s))
+        if self._is_listening:
+            self._wake()
 
-    def completed(self, block: bool) -> Iterator[tuple[Any, Verdict]]:
-        """Keys and verdicts that are ready; with `block`, at least one as long as any is pending."""
+    def completed(self, block: bool) -> list[tuple[Any, Any]]:
+        """Keys and results that are ready; with `block`, at least one as long as any is pending."""
         return self._exchange.completed(block)
 
     @property
@@ -166,13 +188,14 @@ class GradingPool:
     # -- in the thread
 
     def _wake(self) -> None:
+        self._is_listening = False
         with contextlib.suppress(OSError):  # the pool was closed meanwhile
-            if not self._awake.poll(0):
-                self._waker.send_bytes(b"!")
+            self._waker.send_bytes(b"!")
 
     def _serve(self) -> None:
         try:
             while not self._stopping:
+                self._is_listening = True  # what is queued from here on wakes us if it is not handed out now
                 self._hand_out()
                 self._listen()
         finally:
@@ -180,17 +203,14 @@ class GradingPool:
             self._exchange.fail(RuntimeError(failed))
 
     def _hand_out(self) -> None:
-        """Give queued gradings to workers with nothing to do; start workers as long as there is need."""
+        """Give queued gradings to workers that have few; start workers as long as there is need."""
         with self._exchange.changed:
             usual = [worker for worker in self._workers if not worker.alone]
-            idle = [worker for worker in usual if not worker.jobs]
-            wanted = min(self._count - len(usual), max(0, len(self._exchange.queue) - len(idle)))
-        idle += [self._start() for _ in range(wanted)]
-        for worker in idle:
-            jobs = self._next_jobs()
-            if not jobs:
-                break
-            self._hand(worker, jobs)
+            idle = sum(not worker.jobs for worker in usual)
+            wanted = min(self._count - len(usual), max(0, len(self._exchange.queue) - idle))
+        usual += [self._start() for _ in range(wanted)]
+        for worker in sorted(usual, key=lambda worker: len(worker.jobs)):
+            self._hand(worker, self._next_jobs(worker))
         if self._again:
             lone = next((worker for worker in self._workers if worker.alone), None)
             if lone is None:
@@ -199,36 +219,46 @@ class GradingPool:
                 self._hand(lone, [self._again.popleft()])
 
     def _hand(self, worker: _Worker, jobs: list[_Ungraded]) -> None:
-        worker.jobs.extend(jobs)
-        if worker.running:
-            worker.since = time.monotonic()
+        if not jobs:
+            return
         try:
-            worker.connection.send([job.payload for job in jobs])
-        except OSError:  # it died while idle: no grading is to blame
-            self._replace(worker, blame=False)
+            worker.connection.send([job.job for job in jobs])
+        except OSError:  # it has died; none of these is to blame, and `_receive` sees to what it had
+            self._queue_again(worker, jobs)
+            return
+        if worker.running and not worker.jobs:
+            worker.since = time.monotonic()
+        worker.jobs.extend(jobs)
 
-    def _next_jobs(self) -> list[_Ungraded]:
+    def _next_jobs(self, worker: _Worker) -> list[_Ungraded]:
+        """What a worker gets now: a share of what is queued, as the last gradings are for whoever is idle."""
+        jobs: list[_Ungraded] = []
         with self._exchange.changed:
-            jobs: list[_Ungraded] = []
-            most = max(1, min(BATCH, len(self._exchange.queue) // (2 * self._count)))
-            while self._exchange.queue and len(jobs) < most:
-                if jobs and (self._exchange.queue[0].timeout_s > SHORT_S or self._exchange.queue[0].deaths):
+            waiting = self._exchange.queue
+            share = len(waiting) // (2 * self._count)
+            most = min(worker.room(), share if worker.jobs else max(1, share))
+            while waiting and len(jobs) < most:
+                if waiting[0].travels_alone and (jobs or worker.jobs):
                     break
-                jobs.append(self._exchange.queue.popleft())
-                if jobs[-1].timeout_s > SHORT_S or jobs[-1].deaths:
+                jobs.append(waiting.popleft())
+                if jobs[-1].travels_alone:
                     break
-            return jobs
+        return jobs
 
     def _start(self, *, alone: bool = False) -> _Worker:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(theirs, self._symbolic, alone), name="grader")
+        process = self._context.Process(
+            target=_work, args=(theirs, self._work, self._symbolic, alone), name="grader"
+        )
         process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours, since=time.monotonic(), alone=alone))
         return self._workers[-1]
 
     def _listen(self) -> None:
-        """Wait for verdicts, deaths, new gradings or the next time limit."""
+        """Wait for results, deaths, new gradings or the next time limit."""
+        if self._workers and all(len(worker.jobs) > 1 for worker in self._workers if not worker.alone):
+            time.sleep(PAUSE_S)
         deadlines = [deadline for worker in self._workers if (deadline := _deadline(worker)) is not None]
         rest = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
         by_connection: dict[Any, _Worker] = {worker.connection: worker for worker in self._workers}
@@ -244,26 +274,39 @@ class GradingPool:
                 self._time_out(worker)
 
     def _receive(self, worker: _Worker) -> None:
+        """Take what a worker has said, all of it at once."""
         try:
-            verdict = worker.connection.recv()
-        except (EOFError, OSError):
+            data = os.read(worker.connection.fileno(), _READ_BYTES)
+        except OSError:
+            data = b""
+        if not data:
             self._replace(worker, blame=True)
             return
         worker.since = time.monotonic()
-        if verdict is None:  # the worker runs
-            worker.running = True
-            return
-        job = worker.jobs.popleft()
-        if verdict.reason == "timeout" and verdict.cause == BY_THE_CLOCK and not job.alone:
-            job.alone, job.deaths = True, 0
-            self._again.append(job)
-        else:
-            self._exchange.finish(job.key, verdict)
+        heard, at, results = worker.heard + data, 0, []
+        while at + _SIZE.size <= len(heard):
+            end = at + _SIZE.size + _SIZE.unpack_from(heard, at)[0]
+            if end > len(heard):
+                break
+            result = ForkingPickler.loads(heard[at + _SIZE.size : end])
+            at = end
+            if not worker.running:  # its first word says that it runs
+                worker.running = True
+                continue
+            job = worker.jobs.popleft()
+            if getattr(result, "by_the_clock", False) and not job.alone:
+                job.alone, job.deaths = True, 0
+                self._again.append(job)
+            else:
+                results.append((job.key, result))
+        worker.heard = heard[at:]
+        if results:
+            self._exchange.finish(results)
 
     def _time_out(self, worker: _Worker) -> None:
         if worker.running:
             job = worker.jobs.popleft()
-            self._exchange.finish(job.key, _failure(f"over {job.timeout_s:g} s"))
+            self._exchange.finish([(job.key, _failure(f"over {job.timeout_s:g} s"))])
         self._replace(worker, blame=not worker.running)
 
     def _replace(self, worker: _Worker, *, blame: bool) -> None:
@@ -276,10 +319,14 @@ class GradingPool:
             if job.deaths > 1:
                 worker.jobs.popleft()
                 why = f"the worker died twice (exit status {worker.process.exitcode}), see standard error"
-                self._exchange.finish(job.key, _failure(why))
+                self._exchange.finish([(job.key, _failure(why))])
+        self._queue_again(worker, worker.jobs)
+
+    def _queue_again(self, worker: _Worker, jobs: Sequence[_Ungraded]) -> None:
+        """Put what a worker should have had first in its queue."""
         with self._exchange.changed:
             if not self._stopping:
-                (self._again if worker.alone else self._exchange.queue).extendleft(reversed(worker.jobs))
+                (self._again if worker.alone else self._exchange.queue).extendleft(reversed(jobs))
 
 
 def _failure(detail: str) -> Verdict:
@@ -318,20 +365,20 @@ def _kill_all(workers: list[_Worker]) -> None:
 # ---------------------------------------------------------------- in a worker
 
 
-def _work(connection: Connection, symbolic: bool, alone: bool) -> None:
+def _work(connection: Connection, work: bytes, symbolic: bool, alone: bool) -> None:
     """Grade what comes until the parent says stop or is gone."""
     _yield(to_engine=not alone)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    batches: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(connection, batches), daemon=True).start()
     symbolic_engine.use(symbolic)
-    with contextlib.suppress(BrokenPipeError):  # the parent is gone
-        connection.send(None)
-        while (payloads := _received(connection)) is not None:
-            for payload in payloads:
-                # A fault of a grader ends this worker with its traceback; after a second try the parent gives
-                # the sample the reason grader_error.
-                grade, problem, text = ForkingPickler.loads(payload)
-                connection.send(grade(problem, text))
+    grade = ForkingPickler.loads(work)
+    _send(connection, None)
+    while (jobs := ForkingPickler.loads(batches.get())) is not None:
+        for job in jobs:
+            # A fault of a grader ends this worker with its traceback; after a second try the parent gives the
+            # sample the reason grader_error.
+            _send(connection, grade(job))
 
 
 def _yield(*, to_engine: bool) -> None:
@@ -343,16 +390,18 @@ def _yield(*, to_engine: bool) -> None:
         os.nice(LOWEST)
 
 
-def _received(connection: Connection) -> list[bytes] | None:
-    """The next gradings; None when there are no more, or no parent."""
-    try:
-        return connection.recv()
-    except (EOFError, OSError):
-        return None
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
+def _receive(connection: Connection, batches: queue.SimpleQueue[bytes]) -> None:
+    """Take what the parent sends, so that it never waits for a grading to end; without a parent, end."""
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            batches.put(connection.recv_bytes())
     os._exit(1)
+
+
+def _send(connection: Connection, result: Any) -> None:
+    """Tell the parent at once: what is finished is not lost when this worker dies over the next one."""
+    data = bytes(ForkingPickler.dumps(result))
+    data = _SIZE.pack(len(data)) + data
+    with contextlib.suppress(BrokenPipeError):  # the parent is gone
+        while data:
+            data = data[os.write(connection.fileno(), data) :]

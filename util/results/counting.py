@@ -11,6 +11,7 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from util.records import NOT_JUDGED, Record, exact_number
 from util.results.estimates import majority_at_k, mean_of_shares, pass_at_k, tokens_to_first_correct
@@ -40,6 +41,44 @@ def stopped_early(info: dict) -> Stopped | None:
     asked = info.get("asked", {})
     stopping = asked.get("stopping")
     return None if stopping is None else Stopped(stopping["rule"], asked["n"])
+
+
+class Counted(NamedTuple):
+    """What the numbers take of a record. A tuple, as graders send one with each verdict."""
+
+    problem_id: str
+    temperature: float
+    about: dict
+    outcome: int  # its number in OUTCOMES
+    reason: str  # of the verdict; "not_graded" without one
+    grader: str
+    is_truncated: bool
+    prompt_tokens: int
+    completion_tokens: int
+    has_answer: bool  # the reference is a short text, so that answers can be compared
+    vote: str | None  # a wrong answer that counts in a majority
+    text: int  # checksum of the sample's text
+
+
+def counted(record: Record) -> Counted:
+    """What the numbers take of a record."""
+    sample, verdict = record.sample, record.verdict
+    outcome = outcome_of(record)
+    is_wrong = outcome not in ("correct", "not_judged")
+    return Counted(
+        problem_id=sample.problem_id,
+        temperature=sample.temperature,
+        about=record.about,
+        outcome=OUTCOMES.index(outcome),
+        reason="not_graded" if verdict is None else verdict.reason,
+        grader="" if verdict is None else verdict.grader,
+        is_truncated=is_truncated(record),
+        prompt_tokens=sample.prompt_tokens,
+        completion_tokens=max(0, sample.completion_tokens),
+        has_answer=record.answer is not None,
+        vote=verdict.extracted if verdict is not None and is_wrong and has_vote(record) else None,
+        text=zlib.crc32(sample.text.encode("utf-8", "backslashreplace")),
+    )
 
 
 class Tally:
@@ -75,44 +114,40 @@ class Tally:
     def samples(self) -> int:
         return len(self.tokens)
 
-    def add(self, record: Record) -> None:
-        sample, verdict = record.sample, record.verdict
-        place = self.places.get(sample.problem_id)
+    def add(self, one: Counted) -> None:
+        place = self.places.get(one.problem_id)
         if place is None:
-            place = self._new_problem(sample.problem_id, record.about)
-        truncated = is_truncated(record)
-        self.truncated += truncated
-        self.prompt_tokens += sample.prompt_tokens
-        self.completion_tokens += sample.completion_tokens
-        outcome = outcome_of(record)
-        checksum = zlib.crc32(sample.text.encode("utf-8", "backslashreplace"))
-        if self._drawn[place] and self._texts[place] != checksum:
-            checksum = -1
-        self._texts[place] = checksum
-        self._drawn[place] += 1
-        self._drawn_tokens[place] += max(0, sample.completion_tokens)
-        self.tokens.append(max(0, sample.completion_tokens))
-        self.outcomes.append(OUTCOMES.index(outcome))
-        if verdict is None or outcome == "not_judged":
-            reason = "not_graded" if verdict is None else verdict.reason
-            self.not_judged[reason] = self.not_judged.get(reason, 0) + 1
-            return
-        self.undecided[place] += outcome == "undecided"
-        self.graders[verdict.grader] = self.graders.get(verdict.grader, 0) + 1
-        self.judged[place] += 1
-        self.no_answer += outcome == "no_answer"
-        self.other_language += verdict.reason == "unsupported_language"
-        self.completed_judged += not truncated
-        if verdict.correct:
-            self.correct[place] += 1
-            self.completed_correct += not truncated
-            self.tokens_correct[place] += max(0, sample.completion_tokens)
+            place = self._new_problem(one.problem_id, one.about)
+        outcome, tokens = OUTCOMES[one.outcome], one.completion_tokens
+        self.truncated += one.is_truncated
+        self.prompt_tokens += one.prompt_tokens
+        self.completion_tokens += tokens
+        if self._drawn[place] and self._texts[place] != one.text:
+            self._texts[place] = -1
         else:
-            self.tokens_wrong[place] += max(0, sample.completion_tokens)
-        if record.answer is not None:
-            self._votes = True
-            if not verdict.correct and verdict.extracted is not None and has_vote(record):
-                self._add_wrong(place, verdict.grader, verdict.extracted)
+            self._texts[place] = one.text
+        self._drawn[place] += 1
+        self._drawn_tokens[place] += tokens
+        self.tokens.append(tokens)
+        self.outcomes.append(one.outcome)
+        if outcome == "not_judged":
+            self.not_judged[one.reason] = self.not_judged.get(one.reason, 0) + 1
+            return
+        self.graders[one.grader] = self.graders.get(one.grader, 0) + 1
+        self.judged[place] += 1
+        self.completed_judged += not one.is_truncated
+        self._votes |= one.has_answer
+        if outcome == "correct":
+            self.correct[place] += 1
+            self.completed_correct += not one.is_truncated
+            self.tokens_correct[place] += tokens
+            return
+        self.tokens_wrong[place] += tokens
+        self.undecided[place] += outcome == "undecided"
+        self.no_answer += outcome == "no_answer"
+        self.other_language += one.reason == "unsupported_language"
+        if one.has_answer and one.vote is not None:
+            self._add_wrong(place, one.grader, one.vote)
 
     def _new_problem(self, problem_id: str, about: dict) -> int:
         place = self.places[problem_id] = len(self.places)
@@ -226,8 +261,8 @@ class Tally:
             "completed_accuracy": (
                 self.completed_correct / self.completed_judged if self.completed_judged else None
             ),
-            "not_judged": self.not_judged,
-            "graders": self.graders,
+            "not_judged": dict(sorted(self.not_judged.items())),  # in whatever order verdicts came
+            "graders": dict(sorted(self.graders.items())),
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
             "tokens": self._tokens(),
@@ -335,15 +370,21 @@ class Tally:
         }
 
 
-def tallies_of(records: Iterable[Record]) -> dict[float, Tally]:
-    """A tally for each temperature, rising."""
-    tallies: dict[float, Tally] = {}
-    for record in records:
-        tally = tallies.get(record.sample.temperature)
+class Tallies:
+    """A tally for each temperature."""
+
+    def __init__(self) -> None:
+        self._at: dict[float, Tally] = {}
+
+    def add(self, one: Counted) -> None:
+        tally = self._at.get(one.temperature)
         if tally is None:
-            tally = tallies[record.sample.temperature] = Tally()
-        tally.add(record)
-    return dict(sorted(tallies.items()))
+            tally = self._at[one.temperature] = Tally()
+        tally.add(one)
+
+    def numbers(self, stopped: Stopped | None = None) -> dict[str, dict]:
+        """The numbers of each temperature (as text, rising)."""
+        return {exact_number(at): tally.numbers(stopped) for at, tally in sorted(self._at.items())}
 
 
 def summarise(records: Iterable[Record], *, stopped: Stopped | None = None) -> dict[str, dict]:
@@ -354,7 +395,10 @@ def summarise(records: Iterable[Record], *, stopped: Stopped | None = None) -> d
     these would be if all of them were correct. `undecided`, `truncated`, `no_answer`
     and `other_language` count samples; `alike` counts problems whose samples are all the same text.
     """
-    return {exact_number(at): tally.numbers(stopped) for at, tally in tallies_of(records).items()}
+    tallies = Tallies()
+    for record in records:
+        tallies.add(counted(record))
+    return tallies.numbers(stopped)
 
 
 def is_truncated(record: Record) -> bool:

@@ -21,8 +21,8 @@ from util.errors import UserError
 from util.records import SCHEMA, Problem, Sample, Verdict
 from util.runs.journal import (
     Journal,
+    encoded,
     missing_folders,
-    read_line_at,
     read_lines,
     remove_empty,
     write_whole,
@@ -34,9 +34,8 @@ from util.runs.reader import (
     SAMPLES,
     UNFORMATTED,
     VERDICTS,
+    SampleSet,
     has_samples,
-    journals,
-    sample_from,
     samples_there,
 )
 from util.runs.shape import unfitting
@@ -140,11 +139,18 @@ class Run:
         self._verdicts = Journal(folder / VERDICTS)
         self._formatted: dict[str, Journal] = {}  # opened when first needed: most runs never have them
         self._asked = {line["id"] for _, line in read_lines(folder / PROBLEMS)}
-        self._have = samples_there(folder)
+        self._found: SampleSet | None = None
+
+    @property
+    def _have(self) -> SampleSet:
+        """Which samples are there, looked for when it is first asked: a check never asks."""
+        if self._found is None:
+            self._found = samples_there(self.folder)
+        return self._found
 
     def begin_anew(self, *, settings: dict, made_with: dict) -> None:
         """Forget what an earlier command wrote down before it failed without a sample."""
-        assert not self._have, "a run with samples keeps its settings"
+        assert self.is_empty(), "a run with samples keeps its settings"
         self._problems.clear()
         self._asked.clear()
         self.info = {"schema": SCHEMA, "settings": settings, "dataset": {}, "made_with": made_with}
@@ -152,6 +158,10 @@ class Run:
 
     def has(self, problem_id: str, temperature: float, index: int) -> bool:
         return self._have.has(problem_id, temperature, index)
+
+    def is_empty(self) -> bool:
+        """Whether there is no sample."""
+        return not has_samples(self.folder)
 
     def count(self) -> int:
         return len(self._have)
@@ -185,21 +195,12 @@ class Run:
         self._have.add(*sample.key)
         return offset
 
-    def sample_at(self, offset: int) -> Sample:
-        with open(journals(self.folder)[0], "rb") as file:
-            return sample_from(read_line_at(file, offset))
-
     def add_verdict(self, key: tuple[str, float, int], judged: str, verdict: Verdict) -> None:
-        problem_id, temperature, index = key
-        self._verdicts.append(
-            {
-                "problem_id": problem_id,
-                "temperature": temperature,
-                "index": index,
-                "judged": judged,
-                "verdict": asdict(verdict),
-            }
-        )
+        self.add_verdict_lines(verdict_line(key, judged, verdict))
+
+    def add_verdict_lines(self, lines: bytes) -> None:
+        """Write verdicts that a grader has made lines of."""
+        self._verdicts.append_encoded(lines)
 
     def add_formatted(self, key: tuple[str, float, int], text: str, by: str) -> None:
         """Keep the text of a sample in thought and solution; `by` names the rule or the model."""
@@ -227,11 +228,12 @@ class Run:
 
     def discard(self) -> None:
         """Close the run and, where it has no samples, take away what opening it made."""
-        if not self._have:
+        is_empty = self.is_empty()
+        if is_empty:
             for path in self._new:
                 path.unlink(missing_ok=True)
         self.close()
-        if not self._have:
+        if is_empty:
             remove_empty(self._made)
 
     def __enter__(self) -> Run:
@@ -239,6 +241,13 @@ class Run:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def verdict_line(key: tuple[str, float, int], judged: str, verdict: Verdict) -> bytes:
+    """A line of verdicts.jsonl: what was said of the text with the digest `judged`."""
+    problem_id, temperature, index = key
+    name = {"problem_id": problem_id, "temperature": temperature, "index": index}
+    return encoded({**name, "judged": judged, "verdict": vars(verdict)})
 
 
 def read_run_json(folder: Path) -> dict:

@@ -42,7 +42,10 @@ class Journal:
 
     def append(self, line: dict) -> int:
         """Append one object and return the offset of its line in bytes."""
-        data = (json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+        return self.append_encoded(encoded(line))
+
+    def append_encoded(self, data: bytes) -> int:
+        """Append whole lines, each of them `encoded`, and return the offset of the first."""
         start = self._end
         try:
             written = 0
@@ -86,6 +89,11 @@ class Journal:
         self.close()
 
 
+def encoded(line: dict) -> bytes:
+    """The line of an object as it stands in a file."""
+    return (json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+
+
 def read_lines(path: Path, fields: Fields | None = None) -> Iterator[tuple[int, dict]]:
     """Yield (offset in bytes, object) of each line; a torn last line is left out, a missing file has no
     lines.
@@ -100,21 +108,24 @@ def read_lines(path: Path, fields: Fields | None = None) -> Iterator[tuple[int, 
 def read_line_at(file: BinaryIO, offset: int) -> dict:
     """The object on the line that starts at `offset` of a file opened in binary mode."""
     file.seek(offset)
-    raw = file.readline()
-    path = Path(file.name)
+    return parsed_line(file.readline(), file.name, offset)
+
+
+def parsed_line(raw: bytes, path: str | Path, offset: int) -> dict:
+    """The object on a line that was read from `offset` of a file."""
     try:
-        return _parsed(raw, FIELDS.get(path.name))
+        return _parsed(raw, FIELDS.get(os.path.basename(path)))
     except ValueError:
-        return _parsed_or_refused(raw, path, _line_number(path, offset))
+        return _parsed_or_refused(raw, Path(path), _line_number(Path(path), offset))
 
 
-def read_keys(path: Path, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, re.Match[bytes] | dict]]:
+def read_keys(path: Path, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, re.Match[bytes] | dict, bytes]]:
     """As `read_lines`, but a line that begins with `pattern` is not decoded: its match stands for it.
 
-    Decoding long lines costs ten times as much as looking at their first fields.
+    Decoding long lines costs ten times as much as looking at their first fields. The third is the line.
     """
     for offset, number, raw in _whole_lines(path):
-        yield offset, pattern.match(raw) or _parsed_or_refused(raw, path, number)
+        yield offset, pattern.match(raw) or _parsed_or_refused(raw, path, number), raw
 
 
 def _whole_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:

@@ -12,9 +12,18 @@ from typing import Any
 
 from util.errors import UserError
 from util.runs.folder import Run, read_run_json, writer_of
-from util.runs.journal import Journal, read_lines
+from util.runs.journal import Journal, parsed_line, read_lines
 from util.runs.opinions import OPINIONS
-from util.runs.reader import FORMATTED, PROBLEMS, UNFORMATTED, VERDICTS, SampleSet, sample_from, sample_lines
+from util.runs.reader import (
+    FORMATTED,
+    PROBLEMS,
+    SAMPLES,
+    UNFORMATTED,
+    VERDICTS,
+    SampleSet,
+    sample_from,
+    sample_lines,
+)
 from util.settings import difference
 
 SAID_OF_SAMPLES = (FORMATTED, UNFORMATTED, VERDICTS, OPINIONS)  # whose lines name a sample
@@ -65,17 +74,16 @@ def _refuse_unlike(one: Path, its: dict, other: Path, others: dict) -> None:
 def _take_all(folder: Path, merged: Run) -> int:
     """Copy what `merged` lacks; a sample comes after all that was said of it, so that a crash repeats it."""
     asked = SampleSet()
-    for _, line in sample_lines(folder):
-        key = line["problem_id"], line["temperature"], line["index"]
-        if not merged.has(*key):
-            asked.add(*key)
+    for sample in sample_lines(folder):
+        if not merged.has(*sample.key):
+            asked.add(*sample.key)
     for _, line in read_lines(folder / PROBLEMS):
         merged.add_problem_line(line)
     for name in SAID_OF_SAMPLES:
         _copy_lines(folder / name, merged.folder / name, asked)
-    for _, line in sample_lines(folder):
-        if asked.has(line["problem_id"], line["temperature"], line["index"]):
-            merged.add_sample(sample_from(line))
+    for sample in sample_lines(folder):
+        if asked.has(*sample.key):
+            merged.add_sample(sample_from(parsed_line(sample.raw, folder / SAMPLES, sample.offset)))
     return len(asked)
 
 

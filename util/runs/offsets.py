@@ -1,23 +1,27 @@
 """Where in a file does the last line about each problem or sample begin?
 
-Call `problem_offsets` and `sample_offsets`; `find` looks a digest up.
+Call `problem_offsets` and `sample_offsets`; `find` looks a digest up. `read_samples` names the sample of each
+line.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from array import array
 from bisect import bisect_right
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from util.runs.journal import read_keys
+from util.runs.journal import encoded, read_keys
 
-# The first fields of a line as Journal writes them; lines written otherwise are decoded as a whole.
-_PROBLEM_START = re.compile(rb'\{"id": ("(?:[^"\\]|\\.)*"), ')
+# The first fields of a line as Journal writes them, and in one spelling only: equal samples have equal bytes.
+# Lines that begin otherwise (an id beyond ASCII, a temperature of five places) are decoded as a whole.
+_PROBLEM_START = re.compile(rb'\{"id": "([ !#-\[\]-~]*)", ')
 _SAMPLE_START = re.compile(
-    rb'\{"problem_id": ("(?:[^"\\]|\\.)*"), "temperature": ([-+.\deE]+), "index": (\d+), '
+    rb'\{"problem_id": "([ !#-\[\]-~]*)", '
+    rb'"temperature": (\d{1,3}\.(?:0|\d{0,3}[1-9])), "index": (0|[1-9]\d{0,5}), '
 )
 
 
@@ -25,9 +29,12 @@ class OffsetTable:
     """Offset of the last line about each 64-bit key: 16 bytes a line, where a dict takes 170."""
 
     def __init__(self) -> None:
-        self._keys = array("Q")
+        self._keys = array("q")
         self._offsets = array("q")
         self._is_sorted = True
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
     def add(self, key: int, offset: int) -> None:
         self._keys.append(key)
@@ -43,35 +50,52 @@ class OffsetTable:
 
     def _sort(self) -> None:
         order = sorted(range(len(self._keys)), key=self._keys.__getitem__)  # stable: the last line stays last
-        self._keys = array("Q", map(self._keys.__getitem__, order))
+        self._keys = array("q", map(self._keys.__getitem__, order))
         self._offsets = array("q", map(self._offsets.__getitem__, order))
         self._is_sorted = True
 
 
+class SampleLine(NamedTuple):
+    """A line about a sample, not decoded. A tuple: one is made for each line of a file."""
+
+    offset: int
+    key: tuple[str, float, int]
+    digest: int  # as of `key_digest`
+    raw: bytes
+
+
 def problem_offsets(path: Path) -> OffsetTable:
-    """Offset of the last line about each problem, by `name_digest` of its id."""
+    """Offset of the last line about each problem, by the `hash` of its id."""
     table = OffsetTable()
-    for offset, found in read_keys(path, _PROBLEM_START):
-        name = found["id"] if isinstance(found, dict) else json.loads(found[1])
-        table.add(name_digest(name), offset)
+    for offset, found, _ in read_keys(path, _PROBLEM_START):
+        table.add(hash(found["id"] if isinstance(found, dict) else found[1].decode()), offset)
     return table
 
 
 def sample_offsets(path: Path) -> OffsetTable:
     """Offset of the last line about each sample, by `key_digest`."""
     table = OffsetTable()
-    for offset, found in read_keys(path, _SAMPLE_START):
-        if isinstance(found, dict):
-            key = (found["problem_id"], found["temperature"], found["index"])
-        else:
-            key = (json.loads(found[1]), float(found[2]), int(found[3]))
-        table.add(key_digest(*key), offset)
+    for line in read_samples(path):
+        table.add(line.digest, line.offset)
     return table
 
 
+def read_samples(path: Path) -> Iterator[SampleLine]:
+    """Each line of a file in which every line is about a sample."""
+    for offset, found, raw in read_keys(path, _SAMPLE_START):
+        if isinstance(found, dict):
+            key = found["problem_id"], found["temperature"], found["index"]
+            digest = key_digest(*key)
+        else:
+            problem_id, temperature, index = found.groups()
+            key, digest = (problem_id.decode(), float(temperature), int(index)), hash(found[0])
+        yield SampleLine(offset, key, digest, raw)
+
+
 def key_digest(problem_id: str, temperature: float, index: int) -> int:
-    """64 bits that name a sample; a collision among a million samples has a chance of 3e-8."""
-    return name_digest(f"{index} {float(temperature)} {problem_id}")
+    """64 bits that name a sample in this process; a million samples collide with a chance of 3e-8."""
+    key = {"problem_id": problem_id, "temperature": float(temperature), "index": index}
+    return hash(encoded(key)[:-2] + b", ")  # the bytes with which a line about it begins
 
 
 def name_digest(*parts: object) -> int:

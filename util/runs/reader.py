@@ -11,15 +11,14 @@ import os
 from array import array
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from util.errors import UserError
 from util.records import Problem, Record, Sample, Verdict, graded_text
-from util.runs.journal import read_line_at, read_lines
-from util.runs.offsets import key_digest, name_digest, problem_offsets, sample_offsets
+from util.runs.journal import parsed_line, read_line_at, read_lines
+from util.runs.offsets import SampleLine, key_digest, problem_offsets, read_samples, sample_offsets
 from util.terminal import say
 
 PROBLEMS, SAMPLES, FORMATTED, UNFORMATTED, VERDICTS = (
@@ -36,15 +35,13 @@ def journals(folder: Path) -> tuple[Path, ...]:
     return (folder / SAMPLES,)
 
 
-def sample_lines(folder: Path) -> Iterator[tuple[int, dict]]:
-    """Offset and line of each sample, once: of several lines about one sample the first counts, which is
-    said.
-    """
+def sample_lines(folder: Path) -> Iterator[SampleLine]:
+    """The line of each sample, once: of several lines about one sample the first counts, which is said."""
     met, doubled = SampleSet(), 0
     for path in journals(folder):
-        for offset, line in read_lines(path):
-            if met.add(line["problem_id"], line["temperature"], line["index"]):
-                yield offset, line
+        for line in read_samples(path):
+            if met.add(*line.key):
+                yield line
             else:
                 doubled += 1
     if doubled:
@@ -79,6 +76,7 @@ class RunReader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._samples = journals(folder)[0]
         self._open = ExitStack()
         self._open_files()
         self._last_problem: tuple[int, dict] = (-1, {})
@@ -95,29 +93,38 @@ class RunReader:
         self._open_files()
 
     def __iter__(self) -> Iterator[tuple[RecordPlace, Record]]:
+        for line in self.lines():
+            yield line.place, self.record(line)
+
+    def lines(self) -> Iterator[RecordLine]:
+        """Each sample's line, and where its other parts lie; nothing is decoded."""
         problems = problem_offsets(self.folder / PROBLEMS)
         formatted_texts = sample_offsets(self.folder / FORMATTED)
         verdicts = sample_offsets(self.folder / VERDICTS)
         problem_id, problem = None, -1  # of the last sample: those of a problem mostly follow one another
-        for offset, line in sample_lines(self.folder):
-            sample = sample_from(line)
-            if sample.problem_id != problem_id:
-                problem_id, problem = sample.problem_id, problems.find(name_digest(sample.problem_id))
+        for line in sample_lines(self.folder):
+            if line.key[0] != problem_id:
+                problem_id, problem = line.key[0], problems.find(hash(line.key[0]))
             if problem < 0:
                 raise UserError(
-                    f"{self.folder / SAMPLES} has a sample of {problem_id!r}, which {PROBLEMS} does "
+                    f"{self._samples} has a sample of {problem_id!r}, which {PROBLEMS} does "
                     "not name: the folder was put together from parts of different runs"
                 )
-            digest = key_digest(*sample.key)
-            place = RecordPlace(offset, problem, formatted_texts.find(digest))
-            formatted = self._formatted_text(place)
-            verdict = self._verdict_at(verdicts.find(digest), graded_text(sample, formatted))
-            yield place, self._record(place, sample, formatted, verdict)
+            formatted = formatted_texts.find(line.digest) if formatted_texts else -1
+            verdict = verdicts.find(line.digest) if verdicts else -1
+            yield RecordLine(RecordPlace(line.offset, problem, formatted), verdict, line.raw)
+
+    def record(self, line: RecordLine) -> Record:
+        """The record on a line."""
+        sample = sample_from(parsed_line(line.raw, self._samples, line.place.sample))
+        formatted = self._formatted_text(line.place)
+        verdict = self._verdict_at(line.verdict, graded_text(sample, formatted))
+        return self._record(line.place, sample, formatted, verdict)
 
     def at(self, place: RecordPlace) -> Record:
         """The record at a place, without its verdict."""
         if self._sample_file is None:
-            self._sample_file = self._open.enter_context(open(journals(self.folder)[0], "rb"))
+            self._sample_file = self._open.enter_context(open(self._samples, "rb"))
         sample = sample_from(read_line_at(self._sample_file, place.sample))
         return self._record(place, sample, self._formatted_text(place), None)
 
@@ -163,13 +170,21 @@ class RunReader:
         )
 
 
-@dataclass(frozen=True)
-class RecordPlace:
-    """Where the parts of a record lie, as offsets in bytes; -1: there is none."""
+class RecordPlace(NamedTuple):
+    """Where the parts of a record lie, as offsets in bytes; -1: there is none. A tuple, as it travels to
+    graders by the hundred thousand."""
 
     sample: int
     problem: int
     formatted: int
+
+
+class RecordLine(NamedTuple):
+    """A sample as it stands in samples.jsonl, and where the rest of its record lies."""
+
+    place: RecordPlace
+    verdict: int  # offset of the last line about it in verdicts.jsonl, perhaps on another text; -1: none
+    raw: bytes
 
 
 class RecordPlaces:
@@ -207,6 +222,10 @@ class StoredProblems:
             choices=tuple(line.get("choices") or ()),
             about=line.get("about") or {},
         )
+
+    def offset(self, problem_id: str) -> int:
+        """Where the problem's line begins in problems.jsonl."""
+        return self._offsets[problem_id]
 
     def prompt(self, problem_id: str) -> str:
         """The user message as it was sent."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from util.errors import UserError
 from util.records import Record
 from util.response import part
-from util.results.counting import OUTCOMES, Tally, outcome_of, stopped_early
+from util.results.counting import OUTCOMES, Tally, counted, outcome_of, stopped_early
 from util.results.opinions import OpinionSummary, summarise_opinions
 from util.runs.folder import read_run_json, writer_of
 from util.runs.offsets import name_digest
@@ -103,7 +103,7 @@ def read_run(folder: Path, *, number: int = 0, shelf: Shelf | None = None) -> Ru
         tally = facts.tallies.get(record.sample.temperature)
         if tally is None:
             tally = facts.tallies[record.sample.temperature] = Tally()
-        tally.add(record)
+        tally.add(counted(record))
         if shelf is not None:
             shelf.offer(number, record)
     facts.tallies = dict(sorted(facts.tallies.items()))
