@@ -268,28 +268,31 @@ def forged(*parts):
 
 
 CRAFTED = {
-    "every status": b"".join(wire.frame(status) for status in range(len(wire.STATUSES))),
-    "the source that is not there": wire.frame(wire.COMPILED, 7),
-    "not compiled": wire.frame(wire.NOT_COMPILED, 1),
-    "many ends": wire.frame(wire.ENDED) * 100,
-    "an end with a result": wire.frame(wire.ENDED, 0, b"", b"[1]"),
-    "a note that is no text": wire.frame(wire.RAISED, 1, b"\xff\xfe\0"),
-    "half a frame": wire.frame(wire.ENDED)[:7],
-    "a result torn off": wire.FRAME.pack(wire.ENDED, 0, 0, 1 << 19) + b"[",
-    "a huge result": wire.FRAME.pack(wire.ENDED, 0, 0, (1 << 32) - 1),
-    "a huge note": wire.FRAME.pack(wire.ENDED, 0, (1 << 32) - 1, 0),
+    "empty results": wire.piece(b"") * 100,
+    "results": wire.piece(b"[1]") * 100,
+    "a note": wire.piece(b"ValueError: forged", is_note=True),
+    "out of memory, it says": wire.piece(wire.NO_MEMORY.encode(), is_note=True),
+    "a note that is no text": wire.piece(b"\xff\xfe\0", is_note=True),
+    "a long note": wire.piece(b"x" * 100_000, is_note=True),
+    "a note and results": wire.piece(b"x", is_note=True) + wire.piece(b"1") * 9,
+    "a frame of the zygote": wire.frame(wire.DONE, 0) + wire.frame(wire.ENDED, 0, b"", b"1"),
+    "half a piece": wire.piece(b"")[:3],
+    "a result torn off": wire.PIECE.pack(0, 1 << 19) + b"[",
+    "a huge result": wire.PIECE.pack(0, (1 << 32) - 1),
+    "a huge note": wire.PIECE.pack(1, (1 << 32) - 1),
     "nonsense": bytes(range(256)),
-    "deep": wire.frame(wire.ENDED, 0, b"", b"[" * 100_000),
-    "objects": wire.frame(wire.ENDED, 0, b"", b'{"": [[[], 1]]}'),
-    "a hexadecimal": wire.frame(wire.ENDED, 0, b"", b'{"x": "0x' + b"f" * 50_000 + b'"}'),
-    "long digits": wire.frame(wire.ENDED, 0, b"", b"7" * 50_000),
-    "bytes that are no text": wire.frame(wire.ENDED, 0, b"", b'"\xff"'),
+    "deep": wire.piece(b"[" * 100_000),
+    "objects": wire.piece(b'{"": [[[], 1]]}'),
+    "a hexadecimal": wire.piece(b'{"x": "0x' + b"f" * 50_000 + b'"}'),
+    "long digits": wire.piece(b"7" * 50_000),
+    "bytes that are no text": wire.piece(b'"\xff"'),
 }
 AFTER = {
     "goes on": "",
     "leaves": "os._exit(0)",
     "closes": "os.closerange(0, 64)",
     "writes on": "while True: os.write(4, part)",
+    "leaves as if in a later test": "os.write(5, b'++')\nos._exit(0)",
 }
 SHORT = Limits(time_s=0.5, problem_s=5, memory_bytes=1 << 29, output_bytes=1 << 20)
 OWN_FAULTS = {"sandbox_error", "grader_error", "no_tests", "no_code"}
@@ -330,6 +333,27 @@ def test_comparing_takes_time_in_line_with_the_output(printed):
     began = time.process_time()
     verdict = grade(problem, f"n = 1_000_000\nprint({printed})")
     assert verdict.reason == "wrong_output" and time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("close", ["os.closerange(3, 64)", "os.close(4)", "os.dup2(0, 4)"])
+def test_a_program_that_closes_its_line_is_judged_by_what_it_prints(close):
+    source = f"import os\n{close}\nprint(sum(map(int, input().split())))"
+    assert grade(apps(TWO, SUMS), source).correct
+    assert grade(apps(TWO, ["11\n", "50\n"]), source).reason == "wrong_output"
+
+
+@pytest.mark.parametrize("code", [0, 1, 3])
+def test_no_exit_status_is_taken_for_another_reason(code):
+    said = "import os\nos.write(4, b'\\1\\0\\0\\0\\1x')\n"
+    verdict = grade(apps(["1"], ["1"]), f"{said}os._exit({code})")
+    assert verdict.reason == ("runtime_error" if code else "wrong_output")
+
+
+def test_threads_that_stay_do_not_pass_the_next_test():
+    source = "import threading, time\nthreading.Thread(target=time.sleep, args=(9,), daemon=True).start()\n"
+    problem = apps(["1", "", "3"], ["1", "", "3"])
+    assert grade(problem, f"{source}print(input())").reason == "runtime_error"  # no line to read in test 2
+    assert grade(problem, f"{source}import sys\nprint(sys.stdin.read())").correct
 
 
 def test_the_last_words_of_a_sandbox_are_part_of_the_error():

@@ -23,6 +23,7 @@ from util.grading.sandbox import (
     TestOutcome,
     discard_sandbox,
     warm_sandbox,
+    wire,
 )
 from util.records import BY_THE_CLOCK, Problem, TestSuite, Verdict
 from util.response import language_of, programs, solution_part
@@ -175,11 +176,11 @@ class _ProgramRun:
 
     def _judged(self, test: int, outcome: TestOutcome) -> tuple[str, str]:
         """("", "") when the test passed, else the reason and a short word about it."""
-        reason, detail = _REASONS.get(outcome.status, ("", outcome.note))
+        reason, detail = _REASONS.get(outcome.status, ("", ""))
         if outcome.status == "exit" and (outcome.code or self._program.function):
-            reason, detail = _exit_reason(outcome.code)
+            reason, detail = _exit_reason(outcome.code, outcome.note)
         if reason:
-            return reason, outcome.note or detail
+            return reason, detail or outcome.note
         expected = self._tests.expected[test]
         if self._program.function is None:
             return judge_text(outcome.output, expected, self._compare)
@@ -198,22 +199,21 @@ class _ProgramRun:
 
 
 _REASONS = {
-    "raised": ("runtime_error", "an exception"),
-    "memory": ("memory", "out of memory"),
-    "not compiled": ("compile_error", "not Python"),
-    "timeout": ("timeout", "the time limit"),
+    "not compiled": ("compile_error", ""),
+    "timeout": ("timeout", ""),  # its note says which clock
     "too large": ("output_limit", "the output limit"),
-    "meddled": ("runtime_error", "the program meddled with its own supervision"),
     "lost": ("runtime_error", "it ended by itself"),
-    "cancelled": ("runtime_error", "cancelled"),
 }
 
 
-def _exit_reason(code: int) -> tuple[str, str]:
+def _exit_reason(code: int, note: str) -> tuple[str, str]:
+    """Why a process ended: by its exit status, negative for a signal, and its note about an exception."""
     if code == -9:  # not by us: the kernel was out of memory
         return "memory", "killed by the kernel"
     if code == -24:
         return "timeout", "the limit of processor time"
     if code < 0:
         return "runtime_error", f"ended by signal {-code}"
-    return "runtime_error", f"exit status {code}" if code else "the program ended without a result"
+    if note == wire.NO_MEMORY:
+        return "memory", note
+    return "runtime_error", note or (f"exit status {code}" if code else "the program ended without a result")

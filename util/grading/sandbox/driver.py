@@ -24,11 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from util.grading.sandbox import nodes, wire
-    from util.grading.sandbox.wire import ENDED, NO_MEMORY, RAISED, TOO_LARGE
 else:  # the process of programs has no suite on its path
     import nodes
     import wire
-    from wire import ENDED, NO_MEMORY, RAISED, TOO_LARGE
 
 NOTE_CHARACTERS = 300
 LONGEST_WAIT_S, LONGEST_WAIT_BYTES = 0.005, 1 << 15
@@ -73,25 +71,29 @@ class Told:
 
     def __init__(self, asked: int, descriptor: int) -> None:
         self._asked, self._descriptor = asked, descriptor
-        self._frames = b""
+        self._pieces = b""
         self._sent_at = time.monotonic()
 
-    def __call__(
-        self,
-        status: int,
-        note: str = "",
-        body: bytes = b"",
-        *,
-        number: int = 0,
-        may_wait: bool = False,
-    ) -> None:
-        said = note[:NOTE_CHARACTERS].encode("utf-8", "backslashreplace") if note else b""
-        self._frames += wire.frame(status, number, said, body)
-        if may_wait and len(self._frames) < LONGEST_WAIT_BYTES:
+    def result(self, body: bytes = b"", *, may_wait: bool = False) -> None:
+        """A test has ended, with this result if it is a call."""
+        self._pieces += wire.piece(body)
+        if may_wait and len(self._pieces) < LONGEST_WAIT_BYTES:
             if time.monotonic() - self._sent_at < LONGEST_WAIT_S:
                 return
-        wire.write_all(self._descriptor, self._frames)
-        self._frames = b""
+        self._send()
+
+    def failure(self, note: str) -> bool:
+        """What people should know about the failure that the end of this process is about to be."""
+        self._pieces += wire.piece(note[:NOTE_CHARACTERS].encode("utf-8", "backslashreplace"), is_note=True)
+        self._send()
+        return False
+
+    def _send(self) -> None:
+        try:
+            wire.write_all(self._descriptor, self._pieces)
+        except OSError:  # the program has closed the line: it is judged by what it printed and how it ends
+            os._exit(0)
+        self._pieces = b""
         self._sent_at = time.monotonic()
 
     def wait(self) -> bool:
@@ -99,17 +101,19 @@ class Told:
         return os.read(self._asked, 1) == b"+"
 
 
-def run(asked: int, line: int, out: int, stdin: str, prelude: dict) -> None:
-    """Read a request, compile the first source that can be, and run it on all tests; say how on `line`.
+def run(asked: int, line: int, out: int, stdin: str, prelude: dict) -> bool:
+    """Read a request, compile the first source that can be, and run it on all tests; whether that went well.
 
-    `out` is the pipe that a program prints to. When functions are called, one byte in it says that there are
-    results which would be lost with this process.
+    `line` gets the results. `out` is the pipe that a program prints to. Its first byte is the number of the
+    source, written before anything untrusted runs. When functions are called, another byte in it says that
+    there are results which would be lost with this process.
     """
-    function, sources, inputs, tests, most = wire.read_request(asked)
+    function, sources, inputs, tests = wire.read_request(asked)
     told = Told(asked, line)
-    number, code = _compiled(sources, told)
+    number, code, complaint = _compiled(sources)
     if code is None:
-        return
+        return told.failure(complaint)
+    os.write(out, bytes((min(number, 255),)))
     sys.set_int_max_str_digits(0)
     source = sources[number]
     file = os.path.join(os.path.dirname(stdin), "answer.py")
@@ -119,27 +123,22 @@ def run(asked: int, line: int, out: int, stdin: str, prelude: dict) -> None:
     if _POOLS_THREADS.search(source):
         let_thread_pools_begin()
     if function is None:
-        _run_programs(code, file, tests, stdin, out, told)
-    else:
-        _run_calls(code, source, file, function, inputs, most, prelude, out, told)
+        return _run_programs(code, file, tests, stdin, out, told)
+    return _run_calls(code, source, file, function, inputs, prelude, out, told)
 
 
-def _compiled(sources: tuple[str, ...], told: Told) -> tuple[int, types.CodeType | None]:
-    first_error = None
+def _compiled(sources: tuple[str, ...]) -> tuple[int, types.CodeType | None, str]:
+    """The first source that compiles: its number and its code; else what is wrong with the first."""
+    complaint = ""
     for number, source in enumerate(sources):
         try:
-            code = compile(source, "answer.py", "exec", dont_inherit=True)
+            return number, compile(source, "answer.py", "exec", dont_inherit=True), ""
         except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
-            first_error = first_error or f"{type(error).__name__}: {error}"
-        else:
-            if number:  # otherwise the first, as is expected
-                told(wire.COMPILED, number=number)
-            return number, code
-    told(wire.NOT_COMPILED, first_error or "nothing to compile", number=1)
-    return 0, None
+            complaint = complaint or f"{type(error).__name__}: {error}"
+    return 0, None, complaint or "nothing to compile"
 
 
-def _run_programs(code: types.CodeType, file: str, tests: int, stdin: str, out: int, told: Told) -> None:
+def _run_programs(code: types.CodeType, file: str, tests: int, stdin: str, out: int, told: Told) -> bool:
     """Each test is the whole program again: own globals, standard input and output."""
     recursion = sys.getrecursionlimit()
     given = os.open(stdin, os.O_RDONLY)  # the input of each test is written over the last one
@@ -153,12 +152,14 @@ def _run_programs(code: types.CodeType, file: str, tests: int, stdin: str, out: 
             sys.setrecursionlimit(recursion)
             threading.stack_size(THREAD_STACK_BYTES)
             make_streams()
-        status, note = _main(code, file)
-        is_last = status != ENDED or threading.active_count() != 1
-        told(status, note, number=int(is_last))
-        if is_last:
-            break
+        failure = _main(code, file)
+        if failure:
+            return told.failure(failure)
+        told.result()
+        if threading.active_count() != 1:  # the next test must not meet them
+            return False
     _guarded(os.close, given)
+    return True
 
 
 _READS_ITSELF = re.compile(r"__file__|\bargv\b|\binspect\b")
@@ -223,20 +224,20 @@ def make_streams() -> None:
     names.argv = ["answer.py"]
 
 
-def _main(code: types.CodeType, file: str) -> tuple[int, str]:
+def _main(code: types.CodeType, file: str) -> str:
     module = types.ModuleType("__main__")
     module.__dict__.update(__builtins__=builtins, __file__=file)
     sys.modules["__main__"] = module
-    result = _guarded(exec, code, module.__dict__)
+    failure = _guarded(exec, code, module.__dict__)
     for step in (_end_threads, atexit._run_exitfuncs):
         late = _guarded(step)
-        if result[0] == ENDED and late[0] == NO_MEMORY:
-            result = late
+        if not failure and late == wire.NO_MEMORY:
+            failure = late
     # As at a real end: the program's own sys.stdout first, then files that it left open.
     _guarded(_flush)
     module.__dict__.clear()
     _guarded(_flush)
-    return result
+    return failure
 
 
 def _flush() -> None:
@@ -245,17 +246,17 @@ def _flush() -> None:
         stream.flush()
 
 
-def _guarded(work: Callable[..., object], *arguments: object) -> tuple[int, str]:
-    """What became of `work`: here, and only here, every exception is a result."""
+def _guarded(work: Callable[..., object], *arguments: object) -> str:
+    """What `work` failed with, or "": here, and only here, every exception is a result."""
     try:
         work(*arguments)
     except SystemExit:
-        return ENDED, ""
+        return ""
     except MemoryError:
-        return NO_MEMORY, "MemoryError"
+        return wire.NO_MEMORY
     except BaseException as error:
-        return RAISED, _describe(error)
-    return ENDED, ""
+        return _describe(error)
+    return ""
 
 
 def _describe(error: BaseException) -> str:
@@ -294,36 +295,27 @@ def _run_calls(
     file: str,
     function: str,
     inputs: tuple[bytes, ...],
-    most: int,
     prelude: dict,
     out: int,
     told: Told,
-) -> None:
+) -> bool:
     """The answer is loaded once; its function is called for every test, on a new `Solution()` each time."""
     sys.setrecursionlimit(CALL_RECURSION)
     module = types.ModuleType("answer")
     module.__dict__.update(__builtins__=prelude, __file__=file)
     sys.modules["answer"] = module
-    status, note = _guarded(exec, code, module.__dict__)
-    if status != ENDED:
-        told(status, note, number=1)
-        return
+    failure = _guarded(exec, code, module.__dict__)
     uses_nodes = any(name in source for name in nodes.KINDS)
     end = len(inputs) - 1
     for test, packed in enumerate(inputs):
         answer: list[bytes] = []
-        status, note = _guarded(_call, module.__dict__, function, packed, uses_nodes, answer)
-        if status == ENDED and not answer:
-            status, note = RAISED, "the program ended without a result"
-        body = answer[0] if answer else b""
-        if len(body) > most:
-            status, note, body = TOO_LARGE, f"a result of {len(body)} bytes", b""
-        if status != ENDED:
-            told(status, note, body, number=1)
-            return
+        failure = failure or _guarded(_call, module.__dict__, function, packed, uses_nodes, answer)
+        if failure or not answer:
+            return told.failure(failure or "the program ended without a result")
         if test == 0 and end:
             os.write(out, b"+")  # what ends the process later did not happen in the first test
-        told(status, note, body, number=int(test == end), may_wait=test != end)
+        told.result(answer[0], may_wait=test != end)
+    return True
 
 
 def _call(names: dict, name: str, packed: bytes, uses_nodes: bool, answer: list[bytes]) -> None:
@@ -361,7 +353,7 @@ def rehearse(stdin: str, prelude: dict) -> None:
     (asked, ask), (listen, told), (reading, out) = pipes = os.pipe(), os.pipe(), os.pipe()
     for source, function in _REHEARSAL:
         inputs = (b"[[1, 2]]",) * REHEARSED_TESTS
-        os.write(ask, wire.pack((function, (source,), inputs, REHEARSED_TESTS, 1 << 20)))
+        os.write(ask, wire.pack((function, (source,), inputs, REHEARSED_TESTS)))
         if function is None:
             os.write(ask, b"+" * (REHEARSED_TESTS - 1))
         run(asked, told, out, stdin, prelude)

@@ -186,7 +186,7 @@ class Sandbox:
         asked = (program.function, program.sources, () if prints else tuple(inputs), len(inputs))
         request = (
             number,
-            wire.pack((*asked, limits.output_bytes)),
+            wire.pack(asked),
             tuple(inputs) if prints else None,
             len(inputs),
             len(program.sources),
@@ -209,9 +209,9 @@ class Sandbox:
                         raise SandboxError("an answer to another request")
                     return
                 if status == wire.COMPILED:
-                    source = min(said, len(program.sources) - 1)  # a program may have forged it
+                    source = min(said, len(program.sources) - 1)
                     continue
-                is_first = test == 0 and status != wire.LOST
+                is_first = test == 0 and (status != wire.LOST or len(inputs) == 1)
                 text = note.decode("utf-8", "replace")
                 yield TestOutcome(test, wire.STATUSES[status], output, text, said, source, is_first)
                 test += 1

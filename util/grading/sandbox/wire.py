@@ -2,8 +2,9 @@
 
 Requests go by `pack` and `unpack`, results by `frame` and `take_frame`, values by `encode` and `decode`.
 Used on both sides of the wall: standard library only. Requests go inward and are marshalled, as the sender
-is trusted. What comes outward is a row of frames, each with two sizes that the reader bounds, and values
-are JSON: nothing from a program is ever unpickled or unmarshalled.
+is trusted. What a program's own process sends is data alone: results, and a note about an exception. How a
+test ended is said by the zygote, in frames that no program can write. Values are JSON: nothing from a program
+is ever unpickled or unmarshalled.
 """
 
 from __future__ import annotations
@@ -16,28 +17,24 @@ from typing import Any
 
 LENGTH = struct.Struct(">Q")
 FRAME = struct.Struct(">BiII")  # status, number, bytes of the note, bytes of the body
+PIECE = struct.Struct(">BI")  # is it a note? and its bytes
+NO_MEMORY = "MemoryError"  # the note of a program whose memory was not enough
 CHUNK_BYTES = 1 << 20  # read at a time
 NOTE_BYTES = 4096  # greatest note
 _BIG = 10**4000  # json refuses to read integers of more than 4300 digits
 
-# How a test ended: a frame names one of them by its position. The first five are what a program's driver says
-# (`number` is then 1 when it goes on to no further test); the others are added by the zygote.
+# How a test ended: a frame names one of them by its position.
 STATUSES = (
     "ended",
-    "raised",
-    "memory",
+    "exit",  # with its process; the number is the exit status, negative for a signal
+    "lost",  # cut short in a test that nobody knows, or through a test before it: not the first
+    "timeout",
     "too large",
     "not compiled",
     "compiled",  # not an end: the source with this number is the one that is run
-    "exit",  # of its own accord in the middle of a test; the number is the exit status, negative for a signal
-    "lost",  # as "exit" or "timeout", in a test that nobody knows: not the first
-    "timeout",
-    "meddled",
-    "cancelled",
     "done",  # all is told
 )
-ENDED, RAISED, NO_MEMORY, TOO_LARGE, NOT_COMPILED, COMPILED = range(6)
-EXIT, LOST, TIMEOUT, MEDDLED, CANCELLED, DONE = range(6, 12)
+ENDED, EXIT, LOST, TIMEOUT, TOO_LARGE, NOT_COMPILED, COMPILED, DONE = range(len(STATUSES))
 
 
 class BadMessage(Exception):
@@ -103,6 +100,26 @@ def take_frame(buffer: bytearray, at: int, most: int) -> tuple[int, int, bytes, 
     if len(buffer) < end:
         return None
     return status, number, bytes(buffer[begin:middle]), bytes(buffer[middle:end]), end
+
+
+# --- pieces, from a program's process ---
+
+
+def piece(body: bytes, is_note: bool = False) -> bytes:
+    return PIECE.pack(is_note, len(body)) + body
+
+
+def take_piece(buffer: bytearray, at: int, most: int) -> tuple[bool, bytes, int] | None:
+    """The piece at a place of `buffer`: is it a note, its body, where it ends; None while incomplete."""
+    if len(buffer) < at + PIECE.size:
+        return None
+    is_note, size = PIECE.unpack_from(buffer, at)
+    if size > most:
+        raise BadMessage(f"a piece of {size} bytes")
+    begin = at + PIECE.size
+    if len(buffer) < begin + size:
+        return None
+    return bool(is_note), bytes(buffer[begin : begin + size]), begin + size
 
 
 # --- values of call-based tests ---

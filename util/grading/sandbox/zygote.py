@@ -483,8 +483,7 @@ class Template:
         if self._filter is not None:
             self._filter.confine_program()
         try:
-            driver.run(ASKED, TOLD, OUT, self._stdin, self.prelude)
-            os._exit(0)
+            os._exit(not driver.run(ASKED, TOLD, OUT, self._stdin, self.prelude))
         finally:  # nothing that a program leaves behind, a timer say, brings it into the code above
             os._exit(1)
 
@@ -510,7 +509,10 @@ class Trial:
         self._tests, self._sources, self._time_s, self._problem_s = tests, sources, time_s, problem_s
         self._memory_bytes, self._most = memory_bytes, output_bytes
         self._output = bytearray()
-        self._messages = bytearray()
+        self._pieces = bytearray()
+        self._note = b""  # what the program has failed with, by its own account
+        self._source: int | None = None  # the one that is run, once that is known
+        self._has_hung_up = False  # it has closed its line, by ending in most cases
         self._reports = bytearray()
         self._test = 0  # the one that runs
         self._told, self._told_at = 0, 0.0  # tests whose results the grader knows, and since when
@@ -583,6 +585,11 @@ class Trial:
                 return self._over(wire.TIMEOUT, int(self._clock_fired), self._times())
             if prints and watched != self._test:
                 left = min(left, QUICK_S)
+            if self._has_hung_up:
+                child, status = os.waitpid(self._program.process, os.WNOHANG)
+                if child:
+                    return self._over(wire.EXIT, os.waitstatus_to_exitcode(status))
+                left = 0
             ready = [descriptor for descriptor, _ in poll.poll(left * 1000 + 1)]
             if control in ready and self._zygote.cancelled(self._number, self._program):
                 return None
@@ -597,6 +604,8 @@ class Trial:
             if told in ready:
                 if self._listen():
                     return None
+                if self._has_hung_up:
+                    poll.unregister(told)
                 if 0 <= watched < self._test:
                     poll.register(out, 0)  # the next test may be a quick one again
                     watched = -1
@@ -644,88 +653,72 @@ class Trial:
                 return True
             if not data:
                 return False
+            if self._source is None:  # the first byte is from before the program ran
+                self._source, data = data[0], data[1:]
+                if self._source:
+                    self._report(wire.COMPILED, self._source)
             self._output += data
         return True
 
     def _listen(self) -> bool:
-        """Take in what the driver says; whether that is all."""
+        """Take in the results that the program sends; whether the trial is over."""
         data = os.read(self._program.told, PIPE_CHUNK)
-        if not data:
-            self._over_by_itself()
-            return True
-        self._messages += data
+        self._has_hung_up = not data
+        self._pieces += data
         at = 0
         try:
-            while (frame := wire.take_frame(self._messages, at, self._most)) is not None:
-                status, number, note, body, at = frame
-                if not self._is_sound(status, number, note, body):
-                    self._over(wire.MEDDLED)
-                    return True
-                if self._take_in(status, number, note, body):
+            while (piece := wire.take_piece(self._pieces, at, self._most)) is not None:
+                is_note, body, at = piece
+                if is_note:
+                    self._note = body[: wire.NOTE_BYTES]
+                elif self._end_test(body):
                     return True
         except wire.BadMessage:
-            self._over(wire.MEDDLED)
+            self._over(wire.TOO_LARGE)
             return True
-        del self._messages[:at]
+        del self._pieces[:at]
         # Not each result by itself, nor too late for stopping at a failure.
         if self._test >= 2 * self._told or time.monotonic() - self._told_at >= driver.LONGEST_WAIT_S:
             self._send()
         return False
 
-    def _is_sound(self, status: int, number: int, note: bytes, body: bytes) -> bool:
-        """Whether the driver can have said this now."""
-        if status in (wire.COMPILED, wire.NOT_COMPILED):
-            return self._test == 0 and not body and 0 <= number < max(self._sources, 2)
-        return status < wire.NOT_COMPILED and not (body and self._inputs is not None)
-
-    def _take_in(self, status: int, number: int, note: bytes, body: bytes) -> bool:
-        """Hand on what the driver said; whether it was the last."""
-        if status == wire.COMPILED:
-            self._report(status, number)
-            return False
-        if self._inputs is not None:
+    def _end_test(self, body: bytes) -> bool:
+        """Hand on the result of a test and begin the next; whether the trial is over."""
+        prints = self._inputs is not None
+        if prints or self._source is None:
             self._read_output()
+        if prints:
             if len(self._output) > self._most:
                 self._over(wire.TOO_LARGE)
                 return True
             body = bytes(self._output)
             self._output.clear()
-        self._report(status, 0, note, body)
+        self._report(wire.ENDED, body=body)
         self._test += 1
-        if number or self._test == self._tests:
+        if self._test == self._tests:
             return True
-        if self._inputs is not None:
+        if prints:
             try:
                 self._put_input()
                 os.write(self._program.line, b"+")
             except BrokenPipeError:  # the program has closed the line: its end is noticed next
                 pass
             except OSError:  # it has filled the folder in which its input lies
-                self._over(wire.MEDDLED)
+                self._over(wire.LOST)
                 return True
         self._begin_test()
         return False
 
-    def _over_by_itself(self) -> None:
-        """The program has closed its line, by ending in most cases: with which status?"""
-        for _ in range(50):
-            child, status = os.waitpid(self._program.process, os.WNOHANG)
-            if child:
-                break
-            time.sleep(0.001)
-        else:
-            return self._over(wire.MEDDLED)
+    def _over(self, status: int, code: int = 0, note: bytes = b"") -> None:
+        """The end of a program in the middle of a test, or before the first."""
         self._read_output()
-        too_large = self._inputs is not None and len(self._output) > self._most
-        return self._over(wire.TOO_LARGE if too_large else wire.EXIT, os.waitstatus_to_exitcode(status))
-
-    def _over(self, status: int, number: int = 0, note: bytes = b"") -> None:
-        """The end of a program in the middle of a test."""
-        if self._inputs is not None:
-            self._report(status, number, note, bytes(self._output) if status == wire.EXIT else b"")
-            return
-        if status in (wire.EXIT, wire.TIMEOUT) and self._test == 0 and self._tests > 1:
-            self._read_output()
+        prints = self._inputs is not None
+        if prints and len(self._output) > self._most:
+            status = wire.TOO_LARGE
+        elif status == wire.EXIT and self._source is None and self._note:
+            status = wire.NOT_COMPILED
+        elif status in (wire.EXIT, wire.TIMEOUT) and not prints and self._test == 0 and self._tests > 1:
             if self._output:  # it was not in the first test any more
                 status = wire.LOST
-        self._report(status, number, note)
+        body = bytes(self._output) if prints and status == wire.EXIT else b""
+        self._report(status, code, note or self._note, body)
