@@ -60,4 +60,5 @@ task = Task(
     grade=grade_code,
     gold=gold,
     grade_timeout_s=GRADE_TIMEOUT_S,
+    limits={"time_limit": 6.0, "memory_limit": 2048},
 )

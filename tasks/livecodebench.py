@@ -97,6 +97,7 @@ task = Task(
     grade=grade_code,
     gold=gold,
     grade_timeout_s=GRADE_TIMEOUT_S,
+    limits={"time_limit": 6.0, "memory_limit": 2048},
     notes={
         "tests": "public and private tests",
         "doubtful": "erratum",  # the accuracy is also given without problems that have this in `about`

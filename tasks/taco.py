@@ -1,5 +1,7 @@
 """TACO: 26,443 programming problems from contests and courses, judged by running the answer on tests."""
 
+import re
+
 from tasks.apps import gold, prompt
 from util.grading.code import GRADE_TIMEOUT_S, grade_code
 from util.grading.code.places import BadRow
@@ -27,6 +29,15 @@ SPECIAL_JUDGE = frozenset(
 )
 
 
+_SECONDS = re.compile(r"(\d+(?:\.\d+)?)\s*(?:seconds?|secs?|s)", re.ASCII | re.IGNORECASE)
+
+
+def seconds_in(text: str | None) -> float | None:
+    """What a column such as "2.0 seconds" allows; None where it is empty or says something else."""
+    found = _SECONDS.fullmatch((text or "").strip())
+    return float(found[1]) or None if found else None
+
+
 def needs_special_judge(row: dict) -> bool:
     at = row.get("tests_at", {})
     return "/test-" in at.get("file", "") and at["index"] in SPECIAL_JUDGE
@@ -40,7 +51,8 @@ def problem(row: dict) -> Problem:
         about["special_judge"], note = True, "several answers may be right"
     starter_code = row["starter_code"] or ""
     try:
-        reference = suite_of(row, "apps", starter_code=starter_code, note=note)
+        time_s = seconds_in(row.get("time_limit"))
+        reference = suite_of(row, "apps", starter_code=starter_code, note=note, time_s=time_s)
     except BadRow as error:
         unusable = str(error)
     number = content_id(row["question"], row["starter_code"], row["input_output"])
@@ -58,7 +70,16 @@ task = Task(
         split="test",
         revision="d593ed0a2becbbc952230bb89be09189bf1056dc",
         by="difficulty",
-        columns=("question", "solutions", "starter_code", "input_output", "difficulty", "source", "url"),
+        columns=(
+            "question",
+            "solutions",
+            "starter_code",
+            "input_output",
+            "difficulty",
+            "source",
+            "url",
+            "time_limit",
+        ),
         licence="Apache-2.0; parts MIT and CC BY 4.0",
         tests_on_disk=True,
     ),
@@ -67,6 +88,7 @@ task = Task(
     grade=grade_code,
     gold=gold,
     grade_timeout_s=GRADE_TIMEOUT_S,
+    limits={"time_limit": "row", "memory_limit": 2048},
     notes={
         "doubtful": "special_judge",  # 218 of the 1,000 test problems have several right answers
     },

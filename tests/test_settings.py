@@ -5,6 +5,8 @@ import shlex
 import shutil
 from dataclasses import replace
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from faulty_endpoint import FaultyEndpoint, Script
 from helpers import ROOT, json_lines, last_line, paper_engine, script
@@ -21,6 +23,7 @@ from util.results.counting import summarise, summary_line
 from util.results.history import read_history
 from util.runs.folder import read_run_json
 from util.runs.reader import read_records
+from util.runs.repeat import repeat_command
 from util.settings import BY_NAME, NOT_RECORDED, OF_A_RUN, SAMPLING, SETTINGS, values_of
 
 OLD = ROOT / "tests" / "old_run"  # made by the version before the table, stopped after 5 of 12 samples
@@ -109,7 +112,8 @@ def test_the_words_of_every_setting_are_read_back_as_its_value():
         "temperatures": [0.0, 0.30000000000000004], "n": 8, "prompt": "plain", "max_tokens": 7, "seed": 1,
         "top_p": 0.9, "stop": ["it's", "\n\n"], "until_correct": 2, "band": [0.1, 0.9], "engine": "ray",
         "tp": 2, "api_base": ["http://a", "http://b"], "engine_args": {"a": [1, "ü"]}, "symbolic": False,
-        "compare": "legacy", "all_tests": True, "on_cluster": True, **PENALTIES,
+        "compare": "legacy", "all_tests": True, "time_limit": "row",
+        "memory_limit": 100, "on_cluster": True, **PENALTIES,
     }  # fmt: skip
     args = inference_and_check.parse(["--dataset", "x", "--model", "m", *flags_of(values)])
     assert {name: getattr(args, name) for name in values} == values
@@ -119,6 +123,46 @@ def test_the_words_of_every_setting_are_read_back_as_its_value():
 def test_how_many_samples_are_drawn_is_said_even_at_the_default():
     """A command that is repeated later is to mean the same although a default has changed."""
     assert flags_of({"temperatures": [0.0], "n": 1, "top_p": 1.0}) == ["--temperatures", "0", "--n", "1"]
+
+
+def test_a_folder_keeps_its_limits_of_programs_and_an_older_one_those_of_its_time(tmp_path):
+    row = json.loads((ROOT / "tests" / "rows.json").read_text())["TACO"]["row"]
+    table = pyarrow.Table.from_pylist([{**row, "time_limit": "0.1 seconds"}])
+    file = tmp_path / "BAAI" / "TACO" / "ALL" / "test-00000-of-00001.parquet"
+    file.parent.mkdir(parents=True)
+    pyarrow.parquet.write_table(table, file)
+    slow = (
+        "import time\nbegun = time.process_time()\nwhile time.process_time() - begun < 0.6: pass\n"
+        "def larger(a, b):\n    return max(a, b)"
+    )
+    engine = paper_engine(tmp_path, {"text": f"```python\n{slow}\n```"})
+    flags = ["--dataset", "TACO", "--model", "m", "--data-dir", tmp_path, *engine]
+
+    def run(folder, *more):
+        done = script("inference_and_check.py", *flags, "--result-dir", tmp_path / folder, *more)
+        place = tmp_path / folder / "m_TACO_test_all_0_-1"
+        info = json.loads((place / "run.json").read_text())
+        verdict = json_lines(place / "verdicts.jsonl")[-1]["verdict"]
+        found = [info["settings"].get(name) for name in ("time_limit", "memory_limit")]
+        return done, place, found, verdict["reason"]
+
+    _, of_row, *found = run("a")
+    assert found == [["row", 2048], "timeout"]
+    _, _, *found = run("b", "--time-limit", "3", "--memory-limit", "512")
+    assert found == [[3.0, 512], ""]
+    _, _, *found = run("b", "--check", "--regrade")
+    assert found == [[3.0, 512], ""]
+    refused, *_ = run("b", "--check", "--time-limit", "4")
+    assert refused.returncode == 2 and "time_limit = 3.0, this command says 4.0" in refused.stderr
+    assert "--time-limit 3 --memory-limit 512" in repeat_command(tmp_path / "b" / of_row.name)
+    change_settings(of_row, time_limit=None, memory_limit=None)
+    again, _, *found = run("a", "--check", "--regrade")
+    assert found == [[None, None], ""], again.stderr
+
+
+def test_a_task_without_programs_has_no_limits_of_them(old):
+    assert not {"time_limit", "memory_limit"} & read_run_json(old)["settings"].keys()
+    assert "--time-limit" not in repeat_command(old)
 
 
 def test_names_and_labels_are_unique():

@@ -192,3 +192,13 @@ def test_a_benchmark_has_the_rows_it_is_known_for(name, rows):
     ):
         pass
     assert counts.rows == counts.problems == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("2.0 seconds", 2.0), ("1 second", 1.0), ("0.5 s", 0.5), ("3 sec", 3.0), ("", None), (None, None)]
+    + [("0 seconds", None), ("500 ms", None), ("two seconds", None)],
+)
+def test_a_row_of_taco_may_say_how_long_a_test_may_take(text, seconds):
+    problem = TASKS["TACO"].problem({**example("TACO"), "time_limit": text})
+    assert problem.reference.time_s == seconds

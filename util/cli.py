@@ -353,6 +353,7 @@ def order_from(args: argparse.Namespace, task: Task, stopping: Stopping | None =
         options=replace(asking_options(args), sampling=sampling),
         system_prompt_from=origin,
         judging=Judging(**_fields(Judging, args)),
+        limits={name: getattr(args, name) for name in task.limits if name in args.given},
         given=args.given,
     )
 

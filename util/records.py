@@ -66,6 +66,7 @@ class TestSuite:
     texts: tuple[str, ...] = field(default=(), repr=False)  # the columns themselves, when not on disk
     checksum: int = 0
     note: str = ""  # what a reader of the verdict should know, such as "several answers are right"
+    time_s: float | None = None  # what each test may take, where the row says so
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class Setting:
     compared: bool = False  # whether a comparison of two runs warns when it differs
     neutral: tuple[Any, ...] = ()  # of sampling: values that change nothing and that engines need not be told
     always: bool = False  # said even where it has its default
+    kept: bool = False  # a folder keeps its value, whatever it is, unless the flag is given
 
     def value_in(self, there: Mapping[str, Any]) -> Any:
         """Its value in the part of a run.json where it stands, or what was in force when that was written."""
@@ -115,6 +116,11 @@ def above(low: float) -> Callable[[str], float]:
         return value
 
     return number
+
+
+def seconds_or_row(text: str) -> float | str:
+    """An argparse type: seconds, or "row" for what each row says."""
+    return text if text == "row" else above(0)(text)
 
 
 def some_text(text: str) -> str:
@@ -273,6 +279,13 @@ SETTINGS = (
              choices=("ordered", "legacy"), label="comparison of outputs", compared=True),
     _grading("all_tests", "--all-tests", False,
              "programs: run the other tests after one has failed", type=bool),
+    _grading("time_limit", "--time-limit", 6.0,
+             "programs: CPU seconds of one test, or 'row': what its row says; default: row for TACO, else 6",
+             type=seconds_or_row, metavar="SECONDS", place="settings", kept=True, label="time limit",
+             compared=True),
+    _grading("memory_limit", "--memory-limit", 2048, "programs: most memory, in MiB ({default})",
+             type=at_least(64), metavar="MIB", place="settings", kept=True, label="memory limit",
+             compared=True),
     _grading("require_isolation", "--require-isolation", "no-namespace",
              "programs: weakest isolation under which they may run ({default}); see doctor.py",
              choices=("weak", "no-namespace", "full")),
@@ -370,7 +383,8 @@ def continued(there: Mapping[str, Any], wanted: Mapping[str, Any], given: Collec
         setting = BY_NAME[name]
         value = setting.value_in(there)
         is_default_of_its_time = value in setting.earlier or (name not in there and value != NOT_RECORDED)
-        if setting.flag and is_default_of_its_time and value is not None:
+        is_kept = is_default_of_its_time or (setting.kept and name in there)
+        if setting.flag and is_kept and value is not None:
             kept[name] = value
     return kept
 

@@ -44,6 +44,7 @@ class Task:
     # Further prompts by name for --prompt; `prompt` itself is "default".
     prompts: dict[str, Callable[[Problem, str], str]] = field(default_factory=dict)
     grade_timeout_s: float = 60.0
+    limits: dict = field(default_factory=dict)  # of programs: settings, where no flag says otherwise
     metric: str = "accuracy"
     notes: dict = field(default_factory=dict)  # what a reader of the results should know
     choice: dict = field(default_factory=dict)  # how the rows were narrowed: part of a run's settings

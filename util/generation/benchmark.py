@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 from util.data.rows import RowCounts, Rows
 from util.engines.options import Engine, EngineOptions
 from util.errors import UserError
-from util.generation.judging import CarriedJudge, Grading, Judge
+from util.generation.judging import CarriedJudge, Grading, Judge, grade_as_recorded
 from util.generation.loop import Asked, Outcome, missing_count, open_rounds, write_problems
 from util.generation.order import Judging, Order, prompt_named
 from util.generation.rounds import samples_at
@@ -23,7 +22,7 @@ from util.grading.cluster import ClusterGradingPool, GraderHost
 from util.grading.pool import GradingPool
 from util.machines.cores import usable_cores
 from util.machines.versions import made_with
-from util.records import Problem, Verdict
+from util.records import Problem
 from util.results.counting import Counted, Tallies, counted, stopped_early
 from util.runs.folder import Run, find_run
 from util.runs.reader import read_records, text_digest
@@ -207,13 +206,9 @@ def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:
     """
     judging, task, run = opened.order.judging, opened.order.task, opened.run
     run.info["grading"] = note = asdict(judging)
-    grade: Callable[[Problem, str], Verdict] = task.grade
-    if task.source.tests_on_disk:
-        from util.grading.code import grade_code
-
-        if not judging.on_cluster:
-            note["isolation"] = _isolation_here(judging)
-        grade = partial(grade_code, compare=judging.compare, all_tests=judging.all_tests)
+    if task.source.tests_on_disk and not judging.on_cluster:
+        note["isolation"] = _isolation_here(judging)
+    grade = grade_as_recorded(task, run.info)
     judge = Judge(run.folder, grade)
     resources.callback(judge.close)
     pool: GradingPool | ClusterGradingPool

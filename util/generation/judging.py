@@ -20,6 +20,7 @@ from util.errors import UserError
 from util.generation.order import OnProgress
 from util.generation.rounds import Key
 from util.grading.cluster import ClusterGradingPool
+from util.grading.code import grader, limits_of
 from util.grading.code.suites import carry_tests
 from util.grading.pool import GradingPool
 from util.machines.cores import usable_cores
@@ -29,6 +30,7 @@ from util.results.counting import Counted, counted
 from util.runs.folder import Run, read_run_json, verdict_line
 from util.runs.journal import read_lines
 from util.runs.reader import PROBLEMS, RecordPlace, RecordPlaces, RunReader, StoredProblems, text_digest
+from util.settings import values_of
 from util.task import Task
 
 OnCounted = Callable[[Counted], None]
@@ -262,6 +264,19 @@ class Grading:
         self._pool.submit(place, Job(place, suite), self._timeout_s)
 
 
+def grade_as_recorded(task: Task, info: dict) -> Callable[[Problem, str], Verdict]:
+    """The task's grader as a run.json describes it: programs under the limits of that run."""
+    if not task.source.tests_on_disk:
+        return task.grade
+    values = values_of(info)
+    return grader(
+        compare=values["compare"],
+        all_tests=values["all_tests"],
+        limits=limits_of(values["time_limit"], values["memory_limit"]),
+        time_of_row=values["time_limit"] == "row",
+    )
+
+
 def grade_ungraded(
     folder: Path,
     task: Task,
@@ -283,7 +298,7 @@ def grade_ungraded(
     info = read_run_json(folder)
     references = _references(folder, task, info, data_dir)
     with Run(folder, settings=info["settings"], made_with=made_with()) as run:
-        with GradingPool(usable_cores(), Judge(folder, task.grade)) as pool:
+        with GradingPool(usable_cores(), Judge(folder, grade_as_recorded(task, info))) as pool:
             grading = Grading(run, pool, references, timeout_s=task.grade_timeout_s)
             try:
                 grading.grade_rest(on_progress)

@@ -7,7 +7,7 @@ Judging (how answers are graded).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,9 @@ class Order:
     options: EngineOptions
     system_prompt_from: str | None = None  # where the system message was taken from
     judging: Judging = Judging()
+    limits: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # of programs, as flags say; the task has the others
     given: frozenset[str] = frozenset()  # settings whose flags were given: they have no default to keep
 
     def check(self) -> None:
@@ -111,6 +114,7 @@ class Order:
             **{setting.name: setting.default for setting in SAMPLING},
             **self.options.sampling,
             **self.task.choice,
+            **{name: self.limits.get(name, value) for name, value in self.task.limits.items()},
             "task": self.task.name,
             "split": self.selection.split or self.task.source.split,
             "system_prompt_hash": None if system is None else text_digest(system),
@@ -135,6 +139,7 @@ class Order:
             plan=replace(self.plan, **of(vars(self.plan))),
             selection=replace(self.selection, **of(vars(self.selection))),
             options=replace(self.options, sampling=sampling),
+            limits={**self.limits, **of(self.task.limits)},
         )
 
     def open_rows(self, revision: str | None = None) -> Rows:

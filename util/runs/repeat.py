@@ -6,6 +6,7 @@ Call `repeat_command`; `cautions` says why the command may give another run.
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from util.errors import UserError
@@ -113,6 +114,8 @@ def _command(info: dict) -> list[str]:
     values["system_prompt"] = info.get("asked", {}).get("system_prompt_from") or "none"
     command = [*SCRIPT]
     for setting in SETTINGS:
+        is_said = setting.always or (setting.kept and setting.name in info["settings"])
+        setting = replace(setting, always=is_said)
         command += setting.words(values[setting.name])
     return command + _where_from(info)
 

@@ -36,12 +36,24 @@ BATCH_BYTES = 64 << 20  # inputs that are sent to the sandbox at a time
 
 
 def grader(
-    *, compare: str = "ordered", all_tests: bool = False, limits: Limits = DEFAULT_LIMITS
+    *,
+    compare: str = "ordered",
+    all_tests: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+    time_of_row: bool = False,
 ) -> Callable[[Problem, str], Verdict]:
     """`grade_code` with these options, fit to travel to worker processes."""
     if compare not in COMPARISONS:
         raise UserError(f"--compare {compare}: choose from {', '.join(COMPARISONS)}")
-    return functools.partial(grade_code, compare=compare, all_tests=all_tests, limits=limits)
+    return functools.partial(
+        grade_code, compare=compare, all_tests=all_tests, limits=limits, time_of_row=time_of_row
+    )
+
+
+def limits_of(time_limit: float | str, memory_limit: int) -> Limits:
+    """The limits that the settings of a run name: CPU seconds of a test ("row": as its row says), and MiB."""
+    time_s = DEFAULT_LIMITS.time_s if isinstance(time_limit, str) else time_limit
+    return replace(DEFAULT_LIMITS, time_s=time_s, memory_bytes=memory_limit << 20)
 
 
 def grade_code(
@@ -51,8 +63,12 @@ def grade_code(
     compare: str = "ordered",
     all_tests: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    time_of_row: bool = False,
 ) -> Verdict:
-    """Run the code of a response on the tests of its problem: right when all of them pass."""
+    """Run the code of a response on the tests of its problem: right when all of them pass.
+
+    With `time_of_row`, each test may take as long as the problem says, where it says so.
+    """
     name = GRADER if compare == "ordered" else f"{GRADER} {compare}"
     solution = solution_part(text)
     if solution is None:
@@ -68,6 +84,8 @@ def grade_code(
         tests = read_tests(suite)
     except BadRow as error:
         return Verdict(False, "no_tests", sources[0], f"problem {problem.id}: {error}", name)
+    if time_of_row and suite.time_s is not None:
+        limits = replace(limits, time_s=suite.time_s)
     judge = _ProgramRun(Program(sources, suite.function), tests, compare, limits)
     for attempt in (1, 2):
         try:

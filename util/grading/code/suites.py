@@ -42,7 +42,9 @@ class Layout:
     read: Callable[[tuple[str, ...]], tuple[str | None, Tests]]  # the columns -> function name, tests
 
 
-def suite_of(row: dict, layout: str, *, starter_code: str = "", note: str = "") -> TestSuite:
+def suite_of(
+    row: dict, layout: str, *, starter_code: str = "", note: str = "", time_s: float | None = None
+) -> TestSuite:
     """The handle of a row's tests; raises BadRow when the row has none that can be used.
 
     A row that was read from disk carries `tests_at`, and the tests stay there.
@@ -65,6 +67,7 @@ def suite_of(row: dict, layout: str, *, starter_code: str = "", note: str = "") 
         texts if tests_at is None else (),
         _checksum(texts[: LAYOUTS[layout].known]),
         note,
+        time_s,
     )
 
 
