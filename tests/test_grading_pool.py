@@ -52,6 +52,27 @@ def test_a_grading_whose_worker_dies_twice_is_given_up_and_the_others_go_on():
     assert found["before"].correct and found["after"].correct
 
 
+def test_of_gradings_that_a_worker_has_together_only_those_to_blame_have_no_verdict():
+    faults = {50: (graders.die, "died twice"), 120: (graders.sleep, "over 0.5 s"), 121: (graders.die, "died")}
+    with GradingPool(2, graders.call) as pool:
+        for key in range(200):
+            grade = faults[key][0] if key in faults else graders.right
+            pool.submit(key, (grade, PROBLEM, "5"), 0.5 if key == 120 else 30)
+        found = everything(pool)
+    assert sorted(key for key, _ in found) == list(range(200))
+    for key, verdict in found:
+        assert verdict.correct == (key not in faults)
+        assert key not in faults or faults[key][1] in verdict.detail
+
+
+def test_results_larger_than_a_pipe_come_back_whole():
+    sizes = [0, 1, 70_000, 3_000_000, 2, 1_100_000]
+    with GradingPool(1, graders.call) as pool:
+        for key, size in enumerate(sizes):
+            pool.submit(key, (graders.right, PROBLEM, "x" * size), 30)
+        assert [len(verdict.extracted) for _, verdict in sorted(everything(pool))] == sizes
+
+
 def test_a_grading_whose_worker_dies_once_is_done_again(tmp_path):
     with GradingPool(1, graders.call) as pool:
         pool.submit("once", (graders.die_once, PROBLEM, str(tmp_path / "been_here")), 30)

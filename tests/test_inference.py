@@ -144,6 +144,39 @@ def test_a_check_judges_again_what_the_grader_failed_on_and_says_how_many(run, f
     assert "judged again" not in run("--limit", 3, "--check").stderr
 
 
+def test_a_check_that_is_killed_at_any_moment_goes_on_where_it_was_and_judges_nothing_twice(run, folder):
+    flags = ("--n", 25, "--temperatures", 0.7)
+    assert run(*flags, "--inference").returncode == 0
+    command = [sys.executable, str(ROOT / "inference_and_check.py"), *WARMUP, "--check"]
+    command += ["--result-dir", str(folder.parent)]
+    verdicts, killed = folder / "verdicts.jsonl", 0
+    for share in (1, 200, 40_000, 100_000):
+        began = verdicts.stat().st_size
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and verdicts.stat().st_size < began + share:
+            time.sleep(0.0005)
+        process.kill()
+        killed += process.wait() == -signal.SIGKILL
+    assert killed > 1
+    numbers = last_line(run("--check"))["temperatures"]["0.7"]
+    assert (numbers["judged"], numbers["samples"]) == (1000, 1000)
+    lines = json_lines(verdicts)
+    assert len(lines) == len({(line["problem_id"], line["index"]) for line in lines}) == 1000
+    run("--check", "--regrade")
+    assert len(json_lines(verdicts)) == 2000
+    assert last_line(run("--check"))["temperatures"]["0.7"] == numbers
+
+
+def test_a_line_that_is_damaged_behind_its_beginning_is_refused_with_its_number(run, folder):
+    assert run("--limit", 3, "--inference").returncode == 0
+    lines = (folder / "samples.jsonl").read_bytes().split(b"\n")
+    lines[1] = lines[1].replace(b"The answer", b'The "answer')
+    (folder / "samples.jsonl").write_bytes(b"\n".join(lines))
+    done = run("--check")
+    assert done.returncode == 2 and "samples.jsonl: line 2 is damaged" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_truncated_samples_are_told_apart_from_samples_without_answer(run, tmp_path):
     engine = paper_engine(
         tmp_path,

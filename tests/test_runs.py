@@ -1,13 +1,16 @@
 """Is a run folder refused, resumed, joined and summed up rightly?"""
 
 import json
+import tracemalloc
 from contextlib import closing
 from dataclasses import asdict, replace
 
+import grading_functions as graders
 import pytest
 
 from util.errors import UserError
 from util.generation.judging import Grading, Judge
+from util.grading.pool import GradingPool
 from util.records import NO_TIME, Problem, Sample, Verdict
 from util.results.counting import OUTCOMES, counted, summarise
 from util.runs.folder import Run, Wanted, find_run, read_run_json
@@ -399,3 +402,47 @@ def test_samples_are_found_whatever_the_spelling_of_their_names(tmp_path):
     path.write_text("\n".join(compact).replace(":1.0,", ":1,") + "\n")
     assert all(record.verdict == Verdict(True) for record in read_records(tmp_path / "run"))
     assert len(list(read_records(tmp_path / "run"))) == len(names)
+
+
+def test_offering_a_sample_never_waits_and_those_for_which_there_is_no_room_come_later(tmp_path):
+    class SmallPool(SlowPool):
+        def has_room(self):
+            return len(self._waiting) < 2
+
+    with a_run(tmp_path / "run") as run:
+        run.add_problem(PROBLEM, "?")
+        pool, found = SmallPool(run.folder), []
+        with closing(pool), closing(Grading(run, pool, {}, timeout_s=9)) as grading:
+            for index in range(6):
+                grading.offer(a_sample(index), run.add_sample(a_sample(index)))
+            assert pool.submitted == [0, 1]
+            while len(found) < 6:
+                found += grading.collect(block=False)
+        assert [one.key[2] for one in found] == list(range(6))
+
+
+def test_a_sample_without_a_reference_is_counted_and_has_no_verdict(tmp_path):
+    with a_run(tmp_path / "run") as run:
+        run.add_problem(replace(PROBLEM, reference=None), "?")
+        run.add_sample(a_sample())
+        pool = SlowPool(run.folder)
+        with closing(pool), closing(Grading(run, pool, {}, timeout_s=9)) as grading:
+            grading.grade_rest()
+            assert grading.without_problem == 1
+    assert not (tmp_path / "run" / "verdicts.jsonl").read_bytes()
+
+
+def test_grading_holds_no_texts_in_the_process_that_hands_them_out(tmp_path):
+    text = "So we find that the answer is not yet known. " * 4000
+    with a_run(tmp_path / "run") as run:
+        run.add_problem(PROBLEM, "?")
+        for index in range(150):
+            run.add_sample(a_sample(index, text=text))
+        judge = Judge(run.folder, graders.right)
+        with GradingPool(2, judge) as pool, closing(Grading(run, pool, {}, timeout_s=30)) as grading:
+            tracemalloc.start()
+            grading.grade_rest()
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+    assert peak < 150 * len(text) / 8
+    assert all(record.verdict is not None for record in read_records(tmp_path / "run"))

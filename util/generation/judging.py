@@ -192,7 +192,8 @@ class Grading:
                 self._tried.add(place.sample)
             self.without_problem += not result.line
             found.append(result)
-        self._run.add_verdict_lines(b"".join(one.line for one in found))
+        if lines := b"".join(one.line for one in found):
+            self._run.add_verdict_lines(lines)
         if refused is not None:
             raise refused
         return found

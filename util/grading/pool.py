@@ -38,7 +38,7 @@ LOWEST = 19  # niceness: at most 1.5 % of a core that somebody else wants
 STOP_S = 3.0  # workers that are asked to end are killed after that
 
 _SIZE = struct.Struct("!I")  # before each result: how many bytes it has
-_READ_BYTES = 1 << 20
+_READ_BYTES = 1 << 17
 
 
 @dataclass

@@ -114,7 +114,7 @@ def read_line_at(file: BinaryIO, offset: int) -> dict:
 def parsed_line(raw: bytes, path: str | Path, offset: int) -> dict:
     """The object on a line that was read from `offset` of a file."""
     try:
-        return _parsed(raw, FIELDS.get(os.path.basename(path)))
+        return _parsed(raw, FIELDS.get(str(path).rpartition(os.sep)[2]))
     except ValueError:
         return _parsed_or_refused(raw, Path(path), _line_number(Path(path), offset))
 

@@ -77,6 +77,7 @@ class RunReader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._samples = journals(folder)[0]
+        self._samples_name = str(self._samples)  # made once
         self._open = ExitStack()
         self._open_files()
         self._last_problem: tuple[int, dict] = (-1, {})
@@ -116,7 +117,7 @@ class RunReader:
 
     def record(self, line: RecordLine) -> Record:
         """The record on a line."""
-        sample = sample_from(parsed_line(line.raw, self._samples, line.place.sample))
+        sample = sample_from(parsed_line(line.raw, self._samples_name, line.place.sample))
         formatted = self._formatted_text(line.place)
         verdict = self._verdict_at(line.verdict, graded_text(sample, formatted))
         return self._record(line.place, sample, formatted, verdict)
