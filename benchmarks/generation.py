@@ -2,6 +2,7 @@
 
 python benchmarks/generation.py [--rounds 2] [--n 4]        # one LLM.chat call over all (goal: at least 0.99)
 python benchmarks/generation.py --ray [--rounds 2] [--n 8]  # two Ray replicas, two processes (at least 0.97)
+python benchmarks/generation.py --beside-programs           # with graders of programs, alone (0.85)
 python benchmarks/adaptive.py                               # --until-correct, fixed n: tokens (at most 0.6)
 
 Both ways run the embedded model on the same Warmup prompts with the same seeds and engine arguments, in turn.
@@ -25,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,9 +40,13 @@ from util.engines.ray_models import ModelHost  # noqa: E402
 from util.engines.vllm_local import worker_environment, worker_options  # noqa: E402
 from util.generation.loop import Job, Plan, generate, write_problems  # noqa: E402
 from util.generation.rounds import sample_seed  # noqa: E402
+from util.grading.code import GRADE_TIMEOUT_S, grade_code  # noqa: E402
+from util.grading.code.suites import suite_of  # noqa: E402
+from util.grading.pool import GradingPool  # noqa: E402
+from util.machines.cores import usable_cores  # noqa: E402
 from util.machines.ray_cluster import Cluster, ClusterPlace, Needs, wait_for_nodes  # noqa: E402
 from util.machines.replicas import Replicas  # noqa: E402
-from util.records import Request  # noqa: E402
+from util.records import Problem, Request  # noqa: E402
 from util.runs.folder import Run  # noqa: E402
 
 OPTIONS = EngineOptions(model="embedded")
@@ -77,6 +83,19 @@ def one_call(n: int) -> dict:
         check=True,
     )
     return json.loads(done.stdout.split(b"\n")[-2])
+
+
+def one_call_beside_programs(n: int) -> dict:
+    """The same while every core grades programs, half of which run until their time is over."""
+    tests = json.dumps({"inputs": ["1\n"] * 5, "outputs": ["1\n"] * 5})
+    problem = Problem("1", "", suite_of({"input_output": tests}, "apps"))
+    with GradingPool(usable_cores(), partial(grade_code, problem)) as pool:
+        for number in range(60 * usable_cores()):
+            source = "while True: pass" if number % 2 else "print(input())"
+            pool.submit(number, f"```python\n{source}\n```", GRADE_TIMEOUT_S)
+        found = one_call(n)
+        assert pool.pending, "the programs have ended before the engine"
+        return found
 
 
 def two_plain(n: int) -> dict:
@@ -200,6 +219,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--n", type=int, default=4, help="samples per prompt")
     parser.add_argument("--ray", action="store_true", help="two Ray replicas against two plain processes")
+    parser.add_argument("--beside-programs", action="store_true", help="with graders of programs, and alone")
     parser.add_argument("--one-call", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--part", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -214,6 +234,12 @@ def main() -> None:
                 },
                 args.rounds,
             )
+    elif args.beside_programs:
+        ways = {
+            "beside programs": lambda: one_call_beside_programs(args.n),
+            "alone": lambda: one_call(args.n),
+        }
+        compare(ways, args.rounds)
     else:
         compare({"our loop": lambda: our_loop(args.n), "one LLM.chat": lambda: one_call(args.n)}, args.rounds)
 

@@ -15,6 +15,7 @@ SMALLEST = {
     "api_client": "--service-s 0.2 --slots 8 --rounds 2 --found-slots 4 --find-s 1 --found-s 2 --requests 99",
     "curation": "--samples 40 --folder {}",
     "generation": "--rounds 1 --n 1",
+    "generation --beside-programs": "--rounds 1 --n 1",
     "grading_code light": f"--rounds 1 --cases {CODE_CASES}",
     "grading_code layers": "--rounds 1",
     "grading_code agreement": f"--cases {CODE_CASES}",
@@ -25,7 +26,7 @@ SMALLEST = {
     "report": "--samples 40 --dir {}",
     "startup": "--rounds 1",
 }
-WITH_MODEL = {"adaptive", "generation"}
+WITH_MODEL = {"adaptive", "generation", "generation --beside-programs"}
 
 
 @pytest.fixture
