@@ -44,13 +44,13 @@ from util.grading.choice_words import (
 )
 from util.grading.languages import SCRIPT
 from util.grading.maths import same_answer
-from util.grading.maths.answers import TAIL, boxed_answer, tagged_answer
+from util.grading.maths.answers import TAIL, behind_if_taken_back, boxed_answer, is_taken_back, tagged_answer
 from util.grading.maths.reader import clean
 from util.grading.maths.words import normal_text, unwrapped
 from util.records import TRUSTS, Verdict
 from util.response import solution_part
 
-GRADER = "choice-6"
+GRADER = "choice-7"
 LETTERS = "ABCDEFGHIJ"
 
 
@@ -95,7 +95,10 @@ def choose(solution: str, valid: str, texts: tuple[str, ...] = ()) -> Choice:
         if not span:
             continue
         if letter := _letter_of(span[:400], valid, texts):
-            return Choice(letter, how, "high")
+            behind = behind_if_taken_back(solution)
+            if behind is None:
+                return Choice(letter, how, "high")
+            return _declared(_without_texts(_plain(behind), valid, texts), valid, texts) or Choice(None)
         if UNSURE.search(span[:400]):
             return Choice(None)
     plain = _without_texts(_plain(tail), valid, texts)
@@ -388,6 +391,8 @@ def _is_chosen(match: re.Match, text: str, signs: _Signs) -> bool:
     sentence = re.split(r"[.!?\n。？；;]", before)[-1] + match.group() + rest
     if rest.rstrip().endswith(("?", "？")) and (_ASKS.match(sentence) or not _HEAD.match(text, end)):
         return False
+    if is_taken_back(behind[len(rest) :].lstrip()[:_NEXT_SENTENCE]):
+        return False
     if COUNTERFACTUAL.search(IDIOM.sub("", sentence)):
         return False
     if match.re in (signs.decisive[0], signs.favourable) and text[start - 1 : start] == " ":
@@ -399,6 +404,7 @@ def _is_chosen(match: re.Match, text: str, signs: _Signs) -> bool:
     )
 
 
+_NEXT_SENTENCE = 40  # characters of it, in which a choice is taken back
 _HEAD = re.compile(r"\s*[.):]\s*\S{2}")  # the question mark belongs to the option's text
 _ASKS = re.compile(
     r"\W*(?:\w+\s+)?(?:is|are|was|were|does|do|did|can|could|would|should|might|which|what|why|how)\b",

@@ -62,6 +62,9 @@ FRAMES = (
     rf"\b(?:it|that|this)\s*(?:'s|\s{_BE}){_SURELY}\s*{_KIND}{_SAID}(?=\s*(?:[.!。]|$|\n|\)))",
     # "I choose B", "go with (C)", "we are left with B", "it is not A but B"
     rf"{_CHOOSE}{_KIND}{_SAID}",
+    rf"\b(?:leaves|leaving)\s+(?:us\s+with\s+)?(?:only\s+)?{_KIND}\s?{_LETTER}\s+as\b",
+    rf"\bby (?:the )?(?:process of )?elimination,?\s*{_KIND}{_SAID}",
+    rf"\b(?:final\s)?(?:answer|choice|option|letter)[\"']\s*[:：]{_SAID}",
     rf"\b(?:leaves|left with)(?:\s+us)?(?:\s+with)?(?:\s+only)?{_KIND}{_SAID}(?=\s*(?:[.!]|$))",
     rf"(?<=n.t )\(?[{{valid}}]\)?,?\s+but{_KIND}{_SAID}(?=\s*(?:[.!]|$))",
 )
@@ -166,7 +169,8 @@ BEFORE_A_SUBJECT = frozenset(
 _REPORTED = (
     r"(?:some|many|most|few|others?|one|people|students?|everyone|someone|they|he|she|friend|teacher"
     r"|textbook|book|key)"
-    r"\b[^.,;:\n]{0,40}?\b(?:thinks?|thought|believes?|says?|said|claims?|insists?|argues?|guess(?:es)?)\b"
+    r"\b[^.,;:\n]{0,40}?\b(?:thinks?|thought|believes?|says?|said|claims?|insists?|argues?|guess(?:es)?"
+    r"|choose|chooses|chose|picks?|picked|selects?|selected|answer|answered)\b"
 )
 UNSURE = re.compile(
     r"\b(?:not|never|neither|nor|none|cannot|without|except|unlikely|incorrect|wrong|false|rather than"
@@ -175,7 +179,10 @@ UNSURE = re.compile(
     r"|suppos(?:e|ing)|assum(?:e|ing)|imagine|while|although|though|whereas|even"
     r"|(?:hard|difficult|impossible|absurd|foolish) to|tempt(?:ed|ing)|mistake|misconception|used to"
     r"|nonsense|absurd|ridiculous|reject|refuse|den(?:y|ied)|wrote|(?:(?:any|every)thing|all) but"
-    r"|at first|initially"
+    r"|at first|initially|first thought|would answer"
+    r"|(?:naive|initial|first|old|previous|tempting|intuitive|partial|alternative|rejected|obvious"
+    r"|student['’]s)"
+    r" (?:answer|choice|option|guess)"
     rf"|(?:might|may|could) (?:say|think|believe|argue|guess|choose|pick)|{_REPORTED}"
     rf"|{any_of(SPACED, 'deny')}|{any_of(SPACED, 'if_')})(?!\w)"
     rf"|n['’]t\b|{any_of(SCRIPTS, 'deny')}|{any_of(SCRIPTS, 'if_')}",

@@ -466,7 +466,7 @@ def about_alike(temperature: float, numbers: dict) -> str:
     return (
         f"WARNING: all samples of {alike} of {several} problems are the same text at temperature "
         f"{exact_number(temperature)}: answers of a few tokens may be, others say that "
-        "the server does not sample (a cache, its own top_k, a seed that it ignores)"
+        "the server does not sample (a cache, defaults of its own, a seed that it ignores)"
     )
 
 

@@ -9,6 +9,7 @@ a conclusion in the last line, a response that is nothing but the answer. Low: t
 
 from __future__ import annotations
 
+import json
 import re
 from typing import NamedTuple
 
@@ -51,6 +52,11 @@ class Found(NamedTuple):
 def find_answer(solution: str, *, lowest: str = "low") -> Found | None:
     """The final answer of a solution by the strongest sign; `lowest` is the least trust that counts."""
     solution = without_turn_tokens(mended(solution))
+    if not solution.isascii():
+        solution = _ORNAMENT.sub("", solution)
+    for another in _NEXT_PROBLEM.finditer(solution) if "\nQ" in solution or "\nProblem" in solution else ():
+        if (found := find_answer(solution[: another.start()], lowest="high")) is not None:
+            return found  # base models go on with other problems
     if (found := _boxed(solution)) is not None:
         return found
     unfinished = solution.rfind("boxed{")
@@ -65,13 +71,17 @@ def find_answer(solution: str, *, lowest: str = "low") -> Found | None:
     return found
 
 
+_ORNAMENT = re.compile("[\U0001f000-\U0001faff\u2600-\u2712\u2714-\u2716\u2719-\u274b\ufe0f]")
+_NEXT_PROBLEM = re.compile(r"\n[ \t*#]*(?:Question|Q|Problem)(?:[ \t]*\d{1,3})?[ \t*]*[:.]")
+
+
 def _found(span: str, said: Statement, how: str, trust: str) -> Found:
     return Found(said.text or span, how, trust, span, said.cause)
 
 
 # ---------------------------------------------------------------- boxes
 
-_BOX = re.compile(r"\\(?:f?boxed|framebox|fbox)\s*(?:\[[^\]]{0,20}\])?\s*(\{|\d|\\[a-z]+)")
+_BOX = re.compile(r"\\(?:f?boxed|framebox|fbox)\s*(?:\[[^\]]{0,20}\])?\s*(\{|-?\d+(?:\.\d+)?|\\[a-z]+)")
 _JOINED = re.compile(
     r"(?:[\s,;$.()\[\]]|\\\\|\\[()\[\],;:! ]|\\q?quad|\\text(?:bf|rm)?\s*\{|\}"
     r"|(?:\\text\{)?(?:\s*(?:and|or|both|for part|in part)\s*)"
@@ -99,7 +109,7 @@ def _boxes(text: str) -> list[tuple[int, int, str]]:
         if found and match.start() < found[-1][1]:
             continue  # a box within a box
         if match.group(1) != "{":
-            if match.group(1).isdecimal():
+            if match.group(1)[-1].isdecimal():
                 found.append((match.start(), match.end(), match.group(1)))
             continue
         end = _closing(text, match.end())
@@ -131,11 +141,13 @@ _REFUTED = re.compile(
     re.IGNORECASE,
 )
 _OR_ELSE = re.compile(
-    r"[\s$.)*]*(?:,?\s*(?:or|或)\s+(?:(?:possibly\s+)?\$?-?\d|something|maybe)|\s+if\b)", re.IGNORECASE
+    r"[\s$.)*]*(?:,?\s*(?:or|或)\s+(?:(?:possibly\s+)?\$?-?\d|something|maybe)|\s+(?-i:if)\b)", re.IGNORECASE
 )
 _CONCLUDING = re.compile(
-    r"\b(?:correct\w*|wrong|wait|actually|instead|check\w*|verif\w+|so|thus|hence|therefore|finally|final|answer|total|overall|altogether|conclu\w+|consequently"
-    r"|sum|product|need|asked|want|required)\b|\\(?:Rightarrow|implies|therefore)|∴|因此|所以|故|则",
+    r"\b(?:correct\w*|wrong|wait|actually|instead|check\w*|verif\w+|so|thus|hence|therefore|finally|final"
+    r"|answer|total|overall|altogether|conclu\w+"
+    r"|consequently|then|sum|product|need|asked|want|required)\b|\\(?:Rightarrow|implies|therefore)|∴|因此"
+    r"|所以|故|则",
     re.IGNORECASE,
 )
 _NEAR = 80  # characters between two boxes of one sentence
@@ -164,25 +176,48 @@ def _boxed(text: str) -> Found | None:
 
 def _settled(text: str, before: str, end: int, found: Found) -> Found:
     """An answer; not, where the words in front of it deny it or what stands behind it takes it back."""
-    behind = text[end : end + TAIL].partition("Question")[0]  # models go on with others
+    behind = text[end : end + TAIL]
     if not _LETTERS.search(behind):
         return found._replace(cause=TAKEN_BACK) if is_denied(before) or _REFUTED.match(behind) else found
-    if is_denied(before) or _is_taken_back(behind):
-        return _declared(behind) or found._replace(cause=TAKEN_BACK)
+    if is_denied(before) or is_taken_back(behind):
+        return _concluded(behind) or found._replace(cause=TAKEN_BACK)
     if _SAME_AGAIN.match(behind):
         return found
-    sentence_end = _SENTENCE_END.search(text, max(0, end - 1))
-    later = _declared(behind) or (_last_line(behind[sentence_end.end() - end :]) if sentence_end else None)
-    if (
-        later is None
-        or later.how == "last line"
-        and (later.cause or not _NUMBER.match(later.text) or _CHECKS.match(later.span))
-    ):
-        return found
+    later = _concluded(behind)
+    if later is None:
+        sentence_end = _SENTENCE_END.search(text, max(0, end - 1))
+        rest = len(behind) if sentence_end is None else sentence_end.end() - end
+        goes_on = _GOES_ON_TO.match(behind, 0, rest)
+        later = _last_line(behind if goes_on else behind[rest:])
+        if later is None or later.cause or _CHECKS.match(later.span):
+            return found
+        if _WANTED.search(later.span):
+            later = later._replace(text=later.text.rpartition("=")[2].strip())
+        if not _NUMBER.match(later.text):
+            return found
     return found._replace(rival=later.text) if later.text != found.text else found
 
 
-def _is_taken_back(behind: str) -> bool:
+def behind_if_taken_back(text: str) -> str | None:
+    """What stands behind the last box, else the last pair of answer tags, where it is denied or taken"
+    " back."""
+    if "box" in text and (found := _boxes(text)):
+        start, end, _ = found[-1]
+    elif (tag := _tag(text)) is not None:
+        start, _, end = tag
+    else:
+        return None
+    behind = text[end : end + TAIL]
+    return behind if is_denied(text[max(0, start - _NEAR) : start]) or is_taken_back(behind) else None
+
+
+def _concluded(text: str) -> Found | None:
+    """The answer that a text declares; not that "the answer is correct"."""
+    found = _declared(text)
+    return None if found is None or _PREDICATE.match(found.span) else found
+
+
+def is_taken_back(behind: str) -> bool:
     """Whether the text behind an answer takes it back."""
     return any(sign.match(behind) for sign in (_REFUTED, _OR_ELSE)) or bool(
         _RETRACTS.search(behind[:_BEHIND])
@@ -217,18 +252,41 @@ def _joined_boxes(text: str, found: list[tuple[int, int, str]]) -> tuple[str, bo
     return ", ".join(joined) if len(set(joined)) > 1 else joined[-1], rivals
 
 
-_CHECKS = re.compile(r"\W*(?:check|verif|proof|indeed|note|remark|here)", re.IGNORECASE)
+_GOES_ON_TO = re.compile(  # a conclusion in the same sentence: ", and the requested area is therefore 144"
+    r"[\s$.)*]*(?:[,;]\s*(?:and|so|hence|thus|therefore)|So|Hence|Thus|Therefore|Adding|The)\b"
+    r"(?=.*\b(?:requested|required|desired|wanted|final|total|sum|asked|result|value)\b)",
+    re.DOTALL,
+)
+_WANTED = re.compile(r"\b(?:requested|desired|required|wanted|asked|final|looking for)\b", re.IGNORECASE)
+_CHECKS = re.compile(
+    r"\W*(?:check|v[eé]rif|proof|indeed|note|remark|here|prob[ea]|comproba|conferi|sprawdz|провер|kontrol)",
+    re.IGNORECASE,
+)
 _SAME_AGAIN = re.compile(r"[\s$]*(?:=|≈|\\(?:approx|simeq|doteq)\b)")
+_IT = (
+    r"\b(?:th(?:is|at|ese)|it|which|he|she|the above"
+    r"|(?:this|that|the|my) (?:value|result|answer|number|calculation|computation|choice|option|guess"
+    r"|solution))"
+)
+_WRONG = (
+    r"(?:\w+ly )?(?:wrong|incorrect|false|invalid|mistaken|off|an? (?:mistake|error|trap|slip)"
+    r"|not (?:right|correct|true|valid|possible|allowed|an? solution|the (?:\w+ )?(?:solution|answer"
+    r"|value|result)))"
+)
 _RETRACTS = re.compile(
-    r"\b(?:wait|hmm+|oops|hold on|actually|no,? wait|sorry)\b"
-    r"|\b(?:this|that|it|which|he|she) (?:is|was) (?:wrong|incorrect|false|not right|a mistake)\b"
+    rf"{_IT}(?: is| was| are|['’]s) {_WRONG}\b|{_IT} (?:cannot|can['’]t) be\b|{_IT} is(?:n['’]t"
+    rf"| what you get)\b"
+    r"|\b(?:there (?:is|was)|there['’]s|made|had|contains?) an? (?:\w+ )?(?:error|mistake|slip)\b"
+    r"|\b(?:wait|hmm+|oops|hold on|actually|sorry|correction|updated|scratch that|strike that|i meant"
+    r"|my (?:mistake|bad)|on second thoughts?|reconsider\w*|upon reflection|recompute|redo)\b"
+    r"|\bedit:|\blet me (?:correct|fix|redo|recalculate|rethink)\b|\bi['’]d go with\b|\bno[,:] (?=\(?[A-J]\b)"
     r"|\b(?:correct|right|true|actual|valid) (?:answer|value|result|one) (?:is|should|would)\b"
     r"|\bshould have been\b|\bis not (?:a|the) (?:solution|answer|result)\b|\bno (?:\w+ )?solutions?\b"
-    r"|\bit should be\b|\bfirst (?:guess|attempt)\b|\bcorrection\b|\bedit:|\bscratch that\b|\brecompute\b"
-    r"|\bbut (?:the|this) (?:question|problem|task) (?:asks|wants)\b|~~\d"
-    r"|\boff by one\b|\bcannot be right\b|\bthis (?:fails|ignores)\b|\bverification fails\b"
-    r"|\bupon reflection\b|\bcounts each\b|\bthat forgets\b|\bstill (?:have|need) to\b|是错误|漏掉|应为"
-    r"|\b(?:rejected|extraneous|does not satisfy|doesn['’]t satisfy|contradicts|violates)\b|不对|错了|应该是"
+    r"|\bit should be\b|\bfirst (?:guess|attempt)\b|\bbut (?:the|this) (?:question|problem|task) (?:asks"
+    r"|wants)\b"
+    r"|~~\d|\boff by one\b|\bthis (?:fails|ignores)\b|\bverification fails\b|\bcounts each\b|\bthat forgets\b"
+    r"|\bstill (?:have|need) to\b|\b(?:rejected|extraneous|contradicts|violates)\b"
+    r"|\b(?:does not|doesn['’]t) satisfy\b|是错误|漏掉|应为|不对|错了|应该是"
     r"|\b(?:falsch|faux|equivoqu\w+|неверно|sbagliat\w|errad\w)(?!\w)|間違",
     re.IGNORECASE,
 )
@@ -236,7 +294,11 @@ _IS_A_PART = re.compile(  # a box inside a larger formula
     r"[\d})a-z][^\S\n]*[-+/^][^\S\n]*$|\d$|[$=][^\S\n]*-[^\S\n]*$|[\s$][<>][^\S\n]*$"
     r"|\\(?:sqrt|cdot|times|leq?|geq?|neq?)\s*\{?\s*$|\\frac\s*\{(?:[^{}]*\}\s*\{)?\s*$"
 )
-_GOES_INTO = re.compile(r"[\s$.)*]*(?:\^(?!\{?\\circ)|!|[+x]|\\(?:cdot|times|sqrt)\b)", re.IGNORECASE)
+_GOES_INTO = re.compile(
+    r"[\s$.)*]*(?:\^(?!\{?\\circ)|!|[+x]|\\(?:cdot|times|sqrt)\b"
+    r"|(?:less|more|fewer|greater|larger|smaller) than\b)",
+    re.IGNORECASE,
+)
 _SCALE = re.compile(
     r"\s*\$?(\\pi\b|\\?%|\s*(?:thousand|million|billion|trillion|percent|dozen)\b)", re.IGNORECASE
 )
@@ -288,10 +350,11 @@ _HASHES = re.compile(r"^[ \t]*####[ \t]*(\S.*)$|(?<=\s)####[ \t]+(\S.*)$", re.MU
 _SAYS = re.compile(
     r"s?(?:[^\S\n]+(?:to|for)\s[^.\n]{1,60}?)?[^\S\n]*\**[^\S\n]*"
     r"(?:(?:is|are|was|will be|would be|must be|should be|equals|comes to)\b|[:：=])\**[:：]?"
-    r"|[\"']\s*:\s*(?=[\"'\d$\\-])|[^\S\n]*[-–—→.][^\S\n]+(?=[\d$\\-])|\**\s*(?=[\\$])|\**[^\S\n]*\n\s*(?=[\\$\d*-])"
+    r"|[\"']\s*:\s*(?=[\"'\d$\\-])|[^\S\n]*[-–—→.][^\S\n]+(?=[\d$\\-])|\**\s*(?=[\\$])"
+    r"|\**[^\S\n]*\n\s*(?=[\\$\d*-])"
 )
 _CHINESE = re.compile(
-    r"(?:答案|答(?=[:：])|故选|应选|结果(?=是|为))\s*(?:是|为|為|应为|应是|就是|等于)?\s*[:：]?"
+    r"(?:答案|答(?=[:：])|故选|应选|结果(?=是|为))\s*】?\s*(?:是|为|為|应为|应是|就是|等于)?\s*[:：]?"
 )
 _ABROAD = re.compile(  # la respuesta es, die Antwort lautet, 답은
     rf"(?<!\w)(?:{any_of(SPACED, 'answer')})(?:\s+[^\W\d_]{{2,14}}){{0,3}}?"
@@ -303,12 +366,30 @@ _ANSWER_ABROAD = tuple(
     "respuest respost répons repons rispost soluzion solució antwor lösung ответ đáp câu".split()
 )
 _HEADING = re.compile(r"^[ \t#*]*(?:final\s+|my\s+)?answer[ \t*:：]*$", re.IGNORECASE | re.MULTILINE)
+_OF_THE_ANSWER = frozenset(  # words that may stand in front of "answer"; another one names another answer
+    "the our my your an this that a final correct right exact simplified numerical numeric required requested"
+    " desired actual true only closed-form resulting complete full best overall decimal integer unique boxed"
+    " single short so and thus hence therefore then now bf is as get got have has gives with approximate"
+    " estimated mathematical official intended expected proper sought possible multiple-choice whole"
+    " revised updated corrected".split()
+)
+_TO_ANOTHER = re.compile(r"s?\s+(?:to|of|for)\s+(?:an?other|a different|the (?:first|previous|other|last))\b")
+_WORD_BEFORE = re.compile(r"([a-z][a-z'’-]*)[ *]+$", re.IGNORECASE)
+_NAMED_ANSWER = re.compile(r"([a-z][a-z'’-]*)[ *]+answers?\b", re.IGNORECASE)
+_PREDICATE = re.compile(  # what an answer is said to be without saying which: "the answer is correct"
+    r"(?:(?:indeed|therefore|thus|also|hence|clearly|now|then|only|as) )*(?:correct|right|consistent"
+    r"|positive|negative"
+    r"|reasonable|valid|verified|confirmed|an? integer|exact|unique|expected|plausible|expressed|rounded"
+    r"|obtained"
+    r"|required|in the|simplified|complete|not)\b[^\d$\\]*$",
+    re.IGNORECASE,
+)
 _LINE_A = re.compile(r"^\s*\**A\**\s*[:：]\**", re.MULTILINE)
 _IS_THE_ANSWER = re.compile(r"\s+(?:is|are)\s+(?:the|our|my)\s+(?:final\s+|correct\s+)?answer\b")
 _MOST_DECLARATIONS = 20
 _FENCE = re.compile(r"^```\w*\n")
 _COPULA = re.compile(r"\s*(?:입니다|이다|이에요|예요|です|である|となります|ครับ|ค่ะ)\s*[.。]?\s*$")  # is
-_SENTENCE_END = re.compile(r"[.?](?=\s|$)|\n|。|;\s(?=[A-Za-z])|；|！|!(?=\s|$)")
+_SENTENCE_END = re.compile(r"(?<!\bi\.e)(?<!\be\.g)[.?](?=\s|$)|\n|。|;\s(?=[A-Za-z])|；|！|!(?=\s|$)")
 _UNSURE = re.compile(
     r"\b(?:not|never|doubt|cannot|unlikely|if|unless|suppose|supposing|assume|assuming|whether|might"
     r"|could|may|alternative|another|previous|first|initial|wrong|students?|says|said|claims?|nobody"
@@ -372,6 +453,7 @@ def _after_hashes(text: str) -> Found | None:
 
 def _declared(text: str) -> Found | None:
     """What the last "the answer is" and its like declare."""
+    predicate = None  # "the answer is correct" says no answer, unless nothing else does
     for start, end in _declarations(text):
         if end < 0:  # "x < 5 is the answer"
             line = text.rfind("\n", 0, start) + 1
@@ -380,7 +462,7 @@ def _declared(text: str) -> Found | None:
             before = text[max(0, start - 80) : start]
             if _UNSURE.search(before) and _UNSURE.search(_NO_DOUBT.sub("", CLAUSE.split(before)[-1])):
                 continue
-            span, behind = _bullets(text, end) or _sentence(text, end)
+            span, behind = _json_value(text, start, end) or _bullets(text, end) or _sentence(text, end)
         if not span or text[behind - 1 : behind] == "?":
             continue
         said = read_span(span, declared=True)
@@ -399,8 +481,10 @@ def _declared(text: str) -> Found | None:
                 behind < len(text.rstrip()) or text.rstrip()[-1:] in ".*" or ends and ends[-1][1] == len(span)
             )
             found = _found(span, said, "declared", "high" if is_whole else "medium")
-            return _settled(text, "", max(end, behind), found)
-    return None
+            if not _PREDICATE.match(span):
+                return _settled(text, "", max(end, behind), found)
+            predicate = predicate or found
+    return predicate
 
 
 def _declarations(text: str) -> list[tuple[int, int]]:
@@ -415,11 +499,14 @@ def _declarations(text: str) -> list[tuple[int, int]]:
         if at < 0:
             break
         if match := _SAYS.match(text, at + 5):
-            found.append((at - 1, match.end()))
+            word = _WORD_BEFORE.search(text[max(0, at - 25) : at - 1])
+            if word is None or word[1].lower() in _OF_THE_ANSWER:
+                found.append((at - 1, match.end()))
         elif before := re.search(
             r"\s+(?:is|are|as)\s+(?:the|our|my)\s+(?:final\s+|correct\s+)?.$", text[max(0, at - 30) : at]
         ):
-            found.append((max(0, at - 30) + before.start(), -1))
+            if not _TO_ANOTHER.match(text, at + 5):
+                found.append((max(0, at - 30) + before.start(), -1))
     found += [match.span() for match in _HEADING.finditer(text)]
     is_ascii = text.isascii()
     if not is_ascii:
@@ -435,8 +522,26 @@ _BULLETS = re.compile(r"[ \t*]*\n(?:[ \t]*\n)?((?:[ \t]*(?:[-*•]|\d{1,2}[.)])[
 _BULLET = re.compile(r"^[ \t]*(?:[-*•]|\d{1,2}[.)])[ \t]+", re.MULTILINE)
 
 
+_PARTS = re.compile(r"[ \t*]*\n*((?:[ \t]*\([1-9a-h]\)[ \t]*[^\n]+(?:\n+|$)){2,})")
+
+
+def _json_value(text: str, start: int, end: int) -> tuple[str, int] | None:
+    """The value of the member of a JSON object whose name ends in "answer", and where it ends."""
+    if '"' not in text[start:end]:
+        return None
+    try:
+        value, stop = json.JSONDecoder().raw_decode(text, end)
+    except (ValueError, RecursionError):
+        return None
+    return (value if isinstance(value, str) else text[end:stop]), stop
+
+
 def _bullets(text: str, start: int) -> tuple[str, int] | None:
     """The items of a list that follows at once, joined by commas, and where it ends."""
+    if numbered := _PARTS.match(text, start):
+        return "; ".join(
+            line.strip(" .;") for line in numbered[1].splitlines() if line.strip()
+        ), numbered.end()
     line_end = text.rfind("\n", 0, start + 1)
     match = _BULLETS.match(text, line_end if line_end >= 0 and not text[line_end:start].strip() else start)
     if match is None:
@@ -484,7 +589,8 @@ _TENTATIVE = re.compile(
     re.IGNORECASE,
 )
 _NOT_BEFORE_A_RESULT = re.compile(
-    r"(?:^|\s)(?:confidence|score|rating|difficulty|base|from|in|by|than|with|for|after|before|per|since|until|page|equation|row|step|case|line"
+    r"(?:^|\s)(?:confidence|score|rating|difficulty|base|from|in|by|than|with|for|after|before|per|since"
+    r"|until|page|equation|row|step|case|line"
     r"|figure"
     r"|table|problem|question|part"
     r"|(?<!total )(?<!profit )(?<!loss )(?<!sum )(?<!amount )(?<!value )(?<!area )(?<!cost )(?<!price )"
@@ -523,11 +629,26 @@ def _whole(text: str) -> Found | None:
     )
 
 
+def _is_label(match: re.Match[str], line: str) -> bool:
+    """Whether bold print names what stands in its line: **Total:** 36, the **area** is 12."""
+    said = (match[1] or match[2]).strip()
+    if (
+        not said.strip(" .:$")
+        or said.endswith((":", "："))
+        or line[match.end() :].lstrip().startswith((":", "："))
+    ):
+        return True
+    return not re.search(r"[\d$\\=]", said) and re.search(r"\d|\$", line[match.end() :]) is not None
+
+
 def _in_bold(text: str) -> Found | None:
     for line in reversed(_lines(text)[-_LAST_LINES:]):
-        if bold := [match for match in _BOLD.finditer(line) if (match[1] or match[2]).strip(" .:$")]:
+        bold = [match for match in _BOLD.finditer(line) if not _is_label(match, line)]
+        if bold or _BOLD.search(line):
             break
     else:
+        return None
+    if not bold:
         return None
     said = [(match[1] or match[2]).strip(" .:$") for match in bold]
     before, behind = line[: bold[-1].start()], text[text.rfind(line) + bold[-1].end() :]
@@ -544,7 +665,7 @@ def _in_bold(text: str) -> Found | None:
     if statement.cause == DENIED:
         return None
     found = _found(span, statement, "bold", "medium")
-    return found._replace(cause=TAKEN_BACK) if _is_taken_back(behind) else found
+    return found._replace(cause=TAKEN_BACK) if is_taken_back(behind) else found
 
 
 def _last_line(text: str) -> Found | None:
@@ -553,6 +674,8 @@ def _last_line(text: str) -> Found | None:
         return found
     sentence = _last_sentence(text)
     if not sentence or _TENTATIVE.search(sentence):
+        return None
+    if (answer := _NAMED_ANSWER.search(sentence)) and answer[1].lower() not in _OF_THE_ANSWER:
         return None
     said = read_span(sentence)
     if _NOT_BEFORE_A_RESULT.search(said.lead.rstrip(" :")):
@@ -603,7 +726,10 @@ def _last_number(text: str) -> Found | None:
     if not numbers or read_span(sentence).cause in (DENIED, BOUND, UNCLEAR) or _TENTATIVE.search(sentence):
         return None
     last = numbers[-1]
-    if _NOT_BEFORE_A_RESULT.search(" ".join(re.findall(r"[a-z]+", sentence[: last.start()])[-2:])):
+    before = [
+        word for word in re.findall(r"[a-z]+", sentence[: last.start()]) if word not in ("the", "an", "a")
+    ]
+    if _NOT_BEFORE_A_RESULT.search(" ".join(before[-2:])):
         return None
     if _PART_OF_MORE.search(sentence[: last.start()]) or re.match(
         r"\s?[!^*/+_a-z\\]", sentence[last.end() :].replace(" ", "  ")

@@ -71,6 +71,8 @@ def read_span(span: str, *, declared: bool = False) -> Statement:
         and not _LETTER.search("".join(_values_in(before, values)))
     ):
         return Statement(span, CASES)  # 42 for x < 1
+    if _OTHER_VALUE.search(before):
+        return Statement(span, UNCLEAR)
     if _BOUND.search(before) or _BOUNDS.search(span):
         return Statement(span, BOUND)
     subject = _SUBJECT.match(before)
@@ -87,7 +89,10 @@ def read_span(span: str, *, declared: bool = False) -> Statement:
 
 def is_denied(before: str) -> bool:
     """Whether the clause in front of a value denies, doubts or changes it."""
-    clause = CLAUSE.split(before.rstrip("$*([{~\\ "))[-1]
+    before_value = before.rstrip("$*([{~\\ ")
+    if _OTHER_VALUE.search(_SENTENCE_START.split(before_value)[-1]):
+        return True
+    clause = CLAUSE.split(before_value)[-1]
     if not _LONG_WORD.search(clause) and not _CJK_WORD.search(clause):
         return _STRUCK.search(before) is not None
     said = f"{clause.rstrip()} {chr(_FIRST)}"
@@ -121,6 +126,7 @@ _TOKENS = re.compile(
 _GROUP = re.compile(r"[(\[{][^()\[\]{}]{1,200}[)\]}]")
 _OPERATOR = re.compile(r"[=<>+*/^≤≥≠±×·|-]")
 _RAISED = frozenset("^/²³⁻·")
+_POWERS = frozenset("²³⁴⁵⁶⁷⁸⁹¹⁰")
 _SPACING = re.compile(r"(?<!\\)\\[,;: ]|\\q?quad\b")
 _LONE = "\u2063"
 _FIRST = 0xE000  # the sign of the first value
@@ -166,7 +172,7 @@ def _bare(span: str) -> str:
     """A span without words: its formulas joined by what stands between them."""
     found = formulas(span)
     if not found:
-        return span
+        return _last_step(span)
     if len(found) == 1 and found[0][1] - found[0][0] >= len(span.rstrip(" .")):
         return found[0][2]
     parts, at = [], 0
@@ -174,6 +180,20 @@ def _bare(span: str) -> str:
         parts += [span[at:start], inside]
         at = end
     return "".join([*parts, span[at:]]).strip()
+
+
+_ALIGNED = re.compile(r"\\begin\{(align(?:ed|\*)?|split)\}(.*)\\end\{\1\}", re.DOTALL)
+
+
+def _last_step(formula: str) -> str:
+    """Aligned rows that go on with "= ..." as their last value; any other formula as it is."""
+    aligned = _ALIGNED.fullmatch(formula.strip())
+    if aligned is None:
+        return formula
+    first, *others = (row.strip() for row in aligned[2].split(r"\\") if row.strip())
+    if any(not row.startswith(("&=", "& =")) for row in others):
+        return formula
+    return (others[-1].partition("=")[2] if others else first.replace("&", "")).strip(" .")
 
 
 def _in_signs(span: str) -> tuple[str, list[str]]:
@@ -237,6 +257,8 @@ def _is_word(token: str, following: str, before: list[str]) -> bool:
     """Whether letters are a word and no variable, function or unit of a formula."""
     if token.lower() in _MATHS_WORDS or len(token) < 4 and following[:1] == "=":
         return False  # ab = 27
+    if _POWERS & {*token}:
+        return False  # x²
     if len(token) == 1 and ord(token) < 0x2000:
         if token not in "aAIèéà" or _OPERATOR.match(following) or following in ("and", "or", ","):
             return False
@@ -260,7 +282,8 @@ _REFUSED = (
     r"|big)"
 )
 _WRONG = re.compile(
-    rf"\b(?:wrong|incorrect|mistaken|false|invalid|doubt(?:ful)?|unlikely|claimed|alleged|{_REFUSED})\b"
+    rf"\b(?:wrong|incorrect|mistaken|false|invalid|doubt(?:ful)?|unlikely|claimed|alleged|{_REFUSED}|traps?"
+    rf"|distractor|not (?:valid|allowed|possible|acceptable|right|correct|true))\b"
     rf"|错|不对|不正确",
     re.IGNORECASE,
 )
@@ -269,7 +292,9 @@ _DENIAL = re.compile(
     r"|don['’]t|doesn['’]t|won['’]t|cannot|can['’]t|couldn['’]t|unsure|unclear"
     r"|hardly|nobody|rules? out|ruled out|exclud\w+|no solution|niet|nicht|kein\w*|n['’]est pas"
     r"|ne peut|no (?:es|puede)"
-    r"|non (?:è|può)|não|не)\b|不是|不等于|不可能|不会|并非|绝非",
+    r"|non (?:è|può|credo|penso)|não|не|nie|değil|không|no creo|ne (?:crois|pense))\b"
+    r"|ليس|لا أعتقد|لا أظن|ไม่|(?:では|じゃ)(?:あり|な)|とは限|不(?:认为|觉得|相信)"
+    r"|不是|不等于|不可能|不会|并非|绝非",
     re.IGNORECASE,
 )
 _DOUBT = re.compile(  # in front of a value
@@ -277,6 +302,16 @@ _DOUBT = re.compile(  # in front of a value
     rf"|no puede|non può|pas)(?!\w)|至少|至多|\b(?:than|at (?:least|most))\s+{_V}",
     re.IGNORECASE,
 )
+_OTHER_VALUE = re.compile(  # twice the number is, one less than the answer is
+    r"\b(?:twice|double|thrice|triple|half|(?:negative|opposite|reciprocal|inverse|square|cube|root|half"
+    r"|third"
+    r"|quarter|double) of|(?:less|more|greater|fewer) than|minus|plus|times)\s+(?:of\s+)?(?:the|our|this)\s+"
+    r"(?:\w+\s+)?(?:answer|number|value|result|solution)\b|^\W*the (?:reciprocal|opposite|negative) is\b"
+    r"|\b(?:answer|number|value|result) (?:squared|cubed|doubled|tripled|minus|plus|times|divided)\b"
+    r"|\banswer to part\b|\bthere are no\b",
+    re.IGNORECASE,
+)
+_SENTENCE_START = re.compile(r"[.!?]\s|\n")
 _STRUCK = re.compile(
     r"(?:\b(?:lower|upper) bound\s*[:=]?|\be\.g\.|~~|<del>|\\(?:cancel|sout|xcancel)\{)[\s$]*$",
     re.IGNORECASE,
@@ -319,6 +354,7 @@ _BOUND = re.compile(
     rf"|beyond|within|nearly|almost|close to|near)\s+){_V}"
     rf"|\b(?:mayor|menor|más|menos) (?:que|de) {_V}|\b(?:größer|kleiner|mehr|weniger) als {_V}"
     rf"|\b(?:plus|moins) (?:\w+ )?(?:que|de) {_V}|(?:больше|меньше|более|менее)(?: чем)? {_V}"
+    rf"|(?:lớn|nhỏ|nhiều|ít) hơn {_V}|(?:أكبر|أصغر|أكثر|أقل) من {_V}|{_V}\s*より(?:大き|小さ|多|少な)"
     rf"|{_V} (?:\w+ )?(?:less|more|fewer|larger|smaller|greater) than\b"
     rf"|{_V} (?:or|and) (?:so|more|less|fewer|greater|above|below|higher|lower)\b|{_V}\s*以[上下内]"
     rf"|(?:大于|小于|多于|少于|不少于|不超过|至少|至多|超过|不到|介于|高于|低于)\s*{_V}",
@@ -352,7 +388,7 @@ _NO_UNIT = frozenset(
     "for in on at from to with left by when if after before altogether total so and or but that than"
     " who which while"
     " during into is are was were remaining away each every more less all together overall of does do"
-    " did can will there here now then not en de em im ao al au insgesamt".split()
+    " did can will there here now then not en de em im ao al au insgesamt directed pointing".split()
 )
 
 
@@ -418,7 +454,7 @@ _NEUTRAL = frozenset(
     " coordinates all any every each for at on de di la le el il lo les los las un una une der die das"
     " ein eine o os um uma da do het een alors donc also daher luego entonces portanto quindi dunque"
     " genau exactement exactamente circa ungefähr environ aproximadamente примерно около ровно равен"
-    " равно".split()
+    " равно dus pois demnach somit".split()
 )
 _VERBS = frozenset(
     "consists consist includes meet meets intersect intersects lies occurs reaches has have had gets"
@@ -438,7 +474,8 @@ _ALTERED = re.compile(
     rf"|(?:[比除非]|(?:至少|至多|最多|最少)有?|少なくとも|多くとも|せいぜい|マイナス"
     rf"|الأقل|الأكثر|أكثر من|ليس)\s*{_V}"
     rf"|\bdoppelt so \w+ wie {_V}|{_V}\s*的(?:约数|倍数|因数)"
-    rf"|{_V}\s*(?:(?:squared|cubed|factorial|hundreds?|tens|plus|lakh|crore|mil|millionen"
+    rf"|{_V}\s*(?:(?:squared|cubed|to the (?:\w+th|third|power)|factorial|hundreds?|tens|plus|lakh|crore"
+    rf"|mil|millionen"
     rf"|at (?:the very )?(?:least"
     rf"|most)|minimum|maximum)\b"
     rf"|的?(?:以[上下内外]|[一两二三四五]?倍|平方(?![米厘千公分])|立方(?![米厘分])|一半|左右|[大小多少]$)"
