@@ -1,16 +1,17 @@
 """Ask a model how hard NuminaMath problems are, from 1 to 10.
 
-python label_math_difficulty.py --source amc_aime --keys keys.txt --start 0 --end 1000
+python label_math_difficulty.py --source amc_aime math olympiads --keys keys.txt --start 0 --end 1000
 
-Writes labeled_numina_difficulty/labeled_SOURCE_START_END.json, which --filter-difficulty of
+Writes labeled_numina_difficulty/labeled_SOURCE_START_END.json of each source, which --filter-difficulty of
 inference_and_check.py reads. Stop it at any moment; the same command resumes.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from util.data.difficulty import LABELS_FOLDER
 from util.data.rows import open_rows
 from util.engines.checked import Answers, Question, Refused, ask
 from util.engines.failures import about_failures
+from util.engines.metered import MeteredEngine
 from util.engines.prices import cost_line
 from util.engines.tokens import estimate_tokens
 from util.errors import UserError
@@ -36,7 +38,11 @@ ANSWER_TOKENS = 100  # of a usual answer; --max-tokens is the limit
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = cli.Parser(__doc__)
     parser.add_argument(
-        "--source", required=True, help="which problems: amc_aime, math, olympiads, ... or 'all'"
+        "--source",
+        required=True,
+        nargs="+",
+        metavar="NAME",
+        help="which problems: amc_aime, math, olympiads, ... or 'all'; several are rated one after the other",
     )
     parser.add_argument(
         "--model", default="openai/gpt-4o-mini", help="model that rates them (openai/gpt-4o-mini)"
@@ -67,71 +73,135 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     cli.add_data_flags(parser)
     cli.add_budget_flags(parser)
     cli.add_engine_flags(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    # Also as other tools write lists: [amc_aime, "math", 'olympiads']
+    args.sources = list(dict.fromkeys(re.findall(r"[^\s,\[\]\"']+", " ".join(args.source))))
+    if not args.sources or ("all" in args.sources and len(args.sources) > 1):
+        parser.error(f"--source {' '.join(args.source)}: give the names of sources, or 'all' alone")
+    return args
 
 
 def run(args: argparse.Namespace) -> int:
     end = args.end if args.end > 0 else -1
-    with LabelBook(args.output_dir, f"{args.source}_{args.start}_{end}", read_only=args.dry_run) as book:
-        prompt_tokens = missing = total = taken_over = 0
-        for row in _rows(args, end):
-            total += 1
+    with ExitStack() as stack:
+        # All are counted before one is asked about: a source that is not known costs nothing.
+        slices = [_open_slice(args, source, end, stack) for source in args.sources]
+        if args.dry_run:
+            _print([one.told() for one in slices])
+            return 0
+        if any(one.missing for one in slices):
+            _ask_all(args, slices)
+        for one in slices:
+            one.write()
+        _print([one.told() for one in slices])
+        return 1 if any(one.missing for one in slices) else 0
+
+
+class Slice:
+    """The problems of one source, with the book of their labels."""
+
+    def __init__(self, args: argparse.Namespace, source: str, end: int, book: LabelBook) -> None:
+        self.source = source
+        self.book = book
+        self.missing = self.total = self.prompt_tokens = 0
+        self.labelled: int | None = None  # None: the list is not written
+        self._args, self._end = args, end
+        taken_over = 0
+        for row in self.rows():
+            self.total += 1
             if book.has(row["id"], retry=args.retry):
                 continue
             if book.take_over(row["id"], args.model):
                 taken_over += 1
             else:
-                missing += 1
-                prompt_tokens += estimate_tokens(_prompt(row["problem"]))
+                self.missing += 1
+                self.prompt_tokens += estimate_tokens(_prompt(row["problem"]))
         say(
-            f"{total} problems of {args.source}, {missing} to rate: about "
-            f"{cost_line(args.model, prompt_tokens, missing * ANSWER_TOKENS)}"
+            f"{self.total} problems of {source}, {self.missing} to rate: about "
+            f"{cost_line(args.model, self.prompt_tokens, self.missing * ANSWER_TOKENS)}"
         )
         if taken_over:
             say(f"{taken_over} labels were taken over from other slices")
-        if args.dry_run:
-            print_result({"problems": total, "missing": missing, "prompt_tokens": prompt_tokens})
-            return 0
-        missing = _ask(args, end, book, missing) if missing else 0
-        if missing:
-            print_result({"labels": None, "problems": total, "missing": missing})
-            return 1
-        labelled = book.write_list(_rows(args, end))
-        if labelled:
-            say(f"{labelled} labels in {book.list_path}")
-        if labelled < total:
-            say(f"{total - labelled} problems without a label, with the reasons in {book.unlabelled_path}")
-        print_result({"labels": str(book.list_path), "problems": total, "labelled": labelled, "missing": 0})
-        return 0
+
+    def rows(self) -> Iterator[dict]:
+        return _rows(self._args, self.source, self._end)
+
+    def questions(self) -> Iterator[Question]:
+        for row in self.rows():
+            if not self.book.has(row["id"], retry=self._args.retry):
+                yield Question(row["id"], _prompt(row["problem"]), self._args.max_tokens, about=row)
+
+    def write(self) -> None:
+        """Write the list, once nothing is missing."""
+        if self.missing:
+            return
+        self.labelled = self.book.write_list(self.rows())
+        if self.labelled:
+            say(f"{self.labelled} labels in {self.book.list_path}")
+        if self.labelled < self.total:
+            say(
+                f"{self.total - self.labelled} problems without a label, with the reasons in "
+                f"{self.book.unlabelled_path}"
+            )
+
+    def told(self) -> dict:
+        """The result, for programs."""
+        about = {"problems": self.total, "missing": self.missing}
+        if self._args.dry_run:
+            return {**about, "prompt_tokens": self.prompt_tokens}
+        if self.labelled is None:
+            return {"labels": None, **about}
+        return {"labels": str(self.book.list_path), **about, "labelled": self.labelled}
 
 
-def _ask(args: argparse.Namespace, end: int, book: LabelBook, missing: int) -> int:
-    """Ask about every problem without a label; returns how many are still missing."""
-    questions = (
-        Question(row["id"], _prompt(row["problem"]), args.max_tokens, about=row)
-        for row in _rows(args, end)
-        if not book.has(row["id"], retry=args.retry)
-    )
+def _open_slice(args: argparse.Namespace, source: str, end: int, stack: ExitStack) -> Slice:
+    book = LabelBook(args.output_dir, f"{source}_{args.start}_{end}", read_only=args.dry_run)
+    return Slice(args, source, end, stack.enter_context(book))
+
+
+def _print(told: list[dict]) -> None:
+    """The result of the one slice, or the sums with those of each."""
+    if len(told) == 1:
+        print_result(told[0])
+    else:
+        sums = {name: sum(one[name] for one in told) for name in ("problems", "missing")}
+        print_result({**sums, "slices": told})
+
+
+def _ask_all(args: argparse.Namespace, slices: list[Slice]) -> None:
+    """Ask about every problem without a label, of one source after the other within one budget."""
     answers = Answers()
+    total = sum(one.missing for one in slices)
     opened = cli.open_within_budget(args, cli.asking_options(args, engine="openai"))
     try:
-        with closing(opened) as engine, Progress(missing, "rating") as progress:
-            reminder = prompts.load("difficulty_again")
-            for question, text, said in ask(
-                engine, questions, _read_rating, reminder=reminder, tries=TRIES, answers=answers
-            ):
-                if isinstance(said, Refused):
-                    book.add_unlabelled(question.about, text, said.reason, args.model)
-                elif not isinstance(said, Failure):
-                    book.add(question.about, text, said, args.model)
-                progress.step(0)
+        with closing(opened) as engine, Progress(total, "rating") as progress:
+            for one in slices:
+                if one.missing and not engine.exhausted:
+                    one.missing -= _ask(args, engine, one, answers, progress)
     finally:
         say(f"spent {cost_line(args.model, answers.prompt_tokens, answers.completion_tokens)}")
     if answers.failed:
-        say(about_failures(answers.failed, answers.failure, of=missing))
+        say(about_failures(answers.failed, answers.failure, of=total))
     if engine.exhausted:
         say(engine.exhausted)
-    return missing - answers.usable - answers.refused.total()
+
+
+def _ask(
+    args: argparse.Namespace, engine: MeteredEngine, one: Slice, answers: Answers, progress: Progress
+) -> int:
+    """How many problems of the slice got a label, or a reason why they have none."""
+    reminder = prompts.load("difficulty_again")
+    done = 0
+    for question, text, said in ask(
+        engine, one.questions(), _read_rating, reminder=reminder, tries=TRIES, answers=answers
+    ):
+        if isinstance(said, Refused):
+            one.book.add_unlabelled(question.about, text, said.reason, args.model)
+        elif not isinstance(said, Failure):
+            one.book.add(question.about, text, said, args.model)
+        done += not isinstance(said, Failure)
+        progress.step(0)
+    return done
 
 
 def _read_rating(question: Question, text: str) -> float | Refused:
@@ -143,11 +213,11 @@ def _prompt(problem: str) -> str:
     return prompts.render(prompts.load("difficulty"), problem=problem)
 
 
-def _rows(args: argparse.Namespace, end: int) -> Iterator[dict]:
+def _rows(args: argparse.Namespace, source: str, end: int) -> Iterator[dict]:
     """The problems of the slice, each text once."""
     task = load_task("NUMINA")
     rows = open_rows(task.source, revision=args.revision, data_dir=args.data_dir)
-    chosen = None if args.source == "all" else args.source
+    chosen = None if source == "all" else source
     seen: set[str] = set()
     ids: set[str] = set()
     met = False
@@ -158,10 +228,10 @@ def _rows(args: argparse.Namespace, end: int) -> Iterator[dict]:
             ids.add(name)
             yield {"id": name, "source": row["source"], "problem": row["problem"]}
     if not met and chosen is not None and chosen not in seen:
-        raise closest("source", args.source, sorted(seen))
+        raise closest("source", source, sorted(seen))
     if not met:
         raise UserError(
-            f"{args.source} has no problem from {args.start} to {'the end' if end < 0 else end}: "
+            f"{source} has no problem from {args.start} to {'the end' if end < 0 else end}: "
             "choose other --start and --end"
         )
 

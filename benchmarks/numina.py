@@ -70,7 +70,7 @@ def measure(folder: Path, options: dict) -> dict:
     """Choose the problems of one case and count them."""
     task = load_task("NUMINA")
     began, cpu = time.perf_counter(), time.process_time()
-    known = difficulty.read_labels(task.source.labels, folder=folder / "none", data_dir=folder)
+    known = difficulty.read_labels(task.source.labels, tuple, folder=folder / "none", data_dir=folder)
     labelled = time.perf_counter() - began
     counts = hub_rows.RowCounts()
     rows = hub_rows.open_rows(task.source, data_dir=folder)

@@ -7,7 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+from util.records import Problem
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,6 +38,11 @@ def paper_engine(folder: Path, *lines: dict) -> list[str]:
     path = folder / "script.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return ["--engine", "scripted", "--engine-args", json.dumps({"script": str(path)})]
+
+
+def asking(*questions: str) -> Callable[[], list[Problem]]:
+    """The problems of a run, as its difficulty labels want them."""
+    return lambda: [Problem(question, question, "1") for question in questions]
 
 
 def json_lines(path: Path) -> list[dict]:

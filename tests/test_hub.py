@@ -11,6 +11,7 @@ import huggingface_hub.constants
 import pyarrow
 import pyarrow.parquet
 import pytest
+from helpers import asking
 
 from tasks import FILES, load_task
 from util.data import difficulty
@@ -281,21 +282,21 @@ def write_labels(folder, name, *pairs):
 
 def test_labels_in_the_folder_win_over_those_of_the_hub(tmp_path):
     write_labels(tmp_path / "mine", "labeled_math_0_2.json", ("one", 4), ("two", 5.5))
-    found = difficulty.read_labels("org/labels", folder=tmp_path / "mine")
+    found = difficulty.read_labels("org/labels", asking("one", "two"), folder=tmp_path / "mine")
     assert (found.of("one"), found.of("two"), found.of("three")) == (4, 5.5, None)
 
 
 def test_the_last_label_of_a_problem_counts_in_the_natural_order_of_the_files(tmp_path):
     write_labels(tmp_path, "labeled_math_100_200.json", ("one", 7), ("two", -1), ("three", None))
     write_labels(tmp_path, "labeled_math_20_100.json", ("one", 3), ("two", 3), ("three", 3))
-    found = difficulty.read_labels("org/labels", folder=tmp_path)
+    found = difficulty.read_labels("org/labels", asking("one"), folder=tmp_path)
     assert (found.of("one"), found.of("two"), found.of("three")) == (7, None, None)
 
 
 def test_long_label_files_are_read_piece_by_piece(tmp_path, monkeypatch):
     monkeypatch.setattr(difficulty, "CHUNK_CHARS", 50)
     write_labels(tmp_path, "labeled_math_0_9.json", *((f"{n} {'x' * n} [", n) for n in range(200)))
-    found = difficulty.read_labels("org/labels", folder=tmp_path)
+    found = difficulty.read_labels("org/labels", asking("0  ["), folder=tmp_path)
     assert all(found.of(f"{n} {'x' * n} [") == n for n in range(200))
 
 
@@ -310,7 +311,7 @@ def test_long_label_files_are_read_piece_by_piece(tmp_path, monkeypatch):
 def test_a_label_file_that_holds_something_else_is_named(tmp_path, text, message):
     (tmp_path / "labeled_math_0_1.json").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=f"labeled_math_0_1.json.*{message}"):
-        difficulty.read_labels("org/labels", folder=tmp_path)
+        difficulty.read_labels("org/labels", asking("one"), folder=tmp_path)
 
 
 def write_label_shards(data, *names):
@@ -323,8 +324,8 @@ def write_label_shards(data, *names):
 
 def test_labels_of_the_hub_are_read_whatever_their_shards_are_called(tmp_path):
     write_label_shards(tmp_path, "train-00000-of-00003.parquet", "train-00001-of-00003.parquet", "notes.txt")
-    found = difficulty.read_labels("org/labels", folder=tmp_path / "none", data_dir=tmp_path)
-    assert found.of("one") == 1.0 and found.revision.startswith("local:")
+    found = difficulty.read_labels("org/labels", tuple, folder=tmp_path / "none", data_dir=tmp_path)
+    assert found.of("one") == 1.0 and found.note["revision"].startswith("local:")
 
 
 # --- the hub ---
@@ -580,8 +581,8 @@ def test_a_cache_folder_that_is_a_file_is_named(stand_in, data, monkeypatch, tmp
 @needs_stand_in
 def test_labels_come_from_the_hub_whatever_their_shards_are_called(stand_in, data, tmp_path):
     write_label_shards(data, "train-00000-of-00003.parquet", "train-00001-of-00003.parquet")
-    found = difficulty.read_labels("org/labels", folder=tmp_path / "none")
-    assert found.of("one") == 1.0 and is_commit(found.revision)
+    found = difficulty.read_labels("org/labels", tuple, folder=tmp_path / "none")
+    assert found.of("one") == 1.0 and is_commit(found.note["revision"])
 
 
 @needs_stand_in
@@ -596,3 +597,67 @@ def test_every_benchmark_loads_from_a_hub(name, tmp_path, monkeypatch):
         stand_in.log.clear()
         again = hub_rows.open_rows(task.source, revision=rows.revision)
         assert list(hub_rows.problems(task, again)) == problems and stand_in.log == []
+
+
+# --- labels of a run that is continued ---
+
+
+@pytest.fixture
+def two_origins(tmp_path):
+    """Label files of two problems here, and the hub's labels of one of them and of another one."""
+    write_labels(tmp_path / "mine", "labeled_math_0_2.json", ("one", 4), ("two", 5), ("six", -1))
+    folder = tmp_path / "org" / "labels" / "data"
+    folder.mkdir(parents=True)
+    rows = [{"problem": name, "gpt_difficulty_parsed": 9.0} for name in ("two", "three", "six")]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "train-00000-of-00002.parquet")
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows[:1]), folder / "train-00001-of-00002.parquet")
+
+    def read(*questions, data_dir=tmp_path, begun=None):
+        where = {"folder": tmp_path / "mine", "data_dir": data_dir, "begun": begun}
+        found = difficulty.read_labels("org/labels", asking(*questions), **where)
+        return found, [found.of(question) for question in questions]
+
+    return read
+
+
+def test_problems_without_a_label_here_have_that_of_the_hub_and_it_is_said(two_origins):
+    found, labels = two_origins("one", "two", "three", "six", "four")
+    assert labels == [4, 5, 9, 9, None]
+    assert "2 of the files in" in found.told and "2 of org/labels, 1 problems have none" in found.told
+    assert found.note["revision"].startswith("local:") and len(found.note["local"]) == 16
+
+
+def test_the_hub_is_not_asked_where_all_problems_have_a_label_here(two_origins, tmp_path):
+    found, labels = two_origins("one", "two", data_dir=tmp_path / "nothing")
+    assert labels == [4, 5] and found.note["revision"] is None
+
+
+def test_labels_here_are_enough_where_those_of_the_hub_cannot_be_had(two_origins, tmp_path):
+    found, labels = two_origins("one", "three", data_dir=tmp_path / "nothing")
+    assert labels == [4, None] and "labels of org/labels cannot be read" in found.told
+    again, labels = two_origins("one", "three", begun=found.note)  # also when they can, later on
+    assert labels == [4, None] and again.note == found.note
+
+
+def test_a_run_keeps_the_labels_that_it_was_begun_with(two_origins, tmp_path):
+    of_the_hub, _ = two_origins("three")
+    assert set(of_the_hub.note) == {"from", "revision"} and of_the_hub.told == ""
+    begun, labels = two_origins("one", "two", begun=of_the_hub.note)
+    assert labels == [None, 9] and "are not used" in begun.told and begun.note == of_the_hub.note
+    before = {"from": "labeled_numina_difficulty", "revision": "local"}  # by version 0.9
+    begun, labels = two_origins("one", "two", "three", begun=before)
+    assert labels == [4, 5, None] and begun.note == before
+
+
+def test_a_run_is_not_continued_with_other_labels_here(two_origins, tmp_path):
+    questions = ("one", "two", "three")
+    found, _ = two_origins(*questions)
+    write_labels(tmp_path / "mine", "labeled_other_0_9.json", ("four", 3))  # of a problem that is not asked
+    assert two_origins(*questions, begun=found.note)[0].note == found.note
+    write_labels(tmp_path / "mine", "labeled_zz_0_9.json", ("two", 8))
+    with pytest.raises(UserError, match="other difficulties than when this run was begun"):
+        two_origins(*questions, begun=found.note)
+    for path in (tmp_path / "mine").iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match="now None"):
+        two_origins(*questions, begun=found.note)

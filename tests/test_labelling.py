@@ -12,7 +12,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from faulty_endpoint import FaultyEndpoint, Script
-from helpers import ROOT, json_lines, last_line, paper_engine, script
+from helpers import ROOT, asking, json_lines, last_line, paper_engine, script
 
 from tasks import load_task
 from util.data.difficulty import read_labels
@@ -86,7 +86,7 @@ def test_all_problems_get_a_label_and_the_last_one_too(mirror):
 
 def test_the_labels_are_those_that_the_filter_reads(mirror):
     label(mirror, "--end", "2", *paper_engine(mirror.parent, {"text": "[[2]]"}))
-    labels = read_labels("none", folder=mirror.parent / "labels")
+    labels = read_labels("none", asking(QUESTIONS[0]), folder=mirror.parent / "labels")
     assert [labels.of(text) for text in QUESTIONS[:3]] == [2.0, 2.0, None]
 
 
@@ -97,7 +97,7 @@ def test_an_answer_without_a_number_is_asked_again_with_a_reminder(mirror):
         {"text": "Rather easy."},
     )
     label(mirror, "--end", "1", *engine)
-    assert read_labels("none", folder=mirror.parent / "labels").of(QUESTIONS[0]) == 3.0
+    assert read_labels("none", asking(QUESTIONS[0]), folder=mirror.parent / "labels").of(QUESTIONS[0]) == 3.0
 
 
 def test_a_problem_without_a_usable_answer_is_kept_apart(mirror):
@@ -143,7 +143,7 @@ def test_labels_are_read_while_others_are_written(mirror):
     with (folder / "labeled_math_0_-1.jsonl").open("a") as journal:
         journal.write('{"id": "torn", "problem": "Pro')
     (folder / ".labeled_math_0_-1.json.4711").write_text('[{"problem": "Pro')
-    assert read_labels("none", folder=folder).of(QUESTIONS[5]) == 2.0
+    assert read_labels("none", asking(QUESTIONS[5]), folder=folder).of(QUESTIONS[5]) == 2.0
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_labels_are_read_while_others_are_written(mirror):
 def test_a_damaged_file_of_labels_is_named(tmp_path, content, told):
     (tmp_path / "labeled_math_0_-1.json").write_bytes(content)
     with pytest.raises(UserError, match=told):
-        read_labels("none", folder=tmp_path)
+        read_labels("none", asking("one"), folder=tmp_path)
 
 
 def test_a_dry_run_tells_the_price_and_asks_nobody(mirror):
@@ -171,7 +171,7 @@ def test_a_dry_run_tells_the_price_and_asks_nobody(mirror):
 
 def test_a_longer_slice_asks_only_about_its_further_problems(mirror):
     label(mirror, "--end", "4", *paper_engine(mirror.parent, {"text": "[[2]]"}))
-    assert last_line(label(mirror, "--dry-run"))["missing"] == 2
+    assert last_line(label(mirror, "--dry-run"))["missing"] == 5
     assert last_line(label(mirror, "--dry-run", "--model", "another"))["missing"] == 6
     done = label(mirror, *paper_engine(mirror.parent, {"text": "[[7]]"}))
     assert "4 labels were taken over from other slices" in done.stderr
@@ -328,3 +328,38 @@ def test_a_question_is_asked_so_many_times_and_no_more():
 def test_a_failed_request_is_not_an_answer():
     _, found = ask_paper(Failure("429"))
     assert found[0][2] == Failure("429")
+
+
+@pytest.mark.parametrize(
+    "written", [("math", "olympiads"), ("[math,", "'olympiads']"), ("[math,olympiads]",)]
+)
+def test_several_sources_are_rated_one_after_the_other(mirror, written):
+    done = label(mirror, "--source", *written, *paper_engine(mirror.parent, {"text": "[[2]]"}))
+    assert done.returncode == 0, done.stderr
+    told = last_line(done)
+    assert (told["problems"], told["missing"]) == (11, 0)
+    assert [one["labelled"] for one in told["slices"]] == [6, 5]
+    for name, number in (("math", 6), ("olympiads", 5)):
+        rows = json.loads((mirror.parent / "labels" / f"labeled_{name}_0_-1.json").read_text())
+        assert len(rows) == number and {row["source"] for row in rows} == {name}
+    again = label(mirror, "--source", *written, *paper_engine(mirror.parent, {"fail": "asked twice"}))
+    assert again.returncode == 0
+
+
+def test_an_unknown_source_among_several_is_refused_before_any_is_paid_for(mirror):
+    engine = paper_engine(mirror.parent, {"text": "[[2]]"})
+    done = label(mirror, "--source", "math", "olympiad", *engine)
+    assert done.returncode == 2 and "did you mean olympiads?" in done.stderr
+    assert not list((mirror.parent / "labels").glob("labeled*"))
+    for written in (("[,]",), ("all", "math")):
+        assert label(mirror, "--source", *written, *engine).returncode == 2
+
+
+def test_one_budget_holds_for_all_sources(mirror):
+    flags = ("--max-tokens", "10", "--max-tokens-total", "2200")
+    done = label(
+        mirror, "--source", "math", "olympiads", *flags, *paper_engine(mirror.parent, {"text": "[[2]]"})
+    )
+    told = last_line(done)
+    assert done.returncode == 1 and 0 < told["missing"] < 11
+    assert told["slices"][1]["labels"] is None and told["slices"][1]["missing"] == 5

@@ -446,3 +446,13 @@ def test_grading_holds_no_texts_in_the_process_that_hands_them_out(tmp_path):
             tracemalloc.stop()
     assert peak < 150 * len(text) / 8
     assert all(record.verdict is not None for record in read_records(tmp_path / "run"))
+
+
+def test_a_folder_under_the_name_of_earlier_versions_is_continued_if_its_settings_are_equal(tmp_path):
+    wanted = Wanted("name_difficulty_from_4", {"max_tokens": 100}, older_name="name")
+    new = tmp_path / "name_difficulty_from_4"
+    assert find_run(tmp_path, wanted) == new
+    a_run_with_a_sample(tmp_path / "name", max_tokens=200)
+    assert find_run(tmp_path, wanted) == new
+    a_run_with_a_sample(tmp_path / "name-2", max_tokens=100)
+    assert find_run(tmp_path, wanted) == tmp_path / "name-2"

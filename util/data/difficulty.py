@@ -5,62 +5,146 @@ Call `read_labels`, then `of` for each question.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from util.data.hub import MissingFile
 from util.data.rows import Rows, file_names, open_rows
 from util.errors import UserError
+from util.records import Problem
 from util.task import Source
 
 LABELS_FOLDER = Path(__file__).resolve().parents[2] / "labeled_numina_difficulty"
 COLUMNS = ("problem", "gpt_difficulty_parsed")
 SHARDS = tuple(f"data/train-0000{shard}-of-00002.parquet" for shard in range(2))
 CHUNK_CHARS = 1 << 20
+BEFORE_NOTES = "local"  # revision in runs that were begun when label files hid those of the hub
 
 
 @dataclass(frozen=True)
 class Labels:
     """Difficulty by the text of a problem; a text labelled twice has its last label, over all sources."""
 
-    origin: str  # the folder, or the hub's data set
-    revision: str
+    note: dict[str, Any]  # where the labels of a run are from, as run.json keeps it
     values: dict[int, float]  # hash of the text -> label: the texts of 860,000 problems would not fit
+    local: dict[int, float]  # of the label files here: these win
+    told: str = ""  # how many came from where, for people
 
     def of(self, question: str) -> float | None:
         """The difficulty of a problem; None where it was never labelled, or the labelling failed."""
-        return self.values.get(hash(question))
+        name = hash(question)
+        return self.local.get(name, self.values.get(name))
 
 
 def read_labels(
-    repository: str, *, folder: Path = LABELS_FOLDER, data_dir: str | Path | None = None
+    repository: str,
+    chosen: Callable[[], Iterable[Problem]],
+    *,
+    folder: Path = LABELS_FOLDER,
+    data_dir: str | Path | None = None,
+    begun: dict[str, Any] | None = None,
 ) -> Labels:
-    """The labels of the JSON files in `folder` if there are any, else those of a hub repository."""
+    """The labels of the `chosen` problems: of the JSON files in `folder`, else of a hub repository.
+
+    `begun` is the note of the run that is continued: it keeps its labels. Raises UserError when they are
+    other ones now.
+    """
+    if begun is not None and begun.get("revision") == BEFORE_NOTES:
+        return Labels(begun, {}, _local_labels(folder))
+    local = _local_labels(folder)
+    found = _look_up(local, chosen()) if local else _LookedUp()
+    if begun is not None and "local" not in begun and found.digest is not None:
+        told = f"the run was begun with the labels of {repository}: the label files in {folder} are not used"
+        return replace(_with_hub(repository, {}, _LookedUp(), data_dir, begun), told=told)
+    if begun is not None and begun.get("local") != found.digest:
+        raise UserError(
+            f"the label files in {folder} give the chosen problems other difficulties than when this run was "
+            f"begun ({begun.get('local')}, now {found.digest}): restore them, or choose another --result-dir"
+        )
+    if found.digest is not None and (not found.missed or (begun and begun.get("revision") is None)):
+        return Labels(_note(repository, None, found), {}, local, _told(folder, repository, found, {}))
+    try:
+        labels = _with_hub(repository, local, found, data_dir, begun)
+    except UserError as error:
+        if found.digest is None or begun is not None:
+            raise
+        told = f"{_told(folder, repository, found, {})}; labels of {repository} cannot be read: {error}"
+        return Labels(_note(repository, None, found), {}, local, told)
+    return replace(labels, told=_told(folder, repository, found, labels.values))
+
+
+@dataclass(frozen=True)
+class _LookedUp:
+    """What the label files here say of the chosen problems."""
+
+    digest: str | None = None  # of problems and labels; None: they say nothing of any
+    labelled: int = 0
+    missed: array[int] = field(default_factory=lambda: array("q"))  # hashes of the other questions
+
+
+def _look_up(local: dict[int, float], chosen: Iterable[Problem]) -> _LookedUp:
+    digest, labelled, missed = hashlib.sha256(), 0, array("q")
+    for problem in chosen:
+        label = local.get(hash(problem.question))
+        if label is None:
+            missed.append(hash(problem.question))
+        else:
+            labelled += 1
+            digest.update(f"{problem.id} {float(label)}\n".encode("utf-8", "backslashreplace"))
+    return _LookedUp(digest.hexdigest()[:16] if labelled else None, labelled, missed)
+
+
+def _with_hub(
+    repository: str,
+    local: dict[int, float],
+    found: _LookedUp,
+    data_dir: str | Path | None,
+    begun: dict[str, Any] | None,
+) -> Labels:
+    rows = _open_repository(repository, data_dir, None if begun is None else begun.get("revision"))
+    pairs = ((row["problem"], row["gpt_difficulty_parsed"]) for row in rows)
+    return Labels(_note(repository, rows.revision, found), _last_of_each(pairs), local)
+
+
+def _note(repository: str, revision: str | None, found: _LookedUp) -> dict[str, Any]:
+    """As run.json keeps it; a `revision` of None: the hub's labels were not read."""
+    note: dict[str, Any] = {"from": repository, "revision": revision}
+    return note if found.digest is None else {**note, "local": found.digest}
+
+
+def _told(folder: Path, repository: str, found: _LookedUp, values: dict[int, float]) -> str:
+    if found.digest is None:
+        return ""
+    of_hub = sum(name in values for name in found.missed)
+    return (
+        f"difficulty labels: {found.labelled} of the files in {folder}, {of_hub} of {repository}, "
+        f"{len(found.missed) - of_hub} problems have none"
+    )
+
+
+def _local_labels(folder: Path) -> dict[int, float]:
     # A name with a dot in front is what a killed command left while it wrote a list.
     files = sorted(folder.glob("[!.]*.json*"), key=_in_natural_order)
-    if files:
-        pairs = (_pair(row, file) for file in files for row in _rows_of(file))
-        return Labels(str(folder), "local", _last_of_each(pairs))
-    rows = _open_repository(repository, data_dir)
-    pairs = ((row["problem"], row["gpt_difficulty_parsed"]) for row in rows)
-    return Labels(repository, rows.revision, _last_of_each(pairs))
+    return _last_of_each(_pair(row, file) for file in files for row in _rows_of(file))
 
 
-def _open_repository(repository: str, data_dir: str | Path | None) -> Rows:
+def _open_repository(repository: str, data_dir: str | Path | None, revision: str | None) -> Rows:
     source = Source(repository, {"train": SHARDS}, "train", columns=COLUMNS)
     try:
-        return open_rows(source, data_dir=data_dir)
+        return open_rows(source, data_dir=data_dir, revision=revision)
     except MissingFile:  # other shard names than the usual ones
-        names = file_names(repository, "data", data_dir=data_dir)
+        names = file_names(repository, "data", data_dir=data_dir, revision=revision)
         names = [name for name in names if re.fullmatch(r"data/train-.*\.parquet", name)]
         if not names:
             raise
-        return open_rows(source, data_dir=data_dir, files=tuple(names))
+        return open_rows(source, data_dir=data_dir, revision=revision, files=tuple(names))
 
 
 def _last_of_each(pairs: Iterable[tuple[str | None, float | None]]) -> dict[int, float]:

@@ -127,12 +127,14 @@ def _write_problems(order: Order, run: Run, counts: RowCounts, *, asks: bool) ->
             f"{run.folder} was made with revision {known} of {rows.path}, this command reads "
             f"{rows.revision}: use the same one, or another --result-dir"
         )
-    labels = order.open_labels()
+    labels = order.open_labels(rows, run.info["dataset"].get("labels"))
+    if labels is not None and labels.told:
+        say(labels.told)
     found = _with_prompt_noted(order, run, order.problems(rows, labels, counts))
     asked = write_problems(run, found, prompt_named(order.task, order.plan.prompt), order.plan.model)
     run.info["dataset"] = _about_rows(rows, counts, order.task)
     if labels is not None:
-        run.info["dataset"]["labels"] = {"from": labels.origin, "revision": labels.revision}
+        run.info["dataset"]["labels"] = labels.note
     if asks:
         run.info["asked"] = _asked_so_far(order, run.info.get("asked", {}))
     run.save_info()

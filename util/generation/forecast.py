@@ -106,9 +106,11 @@ def forecast(order: Order, result_dir: Path, *, fresh: bool = False) -> Forecast
     """
     folder = find_run(result_dir, order.wanted(), fresh=fresh)
     have = samples_there(folder)
+    labels = None
     if len(have):
-        order = order.continuing(read_run_json(folder)["settings"])
-    counts = _Counts(order, have)
+        info = read_run_json(folder)
+        order, labels = order.continuing(info["settings"]), info["dataset"].get("labels")
+    counts = _Counts(order, have, labels)
     runs = list(_earlier_runs(result_dir, order.plan.model))
     mean, assumed = _expected_length(order, runs)
     return Forecast(
@@ -127,7 +129,7 @@ def forecast(order: Order, result_dir: Path, *, fresh: bool = False) -> Forecast
 class _Counts:
     """Requests and prompt tokens of the samples that are not there yet."""
 
-    def __init__(self, order: Order, have: SampleSet) -> None:
+    def __init__(self, order: Order, have: SampleSet, labels: dict | None) -> None:
         plan = order.plan
         counter = open_counter(plan.model)
         prompt = prompt_named(order.task, plan.prompt)
@@ -136,7 +138,8 @@ class _Counts:
         self.counted_by = counter.by if counter.encode else "one token per four characters"
         chars = tokens = counted = 0
         rate = tokens_per_char(0, 0)
-        for problem in order.problems(order.open_rows(), order.open_labels(), RowCounts()):
+        rows = order.open_rows()
+        for problem in order.problems(rows, order.open_labels(rows, labels), RowCounts()):
             wanted = [(t, index) for t in plan.temperatures for index in range(samples_at(t, plan.n))]
             missing = sum(not have.has(problem.id, *which) for which in wanted)
             self.requests += missing

@@ -96,14 +96,13 @@ class Order:
     def wanted(self) -> Wanted:
         """The run folder's name and what must not change within it; temperatures, n and limit may."""
         settings = self.settings()
-        return Wanted(
-            run_name(
-                short_name(self.plan.model),
-                *(settings[name] for name in ("task", "split", "source", "start", "end")),
-            ),
-            settings,
-            self.given,
-        )
+        model, chosen = short_name(self.plan.model), self.selection
+        name = run_name(model, *(settings[name] for name in ("task", "split", "source", "start", "end")))
+        if not chosen.filter_difficulty:
+            return Wanted(name, settings, self.given)
+        bounds = zip(("from", "to"), self._bounds(), strict=True)
+        said = "".join(f"_{word}_{bound:g}" for word, bound in bounds if bound is not None)
+        return Wanted(f"{name}_difficulty{said}", settings, self.given, older_name=name)
 
     def settings(self) -> dict[str, Any]:
         """What must not change within a run, by the names of the table; those that mean something here."""
@@ -152,12 +151,19 @@ class Order:
             data_dir=chosen.data_dir,
         )
 
-    def open_labels(self) -> difficulty.Labels | None:
-        """The difficulties that choose among the rows; None where they choose nothing."""
-        where = self.task.source.labels
-        if where is None or not self.selection.filter_difficulty:
+    def open_labels(self, rows: Rows, begun: dict[str, Any] | None = None) -> difficulty.Labels | None:
+        """The difficulties that choose among the rows; None where they choose nothing.
+
+        `begun` is what the run that is continued notes of its labels.
+        """
+        where, chosen = self.task.source.labels, self.selection
+        if where is None or not chosen.filter_difficulty:
             return None
-        return difficulty.read_labels(where, data_dir=self.selection.data_dir)
+
+        def all_chosen() -> Iterator[Problem]:
+            return problems(self.task, rows, source=chosen.source, start=chosen.start, end=chosen.end)
+
+        return difficulty.read_labels(where, all_chosen, data_dir=chosen.data_dir, begun=begun)
 
     def problems(self, rows: Rows, labels: difficulty.Labels | None, counts: RowCounts) -> Iterator[Problem]:
         """The problems that are asked, in order; fills `counts`."""

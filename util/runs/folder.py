@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from util.errors import UserError
 from util.records import SCHEMA, Problem, Sample, Verdict
@@ -51,6 +53,7 @@ class Wanted:
     name: str
     settings: dict
     given: frozenset[str] = frozenset()  # settings whose flags were given: the others keep older defaults
+    older_name: str = ""  # under which earlier versions began such a run: it is continued there
 
 
 def find_run(result_dir: Path, wanted: Wanted, *, fresh: bool = False) -> Path:
@@ -60,25 +63,36 @@ def find_run(result_dir: Path, wanted: Wanted, *, fresh: bool = False) -> Path:
     free name beside it. Folders made that way are found again without `fresh`. A folder without samples
     binds nobody: the command that made it failed before the first one.
     """
+    if wanted.older_name:
+        for folder, found in _beside_each_other(result_dir / wanted.older_name, wanted):
+            if found is None and has_samples(folder):
+                return folder
     base = result_dir / wanted.name
     differences = []
-    for number in range(1, 1000):
-        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
-        # os.path.exists is False for what may not be looked at, too: opening the folder says why.
-        if not os.path.exists(folder / "run.json"):
-            break
-        there = read_run_json(folder)["settings"]
-        found = difference(there, continued(there, wanted.settings, wanted.given))
+    for folder, found in _beside_each_other(base, wanted):
         if found is None or not has_samples(folder):
             return folder
         differences.append(found)
-    if not differences or fresh:
-        return folder
+    if not differences:
+        return base
+    if fresh:
+        return base.with_name(f"{base.name}-{len(differences) + 1}")
     name, there, here = differences[-1]
     raise UserError(
         f"{base} was made with {name} = {there!r}, this command says {here!r}: "
         "use the same value, another --result-dir, or --overwrite-settings to start a fresh folder beside it"
     )
+
+
+def _beside_each_other(base: Path, wanted: Wanted) -> Iterator[tuple[Path, tuple[str, Any, Any] | None]]:
+    """The folders of a name and its numbered neighbours, each with the first setting that differs."""
+    for number in range(1, 1000):
+        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        # os.path.exists is False for what may not be looked at, too: opening the folder says why.
+        if not os.path.exists(folder / "run.json"):
+            return
+        there = read_run_json(folder)["settings"]
+        yield folder, difference(there, continued(there, wanted.settings, wanted.given))
 
 
 def run_name(model: str, task: str, split: str, source: str | None, start: int, end: int) -> str:

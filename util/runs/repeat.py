@@ -72,6 +72,13 @@ def cautions(folder: Path, here: dict) -> list[str]:
         f"the run was made with {name} {there}, this machine has {now}"
         for name, there, now in _differing(made, here)
     ]
+    labels = info["dataset"].get("labels")
+    if labels is not None:
+        files = f" and by label files here ({labels['local']})" if "local" in labels else ""
+        found.append(
+            f"the problems were chosen by the difficulty labels of {labels.get('from')} at "
+            f"{labels.get('revision')}{files}: the command takes those of today"
+        )
     origin = info.get("asked", {}).get("system_prompt_from") or "none"
     text = settings.get("system_prompt")
     if origin.startswith("hf://") and "@" not in origin:

@@ -20,6 +20,7 @@ KINDS: dict[str, tuple[type, ...]] = {  # of values that are no settings, where 
     "dataset.path": (*TEXT, NULL),
     "dataset.split": (*TEXT, NULL),
     "dataset.revision": (*TEXT, NULL),
+    "dataset.labels": (*OBJECT, NULL),
     "dataset.licence": (*TEXT, NULL),
     "made_with.suite": (*TEXT, NULL),
     "made_with.engine": (*TEXT, NULL),
