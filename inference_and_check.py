@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     opened = open_benchmark(order, args.result_dir, fresh=args.overwrite_settings, must_exist=args.check)
     with opened.run:
         say(counts_line(task, opened.counts))
-        spent, headline = Spent(), None
+        spent, headline, is_whole = Spent(), None, True
         with ExitStack() as stack:
             grading = None
             if not args.inference:
@@ -109,11 +109,13 @@ def run(args: argparse.Namespace) -> int:
                 spent = _generate(args, opened, grading)
             if grading is not None:
                 headline = Headline(opened)
-                _grade_rest(grading, headline, again=args.regrade)
+                # A check reports the samples that it was asked for; another command, all it added to.
+                below = args.n if args.check and "n" in args.given else None
+                is_whole = _grade_rest(grading, headline, again=args.regrade, below=below)
         status = spent.status
         if args.second_opinion is not None:  # the first engine is closed: a verifier may need its GPUs
             status = max(status, _ask_opinions(args, opened, spent))
-        return max(status, _report(args, opened, headline or headline_of(opened)))
+        return max(status, _report(args, opened, headline or headline_of(opened), is_whole=is_whole))
 
 
 @dataclass(frozen=True)
@@ -236,9 +238,12 @@ def _say_outcome(args: argparse.Namespace, outcome: Outcome, exhausted: str) -> 
     return 1 if outcome.failed or exhausted else 0
 
 
-def _grade_rest(grading: Grading, headline: Headline, *, again: bool) -> None:
-    """Grade what is left; the headline gets every sample of the folder."""
-    rest = grading.find_rest(headline.add, again=again)
+def _grade_rest(grading: Grading, headline: Headline, *, again: bool, below: int | None = None) -> bool:
+    """Grade what is left; the headline gets every sample of the folder, or those with an index `below`.
+
+    Returns whether these are all.
+    """
+    rest = grading.find_rest(headline.add, again=again, below=below)
     if told := rest.about_earlier_tries():
         say(told)
     if rest.count:
@@ -249,6 +254,12 @@ def _grade_rest(grading: Grading, headline: Headline, *, again: bool) -> None:
             f"{grading.without_problem} samples could not be graded: their problems are not among the rows "
             "of this command (--limit, or another split)"
         )
+    if rest.beyond:
+        say(
+            f"{rest.beyond} further samples of the folder are neither graded nor counted here, as they are "
+            f"beyond --n {below}: leave --n out to take all"
+        )
+    return not rest.beyond
 
 
 # --- second opinion ---
@@ -462,12 +473,17 @@ def _say_opinions(args: argparse.Namespace, opened: Benchmark, numbers_at: dict[
     return {"opinions": found.as_json()}
 
 
-def _report(args: argparse.Namespace, opened: Benchmark, headline: Headline) -> int:
-    """Print the table and the JSON line; both cover everything in the folder."""
+def _report(args: argparse.Namespace, opened: Benchmark, headline: Headline, *, is_whole: bool) -> int:
+    """Print the table and the JSON line; both cover all that the headline got.
+
+    run.json keeps the numbers of the whole folder.
+    """
     from util.results.counting import about_alike, summary_line
 
     run = opened.run
-    numbers_at = run.info["summary"] = headline.summary()
+    numbers_at = headline.summary()
+    if is_whole:
+        run.info["summary"] = numbers_at
     without = headline.summary_without_doubtful()
     missing = 0 if args.check else opened.missing()
     run.save_info()

@@ -51,6 +51,21 @@ def test_generating_today_and_grading_tomorrow_gives_the_same_numbers_as_both_at
     assert later["temperatures"] == both["temperatures"]
 
 
+def test_a_check_of_fewer_samples_grades_and_reports_these_and_says_that_there_are_more(run, folder):
+    run("--inference", "--n", 4, "--temperatures", 0.7)
+    done = run("--check", "--n", 2)
+    assert done.returncode == 0 and last_line(done)["temperatures"]["0.7"]["samples"] == 80
+    assert "80 further samples of the folder are neither graded nor counted here" in done.stderr
+    assert len(json_lines(folder / "verdicts.jsonl")) == 80
+    for flags in ((), ("--n", 4), ("--n", 9)):
+        done = run("--check", *flags)
+        assert last_line(done)["temperatures"]["0.7"]["samples"] == 160 and "further" not in done.stderr
+    whole = json.loads((folder / "run.json").read_text())["summary"]
+    assert last_line(run("--check", "--n", 1))["temperatures"]["0.7"]["samples"] == 40
+    assert json.loads((folder / "run.json").read_text())["summary"] == whole
+    assert len(json_lines(folder / "verdicts.jsonl")) == 160
+
+
 def test_a_finished_command_generates_nothing_and_prints_the_same_numbers(run, folder):
     first = run("--n", 2, "--temperatures", 0.7)
     before = (folder / "samples.jsonl").read_bytes()

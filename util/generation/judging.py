@@ -137,6 +137,7 @@ class Rest:
     places: RecordPlaces
     count: int
     tried_before: int = 0  # of these, samples whose last grading failed or had no time
+    beyond: int = 0  # samples of the folder that were not looked at
 
     def about_earlier_tries(self) -> str:
         """How many samples are judged again, for people; "" where none is."""
@@ -198,17 +199,25 @@ class Grading:
             raise refused
         return found
 
-    def find_rest(self, on_counted: OnCounted = lambda one: None, *, again: bool = False) -> Rest:
+    def find_rest(
+        self,
+        on_counted: OnCounted = lambda one: None,
+        *,
+        again: bool = False,
+        below: int | None = None,
+    ) -> Rest:
         """What is left to grade: the samples of the folder that have no verdict on their text of today, and
         those on which the grader failed or had no time, unless this command has tried them.
 
-        With `again` it is all samples. The new verdicts are further lines. `on_counted` gets the others.
+        With `again` it is all samples. The new verdicts are further lines. `on_counted` gets the others. With
+        `below`, samples of that index and larger ones are left as they are.
         """
         self._waiting.clear()  # they are in the folder
         places = RecordPlaces()
-        tried_before = 0
+        tried_before = seen = 0
         with RunReader(self._run.folder) as reader:
-            for line in reader.lines():
+            for line in reader.lines(below=below):
+                seen += 1
                 if line.place.sample in self._in_flight:
                     continue  # its verdict comes in any case
                 if again or line.verdict < 0:
@@ -221,7 +230,8 @@ class Grading:
                     continue
                 places.append(line.place)
                 tried_before += verdict is not None
-        return Rest(places, len(places) + len(self._in_flight), tried_before)
+        beyond = 0 if below is None else self._run.count() - seen
+        return Rest(places, len(places) + len(self._in_flight), tried_before, beyond)
 
     def grade_rest(
         self,

@@ -97,13 +97,18 @@ class RunReader:
         for line in self.lines():
             yield line.place, self.record(line)
 
-    def lines(self) -> Iterator[RecordLine]:
-        """Each sample's line, and where its other parts lie; nothing is decoded."""
+    def lines(self, *, below: int | None = None) -> Iterator[RecordLine]:
+        """Each sample's line, and where its other parts lie; nothing is decoded.
+
+        With `below`, only samples with a smaller index.
+        """
         problems = problem_offsets(self.folder / PROBLEMS)
         formatted_texts = sample_offsets(self.folder / FORMATTED)
         verdicts = sample_offsets(self.folder / VERDICTS)
         problem_id, problem = None, -1  # of the last sample: those of a problem mostly follow one another
         for line in sample_lines(self.folder):
+            if below is not None and line.key[2] >= below:
+                continue
             if line.key[0] != problem_id:
                 problem_id, problem = line.key[0], problems.find(hash(line.key[0]))
             if problem < 0:

@@ -39,9 +39,9 @@ def next_step(folder: Path, *, samples: int, ungradable: str = "") -> str:
 
 
 def check_command(folder: Path) -> str:
-    """The command that grades what is in the folder."""
-    command = [*_command(read_run_json(folder)), "--result-dir", str(folder.parent), "--check"]
-    return shlex.join(command)
+    """The command that grades all that is in the folder."""
+    command = _command(read_run_json(folder), with_n=False)
+    return shlex.join([*command, "--result-dir", str(folder.parent), "--check"])
 
 
 def more_samples_command(folder: Path, *, n: int) -> str:
@@ -116,8 +116,8 @@ def _text_of(origin: str) -> str | None:
         return None
 
 
-def _command(info: dict) -> list[str]:
-    values = values_of(info)
+def _command(info: dict, *, with_n: bool = True) -> list[str]:
+    values = values_of(info) if with_n else {**values_of(info), "n": None}
     values["system_prompt"] = info.get("asked", {}).get("system_prompt_from") or "none"
     command = [*SCRIPT]
     for setting in SETTINGS:
