@@ -1,11 +1,11 @@
 """How much does --check do beside its graders? (goal: at most a tenth of their processor time; where nothing
 is left to grade, at most 3 times that of reading samples.jsonl line by line)
 
-python benchmarks/checking.py [--samples 20000 100000] [--answers maths code] [--per-problem 8]
+python benchmarks/checking.py [--samples 20000 100000] [--answers maths long code] [--per-problem 8]
 
-Makes runs of short answers in a folder of its own, seeded: `maths` with a boxed number each, `code` with a
-program of one test, a hundredth as many, as each is a process. Starting Python and loading the rows counts;
-Python may keep its compiled modules, as it does unless told otherwise.
+Makes runs of short answers in a folder of its own, seeded: `maths` with a boxed number each, `long` the same
+behind 4 kB of steps, `code` with a program of one test, a hundredth as many, as each is a process. Starting
+Python and loading the rows counts; Python may keep its compiled modules, as it does unless told otherwise.
 """
 
 from __future__ import annotations
@@ -83,8 +83,14 @@ def _code_answer(number: int, dice: random.Random) -> str:
     return f"The program reads both numbers and adds them.\n\n```python\n{program}\n```"
 
 
+def _long_answer(number: int, dice: random.Random) -> str:
+    steps = (f"Step {step}: ${number} + {step} = {number + step}$, so we go on.\n" for step in range(100))
+    return "".join(steps) + _maths_answer(number, dice)
+
+
 KINDS = {
     "maths": Kind("MATH500", "HuggingFaceH4/MATH-500/test.jsonl", _maths_row, _maths_answer, 1),
+    "long": Kind("MATH500", "HuggingFaceH4/MATH-500/test.jsonl", _maths_row, _long_answer, 1),
     "code": Kind("APPS", "codeparrot/apps/test.jsonl", _code_row, _code_answer, 0.01),
 }
 

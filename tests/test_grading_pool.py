@@ -177,3 +177,11 @@ def test_workers_die_with_a_parent_that_is_killed(tmp_path):
 
 def _alive(stat: Path) -> bool:
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_result_that_cannot_travel_is_a_fault_of_the_grader_and_nobody_waits_for_it():
+    with GradingPool(1, graders.call) as pool:
+        for key, grade in enumerate((graders.right, graders.untransportable, graders.right)):
+            pool.submit(key, (grade, PROBLEM, "5"), 30)
+        found = dict(everything(pool))
+    assert found[1].reason == "grader_error" and found[0].correct and found[2].correct

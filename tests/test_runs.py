@@ -438,7 +438,7 @@ def test_grading_holds_no_texts_in_the_process_that_hands_them_out(tmp_path):
         run.add_problem(PROBLEM, "?")
         for index in range(150):
             run.add_sample(a_sample(index, text=text))
-        judge = Judge(run.folder, graders.right)
+        judge = Judge(run.folder, graders.process)
         with GradingPool(2, judge) as pool, closing(Grading(run, pool, {}, timeout_s=30)) as grading:
             tracemalloc.start()
             grading.grade_rest()

@@ -255,7 +255,6 @@ class Grading:
             while not self._pool.has_room():
                 collect(block=True)
             self._submit(place)
-            collect(block=False)
         while self._in_flight:
             collect(block=True)
 

@@ -18,8 +18,9 @@ import signal
 import struct
 import threading
 import time
+import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
@@ -29,15 +30,15 @@ from util.grading.maths import symbolic as symbolic_engine
 from util.records import Verdict
 
 GRADER = "pool-1"
-WAITING_PER_WORKER = 256  # gradings queued or running per worker before `submit` waits
-BATCH = 64  # most short gradings that a worker has at a time
-PAUSE_S = 0.002  # results of busy workers are taken together after so long, not one by one
+WAITING_PER_WORKER = 1024  # gradings queued or running per worker before `submit` waits
+BATCH = 256  # most short gradings that a worker has at a time
+PAUSE_S = 0.005  # results are sent and taken together after so long, not one by one
 SHORT_S = 60.0  # gradings with a higher limit travel alone
 START_S = 120.0  # a worker has to say that it runs by then
 LOWEST = 19  # niceness: at most 1.5 % of a core that somebody else wants
 STOP_S = 3.0  # workers that are asked to end are killed after that
 
-_SIZE = struct.Struct("!I")  # before each result: how many bytes it has
+_SIZE = struct.Struct("!I")  # before a list of results: how many bytes it has; 0: one more is finished
 _READ_BYTES = 1 << 17
 
 
@@ -60,14 +61,17 @@ class _Worker:
     process: Any
     connection: Connection
     jobs: deque[_Ungraded] = field(default_factory=deque)  # the first one is being graded
+    finished: deque[_Ungraded] = field(default_factory=deque)  # their results are still to come
     since: float = 0.0  # when it began; when the worker was started, before it runs
     running: bool = False
     alone: bool = False  # takes only gradings that are tried again alone
-    heard: bytes = b""  # the beginning of a result whose end is still to come
+    heard: bytes = b""  # the beginning of results whose end is still to come
 
     def room(self) -> int:
         """How many gradings more it should have now."""
         if self.jobs and self.jobs[-1].travels_alone or len(self.jobs) > BATCH // 2:
+            return 0
+        if self.finished and self.finished[-1].deaths:  # until its result is here, a death is its own
             return 0
         return BATCH - len(self.jobs)
 
@@ -215,7 +219,7 @@ class GradingPool:
             lone = next((worker for worker in self._workers if worker.alone), None)
             if lone is None:
                 lone = self._start(alone=True)
-            if not lone.jobs:
+            if not lone.jobs and not lone.finished:
                 self._hand(lone, [self._again.popleft()])
 
     def _hand(self, worker: _Worker, jobs: list[_Ungraded]) -> None:
@@ -283,25 +287,31 @@ class GradingPool:
             self._replace(worker, blame=True)
             return
         worker.since = time.monotonic()
-        heard, at, results = worker.heard + data, 0, []
+        results: list[tuple[Any, Any]] = []
+        heard, at = worker.heard + data, 0
         while at + _SIZE.size <= len(heard):
             end = at + _SIZE.size + _SIZE.unpack_from(heard, at)[0]
             if end > len(heard):
                 break
-            result = ForkingPickler.loads(heard[at + _SIZE.size : end])
-            at = end
-            if not worker.running:  # its first word says that it runs
+            if end > at + _SIZE.size:
+                results += self._finished(worker, ForkingPickler.loads(heard[at + _SIZE.size : end]))
+            elif worker.running:
+                worker.finished.append(worker.jobs.popleft())
+            else:  # its first word says that it runs
                 worker.running = True
-                continue
-            job = worker.jobs.popleft()
+            at = end
+        worker.heard = heard[at:]
+        if results:
+            self._exchange.finish(results)
+
+    def _finished(self, worker: _Worker, results: list[Any]) -> Iterator[tuple[Any, Any]]:
+        for result in results:
+            job = worker.finished.popleft()
             if getattr(result, "by_the_clock", False) and not job.alone:
                 job.alone, job.deaths = True, 0
                 self._again.append(job)
             else:
-                results.append((job.key, result))
-        worker.heard = heard[at:]
-        if results:
-            self._exchange.finish(results)
+                yield job.key, result
 
     def _time_out(self, worker: _Worker) -> None:
         if worker.running:
@@ -313,14 +323,14 @@ class GradingPool:
         """End a worker; what it had is queued again, but for a grading that two workers died over."""
         _kill(worker)
         self._workers.remove(worker)
-        if blame and worker.jobs:
-            job = worker.jobs[0]
-            job.deaths += 1
-            if job.deaths > 1:
-                worker.jobs.popleft()
-                why = f"the worker died twice (exit status {worker.process.exitcode}), see standard error"
-                self._exchange.finish([(job.key, _failure(why))])
-        self._queue_again(worker, worker.jobs)
+        left = [*worker.finished, *worker.jobs]
+        if blame:  # the one that was being graded, or one whose result could not be sent
+            status = f"exit status {worker.process.exitcode}"
+            why = _failure(f"the worker died twice ({status}), see standard error")
+            for job in left[: len(worker.finished) + 1]:
+                job.deaths += 1
+            self._exchange.finish([(job.key, why) for job in left if job.deaths > 1])
+        self._queue_again(worker, [job for job in left if job.deaths < 2])
 
     def _queue_again(self, worker: _Worker, jobs: Sequence[_Ungraded]) -> None:
         """Put what a worker should have had first in its queue."""
@@ -372,13 +382,13 @@ def _work(connection: Connection, work: bytes, symbolic: bool, alone: bool) -> N
     batches: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, batches), daemon=True).start()
     symbolic_engine.use(symbolic)
-    grade = ForkingPickler.loads(work)
-    _send(connection, None)
+    grade, results = ForkingPickler.loads(work), _Results(connection)
+    results.mark()
     while (jobs := ForkingPickler.loads(batches.get())) is not None:
         for job in jobs:
             # A fault of a grader ends this worker with its traceback; after a second try the parent gives the
             # sample the reason grader_error.
-            _send(connection, grade(job))
+            results.add(grade(job))
 
 
 def _yield(*, to_engine: bool) -> None:
@@ -398,10 +408,41 @@ def _receive(connection: Connection, batches: queue.SimpleQueue[bytes]) -> None:
     os._exit(1)
 
 
-def _send(connection: Connection, result: Any) -> None:
-    """Tell the parent at once: what is finished is not lost when this worker dies over the next one."""
-    data = bytes(ForkingPickler.dumps(result))
-    data = _SIZE.pack(len(data)) + data
-    with contextlib.suppress(BrokenPipeError):  # the parent is gone
-        while data:
-            data = data[os.write(connection.fileno(), data) :]
+class _Results:
+    """What a worker sends: at once that one more grading is finished, so that it is not blamed for what comes
+    next, and its result soon after, together with others."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._file = connection.fileno()
+        self._lock = threading.Lock()
+        self._waiting: list[Any] = []
+        self._any_waiting = threading.Event()
+        threading.Thread(target=self._send, daemon=True).start()
+
+    def add(self, result: Any) -> None:
+        with self._lock:
+            self._waiting.append(result)
+            self._write(_SIZE.pack(0))
+        self._any_waiting.set()
+
+    def mark(self) -> None:
+        with self._lock:
+            self._write(_SIZE.pack(0))
+
+    def _send(self) -> None:
+        try:
+            while self._any_waiting.wait():
+                time.sleep(PAUSE_S)
+                self._any_waiting.clear()
+                with self._lock:
+                    results, self._waiting = self._waiting, []
+                    data = bytes(ForkingPickler.dumps(results))
+                    self._write(_SIZE.pack(len(data)) + data)
+        finally:  # a fault of ours, such as a result that cannot travel: this worker is of no use any more
+            traceback.print_exc()
+            os._exit(1)
+
+    def _write(self, data: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError):  # the parent is gone
+            while data:
+                data = data[os.write(self._file, data) :]
