@@ -127,7 +127,7 @@ def _keep_rule(text: str) -> str | int:
     if text in KEEP_RULES:
         return text
     if text.isdecimal() and int(text) > 0:
-        return int(text)
+        return at_least(1)(text)
     raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(KEEP_RULES)} and no number from 1 on")
 
 

@@ -90,6 +90,8 @@ def end_position(text: str) -> int:
     value = int(text)
     if value < -1 or value == 0:
         raise argparse.ArgumentTypeError(f"{value} selects no rows: give at least 1, or -1 for all of them")
+    if value > LARGEST:
+        raise argparse.ArgumentTypeError(f"{value} is too large: give at most {LARGEST}, or -1 for all")
     return value
 
 
@@ -111,8 +113,8 @@ def above(low: float) -> Callable[[str], float]:
 
     def number(text: str) -> float:
         value = float(text)
-        if not low < value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text} is not above {low:g}")
+        if not low < value <= LARGEST:
+            raise argparse.ArgumentTypeError(f"{text} is not above {low:g} and at most {LARGEST:g}")
         return value
 
     return number

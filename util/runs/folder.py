@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -132,28 +133,35 @@ class Run:
         self._new = [path for path in parts if not path.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = hold_lock(folder / LOCK, str(folder))
+            lock = hold_lock(folder / LOCK, str(folder))
         except OSError as error:
             raise UserError(
                 f"cannot write to {folder}: {error.strerror}; choose another --result-dir"
             ) from error
+        with ExitStack() as stack:
+            stack.callback(lock.close)
+            self.info = self._read_info(settings, made_with)
+            self._problems = stack.enter_context(Journal(folder / PROBLEMS))
+            self._samples = stack.enter_context(Journal(folder / SAMPLES))
+            self._verdicts = stack.enter_context(Journal(folder / VERDICTS))
+            self._formatted: dict[str, Journal] = {}  # opened when first needed: most runs never have them
+            self._asked = {line["id"] for _, line in read_lines(folder / PROBLEMS)}
+            self._found: SampleSet | None = None
+            self._open = stack.pop_all()
+
+    def _read_info(self, settings: dict, made_with: dict) -> dict:
+        """What run.json says; it is written where there is none yet."""
+        folder = self.folder
         if (folder / "run.json").exists():
-            self.info = read_run_json(folder)
-        elif has_samples(folder):
-            self._lock.close()
+            return read_run_json(folder)
+        if has_samples(folder):
             raise UserError(
                 f"{folder} has samples but no run.json, which says how they were made: restore it, or choose "
                 "another --result-dir"
             )
-        else:
-            self.info = {"schema": SCHEMA, "settings": settings, "dataset": {}, "made_with": made_with}
-            self.save_info()
-        self._problems = Journal(folder / PROBLEMS)
-        self._samples = Journal(folder / SAMPLES)
-        self._verdicts = Journal(folder / VERDICTS)
-        self._formatted: dict[str, Journal] = {}  # opened when first needed: most runs never have them
-        self._asked = {line["id"] for _, line in read_lines(folder / PROBLEMS)}
-        self._found: SampleSet | None = None
+        self.info = {"schema": SCHEMA, "settings": settings, "dataset": {}, "made_with": made_with}
+        self.save_info()
+        return self.info
 
     @property
     def _have(self) -> SampleSet:
@@ -236,13 +244,16 @@ class Run:
         write_whole(self.folder / "run.json", json.dumps(self.info, ensure_ascii=False, indent=1) + "\n")
 
     def close(self) -> None:
-        for journal in (self._problems, self._samples, self._verdicts, *self._formatted.values()):
+        for journal in self._formatted.values():
             journal.close()
-        self._lock.close()
+        self._open.close()
 
     def discard(self) -> None:
         """Close the run and, where it has no samples, take away what opening it made."""
-        is_empty = self.is_empty()
+        try:
+            is_empty = self.is_empty()
+        except UserError:  # a damaged line
+            is_empty = False
         if is_empty:
             for path in self._new:
                 path.unlink(missing_ok=True)

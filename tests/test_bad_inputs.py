@@ -1,0 +1,288 @@
+"""Does every command answer bad input with a sentence: no traceback, and nothing taken in silence?
+
+All in one process: a command is its `parse` and its `run`.
+"""
+
+import importlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from helpers import json_lines, paper_engine
+
+from util.errors import RunStopped, UserError
+
+NAME = "paper_Warmup_test_all_0_-1"
+TEXT = (
+    "I look at it from one side and then from the other, and both give the same.\n\nThe answer is \\boxed{7}."
+)
+DEEP = "[" * 100_000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended; a status of None: by an exception that is nobody's message."""
+
+    status: int | None
+    said: str
+
+    def check(self, *expected: str) -> None:
+        assert self.status in (0, 1, 2), self.said
+        assert "Traceback" not in self.said
+        if self.status == 2:
+            assert 20 < len(self.said.strip()) < 2000, self.said[:3000]
+        for words in expected:
+            assert words in self.said, self.said[:3000]
+
+
+@pytest.fixture
+def command(capsys) -> Callable[..., Outcome]:
+    def start(name: str, *flags: object) -> Outcome:
+        module = importlib.import_module(name)
+        try:
+            status = module.run(module.parse([str(flag) for flag in flags]))
+        except SystemExit as left:
+            status = left.code
+        except (UserError, RunStopped) as error:
+            out, err = capsys.readouterr()
+            return Outcome(2 if isinstance(error, UserError) else 1, f"{err}error: {error}")
+        except Exception as error:  # the traceback that a person would see: the finding of this test
+            return Outcome(None, f"traceback: {error!r}"[:3000])
+        out, err = capsys.readouterr()
+        return Outcome(status, err)
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A graded and formatted run of four samples, and one like it under another name."""
+    import convert_format
+    import inference_and_check
+
+    top = tmp_path_factory.mktemp("made")
+    right = {"problem_id": "warmup-01", "text": TEXT.replace("7", "20")}
+    longer = {**right, "index": 1, "text": f"I have to think.\n\nWait, let me see. {right['text']}"}
+    engine = paper_engine(top, longer, {**right, "index": 0}, {"text": TEXT})
+    sampled = ["--limit", "3", "--n", "3", "--temperatures", "0.7", "--result-dir", str(top / "r")]
+    flags = ["--dataset", "Warmup", "--model", "paper", *sampled, *engine]
+    assert inference_and_check.run(inference_and_check.parse(flags)) == 0
+    assert convert_format.run(convert_format.parse(["--input_dir", str(top / "r"), "--no-llm"])) == 0
+    assert inference_and_check.run(inference_and_check.parse([*flags, "--check"])) == 0
+    shutil.copytree(top / "r" / NAME, top / "other" / NAME)
+    return top
+
+
+@pytest.fixture
+def here(made, tmp_path) -> Path:
+    shutil.copytree(made, tmp_path / "x")
+    return tmp_path / "x"
+
+
+def flags_of(script: str, here: Path) -> list[object]:
+    """A command that reads the run under r."""
+    run, other = here / "r" / NAME, here / "other" / NAME
+    asked = ["--model", "paper", "--limit", 3, "--n", 3, "--temperatures", 0.7, "--result-dir", here / "r"]
+    asked += ["--engine", "scripted", "--engine-args", json.dumps({"script": str(here / "script.jsonl")})]
+    return {
+        "generate": ["inference_and_check", "--dataset", "Warmup", "--inference", *asked],
+        "dry run": ["inference_and_check", "--dataset", "Warmup", "--dry-run", *asked],
+        "eval": ["eval", "--evals", "Warmup", "--output-file", here / "out.json", *asked],
+        "format": ["convert_format", "--input_dir", here / "r", "--no-llm"],
+        "export": ["convert_to_data", "--input_dir", here / "r", "--output", here / "train.json",
+                   "--decontaminate", "Warmup"],
+        "pairs": ["response_rewrite", "--dataset", here / "r", "--result-dir", here / "pairs", "--no-llm",
+                  "--SILC", "--target-model", "paper"],
+        "page": ["report", run, "-o", here / "page.html"],
+        "compare": ["report", "compare", run, other],
+        "explain": ["report", "explain", run],
+        "manifest": ["report", "manifest", run],
+        "merge": ["util.runs.__main__", "merge", run, other, "-o", here / "all"],
+    }[script]  # fmt: skip
+
+
+SAMPLES = ("generate", "format", "export", "pairs", "page", "compare", "merge")  # read every line of a run
+VERDICTS = (*SAMPLES, "explain")
+EVERY = (*VERDICTS, "manifest", "dry run")
+
+
+@pytest.mark.parametrize("script", EVERY)
+def test_an_undamaged_run_is_taken_by_every_command(command, here, script):
+    done = command(*flags_of(script, here))
+    done.check()
+    assert done.status == 0, done.said
+
+
+# --- lines of a run ---
+
+LACKING, OTHER = object(), "a text"
+HUGE, NAN = 10**400, float("nan")
+BAD_FIELDS = {
+    "samples.jsonl": {
+        "problem_id": (LACKING, 3, None),
+        "temperature": (LACKING, "hot", None, NAN, -0.5),
+        "index": (LACKING, -1, "1", 10**15, 0.5),
+        "text": (LACKING, None, 3),
+        "finish_reason": (LACKING, 3),
+        "prompt_tokens": (NAN, "5"),
+        "completion_tokens": (LACKING, NAN, -1, HUGE),
+        "reasoning": (3,),
+    },
+    "problems.jsonl": {
+        "id": (LACKING, 3),
+        "question": (LACKING, None, 3),
+        "prompt": (LACKING, []),
+        "answer": (LACKING, 3),
+        "choices": ("ab", [1]),
+        "about": ([],),
+    },
+    "verdicts.jsonl": {
+        "problem_id": (LACKING,),
+        "temperature": (LACKING, "hot"),
+        "index": (LACKING, "1"),
+        "judged": (LACKING, 3),
+        "verdict": (LACKING, None, [], {}, {"correct": "yes"}, {"correct": True, "certainty": "of 2031"}),
+    },
+    "formatted.jsonl": {"problem_id": (LACKING,), "text": (LACKING, None, 3), "index": ("1",)},
+}
+BAD_LINES = ("{", "[]", "3", "null", '"text"', "\ufffd" * 9, DEEP, '{"problem_id": ' + DEEP)
+READERS = {
+    "samples.jsonl": SAMPLES,
+    "problems.jsonl": SAMPLES,
+    "verdicts.jsonl": ("generate", "export", "pairs", "page", "compare", "explain", "merge"),
+    "formatted.jsonl": ("generate", "export", "pairs", "page", "merge"),
+}
+DAMAGES = [
+    (name, field, value)
+    for name, fields in BAD_FIELDS.items()
+    for field, values in fields.items()
+    for value in values
+] + [(name, "", line) for name in READERS for line in BAD_LINES]
+DAMAGES_READ_BY = {script: [one for one in DAMAGES if script in READERS[one[0]]] for script in VERDICTS}
+
+
+def damage(path: Path, field: str, value: object) -> int:
+    """Give the last line of a file a bad value, or make it a bad line; returns its number."""
+    lines = json_lines(path)
+    bad = {**lines[-1], field: value}
+    if value is LACKING:
+        del bad[field]
+    raw = [json.dumps(line) for line in lines]
+    raw[-1] = json.dumps(bad) if field else str(value)
+    path.write_text("\n".join(raw) + "\n", encoding="utf-8")
+    return len(raw)
+
+
+@pytest.mark.parametrize("script", VERDICTS)
+def test_a_damaged_line_is_refused_with_its_file_and_number(command, here, made, script):
+    taken, path = [], here / "r" / NAME
+    for name, field, value in DAMAGES_READ_BY[script]:
+        shutil.rmtree(here)
+        shutil.copytree(made, here)
+        number = damage(path / name, field, value)
+        done = command(*flags_of(script, here))
+        if done.status != 2 or f"{path / name}: line {number} is damaged" not in done.said:
+            taken.append(f"{name} {field} {str(value)[:40]!r} {done.status} {done.said[-200:]}")
+    assert not taken, "\n" + "\n".join(taken)
+
+
+def test_there_are_hundreds_of_damages():
+    assert sum(len(DAMAGES_READ_BY[script]) for script in VERDICTS) >= 250
+
+
+# --- run.json ---
+
+BAD_RUN_JSON = {
+    "empty": "",
+    "no JSON": "{",
+    "a list": "[]",
+    "a text": '"run"',
+    "nested": DEEP,
+    "nested within": '{"schema": 1, "settings": ' + DEEP,
+    "no UTF-8": b"\xff\xfe{}",
+    "schema alone": '{"schema": 1}',
+    "another schema": '{"schema": 99}',
+    "no schema": "{}",
+}
+BAD_PARTS = {
+    "settings": (
+        LACKING,
+        None,
+        [],
+        {},
+        {"task": "Warmup"},
+        {"model": "paper"},
+        {"task": 3, "model": "paper"},
+    ),
+    "dataset": (LACKING, None, [], {"revision": 3}, {"labels": "x"}),
+    "made_with": (LACKING, None, "0.9.0", {"hardware": []}),
+    "asked": ([], {"n": "many"}, {"temperatures": 0.7}, {"engine": 3}, {"temperatures": ["hot"]}),
+    "generation": ([], {"seconds": "long"}),
+    "prompt": ("default", {"hash": 3}),
+    "grading": ([], {"symbolic": "yes"}),
+}
+
+
+@pytest.mark.parametrize("script", EVERY)
+def test_a_damaged_run_json_is_refused_by_every_command(command, here, made, script):
+    taken, path = [], here / "r" / NAME / "run.json"
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    texts = dict(BAD_RUN_JSON)
+    for part, values in BAD_PARTS.items():
+        for value in values:
+            bad = {**whole, part: value}
+            if value is LACKING:
+                del bad[part]
+            texts[f"{part} {value}"] = json.dumps(bad)
+    for what, text in texts.items():
+        shutil.rmtree(here)
+        shutil.copytree(made, here)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        done = command(*flags_of(script, here))
+        # A folder whose settings cannot be read, or are others, is never written to.
+        if done.status != 2 or NAME not in done.said:
+            taken.append(f"{what[:60]} {done.status} {done.said[-200:]}")
+    assert not taken, "\n" + "\n".join(taken)
+
+
+# --- flags ---
+
+ASKING = ("--dataset", "Warmup", "--model", "paper", "--dry-run", "--result-dir", "FOLDER/none")
+NUMBERS = ("", "x", "-2", "1e9999", "nan", "99999999999999999999999999999", "1" * 5000)
+FLAGS = {
+    "inference_and_check": (
+        ASKING,
+        ("n", "max-tokens", "temperatures", "top-p", "top-k", "min-p", "start", "end", "limit", "tp", "dp",
+         "until-correct", "give-up-after", "math-difficulty-lower-bound", "max-cost", "max-tokens-total",
+         "repetition-penalty", "presence-penalty", "concurrency", "rpm", "tpm", "request-timeout"),
+    ),
+    "eval": (("--evals", "Warmup", "--model", "paper", "--dry-run", "--output-file", "FOLDER/o.json"),
+             ("n", "max-tokens", "temperatures", "limit")),
+    "label_math_difficulty": (("--source", "math", "--dry-run", "--output-dir", "FOLDER/l"),
+                              ("start", "end", "max-tokens")),
+    "convert_format": (("--input_dir", "FOLDER/r", "--no-llm"), ("max-tokens", "min-fidelity")),
+    "convert_to_data": (("--input_dir", "FOLDER/r", "--output", "FOLDER/t.json", "--decontaminate", "Warmup"),
+                        ("min-tokens", "max-tokens", "max-per-source", "max-repetition", "keep", "dedup")),
+    "response_rewrite": (("--dataset", "FOLDER/r", "--result-dir", "FOLDER/p", "--no-llm", "--SILC",
+                          "--target-model", "paper"), ("max-tokens", "min-margin")),
+    "report": (("FOLDER/r/" + NAME, "-o", "FOLDER/x.html"), ("samples",)),
+}  # fmt: skip
+ALLOWED = {"1" * 5000: (), "-2": ("presence-penalty",), "nan": (), "1e9999": ()}
+
+
+@pytest.mark.parametrize("script", FLAGS)
+def test_a_number_that_nobody_means_is_refused_with_its_flag(command, here, script):
+    taken = []
+    usual, names = FLAGS[script]
+    for name in names:
+        for value in NUMBERS:
+            if name in ALLOWED.get(value, ()):
+                continue
+            flags = [flag.replace("FOLDER", str(here)) for flag in usual]
+            done = command(script, *flags, f"--{name}={value}")
+            if done.status != 2 or f"--{name}" not in done.said or done.said.count("\n") > 1:
+                taken.append(f"{name} {value[:20]!r} {done.status} {done.said[-300:]}")
+    assert not taken, "\n" + "\n".join(taken)
