@@ -95,6 +95,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         help="also take samples that convert_format.py did not separate into thought and solution",
     )
     cli.add_trust_flag(rows)
+    cli.add_keep_budget_flag(rows)
     rows.add_argument(
         "--dedup",
         choices=("exact", "near", NONE),
@@ -145,6 +146,7 @@ def run(args: argparse.Namespace) -> int:
         max_repetition=args.max_repetition,
         max_per_source=args.max_per_source,
         include_unformatted=args.include_unformatted,
+        keep_budget=args.keep_budget,
         dedup=args.dedup,
         seed=args.seed,
         system=system_prompt(args.system_prompt, "", data_dir=args.data_dir)[0],
@@ -276,6 +278,7 @@ def _write_card(
         "max repetition": _open_end(args.max_repetition),
         "max per source": _open_end(args.max_per_source),
         "graded by": ", ".join(sorted(summary.graders)),
+        "forced answers": "included" if args.keep_budget else "left out",
         "unformatted samples": "included" if args.include_unformatted else "left out",
         **({} if args.trust_opinion is None else {"trusted second opinions": _trusted(args)}),
         "dedup": args.dedup,
@@ -347,6 +350,8 @@ def _notes(summary: Summary) -> list[str]:
     if summary.undecided:
         causes = ", ".join(f"{cause} ({number:,})" for cause, number in summary.undecided.most_common())
         notes.append(f"{summary.undecided.total():,} samples are undecided and were left out: {causes}")
+    for reason, number in summary.unfit_endings.most_common():
+        notes.append(f"{number:,} correct samples were left out for their finish reason, {reason}")
     if summary.by_opinion:
         notes.append(f"{summary.by_opinion:,} of the correct samples are so by a second opinion alone")
     if summary.unfitting_extras:

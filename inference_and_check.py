@@ -478,7 +478,7 @@ def _report(args: argparse.Namespace, opened: Benchmark, headline: Headline, *, 
 
     run.json keeps the numbers of the whole folder.
     """
-    from util.results.counting import about_alike, summary_line
+    from util.results.counting import about_alike, about_loops, summary_line
 
     run = opened.run
     numbers_at = headline.summary()
@@ -494,8 +494,12 @@ def _report(args: argparse.Namespace, opened: Benchmark, headline: Headline, *, 
         say(summary_line(name, numbers, expected=opened.expected(float(temperature))))
         if "stopped_early" in numbers:
             say(_about_stopping(numbers))
-        if alike := about_alike(float(temperature), numbers):
-            say(alike)
+        for told in (
+            about_alike(float(temperature), numbers),
+            about_loops(numbers, run.info["settings"].get("max_tokens")),
+        ):
+            if told:
+                say(told)
     for temperature, numbers in (without or {}).items():
         name = f"{args.dataset} at {temperature} without problems known to be judged wrongly"
         say(summary_line(name, numbers))

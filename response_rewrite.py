@@ -103,6 +103,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         help="rows of the files (sharegpt-dpo); llamafactory-dpo adds dataset_info.json",
     )
     cli.add_trust_flag(parser)
+    cli.add_keep_budget_flag(parser)
     parser.add_argument("--seed", type=int, default=0, help="seed of the order of the pairs (0)")
     parser.add_argument("--no-llm", action="store_true", help="ask no model, even with --rewrite-model")
     parser.add_argument(
@@ -203,7 +204,7 @@ def _task(name: str | None) -> Task | None:
 def _graded_survey(folder: Path, task: Task | None, args: argparse.Namespace, *, may_grade: bool) -> Survey:
     """What is known of each sample, after those without a verdict were graded where that may be."""
     opinions = trusted_opinions([folder], args.trust_opinion).get(folder)
-    found = _survey(folder, opinions)
+    found = _survey(folder, opinions, args.keep_budget)
     if not is_code(task) and set(args.variants) != {WHOLE}:
         check_references(found, folder)
     if found.ungraded and not may_grade:
@@ -229,16 +230,16 @@ def _graded_survey(folder: Path, task: Task | None, args: argparse.Namespace, *,
             )
         if left:
             say(f"{left} samples could not be graded: their problems are no longer among the rows")
-        found = _survey(folder, opinions)
+        found = _survey(folder, opinions, args.keep_budget)
     return found
 
 
-def _survey(folder: Path, opinions: Opinions | None) -> Survey:
+def _survey(folder: Path, opinions: Opinions | None, keep_budget: bool) -> Survey:
     with RunReader(folder) as reader, Progress(0, "reading") as progress:
         judged = (
             (place, record if opinions is None else opinions.applied(record)) for place, record in reader
         )
-        return survey(judged, lambda tokens: progress.step(0))
+        return survey(judged, lambda tokens: progress.step(0), keep_budget=keep_budget)
 
 
 def _make_pairs(

@@ -80,6 +80,20 @@ def test_wrong_truncated_ungraded_and_unformatted_samples_stay_out(tmp_path):
     assert {row["sample_id"].split("/")[1] for row in json_lines(tmp_path / "train.jsonl")} == set("abc")
 
 
+def test_loops_and_refusals_never_enter_and_forced_answers_only_when_wanted(tmp_path):
+    ended = [
+        PaperSample(reason, f"{reason}?", finish_reason=reason) for reason in ("loop", "refusal", "budget")
+    ]
+    folder = write_run(tmp_path / "run", [*samples(), *ended])
+    done = export(folder)
+    assert last_line(done)["rows"] == 3
+    for reason in ("loop", "refusal", "budget"):
+        assert f"1 correct samples were left out for their finish reason, {reason}" in done.stderr
+    done = export(folder, "--keep-budget", output="other.jsonl")
+    names = {row["sample_id"].split("/")[1] for row in json_lines(tmp_path / "other.jsonl")}
+    assert names == {"a", "b", "c", "budget"}
+
+
 def test_undecided_samples_stay_out_and_are_counted_by_cause(tmp_path):
     causes = ["two candidates: 3, 5", "two candidates: 1, 2", "the reference is prose"]
     unknown = [

@@ -194,6 +194,21 @@ def test_a_truncated_response_is_no_short_incorrect_one(pair, tmp_path):
     assert pair("--SILC")["pairs"]["silc"] == 0
 
 
+@pytest.mark.parametrize(
+    ("reason", "flags", "pairs"),
+    [("loop", "", 0), ("refusal", "", 0), ("budget", "", 0), ("budget", "--keep-budget", 1)],
+)
+def test_a_response_that_did_not_end_by_itself_is_in_no_pair(pair, tmp_path, reason, flags, pairs):
+    folder = make_run(
+        tmp_path / "run", {"p": [(LONG, True), (SHORT, True)], "q": [(LONG, True), (SHORT, True)]}
+    )
+    lines = json_lines(folder / "samples.jsonl")
+    lines[1]["finish_reason"] = reason
+    (folder / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = pair("--variants", "whole", *flags.split())["pairs"]
+    assert sum(found.values()) == 1 + pairs
+
+
 def test_the_same_seed_gives_the_same_bytes_and_another_one_another_order(pair, tmp_path):
     samples = [(LONG, True), (SHORT, True), (WRONG, False)]
     make_run(tmp_path / "run", {f"p{number}": samples for number in range(12)})

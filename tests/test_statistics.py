@@ -8,8 +8,8 @@ import numpy
 import pytest
 import scipy.stats
 
-from util.records import Record, Sample, Verdict
-from util.results.counting import about_alike, summarise, summary_line
+from util.records import Record, Sample, Verdict, as_finished
+from util.results.counting import about_alike, about_loops, summarise, summary_line
 from util.results.estimates import (
     majority_at_k,
     mean_of_shares,
@@ -265,6 +265,45 @@ def test_truncated_answers_count_as_wrong_and_are_told_apart():
     ]
     numbers = only([record("p", 0), record("p", 1), *cut])
     assert (numbers["accuracy"], numbers["truncated"], numbers["completed_accuracy"]) == (0.5, 2, 1.0)
+
+
+def test_loops_refusals_and_forced_answers_are_counted_apart_and_completed_only_leaves_loops_out():
+    records = [
+        record(),
+        record(index=1, correct=False, reason="truncated", finish_reason="length"),
+        record(index=2, correct=False, reason="truncated", finish_reason="loop", tokens=40),
+        record(index=3, correct=False, reason="no_answer", finish_reason="refusal"),
+        record(index=4, correct=True, finish_reason="budget"),
+    ]
+    numbers = only(records)
+    assert (numbers["truncated"], numbers["no_answer"], numbers["completed_accuracy"]) == (1, 0, 2 / 3)
+    assert {name: found["samples"] for name, found in numbers["apart"].items()} == {
+        "budget": 1,
+        "loop": 1,
+        "refusal": 1,
+    }
+    line = summary_line("AIME", numbers)
+    assert "20.0 % truncated, 0.0 % no answer, 20.0 % thought ended by its budget, 20.0 % in a loop, " in line
+    told = about_loops(numbers, 100)
+    assert (
+        told
+        == "1 text that repeated itself was ended, which saved up to 60 tokens (of --max-tokens 100 each)"
+    )
+    assert about_loops(only([record()]), 100) == ""
+
+
+@pytest.mark.parametrize("reason", ["length", "loop"])
+def test_of_a_text_that_was_broken_off_only_a_sure_sign_counts(reason):
+    sure, unsure = (Verdict(True, extracted="7", trust=trust) for trust in ("high", "low"))
+    assert as_finished(sure, reason) == sure
+    assert as_finished(unsure, reason).reason == "truncated"
+
+
+def test_a_refusal_is_no_answer_and_a_forced_answer_is_judged_like_any_other():
+    verdict = Verdict(True, extracted="7", trust="low")
+    assert as_finished(verdict, "budget") == verdict
+    refused = as_finished(verdict, "refusal")
+    assert (refused.correct, refused.reason, refused.extracted) == (False, "no_answer", None)
 
 
 def test_samples_that_could_not_be_judged_are_neither_right_nor_wrong():

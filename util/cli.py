@@ -253,6 +253,15 @@ def add_trust_flag(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_keep_budget_flag(parser: argparse._ActionsContainer) -> None:
+    """Whether forced answers may be examples; the same in every script that writes training files."""
+    parser.add_argument(
+        "--keep-budget",
+        action="store_true",
+        help="also take samples whose thought was ended by --thinking-budget and whose answer was forced",
+    )
+
+
 def livecodebench_choice(args: argparse.Namespace) -> dict[str, str]:
     """The flags of LiveCodeBench that were given."""
     return {name: getattr(args, name) for name in ("release", "start_date", "end_date") if name in args.given}

@@ -35,6 +35,35 @@ NOT_JUDGED = frozenset(
     {"no_tests", "sandbox_error", "grader_error"}
 )  # verdicts that say nothing about the text
 
+
+@dataclass(frozen=True)
+class Ending:
+    """What the finish reason of a sample means for those who use it."""
+
+    cut_off: str = ""  # what broke the text off: of what is left only a sure sign counts; "": a normal end
+    trains: bool = True  # whether such a text may enter training files and pairs
+    share: str = ""  # in the headline, where such samples are counted apart
+
+
+ENDINGS = {  # the finish reasons that are no normal end
+    "length": Ending("cut off by the token limit", trains=False),
+    "prompt_too_long": Ending("the prompt did not fit into the model's context", trains=False),
+    "loop": Ending("ended because it repeated itself", trains=False, share="in a loop"),
+    "budget": Ending(trains=False, share="thought ended by its budget"),  # and the answer forced
+    "refusal": Ending(trains=False, share="refused"),
+}
+NORMAL = Ending()
+
+
+def ending(finish_reason: str) -> Ending:
+    return ENDINGS.get(finish_reason, NORMAL)
+
+
+def may_train(finish_reason: str, *, keep_budget: bool = False) -> bool:
+    """Whether a text that ended so may be an example; one with a forced answer only where that is wanted."""
+    return ending(finish_reason).trains or (keep_budget and finish_reason == "budget")
+
+
 BY_THE_CLOCK = "ended by the clock"  # cause of a time-out with CPU time to spare: a pool tries again alone
 NO_TIME = "the symbolic engine had no time"  # causes that begin so are worth another try
 
@@ -108,7 +137,7 @@ class Completion:
     """What an engine answers to one request."""
 
     text: str
-    finish_reason: str  # "stop", "length", "prompt_too_long", or what the endpoint calls it
+    finish_reason: str  # "stop", one of ENDINGS, or what the endpoint calls it
     prompt_tokens: int
     completion_tokens: int
     reasoning: str | None = None  # thought that the endpoint returned apart from the answer
@@ -159,11 +188,17 @@ class Verdict:
 
 
 def as_finished(verdict: Verdict, finish_reason: str) -> Verdict:
-    """A verdict with the finish reason in mind: of a text that was cut off only a sure sign counts."""
-    if finish_reason != "length" or verdict.reason in NOT_JUDGED or verdict.trust == "high":
+    """A verdict with the finish reason in mind: of a text that was cut off only a sure sign counts, and a
+    refusal is no answer."""
+    if verdict.reason in NOT_JUDGED:
+        return verdict
+    if finish_reason == "refusal":
+        return replace(verdict, correct=False, reason="no_answer", extracted=None, detail="refused", cause="")
+    why = ending(finish_reason).cut_off
+    if not why or verdict.trust == "high":
         return verdict
     if verdict.trust or verdict.reason in ("no_answer", "no_code"):
-        detail = f"{verdict.detail}; cut off by the token limit"
+        detail = f"{verdict.detail}; {why}"
         return replace(verdict, correct=False, reason="truncated", extracted=None, detail=detail, cause="")
     return verdict
 

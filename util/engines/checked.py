@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from util.engines.options import Engine
-from util.records import Completion, Failure, Request
+from util.records import Completion, Failure, Request, ending
 
 Checked = TypeVar("Checked")  # what a check makes of an answer that passes
 
@@ -98,8 +98,8 @@ def ask(
         hopeless = result.finish_reason == "prompt_too_long"
         if hopeless:
             verdict: Checked | Refused = Refused("the prompt does not fit into the model's context")
-        elif result.finish_reason == "length":
-            verdict = Refused("the answer was cut off by the token limit")
+        elif why := ending(result.finish_reason).cut_off:
+            verdict = Refused(f"the answer was {why}")
         else:
             verdict = check(asked.question, result.text)
         if isinstance(verdict, Refused) and asked.tries < tries and not hopeless:

@@ -26,7 +26,7 @@ from util.engines.options import EMBEDDED, EngineOptions
 from util.errors import UserError
 from util.machines.cores import usable_cores
 from util.machines.replicas import Died, Event, Ready, Replicas
-from util.records import Completion, Failure, Request
+from util.records import ENDINGS, Completion, Failure, Request
 from util.settings import not_neutral
 
 COPY = "copy of the model"
@@ -237,7 +237,7 @@ def _tell_end(process: subprocess.Popen, tell: int) -> None:
 def _completion(answer: dict) -> Completion | Failure:
     if "failure" in answer:
         return Failure(answer["failure"])
-    if answer["finish_reason"] not in ("stop", "length", "prompt_too_long"):
+    if answer["finish_reason"] not in ("stop", *ENDINGS):
         return Failure(f"the engine gave up on the request ({answer['finish_reason']})")
     prompt_tokens, completion_tokens = answer["tokens"]
     return Completion(

@@ -25,7 +25,7 @@ from util.grading.code.suites import carry_tests
 from util.grading.pool import GradingPool
 from util.machines.cores import usable_cores
 from util.machines.versions import made_with
-from util.records import Problem, Record, Sample, TestSuite, Verdict, as_finished, worth_another_try
+from util.records import Problem, Record, Sample, TestSuite, Verdict, as_finished, ending, worth_another_try
 from util.results.counting import Counted, counted
 from util.runs.folder import Run, read_run_json, verdict_line
 from util.runs.journal import read_lines
@@ -110,8 +110,7 @@ def judged(grade: Callable[[Problem, str], Verdict], record: Record, suite: Test
     if reference is None:
         return graded(record, None)
     if sample.finish_reason == "prompt_too_long":
-        detail = "the prompt did not fit into the model's context"
-        return graded(record, Verdict(False, "truncated", detail=detail))
+        return graded(record, Verdict(False, "truncated", detail=ending(sample.finish_reason).cut_off))
     problem = Problem(sample.problem_id, record.question, reference, record.choices, record.about)
     return graded(record, as_finished(grade(problem, record.graded_text), sample.finish_reason))
 

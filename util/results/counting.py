@@ -9,18 +9,18 @@ from __future__ import annotations
 import math
 import zlib
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from util.records import NOT_JUDGED, Record, exact_number
+from util.records import NOT_JUDGED, Record, ending, exact_number
 from util.results.estimates import majority_at_k, mean_of_shares, pass_at_k, tokens_to_first_correct
 from util.results.voting import grouped_by_value
 
 GROUPS = ("source", "subject", "field", "level", "difficulty")  # facts of a problem that results are split by
 # Of a sample; each has exactly one. All but the last are judged and stay in the denominator.
 OUTCOMES = ("correct", "wrong", "undecided", "no_answer", "truncated", "not_judged")
-TRUNCATED = ("length", "prompt_too_long")  # finish reasons of a text that did not come to its end
 PERCENTILES = (5, 25, 50, 75, 95)
 WHY_BIASED = (
     "Problems were asked only until their verdicts were enough, so hard ones have more samples than easy "
@@ -53,6 +53,7 @@ class Counted(NamedTuple):
     reason: str  # of the verdict; "not_graded" without one
     grader: str
     is_truncated: bool
+    apart: str  # the finish reason, where it is counted apart
     prompt_tokens: int
     completion_tokens: int
     has_answer: bool  # the reference is a short text, so that answers can be compared
@@ -73,6 +74,7 @@ def counted(record: Record) -> Counted:
         reason="not_graded" if verdict is None else verdict.reason,
         grader="" if verdict is None else verdict.grader,
         is_truncated=is_truncated(record),
+        apart=sample.finish_reason if ending(sample.finish_reason).share else "",
         prompt_tokens=sample.prompt_tokens,
         completion_tokens=max(0, sample.completion_tokens),
         has_answer=record.answer is not None,
@@ -100,6 +102,8 @@ class Tally:
         self.tokens = array("I")  # of each sample, with its outcome beside it
         self.outcomes = array("B")
         self.truncated = 0  # stopped by a token limit, or the prompt did not fit
+        self.apart: Counter[str] = Counter()  # finish reasons that are counted apart -> samples
+        self._tokens_apart: Counter[str] = Counter()
         self.no_answer = 0  # judged, and no answer or program was found
         self.other_language = 0  # judged, and the only program is not in Python
         self.completed_judged = 0
@@ -119,7 +123,10 @@ class Tally:
         if place is None:
             place = self._new_problem(one.problem_id, one.about)
         outcome, tokens = OUTCOMES[one.outcome], one.completion_tokens
-        self.truncated += one.is_truncated
+        self.truncated += one.is_truncated and not one.apart
+        if one.apart:
+            self.apart[one.apart] += 1
+            self._tokens_apart[one.apart] += tokens
         self.prompt_tokens += one.prompt_tokens
         self.completion_tokens += tokens
         if self._drawn[place] and self._texts[place] != one.text:
@@ -144,7 +151,7 @@ class Tally:
             return
         self.tokens_wrong[place] += tokens
         self.undecided[place] += outcome == "undecided"
-        self.no_answer += outcome == "no_answer"
+        self.no_answer += outcome == "no_answer" and not one.apart
         self.other_language += one.reason == "unsupported_language"
         if one.has_answer and one.vote is not None:
             self._add_wrong(place, one.grader, one.vote)
@@ -257,6 +264,10 @@ class Tally:
             "truncated": self.truncated,
             "no_answer": self.no_answer,
             "other_language": self.other_language,
+            "apart": {
+                name: {"samples": samples, "tokens": self._tokens_apart[name]}
+                for name, samples in sorted(self.apart.items())
+            },
             "alike": self._alike(),
             "completed_accuracy": (
                 self.completed_correct / self.completed_judged if self.completed_judged else None
@@ -393,7 +404,9 @@ def summarise(records: Iterable[Record], *, stopped: Stopped | None = None) -> d
     `accuracy` is correct / judged, None when nothing was judged; `avg` is the mean over problems with its
     interval. Undecided samples are judged and not correct: `accuracy_up_to` and `up_to` of `avg` are what
     these would be if all of them were correct. `undecided`, `truncated`, `no_answer`
-    and `other_language` count samples; `alike` counts problems whose samples are all the same text.
+    and `other_language` count samples; `apart` those that ended in a loop, with a refusal or at a thinking
+    budget, which are in neither `truncated` nor `no_answer`; `alike` counts problems whose samples are all
+    the same text.
     """
     tallies = Tallies()
     for record in records:
@@ -403,7 +416,7 @@ def summarise(records: Iterable[Record], *, stopped: Stopped | None = None) -> d
 
 def is_truncated(record: Record) -> bool:
     """Whether the text did not come to its end."""
-    return record.sample.finish_reason in TRUNCATED or (
+    return bool(ending(record.sample.finish_reason).cut_off) or (
         record.verdict is not None and record.verdict.reason == "truncated"
     )
 
@@ -470,6 +483,22 @@ def about_alike(temperature: float, numbers: dict) -> str:
     )
 
 
+def about_loops(numbers: dict, max_tokens: object) -> str:
+    """What ending texts that repeated themselves has saved, at most; "" where there are none."""
+    loops = numbers["apart"].get("loop")
+    if loops is None:
+        return ""
+    texts = (
+        "1 text that repeated itself was"
+        if loops["samples"] == 1
+        else (f"{loops['samples']:,} texts that repeated themselves were")
+    )
+    if not isinstance(max_tokens, int):
+        return f"{texts} ended"
+    saved = max(0, loops["samples"] * max_tokens - loops["tokens"])
+    return f"{texts} ended, which saved up to {saved:,} tokens (of --max-tokens {max_tokens} each)"
+
+
 def up_to(estimate: dict) -> str:
     """What follows a mean that has undecided samples: ` (up to 62.0: 14 undecided)`; else nothing."""
     if not estimate["undecided"]:
@@ -487,6 +516,8 @@ def _shares(numbers: dict) -> str:
         shares += f", {100 * numbers['undecided'] / samples:.1f} % undecided"
     if numbers["other_language"]:
         shares += f", {100 * numbers['other_language'] / samples:.1f} % in another language"
+    for name, found in numbers["apart"].items():
+        shares += f", {100 * found['samples'] / samples:.1f} % {ending(name).share}"
     if numbers["completed_accuracy"] is not None:
         shares += f", completed-only {100 * numbers['completed_accuracy']:.1f}"
     return shares

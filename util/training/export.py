@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from util.engines.tokens import estimate_tokens
 from util.errors import UserError
 from util.machines.cores import usable_cores
-from util.records import Record, exact_number
+from util.records import Record, exact_number, may_train
 from util.response import split_parts
 from util.runs.folder import read_run_json
 from util.runs.journal import write_lines
@@ -61,7 +61,8 @@ ADVICE = {
     GENERATED: "generate samples first with inference_and_check.py",
     CORRECT: "grade with inference_and_check.py --check, and again after formatting: a verdict "
     "belongs to one text",
-    WHOLE: "all correct samples were cut off by the token limit: generate with more --max-tokens",
+    WHOLE: "all correct samples were cut off (generate with more --max-tokens), went in circles, or have a "
+    "forced answer (--keep-budget takes those)",
     FORMATTED: "run convert_format.py on the folder, or give --include-unformatted",
     FITTING: "widen --min-tokens, --max-tokens and --max-repetition",
     CLEAN: "see the side file of passages; --decontaminate chooses the benchmarks",
@@ -84,6 +85,7 @@ class ExportOptions:
     max_repetition: float | None = None
     max_per_source: int | None = None
     include_unformatted: bool = False
+    keep_budget: bool = False  # also samples whose answer a thinking budget forced
     dedup: str = "near"
     seed: int = 0
     system: str | None = None
@@ -100,6 +102,7 @@ class Summary:
     origins: Counter[int] = field(default_factory=Counter)  # number of the run or extra file -> rows
     tokens: array[int] = field(default_factory=lambda: array("I"))
     by_opinion: int = 0  # samples that are correct by a second opinion, where the rules are undecided
+    unfit_endings: Counter[str] = field(default_factory=Counter)  # finish reason -> correct samples left out
     ungraded: int = 0  # samples without a verdict on today's text
     undecided: Counter[str] = field(default_factory=Counter)  # kind of cause -> samples, all left out
     graders: set[str] = field(default_factory=set)  # of the samples that may enter
@@ -234,7 +237,8 @@ class Export:
         if record.verdict is None or not record.verdict.correct:
             return
         stages[CORRECT] += 1
-        if sample.finish_reason in ("length", "prompt_too_long"):
+        if not may_train(sample.finish_reason, keep_budget=self.options.keep_budget):
+            self.summary.unfit_endings[sample.finish_reason] += 1
             return
         stages[WHOLE] += 1
         if record.formatted is None and not self.options.include_unformatted:

@@ -15,7 +15,7 @@ from typing import Literal
 from util.grading.choice import LETTERS, choose
 from util.grading.maths import same_answer
 from util.grading.maths.answers import find_answer
-from util.records import Record
+from util.records import Record, ending, may_train
 from util.response import (
     MARKED,
     Block,
@@ -92,8 +92,8 @@ def format_by_rule(
 
     `reasoning` is a thought that the endpoint returned apart from the text, `choices` the texts of options.
     """
-    if finish_reason in ("length", "prompt_too_long"):
-        return NotFormatted("truncated", hopeless=True)
+    if not may_train(finish_reason, keep_budget=True):
+        return NotFormatted("truncated" if ending(finish_reason).cut_off else finish_reason, hopeless=True)
     parts = part(text)
     apart = part(reasoning or "").without_marks().strip()
     if not apart and not text.strip():

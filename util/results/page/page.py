@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
-from util.records import exact_number
+from util.records import ending, exact_number
 from util.results.counting import OUTCOMES, WHY_BIASED, Tally, up_to
 from util.results.page import charts
 from util.results.page.counts import StepCounts, counts_tables
@@ -122,6 +122,7 @@ def _scores(rows: Sequence[Row]) -> str:
 def _apart(found: dict) -> str:
     """The shares that few runs have."""
     shares = {"undecided": found["undecided"], "in another language": found["other_language"]}
+    shares |= {ending(name).share: apart["samples"] for name, apart in found["apart"].items()}
     return "".join(
         f"<br>{100 * count / found['samples']:.1f} % {what}" for what, count in shares.items() if count
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from util.engines.tokens import tokens_per_char
 from util.errors import UserError
-from util.records import NOT_JUDGED, Record
+from util.records import NOT_JUDGED, Record, may_train
 from util.runs.reader import RecordPlace
 from util.runs.repeat import more_samples_command
 from util.task import Task
@@ -31,7 +31,8 @@ OnProgress = Callable[[int], None]
 class Survey:
     """What is known of each sample without its text: its problem, where it lies, its length, its verdict."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_budget: bool = False) -> None:
+        self._keep_budget = keep_budget  # also take samples whose thought its budget ended
         self._problems, self._samples, self._formatted = array("q"), array("q"), array("q")
         self.tokens = array("q")
         self._states = array("b")
@@ -48,7 +49,7 @@ class Survey:
         self.ungraded += record.verdict is None
         self.undecided += record.verdict is not None and record.verdict.reason == "undecided"
         self.with_reference += record.answer is not None
-        state = _state(record, text)
+        state = _state(record, text, keep_budget=self._keep_budget)
         self._states.append(state)
         self.counts[state] += 1
         if record.verdict is not None and state == CORRECT:
@@ -72,9 +73,12 @@ class Survey:
 
 
 def survey(
-    records: Iterable[tuple[RecordPlace, Record]], on_progress: OnProgress = lambda tokens: None
+    records: Iterable[tuple[RecordPlace, Record]],
+    on_progress: OnProgress = lambda tokens: None,
+    *,
+    keep_budget: bool = False,
 ) -> Survey:
-    found = Survey()
+    found = Survey(keep_budget=keep_budget)
     for place, record in records:
         found.add(place, record)
         on_progress(record.sample.completion_tokens)
@@ -87,14 +91,14 @@ def rate_of(record: Record) -> float:
     return tokens_per_char(sample.completion_tokens, len(sample.text) + len(sample.reasoning or ""))
 
 
-def _state(record: Record, text: str) -> int:
+def _state(record: Record, text: str, *, keep_budget: bool) -> int:
     verdict = record.verdict
     if verdict is None or verdict.reason in (*NOT_JUDGED, "undecided") or not text.strip():
         return UNUSABLE
-    if verdict.correct:
-        return CORRECT
     # A response that the token limit ended is long, and no example of a short wrong one.
-    return UNUSABLE if record.sample.finish_reason in ("length", "prompt_too_long") else WRONG
+    if not may_train(record.sample.finish_reason, keep_budget=keep_budget):
+        return UNUSABLE
+    return CORRECT if verdict.correct else WRONG
 
 
 @dataclass(frozen=True, slots=True)
