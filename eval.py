@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     tasks = _tasks(args.evals, cli.livecodebench_choice(args))
     if args.revision is not None and len(tasks) > 1:
         raise UserError(f"--revision {args.revision} is of one data set: give one benchmark in --evals")
+    cli.settle_sampling(args)
     files = ResultFiles(args.output_file)
     name = short_name(args.model)
     orders = [cli.order_from(args, task) for task in tasks]

@@ -84,10 +84,18 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     from contextlib import ExitStack
 
-    from util.generation.benchmark import Headline, counts_line, headline_of, open_benchmark, open_grading
+    from util.generation.benchmark import (
+        Headline,
+        about_few_samples,
+        counts_line,
+        headline_of,
+        open_benchmark,
+        open_grading,
+    )
 
     if args.regrade and not args.check:
         raise UserError("--regrade grades existing samples again: give it together with --check")
+    cli.settle_sampling(args)
     task = _task(args)
     _check_opinion_flags(args, task)
     order = cli.order_from(args, task, None if args.check else _stopping(args))
@@ -100,6 +108,8 @@ def run(args: argparse.Namespace) -> int:
     opened = open_benchmark(order, args.result_dir, fresh=args.overwrite_settings, must_exist=args.check)
     with opened.run:
         say(counts_line(task, opened.counts))
+        if doubt := about_few_samples(len(opened.asked.ids), order.plan.n):
+            say(doubt)
         spent, headline, is_whole = Spent(), None, True
         with ExitStack() as stack:
             grading = None
@@ -143,7 +153,7 @@ def _stopping(args: argparse.Namespace) -> Stopping | None:
         raise UserError(
             "--until-correct, --give-up-after and --pass-rate-band need verdicts: leave --inference out"
         )
-    if 0 in cli.temperatures_of(args):
+    if 0 in args.temperatures:
         raise UserError(
             "temperature 0 is greedy: a problem's samples would all be the same, so asking again cannot make "
             "one correct; give --temperatures above 0"

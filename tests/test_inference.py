@@ -12,6 +12,8 @@ import pytest
 from faulty_endpoint import FaultyEndpoint, Script
 from helpers import ROOT, at_a_terminal, json_lines, last_line, paper_engine, script
 
+from util.generation.benchmark import about_few_samples
+
 WARMUP = ["--dataset", "Warmup", "--model", "paper"]
 ANSWER = {"text": "The answer is 7."}
 
@@ -107,6 +109,11 @@ def test_arguments_of_the_chat_template_are_a_setting_of_the_run(run, tmp_path):
     assert run("--limit", 1, engine=thinking(True)).returncode == 0
     refused = run("--limit", 1, engine=thinking(False))
     assert refused.returncode == 2 and "chat_template_kwargs = {'enable_thinking': True}" in refused.stderr
+
+
+def test_one_sample_each_of_few_problems_is_said_to_be_little():
+    assert "±15 points" in about_few_samples(40, 1)
+    assert not about_few_samples(40, 4) and not about_few_samples(100, 1) and not about_few_samples(0, 1)
 
 
 def test_greedy_decoding_asks_once_and_says_so(run, folder):

@@ -111,6 +111,7 @@ def test_a_server_that_fills_in_values_of_its_own_is_told_every_value(server):
     assert {name: told[name] for name in BY_NAME if name in told and BY_NAME[name].neutral} == {
         "top_p": 0.9, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0,
         "presence_penalty": 0.0, "frequency_penalty": 0.0, "stop": [],
+        "min_tokens": 0, "stop_token_ids": [], "logit_bias": {},
     }  # fmt: skip
     assert without_sampling["top_p"] == 1.0 and without_sampling["top_k"] == -1
 

@@ -15,9 +15,11 @@ from made_runs import make_run
 import inference_and_check
 import report
 from util import cli, settings
+from util.data.generation_config import recommended_sampling
 from util.engines import open_engine
 from util.engines.options import EngineOptions
 from util.engines.vllm_local import worker_options
+from util.errors import UserError
 from util.records import Request
 from util.results.counting import summarise, summary_line
 from util.results.history import read_history
@@ -32,7 +34,10 @@ COMMAND = (
     "--dataset Warmup --model embedded --temperatures 0.7 --n 2 --limit 6 --max-tokens 48 --top-p 0.9 "
     "--stop Question:"
 ).split()
-PENALTIES = {"repetition_penalty": 1.1, "presence_penalty": -0.5, "frequency_penalty": 0.25}
+PENALTIES = {
+    "repetition_penalty": 1.1, "presence_penalty": -0.5, "frequency_penalty": 0.25, "min_tokens": 3,
+    "stop_token_ids": [7, 9], "logit_bias": {"5": -1.5},
+}  # fmt: skip
 
 
 def flags_of(values):
@@ -54,7 +59,8 @@ def test_a_parameter_of_sampling_is_named_in_the_table_alone():
     table = ROOT / "util" / "settings.py"
     text = table.read_text(encoding="utf-8")
     for setting in SAMPLING:
-        if setting.name in ("stop", "top_p"):  # words of prose; endpoints want top-p or refuse it
+        # Words of prose; endpoints want top-p or refuse it; training files have a flag of the same name.
+        if setting.name in ("stop", "top_p", "min_tokens"):
             continue
         assert f'"{setting.name}"' in text
         for path in (*ROOT.glob("*.py"), *ROOT.glob("util/**/*.py")):
@@ -86,7 +92,7 @@ def test_a_flag_of_sampling_reaches_run_json_the_refusal_the_repetition_the_comp
     assert all(f"the {BY_NAME[name].label} differs: " in said for name in PENALTIES)
     report.run(report.parse([str(a), str(b), "-o", str(tmp_path / "page.html")]))
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "repetition-penalty 1.1, presence-penalty -0.5, frequency-penalty 0.25</dd>" in page
+    assert "repetition-penalty 1.1, presence-penalty -0.5, frequency-penalty 0.25, min-tokens 3" in page
     assert "presence-penalty 0.0" not in page
 
 
@@ -103,6 +109,65 @@ def test_a_flag_of_sampling_reaches_endpoints_and_vllm():
     assert {name: sent.get(name) for name in PENALTIES} == PENALTIES
     assert "min_p" not in sent and "stop" not in sent
     assert worker_options(EngineOptions("a/b", sampling=sampling), False)["sampling"] == PENALTIES
+    with pytest.raises(SystemExit):
+        inference_and_check.parse(["--dataset", "Warmup", "--model", "m", "--logit-bias", '{"a": 1}'])
+
+
+def model_folder(tmp_path, **said):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "generation_config.json").write_text(json.dumps(said))
+    return str(folder)
+
+
+CARD = {"do_sample": True, "temperature": 0.6, "top_p": 0.95, "top_k": 20, "eos_token_id": [1, 2], "bad": "x"}
+
+
+def test_sampling_can_be_taken_from_the_models_card_and_flags_win(tmp_path):
+    model = model_folder(tmp_path, **CARD)
+    engine = paper_engine(tmp_path, {"text": "The answer is 7."})
+    flags = ["--dataset", "Warmup", "--model", model, "--limit", "2", *engine, "--result-dir", tmp_path / "r"]
+    done = script("inference_and_check.py", *flags, "--sampling", "model", "--top-k", "5")
+    assert done.returncode == 0, done.stderr
+    assert "generation_config.json: temperature 0.6, top_p 0.95" in done.stderr
+    info = json.loads(next(tmp_path.glob("r/*/run.json")).read_text())
+    kept = {name: info["settings"][name] for name in ("sampling", "top_p", "top_k", "min_p")}
+    assert kept == {"sampling": "model", "top_p": 0.95, "top_k": 5, "min_p": 0.0}
+    assert info["asked"]["temperatures"] == [0.6]
+    refused = script("inference_and_check.py", *flags, "--temperatures", "0.6")
+    assert refused.returncode == 2 and "sampling = 'model'" in refused.stderr
+    again = script("inference_and_check.py", *flags, "--sampling", "model", "--top-k", "5", "--n", "2")
+    assert again.returncode == 0, again.stderr
+
+
+@pytest.mark.parametrize(
+    "said, temperature", [({"do_sample": False, "temperature": 0.7}, 0.0), ({}, 1.0), (CARD, 0.6)]
+)
+def test_a_card_that_does_not_sample_is_greedy(tmp_path, said, temperature):
+    assert recommended_sampling(model_folder(tmp_path, **said))["temperature"] == temperature
+
+
+@pytest.mark.parametrize(
+    "content, model, what",
+    [(None, "", "holds no generation_config.json"), ("[", "", "cannot be read"), ("3", "", "cannot be read"),
+     ("", "gpt-4o", "is no ORG/NAME")],
+)  # fmt: skip
+def test_a_card_that_says_nothing_is_refused_in_a_sentence(tmp_path, content, model, what):
+    if content is not None:
+        (tmp_path / "generation_config.json").write_text(content)
+    with pytest.raises(UserError, match=what):
+        recommended_sampling(model or str(tmp_path))
+
+
+def test_greed_against_the_models_card_is_said(tmp_path):
+    args = inference_and_check.parse(["--dataset", "Warmup", "--model", model_folder(tmp_path, **CARD)])
+    said = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "say", said.append)
+        cli.settle_sampling(args)
+        args.given = args.given | {"temperatures"}  # whoever says 0 means 0
+        cli.settle_sampling(args)
+    assert len(said) == 1 and "temperature 0, and the model's generation_config.json says 0.6" in said[0]
 
 
 def test_the_words_of_every_setting_are_read_back_as_its_value():
@@ -301,8 +366,9 @@ def test_a_benchmark_whose_folder_keeps_another_default_is_not_sampled_with_the_
 
 DEFAULTS = {  # of version 0.9
     "start": 0, "end": -1, "filter_difficulty": False, "prompt": "default", "max_tokens": 32768, "seed": 0,
-    "top_p": 1.0, "top_k": -1, "min_p": 0.0, "stop": [], **dict.fromkeys(PENALTIES, 0.0),
-    "repetition_penalty": 1.0,
+    "top_p": 1.0, "top_k": -1, "min_p": 0.0, "stop": [], "presence_penalty": 0.0,
+    "frequency_penalty": 0.0, "repetition_penalty": 1.0, "min_tokens": 0, "stop_token_ids": [],
+    "logit_bias": {}, "sampling": "flags",
 }  # fmt: skip
 
 

@@ -313,27 +313,67 @@ MODEL_HELP = (
 )
 
 
-def temperatures_of(args: argparse.Namespace) -> tuple[float, ...]:
-    """The temperatures that are asked for, each once.
+def settle_sampling(args: argparse.Namespace) -> None:
+    """Fill in how to sample what the flags leave to the model.
 
-    A model that takes none samples at its own, which its makers call 1. Raises UserError where the flags say
-    another; a run that has samples under another name can still be checked.
+    With --sampling model that is its generation_config.json. A model that takes no temperature samples at
+    its own, which its makers call 1. Raises UserError where the flags say another; a run that has samples
+    under another temperature can still be checked.
     """
     from util.engines.openai_quirks import api_quirks
 
-    temperatures = tuple(dict.fromkeys(args.temperatures))
     options = asking_options(args)
-    if options.engine_name != "openai" or api_quirks(args.model).sampling:
-        return temperatures
-    sampling = [setting.flag for setting in SAMPLING if setting.name in args.given and setting.name != "stop"]
-    if "temperatures" in args.given and temperatures != (1.0,):
-        sampling = ["--temperatures", *sampling]
-    if sampling and not getattr(args, "check", False):
+    if options.engine_name == "openai" and not api_quirks(args.model).sampling:
+        _settle_own_temperature(args)
+    elif args.sampling == "model":
+        from util.data.generation_config import FILE, recommended_sampling
+
+        said = recommended_sampling(_model_folder(options))
+        temperature = said.pop("temperature")
+        if "temperatures" not in args.given:
+            args.temperatures = [temperature]
+        for name in said.keys() - args.given:
+            setattr(args, name, said[name])
+        args.given = args.given | {*said}
+        told = "".join(f", {name} {getattr(args, name)}" for name in said)
+        say(f"sampling by the model's {FILE}: temperature {args.temperatures[0]}{told}")
+    elif 0 in args.temperatures and "temperatures" not in args.given and options.engine_name != "scripted":
+        _warn_of_greed(_model_folder(options))
+
+
+def _model_folder(options: EngineOptions) -> str:
+    """Where the model's files are, or its name on the hub."""
+    if options.model == EMBEDDED:
+        from util.engines.embedded import embedded_model
+
+        return str(embedded_model())
+    return options.model.removeprefix("openai/")
+
+
+def _settle_own_temperature(args: argparse.Namespace) -> None:
+    refused = [setting.flag for setting in SAMPLING if setting.name in args.given and setting.name != "stop"]
+    refused += ["--sampling"] * (args.sampling == "model")
+    if "temperatures" in args.given and args.temperatures != [1.0]:
+        refused = ["--temperatures", *refused]
+    if not refused:
+        args.temperatures = [1.0]
+    elif not getattr(args, "check", False):
         raise UserError(
-            f"{args.model} takes no {', '.join(sampling)}: it samples at its own temperature, recorded as 1; "
+            f"{args.model} takes no {', '.join(refused)}: it samples at its own temperature, recorded as 1; "
             "leave the flags out"
         )
-    return temperatures if sampling else (1.0,)
+
+
+def _warn_of_greed(model: str) -> None:
+    """Say that a model whose card samples is asked at temperature 0, as far as its files are here."""
+    from util.data.generation_config import known_sampling
+
+    said = known_sampling(model)
+    if said is not None and said["temperature"] > 0:
+        say(
+            f"WARNING: temperature 0, and the model's generation_config.json says {said['temperature']}: "
+            "reasoning models loop when they are greedy; --sampling model takes what it says"
+        )
 
 
 def order_from(args: argparse.Namespace, task: Task, stopping: Stopping | None = None) -> Order:
@@ -346,12 +386,13 @@ def order_from(args: argparse.Namespace, task: Task, stopping: Stopping | None =
     system, origin = system_prompt(args.system_prompt, args.model, data_dir=args.data_dir)
     plan = Plan(
         model=args.model,
-        temperatures=temperatures_of(args),
+        temperatures=tuple(dict.fromkeys(args.temperatures)),
         n=args.n,
         max_tokens=args.max_tokens,
         seed=args.seed,
         prompt=args.prompt,
         system_prompt=system,
+        sampling=args.sampling,
         stopping=stopping,
     )
     sampling = {setting.name: getattr(args, setting.name) for setting in SAMPLING}

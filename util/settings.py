@@ -145,6 +145,15 @@ def json_object(text: str) -> dict[str, Any]:
     return value
 
 
+def token_scores(text: str) -> dict[str, float]:
+    """An argparse type: a JSON object of numbers by the numbers of tokens."""
+    scores = json_object(text)
+    for token, score in scores.items():
+        if not token.isdecimal() or isinstance(score, bool) or not isinstance(score, int | float):
+            raise argparse.ArgumentTypeError(f"{token!r}: {score!r} is no token's number with a number")
+    return scores
+
+
 def _source(text: str) -> str | None:
     return None if text in ("", "all") else text
 
@@ -176,8 +185,9 @@ _stopping, _engine, _grading = (_entry(name, name) for name in ("stopping", "eng
 def _sampling(name: str, off: Any, help: str, **more: Any) -> Setting:
     """A parameter of sampling, by its name in vLLM and for endpoints; `off` changes nothing."""
     dashed = name.replace("_", "-")
+    flag = more.pop("flag", f"--{dashed}")
     same = {"label": dashed, "compared": True, "neutral": (off,)}
-    return _drawn(name, f"--{dashed}", off, help, **{**same, **more})
+    return _drawn(name, flag, off, help, **{**same, **more})
 
 
 # fmt: off
@@ -228,6 +238,9 @@ SETTINGS = (
            type=at_least(1), metavar="N", before=NOT_RECORDED, label="token cap", compared=True, always=True),
     _drawn("seed", "--seed", 0, "seed of the run ({default}); each sample's own seed follows from it",
            type=int, before=NOT_RECORDED, label="seed", always=True),
+    _drawn("sampling", "--sampling", "flags",
+           "where sampling comes from: flags, or the model's generation_config.json (a flag given wins)",
+           choices=("flags", "model"), label="sampling by"),
     _sampling("top_p", 1.0, "nucleus sampling (1: off)", type=number_in(0, 1, above_low=True), metavar="P"),
     _sampling("top_k", -1, "sample from the K likeliest tokens (-1: off)", type=at_least(-1), metavar="K",
               neutral=(-1, 0)),
@@ -241,6 +254,12 @@ SETTINGS = (
     _sampling("frequency_penalty", 0.0,
               "lowers the score of a token each time that the answer has it (0: off)",
               type=number_in(-2, 2), metavar="P"),
+    _sampling("min_tokens", 0, "least tokens of an answer: what would end it sooner is not drawn (0: off)",
+              flag="--min-new-tokens", type=at_least(0), metavar="N"),
+    _sampling("stop_token_ids", [], "tokens, by number, that end an answer", type=at_least(0), nargs="+",
+              metavar="ID"),
+    _sampling("logit_bias", {}, "added to the scores of tokens, by number, such as '{\"50256\": -100}'",
+              type=token_scores, metavar="JSON"),
     _sampling("stop", [], "texts that end an answer", type=some_text, nargs="+", metavar="TEXT"),
     Setting("chat_template_kwargs", "settings", before={}, label="chat template", compared=True),
     Setting("model_args", "settings", before={}, label="model arguments", compared=True, default={}),

@@ -239,9 +239,13 @@ def _sampling(request: dict, options: dict, max_tokens: int) -> SamplingParams:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
+    sampling = {  # JSON has no other names than texts; these are numbers of tokens
+        name: {int(token): score for token, score in value.items()} if isinstance(value, dict) else value
+        for name, value in options["sampling"].items()
+    }
     return SamplingParams(
         temperature=request["temperature"],
-        **options["sampling"],
+        **sampling,
         seed=request["seed"],
         max_tokens=max_tokens,
         output_kind=RequestOutputKind.FINAL_ONLY,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -29,6 +30,8 @@ from util.runs.reader import read_records, text_digest
 from util.settings import SETTINGS, difference, unrecorded
 from util.task import Task
 from util.terminal import say
+
+FEW_PROBLEMS = 100  # with one sample each, a result says little
 
 
 class Benchmark:
@@ -277,6 +280,17 @@ def headline_of(opened: Benchmark) -> Headline:
     for record in read_records(opened.run.folder):
         headline.add(counted(record))
     return headline
+
+
+def about_few_samples(problems: int, n: int) -> str:
+    """How wide the interval of a result will be that rests on one sample each of few problems; else ""."""
+    if n > 1 or problems >= FEW_PROBLEMS or not problems:
+        return ""
+    points = 98 / math.sqrt(problems)  # half of Wald's interval of 95 % at one half, its widest
+    return (
+        f"one sample each of {problems} problems: the result is known to about ±{points:.0f} points; "
+        "more samples (--temperatures 0.7 --n 8) narrow it"
+    )
 
 
 def counts_line(task: Task, counts: RowCounts) -> str:
