@@ -10,7 +10,17 @@ import pytest
 from test_sandbox import AS_NOBODY, CONTAINER, ROOT
 
 from util.errors import UserError
-from util.grading.sandbox import control, layers, parent, require_isolation
+from util.grading.sandbox import (
+    Isolation,
+    Limits,
+    Program,
+    Sandbox,
+    control,
+    layers,
+    parent,
+    require_isolation,
+    selftest,
+)
 
 ASK = (
     f"import json, sys; sys.path.insert(0, {str(ROOT)!r})\nfrom util.errors import UserError\n"
@@ -110,3 +120,69 @@ def test_where_there_is_no_user_id_to_spare_that_is_said(monkeypatch, tmp_path):
     monkeypatch.setattr("builtins.open", lambda path: (tmp_path / "map").open())
     with pytest.raises(OSError, match="no user id to spare"):
         layers.private_id()
+
+
+# Which layers hold which attacks; where two hold one, it succeeds without both.
+HOLD = {
+    "mount landlock": {"reading a file", "writing outside"},
+    "pid seccomp": {"forking without end", "killing the parent"},
+    "net landlock seccomp": {"opening a socket", "forking without end", "killing the parent"},
+    "limits": {"allocating without end"},
+    "": set(),
+}
+ALL = "user mount pid net ipc uts landlock seccomp limits"
+ALONE = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", sys.executable, "-B"]
+
+
+def self_test_alone(without):
+    command = [*ALONE, str(ROOT / "tests" / "self_test_alone.py"), *without.split()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
+@needs_root
+@pytest.mark.parametrize("without", [*HOLD, ALL])
+def test_the_self_test_sees_which_layers_are_gone_and_leaves_nothing_behind(without):
+    found = self_test_alone(without)
+    assert set(found["fell"]) == (set().union(*HOLD.values()) if without == ALL else HOLD[without]), found
+    assert not any(found["left"].values()), found["left"]
+
+
+class Defeated:
+    """A sandbox in which every attack gets what it wants, and which outlives its end."""
+
+    process_id = os.getpid()
+    isolation = Isolation(())
+
+    def run(self, program, inputs, limits):
+        secret = os.environ[selftest.CANARY]
+        yield parent.TestOutcome(
+            0, "ended", f'"{secret}" connected forked allocated killed'.encode(), "", 0, 0, True
+        )
+
+    def close(self):
+        pass
+
+
+def test_every_probe_falls_when_its_attack_gets_what_it_wants(monkeypatch):
+    monkeypatch.setattr(selftest, "Sandbox", lambda without: Defeated())
+    monkeypatch.setattr(selftest, "check_control", lambda sandbox: None)
+    held = [probe.name for probe in selftest.self_test().probes if probe.held]
+    assert held == ["writing outside"]  # looks at the file itself
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "i = 0\nwhile True:\n    open(f'f{i}', 'wb').write(b'x' * (30 << 20))\n    i += 1",
+        "i = 0\nwhile True:\n    open(f'f{i}', 'wb').close()\n    i += 1",
+        "import os\nos.mkdir('d', 0o300)\nwhile True: pass",
+    ],
+)
+def test_without_a_private_root_a_program_may_not_fill_the_disk_either(source):
+    with Sandbox(without=["mount"]) as shared:
+        outcome = next(shared.run(Program((source,)), [b""], Limits(time_s=20)))
+        assert outcome.status == "exit" and outcome.code == 1 and "No space left" in outcome.note
+        right = "for i in range(3): open(f'f{i}', 'wb').write(b'x' * (30 << 20))\nprint(1)"
+        assert next(shared.run(Program((right,)), [b""], Limits())).output == b"1\n"

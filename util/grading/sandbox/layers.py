@@ -133,6 +133,29 @@ def hide_from_debuggers() -> None:
     _check(_libc.prctl(4, 0, 0, 0, 0), "prctl dumpable")
 
 
+class Strays:
+    """Processes that lose their parent become this one's children, so that it can end them."""
+
+    def __init__(self, proc: int) -> None:
+        """`proc` is /proc, which may be out of sight by now."""
+        _check(_libc.prctl(36, 1, 0, 0, 0), "prctl child subreaper")
+        process = os.getpid()
+        try:
+            self._children = os.open(f"{process}/task/{process}/children", os.O_RDONLY, dir_fd=proc)
+        except OSError:  # a kernel that does not list them
+            self._children = -1
+
+    def end(self, keep: set[int]) -> None:
+        """End all children but those to `keep`, and what they leave behind in turn."""
+        while self._children >= 0:
+            strays = set(map(int, os.pread(self._children, 1 << 16, 0).split())) - keep
+            if not strays:
+                return
+            for stray in strays:
+                os.kill(stray, signal.SIGKILL)
+                os.waitpid(stray, 0)
+
+
 # --- a private, read-only root ---
 
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT = 1, 2, 4, 8, 32
@@ -451,6 +474,34 @@ def limit_of(process: int, name: int, value: int) -> None:
     """Set a limit of another process of ours, which we can raise again; seccomp keeps programs from it."""
     _, hard = resource.prlimit(process, name)
     resource.prlimit(process, name, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+
+
+def is_full(folder: str) -> bool:
+    """Whether a scratch folder on a shared disk holds more than one with a size of its own could."""
+    left_bytes, left_files, folders = SCRATCH_BYTES, SCRATCH_FILES, [folder]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    left_files -= 1
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        left_bytes -= _disk_bytes(entry)
+                    if left_bytes < 0 or left_files < 0:
+                        return True
+        except FileNotFoundError:  # removed meanwhile
+            continue
+        except OSError:  # closed, or deeper than a path can say
+            return True
+    return False
+
+
+def _disk_bytes(entry: os.DirEntry) -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_blocks * 512
+    except FileNotFoundError:  # removed meanwhile
+        return 0
 
 
 def limit_for_good(own_user: bool) -> None:

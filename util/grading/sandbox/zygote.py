@@ -41,6 +41,7 @@ SLACK_S = 0.005
 CLOCK_LIMITS = 20  # by the clock, a test may take this many times what it may use of CPU time
 WORKING_SHARE = 0.001  # whoever works gets more of a core than this, also at low priority on a busy one
 QUICK_S = 0.01  # a test that ends within this time has its output read at its end, all at once
+DISK_LOOK_S = 0.02  # between two looks at what a program has written to a disk that is not its own
 FOUND_BY = 987_654_321  # a recursion limit that nothing else in a thread's state equals
 C_CALLS = 1 << 28  # more than any stack holds
 WORK_PLACES = ("/tmp", "/var/tmp", "/dev/shm")  # where programs work that have no private root
@@ -55,6 +56,8 @@ def main() -> None:
     pass_on_niceness()
     preload(settings)
     report: dict = {"missing": {}, "layers": []}
+    proc = os.open("/proc", os.O_PATH)
+    strays = layers.Strays(proc)
     scratch, user = separate(settings, report)
     child = os.fork()
     if child:
@@ -62,16 +65,20 @@ def main() -> None:
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if status < 0:
             print(f"ended by signal {-status}", file=sys.stderr)
+        strays.end(keep=set())
         if "private root" not in report["layers"]:
             remove_files(scratch)
             os.rmdir(scratch)
         return
+    if "pid namespace" not in report["layers"]:
+        strays = layers.Strays(proc)
+    os.close(proc)
     wall_in(settings, scratch, user, report)
     cpus = os.sched_getaffinity(0)
     # This process and the template work in turns: on one processor, each finds warm what the other has used.
     # With a grader on each processor, a check of short tests takes a third less time than without this.
     os.sched_setaffinity(0, {sorted(cpus)[settings["parent"] % len(cpus)]})
-    zygote = Zygote(settings, scratch, cpus, report)
+    zygote = Zygote(settings, scratch, cpus, strays, report)
     zygote.serve()
     zygote.end()
 
@@ -290,13 +297,17 @@ class Child(NamedTuple):
 class Zygote:
     """Serves one grader, one request at a time."""
 
-    def __init__(self, settings: dict, scratch: str, cpus: set[int], report: dict) -> None:
+    def __init__(
+        self, settings: dict, scratch: str, cpus: set[int], strays: layers.Strays, report: dict
+    ) -> None:
         self.control = control = settings["socket"]
-        self._scratch, self._cpus = scratch, cpus
+        self.scratch, self._cpus, self._strays = scratch, cpus, strays
+        self.shares_disk = "private root" not in report["layers"]
         self.stdin = os.path.join(scratch, "stdin")
         self._buffer = bytearray()
         self._alone = "pid namespace" in report["layers"]
         self._template = Template(self.stdin, filter_of(settings, report), self._alone)
+        self._is_limited = "limits" in report["layers"]
         self._can_fork = "seccomp" not in report["layers"]  # can programs?
         self._limits: tuple[int, int] = (0, 0)
         self._waiting: list[Child] = []
@@ -340,6 +351,8 @@ class Zygote:
         return program
 
     def _set_limits(self, process: int, memory_bytes: int, file_bytes: int) -> None:
+        if not self._is_limited:
+            return
         layers.limit_of(process, resource.RLIMIT_AS, memory_bytes)
         layers.limit_of(process, resource.RLIMIT_FSIZE, file_bytes)
 
@@ -368,7 +381,10 @@ class Zygote:
             self._end_waiting()
             self._limits = (0, 0)
             self._template.start()
-        remove_files(self._scratch)
+        elif self._can_fork:
+            waiting = [program.process for program in self._waiting]
+            self._strays.end(keep={self._template.process, *waiting})
+        remove_files(self.scratch)
 
     def _end_waiting(self) -> None:
         for program in self._waiting:
@@ -515,6 +531,7 @@ class Trial:
         self._has_hung_up = False  # it has closed its line, by ending in most cases
         self._reports = bytearray()
         self._test = 0  # the one that runs
+        self._looked = time.monotonic()  # at what it has written
         self._told, self._told_at = 0, 0.0  # tests whose results the grader knows, and since when
         self._clock_fired = False  # whether time that only passed ended the test, not CPU time
 
@@ -590,6 +607,8 @@ class Trial:
                 if child:
                     return self._over(wire.EXIT, os.waitstatus_to_exitcode(status))
                 left = 0
+            if self._zygote.shares_disk:
+                left = min(left, DISK_LOOK_S)
             ready = [descriptor for descriptor, _ in poll.poll(left * 1000 + 1)]
             if control in ready and self._zygote.cancelled(self._number, self._program):
                 return None
@@ -601,6 +620,8 @@ class Trial:
                 watched = self._test
             if len(self._output) > self._most:
                 return self._over(wire.TOO_LARGE)
+            if self._has_filled_disk():
+                return self._over(wire.EXIT, 1, b"OSError: [Errno 28] No space left on device")
             if told in ready:
                 if self._listen():
                     return None
@@ -609,6 +630,13 @@ class Trial:
                 if 0 <= watched < self._test:
                     poll.register(out, 0)  # the next test may be a quick one again
                     watched = -1
+
+    def _has_filled_disk(self) -> bool:
+        """Whether a program that has no disk of its own has taken more than its share; looks now and then."""
+        if not self._zygote.shares_disk or time.monotonic() < self._looked + DISK_LOOK_S:
+            return False
+        self._looked = time.monotonic()
+        return layers.is_full(self._zygote.scratch)
 
     def _begin_test(self) -> None:
         self._wall, self._cpu = time.monotonic(), self._cpu_time()
