@@ -59,6 +59,11 @@ def ended_by_the_clock(problem: Problem, text: str) -> Verdict:
     return Verdict(False, "timeout", cause=BY_THE_CLOCK)
 
 
+def niceness_at_the_end(problem: Problem, text: str) -> Verdict:
+    """Ended by the clock whenever it is graded; its detail is the niceness of the last time."""
+    return Verdict(False, "timeout", detail=str(os.nice(0)), cause=BY_THE_CLOCK)
+
+
 def priority(problem: Problem, text: str) -> Verdict:
     """The niceness and the score for being killed, of this grader and of its sandbox."""
     found = []

@@ -106,6 +106,22 @@ def test_a_program_that_the_clock_ended_is_tried_again_alone_and_with_its_share_
     assert [found[key].reason for key in range(5)] == ["", "", "", "timeout", ""]
 
 
+@pytest.mark.parametrize("niceness", [0, 5])
+def test_a_second_try_alone_has_the_priority_of_the_command_and_no_higher_one(niceness):
+    found = []
+
+    def grade():
+        os.nice(niceness)  # of this thread, and of what it starts
+        with GradingPool(1, graders.call) as pool:
+            pool.submit("waits", (graders.niceness_at_the_end, PROBLEM, ""), 30)
+            found.append(dict(everything(pool))["waits"].detail)
+
+    command = threading.Thread(target=grade)
+    command.start()
+    command.join()
+    assert found == [str(os.nice(0) + niceness)]
+
+
 def test_graders_and_programs_leave_the_core_to_an_engine_and_go_first_where_memory_is_short():
     with GradingPool(1, graders.call) as pool:
         pool.submit("priority", (graders.priority, PROBLEM, ""), 60)

@@ -132,16 +132,18 @@ class GradingPool:
     Use as a context manager. Each worker has a copy of `work` for as long as it lives and calls it with each
     job; what it returns is the result. A grading over its limit, or one whose worker dies twice, results in a
     Verdict with the reason grader_error; the worker is replaced and nothing else is lost. A result that says
-    it is `by_the_clock` is not taken: the job is done again, one such at a time.
+    it is `by_the_clock` is not taken: the job is done again, one such at a time, at the priority of the
+    command (the others have the lowest). It does not wait until the others are idle: they leave it the core, while
+    an engine runs they are never idle, and programs that sleep would all be left to the end.
     """
 
     def __init__(self, workers: int, work: Callable[[Any], Any], *, symbolic: bool = True) -> None:
-        self._count = max(1, workers)
+        self.workers = max(1, workers)
         self._work = bytes(ForkingPickler.dumps(work))
         self._symbolic = symbolic
         self._is_listening = False  # the thread has to be woken for a new grading
         self._context = multiprocessing.get_context("spawn")
-        self._exchange = Exchange(self._count * WAITING_PER_WORKER)
+        self._exchange = Exchange(self.workers * WAITING_PER_WORKER)
         self._workers: list[_Worker] = []
         self._again: deque[_Ungraded] = deque()  # those that are tried again alone
         self._stopping = False
@@ -211,7 +213,7 @@ class GradingPool:
         with self._exchange.changed:
             usual = [worker for worker in self._workers if not worker.alone]
             idle = sum(not worker.jobs for worker in usual)
-            wanted = min(self._count - len(usual), max(0, len(self._exchange.queue) - idle))
+            wanted = min(self.workers - len(usual), max(0, len(self._exchange.queue) - idle))
         usual += [self._start() for _ in range(wanted)]
         for worker in sorted(usual, key=lambda worker: len(worker.jobs)):
             self._hand(worker, self._next_jobs(worker))
@@ -239,7 +241,7 @@ class GradingPool:
         jobs: list[_Ungraded] = []
         with self._exchange.changed:
             waiting = self._exchange.queue
-            share = len(waiting) // (2 * self._count)
+            share = len(waiting) // (2 * self.workers)
             most = min(worker.room(), share if worker.jobs else max(1, share))
             while waiting and len(jobs) < most:
                 if waiting[0].travels_alone and (jobs or worker.jobs):
@@ -393,7 +395,8 @@ def _work(connection: Connection, work: bytes, symbolic: bool, alone: bool) -> N
 
 def _yield(*, to_engine: bool) -> None:
     """Be the first to go where memory is short and, unless an end by the clock is to be looked into, the last
-    to get a core: engines run beside graders. What graders start, programs among it, is like them."""
+    to get a core: engines run beside graders. What graders start, programs among it, is like them. Who runs
+    the suite with `nice` has none of it at a higher priority."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write("1000")
     if to_engine:
