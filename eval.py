@@ -60,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from util.generation.evaluation import Evaluation, ResultFiles
 
     tasks = _tasks(args.evals, cli.livecodebench_choice(args))
+    cli.check_limits(args, tasks)
     if args.revision is not None and len(tasks) > 1:
         raise UserError(f"--revision {args.revision} is of one data set: give one benchmark in --evals")
     cli.settle_sampling(args)

@@ -97,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--regrade grades existing samples again: give it together with --check")
     cli.settle_sampling(args)
     task = _task(args)
+    cli.check_limits(args, [task])
     _check_opinion_flags(args, task)
     order = cli.order_from(args, task, None if args.check else _stopping(args))
     if args.dry_run:

@@ -136,12 +136,16 @@ def _explain(args: argparse.Namespace) -> None:
 
 
 def _manifest(args: argparse.Namespace) -> None:
+    from tasks import FILES, load_task
     from util.machines.versions import made_with
+    from util.runs.folder import read_run_json
     from util.runs.repeat import cautions, repeat_command
 
     for caution in cautions(args.run, made_with()):
         say(f"WARNING: {caution}")
-    print_text(repeat_command(args.run))
+    name = read_run_json(args.run)["settings"].get("task")
+    limits = load_task(name).limits if name in FILES else ()
+    print_text(repeat_command(args.run, kept=limits))
 
 
 def _check_output(path: Path) -> None:

@@ -263,7 +263,7 @@ def _make_pairs(
     counter = open_counter(args.tokenizer or args.target_model)
     say(f"tokens are counted by {counter.by}")
     symbolic.use(False)  # thousands of short answers: what rules do not know of an attempt stays unknown
-    grade, grade_fully = _grade_with(task), _grade_with(task, symbolic=True)
+    grade, grade_fully = _grade_with(task, info), _grade_with(task, info, symbolic=True)
     model = args.rewrite_model
     options = PairOptions(tuple(variants), args.min_margin, args.seed, args.format, system)
     with closing(Cutter(steps, reader, found, grade, model=model)) as cutter:
@@ -292,21 +292,24 @@ def _variants(args: argparse.Namespace, task: Task | None) -> list[str]:
     return [variant for variant in VARIANTS if variant in args.variants]
 
 
-def _grade_with(task: Task | None, *, symbolic: bool = False) -> Grade:
-    """The benchmark's own grader, or the one for maths where the benchmark is not known.
+def _grade_with(task: Task | None, info: dict, *, symbolic: bool = False) -> Grade:
+    """The benchmark's own grader as the run says, or the one for maths where the benchmark is not known.
 
     With `symbolic`, the symbolic engine is asked where the rules do not know.
     """
+    from util.generation.judging import grade_as_recorded
     from util.grading.maths import grade_maths
     from util.grading.maths import symbolic as symbolic_engine
 
+    grade_problem = None if task is None else grade_as_recorded(task, info)
+
     def grade(record: Record, text: str) -> Verdict:
-        if task is None:
+        if grade_problem is None:
             return grade_maths(record.answer or "", text)
         problem = Problem(
             record.sample.problem_id, record.question, record.answer, record.choices, record.about
         )
-        return task.grade(problem, text)
+        return grade_problem(problem, text)
 
     def grade_fully(record: Record, text: str) -> Verdict:
         symbolic_engine.use(True)

@@ -17,7 +17,7 @@ import pytest
 from tasks import livecodebench
 from util.errors import UserError
 from util.grading import code
-from util.grading.code import grade_code, suites
+from util.grading.code import grade_code, longest_s, suites
 from util.grading.code.outputs import same_text, same_text_legacy, same_value
 from util.grading.code.places import BadRow
 from util.grading.code.suites import read_tests, suite_of
@@ -123,6 +123,18 @@ def test_a_problem_over_its_cap_is_a_timeout_and_never_a_fault_of_the_grader():
         "timeout",
         BY_THE_CLOCK,
     ) and "0.5 s for all tests" in verdict.detail
+
+
+def test_the_most_that_a_program_may_take_follows_from_its_tests():
+    def most(problem, *, time_s=6.0, time_of_row=False):
+        return longest_s(problem.reference, Limits(time_s=time_s), time_of_row=time_of_row)
+
+    assert most(echo(1)) == 6 and most(echo(20)) == 21 * 6 and most(echo(500)) == Limits().problem_s
+    row = {"input_output": json.dumps({"inputs": ["1\n"], "outputs": ["1\n"]})}
+    of_row = Problem("1", "", suite_of(row, "apps", time_s=2.0))
+    assert most(of_row, time_of_row=True) == 2 and most(of_row) == 6
+    packed = {"public_test_cases": "", "private_test_cases": "eJw=", "metadata": "{}"}
+    assert most(Problem("1", "", suite_of(packed, "livecodebench"))) is None
 
 
 # --- finding the code ---

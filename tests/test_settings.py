@@ -14,12 +14,14 @@ from made_runs import make_run
 
 import inference_and_check
 import report
+from tasks import load_task
 from util import cli, settings
 from util.data.generation_config import recommended_sampling
 from util.engines import open_engine
 from util.engines.options import EngineOptions
 from util.engines.vllm_local import worker_options
 from util.errors import UserError
+from util.generation.judging import grade_ungraded
 from util.records import Request
 from util.results.counting import summarise, summary_line
 from util.results.history import read_history
@@ -190,7 +192,7 @@ def test_how_many_samples_are_drawn_is_said_even_at_the_default():
     assert flags_of({"temperatures": [0.0], "n": 1, "top_p": 1.0}) == ["--temperatures", "0", "--n", "1"]
 
 
-def test_a_folder_keeps_its_limits_of_programs_and_an_older_one_those_of_its_time(tmp_path):
+def test_a_folder_keeps_its_limits_of_programs_and_an_older_one_those_of_its_time(tmp_path, capsys):
     row = json.loads((ROOT / "tests" / "rows.json").read_text())["TACO"]["row"]
     table = pyarrow.Table.from_pylist([{**row, "time_limit": "0.1 seconds"}])
     file = tmp_path / "BAAI" / "TACO" / "ALL" / "test-00000-of-00001.parquet"
@@ -220,9 +222,48 @@ def test_a_folder_keeps_its_limits_of_programs_and_an_older_one_those_of_its_tim
     refused, *_ = run("b", "--check", "--time-limit", "4")
     assert refused.returncode == 2 and "time_limit = 3.0, this command says 4.0" in refused.stderr
     assert "--time-limit 3 --memory-limit 512" in repeat_command(tmp_path / "b" / of_row.name)
+    said, *found = run("c", "--time-limit", "1e4")[::2]
+    assert found == [[10000.0, 2048]] and "grading 1 program takes at most " in said.stderr
+    folder = tmp_path / "b" / of_row.name
+    (folder / "verdicts.jsonl").unlink()
+    assert grade_ungraded(folder, load_task("TACO"), left=1, data_dir=tmp_path) == 0
+    assert json_lines(folder / "verdicts.jsonl")[-1]["verdict"]["correct"], "graded by the limits of the run"
     change_settings(of_row, time_limit=None, memory_limit=None)
     again, _, *found = run("a", "--check", "--regrade")
-    assert found == [[None, None], ""], again.stderr
+    assert found == [[None, None], ""] and "takes at most" not in again.stderr
+    report.run(report.parse(["manifest", str(of_row)]))
+    assert "--time-limit 6 --memory-limit 2048" in capsys.readouterr().out
+
+
+def test_a_run_is_graded_by_other_steps_under_the_isolation_that_it_asks_for(monkeypatch, tmp_path):
+    asked = []
+
+    def refuse(wanted):
+        asked.append(wanted)
+        raise UserError("no such isolation here")
+
+    monkeypatch.setattr("util.generation.judging.require_isolation", refuse)
+    folder = make_run(tmp_path / "run", [{"problem_id": "p", "index": 0}], settings={"task": "APPS"})
+    info = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**info, "grading": {"require_isolation": "full"}}))
+    with pytest.raises(UserError, match="no such isolation"):
+        grade_ungraded(folder, load_task("APPS"), left=1)
+    assert asked == ["full"]
+
+
+@pytest.mark.parametrize("flag", ["--time-limit", "--memory-limit"])
+def test_a_limit_of_programs_is_refused_where_there_are_none(flag, tmp_path):
+    where = ["--model", "m", flag, "100", "--result-dir", tmp_path / "r"]
+    refused = script("inference_and_check.py", "--dataset", "AIME", *where)
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+    assert f"{flag} is for programs, and none are run for AIME: leave the flag out" in refused.stderr
+    refused = script("eval.py", "--evals", "AIME,MMLU", *where, "--output_file", tmp_path / "out.txt")
+    assert (
+        refused.returncode == 2
+        and f"{flag} is for programs, and none are run for AIME, MMLU:" in refused.stderr
+    )
+    args = inference_and_check.parse(["--dataset", "AIME", "--model", "m", flag, "100"])
+    cli.check_limits(args, [load_task("AIME"), load_task("APPS")])
 
 
 def test_a_task_without_programs_has_no_limits_of_them(old):

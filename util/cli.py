@@ -376,6 +376,16 @@ def _warn_of_greed(model: str) -> None:
         )
 
 
+def check_limits(args: argparse.Namespace, tasks: Sequence[Task]) -> None:
+    """Raises UserError for a limit of programs where no benchmark runs any."""
+    for setting in (BY_NAME["time_limit"], BY_NAME["memory_limit"]):
+        if setting.name in args.given and not any(setting.name in task.limits for task in tasks):
+            names = ", ".join(task.name for task in tasks)
+            raise UserError(
+                f"{setting.flag} is for programs, and none are run for {names}: leave the flag out"
+            )
+
+
 def order_from(args: argparse.Namespace, task: Task, stopping: Stopping | None = None) -> Order:
     """The order that the flags describe for one task."""
     from dataclasses import replace

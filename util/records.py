@@ -96,6 +96,7 @@ class TestSuite:
     checksum: int = 0
     note: str = ""  # what a reader of the verdict should know, such as "several answers are right"
     time_s: float | None = None  # what each test may take, where the row says so
+    tests: int | None = None  # how many; None: nobody has unpacked them yet
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from pathlib import Path
 from util.data.rows import RowCounts, Rows
 from util.engines.options import Engine, EngineOptions
 from util.errors import UserError
-from util.generation.judging import CarriedJudge, Grading, Judge, grade_as_recorded
+from util.generation.judging import CarriedJudge, Grading, Judge, check_isolation, grade_as_recorded
 from util.generation.loop import Asked, Outcome, missing_count, open_rounds, write_problems
-from util.generation.order import Judging, Order, prompt_named
+from util.generation.order import Order, prompt_named
 from util.generation.rounds import samples_at
 from util.grading.cluster import ClusterGradingPool, GraderHost
 from util.grading.pool import GradingPool
@@ -212,7 +212,8 @@ def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:
     judging, task, run = opened.order.judging, opened.order.task, opened.run
     run.info["grading"] = note = asdict(judging)
     if task.source.tests_on_disk and not judging.on_cluster:
-        note["isolation"] = _isolation_here(judging)
+        found = check_isolation(judging.require_isolation)
+        note["isolation"] = {"tier": found.tier, **asdict(found)}
     grade = grade_as_recorded(task, run.info)
     judge = Judge(run.folder, grade)
     resources.callback(judge.close)
@@ -228,15 +229,6 @@ def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:
     grading = Grading(run, pool, opened.asked.references, timeout_s=task.grade_timeout_s)
     resources.callback(grading.close)
     return grading
-
-
-def _isolation_here(judging: Judging) -> dict:
-    from util.grading.sandbox import require_isolation
-
-    found = require_isolation(judging.require_isolation)
-    if warning := found.warning():
-        say(warning)
-    return {"tier": found.tier, **asdict(found)}
 
 
 def _cluster_pool(options: EngineOptions, host: tuple, judge: Judge) -> tuple[ClusterGradingPool, list[str]]:

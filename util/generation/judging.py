@@ -8,7 +8,7 @@ samples themselves: what this process does for a sample is a small part of what 
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -20,9 +20,10 @@ from util.errors import UserError
 from util.generation.order import OnProgress
 from util.generation.rounds import Key
 from util.grading.cluster import ClusterGradingPool
-from util.grading.code import grader, limits_of
+from util.grading.code import grader, limits_of, longest_s
 from util.grading.code.suites import carry_tests
 from util.grading.pool import GradingPool
+from util.grading.sandbox import Isolation, Limits, require_isolation
 from util.machines.cores import usable_cores
 from util.machines.versions import made_with
 from util.records import Problem, Record, Sample, TestSuite, Verdict, as_finished, ending, worth_another_try
@@ -32,7 +33,9 @@ from util.runs.journal import read_lines
 from util.runs.reader import PROBLEMS, RecordPlace, RecordPlaces, RunReader, StoredProblems, text_digest
 from util.settings import values_of
 from util.task import Task
+from util.terminal import say
 
+LONG_S = 600.0  # people are told beforehand what may take longer
 OnCounted = Callable[[Counted], None]
 
 
@@ -165,7 +168,7 @@ class Grading:
         self._reader = RunReader(run.folder)
         # Samples are known by their offset.
         self._waiting: deque[RecordPlace] = deque()  # new ones for which the pool had no room
-        self._in_flight: set[int] = set()
+        self._in_flight: dict[int, int] = {}  # sample -> its problem
         self._tried: set[int] = set()  # by this command, and worth another try by a later one
         self.without_problem = 0  # samples whose problem has no reference any more
 
@@ -182,7 +185,7 @@ class Grading:
         self._fill()
         found, refused = [], None
         for place, result in self._pool.completed(block=block):
-            self._in_flight.remove(place.sample)
+            del self._in_flight[place.sample]
             if isinstance(result, UserError):
                 refused = result
                 continue
@@ -244,6 +247,8 @@ class Grading:
         `on_counted` gets what was graded.
         """
         rest = rest or self.find_rest(on_counted)
+        if told := self._about_time(rest):
+            say(told)
 
         def collect(*, block: bool) -> None:
             for one in self.collect(block=block):
@@ -257,6 +262,29 @@ class Grading:
         while self._in_flight:
             collect(block=True)
 
+    def _about_time(self, rest: Rest) -> str:
+        """By when programs are graded at the latest, for people; "" where that is soon or nobody knows."""
+        if not self._references:
+            return ""
+        limits, time_of_row = recorded_limits(self._run.info)
+        problems = Counter(place.problem for place in rest.places) + Counter(self._in_flight.values())
+        total = longest = 0.0
+        for problem, samples in problems.items():
+            suite = self._references.get(self._reader.problem_line(problem)["id"])
+            one = None if suite is None else longest_s(suite, limits, time_of_row=time_of_row)
+            if one is None:
+                return ""
+            total, longest = total + one * samples, max(longest, one)
+        at_most_s = total / self._pool.workers + longest
+        if at_most_s < LONG_S:
+            return ""
+        programs = "1 program" if rest.count == 1 else f"{rest.count:,} programs"
+        time = f"{at_most_s / 60:.0f} minutes" if at_most_s < 7200 else f"{at_most_s / 3600:,.0f} hours"
+        return (
+            f"grading {programs} takes at most {time} on {self._pool.workers} cores, which it would if each "
+            "of them used up the time of all its tests (--time-limit)"
+        )
+
     def close(self) -> None:
         self._problems.close()
         self._reader.close()
@@ -269,7 +297,7 @@ class Grading:
         suite = None
         if self._references:
             suite = self._references.get(self._reader.problem_line(place.problem)["id"])
-        self._in_flight.add(place.sample)
+        self._in_flight[place.sample] = place.problem
         self._pool.submit(place, Job(place, suite), self._timeout_s)
 
 
@@ -278,12 +306,24 @@ def grade_as_recorded(task: Task, info: dict) -> Callable[[Problem, str], Verdic
     if not task.source.tests_on_disk:
         return task.grade
     values = values_of(info)
+    limits, time_of_row = recorded_limits(info)
     return grader(
-        compare=values["compare"],
-        all_tests=values["all_tests"],
-        limits=limits_of(values["time_limit"], values["memory_limit"]),
-        time_of_row=values["time_limit"] == "row",
+        compare=values["compare"], all_tests=values["all_tests"], limits=limits, time_of_row=time_of_row
     )
+
+
+def recorded_limits(info: dict) -> tuple[Limits, bool]:
+    """What programs may use as a run.json says, and whether their rows say how much time."""
+    values = values_of(info)
+    return limits_of(values["time_limit"], values["memory_limit"]), values["time_limit"] == "row"
+
+
+def check_isolation(wanted: str) -> Isolation:
+    """How programs are isolated here; says what is missing. Raises UserError where it is less than wanted."""
+    found = require_isolation(wanted)
+    if warning := found.warning():
+        say(warning)
+    return found
 
 
 def grade_ungraded(
@@ -305,9 +345,13 @@ def grade_ungraded(
             "where you may write, or grade it there with inference_and_check.py --check"
         )
     info = read_run_json(folder)
+    values = values_of(info)
+    if task.source.tests_on_disk:
+        check_isolation(values["require_isolation"])
     references = _references(folder, task, info, data_dir)
     with Run(folder, settings=info["settings"], made_with=made_with()) as run:
-        with GradingPool(usable_cores(), Judge(folder, grade_as_recorded(task, info))) as pool:
+        judge = Judge(folder, grade_as_recorded(task, info))
+        with GradingPool(usable_cores(), judge, symbolic=values["symbolic"]) as pool:
             grading = Grading(run, pool, references, timeout_s=task.grade_timeout_s)
             try:
                 grading.grade_rest(on_progress)

@@ -43,6 +43,7 @@ class ClusterGradingPool:
 
     def __init__(self, graders: Replicas, workers: int, read: Callable[[Any], tuple[str, Any]]) -> None:
         self._graders = graders
+        self.workers = workers
         self._read = read
         self._exchange = Exchange(workers * WAITING_PER_WORKER)
 

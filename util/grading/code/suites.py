@@ -49,13 +49,14 @@ def suite_of(
 
     A row that was read from disk carries `tests_at`, and the tests stay there.
     """
-    texts = _columns(row, layout)
+    texts, count = _columns(row, layout), None
     if layout == "livecodebench":  # its tests are compressed: they are not unpacked for looking at them
         function = _function_of(texts[1])
         if function is None and '"functional"' in texts[0]:
             raise BadRow(NO_NAME)
     else:
-        function, _ = _read(LAYOUTS[layout], texts)
+        function, tests = _read(LAYOUTS[layout], texts)
+        count = len(tests.inputs)
     if function is not None and starter_code.strip() and function not in starter_code:
         raise BadRow("the starter code does not name the function that the tests call")
     tests_at = row.get("tests_at")
@@ -68,6 +69,7 @@ def suite_of(
         _checksum(texts[: LAYOUTS[layout].known]),
         note,
         time_s,
+        count,
     )
 
 
