@@ -286,3 +286,80 @@ def test_a_number_that_nobody_means_is_refused_with_its_flag(command, here, scri
             if done.status != 2 or f"--{name}" not in done.said or done.said.count("\n") > 1:
                 taken.append(f"{name} {value[:20]!r} {done.status} {done.said[-300:]}")
     assert not taken, "\n" + "\n".join(taken)
+
+
+# --- files that flags name ---
+
+MISSING, FOLDER = "a file that is not there", "a folder"
+CONTENTS: dict[str, object] = {
+    "missing": MISSING,
+    "folder": FOLDER,
+    "empty": "",
+    "no UTF-8": b"\xff\xfe\x00{",
+    "zeros": b"\x00" * 100,
+    "nested": DEEP,
+    "nested within": '{"responses": ' + DEEP,
+    "number": "3",
+    "null": "null",
+    "texts": '["a", "b"]',
+    "open": '{"a": ',
+    "another thing": '{"a": {"b": {"c": "d"}}}',
+    "many digits": "1" * 5000,
+}
+FILES = {
+    "flags in a file": ("generate", "@FILE"),
+    "engine's script": ("generate", "--n=4", '--engine-args={"script": "FILE"}'),
+    "system message": ("generate", "--system-prompt=FILE"),
+    "keys": ("generate", "--n=4", "--engine=openai", "--api-base=http://127.0.0.1:9", "--keys=FILE"),
+    "extra rows": ("export", "--extra=FILE"),
+    "counts": ("page", "--counts=FILE"),
+    "older result": ("util.runs.__main__", "import", "FILE", "--dataset=MATH500", "--model=m"),
+    "older result for pairs": (
+        "response_rewrite",
+        "--dataset=FILE",
+        "--target-model=m",
+        "--no-llm",
+        "--SILC",
+    ),
+    "prices of a second opinion": ("generate", "--second-opinion=FILE", "--check"),
+    "a run to report on": ("report", "FILE", "-o", "OUT"),
+    "a run to explain": ("report", "explain", "FILE"),
+    "runs to merge": ("util.runs.__main__", "merge", "FILE", "FILE2", "-o", "OUT"),
+    "response to grade": ("util.grading.__main__", "explain", "--gold=4", "--response=FILE"),
+    "runs to format": ("convert_format", "--input_dir=FILE", "--no-llm"),
+    "runs to export": ("convert_to_data", "--input_dir=FILE", "--output=OUT", "--decontaminate=Warmup"),
+}
+FINE = {  # what such a file may well hold: said, or of no meaning
+    "flags in a file": ("empty",),
+    "engine's script": ("empty",),
+    "system message": ("empty", "nested", "nested within", "number", "null", "texts", "open", "another thing",
+                       "many digits"),
+    "extra rows": ("empty",),
+    "counts": ("another thing",),
+    "response to grade": tuple(CONTENTS),
+}  # fmt: skip
+LIKE_KEYS = ("nested", "number", "null", "open", "many digits")
+
+
+@pytest.mark.parametrize("what", FILES)
+def test_a_file_that_a_flag_names_and_that_holds_something_else_is_refused(command, here, made, what):
+    taken = []
+    for kind, content in CONTENTS.items():
+        if what == "keys" and kind in LIKE_KEYS:
+            continue
+        shutil.rmtree(here)
+        shutil.copytree(made, here)
+        path = here / "given"
+        if content == FOLDER:
+            path.mkdir()
+        elif content != MISSING:
+            path.write_bytes(content if isinstance(content, bytes) else str(content).encode())
+        first, *flags = FILES[what]
+        flags = [flag.replace("FILE", str(path)).replace("OUT", str(here / "out")) for flag in flags]
+        command_and_flags = flags_of(first, here) if first in EVERY else [first]
+        done = command(*command_and_flags, *flags)
+        is_fine = kind in FINE.get(what, ())
+        if done.status not in ((0, 1, 2) if is_fine else (2,)) or len(done.said) > 3000:
+            taken.append(f"{kind} {done.status} {done.said[:200]} ... {done.said[-100:]}")
+        assert not (here / "out").exists() or is_fine
+    assert not taken, "\n" + "\n".join(taken)

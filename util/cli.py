@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from util.generation.rounds import Stopping
     from util.task import Task
 
+MESSAGE_CHARS = 800  # of what is wrong with a flag: its value may be a whole file
+
 # What --help does not need is imported where it is used: a script's help is there at once.
 
 GROUPS = {  # headings of --help
@@ -103,7 +105,8 @@ class Parser(argparse.ArgumentParser):
         return found
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+        short = message if len(message) <= MESSAGE_CHARS else f"{message[:MESSAGE_CHARS]} ..."
+        self.exit(2, f"{self.prog}: {short} (see --help)\n")
 
 
 def main(parse: Callable[[Sequence[str]], argparse.Namespace], run: Callable[..., int]) -> NoReturn:

@@ -33,6 +33,8 @@ class ScriptedEngine:
             lines = Path(script).read_text(encoding="utf-8").split("\n")
         except OSError as error:
             raise UserError(f"cannot read the script {script}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise UserError(f"the script {script} is not text: {error}") from error
         try:
             self._lines = [json.loads(line) for line in lines if line.strip()]
         except (ValueError, RecursionError) as error:

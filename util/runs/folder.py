@@ -30,6 +30,7 @@ from util.runs.journal import (
     remove_empty,
     write_whole,
 )
+from util.runs.lines import shortened
 from util.runs.lock import hold_lock, holder_of
 from util.runs.reader import (
     FORMATTED,
@@ -80,7 +81,7 @@ def find_run(result_dir: Path, wanted: Wanted, *, fresh: bool = False) -> Path:
         return base.with_name(f"{base.name}-{len(differences) + 1}")
     name, there, here = differences[-1]
     raise UserError(
-        f"{base} was made with {name} = {there!r}, this command says {here!r}: "
+        f"{base} was made with {name} = {shortened(there, 300)}, this command says {shortened(here, 300)}: "
         "use the same value, another --result-dir, or --overwrite-settings to start a fresh folder beside it"
     )
 

@@ -137,6 +137,6 @@ def misfit(line: Mapping[str, Any], fields: Fields) -> str:
     return ""
 
 
-def shortened(value: Any) -> str:
+def shortened(value: Any, most: int = 40) -> str:
     text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -13,6 +13,7 @@ from typing import Any
 from util.errors import UserError
 from util.runs.folder import Run, read_run_json, writer_of
 from util.runs.journal import Journal, parsed_line, read_lines
+from util.runs.lines import shortened
 from util.runs.opinions import OPINIONS
 from util.runs.reader import (
     FORMATTED,
@@ -66,8 +67,9 @@ def _refuse_unlike(one: Path, its: dict, other: Path, others: dict) -> None:
     for name, here, there in filter(None, found):
         if here != there:
             raise UserError(
-                f"{one} was made with {name} = {here!r}, {other} with {there!r}: only runs of the same "
-                f"settings become one; see all that differs with: report.py compare {one} {other}"
+                f"{one} was made with {name} = {shortened(here, 300)}, {other} with "
+                f"{shortened(there, 300)}: only runs of the same settings become one; see all that differs "
+                f"with: report.py compare {one} {other}"
             )
 
 
