@@ -48,6 +48,45 @@ FAULTS = (
     "answered_twice",
 )
 
+# What can be the matter with an answer that is streamed, or only be written in another way.
+STREAM_FAULTS = (
+    "stream_torn",
+    "stream_reset",
+    "stream_ended_early",
+    "stream_torn_in_a_chunk",
+    "stream_silent",
+    "stream_silent_midway",
+    "stream_endless_comments",
+    "stream_no_usage",
+    "stream_usage_everywhere",
+    "stream_wrong_usage",
+    "stream_no_done",
+    "stream_no_finish",
+    "stream_lost_end",
+    "stream_no_last_line_end",
+    "stream_bytewise",
+    "stream_crlf",
+    "stream_cr",
+    "stream_comments",
+    "stream_bom",
+    "stream_event_lines",
+    "stream_data_lines",
+    "stream_no_blanks",
+    "stream_bad_chunk",
+    "stream_not_utf8",
+    "stream_error_chunk",
+    "stream_error_event",
+    "stream_empty",
+    "stream_nothing",
+    "stream_no_text",
+    "stream_two_choices",
+    "stream_as_json",
+    "stream_wrong_type",
+    "stream_whole_message_at_end",
+    "stream_null_deltas",
+    "stream_aborted",
+)
+
 
 @dataclass(frozen=True)
 class Script:
@@ -68,6 +107,8 @@ class Script:
     retry_after_s: float = 0.05
     reasoning: str | None = None
     refuse_containing: str | None = None  # prompts with these words are refused with 400
+    refused_fields: tuple[str, ...] = ()  # a request with one of them is refused with 400
+    only_streams: bool = False  # an answer that is not streamed is refused with 400
 
 
 class FaultyEndpoint:
@@ -141,6 +182,11 @@ class FaultyEndpoint:
             return _error(404, f"The model `{body['model']}` does not exist.", "model_not_found")
         if script.refuse_containing and script.refuse_containing in prompt:
             return _error(400, "This prompt is against our policy", "content_policy_violation")
+        for name in script.refused_fields:
+            if name in body:
+                return _error(400, f"Unsupported parameter: '{name}' is not supported", "unsupported")
+        if script.only_streams and not body.get("stream"):
+            return _error(400, "This model only support stream mode, please enable the stream", "invalid")
         room = script.max_model_len
         used = len(prompt.split()) + (body.get("max_tokens") or body.get("max_completion_tokens") or 1)
         if room is not None and used > room:
@@ -238,6 +284,10 @@ class _Connection(asyncio.Protocol):
             self.reset() if fault == "reset_before_headers" else self.transport.close()
             return
         reply = _faulty_reply(fault, endpoint.script)
+        if reply is None and chat.get("stream") and fault in ("ok", *STREAM_FAULTS):
+            if fault != "stream_as_json":
+                self.stream(fault, endpoint.answer(chat))
+                return
         if reply is None:
             reply = self._with_answer(fault, chat)
         if fault in ("reset_after_headers", "cut_short"):
@@ -271,6 +321,42 @@ class _Connection(asyncio.Protocol):
         reply = _http(200, body)
         return reply * 2 if fault == "answered_twice" else reply
 
+    def stream(self, fault: str, answer: dict) -> None:
+        """Send an answer as server-sent events in HTTP chunks."""
+        events = _events(fault, answer)
+        kind = "text/plain" if fault == "stream_wrong_type" else "text/event-stream"
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        self.transport.write(head.encode())
+        is_torn = fault in ("stream_torn", "stream_reset", "stream_ended_early", "stream_silent_midway")
+        if is_torn or fault == "stream_torn_in_a_chunk":
+            events = events[:3]
+        if fault == "stream_torn_in_a_chunk":
+            events[-1] = events[-1][:20]
+        if fault == "stream_lost_end":
+            events = events[:-2]
+        if fault in ("stream_silent", "stream_nothing"):
+            events = []
+        if fault == "stream_endless_comments":
+            self._comment_for_ever()
+            return
+        data = b"".join(events)
+        pieces = [data[at : at + 1] for at in range(len(data))] if fault == "stream_bytewise" else events
+        for piece in pieces:
+            self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        if fault in ("stream_silent", "stream_silent_midway"):
+            return
+        if fault in ("stream_reset", "stream_lost_end"):
+            asyncio.get_running_loop().call_later(0.01, self.reset)
+        elif fault in ("stream_torn", "stream_torn_in_a_chunk"):
+            self.transport.close()
+        else:
+            self.send(b"0\r\n\r\n")
+
+    def _comment_for_ever(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(b"e\r\n: keep-alive\n\n\r\n")
+            asyncio.get_running_loop().call_later(0.05, self._comment_for_ever)
+
     def send(self, reply: bytes) -> None:
         self.transport.write(reply)
         if self.close_after:
@@ -282,6 +368,78 @@ class _Connection(asyncio.Protocol):
         if connection is not None and connection.fileno() >= 0:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
+
+
+def _events(fault: str, answer: dict) -> list[bytes]:
+    """The events of a streamed answer: its role, its words, its end, its usage and that it is done."""
+    choice, usage = answer["choices"][0], answer["usage"]
+    base = {name: answer[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+
+    def chunk(delta: dict, finish_reason: str | None = None, index: int = 0) -> dict:
+        return base | {"choices": [{"index": index, "delta": delta, "finish_reason": finish_reason}]}
+
+    message = choice["message"]
+    chunks = [chunk({"role": "assistant", "content": None if fault == "stream_null_deltas" else ""})]
+    for name in ("reasoning_content", "content"):
+        chunks += [chunk({name: piece}) for piece in _pieces(message.get(name) or "")]
+    last = choice["finish_reason"]
+    if fault == "stream_no_text":
+        chunks = chunks[:1]
+        chunks[0]["choices"][0]["delta"].pop("content")
+    elif fault == "stream_two_choices":
+        chunks = [each for both in chunks for each in (both, chunk({"content": "other "}, None, 1))]
+    elif fault == "stream_bad_chunk":
+        chunks[2] = "{not JSON"
+    elif fault == "stream_error_chunk":
+        chunks[2:] = [{"error": {"message": "the engine died", "code": 500}}]
+    elif fault == "stream_null_deltas":
+        chunks += [base | {"choices": [{"index": 0, "delta": None}]}, base | {"choices": None}]
+    if fault == "stream_aborted":
+        last = "abort"
+    if fault not in ("stream_no_finish", "stream_error_chunk"):
+        chunks.append(chunk({}, last))
+    if fault == "stream_whole_message_at_end":
+        chunks[-1]["choices"][0] = {"index": 0, "message": message, "finish_reason": last}
+    if fault == "stream_usage_everywhere":
+        chunks = [each | {"usage": usage | {"completion_tokens": 1}} for each in chunks]
+    if fault == "stream_wrong_usage":
+        usage = {"prompt_tokens": -1, "completion_tokens": "many"}
+    if fault != "stream_no_usage":
+        chunks.append(base | {"choices": [], "usage": usage})
+    written = [each if isinstance(each, str) else json.dumps(each) for each in (*chunks, "[DONE]")]
+    if fault == "stream_no_done":
+        written.pop()
+    if fault == "stream_empty":
+        written = written[-1:]
+    events = [f"data: {each}\n\n" for each in written]
+    if fault == "stream_crlf":
+        events = [each.replace("\n", "\r\n") for each in events]
+    elif fault == "stream_cr":
+        events = [each.replace("\n", "\r") for each in events]
+    elif fault == "stream_no_blanks":
+        events = [each.replace("data: ", "data:").replace("\n\n", "\n") for each in events]
+    elif fault == "stream_comments":
+        events = [f": still here\n\n{each}" for each in events]
+    elif fault == "stream_event_lines":
+        events = [f"event: message\nid: {number}\nretry: 10\n{each}" for number, each in enumerate(events)]
+    elif fault == "stream_data_lines":
+        events = [each.replace(', "', ',\ndata: "') for each in events]
+    elif fault == "stream_bom":
+        events[0] = "\ufeff" + events[0]
+    elif fault == "stream_no_last_line_end":
+        events[-1] = events[-1].rstrip("\n")
+    elif fault == "stream_error_event":
+        events[2:] = ['event: error\ndata: {"message": "the engine died", "code": 500}\n\n']
+    sent = [each.encode() for each in events]
+    if fault == "stream_not_utf8":
+        sent[2] = sent[2].replace(b'"content": "', b'"content": "\xff\xfe')
+    return sent
+
+
+def _pieces(text: str) -> list[str]:
+    """A text word by word."""
+    words = text.split(" ")
+    return [word if number == len(words) - 1 else word + " " for number, word in enumerate(words) if text]
 
 
 def _faulty_reply(fault: str, script: Script) -> bytes | None:

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from faulty_endpoint import FaultyEndpoint, Script
+from faulty_endpoint import STREAM_FAULTS, FaultyEndpoint, Script
 
 from util import cli
 from util.engines.keys import KeyPool
@@ -16,6 +16,7 @@ from util.engines.openai_api import OpenAIEngine, open_openai_engine
 from util.engines.openai_dispatch import AdaptiveLimit, Dispatcher, Endpoint
 from util.engines.openai_quirks import api_quirks
 from util.engines.openai_replies import Answer, Kind, Trouble, read_reply, retry_after_s
+from util.engines.openai_streams import StreamedReply
 from util.engines.openai_transport import Transport
 from util.engines.openai_watch import Watch
 from util.engines.options import EngineOptions
@@ -666,6 +667,149 @@ def test_a_run_in_which_every_request_is_refused_stops():
         with pytest.raises(UserError, match="against our policy"):
             ask(engine_for(endpoint), requests(10_000))
     assert len(endpoint.requests) <= 40
+
+
+# Answers that are streamed
+
+
+def test_a_streamed_answer_is_the_same_as_one_that_comes_at_once():
+    with FaultyEndpoint(Script(reasoning="let me think")) as endpoint:
+        results = [ask(engine_for(endpoint, stream=stream), requests(3)) for stream in ("never", "always")]
+    assert sorted(results[0], key=str) == sorted(results[1], key=str)
+    assert [body.get("stream", False) for body in endpoint.requests] == [False] * 3 + [True] * 3
+    assert endpoint.requests[-1]["stream_options"] == {"include_usage": True}
+
+
+@pytest.mark.parametrize("fault", STREAM_FAULTS)
+def test_each_fault_of_a_stream_alone_is_survived(fault):
+    with FaultyEndpoint(Script(faults={fault: 0.4}, seed=3)) as endpoint:
+        engine = engine_for(endpoint, stream="always", request_timeout_s=0.5, silence_s=0.2)
+        assert completed(ask(engine, requests(25))) == 25
+    assert endpoint.happened[fault] >= 3
+
+
+def test_more_than_sixty_kinds_of_faults_in_one_run_lose_nothing_and_mix_nothing_up():
+    """Each fault with answers that come at once and with streamed ones, under each other's noise."""
+    slow = {"stall", "stream_silent", "stream_silent_midway", "stream_endless_comments"}
+    wanted, seen = 0, set()
+    for stream in ("never", "always"):
+        kinds = (*MIXED_FAULTS, "stall", *(STREAM_FAULTS if stream == "always" else ()))
+        faults = {kind: 0.003 if kind in slow else 0.009 for kind in kinds}
+        with FaultyEndpoint(Script(faults=faults, seed=13, reasoning="hm")) as endpoint:
+            endpoint.keep = False
+            how = {"concurrency": 64, "request_timeout_s": 0.5, "silence_s": 0.3, "stream": stream}
+            assert completed(ask(engine_for(endpoint, **how), requests(1000))) == 1000
+        seen |= {(stream, kind) for kind in kinds if endpoint.happened[kind]}
+        wanted += len(kinds)
+    assert len(seen) == wanted >= 60
+
+
+def test_a_stream_that_keeps_no_token_limit_is_ended():
+    class Endless(FaultyEndpoint):
+        def answer(self, body):
+            answer = super().answer(body)
+            answer["choices"][0]["message"]["content"] = "and again " * 5000
+            return answer
+
+    with Endless() as endpoint:
+        engine = engine_for(endpoint, stream="always")
+        [(_, outcome)] = engine.generate(requests(1))
+        engine.close()
+    assert outcome.finish_reason == "length" and len(outcome.text) <= 50_000
+
+
+def test_whoever_listens_to_an_answer_hears_all_of_it_and_may_end_it():
+    heard = []
+
+    def listen(_):
+        def hear(thought, text):
+            heard.append((thought, text))
+            return "loop" if "question" in text else None
+
+        return hear
+
+    with FaultyEndpoint(Script(reasoning="let me think")) as endpoint:
+        engine = engine_for(endpoint, listen=listen)
+        [(_, outcome)] = engine.generate(requests(1))
+        engine.close()
+    assert outcome.finish_reason == "loop" and outcome.text.startswith("answer to question")
+    assert "".join(thought for thought, _ in heard) == "let me think" == outcome.reasoning
+    assert "".join(text for _, text in heard) == outcome.text
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        (504, "upstream request timeout"),
+        (524, "A timeout occurred"),
+        (408, "Request timeout"),
+        (400, "This model only support stream mode, please enable the stream parameter to access the model."),
+        (400, "parameter.enable_thinking must be set to false for non-streaming calls"),
+        (400, "Requests with max_tokens > 4096 must have stream=true"),
+        (500, None),
+    ],
+)
+def test_answers_are_streamed_as_soon_as_an_endpoint_wants_it(refusal, capsys):
+    status, words = refusal
+
+    class WantsStreams(FaultyEndpoint):
+        def refusal(self, body, headers):
+            return None if body.get("stream") or (words is None) else refused(status, words)
+
+    with WantsStreams() as endpoint:
+        assert completed(ask(engine_for(endpoint, concurrency=2), requests(20))) == 20
+    asked_otherwise = sum(not body.get("stream") for body in endpoint.requests)
+    assert asked_otherwise == 20 if words is None else 1 <= asked_otherwise <= 2
+    assert capsys.readouterr().err.count("they are streamed from here on") == (words is not None)
+
+
+def test_who_never_wants_streams_gets_none():
+    with FaultyEndpoint(Script(only_streams=True)) as endpoint:
+        with pytest.raises(UserError, match="only support stream mode"):
+            ask(engine_for(endpoint, stream="never"), requests(100))
+    assert not any("stream" in body for body in endpoint.requests)
+
+
+def test_an_endpoint_that_takes_no_stream_options_or_no_streams_is_asked_without():
+    with FaultyEndpoint(Script(refused_fields=("stream_options",))) as endpoint:
+        assert completed(ask(engine_for(endpoint, stream="always"), requests(9))) == 9
+        assert endpoint.requests[-1]["stream"] and "stream_options" not in endpoint.requests[-1]
+    with FaultyEndpoint(Script(faults={"error_408": 0.2}, refused_fields=("stream",), seed=2)) as endpoint:
+        assert completed(ask(engine_for(endpoint), requests(20))) == 20
+    assert {body.get("stream", False) for body in endpoint.requests} == {False, True}
+    assert "stream" not in endpoint.requests[-1]
+
+
+def refused(status, words, **fields):
+    content = json.dumps({"error": {"message": words, **fields}}).encode()
+    head = f"HTTP/1.1 {status} No\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
+    return head.encode() + b"\r\n\r\n" + content
+
+
+def test_a_stream_may_be_cut_anywhere_and_says_the_same():
+    chunk = '{"choices":[{"delta":{"content":"%s"}}]}'
+    events = [f"data: {chunk % word}\r\n\r\n" for word in ("é", "two ", "words")]
+    sent = "".join((*events, ': {"no":"data"}\n\n', "data: [DONE]\n\n")).encode()
+    for at in range(len(sent) + 1):
+        streamed = StreamedReply()
+        for piece in (sent[:at], sent[at:]):
+            streamed.feed(piece)
+        streamed.end()
+        assert streamed.is_whole and streamed.heard == "étwo words", sent[:at]
+
+
+def test_reading_a_chunk_takes_no_more_than_30_microseconds():
+    fields = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m" * 30}
+    choice = {"index": 0, "delta": {"content": " hello"}, "logprobs": None, "finish_reason": None}
+    event = f"data: {json.dumps(fields | {'choices': [choice], 'usage': None})}\n\n".encode()
+
+    def microseconds():
+        streamed, began = StreamedReply(lambda thought, text: None), time.process_time()
+        for _ in range(5000):
+            streamed.feed(event)
+        return (time.process_time() - began) / 5000 * 1e6
+
+    assert min(microseconds() for _ in range(5)) <= 30
 
 
 # Endpoints that come and go

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from util import __version__
-from util.engines.options import EMBEDDED, EngineOptions
+from util.engines.options import EMBEDDED, STREAM_CHOICES, EngineOptions
 from util.errors import RunStopped, UserError
 from util.settings import BY_NAME, SAMPLING, SETTINGS, Setting, above, at_least, misplaced_arg
 from util.terminal import give_up_output, prepare_streams, say
@@ -216,6 +216,13 @@ def add_engine_flags(parser: Parser) -> None:
         metavar="SECONDS",
         help="how long to wait for one answer of an endpoint (7200)",
     )
+    group.add_argument(
+        "--stream",
+        choices=STREAM_CHOICES,
+        default="auto",
+        help="whether endpoints send their answers as they are written; auto, the default: as soon as one "
+        "cuts off requests that are silent for long, or takes no others",
+    )
 
 
 def _concurrency(text: str) -> int | None:
@@ -288,6 +295,7 @@ def asking_options(
         api_base=tuple(url for urls in args.api_base for url in urls.split(",") if url),
         keys_file=args.keys,
         request_timeout_s=args.request_timeout,
+        stream=args.stream,
         log=log,
         **{name: getattr(args, name) for name in same},
     )

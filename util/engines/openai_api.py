@@ -14,7 +14,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -28,9 +28,10 @@ from util.engines.openai_dispatch import (
     Endpoint,
     Lease,
 )
-from util.engines.openai_quirks import ApiQuirks, api_quirks
-from util.engines.openai_replies import Answer, Kind, Trouble, read_reply
-from util.engines.openai_transport import Transport, base_url, proxy_for
+from util.engines.openai_quirks import LEFT_OUT, NO_STREAM, STREAM, ApiQuirks, api_quirks, lesson_of
+from util.engines.openai_replies import Answer, Kind, Trouble, read_reply, read_stream
+from util.engines.openai_streams import Listener, StreamedReply
+from util.engines.openai_transport import SILENCE_S, Transport, base_url, proxy_for
 from util.engines.openai_watch import Watch
 from util.engines.tokens import estimate_tokens
 from util.errors import UserError
@@ -46,6 +47,8 @@ RETRY_FOR_S = 1800.0
 MOST_BROKEN = 8  # bad replies to one request before it is given up, when others are answered meanwhile
 # So many requests that wait to be asked again leave their place to others, or as many as may be in flight.
 MOST_BACKING_OFF = 64
+# Text of a stream that is so much longer than its token limit shows that the endpoint keeps none.
+MOST_CHARS_PER_TOKEN = 16
 
 Result = Completion | Failure
 
@@ -78,6 +81,7 @@ def open_openai_engine(options: EngineOptions) -> OpenAIEngine:
         retry_for_s=retry_for_s,
         rpm=options.rpm,
         tpm=options.tpm,
+        stream=options.stream,
         extra=extra,
     )
 
@@ -99,6 +103,10 @@ class OpenAIEngine:
         tpm: float | None = None,
         extra: dict | None = None,  # further fields of each request body
         backoff_s: float = 1.0,  # the first wait after a bad reply; doubles up to a minute
+        stream: str = "auto",  # always, never, or auto: as soon as an endpoint wants it
+        silence_s: float = SILENCE_S,  # a stream that says nothing for so long is torn
+        listen: Callable[[Request], Listener | None]
+        | None = None,  # who hears a request's answer as it comes
     ) -> None:
         for name, value in (("concurrency", concurrency), ("rpm", rpm), ("tpm", tpm)):
             if value is not None and value <= 0:
@@ -120,7 +128,11 @@ class OpenAIEngine:
         start, most = concurrency or START_CONCURRENCY, concurrency or MOST_CONCURRENCY
         endpoints = [Endpoint(url, AdaptiveLimit(start, most), proxy_for(url)) for url in dict.fromkeys(urls)]
         self._dispatcher = Dispatcher(endpoints, keys, most=concurrency, rpm=rpm, tpm=tpm)
-        self._transport = Transport()
+        self._may_change_stream, self._listen = stream == "auto", listen
+        for endpoint in endpoints:
+            wants_stream = stream == "always" or (stream == "auto" and listen is not None)
+            endpoint.lessons.update({STREAM} if wants_stream else ())
+        self._transport = Transport(silence_s=silence_s)
         self._watch = Watch(
             self._dispatcher, keys, self._transport, model=model, retry_for_s=retry_for_s, backoff_s=backoff_s
         )
@@ -287,6 +299,8 @@ class OpenAIEngine:
             outcome = await self._send(lease, request, tries)
             if isinstance(outcome, Answer):
                 tokens_used = outcome.tokens
+            elif outcome.kind is Kind.OTHERWISE:
+                self._watch.learn(lease.endpoint, outcome)
             elif outcome.kind in (Kind.ADDRESS, Kind.HTML) and lease.endpoint.proven:
                 outcome = replace(outcome, kind=Kind.BROKEN)  # from whatever stands in front of it
             self._watch.note(lease, outcome)
@@ -316,11 +330,24 @@ class OpenAIEngine:
                 return trouble
         # vLLM refuses a limit that is more than its context; without one it takes what room there is.
         tries.limit_sent = tries.with_limit and (endpoint.room is None or request.max_tokens < endpoint.room)
+        known = frozenset(endpoint.lessons)
         body = json.dumps(self._body(request, tries.limit_sent, endpoint)).encode()
+        listener = None if self._listen is None else self._listen(request)
+        streamed = StreamedReply(listener, most_chars=MOST_CHARS_PER_TOKEN * request.max_tokens + 1000)
         reply = await self._transport.exchange(
-            endpoint, lease.key, "/chat/completions", body, self._request_timeout_s
+            endpoint, lease.key, "/chat/completions", body, self._request_timeout_s, streamed
         )
-        return reply if isinstance(reply, Trouble) else read_reply(reply.status, reply.headers, reply.body)
+        if isinstance(reply, Trouble):
+            outcome: Answer | Trouble = reply
+        elif reply.streamed is not None:
+            outcome = read_stream(reply.streamed)
+        else:
+            outcome = read_reply(reply.status, reply.headers, reply.body)
+        if isinstance(outcome, Trouble):
+            lesson = lesson_of(outcome, known, may_change_stream=self._may_change_stream)
+            if lesson is not None:
+                return replace(outcome, kind=Kind.OTHERWISE, param=lesson)
+        return outcome
 
     def _body(self, request: Request, with_limit: bool, endpoint: Endpoint) -> dict:
         messages = request.messages if self._quirks.system_role else _without_system(request.messages)
@@ -330,9 +357,15 @@ class OpenAIEngine:
         if self._quirks.sampling:
             body["temperature"] = request.temperature
         if with_limit:
-            body[self._quirks.limit_field] = request.max_tokens
+            is_told = "max_completion_tokens" in endpoint.lessons
+            field = "max_completion_tokens" if is_told else self._quirks.limit_field
+            body[field] = request.max_tokens
+        lessons = endpoint.lessons
+        if STREAM in lessons and NO_STREAM not in lessons:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
         body.update(self._extra)
-        return {name: value for name, value in body.items() if value is not None}
+        left_out = [name for name in LEFT_OUT if name in lessons]
+        return {name: value for name, value in body.items() if value is not None and name not in left_out}
 
 
 def _shared_fields(model: str, sampling: dict, quirks: ApiQuirks) -> dict:

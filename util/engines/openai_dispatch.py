@@ -110,6 +110,7 @@ class Endpoint:
         self.proven = False  # whether it ever spoke the protocol
         self.pages = 0  # web pages it answered with
         self.room: int | None = None  # tokens of prompt and answer together, where the endpoint says so
+        self.lessons: set[str] = set()  # how it wants to be asked, of openai_quirks.LESSONS
         self.fills_in = False  # whether its server gives a value of its own to what a request does not say
 
     @property

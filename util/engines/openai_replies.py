@@ -9,11 +9,12 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
+from util.engines.openai_streams import StreamedReply
 from util.records import Completion
 
 
@@ -30,6 +31,7 @@ class Kind(Enum):
     HTML = "a web page instead of an answer: stop if nothing else ever comes"
     TOO_LONG = "prompt or token limit exceed the context: ask without a limit, else record it"
     REFUSED = "this request is refused for what it is: a failure"
+    OTHERWISE = "the endpoint wants to be asked in another way, now known: ask again"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class Trouble:
     message: str
     wait_s: float | None = None  # how long the endpoint asks us to wait
     status: int | None = None  # of the HTTP reply, where it holds an error
+    param: str = ""  # the field of the request that the endpoint does not want
+    heard: str = ""  # what came of the answer: it was paid for
+    silent_s: float = 0.0  # how long nothing came before the connection broke
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,19 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Answer |
     return _read_error(status, headers, reply, body)
 
 
+def read_stream(streamed: StreamedReply) -> Answer | Trouble:
+    """Sort a streamed reply; one that was torn is no answer, whatever came of it."""
+    if streamed.damage:
+        outcome: Answer | Trouble = Trouble(
+            Kind.BROKEN, f"a chunk of the stream is not valid JSON: {streamed.damage}"
+        )
+    elif not streamed.is_whole:
+        outcome = Trouble(Kind.BROKEN, f"the stream broke off after {len(streamed.heard)} characters")
+    else:
+        outcome = _read_answer(streamed.whole(), b"")
+    return replace(outcome, heard=streamed.heard) if isinstance(outcome, Trouble) else outcome
+
+
 def _read_answer(reply: object, body: bytes) -> Answer | Trouble:
     if not isinstance(reply, dict):
         return Trouble(Kind.BROKEN, f"the reply is not valid JSON: {first_words(body)}")
@@ -126,9 +144,9 @@ def _read_answer(reply: object, body: bytes) -> Answer | Trouble:
 
 def _read_error(status: int, headers: Mapping[str, str], reply: object, body: bytes) -> Trouble:
     error = _error_fields(reply)
-    words = str(error.get("message") or "").strip() or first_words(body)
+    words = str(error.get("message") or "").strip() or first_words(body, 500)
     message = f"HTTP {status}: {words[:500]}" if words else f"HTTP {status}"
-    codes = {str(error.get("code")), str(error.get("type"))}
+    codes, param = {str(error.get("code")), str(error.get("type"))}, str(error.get("param") or "")
     if status in KEY_STATUS or codes & set(NO_QUOTA):
         return Trouble(Kind.KEY, message, status=status)
     if status == 404:
@@ -139,12 +157,13 @@ def _read_error(status: int, headers: Mapping[str, str], reply: object, body: by
     if status in TIMEOUT_STATUS or status >= 500:
         return Trouble(Kind.BROKEN, message, retry_after_s(headers), status)
     if status in (400, 413, 422):
-        about_length = "context_length_exceeded" in codes or error.get("param") in LIMIT_FIELDS
+        about_length = "context_length_exceeded" in codes or param in LIMIT_FIELDS
         if about_length or CONTEXT_WORDS.search(words):
-            return Trouble(Kind.TOO_LONG, message)
+            return Trouble(Kind.TOO_LONG, message, status=status, param=param)
     if status < 400:  # such as 204: nothing went wrong, but there is no answer either
         return Trouble(Kind.BROKEN, message)
-    return Trouble(Kind.ADDRESS if status == 405 else Kind.REFUSED, message)
+    kind = Kind.ADDRESS if status == 405 else Kind.REFUSED
+    return Trouble(kind, message, status=status, param=param)
 
 
 def _error_fields(reply: object) -> dict:

@@ -7,16 +7,18 @@ time.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from util.engines.keys import Key
 from util.engines.openai_dispatch import MOST_CONCURRENCY, Endpoint
 from util.engines.openai_replies import Kind, Trouble
+from util.engines.openai_streams import StreamedReply, is_stream
 from util.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,19 +27,24 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 10.0
 KEEP_ALIVE_S = 3.0  # less than servers keep idle connections (uvicorn: 5 s), so that none closes as we send
 MOST_REPLY_BYTES = 256 * 2**20
+SILENCE_S = 300.0  # a stream that has begun to speak and says nothing for so long is torn
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole HTTP reply, of whatever status."""
+    """An HTTP reply of whatever status; of a stream that was torn, what came of it."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    streamed: StreamedReply | None = None  # instead of a body
 
 
 class Transport:
     """Connections to endpoints, for use inside one event loop."""
+
+    def __init__(self, *, silence_s: float = SILENCE_S) -> None:
+        self._silence_s = silence_s
 
     async def open(self, *, endpoints: int) -> None:
         """Make ready for so many endpoints."""
@@ -64,14 +71,41 @@ class Transport:
         await self._session.close()
 
     async def exchange(
-        self, endpoint: Endpoint, key: Key, path: str, body: bytes | None, timeout_s: float
+        self,
+        endpoint: Endpoint,
+        key: Key,
+        path: str,
+        body: bytes | None,
+        timeout_s: float,
+        streamed: StreamedReply | None = None,
     ) -> Reply | Trouble:
         """One HTTP request (POST with a body, else GET) and its whole reply, or why there is none.
 
-        Raises UserError for a certificate that is not trusted.
+        A reply that comes as a stream, asked for or not, is fed into `streamed`, which may hang up. Raises
+        UserError for a certificate that is not trusted.
         """
+        started = asyncio.get_running_loop().time()
+        streamed = streamed or StreamedReply()
+        reply = await self._exchange(endpoint, key, path, body, timeout_s, streamed)
+        if not isinstance(reply, Trouble):
+            return reply
+        if streamed.is_whole:  # only its end was lost
+            return Reply(200, {}, b"", streamed)
+        silent_s = asyncio.get_running_loop().time() - started
+        return replace(reply, heard=streamed.heard, silent_s=0.0 if streamed.heard else silent_s)
+
+    async def _exchange(
+        self,
+        endpoint: Endpoint,
+        key: Key,
+        path: str,
+        body: bytes | None,
+        timeout_s: float,
+        streamed: StreamedReply,
+    ) -> Reply | Trouble:
         import aiohttp
 
+        started = asyncio.get_running_loop().time()
         headers = {"Authorization": f"Bearer {key.secret}"} if key.secret else {}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -85,7 +119,9 @@ class Transport:
                 proxy=endpoint.proxy,
                 timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S),
             ) as response:
-                content = await _whole(response)
+                content = await self._read(response, streamed)
+                if content is None:
+                    return Reply(200, response.headers, b"", streamed)
                 if response.status != 200 and key.secret:
                     # Some repeat what they refuse.
                     content = content.replace(key.secret.encode(), key.tail.encode())
@@ -102,9 +138,39 @@ class Transport:
         except aiohttp.ConnectionTimeoutError:
             return Trouble(Kind.AWAY, f"no connection within {CONNECT_TIMEOUT_S:g} s")
         except TimeoutError:
+            if streamed.heard_any and asyncio.get_running_loop().time() - started < timeout_s:
+                return Trouble(Kind.BROKEN, f"the stream said nothing for {self._silence_s:g} s")
             return Trouble(Kind.SLOW, f"no answer within {timeout_s:g} s")
         except (aiohttp.ClientError, ConnectionError) as error:
             return Trouble(Kind.BROKEN, f"the connection broke ({type(error).__name__}: {error})")
+
+    async def _read(self, response: aiohttp.ClientResponse, streamed: StreamedReply) -> bytes | None:
+        """The reply's body, or None once a stream is read; one that never ends is broken off."""
+        import aiohttp
+
+        body, size, comes_as_stream = bytearray(), 0, None if response.status == 200 else False
+        async with asyncio.timeout(None) as silence:
+            async for piece in response.content.iter_any():
+                size += len(piece)
+                if size > MOST_REPLY_BYTES:
+                    raise aiohttp.ClientPayloadError(f"the reply is longer than {MOST_REPLY_BYTES} bytes")
+                if not comes_as_stream:
+                    body += piece
+                    if comes_as_stream is None:
+                        comes_as_stream = is_stream(bytes(body[:100]))
+                    if not comes_as_stream:
+                        continue
+                    piece = bytes(body)
+                streamed.feed(piece)
+                if streamed.is_ended:
+                    response.close()
+                    return None
+                if streamed.heard_any:
+                    silence.reschedule(asyncio.get_running_loop().time() + self._silence_s)
+        if not comes_as_stream:
+            return bytes(body)
+        streamed.end()
+        return None
 
 
 def base_url(url: str) -> str:
@@ -125,18 +191,6 @@ def proxy_for(url: str) -> str | None:
     if urllib.request.proxy_bypass(parts.netloc):
         return None
     return urllib.request.getproxies().get(parts.scheme)
-
-
-async def _whole(response: aiohttp.ClientResponse) -> bytes:
-    """The reply's body; one that never ends is broken off."""
-    import aiohttp
-
-    body = bytearray()
-    async for piece in response.content.iter_any():
-        body += piece
-        if len(body) > MOST_REPLY_BYTES:
-            raise aiohttp.ClientPayloadError(f"the reply is longer than {MOST_REPLY_BYTES} bytes")
-    return bytes(body)
 
 
 def _socket(address: tuple) -> socket.socket:

@@ -11,6 +11,7 @@ import json
 
 from util.engines.keys import Key, KeyPool
 from util.engines.openai_dispatch import MOST_FAILURES, Dispatcher, Endpoint, Lease
+from util.engines.openai_quirks import LESSONS
 from util.engines.openai_replies import Answer, Kind, Trouble
 from util.engines.openai_transport import Reply, Transport
 from util.errors import RunStopped, UserError
@@ -93,7 +94,7 @@ class Watch:
             raise UserError(f"{lease.endpoint.url}/chat/completions: {outcome.message}; {ADDRESS_HINT}")
         elif outcome.kind is Kind.NO_HOST and not self.answers:
             raise UserError(f"{outcome.message}: check the address {lease.endpoint.url}")
-        elif outcome.kind in (Kind.TOO_LONG, Kind.REFUSED):
+        elif outcome.kind in (Kind.TOO_LONG, Kind.REFUSED, Kind.OTHERWISE):
             self._note_alive(lease.endpoint)
         else:
             self._note_failure(lease, outcome)
@@ -106,6 +107,12 @@ class Watch:
                 f"the first {self._refused} requests were all refused, the last: {trouble.message}; "
                 "change or leave out the setting that the message names"
             )
+
+    def learn(self, endpoint: Endpoint, trouble: Trouble) -> None:
+        """Ask as an endpoint wants from now on; its refusal names the lesson."""
+        lesson = trouble.param
+        endpoint.lessons.add(lesson)
+        self._say_once((lesson, endpoint.url), f"{endpoint.url} {LESSONS[lesson]} ({trouble.message[:200]})")
 
     def _note_alive(self, endpoint: Endpoint) -> None:
         endpoint.failures = 0

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from util.records import Completion, Failure, Request
 
+STREAM_CHOICES = ("auto", "always", "never")
 EMBEDDED = "embedded"  # the small model that the suite brings along for machines without a GPU
 
 
@@ -47,6 +48,7 @@ class EngineOptions:
     rpm: float | None = None  # requests per minute at most
     tpm: float | None = None  # tokens per minute at most
     request_timeout_s: float = 7200.0
+    stream: str = "auto"  # whether endpoints stream their answers: one of STREAM_CHOICES
     engine_args: dict[str, Any] = field(default_factory=dict)  # passed to the engine as they are
     log: Path | None = None  # where the engine's own messages go
 
