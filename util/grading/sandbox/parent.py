@@ -142,7 +142,6 @@ class Sandbox:
             "packages": sorted({paths["purelib"], paths["platlib"]}),
             "without": list(without),
             "command": command,
-            "parent": os.getpid(),
         }
         # A fixed hash seed: a program that prints a set is judged alike every time.
         environment = {"PYTHONHASHSEED": "0"}

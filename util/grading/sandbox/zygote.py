@@ -74,11 +74,7 @@ def main() -> None:
         strays = layers.Strays(proc)
     os.close(proc)
     wall_in(settings, scratch, user, report)
-    cpus = os.sched_getaffinity(0)
-    # This process and the template work in turns: on one processor, each finds warm what the other has used.
-    # With a grader on each processor, a check of short tests takes a third less time than without this.
-    os.sched_setaffinity(0, {sorted(cpus)[settings["parent"] % len(cpus)]})
-    zygote = Zygote(settings, scratch, cpus, strays, report)
+    zygote = Zygote(settings, scratch, strays, report)
     zygote.serve()
     zygote.end()
 
@@ -297,11 +293,9 @@ class Child(NamedTuple):
 class Zygote:
     """Serves one grader, one request at a time."""
 
-    def __init__(
-        self, settings: dict, scratch: str, cpus: set[int], strays: layers.Strays, report: dict
-    ) -> None:
+    def __init__(self, settings: dict, scratch: str, strays: layers.Strays, report: dict) -> None:
         self.control = control = settings["socket"]
-        self.scratch, self._cpus, self._strays = scratch, cpus, strays
+        self.scratch, self._strays = scratch, strays
         self.shares_disk = "private root" not in report["layers"]
         self.stdin = os.path.join(scratch, "stdin")
         self._buffer = bytearray()
@@ -309,7 +303,6 @@ class Zygote:
         self._template = Template(self.stdin, filter_of(settings, report), self._alone)
         self._is_limited = "limits" in report["layers"]
         self._can_fork = "seccomp" not in report["layers"]  # can programs?
-        self._limits: tuple[int, int] = (0, 0)
         self._waiting: list[Child] = []
         report["python"] = sys.version.split()[0]
         report["packages"] = {
@@ -337,24 +330,13 @@ class Zygote:
 
     def take_program(self, memory_bytes: int, file_bytes: int) -> Child:
         """A process for a program, which may use so much."""
-        limits = (memory_bytes, file_bytes)
         if not self._waiting:
-            if self._limits != limits:
-                # Programs inherit the limits, which is cheaper than setting them in each.
-                self._set_limits(self._template.process, *limits)
-                self._limits = limits
             self._waiting = self._template.fork()
         program = self._waiting.pop()
-        os.sched_setaffinity(program.process, self._cpus)
-        if self._limits != limits:
-            self._set_limits(program.process, *limits)
+        if self._is_limited:
+            layers.limit_of(program.process, resource.RLIMIT_AS, memory_bytes)
+            layers.limit_of(program.process, resource.RLIMIT_FSIZE, file_bytes)
         return program
-
-    def _set_limits(self, process: int, memory_bytes: int, file_bytes: int) -> None:
-        if not self._is_limited:
-            return
-        layers.limit_of(process, resource.RLIMIT_AS, memory_bytes)
-        layers.limit_of(process, resource.RLIMIT_FSIZE, file_bytes)
 
     def cancelled(self, number: int, program: Child) -> bool:
         """Read what the grader says while a program runs; its end is ours."""
@@ -379,7 +361,6 @@ class Zygote:
                 except ChildProcessError:
                     break
             self._end_waiting()
-            self._limits = (0, 0)
             self._template.start()
         elif self._can_fork:
             waiting = [program.process for program in self._waiting]
