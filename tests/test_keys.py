@@ -25,6 +25,39 @@ def test_a_key_file_holds_one_key_a_line_and_comments(tmp_path):
     assert len(keys) == 2
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"OPENAI_API_KEY={FIRST}\nOPENAI_API_KEY={SECOND}\n",
+        f'export OPENAI_API_KEY="{FIRST},{SECOND}"  # both',
+        f"OPENAI_API_KEY = '{FIRST}'\r\n{SECOND}\r\n",
+        f"WANDB_API_KEY=w-1\nOPENAI_API_KEY={FIRST}, {SECOND}\nDEBUG=1\nEMPTY=\n",
+        f'$env:OPENAI_API_KEY="{FIRST}"\nset OPENAI_API_KEY={SECOND}',
+        f"TOGETHER_API_KEY={FIRST}\n{SECOND}",
+        f"\ufeff{FIRST}\n{SECOND}",
+        f"\ufeffOPENAI_API_KEY={FIRST}\n\ufeff{SECOND}",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_key_file_may_be_an_env_file_and_carry_a_mark_of_its_encoding(tmp_path, text, encoding):
+    path = tmp_path / "keys"
+    path.write_bytes(text.encode(encoding))
+    path.chmod(0o600)
+    keys = read_keys(path)
+    assert {keys.acquire().secret, keys.acquire().secret} == {FIRST, SECOND} and len(keys) == 2
+
+
+@pytest.mark.parametrize("key", ["YWJjZGVmZw==", "abcdefgh=", "sk-or-v1-a=b", "a.b=="])
+def test_a_key_with_an_equals_sign_stays_whole(tmp_path, key):
+    assert read_keys(write(tmp_path / "keys", key)).acquire().secret == key
+
+
+def test_of_several_other_variables_none_is_sent_anywhere(tmp_path):
+    with pytest.raises(UserError, match="sets HF_TOKEN, WANDB_API_KEY") as refused:
+        read_keys(write(tmp_path / "keys", f"WANDB_API_KEY={FIRST}\nHF_TOKEN={SECOND}"))
+    assert "1111" not in str(refused.value)
+
+
 def test_of_a_short_key_no_character_is_shown():
     short, long = "sk-34567890", "sk-345678901"
     pool = KeyPool([short, long])
@@ -62,6 +95,8 @@ def test_a_private_key_file_brings_no_warning(tmp_path, capsys):
 def test_the_environment_may_hold_several_keys(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", f"{FIRST}, {SECOND},")
     assert len(environment_keys()) == 2
+    monkeypatch.setenv("OPENAI_API_KEY", f'"{FIRST}"')
+    assert environment_keys().acquire().secret == FIRST
     monkeypatch.setenv("OPENAI_API_KEY", " ")
     assert environment_keys() is None
 

@@ -15,7 +15,7 @@ from util.engines.keys import KeyPool
 from util.engines.openai_api import OpenAIEngine, open_openai_engine
 from util.engines.openai_dispatch import AdaptiveLimit, Dispatcher, Endpoint
 from util.engines.openai_quirks import api_quirks
-from util.engines.openai_replies import Answer, Kind, Trouble, read_reply, retry_after_s
+from util.engines.openai_replies import Answer, Kind, Trouble, read_reply, read_stream, retry_after_s
 from util.engines.openai_streams import StreamedReply
 from util.engines.openai_transport import Transport
 from util.engines.openai_watch import Watch
@@ -994,12 +994,114 @@ def test_trouble_is_sorted_by_what_is_to_be_done_about_it(status, body, kind):
     assert read_reply(status, {}, body).kind is kind
 
 
+TOO_LONG = {
+    "OpenAI": "This model's maximum context length is 8192 tokens. However, your messages resulted "
+    "in 9000 tokens.",
+    "vLLM": "max_tokens=9000 cannot be greater than max_model_len=max_total_tokens=4096. The "
+    "maximum context length",
+    "SGLang": "The input (2000 tokens) is longer than the model's context length (1024 tokens).",
+    "llama-server": "the request exceeds the available context size. try increasing the context size",
+    "TGI": "Input validation error: `inputs` must have less than 1024 tokens. Given: 2000",
+    "Together": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 32769. "
+    "Given: 12 `inputs` "
+    "tokens and 100000 `max_new_tokens`",
+    "DeepSeek": "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]",
+    "DashScope": "<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 30720]",
+    "DashScope, limit": "Range of max_tokens should be [1, 8192]",
+    "Fireworks": "The prompt is too long: 8200, model maximum context length: 8191",
+    "Anthropic": "prompt is too long: 215000 tokens > 200000 maximum",
+    "Anthropic, both": "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000, "
+    "decrease input",
+    "Anthropic, limit": "max_tokens: 100000 > 8192, which is the maximum allowed number of output tokens for "
+    "this",
+    "Gemini": "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+    "Mistral": "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 "
+    "maximum context",
+    "Groq": "Please reduce the length of the messages or completion.",
+    "Groq, limit": "`max_tokens` must be less than or equal to `32768`, the maximum value for "
+    "`max_tokens` is",
+    "Cohere": "too many tokens: total number of tokens in the prompt cannot exceed 4081",
+    "Bedrock": "Input is too long for requested model.",
+    "xAI": "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+    "Moonshot": "Invalid request: Your request exceeded model token limit: 8192",
+    "SambaNova": "The provided prompt is 300 tokens long, but the maximum supported sequence "
+    "length is just 8192!"
+    " a sequence length of 8300; the maximum sequence length",
+    "LM Studio": "Trying to keep the first 5000 tokens when context the overflows. However, the "
+    "model is loaded with "
+    "context length of only 4096 tokens",
+}
+
+
+@pytest.mark.parametrize("vendor", TOO_LONG)
+@pytest.mark.parametrize("form", ["openai", "anthropic", "plain", "detail"])
+def test_that_a_request_is_too_long_is_understood_in_the_words_of_many_servers(vendor, form):
+    words = TOO_LONG[vendor]
+    reply = {
+        "openai": {"error": {"message": words, "type": "invalid_request_error", "param": None, "code": None}},
+        "anthropic": {"type": "error", "error": {"type": "invalid_request_error", "message": words}},
+        "plain": {"error": words, "error_type": "validation"},
+        "detail": {"detail": words},
+    }[form]
+    for status in (400, 413, 422):
+        assert read_reply(status, {}, json.dumps(reply).encode()).kind is Kind.TOO_LONG
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 9000",
+        "temperature must be at most 2",
+        "Unsupported value: 'temperature' does not support 0.7 with this model",
+        "This prompt is against our policy",
+        "Invalid 'stop': array too long. Expected an array with maximum length 4",
+        "You exceeded your quota of tokens, the limit of your plan",
+        "top_k must be at most 100",
+        "logit_bias: too many entries",
+    ],
+)
+def test_other_refusals_are_not_taken_for_too_long(words):
+    body = json.dumps({"error": {"message": words}}).encode()
+    assert read_reply(400, {}, body).kind is Kind.REFUSED
+
+
+def test_a_refusal_in_the_reply_is_a_finished_sample_and_asked_once():
+    class Refuses(FaultyEndpoint):
+        def answer(self, body):
+            answer = super().answer(body)
+            message = {"role": "assistant", "content": None, "refusal": "I cannot help with that."}
+            answer["choices"][0]["message"] = message
+            return answer
+
+        # The faulty endpoint streams reasoning and content alone.
+        def pick(self, body):
+            return "stream_as_json"
+
+    with Refuses() as endpoint:
+        for stream in ("never", "always"):
+            engine = engine_for(endpoint, stream=stream)
+            [(_, outcome)] = engine.generate(requests(1))
+            engine.close()
+            assert outcome == Completion("I cannot help with that.", "refusal", 2, 3)
+    assert len(endpoint.requests) == 2
+    streamed = StreamedReply()
+    for piece in ("I cannot", " help."):
+        streamed.feed(f'data: {{"choices":[{{"delta":{{"refusal":"{piece}"}}}}]}}\n\n'.encode())
+    streamed.feed(b"data: [DONE]\n\n")
+    assert read_stream(streamed).completion == Completion("I cannot help.", "refusal", 0, 0)
+
+
 @pytest.mark.parametrize(
     ("choice", "text", "finish_reason"),
     [
         (b'{"message":{"content":""},"finish_reason":"stop"}', "", "stop"),
         (b'{"message":{"content":null,"reasoning":"hm"},"finish_reason":"length"}', "", "length"),
         (b'{"message":{"content":null},"finish_reason":"length"}', "", "length"),
+        (b'{"message":{"content":"5","refusal":null},"finish_reason":"stop"}', "5", "stop"),
+        (b'{"message":{"content":"5","refusal":""},"finish_reason":"stop"}', "5", "stop"),
+        (b'{"message":{"content":"","refusal":"no"},"finish_reason":"stop"}', "no", "refusal"),
+        (b'{"message":{"content":null},"finish_reason":"refusal"}', "", "refusal"),
+        (b'{"message":{"content":null,"tool_calls":[]},"finish_reason":"tool_calls"}', "", "tool_calls"),
         (b'{"message":{"content":"a\\ud83d"},"finish_reason":null}', "a?", "unknown"),
     ],
 )

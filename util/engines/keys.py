@@ -5,7 +5,9 @@ Call `read_keys`, `environment_keys` or `no_keys` for a `KeyPool`, and `acquire`
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -14,6 +16,12 @@ from pathlib import Path
 
 from util.errors import UserError
 from util.terminal import say
+
+VARIABLE = "OPENAI_API_KEY"
+# A key may end in "=" itself, as base64 does.
+_ASSIGNMENT = re.compile(
+    r"(?:export\s+|set\s+|\$env:)?(?P<name>[A-Z][A-Z0-9_]*|\w*(?:key|token)\w*)\s*=(?P<value>[^=].*)?$"
+)
 
 
 @dataclass(eq=False)
@@ -104,24 +112,35 @@ def no_keys() -> KeyPool:
 
 
 def read_keys(path: str | Path) -> KeyPool:
-    """The keys in a file: one a line, `#` begins a comment."""
+    """The keys in a file: one a line, or as the value of a variable; `#` begins a comment."""
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = _decoded(path.read_bytes()).splitlines()
         others_may_read = os.name == "posix" and path.stat().st_mode & 0o004
     except OSError as error:
         raise UserError(f"cannot read the key file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"the key file {path} is not text: write one key per line") from error
-    secrets = [secret for line in lines if (secret := line.partition("#")[0].strip())]
+    found = [(number, *_variable(line)) for number, line in enumerate(lines, 1)]
+    names = {name for _, name, value in found if name and value}
+    if len(names) > 1:
+        if VARIABLE not in names:
+            raise UserError(
+                f"the key file {path} sets {', '.join(sorted(names))}: leave only the keys of the "
+                f"endpoint, one per line, or name them {VARIABLE}"
+            )
+        found = [each for each in found if each[1] in ("", VARIABLE)]
+    secrets = []
+    for number, name, value in found:
+        # A variable may hold several, as in the environment.
+        for secret in map(str.strip, value.split(",") if name else [value]):
+            if secret and not _sendable(secret):
+                raise UserError(
+                    f"{path} line {number} is not an API key (blanks or signs beyond ASCII): one key per line"
+                )
+            secrets += [secret] if secret else []
     if not secrets:
         raise UserError(f"the key file {path} holds no key: write one per line")
-    for number, line in enumerate(lines, 1):
-        secret = line.partition("#")[0].strip()
-        if secret and not _sendable(secret):
-            raise UserError(
-                f"{path} line {number} is not an API key (blanks or signs beyond ASCII): one key per line"
-            )
     if others_may_read:
         say(f"every user of this machine can read the key file {path}: chmod 600 {path}")
     return KeyPool(secrets)
@@ -129,10 +148,30 @@ def read_keys(path: str | Path) -> KeyPool:
 
 def environment_keys() -> KeyPool | None:
     """The keys in OPENAI_API_KEY, separated by commas; None when there are none."""
-    secrets = [secret for part in os.environ.get("OPENAI_API_KEY", "").split(",") if (secret := part.strip())]
+    value = _unquoted(os.environ.get(VARIABLE, ""))  # Docker's --env-file keeps quotation marks
+    secrets = [secret for part in value.split(",") if (secret := part.strip())]
     if not all(map(_sendable, secrets)):
-        raise UserError("OPENAI_API_KEY holds blanks or signs beyond ASCII: separate several keys by commas")
+        raise UserError(f"{VARIABLE} holds blanks or signs beyond ASCII: separate several keys by commas")
     return KeyPool(secrets) if secrets else None
+
+
+def _decoded(content: bytes) -> str:
+    """The text of a file as editors and shells write it, on Windows as well."""
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_utf16 else "utf-8").replace("\ufeff", "")
+
+
+def _variable(line: str) -> tuple[str, str]:
+    """Name and value of a line of an .env file, else "" and the line."""
+    line = line.partition("#")[0].strip()
+    found = _ASSIGNMENT.match(line)
+    return (found["name"], _unquoted(found["value"] or "")) if found else ("", line)
+
+
+def _unquoted(value: str) -> str:
+    value = value.strip()
+    is_quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1].strip() if is_quoted else value
 
 
 def _sendable(secret: str) -> bool:

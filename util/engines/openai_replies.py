@@ -62,12 +62,23 @@ class Answer:
 
 # Error codes of OpenAI that come as 429 although waiting does not help.
 NO_QUOTA = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated")
-# "prompt too long" in the words of OpenAI, vLLM, SGLang, llama-server and TGI.
+# "Prompt or token limit too long" as OpenAI, vLLM, SGLang, llama-server, TGI, Together, DeepSeek, DashScope,
+# Fireworks, Anthropic, Mistral, Cohere, Gemini, Bedrock, Groq, xAI, Moonshot, SambaNova and LM Studio say it.
 CONTEXT_WORDS = re.compile(
-    r"context[ _]length|context[ _]window|context size|maximum input length|prompt (?:is )?too long"
-    r"|(?:input|prompt)\b.{0,40}\b(?:longer than|exceeds?)\b.{0,40}\b(?:model|context|maximum|limit)",
+    r"context[ _]?(?:length|window|size|limit)|maximum (?:input|prompt|sequence) length"
+    r"|(?:prompt|input) (?:is )?too long"
+    r"|(?:input|prompt|request|tokens?)\b.{0,60}\b(?:longer than|exceed(?:s|ed)?)\b"
+    r".{0,60}\b(?:model|context|maximum|limit|tokens)"
+    r"|`?inputs`?.{0,40}\btokens\b.{0,40}max_new_tokens|`inputs` must have less than"
+    r"|range of (?:input length|max_tokens|max_completion_tokens)|valid range of max_\w*tokens"
+    r"|max_\w*tokens`?:? .{0,60}\b(?:maximum|less than or equal|at most|too large|<=)"
+    r"|maximum allowed number of output tokens|too many (?:input )?tokens|reduce the length of"
+    r"|too large for model|prompt 超长|输入.{0,10}(?:超过|超长)",
     re.IGNORECASE | re.DOTALL,
 )
+# Quotas of tokens are spoken of in the same words.
+_RATE_WORDS = re.compile(r"per (?:minute|day|hour)|\b[TR]P[MD]\b|\bquota\b|rate[ _]limit", re.IGNORECASE)
+WITHOUT_TEXT = ("length", "content_filter", "refusal", "tool_calls", "function_call")
 KEY_STATUS = (401, 402, 403)  # 402: the account behind the key is empty
 LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
 TIMEOUT_STATUS = (408, 409, 425)
@@ -123,7 +134,10 @@ def _read_answer(reply: object, body: bytes) -> Answer | Trouble:
     text, reasoning = message.get("content"), message.get("reasoning_content") or message.get("reasoning")
     if not isinstance(reasoning, str):
         reasoning = None
-    if text is None and (reasoning is not None or finish_reason in ("length", "content_filter")):
+    refusal = message.get("refusal")
+    if not text and isinstance(refusal, str) and refusal:
+        text, finish_reason = refusal, "refusal"
+    if text is None and (reasoning is not None or finish_reason in WITHOUT_TEXT):
         text = ""  # the token limit was reached while thinking, or a filter took the text away
     if not isinstance(text, str):
         return Trouble(Kind.BROKEN, f"the reply's content is {type(text).__name__}, not text")
@@ -158,7 +172,7 @@ def _read_error(status: int, headers: Mapping[str, str], reply: object, body: by
         return Trouble(Kind.BROKEN, message, retry_after_s(headers), status)
     if status in (400, 413, 422):
         about_length = "context_length_exceeded" in codes or param in LIMIT_FIELDS
-        if about_length or CONTEXT_WORDS.search(words):
+        if about_length or (CONTEXT_WORDS.search(words) and not _RATE_WORDS.search(words)):
             return Trouble(Kind.TOO_LONG, message, status=status, param=param)
     if status < 400:  # such as 204: nothing went wrong, but there is no answer either
         return Trouble(Kind.BROKEN, message)
