@@ -11,7 +11,9 @@ import pytest
 from faulty_endpoint import STREAM_FAULTS, FaultyEndpoint, Script
 
 from util import cli
+from util.engines.embedded import embedded_model
 from util.engines.keys import KeyPool
+from util.engines.metered import Limit, MeteredEngine
 from util.engines.openai_api import OpenAIEngine, open_openai_engine
 from util.engines.openai_dispatch import AdaptiveLimit, Dispatcher, Endpoint
 from util.engines.openai_quirks import api_quirks
@@ -810,6 +812,73 @@ def test_reading_a_chunk_takes_no_more_than_30_microseconds():
         return (time.process_time() - began) / 5000 * 1e6
 
     assert min(microseconds() for _ in range(5)) <= 30
+
+
+# What was used
+
+
+@pytest.mark.parametrize(("fault", "stream"), [("no_usage", "never"), ("stream_no_usage", "always")])
+def test_tokens_that_an_endpoint_does_not_count_are_counted_and_limits_hold(fault, stream, capsys):
+    with FaultyEndpoint(Script(faults={fault: 1.0})) as endpoint:
+        limit = Limit(
+            900, lambda prompt, completion: prompt + completion, "--max-tokens-total", "{:,.0f} tokens"
+        )
+        engine = MeteredEngine(engine_for(endpoint, concurrency=2, stream=stream), (limit,))
+        results = list(engine.generate(requests(1000, words=" and so on" * 10)))
+        engine.close()
+    used = [outcome.prompt_tokens + outcome.completion_tokens for _, outcome in results]
+    assert all(40 <= tokens <= 60 for tokens in used) and 500 < sum(used) <= 900
+    assert "900 tokens of --max-tokens-total are spent" in engine.exhausted
+    assert capsys.readouterr().err.count("estimated from the texts") == 1
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        ({"prompt_tokens": 12, "completion_tokens": 5}, (12, 5)),
+        ({"input_tokens": 12, "output_tokens": 5}, (12, 5)),
+        ({"prompt_tokens": 12}, (12, 5)),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, (3, 5)),
+        ({"prompt_tokens": True, "completion_tokens": -1}, (3, 5)),
+        ([], (3, 5)),
+        (None, (3, 5)),
+    ],
+)
+def test_what_a_usage_does_not_say_is_estimated(usage, counts):
+    class Counts(FaultyEndpoint):
+        def answer(self, body):
+            return super().answer(body) | {"usage": usage}
+
+    with Counts() as endpoint:
+        [(_, outcome)] = ask(engine_for(endpoint), requests(1))
+    assert (outcome.prompt_tokens, outcome.completion_tokens) == counts
+
+
+def test_tokens_are_counted_by_a_tokenizer_where_one_is_there(capsys):
+    folder = str(embedded_model())
+    with FaultyEndpoint(Script(model=folder, faults={"no_usage": 1.0})) as endpoint:
+        [(_, outcome)] = ask(engine_for(endpoint, model=folder), requests(1))
+    assert (outcome.prompt_tokens, outcome.completion_tokens) == (3, 5)
+    assert f"counted by the tokenizer of {folder}" in capsys.readouterr().err
+
+
+def test_what_torn_streams_cost_is_said_and_counts_towards_the_limit(capsys):
+    class Torn(FaultyEndpoint):
+        def pick(self, body):
+            return "ok" if self.happened["stream_torn"] >= 4 else "stream_torn"
+
+    with Torn() as endpoint:
+        limit = Limit(
+            400, lambda prompt, completion: prompt + completion, "--max-tokens-total", "{:,.0f} tokens"
+        )
+        engine = MeteredEngine(engine_for(endpoint, concurrency=1, stream="always"), (limit,))
+        results = list(engine.generate(requests(1000)))
+        engine.close()
+    # 4 tries took 3 tokens of the question and 3 of "answer to "
+    assert engine._engine.wasted == (12, 8)
+    used = sum(outcome.prompt_tokens + outcome.completion_tokens for _, outcome in results)
+    assert used + 20 <= 400 and f"{used + 20} tokens of the 400" in engine.exhausted
+    assert "about 12 prompt and 8 completion tokens more" in capsys.readouterr().err
 
 
 # Endpoints that come and go

@@ -74,14 +74,15 @@ class MeteredEngine:
     """An engine that is asked only what its limits surely allow.
 
     A request under way counts with the most it can use, `max_tokens` and a token for each byte of its
-    prompt; when it is answered it counts with what it used. So a limit is never passed, but for tries that
-    an endpoint charged and did not answer. `exhausted` says whether requests were left out.
+    prompt; when it is answered it counts with what it used, and so do answers that broke off. So a limit is
+    never passed, but for those, as the request is asked again. `exhausted` says whether requests were left
+    out.
     """
 
     def __init__(self, engine: Engine, limits: tuple[Limit, ...] = ()) -> None:
         self._engine = engine
         self._limits = limits
-        self._spent = [0.0] * len(limits)
+        self._answered = [0.0] * len(limits)  # spent on what was answered
         self._under_way: dict[int, list[float]] = {}  # id of a request -> the most that it can use
         self.exhausted = ""  # which limit is used up, in words
         self.version = getattr(engine, "version", None)
@@ -93,9 +94,9 @@ class MeteredEngine:
             self._under_way.pop(id(request))
             if isinstance(result, Completion):
                 used = (result.prompt_tokens, result.completion_tokens)
-                self._spent = [
+                self._answered = [
                     spent + limit.spent_on(*used)
-                    for spent, limit in zip(self._spent, self._limits, strict=True)
+                    for spent, limit in zip(self._answered, self._limits, strict=True)
                 ]
             yield request, result
 
@@ -118,19 +119,24 @@ class MeteredEngine:
                 self._under_way[id(request)] = most
             yield request
 
+    def _spent(self, number: int) -> float:
+        """What was spent of one limit's kind."""
+        wasted: tuple[int, int] = getattr(self._engine, "wasted", (0, 0))
+        return self._answered[number] + self._limits[number].spent_on(*wasted)
+
     def _passed(self, more: list[float]) -> Limit | None:
         """The limit that would be passed if so much more were spent."""
         for number, limit in enumerate(self._limits):
             under_way = sum(most[number] for most in self._under_way.values())
-            if self._spent[number] + under_way + more[number] > limit.most:
+            if self._spent(number) + under_way + more[number] > limit.most:
                 return limit
         return None
 
     def _stop(self, limit: Limit, most: list[float]) -> None:
         number = self._limits.index(limit)
-        if not any(self._spent):
+        if not any(self._spent(each) for each in range(len(self._limits))):
             limit.check_allows(most[number])
-        spent, allowed, one = map(limit.unit.format, (self._spent[number], limit.most, most[number]))
+        spent, allowed, one = map(limit.unit.format, (self._spent(number), limit.most, most[number]))
         self.exhausted = (
             f"{spent} of the {allowed} of {limit.flag} are spent, and another request may use {one}: "
             "run the same command again to spend as much again"

@@ -33,10 +33,11 @@ from util.engines.openai_replies import Answer, Kind, Trouble, read_reply, read_
 from util.engines.openai_streams import Listener, StreamedReply
 from util.engines.openai_transport import SILENCE_S, Transport, base_url, proxy_for
 from util.engines.openai_watch import Watch
-from util.engines.tokens import estimate_tokens
+from util.engines.tokens import TokenCounter, estimate_tokens, open_counter, tokens_by_signs
 from util.errors import UserError
 from util.records import Completion, Failure, Request
 from util.settings import SAMPLING, not_neutral
+from util.terminal import say
 
 if TYPE_CHECKING:
     from util.engines.options import EngineOptions
@@ -142,6 +143,8 @@ class OpenAIEngine:
         self._results: queue.SimpleQueue[tuple[Request, Result] | None] = queue.SimpleQueue()
         self._stopped: BaseException | None = None
         self._backing_off = 0
+        self._counter: asyncio.Future[TokenCounter] | None = None  # where an endpoint counts no tokens
+        self.wasted = (0, 0)  # tokens of prompts, and of answers that broke off: paid for, and no sample
 
     # The caller's thread
 
@@ -193,6 +196,12 @@ class OpenAIEngine:
         """End the event loop and all connections."""
         if self._thread is None:
             return
+        if any(self.wasted):
+            prompt, completion = self.wasted
+            say(
+                f"answers that broke off took about {prompt:,} prompt and {completion:,} completion tokens "
+                "more: they count towards the limits of this command"
+            )
         self._call(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -298,7 +307,11 @@ class OpenAIEngine:
         try:
             outcome = await self._send(lease, request, tries)
             if isinstance(outcome, Answer):
+                if not outcome.usage_known:
+                    outcome = await self._counted(lease.endpoint, request, outcome)
                 tokens_used = outcome.tokens
+            elif outcome.heard:
+                tokens_used = self._count_waste(request, outcome.heard)
             elif outcome.kind is Kind.OTHERWISE:
                 self._watch.learn(lease.endpoint, outcome)
             elif outcome.kind in (Kind.ADDRESS, Kind.HTML) and lease.endpoint.proven:
@@ -319,8 +332,34 @@ class OpenAIEngine:
         """A guess at what a request will use, for the token limit; corrected when the answer is there."""
         if self._watch.mean_tokens is not None:
             return self._watch.mean_tokens
-        words = "".join(message["content"] for message in request.messages)
-        return estimate_tokens(words) + request.max_tokens
+        return estimate_tokens(_words(request)) + request.max_tokens
+
+    async def _counted(self, endpoint: Endpoint, request: Request, answer: Answer) -> Answer:
+        """The answer with the tokens that its endpoint did not count."""
+        if self._counter is None:
+            # A tokenizer may have to be fetched, by the first who needs it.
+            self._counter = asyncio.ensure_future(asyncio.to_thread(_counter_for, self._model))
+        count = (await asyncio.shield(self._counter)).encode
+        self._watch.miss_usage(
+            endpoint, f"counted by the tokenizer of {self._model}" if count else "estimated from the texts"
+        )
+        done = answer.completion
+        prompt, text = _words(request), f"{done.reasoning or ''}{done.text}"
+        counts = await asyncio.to_thread(
+            lambda: [(count or tokens_by_signs)(each) for each in (prompt, text)]
+        )
+        completion = replace(
+            done,
+            prompt_tokens=done.prompt_tokens or counts[0],
+            completion_tokens=done.completion_tokens or min(counts[1], request.max_tokens),
+        )
+        return replace(answer, completion=completion)
+
+    def _count_waste(self, request: Request, heard: str) -> int:
+        """What an answer that broke off used."""
+        prompt, completion = tokens_by_signs(_words(request)), tokens_by_signs(heard)
+        self.wasted = (self.wasted[0] + prompt, self.wasted[1] + completion)
+        return prompt + completion
 
     async def _send(self, lease: Lease, request: Request, tries: _Tries) -> Answer | Trouble:
         endpoint = lease.endpoint
@@ -375,6 +414,15 @@ def _shared_fields(model: str, sampling: dict, quirks: ApiQuirks) -> dict:
         return {"top_p": 1.0, **fields}  # said in any case: an endpoint may have another default
     fields.pop("top_p", None)
     return fields
+
+
+def _words(request: Request) -> str:
+    return "\n".join(message["content"] for message in request.messages)
+
+
+def _counter_for(model: str) -> TokenCounter:
+    """The tokenizer of a model, where its name may be one of the hub's or a folder."""
+    return open_counter(model if "/" in model else "none")
 
 
 def _without_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:

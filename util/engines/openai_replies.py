@@ -49,7 +49,7 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Answer:
-    """A usable reply; `usage_known` says whether the endpoint counted the tokens."""
+    """A usable reply; `usage_known` says whether the endpoint counted the tokens: what it did not is 0."""
 
     completion: Completion
     usage_known: bool
@@ -143,17 +143,20 @@ def _read_answer(reply: object, body: bytes) -> Answer | Trouble:
         return Trouble(Kind.BROKEN, f"the reply's content is {type(text).__name__}, not text")
     usage = reply.get("usage")
     prompt_tokens, completion_tokens = (
-        _count(usage.get(name)) if isinstance(usage, dict) else None
-        for name in ("prompt_tokens", "completion_tokens")
+        next((count for name in names if (count := _count(usage.get(name)))), 0)
+        if isinstance(usage, dict)
+        else 0
+        for names in (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
     )
     completion = Completion(
         text=_encodable(text),
         finish_reason=finish_reason if isinstance(finish_reason, str) and finish_reason else "unknown",
-        prompt_tokens=prompt_tokens or 0,
-        completion_tokens=completion_tokens or 0,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
         reasoning=None if reasoning is None else _encodable(reasoning),
     )
-    return Answer(completion, usage_known=prompt_tokens is not None and completion_tokens is not None)
+    is_empty = not text and not reasoning
+    return Answer(completion, usage_known=prompt_tokens > 0 and (completion_tokens > 0 or is_empty))
 
 
 def _read_error(status: int, headers: Mapping[str, str], reply: object, body: bytes) -> Trouble:

@@ -114,6 +114,11 @@ class Watch:
         endpoint.lessons.add(lesson)
         self._say_once((lesson, endpoint.url), f"{endpoint.url} {LESSONS[lesson]} ({trouble.message[:200]})")
 
+    def miss_usage(self, endpoint: Endpoint, counted_by: str) -> None:
+        """Say that an endpoint does not count the tokens that it used, and who does."""
+        words = f"{endpoint.url} does not say how many tokens it used: they are {counted_by}"
+        self._say_once(("usage", endpoint.url), words)
+
     def _note_alive(self, endpoint: Endpoint) -> None:
         endpoint.failures = 0
         endpoint.proven = True
@@ -128,8 +133,6 @@ class Watch:
         self.answered_at = asyncio.get_running_loop().time()
         tokens = answer.tokens
         self.mean_tokens = tokens if self.mean_tokens is None else 0.95 * self.mean_tokens + 0.05 * tokens
-        if not answer.usage_known:
-            self._say_once(("usage", endpoint.url), f"{endpoint.url} does not say how many tokens it used")
 
     def _note_failure(self, lease: Lease, trouble: Trouble) -> None:
         endpoint, now = lease.endpoint, asyncio.get_running_loop().time()
