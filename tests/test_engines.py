@@ -169,6 +169,14 @@ def test_a_request_that_vllm_refuses_fails_alone(monkeypatch):
     assert [(message["id"], message["text"]) for message in said] == [(1, "4"), (3, "4")]
 
 
+def test_the_tokens_of_a_begun_answer_follow_those_of_the_prompt(tokenizer):
+    prompt, opened = Prompts(tokenizer).render(MESSAGES)
+    begun = [*MESSAGES, {"role": "assistant", "content": "Let me see: "}]
+    tokens, text = Prompts(tokenizer).render(begun)
+    assert tokens[: len(prompt)] == prompt and text == opened + "Let me see: "
+    assert tokenizer.decode(tokens[len(prompt) :]) == "Let me see: "
+
+
 def test_the_samples_of_one_problem_render_its_prompt_once(tokenizer, monkeypatch):
     prompts = Prompts(tokenizer)
     first = prompts.render(MESSAGES)

@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,33 @@ def test_a_server_that_fills_in_values_of_its_own_is_told_every_value(server):
         "min_tokens": 0, "stop_token_ids": [], "logit_bias": {},
     }  # fmt: skip
     assert without_sampling["top_p"] == 1.0 and without_sampling["top_k"] == -1
+
+
+def begun_request():
+    asked = request(0)
+    return replace(asked, messages=[*asked.messages, {"role": "assistant", "content": "<think>\n"}])
+
+
+def run_begun(endpoint):
+    engine = engine_for(endpoint)
+    try:
+        return list(engine.generate([begun_request()]))
+    finally:
+        engine.close()
+
+
+def test_a_begun_answer_is_gone_on_with_and_comes_back_whole():
+    with FaultyEndpoint(Script(owned_by="vllm")) as endpoint:
+        ((_, done),) = run_begun(endpoint)
+    told = endpoint.requests[0]
+    assert told["messages"][-1] == {"role": "assistant", "content": "<think>\n"}
+    assert told["continue_final_message"] is True and told["add_generation_prompt"] is False
+    assert done.text == "<think>\nanswer to <think>\n"
+
+
+def test_a_begun_answer_is_not_sent_to_a_server_that_may_answer_it():
+    with FaultyEndpoint() as endpoint, pytest.raises(UserError, match="leave --prefill out"):
+        run_begun(endpoint)
 
 
 def test_null_takes_a_field_out_of_the_request():

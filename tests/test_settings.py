@@ -115,6 +115,20 @@ def test_a_flag_of_sampling_reaches_endpoints_and_vllm():
         inference_and_check.parse(["--dataset", "Warmup", "--model", "m", "--logit-bias", '{"a": 1}'])
 
 
+def test_an_answer_begins_as_the_command_says_and_the_beginning_is_a_setting(tmp_path, capsys):
+    engine = paper_engine(tmp_path, {"text": "6 + 1.</think>The answer is 7.", "contains": "<think>\n"})
+    flags = ["--dataset", "Warmup", "--model", "m", "--limit", "2", *engine, "--result-dir", tmp_path / "r"]
+    assert script("inference_and_check.py", *flags, "--prefill", "<think>\\n").returncode == 0
+    folder = next(tmp_path.glob("r/*/"))
+    texts = {line["text"] for line in json_lines(folder / "samples.jsonl")}
+    assert texts == {"<think>\n6 + 1.</think>The answer is 7."}
+    refused = script("inference_and_check.py", *flags)
+    assert refused.returncode == 2 and "prefill = '<think>\\n', this command says ''" in refused.stderr
+    report.run(report.parse(["manifest", str(folder)]))
+    args = inference_and_check.parse(shlex.split(capsys.readouterr().out)[2:])
+    assert args.prefill == "<think>\n"
+
+
 def model_folder(tmp_path, **said):
     folder = tmp_path / "model"
     folder.mkdir()
@@ -409,7 +423,7 @@ DEFAULTS = {  # of version 0.9
     "start": 0, "end": -1, "filter_difficulty": False, "prompt": "default", "max_tokens": 32768, "seed": 0,
     "top_p": 1.0, "top_k": -1, "min_p": 0.0, "stop": [], "presence_penalty": 0.0,
     "frequency_penalty": 0.0, "repetition_penalty": 1.0, "min_tokens": 0, "stop_token_ids": [],
-    "logit_bias": {}, "sampling": "flags",
+    "logit_bias": {}, "sampling": "flags", "prefill": "",
 }  # fmt: skip
 
 

@@ -413,6 +413,7 @@ def order_from(args: argparse.Namespace, task: Task, stopping: Stopping | None =
         seed=args.seed,
         prompt=args.prompt,
         system_prompt=system,
+        prefill=args.prefill,
         sampling=args.sampling,
         stopping=stopping,
     )

@@ -126,11 +126,19 @@ class Request:
     """One prompt for one sample."""
 
     problem_id: str
-    messages: list[dict[str, str]]  # [{"role": "system" | "user", "content": ...}, ...]
+    # [{"role": "system" | "user", "content": ...}, ...]; an "assistant" at the end has begun the answer: the
+    # engine goes on with it and gives it back whole
+    messages: list[dict[str, str]]
     temperature: float
     index: int  # which of the samples at this temperature, from 0
     seed: int
     max_tokens: int  # most tokens that the engine may generate
+
+    @property
+    def begun(self) -> str:
+        """What the answer begins with."""
+        last = self.messages[-1]
+        return last["content"] if last["role"] == "assistant" else ""
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,11 @@ def token_scores(text: str) -> dict[str, float]:
     return scores
 
 
+def beginning(text: str) -> str:
+    """An argparse type: a text in which \\n is a line break, as a shell hands it on."""
+    return text.replace("\\n", "\n")
+
+
 def _source(text: str) -> str | None:
     return None if text in ("", "all") else text
 
@@ -261,6 +266,9 @@ SETTINGS = (
     _sampling("logit_bias", {}, "added to the scores of tokens, by number, such as '{\"50256\": -100}'",
               type=token_scores, metavar="JSON"),
     _sampling("stop", [], "texts that end an answer", type=some_text, nargs="+", metavar="TEXT"),
+    _drawn("prefill", "--prefill", "",
+           "how each answer begins, such as '<think>\\n'; the model goes on from there",
+           type=beginning, metavar="TEXT", label="answers begin with"),
     Setting("chat_template_kwargs", "settings", before={}, label="chat template", compared=True),
     Setting("model_args", "settings", before={}, label="model arguments", compared=True, default={}),
 

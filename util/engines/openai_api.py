@@ -282,7 +282,13 @@ class OpenAIEngine:
         while True:
             outcome = await self._try(request, tries)
             if isinstance(outcome, Answer):
-                return outcome.completion
+                completion = outcome.completion
+                # A server that takes the thought out of the answer has taken its beginning, too.
+                return (
+                    completion
+                    if completion.reasoning
+                    else replace(completion, text=request.begun + completion.text)
+                )
             if outcome.kind is Kind.REFUSED:
                 self._watch.count_refused(outcome)
                 return Failure(f"{REFUSED}{outcome.message}")
@@ -393,6 +399,13 @@ class OpenAIEngine:
         body = {**self._fields, "messages": messages, "seed": request.seed}
         if endpoint.fills_in:
             body.update(self._sampling)
+        if request.begun:
+            if not endpoint.fills_in:
+                raise UserError(
+                    f"{endpoint.url} does not say that it goes on with a begun answer, as servers of vLLM, "
+                    "SGLang and llama.cpp do: leave --prefill out"
+                )
+            body.update(add_generation_prompt=False, continue_final_message=True)
         if self._quirks.sampling:
             body["temperature"] = request.temperature
         if with_limit:

@@ -65,7 +65,7 @@ class ScriptedEngine:
             if "fail" in line:
                 return Failure(line["fail"])
             return Completion(
-                text=line["text"],
+                text=request.begun + line["text"],
                 finish_reason=line.get("finish_reason", "stop"),
                 prompt_tokens=len(prompt.split()),
                 completion_tokens=len(line["text"].split()),

@@ -209,12 +209,19 @@ class Prompts:
         self._last: tuple[list, tuple[list[int], str]] | None = None
 
     def render(self, messages: list[dict]) -> tuple[list[int], str]:
-        """Token ids, and the thought tag that the template itself opens: it belongs to the model's turn."""
+        """Token ids, and what the answer begins with: a thought tag that the template opens, or more."""
         if self._last is None or self._last[0] != messages:
             self._last = (messages, self._rendered(messages))
         return self._last[1]
 
     def _rendered(self, messages: list[dict]) -> tuple[list[int], str]:
+        if messages[-1]["role"] != "assistant":
+            return self._asked(messages)
+        tokens, opened = self._asked(messages[:-1])
+        begun = messages[-1]["content"]
+        return tokens + self._tokenizer.encode(begun, add_special_tokens=False), opened + begun
+
+    def _asked(self, messages: list[dict]) -> tuple[list[int], str]:
         from jinja2 import TemplateError
 
         try:

@@ -184,6 +184,7 @@ def _missing_by_rounds(grading: Grading, rounds: Rounds) -> Iterator[Key | None]
 def _requests(job: Job) -> Iterator[_JobRequest | None]:
     plan, prompts = job.plan, StoredProblems(job.run.folder)
     system = [{"role": "system", "content": plan.system_prompt}] if plan.system_prompt else []
+    begun = [{"role": "assistant", "content": plan.prefill}] if plan.prefill else []
     keys: Iterator[Key | None] = _missing(job.run, job.asked, plan)
     if job.rounds is not None and job.grading is not None:
         keys = _missing_by_rounds(job.grading, job.rounds)
@@ -195,7 +196,7 @@ def _requests(job: Job) -> Iterator[_JobRequest | None]:
             problem_id, temperature, index = key
             yield _JobRequest(
                 problem_id=problem_id,
-                messages=[*system, {"role": "user", "content": prompts.prompt(problem_id)}],
+                messages=[*system, {"role": "user", "content": prompts.prompt(problem_id)}, *begun],
                 temperature=temperature,
                 index=index,
                 seed=sample_seed(plan.seed, problem_id, temperature, index),

@@ -38,6 +38,7 @@ class Plan:
     seed: int
     prompt: str = DEFAULT_PROMPT  # name of the wording
     system_prompt: str | None = None
+    prefill: str = ""  # how each answer begins
     sampling: str = "flags"  # where the values come from that `EngineOptions.sampling` has
     stopping: Stopping | None = None  # when a problem needs no further sample although it has not all n
 
