@@ -236,6 +236,7 @@ class _Connection(asyncio.Protocol):
             headers = {
                 name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
             }
+            headers[":path"] = first.split(" ")[1]
             length = int(headers.get("content-length", 0))
             if len(self.buffer) < end + 4 + length:
                 return

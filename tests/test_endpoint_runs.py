@@ -1,5 +1,6 @@
 """Does a run through a faulty endpoint end with exactly the wanted samples, whoever is killed meanwhile?"""
 
+import json
 import os
 import random
 import signal
@@ -126,3 +127,32 @@ def test_what_the_person_can_fix_stops_at_once_in_a_sentence(tmp_path, how, sent
     assert sentence in done.stderr and endpoint.url in done.stderr
     assert "wrong-0987" not in done.stderr + done.stdout
     assert len(endpoint.requests) < 40 and not samples_in(tmp_path)
+
+
+def test_passwords_are_in_no_file_and_no_message(tmp_path):
+    with FaultyEndpoint(Script(faults={"error_500": 0.1})) as endpoint:
+        url = endpoint.url.replace("//", "//user:S3cretPw@") + "?api-version=1&sig=s3cret-sig"
+        flags = (
+            *flags_for(tmp_path, 1, url),
+            "--limit",
+            "3",
+            "--header",
+            "api-key=s3cret-header",
+            "X-A=s3cret-a",
+        )
+        done = script("inference_and_check.py", *flags)
+    assert done.returncode == 0, done.stderr
+    [folder] = tmp_path.iterdir()
+    again = script("report.py", "manifest", str(folder))
+    written = "".join(path.read_text(encoding="utf-8") for path in folder.iterdir())
+    for text in (done.stdout, done.stderr, again.stdout, again.stderr, written):
+        assert "s3cret" not in text.lower()
+    shown = endpoint.url.replace("//", "//user:***@") + "?api-version=1&sig=***"
+    asked = json.loads((folder / "run.json").read_text(encoding="utf-8"))["asked"]["engine"]
+    assert (asked["api_base"], asked["headers"]) == ([shown], ["api-key=***", "X-A=***"])
+    assert shown in again.stdout and "api-key=***" in again.stdout
+
+
+def test_a_command_with_a_password_left_out_says_where_it_belongs(tmp_path):
+    done = script("inference_and_check.py", *flags_for(tmp_path, 1, "http://user:***@127.0.0.1:1/v1"))
+    assert done.returncode == 2 and "write the password there" in done.stderr

@@ -1,10 +1,16 @@
 import asyncio
+import base64
 import importlib
 import itertools
 import json
+import shutil
+import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +21,14 @@ from util import cli
 from util.engines.embedded import embedded_model
 from util.engines.keys import KeyPool
 from util.engines.metered import Limit, MeteredEngine
+from util.engines.openai_addresses import address_of, shown_url
 from util.engines.openai_api import OpenAIEngine, open_openai_engine
 from util.engines.openai_dispatch import AdaptiveLimit, Dispatcher, Endpoint
 from util.engines.openai_quirks import api_quirks
 from util.engines.openai_replies import Answer, Kind, Trouble, read_reply, read_stream, retry_after_s
 from util.engines.openai_streams import StreamedReply
 from util.engines.openai_transport import Transport
-from util.engines.openai_watch import Watch
+from util.engines.openai_watch import FIRST_CONTACT_S, PROBE_TIMEOUT_S, Watch
 from util.engines.options import EngineOptions
 from util.errors import RunStopped, UserError
 from util.records import Completion, Failure, Request
@@ -38,7 +45,14 @@ MIXED_FAULTS = (
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch):
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "http_proxy", "HTTP_PROXY"):
+    for name in (
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "http_proxy",
+        "HTTP_PROXY",
+        "no_proxy",
+        "SSL_CERT_FILE",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -231,6 +245,7 @@ ASKING = {
 def test_every_script_that_asks_a_model_takes_the_same_flags_for_endpoints(name):
     urls = ("http://a/v1", "http://b/v1", "http://c/v1")
     flags = ("--api-base", ",".join(urls[:2]), urls[2], "--keys", "k", "--concurrency", "auto")
+    flags = (*flags, "--header", "a=b", "c=d", "--stream", "always")
     limits = ("--rpm", "60", "--tpm", "1000.5", "--request-timeout", "30", "--engine_args", '{"user": "me"}')
     args = importlib.import_module(name).parse([*ASKING[name], *flags, *limits])
     options = cli.asking_options(args, model="openai/m")
@@ -241,6 +256,8 @@ def test_every_script_that_asks_a_model_takes_the_same_flags_for_endpoints(name)
         rpm=60.0,
         tpm=1000.5,
         request_timeout_s=30.0,
+        headers=("a=b", "c=d"),
+        stream="always",
         engine_args={"user": "me"},
     )
 
@@ -909,6 +926,208 @@ def test_what_torn_streams_cost_is_said_and_counts_towards_the_limit(capsys):
     assert "about 12 prompt and 8 completion tokens more" in capsys.readouterr().err
 
 
+# Addresses, and what of them is secret
+
+
+def test_password_headers_and_query_are_sent_and_not_shown(capsys):
+    class Talkative(FaultyEndpoint):
+        def refusal(self, body, headers):
+            return None if len(self.requests) > 1 else refused(500, f"what is {headers}?")
+
+    with Talkative() as endpoint:
+        url = endpoint.url.replace("//", "//user:S3cret%2FPw@") + "?api-version=2024-06-01&code=qu3ry-secret"
+        engine = OpenAIEngine(
+            model="test-model",
+            api_base=(url,),
+            headers=("api-key=h3ader-secret", "X-Team: red"),
+            backoff_s=0.01,
+        )
+        assert completed(ask(engine, requests(1))) == 1
+    sent = endpoint.headers[-1]
+    assert base64.b64decode(sent["authorization"].removeprefix("Basic ")) == b"user:S3cret/Pw"
+    assert (sent["api-key"], sent["x-team"]) == ("h3ader-secret", "red")
+    assert sent[":path"] == "/v1/chat/completions?api-version=2024-06-01&code=qu3ry-secret"
+    said = capsys.readouterr().err
+    assert "what is" in said and "//user:***@127.0.0.1" in said and "api-version=2024-06-01&code=***" in said
+    for secret in ("S3cret", "h3ader-secret", "qu3ry-secret", sent["authorization"].split()[1]):
+        assert secret not in said
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://user:pw@host:1/v1", "http://user:***@host:1/v1"),
+        ("http://user:p@ss@host/v1", "http://user:***@host/v1"),
+        ("http://user:p/w@host/v1", "http://user:***@host/v1"),
+        ("http://user:1/w@host/v1", "http://user:***@host/v1"),
+        ("http://user:p?w@host/v1", "http://user:***@host/v1"),
+        ("http://token@host/v1", "http://***@host/v1"),
+        ("user:pw@host/v1", "user:***@host/v1"),
+        ("http://user:half-of-a-password", "http://user:***"),
+        ("http://host/v1?key=abc&api-version=1", "http://host/v1?key=***&api-version=1"),
+        ("http://host/v1?mail=a@b", "http://host/v1?mail=***"),
+        ("http://host:8000/v1", "http://host:8000/v1"),
+        ("http://[::1]:8000/v1", "http://[::1]:8000/v1"),
+        ("localhost:8000/v1", "localhost:8000/v1"),
+    ],
+)
+def test_of_an_address_no_password_is_shown(url, shown):
+    assert shown_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    "url", ["http://user:p/w@host/v1", "http://user:***@host/v1", "http://user:pw@host:0x/v1"]
+)
+def test_an_address_with_a_password_that_cannot_be_used_is_refused_without_showing_it(url):
+    with pytest.raises(UserError, match=r"user:\*\*\*") as stopped:
+        OpenAIEngine(model="m", api_base=(url,))
+    assert "p/w" not in str(stopped.value) and "pw" not in str(stopped.value)
+
+
+@pytest.mark.parametrize(
+    "header", ["s3cret", "api-key=", "api-key=***", "a b=s3cret", "api-key=s3cret\nX: y", "api-key=s3crét"]
+)
+def test_a_header_that_cannot_be_sent_is_refused_without_showing_its_value(header):
+    with pytest.raises(UserError, match="--header") as stopped:
+        OpenAIEngine(model="m", api_base=("http://127.0.0.1:1/v1",), headers=(header,))
+    assert "s3cr" not in str(stopped.value)
+
+
+def test_a_key_and_a_password_for_the_same_place_are_refused():
+    for url, headers in (
+        ("http://u:pw@127.0.0.1:1/v1", ()),
+        ("http://127.0.0.1:1/v1", ("Authorization=Basic x",)),
+    ):
+        with pytest.raises(UserError, match="leave one of them out"):
+            OpenAIEngine(model="m", api_base=(url,), headers=headers, keys=KeyPool([FIRST]))
+
+
+# The first contact
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate for 127.0.0.1 that nobody but itself has signed, and its key, in one file."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    path = tmp_path_factory.mktemp("certificate") / "both.pem"
+    how = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+    parts = [path.with_name(name) for name in ("key", "cert")]
+    where = ("-keyout", str(parts[0]), "-out", str(parts[1]))
+    subprocess.run(["openssl", *how.split(), *where], check=True, capture_output=True)
+    path.write_text("".join(part.read_text() for part in parts))
+    return path
+
+
+@contextmanager
+def listening(answer=None, certificate=None):
+    """A port where each connection meets `answer`, or silence."""
+    server = socket.create_server(("127.0.0.1", 0))
+    context = None
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+    kept = []
+
+    def serve():
+        while True:
+            try:
+                connection, _ = server.accept()
+                kept.append(connection)
+                if context is not None:
+                    kept.append(context.wrap_socket(connection, server_side=True))
+                elif answer is not None:
+                    connection.recv(1000)
+                    connection.sendall(answer)
+                    connection.close()
+            except ssl.SSLError:
+                connection.close()
+            except OSError:
+                return
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield server.getsockname()[1]
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join()
+        for connection in kept:
+            connection.close()
+
+
+def first_contact(url):
+    engine = OpenAIEngine(model="m", api_base=(url,), backoff_s=0.01, first_contact_s=0.5)
+    started = time.monotonic()
+    with pytest.raises(UserError) as stopped:
+        ask(engine, requests(3))
+    assert time.monotonic() - started < 10
+    return str(stopped.value)
+
+
+def test_a_wrong_port_ends_with_what_to_check():
+    said = first_contact("http://127.0.0.1:1/v1")
+    assert (
+        "127.0.0.1:1/v1 was not reached" in said
+        and "refused" in said
+        and "check that the server runs" in said
+    )
+    assert "retry_for_s" in said
+
+
+def test_https_where_http_is_spoken_says_so():
+    with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
+        said = first_contact(f"https://127.0.0.1:{port}/v1")
+    assert "does not speak https: give http://" in said
+
+
+def test_http_where_https_is_spoken_says_so(certificate):
+    with listening(certificate=certificate) as port:
+        said = first_contact(f"http://127.0.0.1:{port}/v1")
+    assert "whether it wants https://" in said
+
+
+def test_a_certificate_that_nobody_signed_is_named_with_the_way_to_trust_it(certificate, monkeypatch):
+    with listening(certificate=certificate) as port:
+        said = first_contact(f"https://127.0.0.1:{port}/v1")
+    assert "self-signed" in said and "SSL_CERT_FILE" in said
+
+
+def test_a_dead_proxy_is_named_without_its_password(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://user:S3cretPw@127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "")
+    said = first_contact("http://192.0.2.7/v1")
+    assert "the proxy http://user:***@127.0.0.1:1" in said and "no_proxy" in said and "S3cret" not in said
+
+
+def test_a_proxy_that_reaches_nothing_is_named(monkeypatch):
+    with listening(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n") as port:
+        monkeypatch.setenv("http_proxy", f"127.0.0.1:{port}")
+        said = first_contact("http://192.0.2.7/v1")
+    assert "HTTP 503" in said and "check the proxy, or put 192.0.2.7 into no_proxy" in said
+
+
+def test_a_proxy_of_another_kind_is_refused(monkeypatch):
+    monkeypatch.setenv("http_proxy", "socks5://user:S3cretPw@127.0.0.1:1")
+    with pytest.raises(UserError, match="only http proxies") as stopped:
+        OpenAIEngine(model="m", api_base=("http://192.0.2.7/v1",))
+    assert "S3cret" not in str(stopped.value)
+
+
+@pytest.mark.parametrize("answer", [b"220 mail ESMTP\r\n", b"", b"\x15\x03\x01\x00\x02\x02\x46"])
+def test_a_port_that_speaks_something_else_ends_with_what_to_check(answer):
+    with listening(answer) as port:
+        assert "check that the server runs, host and port" in first_contact(f"http://127.0.0.1:{port}/v1")
+
+
+def test_a_port_that_says_nothing_ends_within_a_minute(monkeypatch):
+    assert FIRST_CONTACT_S + PROBE_TIMEOUT_S < 60
+    monkeypatch.setattr("util.engines.openai_watch.PROBE_TIMEOUT_S", 0.3)
+    with listening() as port:
+        assert "no answer within 0.3 s" in first_contact(f"http://127.0.0.1:{port}/v1")
+
+
 # Endpoints that come and go
 
 
@@ -931,7 +1150,7 @@ def test_an_endpoint_that_goes_away_rests_once_for_all_that_was_under_way():
     """Its rest doubles each time: 16 requests that find it gone must not make it 16 times."""
 
     async def find_it_gone():
-        endpoint = Endpoint("http://127.0.0.1:1/v1", AdaptiveLimit(16, 16))
+        endpoint = Endpoint(address_of("http://127.0.0.1:1/v1"), AdaptiveLimit(16, 16))
         keys = KeyPool([FIRST])
         dispatcher = Dispatcher([endpoint], keys)
         watch = Watch(dispatcher, keys, Transport(), model="m", retry_for_s=60, backoff_s=1)
@@ -946,7 +1165,7 @@ def test_an_endpoint_that_goes_away_rests_once_for_all_that_was_under_way():
 
 def test_a_turn_that_was_given_up_goes_to_the_next_in_line():
     async def wait_in_line():
-        endpoint = Endpoint("http://127.0.0.1:1/v1", AdaptiveLimit(1, 1))
+        endpoint = Endpoint(address_of("http://127.0.0.1:1/v1"), AdaptiveLimit(1, 1))
         dispatcher = Dispatcher([endpoint], KeyPool([FIRST]))
         endpoint.to_probe = False
         lease = await dispatcher.acquire(1.0)
@@ -963,13 +1182,13 @@ def test_a_turn_that_was_given_up_goes_to_the_next_in_line():
 
 
 def test_an_endpoint_that_was_asked_nothing_is_not_full():
-    assert not Endpoint("http://127.0.0.1:1/v1", AdaptiveLimit(1, 16)).full
+    assert not Endpoint(address_of("http://127.0.0.1:1/v1"), AdaptiveLimit(1, 16)).full
 
 
 @pytest.mark.parametrize("answered_since", [False, True])
 def test_only_what_was_not_overtaken_is_slow_because_there_was_too_much(answered_since):
     async def ask_three():
-        endpoint = Endpoint("http://127.0.0.1:1/v1", AdaptiveLimit(16, 16))
+        endpoint = Endpoint(address_of("http://127.0.0.1:1/v1"), AdaptiveLimit(16, 16))
         keys = KeyPool([FIRST])
         dispatcher = Dispatcher([endpoint], keys)
         watch = Watch(dispatcher, keys, Transport(), model="m", retry_for_s=60, backoff_s=1)

@@ -294,6 +294,7 @@ def asking_options(
         engine=args.engine or engine,
         api_base=tuple(url for urls in args.api_base for url in urls.split(",") if url),
         keys_file=args.keys,
+        headers=tuple(args.headers),
         request_timeout_s=args.request_timeout,
         stream=args.stream,
         log=log,

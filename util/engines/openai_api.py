@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from util.engines.failures import REFUSED
 from util.engines.keys import KeyPool, environment_keys, no_keys, read_keys
+from util.engines.openai_addresses import address_of, proxy_for
 from util.engines.openai_dispatch import (
     MOST_CONCURRENCY,
     START_CONCURRENCY,
@@ -31,8 +32,8 @@ from util.engines.openai_dispatch import (
 from util.engines.openai_quirks import LEFT_OUT, NO_STREAM, STREAM, ApiQuirks, api_quirks, lesson_of
 from util.engines.openai_replies import Answer, Kind, Trouble, read_reply, read_stream
 from util.engines.openai_streams import Listener, StreamedReply
-from util.engines.openai_transport import SILENCE_S, Transport, base_url, proxy_for
-from util.engines.openai_watch import Watch
+from util.engines.openai_transport import SILENCE_S, Transport
+from util.engines.openai_watch import FIRST_CONTACT_S, Watch
 from util.engines.tokens import TokenCounter, estimate_tokens, open_counter, tokens_by_signs
 from util.errors import UserError
 from util.records import Completion, Failure, Request
@@ -69,7 +70,8 @@ class _Tries:
 def open_openai_engine(options: EngineOptions) -> OpenAIEngine:
     """The engine that a script's options describe; engine_args that are not its own go into each request."""
     extra = dict(options.engine_args)
-    retry_for_s = extra.pop("retry_for_s", RETRY_FOR_S)
+    given_s = extra.pop("retry_for_s", None)
+    retry_for_s = RETRY_FOR_S if given_s is None else given_s
     if isinstance(retry_for_s, bool) or not isinstance(retry_for_s, int | float) or retry_for_s <= 0:
         raise UserError(f"retry_for_s in --engine-args must be a number of seconds, not {retry_for_s!r}")
     return OpenAIEngine(
@@ -83,6 +85,8 @@ def open_openai_engine(options: EngineOptions) -> OpenAIEngine:
         rpm=options.rpm,
         tpm=options.tpm,
         stream=options.stream,
+        headers=options.headers,
+        first_contact_s=FIRST_CONTACT_S if given_s is None else max(FIRST_CONTACT_S, retry_for_s),
         extra=extra,
     )
 
@@ -104,6 +108,8 @@ class OpenAIEngine:
         tpm: float | None = None,
         extra: dict | None = None,  # further fields of each request body
         backoff_s: float = 1.0,  # the first wait after a bad reply; doubles up to a minute
+        headers: tuple[str, ...] = (),  # "NAME=VALUE", for every request
+        first_contact_s: float = FIRST_CONTACT_S,  # the run stops when nothing ever answered for so long
         stream: str = "auto",  # always, never, or auto: as soon as an endpoint wants it
         silence_s: float = SILENCE_S,  # a stream that says nothing for so long is torn
         listen: Callable[[Request], Listener | None]
@@ -112,10 +118,17 @@ class OpenAIEngine:
         for name, value in (("concurrency", concurrency), ("rpm", rpm), ("tpm", tpm)):
             if value is not None and value <= 0:
                 raise UserError(f"{name} must be positive, not {value}")
-        urls = [base_url(url) for url in api_base or (os.environ.get("OPENAI_BASE_URL") or DEFAULT_ENDPOINT,)]
-        keys = keys or environment_keys()
+        urls = api_base or (os.environ.get("OPENAI_BASE_URL") or DEFAULT_ENDPOINT,)
+        addresses = [address_of(url, headers) for url in dict.fromkeys(urls)]
+        signed_in = [address for address in addresses if address.signs_in]
+        if signed_in and keys is not None:
+            raise UserError(
+                f"{signed_in[0].shown} is asked with a user or an Authorization header of its own, and a key "
+                "of --keys would need the same place: leave one of them out"
+            )
+        keys = no_keys() if signed_in else keys or environment_keys()
         if keys is None:
-            if DEFAULT_ENDPOINT in urls:
+            if any(address.base == DEFAULT_ENDPOINT for address in addresses):
                 raise UserError(
                     f"{DEFAULT_ENDPOINT} needs an API key: set OPENAI_API_KEY or give --keys FILE"
                 )
@@ -127,7 +140,10 @@ class OpenAIEngine:
         self._extra = dict(extra or {})
         self._request_timeout_s = request_timeout_s
         start, most = concurrency or START_CONCURRENCY, concurrency or MOST_CONCURRENCY
-        endpoints = [Endpoint(url, AdaptiveLimit(start, most), proxy_for(url)) for url in dict.fromkeys(urls)]
+        endpoints = [
+            Endpoint(address, AdaptiveLimit(start, most), proxy_for(address.base))
+            for address in dict.fromkeys(addresses)
+        ]
         self._dispatcher = Dispatcher(endpoints, keys, most=concurrency, rpm=rpm, tpm=tpm)
         self._may_change_stream, self._listen = stream == "auto", listen
         for endpoint in endpoints:
@@ -135,7 +151,13 @@ class OpenAIEngine:
             endpoint.lessons.update({STREAM} if wants_stream else ())
         self._transport = Transport(silence_s=silence_s)
         self._watch = Watch(
-            self._dispatcher, keys, self._transport, model=model, retry_for_s=retry_for_s, backoff_s=backoff_s
+            self._dispatcher,
+            keys,
+            self._transport,
+            model=model,
+            retry_for_s=retry_for_s,
+            first_contact_s=min(first_contact_s, retry_for_s),
+            backoff_s=backoff_s,
         )
         self._loop: asyncio.AbstractEventLoop  # while there is a thread
         self._thread: threading.Thread | None = None
@@ -312,6 +334,8 @@ class OpenAIEngine:
         tokens_used = None
         try:
             outcome = await self._send(lease, request, tries)
+            if isinstance(outcome, Trouble):
+                outcome = replace(outcome, message=lease.endpoint.address.scrubbed(outcome.message))
             if isinstance(outcome, Answer):
                 if not outcome.usage_known:
                     outcome = await self._counted(lease.endpoint, request, outcome)

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from util.engines.keys import Key, KeyPool
+from util.engines.openai_addresses import Address
 
 START_CONCURRENCY = 16  # per endpoint, when it has to be found out
 MOST_CONCURRENCY = 512  # per endpoint, when it has to be found out
@@ -95,8 +96,9 @@ class Pacer:
 class Endpoint:
     """One address and how it is doing."""
 
-    def __init__(self, url: str, limit: AdaptiveLimit, proxy: str | None = None) -> None:
-        self.url = url
+    def __init__(self, address: Address, limit: AdaptiveLimit, proxy: str | None = None) -> None:
+        self.address = address
+        self.url = address.shown
         self.limit = limit
         self.proxy = proxy
         self.in_flight = 0

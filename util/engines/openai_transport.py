@@ -8,14 +8,14 @@ time.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
-import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from util.engines.keys import Key
+from util.engines.openai_addresses import shown_url
 from util.engines.openai_dispatch import MOST_CONCURRENCY, Endpoint
 from util.engines.openai_replies import Kind, Trouble
 from util.engines.openai_streams import StreamedReply, is_stream
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 10.0
 KEEP_ALIVE_S = 3.0  # less than servers keep idle connections (uvicorn: 5 s), so that none closes as we send
+# What OpenSSL says when the other side does not speak TLS.
+NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
 MOST_REPLY_BYTES = 256 * 2**20
 SILENCE_S = 300.0  # a stream that has begun to speak and says nothing for so long is torn
 
@@ -107,12 +109,13 @@ class Transport:
 
         started = asyncio.get_running_loop().time()
         headers = {"Authorization": f"Bearer {key.secret}"} if key.secret else {}
+        headers.update(endpoint.address.headers)
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
             async with self._session.request(
                 "GET" if body is None else "POST",
-                endpoint.url + path,
+                endpoint.address.at(path),
                 data=body,
                 headers=headers,
                 allow_redirects=False,
@@ -122,19 +125,27 @@ class Transport:
                 content = await self._read(response, streamed)
                 if content is None:
                     return Reply(200, response.headers, b"", streamed)
-                if response.status != 200 and key.secret:
-                    # Some repeat what they refuse.
-                    content = content.replace(key.secret.encode(), key.tail.encode())
+                if response.status != 200:
+                    content = _scrubbed(content, endpoint, key)
                 return Reply(response.status, response.headers, content)
         except aiohttp.ClientConnectorCertificateError as error:
             raise UserError(
-                f"{endpoint.url} has a certificate that is not trusted: {error.certificate_error}"
+                f"{endpoint.url} has a certificate that is not trusted ({error.certificate_error}): name the "
+                "file of the authority that signed it, or of the certificate itself, in SSL_CERT_FILE"
             ) from error
         except aiohttp.ClientConnectorDNSError as error:
             known = error.os_error.errno != socket.EAI_NONAME
             return Trouble(Kind.AWAY if known else Kind.NO_HOST, f"the name {error.host!r} is not resolved")
+        except aiohttp.ClientProxyConnectionError as error:
+            return Trouble(Kind.AWAY, f"{_the_proxy(endpoint)} cannot be reached: {_reason(error)}")
+        except aiohttp.ClientHttpProxyError as error:
+            return Trouble(Kind.AWAY, f"{_the_proxy(endpoint)} refuses with HTTP {error.status}")
+        except aiohttp.ClientConnectorSSLError as error:
+            if getattr(error.os_error, "reason", "") in NOT_TLS:
+                return Trouble(Kind.NO_HOST, "it does not speak https: give http:// instead")
+            return Trouble(Kind.AWAY, f"no secure connection ({_reason(error)})")
         except aiohttp.ClientConnectorError as error:
-            return Trouble(Kind.AWAY, error.os_error.strerror or str(error))
+            return Trouble(Kind.AWAY, _reason(error))
         except aiohttp.ConnectionTimeoutError:
             return Trouble(Kind.AWAY, f"no connection within {CONNECT_TIMEOUT_S:g} s")
         except TimeoutError:
@@ -142,7 +153,8 @@ class Transport:
                 return Trouble(Kind.BROKEN, f"the stream said nothing for {self._silence_s:g} s")
             return Trouble(Kind.SLOW, f"no answer within {timeout_s:g} s")
         except (aiohttp.ClientError, ConnectionError) as error:
-            return Trouble(Kind.BROKEN, f"the connection broke ({type(error).__name__}: {error})")
+            words = endpoint.address.scrubbed(str(error))
+            return Trouble(Kind.BROKEN, f"the connection broke ({type(error).__name__}: {words})")
 
     async def _read(self, response: aiohttp.ClientResponse, streamed: StreamedReply) -> bytes | None:
         """The reply's body, or None once a stream is read; one that never ends is broken off."""
@@ -173,24 +185,26 @@ class Transport:
         return None
 
 
-def base_url(url: str) -> str:
-    """The address of an endpoint as requests need it; raises UserError when it is none."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is no number, a broken IPv6 address
-        usable = False
-    if not usable:
-        raise UserError(f"{url!r} is not the address of an endpoint: it looks like http://HOST:PORT/v1")
-    return url.rstrip("/").removesuffix("/chat/completions")
+def _scrubbed(content: bytes, endpoint: Endpoint, key: Key) -> bytes:
+    """A reply that may repeat what it refuses, without keys, passwords and headers."""
+    if key.secret:
+        content = content.replace(key.secret.encode(), key.tail.encode())
+    if not endpoint.address.secrets:
+        return content
+    return endpoint.address.scrubbed(content.decode("utf-8", "surrogateescape")).encode(
+        "utf-8", "surrogateescape"
+    )
 
 
-def proxy_for(url: str) -> str | None:
-    """The proxy that the environment names for `url`."""
-    parts = urllib.parse.urlsplit(url)
-    if urllib.request.proxy_bypass(parts.netloc):
-        return None
-    return urllib.request.getproxies().get(parts.scheme)
+def _the_proxy(endpoint: Endpoint) -> str:
+    return f"the proxy {shown_url(endpoint.proxy or '')} that the environment names"
+
+
+def _reason(error: aiohttp.ClientConnectorError) -> str:
+    cause = error.os_error
+    if cause.errno and cause.errno > 1:  # asyncio puts words of its own in place of the system's
+        return os.strerror(cause.errno)
+    return cause.strerror or str(error)
 
 
 def _socket(address: tuple) -> socket.socket:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import urllib.parse
 
 from util.engines.keys import Key, KeyPool
 from util.engines.openai_dispatch import MOST_FAILURES, Dispatcher, Endpoint, Lease
@@ -24,7 +25,8 @@ MOST_WAIT_S = 60.0
 # generation_config.json or have defaults of their own.
 FILL_IN = frozenset(("vllm", "sglang", "llamacpp"))
 MOST_REST_S = 5.0  # between probes of an endpoint that is gone: when it is back, it shall not wait for us
-PROBE_TIMEOUT_S = 30.0
+PROBE_TIMEOUT_S = 20.0
+FIRST_CONTACT_S = 35.0  # with the last try within a minute
 ADDRESS_HINT = "is the address right? It usually ends in /v1"
 KEPT = "what is finished is kept; the same command resumes"
 
@@ -41,7 +43,10 @@ class Watch:
         model: str,
         retry_for_s: float,
         backoff_s: float,
+        first_contact_s: float = FIRST_CONTACT_S,
     ) -> None:
+        self._first_contact_s = first_contact_s
+        self._has_contact = False  # whether any endpoint ever replied, whatever it was
         self._dispatcher = dispatcher
         self._keys = keys
         self._transport = transport
@@ -69,6 +74,8 @@ class Watch:
         reply = await self._transport.exchange(endpoint, key, "/models", None, PROBE_TIMEOUT_S)
         if isinstance(reply, Trouble):
             return reply if reply.kind is Kind.NO_HOST else Trouble(Kind.AWAY, reply.message)
+        # A proxy says so as well of what it cannot reach.
+        self._has_contact = self._has_contact or not (endpoint.proxy and reply.status in (502, 503, 504))
         if reply.status in (502, 503, 504):
             return Trouble(Kind.AWAY, f"HTTP {reply.status}")
         models = _models(reply)
@@ -93,7 +100,7 @@ class Watch:
         elif outcome.kind is Kind.ADDRESS:
             raise UserError(f"{lease.endpoint.url}/chat/completions: {outcome.message}; {ADDRESS_HINT}")
         elif outcome.kind is Kind.NO_HOST and not self.answers:
-            raise UserError(f"{outcome.message}: check the address {lease.endpoint.url}")
+            raise UserError(f"{lease.endpoint.url}: {outcome.message}; check the address")
         elif outcome.kind in (Kind.TOO_LONG, Kind.REFUSED, Kind.OTHERWISE):
             self._note_alive(lease.endpoint)
         else:
@@ -187,7 +194,12 @@ class Watch:
     def _stop_if_hopeless(self, lease: Lease, trouble: Trouble, now: float) -> None:
         """Stop after long enough without any answer, unless some request may still be at work."""
         if self._failing_since is None:
-            self._failing_since = now
+            self._failing_since = lease.sent_at
+        if not self._has_contact and now - self._failing_since >= self._first_contact_s:
+            raise UserError(
+                f"{lease.endpoint.url} was not reached within {now - self._failing_since:.0f} s "
+                f"({trouble.message}): {_remedy(lease.endpoint)}"
+            )
         others = (other for other in self._dispatcher.leases.values() if other is not lease)
         oldest = min((other.sent_at for other in others), default=now)
         if now - self._failing_since < self._retry_for_s or now - oldest >= self._retry_for_s / 2:
@@ -217,6 +229,18 @@ class Watch:
         if about not in self._said:
             self._said.add(about)
             say(message)
+
+
+def _remedy(endpoint: Endpoint) -> str:
+    """What to do about an endpoint that was never reached."""
+    if endpoint.proxy is not None:
+        host = urllib.parse.urlsplit(endpoint.address.base).hostname
+        return f"check the proxy, or put {host} into no_proxy to go without it"
+    secure = ", and whether it wants https://" if endpoint.address.base.startswith("http://") else ""
+    return (
+        f"check that the server runs, host and port{secure}. To wait for a server that is starting, add "
+        f"--engine-args '{{\"retry_for_s\": 1800}}'"
+    )
 
 
 def _models(reply: Reply) -> dict[str, dict]:

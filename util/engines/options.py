@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from util.engines.openai_addresses import shown_header, shown_url
 from util.records import Completion, Failure, Request
 
 STREAM_CHOICES = ("auto", "always", "never")
@@ -43,6 +44,7 @@ class EngineOptions:
     ray_address: str | None = None  # HOST:PORT of its head; None: the cluster that this machine belongs to
     sampling: dict[str, Any] = field(default_factory=dict)  # by the names of settings.SAMPLING
     api_base: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()  # "NAME=VALUE", sent with every request to an endpoint
     keys_file: Path | None = None
     concurrency: int | None = None  # requests in flight; None lets the engine find out
     rpm: float | None = None  # requests per minute at most
@@ -51,6 +53,12 @@ class EngineOptions:
     stream: str = "auto"  # whether endpoints stream their answers: one of STREAM_CHOICES
     engine_args: dict[str, Any] = field(default_factory=dict)  # passed to the engine as they are
     log: Path | None = None  # where the engine's own messages go
+
+    def recorded(self, name: str) -> Any:
+        """One of these options as files and messages may show it: without passwords."""
+        value = getattr(self, name)
+        shown = {"api_base": shown_url, "headers": shown_header}.get(name)
+        return value if shown is None else tuple(map(shown, value))
 
     @property
     def gpus(self) -> int:

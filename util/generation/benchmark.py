@@ -188,7 +188,7 @@ def _asked_so_far(order: Order, before: dict) -> dict:
         "data_dir": None if chosen.data_dir is None else str(chosen.data_dir),
         "system_prompt_from": _origin(order, before),
         "engine": {
-            setting.name: getattr(order.options, setting.name)
+            setting.name: order.options.recorded(setting.name)
             for setting in SETTINGS
             if setting.place == "engine"
         },
