@@ -59,6 +59,19 @@ def ended_by_the_clock(problem: Problem, text: str) -> Verdict:
     return Verdict(False, "timeout", cause=BY_THE_CLOCK)
 
 
+class NicenessWhenLoaded:
+    """Knows what niceness a worker had when it took this up."""
+
+    def __setstate__(self, state: dict) -> None:
+        self.found = os.nice(0)
+
+    def __getstate__(self) -> dict:
+        return {"some": "state"}
+
+    def __call__(self, job: object) -> Verdict:
+        return Verdict(True, detail=f"{self.found}, then {os.nice(0)}")
+
+
 def niceness_at_the_end(problem: Problem, text: str) -> Verdict:
     """Ended by the clock whenever it is graded; its detail is the niceness of the last time."""
     return Verdict(False, "timeout", detail=str(os.nice(0)), cause=BY_THE_CLOCK)

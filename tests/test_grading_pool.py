@@ -122,6 +122,13 @@ def test_a_second_try_alone_has_the_priority_of_the_command_and_no_higher_one(ni
     assert found == [str(os.nice(0) + niceness)]
 
 
+def test_a_grader_is_ready_before_it_leaves_the_core_to_others():
+    """Where all cores are busy it would otherwise take minutes to begin."""
+    with GradingPool(1, graders.NicenessWhenLoaded()) as pool:
+        pool.submit("niceness", None, 30)
+        assert dict(everything(pool))["niceness"].detail == f"{os.nice(0)}, then 19"
+
+
 def test_graders_and_programs_leave_the_core_to_an_engine_and_go_first_where_memory_is_short():
     with GradingPool(1, graders.call) as pool:
         pool.submit("priority", (graders.priority, PROBLEM, ""), 60)

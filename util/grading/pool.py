@@ -34,7 +34,7 @@ WAITING_PER_WORKER = 1024  # gradings queued or running per worker before `submi
 BATCH = 256  # most short gradings that a worker has at a time
 PAUSE_S = 0.005  # results are sent and taken together after so long, not one by one
 SHORT_S = 60.0  # gradings with a higher limit travel alone
-START_S = 120.0  # a worker has to say that it runs by then
+START_S = 600.0  # a worker has to say that it runs by then, on a core that others want, too
 LOWEST = 19  # niceness: at most 1.5 % of a core that somebody else wants
 STOP_S = 3.0  # workers that are asked to end are killed after that
 
@@ -379,12 +379,14 @@ def _kill_all(workers: list[_Worker]) -> None:
 
 def _work(connection: Connection, work: bytes, symbolic: bool, alone: bool) -> None:
     """Grade what comes until the parent says stop or is gone."""
-    _yield(to_engine=not alone)
+    _be_first_to_go()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     batches: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, batches), daemon=True).start()
     symbolic_engine.use(symbolic)
     grade, results = ForkingPickler.loads(work), _Results(connection)
+    if not alone:  # an end by the clock is looked into with a full share of a core
+        os.nice(LOWEST)  # from here on, so that it has begun soon: engines run beside graders
     results.mark()
     while (jobs := ForkingPickler.loads(batches.get())) is not None:
         for job in jobs:
@@ -393,14 +395,10 @@ def _work(connection: Connection, work: bytes, symbolic: bool, alone: bool) -> N
             results.add(grade(job))
 
 
-def _yield(*, to_engine: bool) -> None:
-    """Be the first to go where memory is short and, unless an end by the clock is to be looked into, the last
-    to get a core: engines run beside graders. What graders start, programs among it, is like them. Who runs
-    the suite with `nice` has none of it at a higher priority."""
+def _be_first_to_go() -> None:
+    """Where memory is short. What graders start, programs among it, is like them."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write("1000")
-    if to_engine:
-        os.nice(LOWEST)
 
 
 def _receive(connection: Connection, batches: queue.SimpleQueue[bytes]) -> None:

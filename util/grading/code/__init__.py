@@ -17,6 +17,7 @@ from util.grading.code.outputs import judge_text, judge_value
 from util.grading.code.places import BadRow
 from util.grading.code.suites import Tests, read_tests
 from util.grading.sandbox import (
+    START_S,
     Limits,
     Program,
     SandboxError,
@@ -31,7 +32,7 @@ from util.response import language_of, programs, solution_part
 GRADER = "code-4"
 COMPARISONS = ("ordered", "legacy")
 DEFAULT_LIMITS = Limits()
-GRADE_TIMEOUT_S = DEFAULT_LIMITS.problem_s + 300.0  # above what one problem and starting again can take
+GRADE_TIMEOUT_S = DEFAULT_LIMITS.problem_s + 2 * START_S  # above what one problem and starting again can take
 BATCH_BYTES = 64 << 20  # inputs that are sent to the sandbox at a time
 
 

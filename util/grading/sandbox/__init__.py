@@ -7,6 +7,7 @@ nothing of ours but each other and `wire`, the language that both sides speak.
 
 from util.grading.sandbox.control import require_isolation
 from util.grading.sandbox.parent import (
+    START_S,
     TIERS,
     Isolation,
     Limits,
@@ -20,6 +21,7 @@ from util.grading.sandbox.parent import (
 )
 
 __all__ = [
+    "START_S",
     "TIERS",
     "Isolation",
     "Limits",
