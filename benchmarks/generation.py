@@ -85,35 +85,63 @@ def one_call(n: int) -> dict:
     return json.loads(done.stdout.split(b"\n")[-2])
 
 
-def one_call_beside_programs(n: int) -> dict:
-    """The same while every core grades programs, half of which run until their time is over."""
+def beside_programs(chat: Callable[[], dict]) -> dict:
+    """What `chat` returns while every core grades programs, half of which run until their time is over."""
     tests = json.dumps({"inputs": ["1\n"] * 5, "outputs": ["1\n"] * 5})
     problem = Problem("1", "", suite_of({"input_output": tests}, "apps"))
+    programs = iter(range(1_000_000))
     with GradingPool(usable_cores(), partial(grade_code, problem)) as pool:
-        for number in range(60 * usable_cores()):
-            source = "while True: pass" if number % 2 else "print(input())"
-            pool.submit(number, f"```python\n{source}\n```", GRADE_TIMEOUT_S)
-        found = one_call(n)
+
+        def submit() -> None:
+            source = "while True: pass" if next(programs) % 2 else "print(input())"
+            pool.submit(None, f"```python\n{source}\n```", GRADE_TIMEOUT_S)
+
+        for _ in range(60 * usable_cores()):
+            submit()
+        pool.completed(block=True)  # graders and sandboxes are up
+        found = chat()
         assert pool.pending, "the programs have ended before the engine"
         return found
+
+
+class ChatProcess:
+    """LLM.chat in a process of its own that stays, for many short rounds."""
+
+    def __init__(self, n: int) -> None:
+        self._process = _plain_process(n, part=0, environment=worker_environment(OPTIONS, on_cpu=True))
+        _wait_until_loaded([self._process])
+
+    def chat(self) -> dict:
+        self._process.stdin.write(b"go\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def _plain_process(n: int, *, part: int, environment: dict) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, __file__, "--one-call", "--n", str(n), "--part", str(part)],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _wait_until_loaded(processes: list[subprocess.Popen]) -> None:
+    for process in processes:
+        while process.stdout.readline() != b"loaded\n":
+            assert process.poll() is None, "vLLM could not start"
 
 
 def two_plain(n: int) -> dict:
     """LLM.chat over half of everything in each of two processes, at the same time."""
     environment = worker_environment(OPTIONS, on_cpu=True) | {"OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, __file__, "--one-call", "--n", str(n), "--part", str(part)],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        for part in range(2)
-    ]
-    for process in processes:
-        while process.stdout.readline() != b"loaded\n":
-            assert process.poll() is None, "vLLM could not start"
+    processes = [_plain_process(n, part=part, environment=environment) for part in range(2)]
+    _wait_until_loaded(processes)
     for process in processes:
         process.stdin.write(b"go\n")
         process.stdin.flush()
@@ -202,13 +230,13 @@ def serve_one_call(n: int, part: int | None) -> None:
     llm.llm_engine.step = counted
     if part is not None:
         print("loaded", flush=True)
-        sys.stdin.readline()
-    began, cpu = time.monotonic(), time.process_time()
-    outputs = llm.chat(chats, sampling, use_tqdm=False)
-    cpu, wall = time.process_time() - cpu, time.monotonic() - began
-    tokens = sum(len(output.outputs[0].token_ids) for output in outputs)
-    print(json.dumps({"tokens": tokens, "samples": len(outputs), "steps": steps, "cpu": cpu, "wall": wall}))
-    sys.stdout.flush()
+    for _ in sys.stdin if part is not None else [""]:
+        began, cpu, steps = time.monotonic(), time.process_time(), 0
+        outputs = llm.chat(chats, sampling, use_tqdm=False)
+        cpu, wall = time.process_time() - cpu, time.monotonic() - began
+        tokens = sum(len(output.outputs[0].token_ids) for output in outputs)
+        found = {"tokens": tokens, "samples": len(outputs), "steps": steps, "cpu": cpu, "wall": wall}
+        print(json.dumps(found), flush=True)
     os._exit(0)
 
 
@@ -235,11 +263,11 @@ def main() -> None:
                 args.rounds,
             )
     elif args.beside_programs:
-        ways = {
-            "beside programs": lambda: one_call_beside_programs(args.n),
-            "alone": lambda: one_call(args.n),
-        }
-        compare(ways, args.rounds)
+        with closing(ChatProcess(args.n)) as engine:
+            engine.chat()  # the first one is slower
+            ways = {"beside programs": lambda: beside_programs(engine.chat), "alone": engine.chat}
+            compare(ways, args.rounds)
+            print("load", *os.getloadavg())
     else:
         compare({"our loop": lambda: our_loop(args.n), "one LLM.chat": lambda: one_call(args.n)}, args.rounds)
 
