@@ -121,35 +121,24 @@ def grade_code(
 
 
 # Programs with these words are run where what they need is loaded already. Answers that are functions may use
-# names of `statistics` and `datetime` without importing them. Hints are looked for first, as that is faster.
-_KINDS = (
-    (
-        "numpy",
-        "np. numpy scipy pandas networkx numba sklearn".split(),
-        re.compile(r"\b(?:numpy|np|scipy|pandas|networkx|numba|sklearn)\b"),
-    ),
-    (
-        "more",
-        "sortedcontainers dataclass decimal fractions cmath queue array date time tzinfo YEAR UTC tatistics "
-        "mean mode median quantiles stdev variance correlation linear_regression NormalDist".split(),
-        re.compile(
-            r"^[ \t]*(?:import|from)\b.*\b(?:array|queue)\b|\barray\.array\b"
-            r"|\b(?:sortedcontainers|dataclass(?:es)?|decimal|fractions|cmath|date|datetime|timedelta|timezone"
-            r"|tzinfo|M(?:AX|IN)YEAR|UTC|statistics|StatisticsError|(?:f|geometric_|harmonic_)?mean|(?:multi)?mode"
-            r"|median(?:_\w+)?|quantiles|p?stdev|p?variance|covariance|correlation|linear_regression|NormalDist)\b",
-            re.MULTILINE,
-        ),
-    ),
+# names of `statistics` and `datetime` without importing them.
+_NUMPY = frozenset("np numpy scipy pandas networkx numba sklearn".split())
+_MORE = frozenset(
+    "sortedcontainers dataclass dataclasses decimal fractions cmath date datetime timedelta timezone tzinfo "
+    "MAXYEAR MINYEAR UTC statistics StatisticsError mean fmean geometric_mean harmonic_mean mode multimode "
+    "median median_low median_high median_grouped quantiles stdev pstdev variance pvariance covariance "
+    "correlation linear_regression NormalDist".split()
 )
+_IMPORTED = re.compile(r"\b(?:import|from)\b.*\b(?:array|queue)\b|\barray\.array\b")
 
 
 def sandbox_kind(sources: tuple[str, ...]) -> str:
     """In which kind of sandbox a program is best run."""
-    for kind, hints, words in _KINDS:
-        for source in sources:
-            if any(map(source.__contains__, hints)) and words.search(source):
-                return kind
-    return "plain"
+    source = "\n".join(sources)
+    words = set(re.findall(r"\w+", source))
+    if words & _NUMPY:
+        return "numpy"
+    return "more" if words & _MORE or _IMPORTED.search(source) else "plain"
 
 
 class _ProgramRun:

@@ -71,29 +71,30 @@ class Told:
 
     def __init__(self, asked: int, descriptor: int) -> None:
         self._asked, self._descriptor = asked, descriptor
-        self._pieces = b""
+        self._frames = b""
         self._sent_at = time.monotonic()
 
     def result(self, body: bytes = b"", *, may_wait: bool = False) -> None:
         """A test has ended, with this result if it is a call."""
-        self._pieces += wire.piece(body)
-        if may_wait and len(self._pieces) < LONGEST_WAIT_BYTES:
+        self._frames += wire.frame(wire.ENDED, body=body)
+        if may_wait and len(self._frames) < LONGEST_WAIT_BYTES:
             if time.monotonic() - self._sent_at < LONGEST_WAIT_S:
                 return
         self._send()
 
     def failure(self, note: str) -> bool:
         """What people should know about the failure that the end of this process is about to be."""
-        self._pieces += wire.piece(note[:NOTE_CHARACTERS].encode("utf-8", "backslashreplace"), is_note=True)
+        said = note[:NOTE_CHARACTERS].encode("utf-8", "backslashreplace")
+        self._frames += wire.frame(wire.EXIT, note=said)
         self._send()
         return False
 
     def _send(self) -> None:
         try:
-            wire.write_all(self._descriptor, self._pieces)
+            wire.write_all(self._descriptor, self._frames)
         except OSError:  # the program has closed the line: it is judged by what it printed and how it ends
             os._exit(0)
-        self._pieces = b""
+        self._frames = b""
         self._sent_at = time.monotonic()
 
     def wait(self) -> bool:
@@ -163,8 +164,6 @@ def _run_programs(code: types.CodeType, file: str, tests: int, stdin: str, out: 
 
 
 _READS_ITSELF = re.compile(r"__file__|\bargv\b|\binspect\b")
-
-
 _POOLS_THREADS = re.compile(r"\bThreadPool\b|\bmultiprocessing\.dummy\b")
 
 

@@ -402,11 +402,25 @@ def program_filter() -> bytes:
 
 
 class Seccomp:
-    """The two filters made ready beforehand, so that a new process needs little to put its own on."""
+    """The two filters made ready beforehand, so that a new process needs little to put its own on.
+
+    Raises OSError when the kernel does not take them.
+    """
 
     def __init__(self) -> None:
         self._template = _Filter(template_filter())
         self._program = _Filter(program_filter())
+        child = os.fork()
+        if child == 0:  # tries them, and ends
+            try:
+                self.confine_template()
+                self.confine_program()
+            except OSError as error:
+                os._exit(error.errno or 1)
+            os._exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if code:
+            raise OSError(abs(code), os.strerror(code) if code > 0 else f"ended by signal {-code}")
 
     def confine_template(self) -> None:
         """Allow this process nothing but to fork programs; for ever."""

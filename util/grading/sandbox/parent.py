@@ -159,7 +159,7 @@ class Sandbox:
                 start_new_session=True,
             )
         try:
-            report = json.loads(self._receive(time.monotonic() + START_S, 1 << 20)[3])
+            report = json.loads(self._receive(time.monotonic() + START_S, 1 << 20).body)
         except SandboxError as error:
             raise SandboxError(f"the sandbox does not start: {error}") from error
         self.isolation = Isolation(
@@ -183,36 +183,38 @@ class Sandbox:
         number = next(self._numbers) % (1 << 31)
         prints = program.function is None
         asked = (program.function, program.sources, () if prints else tuple(inputs), len(inputs))
-        request = (
+        request = wire.Request(
             number,
             wire.pack(asked),
             tuple(inputs) if prints else None,
             len(inputs),
-            len(program.sources),
             limits.time_s,
             limits.problem_s,
             limits.memory_bytes,
             limits.output_bytes,
         )
-        self._send(wire.pack(request))
+        self._send(wire.pack(tuple(request)))
         deadline = time.monotonic() + limits.problem_s + ANSWER_SLACK_S
         most = limits.output_bytes
-        test = source = 0
+        test = 0
         is_done = False
         try:
             while True:
-                status, said, note, output = self._receive(deadline, most)
-                if status == wire.DONE:
+                said = self._receive(deadline, most)
+                if said.status == wire.DONE:
                     is_done = True
-                    if said != number:
+                    if said.number != number:
                         raise SandboxError("an answer to another request")
                     return
-                if status == wire.COMPILED:
-                    source = min(said, len(program.sources) - 1)
-                    continue
-                is_first = test == 0 and (status != wire.LOST or len(inputs) == 1)
-                text = note.decode("utf-8", "replace")
-                yield TestOutcome(test, wire.STATUSES[status], output, text, said, source, is_first)
+                yield TestOutcome(
+                    test,
+                    wire.STATUSES[said.status],
+                    said.body,
+                    said.note.decode("utf-8", "replace"),
+                    said.number,
+                    min(said.source, len(program.sources) - 1),
+                    is_first=test == 0 and said.status != wire.LOST,
+                )
                 test += 1
         except SandboxError:
             is_done = True
@@ -224,7 +226,7 @@ class Sandbox:
     def _cancel(self, number: int, most: int) -> None:
         self._send(wire.pack(number))
         deadline = time.monotonic() + ANSWER_SLACK_S
-        while self._receive(deadline, most)[0] != wire.DONE:
+        while self._receive(deadline, most).status != wire.DONE:
             pass
 
     def _send(self, data: bytes) -> None:
@@ -234,16 +236,15 @@ class Sandbox:
         except OSError as error:
             raise self._broken(f"the sandbox does not listen: {error}") from error
 
-    def _receive(self, deadline: float, most: int) -> tuple[int, int, bytes, bytes]:
-        """The next frame: status, number, note and body."""
+    def _receive(self, deadline: float, most: int) -> wire.Frame:
         while True:
             try:
                 frame = wire.take_frame(self._buffer, self._read, most)
             except wire.BadMessage as error:
                 raise self._broken(f"the sandbox speaks nonsense: {error}") from error
             if frame is not None:
-                self._read = frame[4]
-                return frame[:4]
+                self._read = frame.end
+                return frame
             del self._buffer[: self._read]
             self._read = 0
             self._socket.settimeout(max(0.01, deadline - time.monotonic()))

@@ -13,11 +13,10 @@ import json
 import marshal
 import os
 import struct
-from typing import Any
+from typing import Any, NamedTuple
 
 LENGTH = struct.Struct(">Q")
-FRAME = struct.Struct(">BiII")  # status, number, bytes of the note, bytes of the body
-PIECE = struct.Struct(">BI")  # is it a note? and its bytes
+FRAME = struct.Struct(">BiBII")  # status, number, source, bytes of the note, bytes of the body
 NO_MEMORY = "MemoryError"  # the note of a program whose memory was not enough
 CHUNK_BYTES = 1 << 20  # read at a time
 NOTE_BYTES = 4096  # greatest note
@@ -27,14 +26,13 @@ _BIG = 10**4000  # json refuses to read integers of more than 4300 digits
 STATUSES = (
     "ended",
     "exit",  # with its process; the number is the exit status, negative for a signal
-    "lost",  # cut short in a test that nobody knows, or through a test before it: not the first
+    "lost",  # cut short in a test of a call that nobody knows: not the first
     "timeout",
     "too large",
     "not compiled",
-    "compiled",  # not an end: the source with this number is the one that is run
     "done",  # all is told
 )
-ENDED, EXIT, LOST, TIMEOUT, TOO_LARGE, NOT_COMPILED, COMPILED, DONE = range(len(STATUSES))
+ENDED, EXIT, LOST, TIMEOUT, TOO_LARGE, NOT_COMPILED, DONE = range(len(STATUSES))
 
 
 class BadMessage(Exception):
@@ -42,6 +40,19 @@ class BadMessage(Exception):
 
 
 # --- requests, inwards ---
+
+
+class Request(NamedTuple):
+    """One program on some tests."""
+
+    number: int
+    asked: bytes  # what the program's driver reads
+    inputs: tuple[bytes, ...] | None  # what the program reads from standard input, if it does
+    tests: int
+    time_s: float
+    problem_s: float
+    memory_bytes: int
+    output_bytes: int
 
 
 def pack(request: Any) -> bytes:
@@ -80,18 +91,27 @@ def write_all(descriptor: int, data: bytes | bytearray) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-# --- frames, outwards ---
+# --- frames, outwards: from a program's process to the zygote, and from there to the grader ---
 
 
-def frame(status: int, number: int = 0, note: bytes = b"", body: bytes = b"") -> bytes:
-    return FRAME.pack(status, number, len(note), len(body)) + note + body
+class Frame(NamedTuple):
+    status: int
+    number: int
+    source: int  # which of the sources is run
+    note: bytes
+    body: bytes
+    end: int  # where in the buffer it ends
 
 
-def take_frame(buffer: bytearray, at: int, most: int) -> tuple[int, int, bytes, bytes, int] | None:
-    """The frame at a place of `buffer`: its parts and where it ends; None while it is incomplete."""
+def frame(status: int, number: int = 0, source: int = 0, note: bytes = b"", body: bytes = b"") -> bytes:
+    return FRAME.pack(status, number, source, len(note), len(body)) + note + body
+
+
+def take_frame(buffer: bytearray, at: int, most: int) -> Frame | None:
+    """The frame at a place of `buffer`; None while it is incomplete."""
     if len(buffer) < at + FRAME.size:
         return None
-    status, number, note_size, size = FRAME.unpack_from(buffer, at)
+    status, number, source, note_size, size = FRAME.unpack_from(buffer, at)
     if status >= len(STATUSES) or note_size > NOTE_BYTES or size > most:
         raise BadMessage(f"a frame of the kind {status} with {note_size} + {size} bytes")
     begin = at + FRAME.size
@@ -99,27 +119,7 @@ def take_frame(buffer: bytearray, at: int, most: int) -> tuple[int, int, bytes, 
     end = middle + size
     if len(buffer) < end:
         return None
-    return status, number, bytes(buffer[begin:middle]), bytes(buffer[middle:end]), end
-
-
-# --- pieces, from a program's process ---
-
-
-def piece(body: bytes, is_note: bool = False) -> bytes:
-    return PIECE.pack(is_note, len(body)) + body
-
-
-def take_piece(buffer: bytearray, at: int, most: int) -> tuple[bool, bytes, int] | None:
-    """The piece at a place of `buffer`: is it a note, its body, where it ends; None while incomplete."""
-    if len(buffer) < at + PIECE.size:
-        return None
-    is_note, size = PIECE.unpack_from(buffer, at)
-    if size > most:
-        raise BadMessage(f"a piece of {size} bytes")
-    begin = at + PIECE.size
-    if len(buffer) < begin + size:
-        return None
-    return bool(is_note), bytes(buffer[begin : begin + size]), begin + size
+    return Frame(status, number, source, bytes(buffer[begin:middle]), bytes(buffer[middle:end]), end)
 
 
 # --- values of call-based tests ---

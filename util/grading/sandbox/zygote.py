@@ -40,7 +40,6 @@ _PROCESSES = struct.Struct(f"{AT_ONCE}I")
 SLACK_S = 0.005
 CLOCK_LIMITS = 20  # by the clock, a test may take this many times what it may use of CPU time
 WORKING_SHARE = 0.001  # whoever works gets more of a core than this, also at low priority on a busy one
-QUICK_S = 0.01  # a test that ends within this time has its output read at its end, all at once
 DISK_LOOK_S = 0.02  # between two looks at what a program has written to a disk that is not its own
 FOUND_BY = 987_654_321  # a recursion limit that nothing else in a thread's state equals
 C_CALLS = 1 << 28  # more than any stack holds
@@ -255,32 +254,6 @@ def wall_in(settings: dict, scratch: str, user: int | None, report: dict) -> Non
     _tried(off, report, "Landlock", layers.landlock, readable_paths(settings), scratch)
 
 
-def filter_of(settings: dict, report: dict) -> layers.Seccomp | None:
-    """The filter that every program gets, tried once in a process that ends at once; None when refused."""
-    if "seccomp" in settings["without"]:
-        report["missing"]["seccomp"] = "switched off"
-        return None
-    try:
-        found = layers.Seccomp()
-    except OSError as error:
-        report["missing"]["seccomp"] = str(error)
-        return None
-    child = os.fork()
-    if child == 0:
-        try:
-            found.confine_template()
-            found.confine_program()
-        except OSError as error:
-            os._exit(error.errno or 1)
-        os._exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if code:
-        report["missing"]["seccomp"] = os.strerror(code) if code > 0 else f"ended by signal {-code}"
-        return None
-    report["layers"].append("seccomp")
-    return found
-
-
 class Child(NamedTuple):
     """A process that waits for its program, and our ends of its pipes."""
 
@@ -300,7 +273,9 @@ class Zygote:
         self.stdin = os.path.join(scratch, "stdin")
         self._buffer = bytearray()
         self._alone = "pid namespace" in report["layers"]
-        self._template = Template(self.stdin, filter_of(settings, report), self._alone)
+        filters: list[layers.Seccomp] = []
+        _tried(settings["without"], report, "seccomp", lambda: filters.append(layers.Seccomp()))
+        self._template = Template(self.stdin, filters[0] if filters else None, self._alone)
         self._is_limited = "limits" in report["layers"]
         self._can_fork = "seccomp" not in report["layers"]  # can programs?
         self._waiting: list[Child] = []
@@ -323,7 +298,7 @@ class Zygote:
                     return
                 self._buffer += data
             elif isinstance(message, tuple):
-                Trial(self, *message).serve()
+                Trial(self, wire.Request(*message)).serve()
             # else a late word about a request that has ended already
 
     # --- what a request needs ---
@@ -488,32 +463,17 @@ class Template:
 class Trial:
     """One program on some tests, in one process."""
 
-    def __init__(
-        self,
-        zygote: Zygote,
-        number: int,
-        asked: bytes,
-        inputs: tuple[bytes, ...] | None,
-        tests: int,
-        sources: int,
-        time_s: float,
-        problem_s: float,
-        memory_bytes: int,
-        output_bytes: int,
-    ) -> None:
-        """`asked` is handed on to the program's driver; `inputs` are what it reads from standard input."""
-        self._zygote, self._number, self._asked, self._inputs = zygote, number, asked, inputs
-        self._tests, self._sources, self._time_s, self._problem_s = tests, sources, time_s, problem_s
-        self._memory_bytes, self._most = memory_bytes, output_bytes
+    def __init__(self, zygote: Zygote, request: wire.Request) -> None:
+        self._zygote, self._request = zygote, request
+        self._inputs, self._most = request.inputs, request.output_bytes
         self._output = bytearray()
         self._pieces = bytearray()
+        self._reports = bytearray()
         self._note = b""  # what the program has failed with, by its own account
         self._source: int | None = None  # the one that is run, once that is known
         self._has_hung_up = False  # it has closed its line, by ending in most cases
-        self._reports = bytearray()
         self._test = 0  # the one that runs
         self._looked = time.monotonic()  # at what it has written
-        self._told, self._told_at = 0, 0.0  # tests whose results the grader knows, and since when
         self._clock_fired = False  # whether time that only passed ended the test, not CPU time
 
     def serve(self) -> None:
@@ -523,12 +483,12 @@ class Trial:
             largest = max(map(len, self._inputs))
             self._input = self._open_input()
             self._put_input()
-        self._program = self._zygote.take_program(self._memory_bytes, max(layers.FILE_BYTES, largest))
+        self._program = self._zygote.take_program(self._request.memory_bytes, max(layers.FILE_BYTES, largest))
         # A second line of defence, for when nobody watches.
-        seconds = int(2 * self._tests * self._time_s) + 1
+        seconds = int(2 * self._request.tests * self._request.time_s) + 1
         resource.prlimit(self._program.process, resource.RLIMIT_CPU, (seconds, seconds))
         try:
-            wire.write_all(self._program.line, self._asked)
+            wire.write_all(self._program.line, self._request.asked)
         except BrokenPipeError:  # it has ended before reading all: this is noticed next
             pass
         try:
@@ -537,7 +497,7 @@ class Trial:
             self._zygote.clean(self._program)
             if self._inputs is not None:
                 os.close(self._input)
-        self._report(wire.DONE, self._number)
+        self._report(wire.DONE, self._request.number)
         self._send()
 
     def _open_input(self) -> int:
@@ -556,14 +516,11 @@ class Trial:
         wire.write_all(self._input, self._inputs[self._test])
 
     def _report(self, status: int, number: int = 0, note: bytes = b"", body: bytes = b"") -> None:
-        """Tell the grader, with the next `_send`."""
-        self._reports += wire.frame(status, number, note, body)
+        self._reports += wire.frame(status, number, self._source or 0, note, body)
 
     def _send(self) -> None:
-        if self._reports:
-            wire.write_all(self._zygote.control, self._reports)
-            self._reports.clear()
-            self._told, self._told_at = self._test, time.monotonic()
+        wire.write_all(self._zygote.control, self._reports)
+        self._reports.clear()
 
     # --- while the program runs ---
 
@@ -573,16 +530,13 @@ class Trial:
         poll = select.poll()
         poll.register(told, select.POLLIN)
         poll.register(control, select.POLLIN)
-        prints = self._inputs is not None
-        self._end = time.monotonic() + self._problem_s
+        if self._inputs is not None:
+            poll.register(out, select.POLLIN)
+        self._end = time.monotonic() + self._request.problem_s
         self._begin_test()
-        watched = -1  # the test whose output is read while it is printed
         while True:
-            left = self._time_left()
-            if left <= 0:
-                return self._over(wire.TIMEOUT, int(self._clock_fired), self._times())
-            if prints and watched != self._test:
-                left = min(left, QUICK_S)
+            test, left = self._test, self._time_left()
+            is_late = left <= 0
             if self._has_hung_up:
                 child, status = os.waitpid(self._program.process, os.WNOHANG)
                 if child:
@@ -591,14 +545,10 @@ class Trial:
             if self._zygote.shares_disk:
                 left = min(left, DISK_LOOK_S)
             ready = [descriptor for descriptor, _ in poll.poll(left * 1000 + 1)]
-            if control in ready and self._zygote.cancelled(self._number, self._program):
+            if control in ready and self._zygote.cancelled(self._request.number, self._program):
                 return None
             if out in ready and not self._read_output():
                 poll.unregister(out)  # closed by the program: it may still go on
-            if not ready and prints and watched != self._test:
-                self._send()
-                poll.register(out, select.POLLIN)
-                watched = self._test
             if len(self._output) > self._most:
                 return self._over(wire.TOO_LARGE)
             if self._has_filled_disk():
@@ -608,9 +558,8 @@ class Trial:
                     return None
                 if self._has_hung_up:
                     poll.unregister(told)
-                if 0 <= watched < self._test:
-                    poll.register(out, 0)  # the next test may be a quick one again
-                    watched = -1
+            if is_late and test == self._test:  # no result was on its way
+                return self._over(wire.TIMEOUT, int(self._clock_fired), self._times())
 
     def _has_filled_disk(self) -> bool:
         """Whether a program that has no disk of its own has taken more than its share; looks now and then."""
@@ -621,10 +570,8 @@ class Trial:
 
     def _begin_test(self) -> None:
         self._wall, self._cpu = time.monotonic(), self._cpu_time()
-        self._worked_at, self._worked = (
-            self._wall,
-            0.0,
-        )  # when it was last seen to work, and its CPU time then
+        # When it was last seen to work, and its CPU time then.
+        self._worked_at, self._worked = self._wall, 0.0
 
     def _cpu_time(self) -> float:
         try:
@@ -638,7 +585,7 @@ class Trial:
         CPU time is what counts, so that a busy machine does not turn right answers into slow ones. The clock
         ends a program that has done nothing for as long as it may work, and one that gets nowhere at all.
         """
-        limit, now = self._time_s, time.monotonic()
+        limit, now = self._request.time_s, time.monotonic()
         used = self._cpu_time() - self._cpu
         if used >= limit:
             return 0.0
@@ -651,7 +598,7 @@ class Trial:
     def _times(self) -> bytes:
         used, passed = self._cpu_time() - self._cpu, time.monotonic() - self._wall
         by_clock = f"ended by the clock after {passed:.1f} s with {used:.1f} s of CPU time"
-        return (by_clock if self._clock_fired else f"over {self._time_s:g} s of CPU time").encode()
+        return (by_clock if self._clock_fired else f"over {self._request.time_s:g} s of CPU time").encode()
 
     def _read_output(self) -> bool:
         """Take what is in the pipe; False at its end."""
@@ -664,8 +611,6 @@ class Trial:
                 return False
             if self._source is None:  # the first byte is from before the program ran
                 self._source, data = data[0], data[1:]
-                if self._source:
-                    self._report(wire.COMPILED, self._source)
             self._output += data
         return True
 
@@ -676,19 +621,17 @@ class Trial:
         self._pieces += data
         at = 0
         try:
-            while (piece := wire.take_piece(self._pieces, at, self._most)) is not None:
-                is_note, body, at = piece
-                if is_note:
-                    self._note = body[: wire.NOTE_BYTES]
-                elif self._end_test(body):
+            while (said := wire.take_frame(self._pieces, at, self._most)) is not None:
+                at = said.end
+                if said.status != wire.ENDED:
+                    self._note = said.note
+                elif self._end_test(said.body):
                     return True
         except wire.BadMessage:
             self._over(wire.TOO_LARGE)
             return True
         del self._pieces[:at]
-        # Not each result by itself, nor too late for stopping at a failure.
-        if self._test >= 2 * self._told or time.monotonic() - self._told_at >= driver.LONGEST_WAIT_S:
-            self._send()
+        self._send()
         return False
 
     def _end_test(self, body: bytes) -> bool:
@@ -704,7 +647,7 @@ class Trial:
             self._output.clear()
         self._report(wire.ENDED, body=body)
         self._test += 1
-        if self._test == self._tests:
+        if self._test == self._request.tests:
             return True
         if prints:
             try:
@@ -712,8 +655,8 @@ class Trial:
                 os.write(self._program.line, b"+")
             except BrokenPipeError:  # the program has closed the line: its end is noticed next
                 pass
-            except OSError:  # it has filled the folder in which its input lies
-                self._over(wire.LOST)
+            except OSError as error:  # it has filled the folder in which its input lies
+                self._over(wire.EXIT, 1, str(error).encode())
                 return True
         self._begin_test()
         return False
@@ -726,8 +669,7 @@ class Trial:
             status = wire.TOO_LARGE
         elif status == wire.EXIT and self._source is None and self._note:
             status = wire.NOT_COMPILED
-        elif status in (wire.EXIT, wire.TIMEOUT) and not prints and self._test == 0 and self._tests > 1:
-            if self._output:  # it was not in the first test any more
-                status = wire.LOST
+        elif not prints and self._output and self._test == 0 and self._request.tests > 1:
+            status = wire.LOST  # it was not in the first test any more
         body = bytes(self._output) if prints and status == wire.EXIT else b""
         self._report(status, code, note or self._note, body)
