@@ -156,3 +156,29 @@ def test_passwords_are_in_no_file_and_no_message(tmp_path):
 def test_a_command_with_a_password_left_out_says_where_it_belongs(tmp_path):
     done = script("inference_and_check.py", *flags_for(tmp_path, 1, "http://user:***@127.0.0.1:1/v1"))
     assert done.returncode == 2 and "write the password there" in done.stderr
+
+
+def test_a_seed_that_was_not_sent_is_recorded_and_said_by_whoever_repeats_the_run(tmp_path):
+    with FaultyEndpoint(Script(refused_fields=("seed",))) as endpoint:
+        done = script("inference_and_check.py", *flags_for(tmp_path, 1, endpoint.url), "--limit", "3")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("refuses seed") == 1
+    [folder] = tmp_path.iterdir()
+    made = json.loads((folder / "run.json").read_text(encoding="utf-8"))["made_with"]
+    assert made["left_out"] == ["seed"]
+    again = script("report.py", "manifest", str(folder))
+    assert "the endpoint of the run refused seed" in again.stdout + again.stderr
+
+
+def test_a_limit_of_tokens_holds_where_the_endpoint_counts_none(tmp_path):
+    with FaultyEndpoint(Script(faults={"no_usage": 1.0})) as endpoint:
+        limits = ("--max-tokens", "500", "--max-tokens-total", "5000")
+        done = script("inference_and_check.py", *flags_for(tmp_path, 8, endpoint.url), *limits)
+    assert done.returncode == 1 and "--max-tokens-total are spent" in done.stderr
+    used = sum(line["prompt_tokens"] + line["completion_tokens"] for line in samples_in(tmp_path))
+    assert 2500 < used <= 5000 and len(endpoint.requests) < 320
+
+
+def test_what_keeps_a_first_contact_from_working_is_exit_status_2(tmp_path):
+    done = script("inference_and_check.py", *flags_for(tmp_path, 1, "https://nowhere.invalid/v1"))
+    assert done.returncode == 2 and "https://nowhere.invalid/v1: the name" in done.stderr

@@ -24,7 +24,7 @@ from util.engines.metered import Limit, MeteredEngine
 from util.engines.openai_addresses import address_of, shown_url
 from util.engines.openai_api import OpenAIEngine, open_openai_engine
 from util.engines.openai_dispatch import AdaptiveLimit, Dispatcher, Endpoint
-from util.engines.openai_quirks import api_quirks
+from util.engines.openai_quirks import api_quirks, lesson_of
 from util.engines.openai_replies import Answer, Kind, Trouble, read_reply, read_stream, retry_after_s
 from util.engines.openai_streams import StreamedReply
 from util.engines.openai_transport import Transport
@@ -827,10 +827,85 @@ def test_an_endpoint_that_takes_no_stream_options_or_no_streams_is_asked_without
     assert "stream" not in endpoint.requests[-1]
 
 
-def refused(status, words, **fields):
-    content = json.dumps({"error": {"message": words, **fields}}).encode()
+REFUSED_SEED = (
+    {
+        "error": {
+            "message": "Unsupported parameter: 'seed' is not supported with this model.",
+            "param": "seed",
+        }
+    },
+    {
+        "detail": [
+            {"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}
+        ]
+    },
+    {"error": {"message": "Unrecognized request argument supplied: seed", "type": "invalid_request_error"}},
+    {"message": "seed: unknown field", "type": "invalid_request_error"},
+    {"error": {"message": "property 'seed' is unsupported", "code": 400}},
+    {"error": "This model does not support seed"},
+)
+
+
+@pytest.mark.parametrize("reply", REFUSED_SEED)
+@pytest.mark.parametrize("status", [400, 422])
+def test_seed_is_left_out_where_it_is_refused_and_that_is_said_once(reply, status, capsys):
+    class TakesNoSeed(FaultyEndpoint):
+        def refusal(self, body, headers):
+            return http(status, reply) if "seed" in body else None
+
+    with TakesNoSeed() as endpoint:
+        engine = engine_for(endpoint, concurrency=2)
+        assert completed(ask(engine, requests(20))) == 20
+    assert engine.left_out == ["seed"]
+    assert sum("seed" in body for body in endpoint.requests) <= 2
+    assert capsys.readouterr().err.count("refuses seed: it is left out") == 1
+
+
+def test_what_changes_the_answers_is_never_left_out():
+    words = (
+        "Unsupported value: 'temperature' does not support 0.7 with this model. Only the default is supported"
+    )
+
+    class TakesNoTemperature(FaultyEndpoint):
+        def refusal(self, body, headers):
+            return refused(400, words, param="temperature") if "temperature" in body else None
+
+    with TakesNoTemperature() as endpoint:
+        with pytest.raises(UserError, match="temperature"):
+            ask(engine_for(endpoint), requests(100))
+    assert all("temperature" in body and "seed" in body for body in endpoint.requests)
+
+
+def test_a_limit_is_sent_in_the_field_that_an_endpoint_wants():
+    words = "Unsupported parameter: 'max_tokens' is not supported here. Use 'max_completion_tokens' instead."
+
+    class NewField(FaultyEndpoint):
+        def refusal(self, body, headers):
+            return refused(400, words, param="max_tokens") if "max_tokens" in body else None
+
+    with NewField() as endpoint:
+        assert completed(ask(engine_for(endpoint), requests(9))) == 9
+    assert endpoint.requests[-1]["max_completion_tokens"] == 10 and "max_tokens" not in endpoint.requests[-1]
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "heard", "lesson"), [(31.0, "", "stream"), (100.0, "", "stream"), (2.0, "", None)]
+)
+def test_a_connection_that_was_cut_after_long_silence_asks_for_streams(silent_s, heard, lesson):
+    trouble = Trouble(Kind.BROKEN, "the connection broke", heard=heard, silent_s=silent_s)
+    assert lesson_of(trouble, (), may_change_stream=True) == lesson
+    assert lesson_of(trouble, ("stream",), may_change_stream=True) is None
+    assert lesson_of(trouble, (), may_change_stream=False) is None
+
+
+def http(status, reply):
+    content = json.dumps(reply).encode()
     head = f"HTTP/1.1 {status} No\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
     return head.encode() + b"\r\n\r\n" + content
+
+
+def refused(status, words, **fields):
+    return http(status, {"error": {"message": words, **fields}})
 
 
 def test_a_stream_may_be_cut_anywhere_and_says_the_same():

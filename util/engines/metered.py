@@ -88,6 +88,11 @@ class MeteredEngine:
         self.version = getattr(engine, "version", None)
         self.model: dict[str, str] = getattr(engine, "model", {})
 
+    @property
+    def left_out(self) -> list[str]:
+        """Fields of requests that an endpoint refuses."""
+        return getattr(self._engine, "left_out", [])
+
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
         """Raises UserError when a limit does not even allow the first request."""
         for request, result in self._engine.generate(self._allowed(requests)):

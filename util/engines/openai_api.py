@@ -168,6 +168,12 @@ class OpenAIEngine:
         self._counter: asyncio.Future[TokenCounter] | None = None  # where an endpoint counts no tokens
         self.wasted = (0, 0)  # tokens of prompts, and of answers that broke off: paid for, and no sample
 
+    @property
+    def left_out(self) -> list[str]:
+        """Fields that some endpoint refuses, so that they are not sent to it."""
+        learned = set().union(*(endpoint.lessons for endpoint in self._dispatcher.endpoints))
+        return sorted(learned.intersection(LEFT_OUT))
+
     # The caller's thread
 
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Result]]:

@@ -42,6 +42,7 @@ class Benchmark:
         self.run = run
         self.asked = asked
         self.counts = counts
+        self._engine: Engine | None = None  # what makes the samples
 
     def missing(self) -> int:
         """How many samples this command still has to generate; where verdicts decide, those to begin with."""
@@ -54,10 +55,13 @@ class Benchmark:
         return len(self.asked.ids) * samples_at(temperature, self.order.plan.n)
 
     def note_generation(self, outcome: Outcome) -> None:
-        """Add up how long generating took, for the forecasts of later commands."""
+        """Add up how long generating took, for the forecasts of later commands, and what was not sent."""
         if not outcome.generated:
             return
         before = self.run.info.get("generation", {})
+        left_out = {*self.run.info["made_with"].get("left_out", ()), *getattr(self._engine, "left_out", ())}
+        if left_out:
+            self.run.info["made_with"]["left_out"] = sorted(left_out)
         self.run.info["generation"] = {
             name: before.get(name, 0) + getattr(outcome, name)
             for name in ("seconds", "generated", "prompt_tokens", "completion_tokens")
@@ -66,6 +70,7 @@ class Benchmark:
 
     def note_engine(self, engine: Engine) -> None:
         """Write down which engine makes the samples from here on."""
+        self._engine = engine
         name = self.order.options.engine_name
         made_with = self.run.info["made_with"]
         made_with["engine"] = getattr(engine, "version", None) or name

@@ -76,6 +76,11 @@ def cautions(folder: Path, here: dict) -> list[str]:
         f"the run was made with {name} {there}, this machine has {now}"
         for name, there, now in _differing(made, here)
     ]
+    if made.get("left_out"):
+        found.append(
+            f"the endpoint of the run refused {', '.join(made['left_out'])}, which were left out: the same "
+            "samples cannot be drawn again"
+        )
     labels = info["dataset"].get("labels")
     if labels is not None:
         files = f" and by label files here ({labels['local']})" if "local" in labels else ""

@@ -28,6 +28,7 @@ KINDS: dict[str, tuple[type, ...]] = {  # of values that are no settings, where 
     "made_with.libraries": OBJECT,
     "made_with.hardware": OBJECT,
     "made_with.hardware.gpus": LIST,
+    "made_with.left_out": LIST,
     "prompt.name": TEXT,
     "prompt.hash": TEXT,
     "prompt.text": TEXT,
@@ -57,9 +58,10 @@ def unfitting(info: Mapping[str, Any]) -> str | None:
         value = _value_at(info, path)
         if value is not ABSENT and (not isinstance(value, kinds) or isinstance(value, bool)):
             return f"{path} is {_short(value)}, not {_named(kinds)}"
-    gpus = _value_at(info, "made_with.hardware.gpus")
-    if gpus is not ABSENT and not all(isinstance(name, str) for name in gpus):
-        return f"made_with.hardware.gpus is {_short(gpus)}, not a list of names"
+    for path in ("made_with.hardware.gpus", "made_with.left_out"):
+        names = _value_at(info, path)
+        if names is not ABSENT and not all(isinstance(name, str) for name in names):
+            return f"{path} is {_short(names)}, not a list of names"
     for setting, value in _settings_in(info):
         if not _fits(setting, value):
             what = setting.flag or setting.name
