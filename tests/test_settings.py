@@ -335,13 +335,16 @@ def test_a_run_of_an_earlier_version_is_checked_reported_compared_and_repeated(o
     kept = [warning for warning in warnings if not warning.startswith("the graders differ")]
     assert kept == ["the samples per problem differ from problem to problem: 1–2 in both runs"]
     report.run(report.parse([str(old), "-o", str(tmp_path / "page.html")]))
-    assert "token cap 48, seed 0, top-p 0.9, stop" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "token cap 48, seed 0, loops ended never, top-p 0.9, stop" in (tmp_path / "page.html").read_text(
+        encoding="utf-8"
+    )
     capsys.readouterr()
     report.run(report.parse(["manifest", str(old)]))
     args = inference_and_check.parse(shlex.split(capsys.readouterr().out)[2:])
     again = inference_and_check.parse(COMMAND)
     names = {setting.name for setting in SETTINGS if hasattr(args, setting.name)}
-    names -= {"split", "system_prompt"}  # said though they are what they would be
+    assert args.stop_loops == "never"  # as it was before there was the setting
+    names -= {"split", "system_prompt", "stop_loops"}  # said though they are what they would be
     assert {name: getattr(args, name) for name in names} == {name: getattr(again, name) for name in names}
 
 

@@ -197,7 +197,7 @@ def test_vllm_takes_every_parameter_of_sampling_by_its_name():
     values = {"top_p": 0.9, "top_k": 5, "min_p": 0.1, "stop": ["a"]}
     values |= {"repetition_penalty": 1.1, "presence_penalty": -0.5, "frequency_penalty": 0.25}
     assert values.keys() == {setting.name for setting in SAMPLING}
-    made = _sampling({"temperature": 0.5, "seed": 3}, {"sampling": values}, 9)
+    made = _sampling({"temperature": 0.5, "seed": 3, "stop_loops": False}, {"sampling": values}, 9)
     assert {name: getattr(made, name) for name in values} == values
     assert (made.temperature, made.seed, made.max_tokens) == (0.5, 3, 9)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from util import __version__
 from util.engines.options import EMBEDDED, STREAM_CHOICES, EngineOptions
 from util.errors import RunStopped, UserError
-from util.settings import BY_NAME, SAMPLING, SETTINGS, Setting, above, at_least, misplaced_arg
+from util.settings import BY_NAME, NEVER, SAMPLING, SETTINGS, Setting, above, at_least, misplaced_arg
 from util.terminal import give_up_output, prepare_streams, say
 
 TYPE_CHECKING = False
@@ -167,6 +167,12 @@ def add_run_flags(parser: Parser, *groups: str) -> None:
 
 def _add(group: argparse._ArgumentGroup, setting: Setting) -> None:
     """Declare the flag without its default: `Parser` fills it in and notes which flags were given."""
+    for flag, value, told in setting.switches:
+        group.add_argument(
+            flag, dest=setting.name, action="store_const", const=value, default=argparse.SUPPRESS, help=told
+        )
+    if setting.switches:
+        return
     help = setting.help.replace("{default}", str(setting.default))
     if setting.type is bool:
         action = "store_false" if setting.default else "store_true"
@@ -417,6 +423,7 @@ def order_from(args: argparse.Namespace, task: Task, stopping: Stopping | None =
         prefill=args.prefill,
         sampling=args.sampling,
         stopping=stopping,
+        stop_loops=_stop_loops(args),
     )
     sampling = {setting.name: getattr(args, setting.name) for setting in SAMPLING}
     return Order(
@@ -429,6 +436,15 @@ def order_from(args: argparse.Namespace, task: Task, stopping: Stopping | None =
         limits={name: getattr(args, name) for name in task.limits if name in args.given},
         given=args.given,
     )
+
+
+def _stop_loops(args: argparse.Namespace) -> str:
+    """When texts that repeat themselves are ended; never where nobody hears them as they come."""
+    if args.stream != "never" or args.stop_loops == NEVER or asking_options(args).engine_name != "openai":
+        return args.stop_loops
+    if "stop_loops" in args.given:
+        raise UserError("--stop-loops listens to answers as they come: give it without --stream never")
+    return NEVER
 
 
 def _fields(kind: type[Selection | Judging], args: argparse.Namespace) -> dict[str, Any]:

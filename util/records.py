@@ -133,6 +133,7 @@ class Request:
     index: int  # which of the samples at this temperature, from 0
     seed: int
     max_tokens: int  # most tokens that the engine may generate
+    stop_loops: bool = False  # whether a text that repeats itself is ended
 
     @property
     def begun(self) -> str:

@@ -13,6 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 MOST_SAMPLES = 1_000_000  # of one problem at one temperature
+NEVER, IF_GREEDY, ALWAYS = (
+    "never",
+    "at temperature 0",
+    "always",
+)  # when texts that repeat themselves are ended
 LARGEST = 10**15  # of other numbers: more tokens, rows or seconds than anybody has
 NOT_RECORDED = "not recorded"  # stands for a value that nobody knows any more
 
@@ -37,6 +42,7 @@ class Setting:
     compared: bool = False  # whether a comparison of two runs warns when it differs
     neutral: tuple[Any, ...] = ()  # of sampling: values that change nothing and that engines need not be told
     always: bool = False  # said even where it has its default
+    switches: tuple[tuple[str, str, str], ...] = ()  # flags without a value: (flag, what it says, help)
     kept: bool = False  # a folder keeps its value, whatever it is, unless the flag is given
 
     def value_in(self, there: Mapping[str, Any]) -> Any:
@@ -48,6 +54,8 @@ class Setting:
         is_default = value == self.default and not self.always
         if not self.flag or is_default or value is None or value == NOT_RECORDED:
             return []
+        if self.switches:
+            return [flag for flag, meant, _ in self.switches if meant == value]
         if self.type is bool:
             return [self.flag]
         return [self.flag, *map(self.word, value if isinstance(value, list | tuple) else [value])]
@@ -243,6 +251,11 @@ SETTINGS = (
            type=at_least(1), metavar="N", before=NOT_RECORDED, label="token cap", compared=True, always=True),
     _drawn("seed", "--seed", 0, "seed of the run ({default}); each sample's own seed follows from it",
            type=int, before=NOT_RECORDED, label="seed", always=True),
+    _drawn("stop_loops", "--stop-loops", IF_GREEDY, "", before=NEVER, label="loops ended", compared=True,
+           always=True, switches=(
+               ("--stop-loops", ALWAYS, "end a text that repeats itself; default: at temperature 0"),
+               ("--no-stop-loops", NEVER, "let a text repeat itself up to --max-tokens"),
+           )),
     _drawn("sampling", "--sampling", "flags",
            "where sampling comes from: flags, or the model's generation_config.json (a flag given wins)",
            choices=("flags", "model"), label="sampling by"),

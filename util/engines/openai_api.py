@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from util.engines.failures import REFUSED
 from util.engines.keys import KeyPool, environment_keys, no_keys, read_keys
+from util.engines.loops import LoopWatch
 from util.engines.openai_addresses import address_of, proxy_for
 from util.engines.openai_dispatch import (
     MOST_CONCURRENCY,
@@ -145,10 +146,9 @@ class OpenAIEngine:
             for address in dict.fromkeys(addresses)
         ]
         self._dispatcher = Dispatcher(endpoints, keys, most=concurrency, rpm=rpm, tpm=tpm)
-        self._may_change_stream, self._listen = stream == "auto", listen
+        self._may_change_stream, self._listen = stream == "auto", listen or _loop_listener
         for endpoint in endpoints:
-            wants_stream = stream == "always" or (stream == "auto" and listen is not None)
-            endpoint.lessons.update({STREAM} if wants_stream else ())
+            endpoint.lessons.update({STREAM} if stream == "always" else ())
         self._transport = Transport(silence_s=silence_s)
         self._watch = Watch(
             self._dispatcher,
@@ -406,8 +406,9 @@ class OpenAIEngine:
         # vLLM refuses a limit that is more than its context; without one it takes what room there is.
         tries.limit_sent = tries.with_limit and (endpoint.room is None or request.max_tokens < endpoint.room)
         known = frozenset(endpoint.lessons)
-        body = json.dumps(self._body(request, tries.limit_sent, endpoint)).encode()
-        listener = None if self._listen is None else self._listen(request)
+        listener = self._listen(request)
+        is_heard = listener is not None and self._may_change_stream
+        body = json.dumps(self._body(request, tries.limit_sent, endpoint, is_heard=is_heard)).encode()
         streamed = StreamedReply(listener, most_chars=MOST_CHARS_PER_TOKEN * request.max_tokens + 1000)
         reply = await self._transport.exchange(
             endpoint, lease.key, "/chat/completions", body, self._request_timeout_s, streamed
@@ -424,7 +425,9 @@ class OpenAIEngine:
                 return replace(outcome, kind=Kind.OTHERWISE, param=lesson)
         return outcome
 
-    def _body(self, request: Request, with_limit: bool, endpoint: Endpoint) -> dict:
+    def _body(
+        self, request: Request, with_limit: bool, endpoint: Endpoint, *, is_heard: bool = False
+    ) -> dict:
         messages = request.messages if self._quirks.system_role else _without_system(request.messages)
         body = {**self._fields, "messages": messages, "seed": request.seed}
         if endpoint.fills_in:
@@ -443,11 +446,19 @@ class OpenAIEngine:
             field = "max_completion_tokens" if is_told else self._quirks.limit_field
             body[field] = request.max_tokens
         lessons = endpoint.lessons
-        if STREAM in lessons and NO_STREAM not in lessons:
+        if (STREAM in lessons or is_heard) and NO_STREAM not in lessons:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         body.update(self._extra)
         left_out = [name for name in LEFT_OUT if name in lessons]
         return {name: value for name, value in body.items() if value is not None and name not in left_out}
+
+
+def _loop_listener(request: Request) -> Listener | None:
+    """Who ends an answer that repeats itself, where that is wanted."""
+    if not request.stop_loops:
+        return None
+    watch = LoopWatch()
+    return lambda thought, text: "loop" if watch.feed(thought + text) else None
 
 
 def _shared_fields(model: str, sampling: dict, quirks: ApiQuirks) -> dict:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from util.engines.loops import loop_end
 from util.engines.options import EngineOptions
 from util.errors import RunStopped, UserError
 from util.records import Completion, Failure, Request
@@ -64,11 +65,14 @@ class ScriptedEngine:
                 raise RunStopped(line["stop"])
             if "fail" in line:
                 return Failure(line["fail"])
+            text, finish_reason = line["text"], line.get("finish_reason", "stop")
+            if request.stop_loops and (end := loop_end(text)) is not None:
+                text, finish_reason = text[:end], "loop"
             return Completion(
-                text=request.begun + line["text"],
-                finish_reason=line.get("finish_reason", "stop"),
+                text=request.begun + text,
+                finish_reason=finish_reason,
                 prompt_tokens=len(prompt.split()),
-                completion_tokens=len(line["text"].split()),
+                completion_tokens=len(text.split()),
                 reasoning=line.get("reasoning"),
             )
         return Failure("no line of the script answers this request")

@@ -139,6 +139,7 @@ class ModelProcess:
                         "temperature": request.temperature,
                         "seed": request.seed,
                         "max_tokens": request.max_tokens,
+                        "stop_loops": request.stop_loops,
                     }
                 )
             )

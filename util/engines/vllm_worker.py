@@ -6,8 +6,8 @@ then requests, and writes JSON lines to the file descriptor named on its command
 to standard output and error, which the parent sends to a log. When standard input ends, be it that the parent
 is done or that it died, the whole session ends.
 
-Only add_request, step and get_tokenizer of vLLM's LLMEngine are used: they have kept their form from 0.8.5
-to 0.32.
+Only add_request, step, abort_request and get_tokenizer of vLLM's LLMEngine are used: they have kept their
+form from 0.8.5 to 0.32.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from util.engines.loops import LoopWatch
 from util.response import opened_thought
 from util.terminal import say
 
@@ -37,6 +38,7 @@ LOOK_EVERY_S = 1.0  # how often vLLM's own processes are looked at besides waiti
 SHUTDOWN_S = 15.0  # grace for the engine's own shutdown once the input has ended
 THOUGHT_TOKENS = 16  # of a prompt's end that are looked at for an opened thought
 PART_BYTES = 1 << 16  # of a weights file, for its hash
+PIECE_TOKENS = 16  # of an answer that is watched: how many come at a time
 END = None
 
 
@@ -147,9 +149,7 @@ def _serve(engine: LLMEngine, options: dict, inbox: queue.SimpleQueue, out: Outb
     prompts = Prompts(engine.get_tokenizer(), options["chat_template_kwargs"])
     refusals = _refusals()
     limit = engine.vllm_config.model_config.max_model_len
-    running: dict[
-        str, tuple[int, str]
-    ] = {}  # engine's request id -> (number of prompt tokens, opened thought)
+    running: dict[str, _Answer] = {}  # by the engine's request id
     heard_at = time.monotonic()
     while True:
         while not inbox.empty() or not running:
@@ -170,21 +170,48 @@ def _serve(engine: LLMEngine, options: dict, inbox: queue.SimpleQueue, out: Outb
             except refusals as error:  # vLLM looks at each request before it takes it
                 out.send(id=request["id"], failure=f"vLLM refuses the request: {error}")
                 continue
-            running[str(request["id"])] = (len(tokens), opened)
+            running[str(request["id"])] = _Answer(
+                len(tokens), opened, LoopWatch() if request["stop_loops"] else None
+            )
         steps += 1
         for output in engine.step():
-            if output.finished:
-                prompt_tokens, opened = running.pop(output.request_id)
-                done = output.outputs[0]
-                out.send(
-                    id=int(output.request_id),
-                    text=opened + done.text,
-                    finish_reason=done.finish_reason,
-                    tokens=[prompt_tokens, len(done.token_ids)],
-                )
+            answer, new = running[output.request_id], output.outputs[0]
+            finish_reason = answer.take(new.text, len(new.token_ids), new.finish_reason)
+            if finish_reason is None:
+                continue
+            if not output.finished:
+                engine.abort_request([output.request_id])
+            del running[output.request_id]
+            out.send(
+                id=int(output.request_id),
+                text=answer.text,
+                finish_reason=finish_reason,
+                tokens=[answer.prompt_tokens, answer.tokens],
+            )
         if time.monotonic() - heard_at > ALIVE_EVERY_S:
             heard_at = time.monotonic()
             out.send(alive=True)
+
+
+class _Answer:
+    """An answer as it comes, in pieces where somebody watches it."""
+
+    def __init__(self, prompt_tokens: int, opened: str, watch: LoopWatch | None) -> None:
+        self.prompt_tokens, self.tokens = prompt_tokens, 0
+        self._pieces = [opened]  # first the thought tag that the prompt has opened
+        self._watch = watch
+
+    def take(self, text: str, tokens: int, finish_reason: str | None) -> str | None:
+        """Take the next piece; the finish reason, once there is one."""
+        self._pieces.append(text)
+        self.tokens += tokens
+        if finish_reason is None and self._watch is not None and self._watch.feed(text):
+            return "loop"
+        return finish_reason
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
 
 
 def _refusals() -> tuple[type[Exception], ...]:
@@ -244,7 +271,6 @@ class Prompts:
 
 def _sampling(request: dict, options: dict, max_tokens: int) -> SamplingParams:
     from vllm import SamplingParams
-    from vllm.sampling_params import RequestOutputKind
 
     sampling = {  # JSON has no other names than texts; these are numbers of tokens
         name: {int(token): score for token, score in value.items()} if isinstance(value, dict) else value
@@ -255,8 +281,19 @@ def _sampling(request: dict, options: dict, max_tokens: int) -> SamplingParams:
         **sampling,
         seed=request["seed"],
         max_tokens=max_tokens,
-        output_kind=RequestOutputKind.FINAL_ONLY,
+        **_pieces(request),
     )
+
+
+def _pieces(request: dict) -> dict:
+    """How an answer comes: at its end, or piece by piece, as large as this version of vLLM can make them."""
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    if not request["stop_loops"]:
+        return {"output_kind": RequestOutputKind.FINAL_ONLY}
+    may_wait = "stream_interval" in SamplingParams.__struct_fields__
+    return {"output_kind": RequestOutputKind.DELTA} | ({"stream_interval": PIECE_TOKENS} if may_wait else {})
 
 
 def _read_requests(inbox: queue.SimpleQueue) -> None:

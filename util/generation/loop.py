@@ -65,7 +65,7 @@ class Job:
 class _JobRequest(Request):
     """A request that knows which job it belongs to; engines give back the object they were given."""
 
-    job: Job
+    job: Job = field(kw_only=True)
 
     def __reduce__(self) -> tuple:
         """To another process it travels as a bare request: the job holds open files."""
@@ -201,6 +201,7 @@ def _requests(job: Job) -> Iterator[_JobRequest | None]:
                 index=index,
                 seed=sample_seed(plan.seed, problem_id, temperature, index),
                 max_tokens=plan.max_tokens,
+                stop_loops=plan.ends_loops(temperature),
                 job=job,
             )
     finally:

@@ -19,7 +19,17 @@ from util.generation.rounds import Stopping
 from util.records import Problem
 from util.runs.folder import Wanted, run_name
 from util.runs.reader import text_digest
-from util.settings import BY_NAME, OF_A_RUN, SAMPLING, continued, model_args, short_name
+from util.settings import (
+    ALWAYS,
+    BY_NAME,
+    IF_GREEDY,
+    NEVER,
+    OF_A_RUN,
+    SAMPLING,
+    continued,
+    model_args,
+    short_name,
+)
 from util.task import Task
 
 DEFAULT_PROMPT = BY_NAME["prompt"].default
@@ -40,7 +50,12 @@ class Plan:
     system_prompt: str | None = None
     prefill: str = ""  # how each answer begins
     sampling: str = "flags"  # where the values come from that `EngineOptions.sampling` has
+    stop_loops: str = NEVER  # when texts that repeat themselves are ended
     stopping: Stopping | None = None  # when a problem needs no further sample although it has not all n
+
+    def ends_loops(self, temperature: float) -> bool:
+        """Whether a text at this temperature is ended when it repeats itself."""
+        return self.stop_loops == ALWAYS or (self.stop_loops == IF_GREEDY and not temperature)
 
 
 @dataclass(frozen=True)
