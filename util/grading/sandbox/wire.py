@@ -1,10 +1,10 @@
 """How do values and messages travel between the grader and the processes that run programs?
 
-Requests go by `pack` and `unpack`, results by `frame` and `take_frame`, values by `encode` and `decode`.
-Used on both sides of the wall: standard library only. Requests go inward and are marshalled, as the sender
-is trusted. What a program's own process sends is data alone: results, and a note about an exception. How a
-test ended is said by the zygote, in frames that no program can write. Values are JSON: nothing from a program
-is ever unpickled or unmarshalled.
+Requests go by `pack` and `read_request`, results by `frame` and `take_frame`, values by `encode` and
+`decode`. Used on both sides of the wall: standard library only. Requests go inward and are marshalled, as
+the sender is trusted. What a program's own process sends is data alone: results, and a note about an
+exception. How a test ended is said by the zygote, in frames that no program can write. Values are JSON:
+nothing from a program is ever unpickled or unmarshalled.
 """
 
 from __future__ import annotations
@@ -61,21 +61,12 @@ def pack(request: Any) -> bytes:
     return LENGTH.pack(len(data)) + data
 
 
-def unpack(buffer: bytearray) -> Any | None:
-    """The first request in `buffer`, which is taken out; None while it is incomplete."""
-    if len(buffer) < LENGTH.size:
+def read_request(descriptor: int) -> Any | None:
+    """The next request; None when there is none, BadMessage when it is torn off."""
+    head = os.read(descriptor, LENGTH.size)
+    if not head:
         return None
-    end = LENGTH.size + LENGTH.unpack_from(buffer)[0]
-    if len(buffer) < end:
-        return None
-    request = marshal.loads(memoryview(buffer)[LENGTH.size : end])
-    del buffer[:end]
-    return request
-
-
-def read_request(descriptor: int) -> Any:
-    """The next request; raises BadMessage when there is none."""
-    (size,) = LENGTH.unpack(os.read(descriptor, LENGTH.size))
+    (size,) = LENGTH.unpack(head)
     data = bytearray()
     while len(data) < size:
         more = os.read(descriptor, min(size - len(data), CHUNK_BYTES))

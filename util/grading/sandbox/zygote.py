@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from util.grading.sandbox import driver, layers, wire
@@ -73,9 +73,8 @@ def main() -> None:
         strays = layers.Strays(proc)
     os.close(proc)
     wall_in(settings, scratch, user, report)
-    zygote = Zygote(settings, scratch, strays, report)
-    zygote.serve()
-    zygote.end()
+    Zygote(settings, scratch, strays, report).serve()
+    os._exit(0)  # all others end with it, by the namespace or by `die_with_parent`; our parent looks for more
 
 
 def _start_again_with_a_large_stack(settings: dict) -> None:
@@ -271,7 +270,6 @@ class Zygote:
         self.scratch, self._strays = scratch, strays
         self.shares_disk = "private root" not in report["layers"]
         self.stdin = os.path.join(scratch, "stdin")
-        self._buffer = bytearray()
         self._alone = "pid namespace" in report["layers"]
         filters: list[layers.Seccomp] = []
         _tried(settings["without"], report, "seccomp", lambda: filters.append(layers.Seccomp()))
@@ -290,14 +288,8 @@ class Zygote:
         wire.write_all(control, wire.frame(wire.DONE, body=json.dumps(report).encode()))
 
     def serve(self) -> None:
-        while True:
-            message = wire.unpack(self._buffer)
-            if message is None:
-                data = os.read(self.control, PIPE_CHUNK)
-                if not data:
-                    return
-                self._buffer += data
-            elif isinstance(message, tuple):
+        while (message := wire.read_request(self.control)) is not None:
+            if isinstance(message, tuple):
                 Trial(self, wire.Request(*message)).serve()
             # else a late word about a request that has ended already
 
@@ -313,13 +305,12 @@ class Zygote:
             layers.limit_of(program.process, resource.RLIMIT_FSIZE, file_bytes)
         return program
 
-    def cancelled(self, number: int, program: Child) -> bool:
+    def cancelled(self, number: int) -> bool:
         """Read what the grader says while a program runs; its end is ours."""
-        data = os.read(self.control, 1 << 16)
-        if not data:
-            self.end(program)
-        self._buffer += data
-        return wire.unpack(self._buffer) == number
+        message = wire.read_request(self.control)
+        if message is None:
+            os._exit(0)
+        return message == number
 
     def clean(self, program: Child) -> None:
         """Nothing of a program is left: no process, no file."""
@@ -335,39 +326,24 @@ class Zygote:
                     os.waitpid(-1, 0)
                 except ChildProcessError:
                     break
-            self._end_waiting()
+            for waiting in self._waiting:
+                _end(waiting)
+            self._waiting.clear()
             self._template.start()
         elif self._can_fork:
             waiting = [program.process for program in self._waiting]
             self._strays.end(keep={self._template.process, *waiting})
         remove_files(self.scratch)
 
-    def _end_waiting(self) -> None:
-        for program in self._waiting:
-            _end(program)
-        self._waiting.clear()
-
-    def end(self, program: Child | None = None) -> NoReturn:
-        """Leave nobody behind, also where no namespace takes its processes along."""
-        if program is not None:
-            self.clean(program)
-        self._end_waiting()
-        _kill(self._template.process)
-        os._exit(0)
-
 
 def _end(program: Child) -> None:
-    _kill(program.process)
-    for descriptor in program[1:]:
-        os.close(descriptor)
-
-
-def _kill(process: int) -> None:
     try:
-        os.kill(process, signal.SIGKILL)
-        os.waitpid(process, 0)
+        os.kill(program.process, signal.SIGKILL)
+        os.waitpid(program.process, 0)
     except (ProcessLookupError, ChildProcessError):  # ended and seen to have ended
         pass
+    for descriptor in program[1:]:
+        os.close(descriptor)
 
 
 class Template:
@@ -545,7 +521,7 @@ class Trial:
             if self._zygote.shares_disk:
                 left = min(left, DISK_LOOK_S)
             ready = [descriptor for descriptor, _ in poll.poll(left * 1000 + 1)]
-            if control in ready and self._zygote.cancelled(self._request.number, self._program):
+            if control in ready and self._zygote.cancelled(self._request.number):
                 return None
             if out in ready and not self._read_output():
                 poll.unregister(out)  # closed by the program: it may still go on
