@@ -898,6 +898,25 @@ def test_a_connection_that_was_cut_after_long_silence_asks_for_streams(silent_s,
     assert lesson_of(trouble, (), may_change_stream=False) is None
 
 
+@pytest.mark.parametrize("times", [1, 99])
+def test_a_gateway_that_cuts_each_silent_connection_asks_for_streams_and_a_killed_server_does_not(
+    times, monkeypatch
+):
+    monkeypatch.setattr("util.engines.openai_api.CUT_AFTER_S", 0.1)
+    monkeypatch.setattr("util.engines.openai_quirks.CUT_AFTER_S", 0.1)
+
+    class Cuts(FaultyEndpoint):
+        def pick(self, body):
+            is_cut = not body.get("stream") and self.happened["closed_without_answer"] < times
+            return "closed_without_answer" if is_cut else "ok"
+
+    with Cuts(Script(service_s=0.15)) as endpoint:
+        assert completed(ask(engine_for(endpoint, concurrency=1), requests(5))) == 5
+    assert [body.get("stream", False) for body in endpoint.requests] == (
+        [False] * 6 if times == 1 else [False] * 2 + [True] * 5
+    )
+
+
 def http(status, reply):
     content = json.dumps(reply).encode()
     head = f"HTTP/1.1 {status} No\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"

@@ -182,15 +182,13 @@ def test_an_endpoint_is_asked_by_the_engine_there_is_and_one_that_never_answers_
     )
     asking = (*flags, "--second-opinion", "openai/judge", "--api-base")
     short = ("--engine-args", '{"retry_for_s": 1}')
-    endpoint = FaultyEndpoint(Script(model="judge")).start()  # it repeats the prompt
-    try:
+    with FaultyEndpoint(Script(model="judge")) as endpoint:  # it repeats the prompt
         done = script("inference_and_check.py", *asking, endpoint.url)
         assert done.returncode == 2 and "replies of openai/judge says yes or no" in done.stderr
         assert {body["model"] for body in endpoint.requests} == {"judge"}
         assert {body["temperature"] for body in endpoint.requests} == {0.0}
-    finally:
-        endpoint.stop()
-    done = script("inference_and_check.py", *asking, endpoint.url, *short)
+    with FaultyEndpoint(Script(model="judge", faults={"error_500": 1.0})) as endpoint:
+        done = script("inference_and_check.py", *asking, endpoint.url, *short)
     assert done.returncode == 1 and "stopped: no answer from" in done.stderr
     assert last_line(done)["temperatures"]["0"]["correct"] == 1
 

@@ -30,7 +30,15 @@ from util.engines.openai_dispatch import (
     Endpoint,
     Lease,
 )
-from util.engines.openai_quirks import LEFT_OUT, NO_STREAM, STREAM, ApiQuirks, api_quirks, lesson_of
+from util.engines.openai_quirks import (
+    CUT_AFTER_S,
+    LEFT_OUT,
+    NO_STREAM,
+    STREAM,
+    ApiQuirks,
+    api_quirks,
+    lesson_of,
+)
 from util.engines.openai_replies import Answer, Kind, Trouble, read_reply, read_stream
 from util.engines.openai_streams import Listener, StreamedReply
 from util.engines.openai_transport import SILENCE_S, Transport
@@ -64,6 +72,7 @@ class _Tries:
     broken: int = 0
     broken_at: float | None = None  # when the first bad reply came
     busy: int = 0
+    cuts: int = 0  # connections that broke after long silence
     with_limit: bool = True  # whether to say how long the answer may be
     limit_sent: bool = True  # whether the last try said it
 
@@ -420,7 +429,10 @@ class OpenAIEngine:
         else:
             outcome = read_reply(reply.status, reply.headers, reply.body)
         if isinstance(outcome, Trouble):
-            lesson = lesson_of(outcome, known, may_change_stream=self._may_change_stream)
+            tries.cuts += outcome.silent_s >= CUT_AFTER_S
+            # A server that was killed cuts what was under way once, a gateway each time.
+            may_change = self._may_change_stream and (tries.cuts > 1 or outcome.silent_s < CUT_AFTER_S)
+            lesson = lesson_of(outcome, known, may_change_stream=may_change)
             if lesson is not None:
                 return replace(outcome, kind=Kind.OTHERWISE, param=lesson)
         return outcome
