@@ -61,7 +61,7 @@ def pack(request: Any) -> bytes:
     return LENGTH.pack(len(data)) + data
 
 
-def read_request(descriptor: int) -> Any | None:
+def read_request(descriptor: int) -> Any:
     """The next request; None when there is none, BadMessage when it is torn off."""
     head = os.read(descriptor, LENGTH.size)
     if not head:

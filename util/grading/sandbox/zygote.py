@@ -326,8 +326,8 @@ class Zygote:
                     os.waitpid(-1, 0)
                 except ChildProcessError:
                     break
-            for waiting in self._waiting:
-                _end(waiting)
+            for other in self._waiting:
+                _end(other)
             self._waiting.clear()
             self._template.start()
         elif self._can_fork:
