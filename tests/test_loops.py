@@ -14,7 +14,9 @@ import inference_and_check
 from util.engines import open_engine
 from util.engines.loops import LoopWatch, loop_end
 from util.engines.options import EngineOptions
-from util.engines.vllm_worker import _Answer
+from util.engines.vllm_local import worker_options
+from util.engines.vllm_worker import Prompts, _Answer, check_switch
+from util.errors import UserError
 from util.records import Request
 from util.runs.folder import read_run_json
 from util.runs.repeat import repeat_command
@@ -131,6 +133,73 @@ def test_who_lets_no_endpoint_stream_cannot_have_its_loops_ended(tmp_path):
     ]
     done = script("inference_and_check.py", *flags, "--stop-loops", "--result-dir", tmp_path)
     assert done.returncode == 2 and "without --stream never" in done.stderr
+
+
+# --- thinking on and off ---
+
+
+class _Tokenizer:
+    """One whose template knows a switch by one name, or none."""
+
+    chat_template = "a template"
+
+    def __init__(self, name):
+        self.name = name
+
+    def apply_chat_template(self, messages, *, tokenize, return_dict, add_generation_prompt, **told):
+        return [1, 2] if told.get(self.name, True) else [1, 3]
+
+    def decode(self, tokens):
+        return ""
+
+
+@pytest.mark.parametrize("name", ["enable_thinking", "thinking"])
+def test_a_chat_template_hears_of_thinking_by_the_name_it_knows(name):
+    told = {
+        which: worker_options(EngineOptions("a/b", thinking=which), False)["chat_template_kwargs"]
+        for which in (None, "on", "off")
+    }
+    assert told[None] == {}
+    for which, tokens in ((None, [1, 2]), ("on", [1, 2]), ("off", [1, 3])):
+        check_switch(_Tokenizer(name), which)
+        assert Prompts(_Tokenizer(name), told[which]).render([{"role": "user", "content": "q"}]) == (
+            tokens,
+            "",
+        )
+
+
+def test_a_template_that_ignores_the_switch_is_one_sentence():
+    with pytest.raises(UserError, match="the model's chat template ignores --thinking off: leave it out"):
+        check_switch(_Tokenizer("another"), "off")
+
+
+def test_an_endpoint_is_told_of_thinking_only_when_that_is_said():
+    for thinking, sent in ((None, None), ("off", {"enable_thinking": False, "thinking": False})):
+        with FaultyEndpoint() as endpoint:
+            engine = open_engine(
+                EngineOptions("openai/test-model", api_base=(endpoint.url,), thinking=thinking)
+            )
+            list(engine.generate([Request("p", [{"role": "user", "content": "q"}], 0.0, 0, 1, 10)]))
+            engine.close()
+        assert endpoint.requests[0].get("chat_template_kwargs") == sent
+
+
+def test_thinking_is_a_setting_and_no_second_word_beside_chat_template_kwargs(tmp_path):
+    engine = paper_engine(tmp_path, {"text": "The answer is 7."})
+
+    def run(*more):
+        return script("inference_and_check.py", *FLAGS, *engine, "--result-dir", tmp_path / "a", *more)
+
+    assert run("--thinking", "off").returncode == 0
+    place = tmp_path / "a" / "m_Warmup_test_all_0_-1"
+    assert read_run_json(place)["settings"]["thinking"] == "off"
+    assert "--thinking off" in repeat_command(place)
+    assert "thinking" in run().stderr and run().returncode == 2
+    twice = script(
+        "inference_and_check.py", *FLAGS, "--thinking", "on",
+        "--engine-args", json.dumps({"chat_template_kwargs": {"enable_thinking": True}}),
+    )  # fmt: skip
+    assert twice.returncode == 2 and "give one of them" in twice.stderr
 
 
 @pytest.mark.engine

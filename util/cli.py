@@ -430,7 +430,7 @@ def order_from(args: argparse.Namespace, task: Task, stopping: Stopping | None =
         task,
         plan,
         selection=Selection(**_fields(Selection, args)),
-        options=replace(asking_options(args), sampling=sampling),
+        options=replace(asking_options(args), sampling=sampling, thinking=_thinking(args)),
         system_prompt_from=origin,
         judging=Judging(**_fields(Judging, args)),
         limits={name: getattr(args, name) for name in task.limits if name in args.given},
@@ -445,6 +445,15 @@ def _stop_loops(args: argparse.Namespace) -> str:
     if "stop_loops" in args.given:
         raise UserError("--stop-loops listens to answers as they come: give it without --stream never")
     return NEVER
+
+
+def _thinking(args: argparse.Namespace) -> str | None:
+    if args.thinking is not None and "chat_template_kwargs" in args.engine_args:
+        raise UserError(
+            f"--thinking {args.thinking} and chat_template_kwargs in --engine-args both speak to the chat "
+            "template: give one of them"
+        )
+    return args.thinking
 
 
 def _fields(kind: type[Selection | Judging], args: argparse.Namespace) -> dict[str, Any]:

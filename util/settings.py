@@ -256,6 +256,9 @@ SETTINGS = (
                ("--stop-loops", ALWAYS, "end a text that repeats itself; default: at temperature 0"),
                ("--no-stop-loops", NEVER, "let a text repeat itself up to --max-tokens"),
            )),
+    _drawn("thinking", "--thinking", None,
+           "tell the chat template of a model that can do both to think, or not; default: its own way",
+           choices=("on", "off"), label="thinking", compared=True),
     _drawn("sampling", "--sampling", "flags",
            "where sampling comes from: flags, or the model's generation_config.json (a flag given wins)",
            choices=("flags", "model"), label="sampling by"),
@@ -397,6 +400,11 @@ def model_args(engine_args: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in engine_args.items()
         if name not in HARMLESS_ARGS and name != "chat_template_kwargs"
     }
+
+
+def thinking_switches(thinking: str | None) -> dict[str, bool]:
+    """What chat templates are told of --thinking, by the names that they have for it."""
+    return {} if thinking is None else dict.fromkeys(("enable_thinking", "thinking"), thinking == "on")
 
 
 # --- values of runs ---

@@ -46,7 +46,7 @@ from util.engines.openai_watch import FIRST_CONTACT_S, Watch
 from util.engines.tokens import TokenCounter, estimate_tokens, open_counter, tokens_by_signs
 from util.errors import UserError
 from util.records import Completion, Failure, Request
-from util.settings import SAMPLING, not_neutral
+from util.settings import SAMPLING, not_neutral, thinking_switches
 from util.terminal import say
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ class _Tries:
 def open_openai_engine(options: EngineOptions) -> OpenAIEngine:
     """The engine that a script's options describe; engine_args that are not its own go into each request."""
     extra = dict(options.engine_args)
+    if switches := thinking_switches(options.thinking):
+        extra["chat_template_kwargs"] = switches
     given_s = extra.pop("retry_for_s", None)
     retry_for_s = RETRY_FOR_S if given_s is None else given_s
     if isinstance(retry_for_s, bool) or not isinstance(retry_for_s, int | float) or retry_for_s <= 0:

@@ -27,7 +27,7 @@ from util.errors import UserError
 from util.machines.cores import usable_cores
 from util.machines.replicas import Died, Event, Ready, Replicas
 from util.records import ENDINGS, Completion, Failure, Request
-from util.settings import not_neutral
+from util.settings import not_neutral, thinking_switches
 
 COPY = "copy of the model"
 STALL_S = 900.0  # an engine that finishes no step for this long is given up
@@ -284,7 +284,8 @@ def worker_options(options: EngineOptions, on_cpu: bool) -> dict:
     template = engine_args.pop("chat_template_kwargs", {})
     return {
         "engine_args": engine_args,
-        "chat_template_kwargs": template,
+        "chat_template_kwargs": template | thinking_switches(options.thinking),
+        "thinking": options.thinking,
         "sampling": not_neutral(options.sampling),
     }
 

@@ -27,7 +27,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from util.engines.loops import LoopWatch
+from util.errors import UserError
 from util.response import opened_thought
+from util.settings import thinking_switches
 from util.terminal import say
 
 if TYPE_CHECKING:
@@ -146,6 +148,7 @@ def _hub_commit(model: str, revision: str | None) -> str:
 def _serve(engine: LLMEngine, options: dict, inbox: queue.SimpleQueue, out: Outbox) -> int:
     """Answer requests until the input ends; returns the number of engine steps."""
     steps = 0
+    check_switch(engine.get_tokenizer(), options["thinking"])
     prompts = Prompts(engine.get_tokenizer(), options["chat_template_kwargs"])
     refusals = _refusals()
     limit = engine.vllm_config.model_config.max_model_len
@@ -225,6 +228,16 @@ def _refusals() -> tuple[type[Exception], ...]:
 
 class RefusedByTemplate(Exception):
     """The model's chat template does not take such messages, as one without a system role."""
+
+
+def check_switch(tokenizer: Any, thinking: str | None) -> None:
+    """Raise UserError where a chat template would say the same whatever it is told of thinking."""
+    if thinking is None:
+        return
+    asked = [{"role": "user", "content": "Hello"}]
+    told = (Prompts(tokenizer, thinking_switches(which)).render(asked) for which in ("on", "off"))
+    if next(told) == next(told):
+        raise UserError(f"the model's chat template ignores --thinking {thinking}: leave it out")
 
 
 class Prompts:

@@ -135,6 +135,7 @@ class Order:
             "split": self.selection.split or self.task.source.split,
             "system_prompt_hash": None if system is None else text_digest(system),
         }
+        known["thinking"] = self.options.thinking
         known["model_args"] = model_args(self.options.engine_args)
         if "chat_template_kwargs" in self.options.engine_args:
             known["chat_template_kwargs"] = self.options.engine_args["chat_template_kwargs"]
