@@ -18,6 +18,7 @@ from util.engines.vllm_local import worker_options
 from util.engines.vllm_worker import Prompts, _Answer, check_switch
 from util.errors import UserError
 from util.records import Request
+from util.response import thought_end
 from util.runs.folder import read_run_json
 from util.runs.repeat import repeat_command
 from util.settings import BY_NAME, values_of
@@ -65,13 +66,13 @@ def test_it_does_not_matter_how_a_text_is_cut_into_pieces():
 
 def test_an_answer_that_comes_in_pieces_is_whole_and_ended_when_it_repeats_itself():
     answer = _Answer(5, "<think>\n", LoopWatch())
-    assert answer.take("I add. ", 2, None) is None
-    assert answer.take("7", 1, "stop") == "stop"
+    assert answer.take("I add. ", [1, 2], None) is None
+    assert answer.take("7", [3], "stop") == "stop"
     assert (answer.text, answer.tokens) == ("<think>\nI add. 7", 3)
     answer = _Answer(5, "", LoopWatch())
-    assert "loop" in [answer.take(LOOP, 25, None) for _ in range(20)]
+    assert "loop" in [answer.take(LOOP, [1] * 25, None) for _ in range(20)]
     unwatched = _Answer(5, "", None)
-    assert {unwatched.take(LOOP, 25, None) for _ in range(20)} == {None}
+    assert {unwatched.take(LOOP, [1] * 25, None) for _ in range(20)} == {None}
 
 
 def test_loops_are_ended_at_temperature_0_and_said_and_the_setting_is_kept(tmp_path):
@@ -135,7 +136,70 @@ def test_who_lets_no_endpoint_stream_cannot_have_its_loops_ended(tmp_path):
     assert done.returncode == 2 and "without --stream never" in done.stderr
 
 
-# --- thinking on and off ---
+# --- thinking on and off, and for how long ---
+
+
+class _Words:
+    """A tokenizer whose tokens are numbers of words."""
+
+    def __init__(self):
+        self.words = []
+
+    def encode(self, text, add_special_tokens):
+        self.words.append(text)
+        return [len(self.words) - 1]
+
+    def decode(self, tokens, skip_special_tokens):
+        return "".join(self.words[token] for token in tokens)
+
+
+def test_a_thought_that_has_used_its_budget_is_closed_and_its_answer_is_forced():
+    tokenizer = _Words()
+    answer = _Answer(5, "<think>\n", None, budget=3)
+    said = ["I ", "think ", "and ", "think"]
+    tokens = [tokenizer.encode(word, False)[0] for word in said]
+    assert answer.take("I think ", tokens[:2], None) is None and answer.close_thought(tokenizer) is None
+    assert answer.take("and think", tokens[2:], None) is None
+    begun = answer.close_thought(tokenizer)
+    assert begun is not None and begun[:3] == tokens[:3] and len(begun) == 4
+    assert answer.take("The answer is 7.", [0, 1], "stop") == "budget"
+    assert answer.text == "<think>\nI think and \n</think>\n\nThe answer is 7." and answer.tokens == 6
+
+
+@pytest.mark.parametrize("text", ["<think>\nI add.\n</think>\n\nIt is", "It is 7, "])
+def test_a_text_without_an_open_thought_keeps_its_own_way_beyond_the_budget(text):
+    answer = _Answer(5, "", None, budget=3)
+    assert answer.take(text, [1] * 8, None) is None and answer.close_thought(_Words()) is None
+    assert answer.take(" 7.", [1], "stop") == "stop"
+
+
+@pytest.mark.parametrize(
+    ("text", "mark"),
+    [
+        ("<think>\nI", "</think>"),
+        ("[THINK]I", "[/THINK]"),
+        ("<|begin_of_thought|>I", "<|end_of_thought|>"),
+        ("<think>I</think>It", ""),
+        ("It is 7.", ""),
+    ],
+)
+def test_an_open_thought_is_closed_by_the_mark_of_its_own_kind(text, mark):
+    assert thought_end(text) == mark
+
+
+def test_a_thinking_budget_is_a_setting_and_for_models_that_run_here(tmp_path):
+    engine = paper_engine(tmp_path, {"text": "The answer is 7."})
+    done = script(
+        "inference_and_check.py", *FLAGS, *engine, "--result-dir", tmp_path / "a", "--thinking-budget", "64"
+    )
+    assert done.returncode == 0
+    place = tmp_path / "a" / "m_Warmup_test_all_0_-1"
+    assert read_run_json(place)["settings"]["thinking_budget"] == 64
+    assert "--thinking-budget 64" in repeat_command(place)
+    far = script(
+        "inference_and_check.py", "--dataset", "Warmup", "--model", "openai/m", "--thinking-budget", "9"
+    )
+    assert far.returncode == 2 and '{"thinking_token_budget": 9}' in far.stderr
 
 
 class _Tokenizer:
@@ -224,3 +288,17 @@ def test_the_embedded_model_is_ended_when_it_repeats_itself(tmp_path):
     assert json.loads(done.stdout.splitlines()[-1])["temperatures"]["0"]["apart"]["loop"]["samples"] == len(
         looping
     )
+
+
+@pytest.mark.engine
+def test_the_embedded_model_answers_when_its_thought_has_used_its_budget(tmp_path):
+    flags = ["--dataset", "Warmup", "--model", "embedded", "--limit", "4", "--max-tokens", "80"]
+    thinking = ["--prefill", "<think>\n", "--thinking-budget", "10"]
+    done = script("inference_and_check.py", *flags, *thinking, "--result-dir", tmp_path)
+    assert done.returncode == 0, done.stderr
+    (place,) = tmp_path.glob("embedded_*")
+    samples = json_lines(place / "samples.jsonl")
+    assert len(samples) == 4 and all(0 < line["completion_tokens"] <= 80 for line in samples)
+    forced = [line for line in samples if "\n</think>\n\n" in line["text"]]
+    assert forced and all(line["text"].startswith("<think>\n") for line in forced)
+    assert {line["finish_reason"] for line in forced} <= {"budget", "length", "loop"}

@@ -124,6 +124,17 @@ def opened_thought(prompt: str) -> str:
     return f"{prompt[marks[-1].begin :]}\n" if is_open else ""
 
 
+def thought_end(text: str) -> str:
+    """The mark that closes the thought which a text leaves open; "" where none is open."""
+    if not part(text).is_open:
+        return ""
+    opening = next((mark for mark in reversed(_written_marks(text)) if mark.kind == "open"), None)
+    said = "" if opening is None else text[opening.begin : opening.end]
+    if said.startswith("<|begin_of"):
+        return END_THOUGHT
+    return f"{said[0]}/{said[1:]}" if said and not said.startswith(("<|", "<start")) else ""
+
+
 def join_parts(thought: str, solution: str) -> str:
     """Thought and solution between the four markers."""
     return (

@@ -44,6 +44,7 @@ class EngineOptions:
     ray_address: str | None = None  # HOST:PORT of its head; None: the cluster that this machine belongs to
     sampling: dict[str, Any] = field(default_factory=dict)  # by the names of settings.SAMPLING
     thinking: str | None = None  # "on" or "off"; None: what the chat template does by itself
+    thinking_budget: int | None = None  # most tokens of thought
     api_base: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()  # "NAME=VALUE", sent with every request to an endpoint
     keys_file: Path | None = None

@@ -286,6 +286,7 @@ def worker_options(options: EngineOptions, on_cpu: bool) -> dict:
         "engine_args": engine_args,
         "chat_template_kwargs": template | thinking_switches(options.thinking),
         "thinking": options.thinking,
+        "thinking_budget": options.thinking_budget,
         "sampling": not_neutral(options.sampling),
     }
 

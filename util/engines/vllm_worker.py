@@ -21,6 +21,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from util.engines.loops import LoopWatch
 from util.errors import UserError
-from util.response import opened_thought
+from util.response import opened_thought, thought_end
 from util.settings import thinking_switches
 from util.terminal import say
 
@@ -167,26 +168,40 @@ def _serve(engine: LLMEngine, options: dict, inbox: queue.SimpleQueue, out: Outb
             if len(tokens) >= limit:
                 out.send(id=request["id"], text="", finish_reason="prompt_too_long", tokens=[len(tokens), 0])
                 continue
-            sampling = _sampling(request, options, min(request["max_tokens"], limit - len(tokens)))
+            most_tokens = min(request["max_tokens"], limit - len(tokens))
+            budget = options["thinking_budget"]
+            request["in_pieces"] = request["stop_loops"] or budget is not None
+            sampling = _sampling(request, options, most_tokens)
             try:
                 engine.add_request(str(request["id"]), {"prompt_token_ids": tokens}, sampling)
             except refusals as error:  # vLLM looks at each request before it takes it
                 out.send(id=request["id"], failure=f"vLLM refuses the request: {error}")
                 continue
-            running[str(request["id"])] = _Answer(
-                len(tokens), opened, LoopWatch() if request["stop_loops"] else None
-            )
+            watch = LoopWatch() if request["stop_loops"] else None
+            answer = running[str(request["id"])] = _Answer(len(tokens), opened, watch, budget)
+            answer.asked = (request, tokens, most_tokens)
         steps += 1
         for output in engine.step():
             answer, new = running[output.request_id], output.outputs[0]
-            finish_reason = answer.take(new.text, len(new.token_ids), new.finish_reason)
+            finish_reason = answer.take(new.text, new.token_ids, new.finish_reason)
             if finish_reason is None:
-                continue
-            if not output.finished:
+                begun = answer.close_thought(prompts.tokenizer)
+                if begun is None:
+                    continue
+                request, tokens, most_tokens = answer.asked
+                engine.abort_request([output.request_id])
+                if most_tokens > answer.tokens:
+                    sampling = _sampling(request, options, most_tokens - answer.tokens)
+                    name = f"{output.request_id}+"  # another one: the first may not be gone yet
+                    engine.add_request(name, {"prompt_token_ids": tokens + begun}, sampling)
+                    running[name] = running.pop(output.request_id)
+                    continue
+                finish_reason = "length"
+            if finish_reason == "loop":
                 engine.abort_request([output.request_id])
             del running[output.request_id]
             out.send(
-                id=int(output.request_id),
+                id=answer.asked[0]["id"],
                 text=answer.text,
                 finish_reason=finish_reason,
                 tokens=[answer.prompt_tokens, answer.tokens],
@@ -199,18 +214,42 @@ def _serve(engine: LLMEngine, options: dict, inbox: queue.SimpleQueue, out: Outb
 class _Answer:
     """An answer as it comes, in pieces where somebody watches it."""
 
-    def __init__(self, prompt_tokens: int, opened: str, watch: LoopWatch | None) -> None:
-        self.prompt_tokens, self.tokens = prompt_tokens, 0
+    def __init__(
+        self, prompt_tokens: int, opened: str, watch: LoopWatch | None, budget: int | None = None
+    ) -> None:
+        self.prompt_tokens = prompt_tokens
+        self.asked: tuple[dict, list[int], int]  # request, prompt, most tokens
+        self._ids: list[int] = []
+        self._budget = budget  # most tokens of thought; None: no limit, or seen to
+        self._is_forced = False  # whether its thought was ended by the budget
         self._pieces = [opened]  # first the thought tag that the prompt has opened
         self._watch = watch
 
-    def take(self, text: str, tokens: int, finish_reason: str | None) -> str | None:
+    @property
+    def tokens(self) -> int:
+        return len(self._ids)
+
+    def close_thought(self, tokenizer: Any) -> list[int] | None:
+        """Close a thought that has used its budget: the tokens that the answer begins with; else None."""
+        if self._budget is None or self.tokens < self._budget:
+            return None
+        budget, self._budget = self._budget, None
+        if not (mark := thought_end(self.text)):
+            return None
+        closed = f"\n{mark}\n\n"
+        thought = self._ids[:budget]
+        self._ids = thought + tokenizer.encode(closed, add_special_tokens=False)
+        self._pieces = [self._pieces[0], tokenizer.decode(thought, skip_special_tokens=True), closed]
+        self._is_forced = True
+        return list(self._ids)
+
+    def take(self, text: str, tokens: Sequence[int], finish_reason: str | None) -> str | None:
         """Take the next piece; the finish reason, once there is one."""
         self._pieces.append(text)
-        self.tokens += tokens
+        self._ids += tokens
         if finish_reason is None and self._watch is not None and self._watch.feed(text):
             return "loop"
-        return finish_reason
+        return "budget" if finish_reason == "stop" and self._is_forced else finish_reason
 
     @property
     def text(self) -> str:
@@ -244,7 +283,7 @@ class Prompts:
     """Chat messages as token ids; the last prompt is kept, because the samples of a problem come in a row."""
 
     def __init__(self, tokenizer: Any, template_arguments: dict | None = None) -> None:
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self._arguments = {"add_generation_prompt": True, **(template_arguments or {})}
         self._last: tuple[list, tuple[list[int], str]] | None = None
 
@@ -259,13 +298,13 @@ class Prompts:
             return self._asked(messages)
         tokens, opened = self._asked(messages[:-1])
         begun = messages[-1]["content"]
-        return tokens + self._tokenizer.encode(begun, add_special_tokens=False), opened + begun
+        return tokens + self.tokenizer.encode(begun, add_special_tokens=False), opened + begun
 
     def _asked(self, messages: list[dict]) -> tuple[list[int], str]:
         from jinja2 import TemplateError
 
         try:
-            tokens = self._tokenizer.apply_chat_template(
+            tokens = self.tokenizer.apply_chat_template(
                 messages, tokenize=True, return_dict=False, **self._arguments
             )
         except TemplateError as error:
@@ -275,11 +314,11 @@ class Prompts:
             ) from error
         except ValueError:
             # Only the usual tokenizers have this field; others know how to chat without a template.
-            if getattr(self._tokenizer, "chat_template", "none needed"):
+            if getattr(self.tokenizer, "chat_template", "none needed"):
                 raise
             # A base model: the bare texts are the prompt.
-            return self._tokenizer.encode("\n\n".join(message["content"] for message in messages)), ""
-        return tokens, opened_thought(self._tokenizer.decode(tokens[-THOUGHT_TOKENS:]))
+            return self.tokenizer.encode("\n\n".join(message["content"] for message in messages)), ""
+        return tokens, opened_thought(self.tokenizer.decode(tokens[-THOUGHT_TOKENS:]))
 
 
 def _sampling(request: dict, options: dict, max_tokens: int) -> SamplingParams:
@@ -303,7 +342,7 @@ def _pieces(request: dict) -> dict:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
-    if not request["stop_loops"]:
+    if not request.get("in_pieces"):
         return {"output_kind": RequestOutputKind.FINAL_ONLY}
     may_wait = "stream_interval" in SamplingParams.__struct_fields__
     return {"output_kind": RequestOutputKind.DELTA} | ({"stream_interval": PIECE_TOKENS} if may_wait else {})

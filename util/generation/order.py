@@ -136,6 +136,7 @@ class Order:
             "system_prompt_hash": None if system is None else text_digest(system),
         }
         known["thinking"] = self.options.thinking
+        known["thinking_budget"] = self.options.thinking_budget
         known["model_args"] = model_args(self.options.engine_args)
         if "chat_template_kwargs" in self.options.engine_args:
             known["chat_template_kwargs"] = self.options.engine_args["chat_template_kwargs"]
