@@ -701,6 +701,6 @@ def test_attempts_are_judged_by_the_rules_alone(monkeypatch):
     asked = []
     monkeypatch.setattr(symbolic, "use", asked.append)
     record = SimpleNamespace(answer="5")
-    assert response_rewrite._grade_with(None)(record, "\\boxed{5}").correct and not asked
-    assert response_rewrite._grade_with(None, symbolic=True)(record, "\\boxed{5}").correct
+    assert response_rewrite._grade_with(None, {})(record, "\\boxed{5}").correct and not asked
+    assert response_rewrite._grade_with(None, {}, symbolic=True)(record, "\\boxed{5}").correct
     assert asked == [True, False]

@@ -375,3 +375,42 @@ def test_choosing_takes_time_in_proportion_to_the_response(unit):
 
     short, long = (min(seconds(length) for _ in range(2)) for length in (2_000, 32_000))
     assert long < 48 * max(short, 0.002)  # 16 times as long; were it quadratic, it would take 256 times
+
+
+FENCE = "```"
+ADD = f"{FENCE}python\ndef add(a, b):\n    return a + b\n{FENCE}\n"
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        "from solution import add\nprint(add(1, 2))",
+        "from my_module import add\nassert add(1, 2) == 3",
+        'def add(a, b):\n    """Adds."""',
+        'def add(a, b):\n    """Adds."""\n    pass',
+        "def add(a, b):\n    raise NotImplementedError",
+        "def add(a, b):\n    raise NotImplementedError()",
+    ],
+)
+def test_what_imports_a_function_or_leaves_its_body_open_does_not_define_it(behind):
+    assert "return a + b" in program(f"{ADD}{FENCE}python\n{behind}\n{FENCE}", "add").code
+
+
+def test_an_example_of_a_class_does_not_define_the_function_that_it_names():
+    right = f"{FENCE}python\nclass Solution:\n    def add(self, a, b):\n        return a + b\n{FENCE}\n"
+    used = f"{FENCE}python\nadd = Solution().add\nprint(add(1, 2))\n{FENCE}"
+    assert "return a + b" in program(right + used, "add").code
+    assert "math" in program(f"{FENCE}python\nfrom math import gcd\n{FENCE}", "gcd").code
+
+
+@pytest.mark.parametrize("indent", ["", "    "])
+@pytest.mark.parametrize(
+    "inner", [f"{FENCE}\n1 2\n{FENCE}", f"{FENCE}text\n1 2\n{FENCE}\nand\n{FENCE}\n3\n{FENCE}"]
+)
+def test_a_fence_in_a_docstring_does_not_end_the_program(indent, inner):
+    lines = "".join(f"{indent}{line}\n" for line in inner.split("\n"))
+    code = f'def total():\n    """\n{lines}    """\n    return sum(map(int, input().split()))\n\nprint(total())\n'
+    assert program(f"Here:\n{FENCE}python\n{code}{FENCE}\nIt adds.").code.strip() == code.strip()
+    assert (
+        "print(2)" in program(f"{FENCE}python\nx = '''open\n{FENCE}\n\n{FENCE}python\nprint(2)\n{FENCE}").code
+    )

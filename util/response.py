@@ -10,6 +10,7 @@ import builtins
 import itertools
 import re
 import string
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -245,12 +246,17 @@ def programs(text: str, function: str | None = None) -> list[Block]:
     everything = [block for block in blocks(text) if block.code.strip()]
     if everything and not everything[-1].closed:
         everything[-1] = _without_prose(text, everything[-1])
+    everything = _rejoined(text, everything)
     uses = _uses(everything)
     found = everything[::-1]
     acting = [block for block in found if _acts(block)]
     python = [block for block in acting if _PYTHON.match(block.tag)]
     others = [block for block in acting if not _PYTHON.match(block.tag)]
-    choices = [_defining(found, function)] if function else [[]]
+    choices: list[list[Block]] = [[]]
+    if function:
+        choices = [
+            _defining([block for block in found if block not in uses], function) or _defining(found, function)
+        ]
     if not choices[0]:
         bare = _bare_programs(text, everything)
         foreign = [block for block in found if not _acts(block) and language_of(block)]
@@ -297,12 +303,15 @@ def _defining(found: list[Block], function: str) -> list[Block]:
     """Those that define a function, in Python first, and none that leaves its body open unless all do."""
     name = re.escape(function)
     defines = re.compile(
-        rf"\bdef[ \t]+{name}\b|^[ \t]*{name}[ \t]*=(?!=)|^[ \t]*(?:from|import)\b.*\b{name}\b", re.MULTILINE
+        rf"\bdef[ \t]+{name}\b|^[ \t]*{name}[ \t]*=(?!=)|^[ \t]*(?:from|import)[ \t]+(\w+).*\b{name}\b",
+        re.MULTILINE,
     )
     defining = [
         block
         for block in found
-        if defines.search(block.code) and not _SESSION.match(block.code) and not _tagged(block.tag)
+        if any(not match[1] or match[1] in _LIBRARIES for match in defines.finditer(block.code))
+        and not _SESSION.match(block.code)
+        and not _tagged(block.tag)
     ]
     defining.sort(key=lambda block: _PYTHON.match(block.tag) is None)
     return [block for block in defining if not _is_open(block.code, function)] or defining
@@ -310,11 +319,42 @@ def _defining(found: list[Block], function: str) -> list[Block]:
 
 def _is_open(code: str, function: str) -> bool:
     """Whether code ends in a function without a body: `def total(a, b): ...`"""
-    lines = [line for written in _COMMENT.sub("", code).split("\n") if (line := written.strip())][-2:]
+    code = _DOCSTRING.sub("...", _COMMENT.sub("", code))
+    lines = [line for written in code.split("\n") if (line := written.strip())]
+    while lines[-2:-1] == ["..."]:  # a docstring in front of the last line
+        del lines[-2]
+    lines = lines[-2:]
     if not lines:
         return True  # the function is only named in a comment
     *before, last = [*itertools.chain.from_iterable(line.rsplit(":", 1) for line in lines)]
-    return last.strip() in ("pass", "...") and any(f"def {function}(" in part for part in before)
+    return last.strip().removesuffix("()") in ("pass", "...", "raise NotImplementedError") and any(
+        f"def {function}(" in part for part in before
+    )
+
+
+def _rejoined(text: str, found: list[Block]) -> list[Block]:
+    """The blocks of a text, where a fence inside a string of three quotation marks parted a program."""
+    joined: list[Block] = []
+    at = 0
+    while at < len(found):
+        block, parts = found[at], 1
+        if any(block.code.count(quotes) % 2 for quotes in ('"""', "'''")):
+            block, parts = _with_later_parts(text, found[at : at + 1 + _MOST_PARTS])
+        joined.append(block)
+        at += parts
+    return joined
+
+
+def _with_later_parts(text: str, found: list[Block]) -> tuple[Block, int]:
+    """The first block up to the first later fence with which it compiles, and of how many it is made."""
+    first = found[0]
+    code_begin = text.find("\n", first.begin) + 1
+    for parts, later in enumerate(found[1:], start=2):
+        for code_end, end in ((later.begin, later.begin), (text.rfind("\n", 0, later.end), later.end)):
+            code = text[code_begin:code_end].strip("\n")
+            if code_end > code_begin and _compiles(code):
+                return Block(first.begin, end, first.tag, code, True), parts
+    return first, 1
 
 
 def _uses(found: list[Block]) -> set[Block]:
@@ -432,6 +472,9 @@ _ASSIGNED = re.compile(r"(?<![\w.])(\w+)[ \t]*:?=(?!=)|\b(?:for|as)[ \t]+(\w+)")
 _PARAMETERS = re.compile(r"\bdef[ \t]+\w+[ \t]*\(([^()]{0,500})")
 _IDENTIFIER = re.compile(r"\w+")
 _STRING = re.compile(r"(\"{3}|'{3})[\s\S]*?\1|\"[^\"\n]*\"|'[^'\n]*'")
+_DOCSTRING = re.compile(r"^[ \t]*[rRbBuU]?(\"{3}|'{3})[\s\S]*?\1[ \t]*$", re.MULTILINE)
+_MOST_PARTS = 3  # further blocks of which a parted program may be made
+_LIBRARIES = sys.stdlib_module_names | {"numpy", "scipy", "sympy", "sortedcontainers", "networkx"}
 _IMPORTED = re.compile(r"^[ \t]*(?:from|import)[ \t]+(.*)", re.MULTILINE)
 _CALLED = re.compile(r"(?<![\w.])(?<!def )(?<!class )(\w+)[ \t]*\(")
 _NAME = r"[A-Za-z_][\w.]*(?:\[[^\]\n]*\])*"

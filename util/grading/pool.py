@@ -414,7 +414,7 @@ class _Results:
     next, and its result soon after, together with others."""
 
     def __init__(self, connection: Connection) -> None:
-        self._file = connection.fileno()
+        self._file = os.fdopen(connection.fileno(), "wb", buffering=0, closefd=False)
         self._lock = threading.Lock()
         self._waiting: list[Any] = []
         self._any_waiting = threading.Event()
@@ -446,4 +446,4 @@ class _Results:
     def _write(self, data: bytes) -> None:
         with contextlib.suppress(BrokenPipeError):  # the parent is gone
             while data:
-                data = data[os.write(self._file, data) :]
+                data = data[self._file.write(data) or 0 :]

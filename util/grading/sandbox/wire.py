@@ -137,7 +137,8 @@ def _plain(value: Any) -> Any:
         if isinstance(value, base):
             return _plain(base(value))
     if kind.__module__.partition(".")[0] == "numpy" and hasattr(value, "tolist"):
-        return _plain(value.tolist())
+        plain = value.tolist()
+        return _plain(float(plain) if type(plain) is kind else plain)  # longdouble has no plain form
     raise TypeError(f"a value of type {kind.__name__} was returned")
 
 
