@@ -28,6 +28,7 @@ from typing import Any
 
 from util.grading.maths import symbolic as symbolic_engine
 from util.records import Verdict
+from util.terminal import say
 
 GRADER = "pool-1"
 WAITING_PER_WORKER = 1024  # gradings queued or running per worker before `submit` waits
@@ -414,7 +415,7 @@ class _Results:
     next, and its result soon after, together with others."""
 
     def __init__(self, connection: Connection) -> None:
-        self._file = os.fdopen(connection.fileno(), "wb", buffering=0, closefd=False)
+        self._file = connection.fileno()
         self._lock = threading.Lock()
         self._waiting: list[Any] = []
         self._any_waiting = threading.Event()
@@ -440,10 +441,10 @@ class _Results:
                     data = bytes(ForkingPickler.dumps(results))
                     self._write(_SIZE.pack(len(data)) + data)
         finally:  # a fault of ours, such as a result that cannot travel: this worker is of no use any more
-            traceback.print_exc()
+            say(traceback.format_exc())
             os._exit(1)
 
     def _write(self, data: bytes) -> None:
         with contextlib.suppress(BrokenPipeError):  # the parent is gone
             while data:
-                data = data[self._file.write(data) or 0 :]
+                data = data[os.write(self._file, data) :]
