@@ -190,15 +190,17 @@ def test_a_half_finished_run_of_an_earlier_version_is_continued_by_the_same_comm
     assert process.returncode == 0, errors
     assert whole_lines(tmp_path / "results").startswith(kept)
     check_complete(tmp_path / "results", output, wanted=12)
-    assert json.loads((folder / "run.json").read_text())["settings"] == settings
+    assert json.loads((folder / "run.json").read_text())["settings"] == {**settings, "model_args": {}}
 
 
 def test_vllm_takes_every_parameter_of_sampling_by_its_name():
     values = {"top_p": 0.9, "top_k": 5, "min_p": 0.1, "stop": ["a"]}
     values |= {"repetition_penalty": 1.1, "presence_penalty": -0.5, "frequency_penalty": 0.25}
+    values |= {"min_tokens": 2, "stop_token_ids": [7], "logit_bias": {"5": -1.5}}
     assert values.keys() == {setting.name for setting in SAMPLING}
     made = _sampling({"temperature": 0.5, "seed": 3, "stop_loops": False}, {"sampling": values}, 9)
-    assert {name: getattr(made, name) for name in values} == values
+    told = {**values, "logit_bias": {5: -1.5}}  # JSON writes numbers of tokens as texts
+    assert {name: getattr(made, name) for name in values} == told
     assert (made.temperature, made.seed, made.max_tokens) == (0.5, 3, 9)
 
 
