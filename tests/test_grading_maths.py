@@ -284,6 +284,12 @@ def test_an_answer_that_is_not_in_a_clean_box_is_judged_by_the_whole_of_it(case)
     assert verdict.correct == case["right"], case["kind"]
 
 
+@pytest.mark.parametrize("line", ["\nQ: what is it", "\nProblem 3: find it", "\nQuestion: The answer is 5?"])
+def test_a_text_that_goes_on_with_ever_new_problems_is_read_to_its_end(line):
+    assert not grade_maths("7", "hm" + 2_000 * line, symbolic=False).correct
+    assert grade_maths("5", f"The answer is 5.{2_000 * line}", symbolic=False).correct
+
+
 def test_explain_prints_every_part_of_a_verdict(capsys, tmp_path):
     response = tmp_path / "response.txt"
     response.write_text(r"so it is \boxed{0.5}")

@@ -391,8 +391,7 @@ def test_a_page_says_how_its_run_was_made(tmp_path):
     assert "<dd>4 × Some GPU, Other GPU</dd>" in text
     assert (
         "<dd>temperature 0.7, n 1, token cap 4096, seed 3, loops ended never, top-p 0.9, "
-        "stop [&#x27;Question:&#x27;]</dd>"
-        in text
+        "stop [&#x27;Question:&#x27;]</dd>" in text
     )
 
 

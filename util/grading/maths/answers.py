@@ -9,6 +9,7 @@ a conclusion in the last line, a response that is nothing but the answer. Low: t
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from typing import NamedTuple
@@ -54,9 +55,14 @@ def find_answer(solution: str, *, lowest: str = "low") -> Found | None:
     solution = without_turn_tokens(mended(solution))
     if not solution.isascii():
         solution = _ORNAMENT.sub("", solution)
-    for another in _NEXT_PROBLEM.finditer(solution) if "\nQ" in solution or "\nProblem" in solution else ():
-        if (found := find_answer(solution[: another.start()], lowest="high")) is not None:
-            return found  # base models go on with other problems
+    if "\nQ" in solution or "\nProblem" in solution:
+        for another in itertools.islice(_NEXT_PROBLEM.finditer(solution), _MOST_PROBLEMS):
+            if (found := _find(solution[: another.start()], "high")) is not None:
+                return found  # base models go on with other problems
+    return _find(solution, lowest)
+
+
+def _find(solution: str, lowest: str) -> Found | None:
     if (found := _boxed(solution)) is not None:
         return found
     unfinished = solution.rfind("boxed{")
@@ -72,6 +78,7 @@ def find_answer(solution: str, *, lowest: str = "low") -> Found | None:
 
 
 _ORNAMENT = re.compile("[\U0001f000-\U0001faff\u2600-\u2712\u2714-\u2716\u2719-\u274b\ufe0f]")
+_MOST_PROBLEMS = 8  # of those with which a text goes on, in front of which an answer is looked for
 _NEXT_PROBLEM = re.compile(r"\n[ \t*#]*(?:Question|Q|Problem)(?:[ \t]*\d{1,3})?[ \t*]*[:.]")
 
 
@@ -199,8 +206,7 @@ def _settled(text: str, before: str, end: int, found: Found) -> Found:
 
 
 def behind_if_taken_back(text: str) -> str | None:
-    """What stands behind the last box, else the last pair of answer tags, where it is denied or taken"
-    " back."""
+    """What stands behind the last box, or the last answer tags, where that is denied or taken back."""
     if "box" in text and (found := _boxes(text)):
         start, end, _ = found[-1]
     elif (tag := _tag(text)) is not None:
@@ -488,8 +494,8 @@ def _declared(text: str) -> Found | None:
 
 
 def _declarations(text: str) -> list[tuple[int, int]]:
-    """Where declarations of an answer begin and end, the last one first; the end is -1 where the"
-    " answer precedes."""
+    """Where declarations of an answer begin and end, the last one first; the end is -1 where the
+    answer precedes."""
     found = []
     shift = max(0, len(text) - 300)
     found += [(match.start() + shift, match.end() + shift) for match in _LINE_A.finditer(text[-300:])]
@@ -719,8 +725,8 @@ def _last_sentence(text: str) -> str:
 
 
 def _last_number(text: str) -> Found | None:
-    """The last number of the text, if it is no part of a longer expression and nothing denies or"
-    " doubts it."""
+    """The last number of the text, if it is no part of a longer expression and nothing denies or
+    doubts it."""
     sentence = _last_sentence(text)
     numbers = list(_NUMBER.finditer(sentence))
     if not numbers or read_span(sentence).cause in (DENIED, BOUND, UNCLEAR) or _TENTATIVE.search(sentence):
