@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     opened = open_benchmark(order, args.result_dir, fresh=args.overwrite_settings, must_exist=args.check)
     with opened.run:
         say(counts_line(task, opened.counts))
-        if doubt := about_few_samples(len(opened.asked.ids), order.plan.n):
+        if not args.check and (doubt := about_few_samples(len(opened.asked.ids), order.plan.n)):
             say(doubt)
         spent, headline, is_whole = Spent(), None, True
         with ExitStack() as stack:

@@ -445,9 +445,9 @@ def test_a_grader_with_options_travels_to_other_processes():
         ('{"fn_name": 5, "inputs": [[1]], "outputs": [1]}', "a function called 5"),
         ('{"fn_name": "a b", "inputs": [[1]], "outputs": [1]}', "a function called 'a b'"),
         ('{"inputs": ["\\ud800"], "outputs": ["1"]}', "an input that is no text"),
-        ('{"inputs": ' + "[" * 900 + "]" * 900 + ', "outputs": ["1"]}', "nested too deeply|no JSON"),
+        ('{"inputs": ' + "[" * 100_000 + "]" * 100_000 + ', "outputs": ["1"]}', "nested too deeply|no JSON"),
         (
-            '{"fn_name": "f", "inputs": [' + "[" * 900 + "]" * 900 + '], "outputs": ["1"]}',
+            '{"fn_name": "f", "inputs": [' + "[" * 100_000 + "]" * 100_000 + '], "outputs": ["1"]}',
             "nested too deeply|no JSON",
         ),
     ],

@@ -19,6 +19,12 @@ def write(path, text, mode=0o600):
     return path
 
 
+def test_a_key_is_hidden_in_what_an_endpoint_repeats(tmp_path):
+    key = read_keys(write(tmp_path / "keys", FIRST)).acquire()
+    assert key.hidden_in(f"Bad key {FIRST}!") == "Bad key ...1111!"
+    assert no_keys().acquire().hidden_in("nothing to hide") == "nothing to hide"
+
+
 def test_a_key_file_holds_one_key_a_line_and_comments(tmp_path):
     keys = read_keys(write(tmp_path / "keys", f"# mine\n{FIRST}  # paid\n\n{SECOND}\n{FIRST}\n"))
     assert {keys.acquire().secret, keys.acquire().secret} == {FIRST, SECOND}

@@ -219,6 +219,7 @@ class _Tokenizer:
 
 @pytest.mark.parametrize("name", ["enable_thinking", "thinking"])
 def test_a_chat_template_hears_of_thinking_by_the_name_it_knows(name):
+    pytest.importorskip("jinja2", reason="jinja2, which vLLM brings, is not installed")
     told = {
         which: worker_options(EngineOptions("a/b", thinking=which), False)["chat_template_kwargs"]
         for which in (None, "on", "off")
@@ -233,6 +234,7 @@ def test_a_chat_template_hears_of_thinking_by_the_name_it_knows(name):
 
 
 def test_a_template_that_ignores_the_switch_is_one_sentence():
+    pytest.importorskip("jinja2", reason="jinja2, which vLLM brings, is not installed")
     with pytest.raises(UserError, match="the model's chat template ignores --thinking off: leave it out"):
         check_switch(_Tokenizer("another"), "off")
 

@@ -13,6 +13,7 @@ from util.generation.judging import Grading, Judge
 from util.grading.pool import GradingPool
 from util.records import NO_TIME, Problem, Sample, Verdict
 from util.results.counting import OUTCOMES, counted, summarise
+from util.runs import merge
 from util.runs.folder import Run, Wanted, find_run, read_run_json
 from util.runs.merge import merge_runs
 from util.runs.reader import SampleSet, StoredProblems, read_records, text_digest
@@ -297,6 +298,27 @@ def test_merged_runs_hold_every_sample_once_with_what_was_said_of_it(tmp_path):
     info = read_run_json(into)
     assert info["asked"] == {"temperatures": [0.7], "n": 3, "limit": 2}
     assert (info["generation"]["generated"], info["generation"]["seconds"]) == (5, 6.0)
+
+
+@pytest.mark.parametrize("killed_at", ["before the first sample", "behind some samples"])
+def test_a_merge_that_was_killed_is_repeated_by_the_same_command(tmp_path, monkeypatch, killed_at):
+    one, two = a_run_of(tmp_path / "one", 0, 1), a_run_of(tmp_path / "two", 2, 3)
+    for folder in (one, two):
+        with a_run(folder) as run:
+            run.info["dataset"] = {"path": "ORG/NAME", "split": "test", "revision": "a"}
+            run.save_info()
+    take_all = merge._take_all
+
+    def die(folder, merged):
+        if killed_at == "behind some samples" and folder == one:
+            return take_all(folder, merged)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(merge, "_take_all", die)
+        merge_runs([one, two], tmp_path / "all")
+    merge_runs([one, two], tmp_path / "all")
+    assert len(list(read_records(tmp_path / "all"))) == 4
 
 
 @pytest.mark.parametrize("settings", [{"max_tokens": 7}, {"seed": 3}])

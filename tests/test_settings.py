@@ -157,7 +157,14 @@ def test_sampling_can_be_taken_from_the_models_card_and_flags_win(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "said, temperature", [({"do_sample": False, "temperature": 0.7}, 0.0), ({}, 1.0), (CARD, 0.6)]
+    "said, temperature",
+    [
+        ({"do_sample": False, "temperature": 0.7}, 0.0),
+        ({}, 1.0),
+        (CARD, 0.6),
+        ({"temperature": None}, 1.0),
+        ({"temperature": "hot", "top_k": True}, 1.0),
+    ],
 )
 def test_a_card_that_does_not_sample_is_greedy(tmp_path, said, temperature):
     assert recommended_sampling(model_folder(tmp_path, **said))["temperature"] == temperature
@@ -166,6 +173,7 @@ def test_a_card_that_does_not_sample_is_greedy(tmp_path, said, temperature):
 @pytest.mark.parametrize(
     "content, model, what",
     [(None, "", "holds no generation_config.json"), ("[", "", "cannot be read"), ("3", "", "cannot be read"),
+     ("[" * 100_000, "", "cannot be read"),
      ("", "gpt-4o", "is no ORG/NAME")],
 )  # fmt: skip
 def test_a_card_that_says_nothing_is_refused_in_a_sentence(tmp_path, content, model, what):
@@ -184,6 +192,14 @@ def test_greed_against_the_models_card_is_said(tmp_path):
         args.given = args.given | {"temperatures"}  # whoever says 0 means 0
         cli.settle_sampling(args)
     assert len(said) == 1 and "temperature 0, and the model's generation_config.json says 0.6" in said[0]
+
+
+@pytest.mark.parametrize("said", [{}, {"eos_token_id": 2}, {"temperature": None}, {"do_sample": False}])
+def test_a_card_that_asks_for_no_sampling_warns_of_nothing(tmp_path, said):
+    args = inference_and_check.parse(["--dataset", "Warmup", "--model", model_folder(tmp_path, **said)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "say", pytest.fail)
+        cli.settle_sampling(args)
 
 
 def test_the_words_of_every_setting_are_read_back_as_its_value():

@@ -75,8 +75,11 @@ class Parser(argparse.ArgumentParser):
 
     def _read_args_from_files(self, arg_strings: list[str]) -> list[str]:
         try:
-            return super()._read_args_from_files(arg_strings)
-        except UnicodeDecodeError as error:
+            words = super()._read_args_from_files(arg_strings)
+            for word in set(words).difference(arg_strings):
+                word.encode()  # from Python 3.12 on other bytes are read as surrogates
+            return words
+        except UnicodeError as error:
             self.error(f"@FILE is not a text file: {error}")
         except RecursionError:
             self.error("@FILE reads itself: take the line with its own name out")
@@ -387,7 +390,7 @@ def _warn_of_greed(model: str) -> None:
     from util.data.generation_config import known_sampling
 
     said = known_sampling(model)
-    if said is not None and said["temperature"] > 0:
+    if said is not None and said.get("temperature", 0) > 0:
         say(
             f"WARNING: temperature 0, and the model's generation_config.json says {said['temperature']}: "
             "reasoning models loop when they are greedy; --sampling model takes what it says"

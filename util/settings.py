@@ -366,7 +366,7 @@ HARMLESS_ARGS = frozenset(
     " max_parallel_loading_workers"
     # loading, messages and accounts
     " download_dir trust_remote_code safetensors_load_strategy disable_log_stats disable_log_requests"
-    " enable_log_requests user service_tier metadata store priority"
+    " enable_log_requests hf_token user service_tier metadata store priority"
     # our own
     " retry_for_s script".split()
 )

@@ -18,7 +18,8 @@ NAMES = tuple(setting.name for setting in SAMPLING)  # of what it may say beside
 
 
 def recommended_sampling(model: str) -> dict[str, Any]:
-    """What the model's file says: temperature (0 where it says not to sample) and names of `SAMPLING`.
+    """What the model's file says: temperature (0 where it says not to sample, 1 where it says nothing) and
+    names of `SAMPLING`.
 
     Raises UserError where there is no such file, or none that can be read.
     """
@@ -26,11 +27,11 @@ def recommended_sampling(model: str) -> dict[str, Any]:
     found = _read(path)
     if found is None:
         raise UserError(f"{path} cannot be read as JSON: give the values as flags, without --sampling model")
-    return found
+    return {"temperature": 1.0, **found}
 
 
 def known_sampling(model: str) -> dict[str, Any] | None:
-    """The same, from a file that is already here; None where there is none."""
+    """As much of that as a file says that is already here; None where there is none."""
     folder = Path(model).expanduser()
     path = folder / FILE if folder.is_dir() else _cached(model)
     return None if path is None else _read(path)
@@ -39,15 +40,16 @@ def known_sampling(model: str) -> dict[str, Any] | None:
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(said, dict):
         return None
-    temperature = 0.0 if said.get("do_sample") is False else said.get("temperature", 1.0)
-    values = {"temperature": temperature, **{name: said[name] for name in NAMES if name in said}}
-    return {
-        name: value for name, value in values.items() if isinstance(value, int | float) and value is not True
+    numbers = {
+        name: value
+        for name in ("temperature", *NAMES)
+        if isinstance(value := said.get(name), int | float) and not isinstance(value, bool)
     }
+    return numbers | ({"temperature": 0.0} if said.get("do_sample") is False else {})
 
 
 def _local(model: str) -> Path | None:
@@ -75,12 +77,12 @@ def _fetched(model: str) -> Path:
             "give the values as flags"
         )
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalEntryNotFoundError
 
     try:
         return Path(hf_hub_download(model, FILE))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
+    except (HTTPError, HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise UserError(
             f"--sampling model needs the {FILE} of {model}, and the hub gives none ({reason}): "
             "give the values as flags"

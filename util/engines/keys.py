@@ -38,6 +38,10 @@ class Key:
         # Of a short secret four characters would be too much of it.
         return f"...{self.secret[-4:]}" if len(self.secret) >= 12 else "..."
 
+    def hidden_in(self, text: str) -> str:
+        """A text in which the key shows its last characters only, if it holds the key."""
+        return text.replace(self.secret, self.tail) if self.secret else text
+
     def __repr__(self) -> str:
         return f"Key({self.tail})"
 

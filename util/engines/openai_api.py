@@ -352,7 +352,8 @@ class OpenAIEngine:
         try:
             outcome = await self._send(lease, request, tries)
             if isinstance(outcome, Trouble):
-                outcome = replace(outcome, message=lease.endpoint.address.scrubbed(outcome.message))
+                message = lease.endpoint.address.scrubbed(outcome.message)
+                outcome = replace(outcome, message=lease.key.hidden_in(message))
             if isinstance(outcome, Answer):
                 if not outcome.usage_known:
                     outcome = await self._counted(lease.endpoint, request, outcome)

@@ -71,6 +71,7 @@ def main() -> None:
     _watch_children(out, done)
     config = engine.vllm_config
     sequences = config.scheduler_config.max_num_seqs
+    check_switch(engine.get_tokenizer(), options["thinking"])
     out.send(
         ready={
             # A few more than it computes at a time, so that a free place is filled in the next step; what
@@ -149,7 +150,6 @@ def _hub_commit(model: str, revision: str | None) -> str:
 def _serve(engine: LLMEngine, options: dict, inbox: queue.SimpleQueue, out: Outbox) -> int:
     """Answer requests until the input ends; returns the number of engine steps."""
     steps = 0
-    check_switch(engine.get_tokenizer(), options["thinking"])
     prompts = Prompts(engine.get_tokenizer(), options["chat_template_kwargs"])
     refusals = _refusals()
     limit = engine.vllm_config.model_config.max_model_len

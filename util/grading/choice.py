@@ -95,7 +95,7 @@ def choose(solution: str, valid: str, texts: tuple[str, ...] = ()) -> Choice:
         if not span:
             continue
         if letter := _letter_of(span[:400], valid, texts):
-            behind = behind_if_taken_back(solution)
+            behind = behind_if_taken_back(solution, boxed=how == "box")
             if behind is None:
                 return Choice(letter, how, "high")
             return _declared(_without_texts(_plain(behind), valid, texts), valid, texts) or Choice(None)

@@ -4,7 +4,8 @@ Call `GradingPool` in a `with` block, `submit` gradings and take what is `comple
 
 A thread of the parent hands gradings to worker processes and takes the results back, so it keeps going while
 the main thread is busy. Workers are spawned, never forked: the parent may hold a GPU. What a grading is and
-what it results in is the caller's affair: the parent passes both on and looks at neither.
+what it results in is the caller's affair: the parent passes both on and looks at neither,
+but for `by_the_clock` of a result.
 """
 
 from __future__ import annotations

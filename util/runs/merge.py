@@ -48,15 +48,14 @@ def merge_runs(folders: Sequence[Path], into: Path) -> dict[str, int]:
         if (writer := writer_of(folder)) is not None:
             raise UserError(f"{folder} is being written by {writer}: wait for it or stop it")
     first = infos[0]
-    is_new = not (into / "run.json").exists()
     with Run(into, settings=first["settings"], made_with=first["made_with"]) as merged:
-        if not is_new:
+        if not merged.is_empty():
             _refuse_unlike(folders[0], first, into, merged.info)
-        taken = {str(folder): _take_all(folder, merged) for folder in folders}
+        # Before the first sample: what is there of a merge that was killed has to be known again.
         merged.info = {**first, **_added_up(infos)}
         merged.info.pop("summary", None)
         merged.save_info()
-    return taken
+        return {str(folder): _take_all(folder, merged) for folder in folders}
 
 
 def _refuse_unlike(one: Path, its: dict, other: Path, others: dict) -> None:

@@ -125,6 +125,14 @@ def _boxes(text: str) -> list[tuple[int, int, str]]:
     return found
 
 
+def _standing_boxes(text: str) -> list[tuple[int, int, str]]:
+    """The same without those at the end of which the next words say that they are wrong."""
+    found = _boxes(text)
+    while found and _REFUTED.match(text, found[-1][1]):
+        found.pop()
+    return found
+
+
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 
 
@@ -165,13 +173,11 @@ def _boxed(text: str) -> Found | None:
     """The last box, or the last boxes where the text joins them."""
     if "box" not in text:
         return None
-    found = _boxes(text)
-    while found and _REFUTED.match(text, found[-1][1]):
-        found.pop()
+    found = _standing_boxes(text)
     if not found:
         return None
     joined, rivals = _joined_boxes(text, found)
-    start, end, content = found[-1]
+    start, end, _ = found[-1]
     before = text[max(found[-2][1] if len(found) > 1 else 0, start - _NEAR) : start]
     if scale := _SCALE.match(text, end):
         joined += scale.group(1)
@@ -205,14 +211,15 @@ def _settled(text: str, before: str, end: int, found: Found) -> Found:
     return found._replace(rival=later.text) if later.text != found.text else found
 
 
-def behind_if_taken_back(text: str) -> str | None:
-    """What stands behind the last box, or the last answer tags, where that is denied or taken back."""
-    if "box" in text and (found := _boxes(text)):
-        start, end, _ = found[-1]
-    elif (tag := _tag(text)) is not None:
-        start, _, end = tag
+def behind_if_taken_back(text: str, *, boxed: bool) -> str | None:
+    """What stands behind the last box (`boxed`) or the last answer tags, if that is denied or taken back."""
+    if boxed:
+        places = [(start, end) for start, end, _ in _standing_boxes(text)[-1:]]
     else:
+        places = [(tag[0], tag[2]) for tag in (_tag(text),) if tag is not None]
+    if not places:
         return None
+    start, end = places[0]
     behind = text[end : end + TAIL]
     return behind if is_denied(text[max(0, start - _NEAR) : start]) or is_taken_back(behind) else None
 
@@ -232,9 +239,7 @@ def is_taken_back(behind: str) -> bool:
 
 def boxed_answer(text: str) -> str | None:
     """The last box, or the last boxes that the text joins by commas or "and"."""
-    found = _boxes(text) if "box" in text else []
-    while found and _REFUTED.match(text, found[-1][1]):
-        found.pop()
+    found = _standing_boxes(text) if "box" in text else []
     if not found:
         return None
     joined, rivals = _joined_boxes(text, found)
@@ -391,7 +396,6 @@ _PREDICATE = re.compile(  # what an answer is said to be without saying which: "
     re.IGNORECASE,
 )
 _LINE_A = re.compile(r"^\s*\**A\**\s*[:：]\**", re.MULTILINE)
-_IS_THE_ANSWER = re.compile(r"\s+(?:is|are)\s+(?:the|our|my)\s+(?:final\s+|correct\s+)?answer\b")
 _MOST_DECLARATIONS = 20
 _FENCE = re.compile(r"^```\w*\n")
 _COPULA = re.compile(r"\s*(?:입니다|이다|이에요|예요|です|である|となります|ครับ|ค่ะ)\s*[.。]?\s*$")  # is

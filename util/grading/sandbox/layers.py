@@ -102,10 +102,11 @@ def private_id() -> int:
             begin, _, count = max([int(word) for word in line.split()] for line in lines)
         if begin + count < ids.stop:  # a container that has few
             ids = range(max(begin, (begin + count) // 2, 1), min(begin + count, ids.stop))
-    number = ids.start + int.from_bytes(os.urandom(8), "big") % max(len(ids), 1)
-    if number not in ids or number == _NOBODY:
+    spare = len(ids) - (_NOBODY in ids)
+    if spare < 1:
         raise OSError(errno.EINVAL, "there is no user id to spare in this user namespace")
-    return number
+    number = ids.start + int.from_bytes(os.urandom(8), "big") % spare
+    return ids[-1] if number == _NOBODY else number
 
 
 def become_private_uid(number: int) -> None:

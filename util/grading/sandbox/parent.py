@@ -58,7 +58,7 @@ class SandboxError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one program may use: `time_s` of CPU time a test. All its tests may use that together.
+    """What one program may use: `time_s` of CPU time for each test, `problem_s` by the clock for all.
 
     The clock is a far backstop: it ends a test that does nothing for `time_s`, or takes 20 times as long.
     """

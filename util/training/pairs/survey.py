@@ -95,7 +95,7 @@ def _state(record: Record, text: str, *, keep_budget: bool) -> int:
     verdict = record.verdict
     if verdict is None or verdict.reason in (*NOT_JUDGED, "undecided") or not text.strip():
         return UNUSABLE
-    # A response that the token limit ended is long, and no example of a short wrong one.
+    # A response that was cut off is no example of a right one, nor of a short wrong one.
     if not may_train(record.sample.finish_reason, keep_budget=keep_budget):
         return UNUSABLE
     return CORRECT if verdict.correct else WRONG
