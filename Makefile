@@ -74,7 +74,9 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(VENV)/bin/mypy
 
-check: lint types versions test
+# The versions of Python one beside the other: tests often wait.
+check: lint types
+	@$(MAKE) --keep-going --jobs=2 versions test
 	@$(PY) tests/versions.py $(UV) --missing
 
 format: $(VENV)/.dev

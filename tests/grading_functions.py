@@ -82,12 +82,13 @@ def priority(problem: Problem, text: str) -> Verdict:
     found = []
     for process in ("self", warm_sandbox().process_id):
         folder = Path("/proc", str(process))
-        group = folder / "autogroup"
+        group = folder / "autogroup"  # not there, or empty, where sessions do not count
+        words = group.read_text().split() if group.exists() else []
         found.append(
             {
                 "nice": int((folder / "stat").read_text().rpartition(")")[2].split()[16]),
                 "oom": int((folder / "oom_score_adj").read_text()),
-                "group": int(group.read_text().split()[-1]) if group.exists() else None,
+                "group": int(words[-1]) if words else None,
             }
         )
     return Verdict(True, extracted=json.dumps(found))

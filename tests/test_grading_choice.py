@@ -40,11 +40,13 @@ def test_every_letter_of_up_to_ten_options_can_be_chosen(count):
         ("The answer is A", "declared", "medium"),
         ("It grows there.\n\n**B**\n\nThat is all.", "bold", "medium"),
         ("B. It grows there", "last line", "medium"),
-        ("It grows there.\nB", "lone letter", "low"),
+        ("It grows there.\nB", "last line", "medium"),
+        ("B", "whole response", "medium"),
+        ("That it grows there (B)", "lone letter", "low"),
     ],
 )
 def test_a_verdict_says_by_which_sign_the_letter_was_found_and_how_far_it_is_trusted(response, how, trust):
-    verdict = grade_choice("B", response, options=4)
+    verdict = grade_choice("B", response, options=4, accept="low")
     assert (verdict.how, verdict.trust) == (how, trust)
 
 
@@ -55,8 +57,8 @@ def test_a_letter_that_the_words_of_an_option_might_go_on_from_is_trusted_less()
 
 
 def test_a_choice_with_less_trust_than_accepted_is_no_choice():
-    assert grade_choice("B", "So\nB", options=4).correct
-    assert grade_choice("B", "So\nB", options=4, accept="medium").reason == "no_answer"
+    assert grade_choice("B", "That it grows there (B)", options=4, accept="low").correct
+    assert grade_choice("B", "That it grows there (B)", options=4).reason == "no_answer"
     assert grade_choice("B", "B. It grows there", options=4, accept="medium").correct
     assert grade_choice("B", "B. It grows there", options=4, accept="high").reason == "no_answer"
     assert grade_choice("B", "The answer is B.", options=4, accept="high").correct

@@ -281,6 +281,10 @@ def _doubt(record: Record, audit_share: float) -> Doubt | None:
     verdict, key = record.verdict, record.sample.key
     if verdict is None or verdict.reason in NOT_JUDGED or verdict.extracted is None or record.answer is None:
         return None
+    from util.grading.maths.spans import AROUND
+
+    if verdict.reason == UNDECIDED and verdict.cause in AROUND:  # a verifier sees the answer alone
+        return None
     if verdict.reason == UNDECIDED:
         why = UNDECIDED
     elif audit_draw(key) < audit_share:

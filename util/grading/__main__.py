@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from util import cli
 from util.errors import UserError
 from util.grading.explain import explain, response_text, shown, span_of
-from util.grading.maths import symbolic
+from util.grading.maths import least_trust, symbolic
 from util.records import TRUSTS, as_finished
 from util.terminal import print_text
 
@@ -55,8 +55,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--accept",
         choices=TRUSTS,
-        default="low",
-        help="least trust in the sign by which an answer is found (low: the last number counts, too)",
+        help="least trust in the sign by which an answer is found; default: low with --kind number, which takes "
+        "the last number too, else medium",
     )
     parser.add_argument(
         "--finish-reason", default="stop", help="why the response ended; length: it was cut off (stop)"
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
         question=args.question,
         tolerance=args.tolerance,
     )
-    span = "" if args.choice else span_of(response, args.accept)
+    span = "" if args.choice else span_of(response, args.accept or least_trust(args.kind))
     print_text(shown(as_finished(verdict, args.finish_reason), span))
     return 0
 

@@ -58,11 +58,14 @@ class Choice(NamedTuple):
     """What a response chooses, and by which sign."""
 
     letter: str | None  # several, joined by commas, where the response hedges
-    how: str = ""  # "box", "answer tag", "declared", "option text", "bold", "last line", "lone letter"
+    # "box", "answer tag", "declared", "option text", "whole response", "bold", "last line", "lone letter"
+    how: str = ""
     trust: str = ""  # one of `records.TRUSTS`
 
 
-def grade_choice(letter: str, response: str, *, options: int | Sequence[str], accept: str = "low") -> Verdict:
+def grade_choice(
+    letter: str, response: str, *, options: int | Sequence[str], accept: str = "medium"
+) -> Verdict:
     """Whether the response chooses the option `letter`; `options`: how many there are, or their texts.
 
     `accept` is the least trust that a choice needs.
@@ -515,10 +518,10 @@ def _lone(text: str, plain: str, valid: str) -> Choice:
     if not lines:
         return Choice(None)
     if len(lines) == 1 and (match := signs.letter.fullmatch(lines[0])) and " is a" not in lines[0]:
-        return Choice(match.group(1).upper(), "lone letter", "low")
+        return Choice(match.group(1).upper(), "whole response", "medium")
     for line in (lines[-1], lines[0]):
         if match := signs.alone.fullmatch(line):
-            return Choice(match.group(1), "lone letter", "low")
+            return Choice(match.group(1), "last line", "medium")
     heads = [match for line in lines if (match := signs.headed.match(line))]
     if heads and len({match.group(1) or match.group(2) for match in heads}) == 1:
         for line in (lines[-1], lines[0]):

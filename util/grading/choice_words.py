@@ -104,7 +104,7 @@ _NOUN = (
     r"|conclusion|reason|exception|one|response|item|pair|word|phrase|equation|reaction|step|event|factor"
     r"|inference)"
 )
-_WITH = r"(?:\s+(?:that|which|who|in|for|of|to|not|best|most)\b[^.,;:!?\n]{1,80}?)?"
+_WITH = r"(?:\s+here|\s+(?:that|which|who|in|for|of|to|not|best|most)\b[^.,;:!?\n]{1,80}?)?"
 NAMED = (
     (
         rf"\bthe\s+(?:[\w'’-]+\s+){{0,4}}?{_NOUN}{_WITH}\s(?:is|was|would be|must be"
@@ -179,7 +179,8 @@ UNSURE = re.compile(
     r"|suppos(?:e|ing)|assum(?:e|ing)|imagine|while|although|though|whereas|even"
     r"|(?:hard|difficult|impossible|absurd|foolish) to|tempt(?:ed|ing)|mistake|misconception|used to"
     r"|nonsense|absurd|ridiculous|reject|refuse|den(?:y|ied)|wrote|(?:(?:any|every)thing|all) but"
-    r"|at first|initially|first thought|would answer"
+    r"|at first|initially|first thought|would answer|(?:saying|claiming|ignoring) that|should avoid"
+    r"|(?:trap|second best) (?:answer|choice|option)"
     r"|(?:naive|initial|first|old|previous|tempting|intuitive|partial|alternative|rejected|obvious"
     r"|student['’]s)"
     r" (?:answer|choice|option|guess)"
@@ -212,6 +213,9 @@ DENIED_BEHIND = re.compile(
     r"(?:(?:(?!\b(?:because|since|but|so)\b|(?<!\w)(?-i:[A-J])(?!\w)"
     r"|[.] )[^;:!?\n]){1,300}?\s(?<!that )(?<!which )"
     rf"(?:is|are)\s(?:{_WRONG}|not (?:correct|right|the answer))\b|"
+    r"(?:is|are)\s[^.;:!?\n]{0,40}\bcan be (?:excluded|ruled out|eliminated|discarded)\b"
+    r"|can be (?:excluded|ruled out|eliminated"
+    r"|discarded)\b|"
     r"(?:(?:which|that|this|it|option|but (?:that|this|it|which))\s+)?"
     rf"(?:(?:is|was|are|were|would be|seems|looks|may be|might be|can be|could be)\s+(?:\w+ly\s+)?"
     rf"(?:{_WRONG}|not\b(?!\s+(?:only|surprising|unexpected|hard))|never\b|what\b|ruled out|impossible"

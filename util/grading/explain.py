@@ -24,7 +24,7 @@ def explain(
     *,
     kind: str = "any",
     options: int | None = None,
-    accept: str = "low",
+    accept: str | None = None,
     question: str = "",
     tolerance: str = "exact",
 ) -> Verdict:
@@ -39,7 +39,7 @@ def explain(
     letters = LETTERS[:options]
     if gold not in letters:
         raise UserError(f"--gold {gold}: with --choice {options} give a letter out of {letters}")
-    return grade_choice(gold, response, options=options, accept=accept)
+    return grade_choice(gold, response, options=options, accept=accept or "medium")
 
 
 def span_of(response: str, accept: str) -> str:

@@ -18,6 +18,7 @@ goes on to the symbolic engine. The conventions:
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ from util.grading.maths.quantities import Quantity, comparable, marks_differ, qu
 from util.grading.maths.reader import MAX_CHARS, clean, condition_in, is_ambiguous, read
 from util.grading.maths.scalars import Said, real_value
 from util.grading.maths.shapes import SCALARS
-from util.grading.maths.spans import DENIED, SEVERAL, TAKEN_BACK, has_words
+from util.grading.maths.spans import DENIED, RIVAL, SEVERAL, TAKEN_BACK, has_words
 from util.grading.maths.spoken import (
     angles_differ,
     currency,
@@ -85,7 +86,7 @@ def grade_maths(
     solution = solution_part(response)
     if solution is None:
         return Verdict(False, "truncated", detail="the thought is not closed", grader=GRADER)
-    found = find_answer(solution, lowest=accept or ("low" if kind == "number" else "medium"))
+    found = find_answer(solution, lowest=accept or least_trust(kind))
     if found is None:
         return Verdict(False, "no_answer", detail="nothing looks like an answer", grader=GRADER)
     if gold.count("boxed") > 1:
@@ -118,6 +119,11 @@ def grade_maths(
         trust=found.trust,
         cause=result.cause,
     )
+
+
+def least_trust(kind: str) -> str:
+    """What an answer of a kind needs where nothing else is said."""
+    return "low" if kind == "number" else "medium"
 
 
 def _shortened(text: str) -> str:
@@ -207,7 +213,7 @@ def _compare_found(gold: str, found: Found, kind: str, symbolic: bool | None) ->
         return whole._replace(equal=False, tier="none", cause=found.cause)
     said = _same_of_kind(gold, found.text, kind, symbolic)
     if found.rival and said.equal != _same_of_kind(gold, found.rival, kind, symbolic).equal:
-        return said._replace(equal=False, tier="none", cause=SEVERAL)
+        return said._replace(equal=False, tier="none", cause=RIVAL)
     if said.equal and words.are_opposed(gold, found.span):
         return said._replace(equal=False, tier="text")
     clause = condition_in(found.span) if said.equal or said.cause == UNSHARED else ""
@@ -482,6 +488,7 @@ def _same_reading(gold: Reading, prediction: Reading) -> bool | None:
     left, right = gold.tree, prediction.tree
     if left.kind != "const" and right.kind != "const":
         left, right = _with_one_i(left, right), _with_one_i(right, left)
+        left, right = _without_hbar(left, right), _without_hbar(right, left)
     left, right = _as_choice(left, right), _as_choice(right, left)
     right = _in_one_name(left, right)
     free = frozenset(gold.free) | frozenset(prediction.free)
@@ -502,6 +509,17 @@ def _as_choice(node: Node, other: Node) -> Node:
     if node.kind != "rel" or node.parts[0] != Node("sym", (), "C") or node.parts[1].kind != "pair":
         return node
     return Node("binom", node.parts[1].parts) if other.kind in SCALARS else node
+
+
+_HBAR, _H = Node("sym", (), "hbar"), Node("sym", (), "h")
+_H_BY_TWO_PI = Node("div", (_H, Node("mul", (Node("num", (), Fraction(2)), Node("const", (), "pi")))))
+
+
+def _without_hbar(node: Node, other: Node) -> Node:
+    """The reduced Planck constant as h/2π, where the other side writes h and neither writes both."""
+    if not has(node, "sym", "hbar") or has(node, "sym", "h") or not has(other, "sym", "h"):
+        return node
+    return node if has(other, "sym", "hbar") else replaced(node, {_HBAR: _H_BY_TWO_PI})
 
 
 def _with_one_i(node: Node, other: Node) -> Node:

@@ -254,7 +254,7 @@ def _joined_boxes(text: str, found: list[tuple[int, int, str]]) -> tuple[str, bo
         if len(between) > _NEAR:
             break
         if not (_JOINED.fullmatch(between) and _JOINT.search(between)):
-            if _CONCLUDING.search(between) or _PART.search(between):
+            if _CONCLUDING.search(between) or "\n" in between and _PART.search(between):
                 break
             rivals = rivals or clean(content) != clean(joined[0])
             if not has_words(between):
@@ -402,8 +402,9 @@ _COPULA = re.compile(r"\s*(?:입니다|이다|이에요|예요|です|である|
 _SENTENCE_END = re.compile(r"(?<!\bi\.e)(?<!\be\.g)[.?](?=\s|$)|\n|。|;\s(?=[A-Za-z])|；|！|!(?=\s|$)")
 _UNSURE = re.compile(
     r"\b(?:not|never|doubt|cannot|unlikely|if|unless|suppose|supposing|assume|assuming|whether|might"
-    r"|could|may|alternative|another|previous|first|initial|wrong|students?|says|said|claims?|nobody"
-    r"|tempting)\b|n['’]t\b"
+    r"|could|may|alternative|another|previous|first|initial|wrong|students?|says?|said|claims?|nobody"
+    r"|tempting|rules? out|no way|false|mistakes?|mistakenly|careless|errors?|(?:some|many|most|people)"
+    r" (?:people |students )?(?:think|believe|answer))\b|n['’]t\b"
     r"|\b(?:is|was)\s+(?:the|your)\s*(?:final\s*)?$|如果|不",
     re.IGNORECASE,
 )
@@ -412,6 +413,12 @@ _OTHERWISE = re.compile(  # behind an answer: another one is as good
     r"[\s*_.]*(?:(?:and|or)\s+(?=[$\\\d-])|(?:on the other hand|alternatively|(?:but )?it (?:could|may|might)"
     r"|or (?:maybe|perhaps|possibly)|both)\b)"
     r"[^\n]{0,100}\d",
+    re.IGNORECASE,
+)
+_IN_ANOTHER_PROBLEM = re.compile(
+    r"(?:^|[.!?\n])\W*(?:if (?:we|you|one) (?:ignore|forget|neglect|drop|misread)|ignoring|neglecting"
+    r"|without the"
+    r"|assuming|unless|for the (?:unrestricted|unconstrained|simpler|original))\b[^.!?\n]*$",
     re.IGNORECASE,
 )
 _WOULD = re.compile(r"\b(?:would|should) be\b")
@@ -490,6 +497,8 @@ def _declared(text: str) -> Found | None:
             is_whole = (
                 behind < len(text.rstrip()) or text.rstrip()[-1:] in ".*" or ends and ends[-1][1] == len(span)
             )
+            if end > 0 and _IN_ANOTHER_PROBLEM.search(text[max(0, start - 160) : start]):
+                said = Statement(span, UNCLEAR)
             found = _found(span, said, "declared", "high" if is_whole else "medium")
             if not _PREDICATE.match(span):
                 return _settled(text, "", max(end, behind), found)
@@ -599,11 +608,13 @@ _TENTATIVE = re.compile(
     re.IGNORECASE,
 )
 _NOT_BEFORE_A_RESULT = re.compile(
-    r"(?:^|\s)(?:confidence|score|rating|difficulty|base|from|in|by|than|with|for|after|before|per|since"
+    r"(?:^|\s)(?:confidence|score|rating|difficulty|base|from|in|by|than|for|after|before|per|since"
     r"|until|page|equation|row|step|case|line"
     r"|figure"
     r"|table|problem|question|part"
-    r"|(?<!total )(?<!profit )(?<!loss )(?<!sum )(?<!amount )(?<!value )(?<!area )(?<!cost )(?<!price )"
+    r"|(?<!up )(?<!left )(?<!home )(?<!her )(?<!him )(?<!them )(?<!ends )(?<!ended )(?<!end )(?<!away )"
+    r"(?<!finish )(?<!finishes )with"
+    r"|(?<!score )(?<!total )(?<!profit )(?<!loss )(?<!sum )(?<!amount )(?<!value )(?<!area )(?<!cost )(?<!price )"
     r"(?<!volume )"
     r"(?<!average )(?<!length )(?<!distance )(?<!probability )(?<!maximum )(?<!minimum )(?<!perimeter )of)$",
     re.IGNORECASE,
@@ -619,6 +630,7 @@ _NUMBER = re.compile(
     r"[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:[eE][+-]?\d+)?(?:\s?\\?%)?"
     r"|[-−]?\.\d+"
 )
+_OR_NUMBER = re.compile(r"\d\W*\b(?:or|oder|ou|или)\b\W*[-−]?\.?\d", re.IGNORECASE)
 _PART_OF_MORE = re.compile(r"(?:[\d,.]\s|[+*/^_√(±×·≠<>≤≥{\[-]\s?|\\[a-z]+\s?|(?:\d|\b[a-z])\s?[+-]\s?)$")
 
 
@@ -734,6 +746,8 @@ def _last_number(text: str) -> Found | None:
     sentence = _last_sentence(text)
     numbers = list(_NUMBER.finditer(sentence))
     if not numbers or read_span(sentence).cause in (DENIED, BOUND, UNCLEAR) or _TENTATIVE.search(sentence):
+        return None
+    if _OR_NUMBER.search(sentence):
         return None
     last = numbers[-1]
     before = [

@@ -22,6 +22,9 @@ UNCLEAR = "the words next to the value may change it"
 TAKEN_BACK = "the answer is taken back"
 SEVERAL = "several candidates of equal rank"
 DENIED = "the answer is denied"
+RIVAL = "another answer stands behind it"
+# What the words next to the answer say: whoever sees the answer alone cannot judge it.
+AROUND = frozenset((DENIED, TAKEN_BACK, UNCLEAR, RIVAL))
 MAX_SPAN = 2_000  # characters of a span with words; what is longer is a text, not a sentence
 
 
