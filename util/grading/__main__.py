@@ -55,8 +55,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--accept",
         choices=TRUSTS,
-        help="least trust in the sign by which an answer is found; default: low with --kind number, which takes "
-        "the last number too, else medium",
+        help="least trust in the sign by which an answer is found; default: medium, and with --kind number "
+        "low, which takes the last number, too",
     )
     parser.add_argument(
         "--finish-reason", default="stop", help="why the response ended; length: it was cut off (stop)"

@@ -614,8 +614,8 @@ _NOT_BEFORE_A_RESULT = re.compile(
     r"|table|problem|question|part"
     r"|(?<!up )(?<!left )(?<!home )(?<!her )(?<!him )(?<!them )(?<!ends )(?<!ended )(?<!end )(?<!away )"
     r"(?<!finish )(?<!finishes )with"
-    r"|(?<!score )(?<!total )(?<!profit )(?<!loss )(?<!sum )(?<!amount )(?<!value )(?<!area )(?<!cost )(?<!price )"
-    r"(?<!volume )"
+    r"|(?<!score )(?<!total )(?<!profit )(?<!loss )(?<!sum )(?<!amount )(?<!value )(?<!area )(?<!cost )"
+    r"(?<!price )(?<!volume )"
     r"(?<!average )(?<!length )(?<!distance )(?<!probability )(?<!maximum )(?<!minimum )(?<!perimeter )of)$",
     re.IGNORECASE,
 )
