@@ -437,7 +437,7 @@ def order_from(args: argparse.Namespace, task: Task, stopping: Stopping | None =
             asking_options(args),
             sampling=sampling,
             thinking=_thinking(args),
-            thinking_budget=_thinking_budget(args),
+            thinking_budget=args.thinking_budget,
         ),
         system_prompt_from=origin,
         judging=Judging(**_fields(Judging, args)),
@@ -462,15 +462,6 @@ def _thinking(args: argparse.Namespace) -> str | None:
             "template: give one of them"
         )
     return args.thinking
-
-
-def _thinking_budget(args: argparse.Namespace) -> int | None:
-    if args.thinking_budget is not None and asking_options(args).engine_name == "openai":
-        raise UserError(
-            f"--thinking-budget {args.thinking_budget} is for models that run here: a server of vLLM takes "
-            f"--engine-args '{{\"thinking_token_budget\": {args.thinking_budget}}}'"
-        )
-    return args.thinking_budget
 
 
 def _fields(kind: type[Selection | Judging], args: argparse.Namespace) -> dict[str, Any]:

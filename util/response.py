@@ -136,6 +136,15 @@ def thought_end(text: str) -> str:
     return f"{said[0]}/{said[1:]}" if said and not said.startswith(("<|", "<start")) else ""
 
 
+def closing(text: str, *, otherwise: str = "") -> str:
+    """What closes the thought that a text leaves open, with the lines around it; "" where none is open.
+
+    `otherwise` is the mark of a thought that was opened without one, or whose mark cannot be closed alone.
+    """
+    mark = thought_end(text) or otherwise
+    return f"\n{mark}\n\n" if mark else ""
+
+
 def join_parts(thought: str, solution: str) -> str:
     """Thought and solution between the four markers."""
     return (

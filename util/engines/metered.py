@@ -49,7 +49,8 @@ def open_metered(
         )
     for limit in limits:
         limit.check_allows(limit.spent_on(0, max_tokens))
-    return MeteredEngine(open_engine(options), tuple(limits))
+    budget = options.thinking_budget if options.engine_name == "openai" else None
+    return MeteredEngine(open_engine(options), tuple(limits), budget)
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,11 @@ class MeteredEngine:
     out.
     """
 
-    def __init__(self, engine: Engine, limits: tuple[Limit, ...] = ()) -> None:
+    def __init__(
+        self, engine: Engine, limits: tuple[Limit, ...] = (), thinking_budget: int | None = None
+    ) -> None:
         self._engine = engine
+        self._thinking_budget = thinking_budget  # prompt and thought are sent again when it is used up
         self._limits = limits
         self._answered = [0.0] * len(limits)  # spent on what was answered
         self._under_way: dict[int, list[float]] = {}  # id of a request -> the most that it can use
@@ -115,6 +119,8 @@ class MeteredEngine:
                     len(message["content"].encode("utf-8", "backslashreplace"))
                     for message in request.messages
                 )
+                if self._thinking_budget is not None:
+                    prompt_tokens += prompt_tokens + min(self._thinking_budget, request.max_tokens)
                 most = [limit.spent_on(prompt_tokens, request.max_tokens) for limit in self._limits]
                 while (limit := self._passed(most)) is not None and self._under_way:
                     yield None  # answers to come use less than they might

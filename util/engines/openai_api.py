@@ -22,6 +22,7 @@ from util.engines.failures import REFUSED
 from util.engines.keys import KeyPool, environment_keys, no_keys, read_keys
 from util.engines.loops import LoopWatch
 from util.engines.openai_addresses import address_of, proxy_for
+from util.engines.openai_budget import by_its_own, going_on, is_dropped, joined
 from util.engines.openai_dispatch import (
     MOST_CONCURRENCY,
     START_CONCURRENCY,
@@ -34,6 +35,7 @@ from util.engines.openai_quirks import (
     CUT_AFTER_S,
     LEFT_OUT,
     NO_STREAM,
+    OWN_BUDGET,
     STREAM,
     ApiQuirks,
     api_quirks,
@@ -75,11 +77,16 @@ class _Tries:
     cuts: int = 0  # connections that broke after long silence
     with_limit: bool = True  # whether to say how long the answer may be
     limit_sent: bool = True  # whether the last try said it
+    budget: int | None = None  # most tokens of thought; None: no limit, or seen to
+    is_own: bool = False  # whether the last try left the budget to the server
+    url: str = ""  # who was asked in the last try
 
 
 def open_openai_engine(options: EngineOptions) -> OpenAIEngine:
     """The engine that a script's options describe; engine_args that are not its own go into each request."""
     extra = dict(options.engine_args)
+    if options.thinking_budget is not None and OWN_BUDGET in extra:
+        raise UserError(f"--thinking-budget and {OWN_BUDGET} in --engine-args say the same: give the flag")
     if switches := thinking_switches(options.thinking):
         extra["chat_template_kwargs"] = switches
     given_s = extra.pop("retry_for_s", None)
@@ -98,6 +105,8 @@ def open_openai_engine(options: EngineOptions) -> OpenAIEngine:
         tpm=options.tpm,
         stream=options.stream,
         headers=options.headers,
+        thinking_budget=options.thinking_budget,
+        thinks=options.thinking != "off",
         first_contact_s=FIRST_CONTACT_S if given_s is None else max(FIRST_CONTACT_S, retry_for_s),
         extra=extra,
     )
@@ -124,6 +133,8 @@ class OpenAIEngine:
         first_contact_s: float = FIRST_CONTACT_S,  # the run stops when nothing ever answered for so long
         stream: str = "auto",  # always, never, or auto: as soon as an endpoint wants it
         silence_s: float = SILENCE_S,  # a stream that says nothing for so long is torn
+        thinking_budget: int | None = None,  # most tokens of thought
+        thinks: bool = True,  # False: the model was told not to think
         listen: Callable[[Request], Listener | None]
         | None = None,  # who hears a request's answer as it comes
     ) -> None:
@@ -150,6 +161,8 @@ class OpenAIEngine:
         self._sampling = {setting.name: setting.default for setting in SAMPLING} | (sampling or {})
         self._fields = _shared_fields(model, sampling or {}, self._quirks)
         self._extra = dict(extra or {})
+        self._budget, self._thinks = thinking_budget, thinks
+        self._goes_on = False  # whether an endpoint ever went on from a thought that was closed
         self._request_timeout_s = request_timeout_s
         start, most = concurrency or START_CONCURRENCY, concurrency or MOST_CONCURRENCY
         endpoints = [
@@ -314,20 +327,38 @@ class OpenAIEngine:
         task.add_done_callback(ended)
 
     async def _ask(self, request: Request) -> Result:
-        """Ask until there is an answer, or no hope of one."""
-        tries = _Tries(
-            random.Random(f"{request.problem_id} {request.temperature} {request.index} {request.seed}")
-        )
+        """Ask until there is an answer, or no hope of one; once more where a thought has used its budget."""
+        tries = _tries(request, self._budget)
+        first = await self._answer(request, tries)
+        if isinstance(first, Failure):
+            return first
+        then = None
+        if tries.budget is not None and tries.limit_sent and not tries.is_own:
+            then = going_on(request, first, tries.budget, thinks=self._thinks)
+        if then is None:
+            # A server that takes the thought out of the answer has taken its beginning, too.
+            return first if first.reasoning else replace(first, text=request.begun + first.text)
+        tries = _tries(then.request)
+        second = await self._answer(then.request, tries)
+        if isinstance(second, Failure):
+            if second.message.startswith(REFUSED) and not self._goes_on:
+                self._watch.refuse_begun(tries.url, second.message.removeprefix(REFUSED))
+            return second
+        if second.finish_reason == "prompt_too_long":
+            return replace(first, text=first.text if first.reasoning else request.begun + first.text)
+        if is_dropped(first, second):
+            self._watch.refuse_begun(
+                tries.url, f"a prompt of {second.prompt_tokens} tokens has no room for it"
+            )
+        self._goes_on = True
+        return joined(first, then, second)
+
+    async def _answer(self, request: Request, tries: _Tries) -> Result:
+        """What one request is answered with in the end; without the beginning that it has."""
         while True:
             outcome = await self._try(request, tries)
             if isinstance(outcome, Answer):
-                completion = outcome.completion
-                # A server that takes the thought out of the answer has taken its beginning, too.
-                return (
-                    completion
-                    if completion.reasoning
-                    else replace(completion, text=request.begun + completion.text)
-                )
+                return outcome.completion
             if outcome.kind is Kind.REFUSED:
                 self._watch.count_refused(outcome)
                 return Failure(f"{REFUSED}{outcome.message}")
@@ -358,6 +389,10 @@ class OpenAIEngine:
                 if not outcome.usage_known:
                     outcome = await self._counted(lease.endpoint, request, outcome)
                 tokens_used = outcome.tokens
+                if tries.is_own:
+                    outcome = await self._kept(request, outcome)
+                    if isinstance(outcome, Trouble):
+                        self._watch.learn(lease.endpoint, outcome)
             elif outcome.heard:
                 tokens_used = self._count_waste(request, outcome.heard)
             elif outcome.kind is Kind.OTHERWISE:
@@ -382,12 +417,25 @@ class OpenAIEngine:
             return self._watch.mean_tokens
         return estimate_tokens(_words(request)) + request.max_tokens
 
-    async def _counted(self, endpoint: Endpoint, request: Request, answer: Answer) -> Answer:
-        """The answer with the tokens that its endpoint did not count."""
+    async def _kept(self, request: Request, answer: Answer) -> Answer | Trouble:
+        """The answer of a server that was told the budget; one that did not keep to it is asked otherwise."""
+        assert self._budget is not None
+        kept = by_its_own(answer, self._budget, await self._token_counter())
+        if kept is not None:
+            return kept
+        done = answer.completion
+        self.wasted = (self.wasted[0] + done.prompt_tokens, self.wasted[1] + done.completion_tokens)
+        return Trouble(Kind.OTHERWISE, "a thought was longer", param=OWN_BUDGET)
+
+    async def _token_counter(self) -> TokenCounter:
         if self._counter is None:
             # A tokenizer may have to be fetched, by the first who needs it.
             self._counter = asyncio.ensure_future(asyncio.to_thread(_counter_for, self._model))
-        count = (await asyncio.shield(self._counter)).encode
+        return await asyncio.shield(self._counter)
+
+    async def _counted(self, endpoint: Endpoint, request: Request, answer: Answer) -> Answer:
+        """The answer with the tokens that its endpoint did not count."""
+        count = (await self._token_counter()).encode
         self._watch.miss_usage(
             endpoint, f"counted by the tokenizer of {self._model}" if count else "estimated from the texts"
         )
@@ -415,12 +463,21 @@ class OpenAIEngine:
             trouble = await self._watch.probe(endpoint, lease.key)
             if trouble is not None:
                 return trouble
+        tries.url = endpoint.url
+        if tries.budget is not None:
+            _check_goes_on(endpoint, "--thinking-budget")
+            tries.is_own = OWN_BUDGET not in endpoint.lessons
+            if not tries.is_own:
+                request = replace(request, max_tokens=min(tries.budget, request.max_tokens))
         # vLLM refuses a limit that is more than its context; without one it takes what room there is.
         tries.limit_sent = tries.with_limit and (endpoint.room is None or request.max_tokens < endpoint.room)
-        known = frozenset(endpoint.lessons)
+        known = frozenset(endpoint.lessons if tries.is_own else {*endpoint.lessons, OWN_BUDGET})
         listener = self._listen(request)
         is_heard = listener is not None and self._may_change_stream
-        body = json.dumps(self._body(request, tries.limit_sent, endpoint, is_heard=is_heard)).encode()
+        fields = self._body(request, tries.limit_sent, endpoint, is_heard=is_heard)
+        if tries.is_own:
+            fields[OWN_BUDGET] = tries.budget
+        body = json.dumps(fields).encode()
         streamed = StreamedReply(listener, most_chars=MOST_CHARS_PER_TOKEN * request.max_tokens + 1000)
         reply = await self._transport.exchange(
             endpoint, lease.key, "/chat/completions", body, self._request_timeout_s, streamed
@@ -448,11 +505,7 @@ class OpenAIEngine:
         if endpoint.fills_in:
             body.update(self._sampling)
         if request.begun:
-            if not endpoint.fills_in:
-                raise UserError(
-                    f"{endpoint.url} does not say that it goes on with a begun answer, as servers of vLLM, "
-                    "SGLang and llama.cpp do: leave --prefill out"
-                )
+            _check_goes_on(endpoint, "--prefill")
             body.update(add_generation_prompt=False, continue_final_message=True)
         if self._quirks.sampling:
             body["temperature"] = request.temperature
@@ -468,11 +521,26 @@ class OpenAIEngine:
         return {name: value for name, value in body.items() if value is not None and name not in left_out}
 
 
+def _tries(request: Request, budget: int | None = None) -> _Tries:
+    dice = random.Random(f"{request.problem_id} {request.temperature} {request.index} {request.seed}")
+    return _Tries(dice, budget=budget)
+
+
+def _check_goes_on(endpoint: Endpoint, flag: str) -> None:
+    """Raise UserError where nothing says that an endpoint goes on from an answer that is begun for it."""
+    if not endpoint.fills_in:
+        raise UserError(
+            f"{endpoint.url} does not say that it goes on with a begun answer, as servers of vLLM, "
+            f"SGLang and llama.cpp do: leave {flag} out"
+        )
+
+
 def _loop_listener(request: Request) -> Listener | None:
     """Who ends an answer that repeats itself, where that is wanted."""
     if not request.stop_loops:
         return None
     watch = LoopWatch()
+    watch.feed(request.begun)
     return lambda thought, text: "loop" if watch.feed(thought + text) else None
 
 

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from util.engines.openai_replies import Kind, Trouble
 
 STREAM, NO_STREAM = "stream", "no stream"
+OWN_BUDGET = "thinking_token_budget"  # the field by which servers of vLLM are told --thinking-budget
 # What an endpoint may teach us, and what people are told of it.
 LESSONS = {
     STREAM: "takes this long only for answers that are streamed: they are streamed from here on",
     NO_STREAM: "refuses to stream: answers come at once from here on",
     "stream_options": "refuses stream_options: they are left out",
     "seed": "refuses seed: it is left out, so that the same samples cannot be drawn again",
+    OWN_BUDGET: "keeps no thinking budget: thoughts are closed by a second request",
     "max_completion_tokens": "wants max_completion_tokens instead of max_tokens: it gets them",
 }
 LEFT_OUT = ("seed", "stream_options")
@@ -67,6 +69,8 @@ def lesson_of(trouble: Trouble, known: Collection[str], *, may_change_stream: bo
             return NO_STREAM
     if "seed" not in known and _names(trouble, "seed"):
         return "seed"
+    if OWN_BUDGET not in known and OWN_BUDGET in (trouble.param, *trouble.message.replace("`", " ").split()):
+        return OWN_BUDGET
     if "max_completion_tokens" not in known and "max_completion_tokens' instead" in trouble.message:
         return "max_completion_tokens"
     return None

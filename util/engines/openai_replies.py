@@ -53,6 +53,7 @@ class Answer:
 
     completion: Completion
     usage_known: bool
+    thought_tokens: int = 0  # what the endpoint says of them; 0: nothing
 
     @property
     def tokens(self) -> int:
@@ -156,7 +157,10 @@ def _read_answer(reply: object, body: bytes) -> Answer | Trouble:
         reasoning=None if reasoning is None else _encodable(reasoning),
     )
     is_empty = not text and not reasoning
-    return Answer(completion, usage_known=prompt_tokens > 0 and (completion_tokens > 0 or is_empty))
+    details = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
+    thought_tokens = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
+    usage_known = prompt_tokens > 0 and (completion_tokens > 0 or is_empty)
+    return Answer(completion, usage_known=usage_known, thought_tokens=thought_tokens or 0)
 
 
 def _read_error(status: int, headers: Mapping[str, str], reply: object, body: bytes) -> Trouble:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import urllib.parse
+from typing import NoReturn
 
 from util.engines.keys import Key, KeyPool
 from util.engines.openai_dispatch import MOST_FAILURES, Dispatcher, Endpoint, Lease
-from util.engines.openai_quirks import LESSONS
+from util.engines.openai_quirks import LESSONS, OWN_BUDGET
 from util.engines.openai_replies import Answer, Kind, Trouble
 from util.engines.openai_transport import Reply, Transport
 from util.errors import RunStopped, UserError
@@ -86,6 +87,8 @@ class Watch:
         model = models.get(self._model, {})
         endpoint.room = _room(model) or _room(models.get(str(model.get("parent")), {}))
         endpoint.fills_in = model.get("owned_by") in FILL_IN
+        if model.get("owned_by") != "vllm":
+            endpoint.lessons.add(OWN_BUDGET)
         if endpoint.rests:
             say(f"{endpoint.url} is back")
         self._dispatcher.answered(endpoint)
@@ -125,6 +128,14 @@ class Watch:
         """Say that an endpoint does not count the tokens that it used, and who does."""
         words = f"{endpoint.url} does not say how many tokens it used: they are {counted_by}"
         self._say_once(("usage", endpoint.url), words)
+
+    def refuse_begun(self, url: str, why: str) -> NoReturn:
+        """End a run whose thoughts an endpoint does not go on from."""
+        raise UserError(
+            f"{url} does not go on from a thought that was closed at --thinking-budget ({why}): its chat "
+            "template may leave thoughts out; start vLLM with --reasoning-parser, which lets it keep the "
+            "budget itself, or leave --thinking-budget out"
+        )
 
     def _note_alive(self, endpoint: Endpoint) -> None:
         endpoint.failures = 0

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from util.engines.loops import LoopWatch
 from util.errors import UserError
-from util.response import opened_thought, thought_end
+from util.response import closing, opened_thought
 from util.settings import thinking_switches
 from util.terminal import say
 
@@ -234,9 +234,8 @@ class _Answer:
         if self._budget is None or self.tokens < self._budget:
             return None
         budget, self._budget = self._budget, None
-        if not (mark := thought_end(self.text)):
+        if not (closed := closing(self.text)):
             return None
-        closed = f"\n{mark}\n\n"
         thought = self._ids[:budget]
         self._ids = thought + tokenizer.encode(closed, add_special_tokens=False)
         self._pieces = [self._pieces[0], tokenizer.decode(thought, skip_special_tokens=True), closed]
@@ -297,7 +296,7 @@ class Prompts:
         if messages[-1]["role"] != "assistant":
             return self._asked(messages)
         tokens, opened = self._asked(messages[:-1])
-        begun = messages[-1]["content"]
+        begun = messages[-1]["content"].removeprefix(opened)  # said once, by whoever says it
         return tokens + self.tokenizer.encode(begun, add_special_tokens=False), opened + begun
 
     def _asked(self, messages: list[dict]) -> tuple[list[int], str]:
