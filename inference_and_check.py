@@ -190,17 +190,18 @@ def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | No
         max_cost=args.max_cost,
         max_tokens_total=args.max_tokens_total,
     )
-    with closing(opened_engine) as engine, Progress(total, "generating", unit) as progress:
+    with closing(opened_engine) as engine, Progress(total, args.dataset, unit) as progress:
         opened.note_engine(engine)
 
-        def on_progress(tokens: int) -> None:
+        def on_sample(job: Job, tokens: int) -> None:
+            progress.about(args.dataset, "" if grading is None else grading.so_far())
             if job.rounds is None:
                 progress.step(tokens)
             else:
                 progress.reach(job.rounds.ended, tokens)
 
         try:
-            for _ in generate([job], engine=engine, on_progress=on_progress):
+            for _ in generate([job], engine=engine, on_sample=on_sample):
                 pass
             if job.rounds is not None:
                 progress.reach(job.rounds.ended, 0)
@@ -259,7 +260,12 @@ def _grade_rest(grading: Grading, headline: Headline, *, again: bool, below: int
         say(told)
     if rest.count:
         with Progress(rest.count, "grading") as progress:
-            grading.grade_rest(lambda tokens: progress.step(0), headline.add, rest=rest)
+
+            def on_progress(tokens: int) -> None:
+                progress.about("grading", grading.so_far())
+                progress.step(tokens)
+
+            grading.grade_rest(on_progress, headline.add, rest=rest)
     if grading.without_problem:
         say(
             f"{grading.without_problem} samples could not be graded: their problems are not among the rows "

@@ -65,7 +65,7 @@ def our_loop(n: int) -> dict:
         job = Job(run, asked, plan, None)
         with closing(open_engine(EngineOptions(model="embedded", log=log))) as engine:
             began, own_cpu = time.monotonic(), time.process_time()
-            for _ in generate([job], engine=engine, on_progress=tokens.append):
+            for _ in generate([job], engine=engine, on_sample=lambda job, count: tokens.append(count)):
                 pass
             wall, own_cpu = time.monotonic() - began, time.process_time() - own_cpu
         steps, cpu = re.findall(r"served in (\d+) engine steps and ([\d.]+) s CPU", log.read_text())[-1]

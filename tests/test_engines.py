@@ -7,12 +7,19 @@ import pytest
 
 from util.engines import vllm_worker
 from util.engines.embedded import embedded_model
-from util.engines.endings import last_words
+from util.engines.endings import last_words, latest_words
 from util.engines.options import EngineOptions
-from util.engines.vllm_local import _gpus_of, _model_path, worker_environment, worker_options
+from util.engines.vllm_local import (
+    _gpus_of,
+    _model_path,
+    say_if_untried,
+    worker_environment,
+    worker_options,
+)
 from util.engines.vllm_worker import Prompts, RefusedByTemplate, weights_digest
 from util.errors import UserError
 from util.generation.rounds import sample_seed, samples_at
+from util.machines.versions import tried_vllm
 
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
 
@@ -217,6 +224,33 @@ pydantic_core.ValidationError: 1 validation error for VllmConfig
 )  # fmt: skip
 def test_the_last_words_of_an_engine_are_the_error_that_began_it(log, words):
     assert last_words(log.split("\n")).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        ("", ""),
+        ("INFO 11-25 17:43:14 [parallel.py:10] World size 1\n\n", "World size 1"),
+        (
+            "(EngineCore pid=7) INFO 11-25 17:43:14 [a.py:1] Using\nLoading: 0% 0/4\rLoading: 50% 2/4",
+            "Loading: 50% 2/4",
+        ),
+        ("w" * 5000, "w" * 300),
+    ],
+)  # fmt: skip
+def test_the_latest_words_of_an_engine_are_its_last_line_or_the_state_of_its_bar(log, words):
+    assert latest_words(log) == words
+
+
+def test_another_vllm_than_the_tried_one_is_named_and_not_refused(capsys):
+    say_if_untried(f"vllm {tried_vllm()}")
+    say_if_untried(f"vllm {tried_vllm()}+cpu on ray 2")
+    assert capsys.readouterr().err == ""
+    say_if_untried("vllm 0.8.5.post1")
+    assert (
+        f"the engine is vllm 0.8.5.post1, and the suite was tried with {tried_vllm()}"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.engine

@@ -12,7 +12,9 @@ import pytest
 from faulty_endpoint import FaultyEndpoint, Script
 from helpers import ROOT, at_a_terminal, json_lines, last_line, paper_engine, script
 
+import inference_and_check
 from util.generation.benchmark import about_few_samples
+from util.generation.judging import Grading
 
 WARMUP = ["--dataset", "Warmup", "--model", "paper"]
 ANSWER = {"text": "The answer is 7."}
@@ -51,6 +53,23 @@ def test_generating_today_and_grading_tomorrow_gives_the_same_numbers_as_both_at
     later = last_line(run("--check"))
     both = last_line(run("--result-dir", tmp_path / "other"))
     assert later["temperatures"] == both["temperatures"]
+
+
+def test_the_bar_names_the_benchmark_and_says_how_many_are_right_so_far(tmp_path, monkeypatch, capsys):
+    def offer(self, sample, offset, offered=Grading.offer):
+        offered(self, sample, offset)
+        self.collect(block=True)  # as if each were graded before the next one comes
+
+    monkeypatch.setattr(Grading, "offer", offer)
+    flags = [*WARMUP, "--result-dir", str(tmp_path), "--limit", "4", *paper_engine(tmp_path, ANSWER)]
+    assert inference_and_check.run(inference_and_check.parse(flags)) == 0
+    said = capsys.readouterr()
+    right = json.loads(said.out)["temperatures"]["0"]["correct"]
+    bar = next(line for line in said.err.replace("\r", "\n").split("\n") if line.startswith("Warmup: 100%"))
+    assert f", {25 * right}.0 % of 4 judged, " in bar
+    again = [*flags, "--check", "--regrade"]
+    assert inference_and_check.run(inference_and_check.parse(again)) == 0
+    assert f", {25 * right}.0 % of 4 judged, " in capsys.readouterr().err
 
 
 def test_a_check_of_fewer_samples_grades_and_reports_these_and_says_that_there_are_more(run, folder):

@@ -115,10 +115,10 @@ with Progress({STEPS}, "asking") as bar:
     assert bar.startswith("asking: 100%") and f"{STEPS}/{STEPS}" in bar
 
 
-def screen_of(program):
+def screen_of(program, columns=100):
     """The lines that a terminal shows at the end of what a program writes to standard error."""
     ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 100))
+    termios.tcsetwinsize(theirs, (24, columns))
     with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stderr=theirs) as child:
         os.close(theirs)
         written = b""
@@ -144,6 +144,57 @@ def screen_of(program):
             screen[row] = line[:column] + part + line[column + len(part) :]
             column += len(part)
     return [line.rstrip() for line in screen]
+
+
+WAITING = """
+from threading import Event
+from util import terminal
+
+terminal.TELL_S = terminal.TELL_LOG_S = 0.01
+told, words = Event(), iter(["reading", "half 漢" + "-" * 200, "three", "four"])
+
+def latest():
+    said = next(words, "five")
+    if said == "five":
+        told.set()
+    return said
+
+with terminal.Waiting("loading a model", latest):
+    told.wait()
+    terminal.say("by the way")
+terminal.say("there")
+"""
+
+
+def test_while_something_is_waited_for_a_terminal_shows_the_latest_word_and_then_nothing_of_it():
+    assert [line for line in screen_of(WAITING) if line] == ["loading a model", "by the way", "there"]
+    hanging = WAITING.replace('terminal.say("there")', "").replace(
+        'terminal.say("by the way")', "os._exit(0)"
+    )
+    first, last = (line for line in screen_of(f"import os\n{hanging}") if line)
+    assert first == "loading a model" and re.fullmatch(r"  0 s  (five|four)", last)
+
+
+def test_a_log_file_gets_each_word_on_a_line_of_its_own(tmp_path):
+    done = subprocess.run([sys.executable, "-c", WAITING], cwd=ROOT, capture_output=True, text=True)
+    first, *words, last = done.stderr.splitlines()
+    assert (first, words[0], last) == ("loading a model", "  reading", "there")
+    assert "\r" not in done.stderr and terminal.TELL_LOG_S >= 60
+
+
+@pytest.mark.parametrize("columns", [100, 80])
+def test_a_bar_says_what_it_is_about_and_what_came_of_it_so_far_and_fits_its_terminal(columns):
+    program = """
+from util.terminal import Progress
+
+with Progress(340, "AIME") as bar:
+    for number in range(340):
+        bar.about("MATH500", "62.1 % of 340 judged")
+        bar.step(7)
+"""
+    (bar,) = (line for line in screen_of(program, columns) if line)
+    assert bar.startswith("MATH500: 100%") and len(bar) <= columns
+    assert re.search(r"340/340 \[00:0\d<00:00, 62.1 % of 340 judged, \d+ tokens/s,", bar)
 
 
 @pytest.mark.parametrize("tell", [terminal.say, terminal.print_text])

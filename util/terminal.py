@@ -1,8 +1,9 @@
 """What does the person at the keyboard read?
 
-Call `say` for a line, `Progress` for a bar, `print_text` for a result to read and `print_result` for one that
-programs read. Nothing else in the suite prints or logs: a line that goes around a progress bar tears it. What
-models, programs and endpoints wrote may be part of a message, so control characters are shown, never obeyed.
+Call `say` for a line, `Progress` for a bar, `Waiting` while something is waited for, `print_text` for a
+result to read and `print_result` for one that programs read. Nothing else in the suite prints or logs: a line
+that goes around a progress bar tears it. What models, programs and endpoints wrote may be part of a message,
+so control characters are shown, never obeyed.
 """
 
 from __future__ import annotations
@@ -11,10 +12,19 @@ import io
 import os
 import re
 import sys
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO, cast
 
 from util.errors import RunStopped, UserError
+
+# As tqdm has it, but what a narrow terminal cuts off at the end is the number that matters least.
+BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}, {rate_fmt}]"
+TELL_S, TELL_LOG_S = (
+    1.0,
+    60.0,
+)  # how often a terminal, and a log file, get the latest word on what is waited for
 
 
 class _Messages:
@@ -120,6 +130,39 @@ def print_result(result: dict) -> None:
     print_text(json.dumps(result, ensure_ascii=False))
 
 
+class Waiting:
+    """What is waited for, on a line of its own; below it the latest word on it, until it is there.
+
+    A log file, which keeps each word, gets one now and then.
+    """
+
+    def __init__(self, what: str, latest: Callable[[], str] = str) -> None:
+        say(what)
+        self._latest = latest
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._tell, daemon=True)
+
+    def __enter__(self) -> Waiting:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _tell(self) -> None:
+        if not sys.stderr.isatty():
+            while not self._is_over.wait(TELL_LOG_S):
+                say(f"  {self._latest()}")
+            return
+        from tqdm import tqdm
+
+        begun = time.monotonic()
+        with tqdm(bar_format="{desc}", dynamic_ncols=True, leave=False) as line:
+            while not self._is_over.wait(TELL_S):
+                line.set_description_str(shown(f"  {time.monotonic() - begun:.0f} s  {self._latest()}"))
+
+
 class Progress:
     """A bar on standard error: samples done, tokens per second, time left."""
 
@@ -127,23 +170,34 @@ class Progress:
         from tqdm import tqdm
 
         every_s = 0.5 if sys.stderr.isatty() else 10.0  # a log file keeps each of them
-        self._bar = tqdm(total=total, desc=what, unit=f" {unit}", dynamic_ncols=True, mininterval=every_s)
+        self._bar = tqdm(
+            total=total,
+            desc=what,
+            unit=f" {unit}",
+            dynamic_ncols=True,
+            mininterval=every_s,
+            bar_format=None if total is None else BAR,
+        )
+        self._begun = time.monotonic()
         self._tokens = 0
+        self._so_far = ""
 
     def step(self, tokens: int) -> None:
         """One sample more, with so many completion tokens."""
-        self._tokens += tokens
-        if tokens and (seconds := self._bar.format_dict["elapsed"]) > 0:
-            self._bar.set_postfix_str(f"{self._tokens / seconds:.0f} tokens/s", refresh=False)
-        self._bar.update(1)
+        self.reach(self._bar.n + 1, tokens)
 
     def reach(self, done: int, tokens: int) -> None:
         """Show that so many are done, after a sample with so many completion tokens."""
         self._tokens += tokens
-        self._bar.set_postfix_str(
-            f"{self._tokens / max(self._bar.format_dict['elapsed'], 1e-3):.0f} tokens/s", refresh=False
-        )
+        seconds = max(time.monotonic() - self._begun, 1e-3)
+        speed = f"{self._tokens / seconds:.0f} tokens/s" if self._tokens else ""
+        self._bar.set_postfix_str(", ".join(filter(None, (self._so_far, speed))), refresh=False)
         self._bar.update(done - self._bar.n)
+
+    def about(self, what: str, so_far: str = "") -> None:
+        """What the bar is about from now on, and what came of it so far."""
+        self._bar.set_description_str(what, refresh=False)
+        self._so_far = so_far
 
     def expect(self, more: int) -> None:
         """Raise the total."""

@@ -1,6 +1,6 @@
 """Why did an engine's process end?
 
-Call `how_ended` for its exit status, `last_words` for its messages.
+Call `how_ended` for its exit status, `last_words` for its messages; `latest_words` while it has not.
 """
 
 from __future__ import annotations
@@ -24,6 +24,12 @@ def last_words(lines: list[str]) -> str:
     errors = [_with_reason(at, said) for at, words in enumerate(said) if _ERROR.match(words)]
     own = [words for words in errors if not any(mark in words for mark in _SECOND_HAND)]
     return (own or errors or said or ["nothing"])[-1].strip()[:SHOWN_CHARS]
+
+
+def latest_words(messages: str) -> str:
+    """The last line of an engine's messages; of a progress bar its last state."""
+    said = (_PREFIX.sub("", line).strip() for line in reversed(re.split(r"[\r\n]", messages)))
+    return next(filter(None, said), "")[:SHOWN_CHARS]
 
 
 def _with_reason(at: int, said: list[str]) -> str:

