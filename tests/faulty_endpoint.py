@@ -151,9 +151,11 @@ class FaultyEndpoint:
 
     async def _end(self) -> None:
         self._server.close()
-        for connection in list(self._connections):
-            connection.reset()
-        await asyncio.sleep(0.01)
+        own = {asyncio.current_task()}
+        while self._connections or asyncio.all_tasks() - own:  # a connection that is being accepted is a task
+            for connection in list(self._connections):
+                connection.reset()
+            await asyncio.sleep(0.01)
 
     def __enter__(self) -> FaultyEndpoint:
         return self.start()
