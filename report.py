@@ -1,9 +1,11 @@
-"""Report on runs: an HTML file, a paired comparison, what a regrading changed, the command that repeats one.
+"""Report on runs: an HTML file, a paired comparison, what a regrading changed, the command that repeats one,
+and what less thought would have come to.
 
 python report.py results/QwQ-32B-Preview_AIME_train_all_0_-1 -o report.html
 python report.py compare results/QwQ-32B-Preview_AIME_train_all_0_-1 results/Sky-T1-mini_AIME_train_all_0_-1
 python report.py explain results/QwQ-32B-Preview_AIME_train_all_0_-1
 python report.py manifest results/QwQ-32B-Preview_AIME_train_all_0_-1
+python report.py budget results/QwQ-32B-Preview_AIME_train_all_0_-1 --at 1024 4096 16384
 """
 
 from __future__ import annotations
@@ -14,10 +16,14 @@ from pathlib import Path
 
 from util import cli
 from util.errors import UserError
-from util.settings import at_least, number_in
-from util.terminal import print_result, print_text, say
+from util.settings import NOT_RECORDED, SAMPLING, SETTINGS, at_least, number_in
+from util.terminal import Progress, print_result, print_text, say
 
-MODES = ("compare", "explain", "manifest")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from util.generation.budget import Budgets
+
+MODES = ("compare", "explain", "manifest", "budget")
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -25,7 +31,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     mode = argv[0] if argv and argv[0] in MODES else "page"
     parser = cli.Parser(__doc__)
     if mode == "page":
-        parser.usage = "report.py RUN [RUN ...] -o FILE | report.py {compare,explain,manifest} ..."
+        parser.usage = "report.py RUN [RUN ...] -o FILE | report.py {compare,explain,manifest,budget} ..."
         parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder")
         parser.add_argument(
             "-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="(report.html)"
@@ -62,20 +68,47 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
             parser.add_argument(
                 "--all", action="store_true", help="list every sample whose verdict changed, not only 40"
             )
+        elif mode == "budget":
+            _add_budget(parser)
     args = parser.parse_args(argv[1:] if mode != "page" else argv)
     args.mode = mode
     return args
 
 
+def _add_budget(parser: cli.Parser) -> None:
+    parser.add_argument(
+        "--at",
+        type=at_least(1),
+        nargs="+",
+        required=True,
+        metavar="N",
+        help="tokens of thought after which the answer is forced, one or several",
+    )
+    parser.add_argument(
+        "--max-tokens",
+        type=at_least(1),
+        metavar="N",
+        help="most tokens of a forced answer; default: what the thought leaves of the run's",
+    )
+    parser.add_argument(
+        "--tokenizer",
+        metavar="MODEL",
+        help="whose tokenizer counts thoughts; default: the run's model; none: the run's own counts",
+    )
+    cli.add_data_dir_flag(parser)
+    cli.add_budget_flags(parser)
+    cli.add_engine_flags(parser)
+
+
 def run(args: argparse.Namespace) -> int:
-    modes: dict[str, Callable[[argparse.Namespace], None]] = {
+    modes: dict[str, Callable[[argparse.Namespace], int | None]] = {
         "page": _page,
         "compare": _compare,
         "explain": _explain,
         "manifest": _manifest,
+        "budget": _budget,
     }
-    modes[args.mode](args)
-    return 0
+    return modes[args.mode](args) or 0
 
 
 def _page(args: argparse.Namespace) -> None:
@@ -146,6 +179,75 @@ def _manifest(args: argparse.Namespace) -> None:
     name = read_run_json(args.run)["settings"].get("task")
     limits = load_task(name).limits if name in FILES else ()
     print_text(repeat_command(args.run, kept=limits))
+
+
+def _budget(args: argparse.Namespace) -> int:
+    from tasks import load_task
+    from util.engines.prices import cost_line
+    from util.engines.tokens import open_counter
+    from util.generation import budget
+    from util.results.counting import stopped_early
+    from util.runs.folder import read_run_json
+    from util.settings import values_of
+
+    info = read_run_json(args.run)
+    values = values_of(info)
+    task = load_task(values["task"])
+    args.model = values["model"]
+    counter = open_counter(args.tokenizer or args.model)
+    budgets = budget.Budgets(args.run, args.at, counter, max_tokens=args.max_tokens)
+    say(f"thoughts are counted by {counter.by}")
+    if stopped_early(info) is not None:
+        say("WARNING: verdicts decided how many samples a problem has: hard problems weigh too little")
+    requests, *tokens = budgets.forecast()
+    say(f"{requests:,} answers to ask for, about {cost_line(args.model, *tokens)}")
+    if args.dry_run:
+        print_result({"requests": requests, "prompt_tokens": tokens[0], "completion_tokens": tokens[1]})
+        return 0
+    status = _ask_at_budgets(args, budgets, requests, values) if requests else 0
+    with Progress(None, "grading") as progress:
+        rows = budgets.table(task, data_dir=args.data_dir, on_progress=progress.step)
+    print_text(budget.as_text(rows))
+    print_result({"counted_by": counter.by, "budgets": budget.as_json(rows)})
+    return status
+
+
+def _ask_at_budgets(args: argparse.Namespace, budgets: Budgets, requests: int, values: dict) -> int:
+    """Ask the engine of the run, but for what the flags say; returns the exit status."""
+    from contextlib import closing
+    from dataclasses import replace
+
+    from util.engines.failures import about_failures
+    from util.engines.prices import cost_line
+    from util.runs.folder import LOCK
+    from util.runs.lock import locked_folder
+
+    for setting in SETTINGS:
+        known = values[setting.name]
+        if setting.place == "engine" and setting.name not in args.given and known != NOT_RECORDED:
+            setattr(args, setting.name, known)
+    args.engine_args = {**(values["engine_args"] or {}), **args.engine_args}
+    args.max_tokens = args.max_tokens or 1
+    options = replace(
+        cli.asking_options(args, log=args.run / "engine.log"),
+        sampling={setting.name: values[setting.name] for setting in SAMPLING},
+        thinking=values["thinking"],
+    )
+    with (
+        locked_folder(args.run, LOCK, flag="RUN"),
+        closing(cli.open_within_budget(args, options)) as engine,
+        Progress(requests, "answering", "answers") as progress,
+    ):
+        outcome = budgets.ask(engine, progress.step)
+    say(f"spent {cost_line(args.model, outcome.prompt_tokens, outcome.completion_tokens)}")
+    if outcome.failed:
+        say(about_failures(outcome.failed, outcome.failure, of=requests))
+    if engine.exhausted:
+        say(engine.exhausted)
+    missing = requests - outcome.generated
+    if missing:
+        say(f"{missing} forced answers are missing: the table counts the others alone")
+    return 1 if missing else 0
 
 
 def _check_output(path: Path) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 BEGIN_THOUGHT, END_THOUGHT = "<|begin_of_thought|>", "<|end_of_thought|>"
 BEGIN_SOLUTION, END_SOLUTION = "<|begin_of_solution|>", "<|end_of_solution|>"
 MARKERS = (BEGIN_THOUGHT, END_THOUGHT, BEGIN_SOLUTION, END_SOLUTION)
+CLOSE = "</think>"  # of a thought that came without marks
 MARKED, TAGGED, CHANNELS = "markers", "think tags", "channels"  # forms: which marks a response uses
 
 
@@ -134,6 +135,37 @@ def thought_end(text: str) -> str:
     if said.startswith("<|begin_of"):
         return END_THOUGHT
     return f"{said[0]}/{said[1:]}" if said and not said.startswith(("<|", "<start")) else ""
+
+
+@dataclass(frozen=True)
+class Thought:
+    """A thought and the signs around it, as they stand in a text."""
+
+    opening: str  # all that stands before its first word; what would open it, where nothing did
+    text: str
+    mark: str  # that closes it, or would
+
+
+def thought_of(text: str) -> Thought | None:
+    """The thought of a response, up to its last closing mark; None where no mark tells of one."""
+    parts = part(text)
+    closes = [mark for mark in parts.marks if mark.kind in ("close", "solution")]
+    ends = [mark for mark in closes if mark.kind == "close"] or closes
+    opens = [mark for mark in parts.marks if mark.kind == "open"]
+    if not (ends or opens):
+        return None
+    is_closed = bool(ends) and not parts.is_open
+    end = ends[-1].begin if is_closed else parts.end
+    mark = text[ends[-1].begin : ends[-1].end] if is_closed else thought_end(text) or CLOSE
+    begin = opens[0].end if opens and not (ends and ends[0].begin < opens[0].begin) else 0
+    return Thought(text[:begin] or opening_of(mark), text[begin:end], mark)
+
+
+def opening_of(mark: str) -> str:
+    """What opens the thought that a mark closes, and a line end; "" where it is not known."""
+    if mark == END_THOUGHT:
+        return f"{BEGIN_THOUGHT}\n"
+    return f"{mark.replace('/', '', 1)}\n" if mark[1:2] == "/" else ""
 
 
 def closing(text: str, *, otherwise: str = "") -> str:

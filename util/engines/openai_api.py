@@ -531,7 +531,7 @@ def _check_goes_on(endpoint: Endpoint, flag: str) -> None:
     if not endpoint.fills_in:
         raise UserError(
             f"{endpoint.url} does not say that it goes on with a begun answer, as servers of vLLM, "
-            f"SGLang and llama.cpp do: leave {flag} out"
+            f"SGLang and llama.cpp do: ask one of those, or leave {flag} out"
         )
 
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from util.engines.openai_replies import Answer
 from util.engines.tokens import TokenCounter
 from util.records import Completion, Request
-from util.response import closing, part
+from util.response import CLOSE, closing, opening_of, part
 
-OPEN, CLOSE = "<think>\n", "</think>"  # of a thought that came without its marks
 PHRASE_TOKENS = 64  # that a server may put before the mark with which it closes a thought
 TOLD_TOKENS = 64  # so long a thought shows in the tokens of the prompt that has it
 
@@ -42,7 +41,7 @@ def going_on(request: Request, first: Completion, budget: int, *, thinks: bool) 
     so_far = f"{request.begun}{first.text}"
     closed = closing(so_far)
     if first.reasoning:
-        opening = request.begun if closing(request.begun) else OPEN
+        opening = request.begun if closing(request.begun) else opening_of(CLOSE)
         so_far = f"{opening}{first.reasoning}"
         closed = closing(so_far, otherwise=CLOSE)
         if first.text:
@@ -50,9 +49,10 @@ def going_on(request: Request, first: Completion, budget: int, *, thinks: bool) 
     elif not closed and thinks:
         marks = part(so_far).marks
         if not marks:  # the chat template has opened the thought, which goes on
-            so_far, closed = f"{OPEN}{so_far}", f"\n{CLOSE}\n\n"
+            so_far = f"{opening_of(CLOSE)}{so_far}"
+            closed = closing(so_far)
         elif marks[0].kind == "close":  # the same, and it has ended
-            so_far = f"{OPEN}{so_far}"
+            so_far = f"{opening_of(so_far[marks[0].begin : marks[0].end])}{so_far}"
     begun = so_far + closed
     messages = [message for message in request.messages if message["role"] != "assistant"]
     messages.append({"role": "assistant", "content": begun})

@@ -26,10 +26,18 @@ class TokenCounter:
 
     by: str  # what a reader of the counts is told
     encode: Callable[[str], int] | None = None
+    ends: Callable[[str], list[int]] | None = None  # where each token ends
 
     def count(self, text: str, tokens_per_char: float = TOKENS_PER_CHAR) -> int:
         """Tokens of `text`; `tokens_per_char` is what the run counted for the sample it is from."""
         return estimate_tokens(text, tokens_per_char) if self.encode is None else self.encode(text)
+
+    def first(self, tokens: int, text: str, tokens_per_char: float = TOKENS_PER_CHAR) -> str:
+        """The beginning of `text` that has so many tokens; all of it where it has no more."""
+        if self.ends is None:
+            return text[: int(tokens / tokens_per_char)]
+        ends = self.ends(text)
+        return text if len(ends) <= tokens else text[: ends[tokens - 1]]
 
 
 def estimate_tokens(text: str, tokens_per_char: float = TOKENS_PER_CHAR) -> int:
@@ -62,9 +70,11 @@ def open_counter(model: str) -> TokenCounter:
 
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_truncation()
-    return TokenCounter(
-        f"the tokenizer of {model}", lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
-    )
+
+    def ends(text: str) -> list[int]:
+        return [end for _, end in tokenizer.encode(text, add_special_tokens=False).offsets]
+
+    return TokenCounter(f"the tokenizer of {model}", lambda text: len(ends(text)), ends)
 
 
 def tokens_per_char(tokens: int, chars: int) -> float:

@@ -357,7 +357,7 @@ def grade_ungraded(
     values = values_of(info)
     if task.source.tests_on_disk:
         check_isolation(values["require_isolation"])
-    references = _references(folder, task, info, data_dir)
+    references = references_of(folder, task, info, data_dir)
     with Run(folder, settings=info["settings"], made_with=made_with()) as run:
         judge = Judge(folder, grade_as_recorded(task, info))
         with GradingPool(usable_cores(), judge, symbolic=values["symbolic"]) as pool:
@@ -369,7 +369,7 @@ def grade_ungraded(
             return grading.without_problem
 
 
-def _references(folder: Path, task: Task, info: dict, data_dir: Path | None) -> dict[str, TestSuite]:
+def references_of(folder: Path, task: Task, info: dict, data_dir: Path | None) -> dict[str, TestSuite]:
     """References that are no text, by problem, from the rows that the run was made with."""
     wanted = {line["id"] for _, line in read_lines(folder / PROBLEMS) if line["answer"] is None}
     if not wanted:

@@ -55,7 +55,12 @@ class Plan:
 
     def ends_loops(self, temperature: float) -> bool:
         """Whether a text at this temperature is ended when it repeats itself."""
-        return self.stop_loops == ALWAYS or (self.stop_loops == IF_GREEDY and not temperature)
+        return ends_loops(self.stop_loops, temperature)
+
+
+def ends_loops(when: str, temperature: float) -> bool:
+    """Whether a text at this temperature is ended when it repeats itself, by the setting stop_loops."""
+    return when == ALWAYS or (when == IF_GREEDY and not temperature)
 
 
 @dataclass(frozen=True)

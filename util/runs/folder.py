@@ -8,6 +8,7 @@
     formatted.jsonl one line per completion in thought and solution; unformatted.jsonl: why one is not
     verdicts.jsonl  one line per grading; the last line about a sample holds, if it judged the text of today
     opinions.jsonl  one line per second opinion, see opinions.py
+    budget.jsonl    one line per answer after a thought that was cut, see generation/budget.py
 """
 
 from __future__ import annotations

@@ -100,6 +100,11 @@ FIELDS: dict[str, Fields] = {  # by the name of the file
         **dict.fromkeys(("judged", "answer", "why", "verifier", "prompt"), _is_text),
         "said": _is_pair_of_words,
     },
+    "budget.jsonl": {
+        **_KEY,
+        **dict.fromkeys(("at", "prompt_tokens", "completion_tokens"), _is_count),
+        **dict.fromkeys(("begun", "text", "finish_reason"), _is_text),
+    },
     "split.jsonl": {"step": _is_list, "cuts": _is_list},
     "scores.jsonl": {"step": _is_list, "correct": _is_score},
 }
