@@ -58,6 +58,11 @@ def read_labels(
     """
     if begun is not None and begun.get("revision") == BEFORE_NOTES:
         return Labels(begun, {}, _local_labels(folder))
+    if begun is not None and begun.get("from") != repository:
+        raise UserError(
+            f"the run was begun with the difficulty labels of {begun.get('from')}, this version takes those "
+            f"of {repository}: use the version that began it, or choose another --result-dir"
+        )
     local = _local_labels(folder)
     found = _look_up(local, chosen()) if local else _LookedUp()
     if begun is not None and "local" not in begun and found.digest is not None:

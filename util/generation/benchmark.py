@@ -27,6 +27,7 @@ from util.records import Problem
 from util.results.counting import Counted, Tallies, counted, stopped_early
 from util.runs.folder import Run, find_run
 from util.runs.reader import read_records, text_digest
+from util.runs.repeat import LABELS
 from util.settings import SETTINGS, difference, unrecorded
 from util.task import Task
 from util.terminal import say
@@ -135,13 +136,17 @@ def _write_problems(order: Order, run: Run, counts: RowCounts, *, asks: bool) ->
             f"{run.folder} was made with revision {known} of {rows.path}, this command reads "
             f"{rows.revision}: use the same one, or another --result-dir"
         )
-    labels = order.open_labels(rows, run.info["dataset"].get("labels"))
+    begun = run.info["dataset"].get("labels")
+    labels = order.open_labels(rows, begun)
+    is_unknown = labels is not None and begun is None and not run.is_empty()
+    if is_unknown:
+        say(f"{run.folder} does not record which {LABELS} chose its problems: those of today choose now")
     if labels is not None and labels.told:
         say(labels.told)
     found = _with_prompt_noted(order, run, order.problems(rows, labels, counts))
     asked = write_problems(run, found, prompt_named(order.task, order.plan.prompt), order.plan.model)
     run.info["dataset"] = _about_rows(rows, counts, order.task)
-    if labels is not None:
+    if labels is not None and not is_unknown:
         run.info["dataset"]["labels"] = labels.note
     if asks:
         run.info["asked"] = _asked_so_far(order, run.info.get("asked", {}))

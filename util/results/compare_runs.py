@@ -302,7 +302,10 @@ def _warnings(first: Side, second: Side) -> list[str]:
     if left.get("prompt", {}).get("hash") != right.get("prompt", {}).get("hash"):
         names = [info.get("prompt", {}).get("name", "default") for info in (left, right)]
         found.append(f"the prompts differ: {names[0]!r} and {names[1]!r}")
-    labels = [info["dataset"].get("labels") for info in (left, right)]
+    labels = [
+        info["dataset"].get("labels", NOT_RECORDED if info["settings"].get("filter_difficulty") else None)
+        for info in (left, right)
+    ]
     if labels[0] != labels[1]:
         found.append(f"the difficulty labels that chose the problems differ: {labels[0]} and {labels[1]}")
     found += _settings_apart(first, second)

