@@ -169,9 +169,9 @@ def test_a_request_that_vllm_refuses_fails_alone(monkeypatch):
     monkeypatch.setattr(vllm_worker, "_refusals", lambda: (ValueError,))
     inbox, said = queue.SimpleQueue(), []
     for number in (1, 2, 3):
-        inbox.put({"id": number, "messages": MESSAGES, "max_tokens": 5})
+        inbox.put({"id": number, "messages": MESSAGES, "max_tokens": 5, "stop_loops": False})
     out = SimpleNamespace(send=lambda **message: said.append(message))
-    vllm_worker._serve(PaperEngine(inbox), {"chat_template_kwargs": {}}, inbox, out)
+    vllm_worker._serve(PaperEngine(inbox), {"chat_template_kwargs": {}, "thinking_budget": None}, inbox, out)
     assert said.pop(0) == {"id": 2, "failure": "vLLM refuses the request: stop token 7 is unknown"}
     assert [(message["id"], message["text"]) for message in said] == [(1, "4"), (3, "4")]
 
