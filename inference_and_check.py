@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from util.engines.options import EngineOptions
-    from util.generation.benchmark import Benchmark, Headline
+    from util.generation.benchmark import Benchmark, Results
     from util.generation.forecast import Forecast
     from util.generation.judging import Grading
     from util.generation.loop import Outcome
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from util.generation.rounds import Rounds, Stopping
     from util.generation.second_opinion import Asked, SecondOpinion
     from util.records import Failure
+    from util.results.headline import Headline
     from util.task import Task
 
 MATH_VERIFY = "math-verify"  # the second opinion that is no model
@@ -85,12 +86,12 @@ def run(args: argparse.Namespace) -> int:
     from contextlib import ExitStack
 
     from util.generation.benchmark import (
-        Headline,
+        Results,
         about_few_samples,
         counts_line,
-        headline_of,
         open_benchmark,
         open_grading,
+        results_of,
     )
 
     if args.regrade and not args.check:
@@ -111,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
         say(counts_line(task, opened.counts))
         if not args.check and (doubt := about_few_samples(len(opened.asked.ids), order.plan.n)):
             say(doubt)
-        spent, headline, is_whole = Spent(), None, True
+        spent, results, is_whole = Spent(), None, True
         with ExitStack() as stack:
             grading = None
             if not args.inference:
@@ -119,14 +120,14 @@ def run(args: argparse.Namespace) -> int:
             if not args.check:
                 spent = _generate(args, opened, grading)
             if grading is not None:
-                headline = Headline(opened)
-                # A check reports the samples that it was asked for; another command, all it added to.
+                results = Results(opened, is_check=args.check)
                 below = args.n if args.check and "n" in args.given else None
-                is_whole = _grade_rest(grading, headline, again=args.regrade, below=below)
+                is_whole = _grade_rest(grading, results, again=args.regrade, below=below)
         status = spent.status
         if args.second_opinion is not None:  # the first engine is closed: a verifier may need its GPUs
             status = max(status, _ask_opinions(args, opened, spent))
-        return max(status, _report(args, opened, headline or headline_of(opened), is_whole=is_whole))
+        results = results or results_of(opened, is_check=args.check)
+        return max(status, _report(args, opened, results, is_whole=is_whole))
 
 
 @dataclass(frozen=True)
@@ -228,12 +229,12 @@ def _forecast(args: argparse.Namespace, order: Order) -> int:
 
 def _rounds(opened: Benchmark, grading: Grading | None) -> Rounds | None:
     """What verdicts say about the samples to ask; samples without one are graded before an engine starts."""
-    from util.generation.benchmark import Headline
+    from util.generation.benchmark import Results
     from util.generation.loop import open_rounds
 
     if opened.order.plan.stopping is None or grading is None:
         return None
-    _grade_rest(grading, Headline(opened), again=False)
+    _grade_rest(grading, Results(opened), again=False)
     return open_rounds(opened.run, opened.asked, opened.order.plan)
 
 
@@ -250,12 +251,12 @@ def _say_outcome(args: argparse.Namespace, outcome: Outcome, exhausted: str) -> 
     return 1 if outcome.failed or exhausted else 0
 
 
-def _grade_rest(grading: Grading, headline: Headline, *, again: bool, below: int | None = None) -> bool:
-    """Grade what is left; the headline gets every sample of the folder, or those with an index `below`.
+def _grade_rest(grading: Grading, results: Results, *, again: bool, below: int | None = None) -> bool:
+    """Grade what is left; the results get every sample of the folder, or those with an index `below`.
 
     Returns whether these are all.
     """
-    rest = grading.find_rest(headline.add, again=again, below=below)
+    rest = grading.find_rest(results.add, again=again, below=below)
     if told := rest.about_earlier_tries():
         say(told)
     if rest.count:
@@ -265,7 +266,7 @@ def _grade_rest(grading: Grading, headline: Headline, *, again: bool, below: int
                 progress.about("grading", grading.so_far())
                 progress.step(tokens)
 
-            grading.grade_rest(on_progress, headline.add, rest=rest)
+            grading.grade_rest(on_progress, results.add, rest=rest)
     if grading.without_problem:
         say(
             f"{grading.without_problem} samples could not be graded: their problems are not among the rows "
@@ -471,7 +472,7 @@ def _forecast_opinions(args: argparse.Namespace, order: Order, found: Forecast) 
     return {"second_opinion": to_ask.as_json() | costs}
 
 
-def _say_opinions(args: argparse.Namespace, opened: Benchmark, numbers_at: dict[str, dict]) -> dict:
+def _say_opinions(args: argparse.Namespace, opened: Benchmark, found_at: dict[str, Headline]) -> dict:
     """Say what second opinions make of the numbers; returns that for programs, too."""
     from util.results.counting import stopped_early
     from util.results.opinions import summarise_opinions
@@ -481,8 +482,8 @@ def _say_opinions(args: argparse.Namespace, opened: Benchmark, numbers_at: dict[
     )
     if found is None:
         return {}
-    for temperature, numbers in numbers_at.items():
-        say(f"at {temperature}: {found.headline(temperature, numbers)}")
+    for temperature in found.counts.keys() & found_at.keys():
+        say(f"at {temperature}: {found.headline(temperature, found_at[temperature])}")
     for line in found.lines():
         say(line)
     opened.run.info["opinions"] = found.as_json()
@@ -490,44 +491,48 @@ def _say_opinions(args: argparse.Namespace, opened: Benchmark, numbers_at: dict[
     return {"opinions": found.as_json()}
 
 
-def _report(args: argparse.Namespace, opened: Benchmark, headline: Headline, *, is_whole: bool) -> int:
-    """Print the table and the JSON line; both cover all that the headline got.
+def _report(args: argparse.Namespace, opened: Benchmark, results: Results, *, is_whole: bool) -> int:
+    """Print the table and the JSON line; both cover what this command asked.
 
     run.json keeps the numbers of the whole folder.
     """
-    from util.results.counting import about_alike, about_loops, summary_line
+    from util.results.headline import about_alike, about_loops, summary_line
 
     run = opened.run
-    numbers_at = headline.summary()
+    found_at, without = results.asked(), results.without_doubtful()
     if is_whole:
-        run.info["summary"] = numbers_at
-    without = headline.summary_without_doubtful()
+        run.info["summary"] = results.of_folder(found_at)
     missing = 0 if args.check else opened.missing()
     run.save_info()
     say(f"\n{run.folder}")
-    say(_table(numbers_at))
-    for temperature, numbers in numbers_at.items():
-        name = args.dataset if len(numbers_at) == 1 else f"{args.dataset} at {temperature}"
-        say(summary_line(name, numbers, expected=opened.expected(float(temperature))))
-        if "stopped_early" in numbers:
-            say(_about_stopping(numbers))
+    say(_table(found_at))
+    for temperature, found in found_at.items():
+        name = args.dataset if len(found_at) == 1 else f"{args.dataset} at {temperature}"
+        say(summary_line(name, found))
         for told in (
-            about_alike(float(temperature), numbers),
-            about_loops(numbers, run.info["settings"].get("max_tokens")),
+            _about_stopping(found),
+            about_alike(float(temperature), found),
+            about_loops(found, run.info["settings"].get("max_tokens")),
         ):
             if told:
                 say(told)
-    for temperature, numbers in (without or {}).items():
-        name = f"{args.dataset} at {temperature} without problems known to be judged wrongly"
-        say(summary_line(name, numbers))
-    opinions = _say_opinions(args, opened, numbers_at)
+    for temperature, found in (without or {}).items():
+        name = f"{args.dataset} at {temperature} without problems known to be judged wrongly:"
+        say(summary_line(name, found))
+    if is_whole and (others := results.about_others()):
+        say(others)
+    opinions = _say_opinions(args, opened, found_at)
     print_result(
         {
             "dataset": args.dataset,
             "model": args.model,
             "run": str(run.folder),
-            "temperatures": _short(numbers_at),
-            **({} if without is None else {"without_doubtful": _short(without)}),
+            "temperatures": {at: found.in_short() for at, found in found_at.items()},
+            **(
+                {}
+                if without is None
+                else {"without_doubtful": {at: one.in_short() for at, one in without.items()}}
+            ),
             **opinions,
             "missing": missing,
             "unusable": dict(opened.counts.unusable),
@@ -536,43 +541,32 @@ def _report(args: argparse.Namespace, opened: Benchmark, headline: Headline, *, 
     return 1 if missing else 0
 
 
-def _short(summary: dict[str, dict]) -> dict[str, dict]:
-    """What the table says; token statistics and groups are in run.json."""
-    left_out = ("tokens", "tokens_to_first_correct", "groups", "graders")
-    return {
-        temperature: {name: value for name, value in numbers.items() if name not in left_out}
-        for temperature, numbers in summary.items()
-    }
-
-
-def _about_stopping(numbers: dict) -> str:
-    stopped = numbers["stopped_early"]
+def _about_stopping(found: Headline) -> str:
+    stopped = found.stopped_early
+    if stopped is None:
+        return ""
     return (
-        f"{numbers['samples']} samples cost {numbers['completion_tokens']:,} completion tokens; "
+        f"{found.samples} samples cost {found.completion_tokens:,} completion tokens; "
         f"{stopped['n']} of each problem would have cost about {stopped['tokens_at_fixed_n']:,}, at its mean "
-        "length so far. "
-        f"{stopped['why']}"
+        f"length so far. {stopped['why']}"
     )
 
 
-def _table(summary: dict[str, dict]) -> str:
-    lines = ["temperature  accuracy  correct of judged    samples  problems  truncated  no answer     tokens"]
-    for temperature, numbers in summary.items():
-        accuracy = "-" if numbers["accuracy"] is None else f"{100 * numbers['accuracy']:.1f} %"
-        judged = f"{numbers['correct']} of {numbers['judged']}"
-        samples = numbers["samples"]
-        lines.append(
-            f"{temperature:>11}  {accuracy:>8}  {judged:>17}  {samples:>9}  {numbers['problems']:>8}  "
-            f"{numbers['truncated'] / samples:>9.1%}  {numbers['no_answer'] / samples:>9.1%}  "
-            f"{numbers['completion_tokens']:>9}"
+def _table(found_at: dict[str, Headline]) -> str:
+    lines = ["temperature  correct of judged  samples  problems  truncated  no answer   tokens"]
+    for temperature, found in found_at.items():
+        judged, tokens = f"{found.correct} of {found.judged}", found.completion_tokens
+        truncated, no_answer = (
+            f"{count / found.samples:.1%}" if found.samples else "-"
+            for count in (found.truncated, found.no_answer)
         )
-        if numbers["undecided"]:
-            most = numbers["accuracy_up_to"]
-            end = "" if most is None else f" (accuracy up to {100 * most:.1f} %)"
-            lines.append(f"{'':13}{numbers['undecided']} undecided{end}")
-        lines += [
-            f"{'':13}{number} not judged ({reason})" for reason, number in numbers["not_judged"].items()
-        ]
+        lines.append(
+            f"{temperature:>11}  {judged:>17}  {found.samples:>7}  {found.problems:>8}  "
+            f"{truncated:>9}  {no_answer:>9}  {tokens if tokens < 10**7 else f'{tokens / 1e6:.1f}M':>7}"
+        )
+        if found.undecided:
+            lines.append(f"{'':13}{found.undecided} undecided")
+        lines += [f"{'':13}{number} not judged ({reason})" for reason, number in found.not_judged.items()]
     return "\n".join(lines)
 
 

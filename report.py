@@ -115,7 +115,7 @@ def _page(args: argparse.Namespace) -> None:
     from contextlib import closing
 
     from util.records import exact_number
-    from util.results.counting import summary_line
+    from util.results.headline import summary_line
     from util.results.page.counts import read_counts
     from util.results.page.gather import Shelf, read_run
     from util.results.page.page import write_report
@@ -134,11 +134,11 @@ def _page(args: argparse.Namespace) -> None:
                     "what exists so far"
                 )
             summaries[str(facts.folder)] = {}
-            for temperature, numbers in facts.numbers.items():
-                say(summary_line(f"{facts.name} at {exact_number(temperature)}", numbers))
-                summaries[str(facts.folder)][exact_number(temperature)] = numbers["avg"]
+            for temperature, found in facts.headlines.items():
+                say(summary_line(f"{facts.name} at {exact_number(temperature)}", found))
+                summaries[str(facts.folder)][exact_number(temperature)] = found.as_json()["avg"]
                 if facts.opinions is not None:
-                    say(f"  {facts.opinions.headline(exact_number(temperature), numbers)}")
+                    say(f"  {facts.opinions.headline(exact_number(temperature), found)}")
             for line in () if facts.opinions is None else facts.opinions.lines():
                 say(line)
         write_report(args.output, runs, shelf, counts=counts)

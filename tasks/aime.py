@@ -1,5 +1,7 @@
 """AIME: the 30 problems of the 2024 contests I and II; every answer is an integer from 0 to 999."""
 
+import re
+
 from util.grading.maths import grade_maths
 from util.records import Problem, Verdict
 from util.task import Source, Task
@@ -13,7 +15,14 @@ def is_of_2024(row: dict) -> bool:
 
 def problem(row: dict) -> Problem:
     # The answer column says "33"; solutions and models also write "033": `kind="integer"` takes both.
-    return Problem(str(row["id"]), row["problem"], row["answer"], about={"url": row["url"]})
+    about = {"url": row["url"], "exam": exam(row["url"])}
+    return Problem(str(row["id"]), row["problem"], row["answer"], about=about)
+
+
+def exam(url: str) -> str:
+    """Which of the two contests of a year a problem is of, by the address of its page."""
+    found = re.search(r"AIME_(II?)(?![A-Z])", url)
+    return f"AIME {found[1]}" if found else ""
 
 
 def prompt(problem: Problem, model: str) -> str:
@@ -49,4 +58,5 @@ task = Task(
     prompts={"plain": plain_prompt},
     grade=grade,
     gold=gold,
+    groups=("exam",),
 )

@@ -59,6 +59,7 @@ task = Task(
     prompt=prompt,
     grade=grade_code,
     gold=gold,
+    groups=("difficulty",),
     grade_timeout_s=GRADE_TIMEOUT_S,
     limits={"time_limit": 6.0, "memory_limit": 2048},
 )

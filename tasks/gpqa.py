@@ -63,5 +63,6 @@ task = Task(
     prompts={"plain": plain_prompt},
     grade=grade,
     gold=gold,
+    groups=("field", "subject"),
     notes={"publishing": "the authors ask that questions and options are not published"},
 )

@@ -65,6 +65,7 @@ def erratum(row: dict) -> str:
 
 def problem(row: dict) -> Problem:
     about = {name: row[name] for name in ("platform", "difficulty", "contest_date")}
+    about["month"] = row["contest_date"][:7]
     note = erratum(row)
     if note:
         about["erratum"] = note
@@ -96,6 +97,7 @@ task = Task(
     prompt=prompt,
     grade=grade_code,
     gold=gold,
+    groups=("platform", "difficulty", "month"),
     grade_timeout_s=GRADE_TIMEOUT_S,
     limits={"time_limit": 6.0, "memory_limit": 2048},
     notes={

@@ -40,4 +40,5 @@ task = Task(
     prompts={"plain": plain_prompt},
     grade=grade,
     gold=gold,
+    groups=("subject", "level"),
 )

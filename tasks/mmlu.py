@@ -4,6 +4,26 @@ from util.grading.choice import grade_choice
 from util.records import Problem, Verdict
 from util.task import Source, Task, content_id
 
+# Of the areas in which Hendrycks et al., "Measuring Massive Multitask Language Understanding", 2021, sum up
+# subjects; what is in none of these three is "other".
+AREAS = {
+    "humanities": frozenset(
+        "formal_logic high_school_european_history high_school_us_history high_school_world_history"
+        " international_law jurisprudence logical_fallacies moral_disputes moral_scenarios philosophy"
+        " prehistory professional_law world_religions".split()
+    ),
+    "social sciences": frozenset(
+        "econometrics high_school_geography high_school_government_and_politics high_school_macroeconomics"
+        " high_school_microeconomics high_school_psychology human_sexuality professional_psychology"
+        " public_relations security_studies sociology us_foreign_policy".split()
+    ),
+    "STEM": frozenset(
+        "abstract_algebra astronomy college_biology college_chemistry college_computer_science"
+        " college_mathematics college_physics computer_security conceptual_physics electrical_engineering"
+        " elementary_mathematics high_school_biology high_school_chemistry high_school_computer_science"
+        " high_school_mathematics high_school_physics high_school_statistics machine_learning".split()
+    ),
+}
 INSTRUCTION = "Think it through, then write the letter of the right option inside \\boxed{}."
 
 
@@ -14,8 +34,12 @@ def problem(row: dict) -> Problem:
         row["question"],
         "ABCD"[row["answer"]],
         choices=tuple(row["choices"]),
-        about={"subject": row["subject"]},
+        about={"subject": row["subject"], "area": area(row["subject"])},
     )
+
+
+def area(subject: str) -> str:
+    return next((name for name, subjects in AREAS.items() if subject in subjects), "other")
 
 
 def prompt(problem: Problem, model: str) -> str:
@@ -50,4 +74,5 @@ task = Task(
     prompt=prompt,
     grade=grade,
     gold=gold,
+    groups=("area", "subject"),
 )

@@ -53,4 +53,5 @@ task = Task(
     prompt=prompt,
     grade=grade,
     gold=gold,
+    groups=("category",),
 )

@@ -65,4 +65,5 @@ task = Task(
     prompt=prompt,
     grade=grade,
     gold=gold,
+    groups=("source", "difficulty"),
 )

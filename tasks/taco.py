@@ -87,6 +87,7 @@ task = Task(
     prompt=prompt,
     grade=grade_code,
     gold=gold,
+    groups=("difficulty", "source"),
     grade_timeout_s=GRADE_TIMEOUT_S,
     limits={"time_limit": "row", "memory_limit": 2048},
     notes={

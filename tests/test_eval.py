@@ -110,7 +110,11 @@ def test_details_and_log_have_both_ends_of_a_score_and_the_short_result_has_the_
     short, details = results(tmp_path)
     assert short == dict.fromkeys(NAMES, 0.0)
     numbers = details["benchmarks"]["MATH500"]["temperatures"]["0.7"]
-    assert (numbers["undecided"], numbers["accuracy_up_to"], numbers["avg"]["up_to"]) == (10, 1.0, 1.0)
+    assert (numbers["undecided"], numbers["share_of_samples_up_to"], numbers["avg"]["up_to"]) == (
+        10,
+        1.0,
+        1.0,
+    )
     log = (tmp_path / "runs/fake_eval.log").read_text()
     assert "MATH500 avg@2 0.0 (up to 100.0: 10 undecided) [" in log
 

@@ -41,7 +41,7 @@ def test_one_command_generates_grades_and_reports(run, folder):
     assert done.returncode == 0, done.stderr
     numbers = last_line(done)["temperatures"]["0.7"]
     assert (numbers["samples"], numbers["problems"], numbers["judged"]) == (80, 40, 80)
-    assert 0 < numbers["correct"] < 80 and numbers["accuracy"] == numbers["correct"] / 80
+    assert 0 < numbers["correct"] < 80 and numbers["share_of_samples"] == numbers["correct"] / 80
     assert f"{numbers['correct']} of 80" in done.stderr
     verdicts = json_lines(folder / "verdicts.jsonl")
     assert all(verdict["verdict"]["extracted"] == "7" for verdict in verdicts)
@@ -166,9 +166,8 @@ def test_undecided_samples_are_told_with_what_they_could_add(run, tmp_path):
     done = run("--n", 2, "--temperatures", 1, "--limit", 4, engine=engine)
     numbers = last_line(done)["temperatures"]["1"]
     assert (numbers["undecided"], numbers["judged"]) == (4, 8)
-    assert numbers["accuracy_up_to"] == numbers["accuracy"] + 0.5
-    upper = f"{100 * numbers['accuracy_up_to']:.1f}"
-    assert f"4 undecided (accuracy up to {upper} %)" in done.stderr
+    assert numbers["share_of_samples_up_to"] == numbers["share_of_samples"] + 0.5
+    upper = f"{100 * numbers['share_of_samples_up_to']:.1f}"
     assert f" (up to {upper}: 4 undecided) [" in done.stderr
 
 
@@ -227,7 +226,7 @@ def test_truncated_samples_are_told_apart_from_samples_without_answer(run, tmp_p
     )
     done = run("--n", 3, "--temperatures", 1, "--limit", 4, engine=engine)
     numbers = last_line(done)["temperatures"]["1"]
-    assert numbers["truncated"] == 8 and numbers["no_answer"] == 4 and numbers["accuracy"] == 0
+    assert numbers["truncated"] == 8 and numbers["no_answer"] == 4 and numbers["share_of_samples"] == 0
 
 
 def test_killed_at_any_moment_a_run_ends_with_exactly_the_wanted_samples(tmp_path, folder):
@@ -446,7 +445,11 @@ def test_further_samples_leave_how_the_lack_of_a_system_message_was_noted(run, f
     info["asked"]["system_prompt_from"] = None
     (folder / "run.json").write_text(json.dumps(info))
     run("--limit", 2, "--temperatures", 0.7, "--n", 2, "--system-prompt", "none")
-    assert json.loads((folder / "run.json").read_text())["asked"] == {**info["asked"], "n": 2}
+    assert json.loads((folder / "run.json").read_text())["asked"] == {
+        **info["asked"],
+        "n": 2,
+        "at": {"0.7": [[2, 2]]},
+    }
 
 
 REFUSED_COMMANDS = {

@@ -12,7 +12,8 @@ from util.errors import UserError
 from util.generation.judging import Grading, Judge
 from util.grading.pool import GradingPool
 from util.records import NO_TIME, Problem, Sample, Verdict
-from util.results.counting import OUTCOMES, counted, summarise
+from util.results.counting import OUTCOMES, counted
+from util.results.headline import summarise
 from util.runs import merge
 from util.runs.folder import Run, Wanted, find_run, read_run_json
 from util.runs.merge import merge_runs
@@ -150,7 +151,7 @@ def test_temperatures_that_differ_in_a_late_digit_are_told_apart(tmp_path):
         for temperature in (0.70000001, 0.7, 1.0):
             run.add_sample(a_sample(temperature=temperature))
     summary = summarise(read_records(tmp_path / "run"))
-    assert {name: numbers["samples"] for name, numbers in summary.items()} == {
+    assert {name: found.samples for name, found in summary.items()} == {
         "0.7": 1,
         "0.70000001": 1,
         "1": 1,
@@ -172,11 +173,11 @@ def test_the_summary_says_over_what_each_number_was_computed(tmp_path):
             run.add_sample(sample)
             if verdict is not None:
                 run.add_verdict(sample.key, text_digest(sample.text), verdict)
-    summary = summarise(read_records(tmp_path / "run"))
-    assert list(summary) == ["0", "0.7"] and summary["0"]["accuracy"] == 1.0
+    summary = {at: found.as_json() for at, found in summarise(read_records(tmp_path / "run")).items()}
+    assert list(summary) == ["0", "0.7"] and summary["0"]["share_of_samples"] == 1.0
     numbers = summary["0.7"]
     assert (numbers["correct"], numbers["judged"], numbers["samples"]) == (1, 3, 5)
-    assert numbers["accuracy"] == 1 / 3 and numbers["truncated"] == 1 and numbers["no_answer"] == 1
+    assert numbers["share_of_samples"] == 1 / 3 and numbers["truncated"] == 1 and numbers["no_answer"] == 1
     assert numbers["not_judged"] == {"grader_error": 1, "not_graded": 1}
     assert numbers["completion_tokens"] == 25
 
@@ -275,7 +276,7 @@ def test_of_a_sample_with_two_lines_the_first_counts_and_this_is_said_once(tmp_p
             "The answer is 0.",
             "The answer is 1.",
         ]
-        assert summarise(read_records(folder))["0.7"]["samples"] == 2
+        assert summarise(read_records(folder))["0.7"].samples == 2
     with a_run(folder) as run:
         assert run.count() == 2
     said = capsys.readouterr().err

@@ -172,7 +172,10 @@ def test_a_solved_problem_costs_no_further_tokens_and_biased_numbers_are_not_giv
     counts = sample_counts(tmp_path)
     assert sorted(counts["warmup-06"]) == [0, 1, 2]
     numbers = last_line(done)["temperatures"]["0.7"]
-    assert numbers["accuracy"] is numbers["avg"] is None and numbers["pass_at"] == numbers["maj_at"] == {}
+    assert (
+        numbers["share_of_samples"] is numbers["avg"] is None
+        and numbers["pass_at"] == numbers["maj_at"] == {}
+    )
     assert numbers["stopped_early"]["solved"] == sum(len(indices) < 6 for indices in counts.values())
     assert numbers["stopped_early"]["tokens_at_fixed_n"] > numbers["completion_tokens"]
     assert "would be biased" in done.stderr and "until 1 correct, at most 6 samples" in done.stderr

@@ -65,7 +65,7 @@ def test_the_headline_shows_both_and_the_verdicts_of_the_rules_stay(ask, folder)
     numbers = last_line(done)
     rules, opinions = numbers["temperatures"]["0"], numbers["opinions"]["temperatures"]["0"]
     assert (rules["correct"], rules["judged"]) == (1, 20)
-    assert opinions["accuracy_with_opinions"] == 3 / 20
+    assert opinions["avg_with_opinions"] == 3 / 20
     assert (opinions["undecided"], opinions["right"], opinions["wrong"], opinions["audited"]) == (2, 2, 0, 0)
     assert "5.0 by rules, 15.0 with opinions on 2" in done.stderr
     assert "failed" not in done.stderr and numbers["opinions"]["canaries"] == ""
@@ -110,7 +110,7 @@ def test_the_audit_lists_what_contradicts_the_rules_and_overturns_nothing(ask):
     done = ask("--second-opinion", "judge", "--audit-share", 1, says=[*CAREFUL, YES_TO_ALL])
     numbers = last_line(done)
     assert numbers["temperatures"]["0"]["correct"] == 1
-    assert numbers["opinions"]["temperatures"]["0"]["accuracy_with_opinions"] == 3 / 20
+    assert numbers["opinions"]["temperatures"]["0"]["avg_with_opinions"] == 3 / 20
     assert "audit: 17 of 18 opinions contradict a verdict of the rules, which stands" in done.stderr
     assert "and 7 more in run.json" in done.stderr
     first = numbers["opinions"]["disagreements"][0]

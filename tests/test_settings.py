@@ -23,7 +23,7 @@ from util.engines.vllm_local import worker_options
 from util.errors import UserError
 from util.generation.judging import grade_ungraded
 from util.records import Request
-from util.results.counting import summarise, summary_line
+from util.results.headline import summarise, summary_line
 from util.results.history import read_history
 from util.runs.folder import read_run_json
 from util.runs.reader import read_records
@@ -47,10 +47,11 @@ def flags_of(values):
 
 
 def test_verdicts_of_an_earlier_version_read_as_before():
-    numbers = summarise(read_records(OLD / NAME))["0.7"]
+    found = summarise(read_records(OLD / NAME))["0.7"]
+    numbers = found.as_json()
     assert (numbers["samples"], numbers["correct"], numbers["undecided"]) == (5, 5, 0)
-    assert numbers["accuracy"] == numbers["accuracy_up_to"] == numbers["avg"]["up_to"] == 1.0
-    assert summary_line("Warmup", numbers).startswith("Warmup avg@2 100.0 [")
+    assert numbers["share_of_samples"] == numbers["share_of_samples_up_to"] == numbers["avg"]["up_to"] == 1.0
+    assert summary_line("Warmup", found).startswith("Warmup avg@1-2 100.0 [")
     assert read_history(OLD / NAME).as_json()["changed"] == 0
 
 

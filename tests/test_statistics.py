@@ -9,7 +9,6 @@ import pytest
 import scipy.stats
 
 from util.records import Record, Sample, Verdict, as_finished
-from util.results.counting import about_alike, about_loops, summarise, summary_line
 from util.results.estimates import (
     majority_at_k,
     mean_of_shares,
@@ -17,6 +16,7 @@ from util.results.estimates import (
     t_quantile,
     tokens_to_first_correct,
 )
+from util.results.headline import about_alike, about_loops, summarise, summary_line
 from util.results.paired_test import compare_shares, mean_difference, permutation_p
 
 
@@ -44,10 +44,20 @@ def record(problem_id="p", index=0, *, correct=True, tokens=10, temperature=0.7,
     )
 
 
+def result(records):
+    """The result at the one temperature there is."""
+    (found,) = summarise(records).values()
+    return found
+
+
+def line_of(name, found):
+    """The line for people, put together again where it goes on in a further one."""
+    return summary_line(name, found).replace("\n ", "")
+
+
 def only(records):
-    """The numbers of the one temperature there is."""
-    (numbers,) = summarise(records).values()
-    return numbers
+    """The same as numbers."""
+    return result(records).as_json()
 
 
 def test_samples_that_are_all_the_same_text_are_counted_and_said():
@@ -56,12 +66,12 @@ def test_samples_that_are_all_the_same_text_are_counted_and_said():
 
     alike = [*drawn("a", "a", name="p"), *drawn("b", "b", "b", name="q")]
     others = [*drawn("a", name="alone"), *drawn("a", "b", "a", name="r")]
-    numbers = only(alike + others)
-    assert numbers["alike"] == {"problems": 2, "of": 3}
+    numbers = result(alike + others)
+    assert numbers.alike == {"problems": 2, "of": 3}
     assert "all samples of 2 of 3 problems" in about_alike(0.7, numbers)
     assert not about_alike(0.0, numbers)  # greedy ones have to be
-    assert not about_alike(0.7, only(alike[:2] + others))
-    assert not about_alike(0.7, only([*alike, *others, *drawn("x", "y", name="s")]))
+    assert not about_alike(0.7, result(alike[:2] + others))
+    assert not about_alike(0.7, result([*alike, *others, *drawn("x", "y", name="s")]))
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 7, 29, 499])
@@ -264,7 +274,7 @@ def test_truncated_answers_count_as_wrong_and_are_told_apart():
         record("q", index, correct=False, reason="truncated", finish_reason="length") for index in range(2)
     ]
     numbers = only([record("p", 0), record("p", 1), *cut])
-    assert (numbers["accuracy"], numbers["truncated"], numbers["completed_accuracy"]) == (0.5, 2, 1.0)
+    assert (numbers["share_of_samples"], numbers["truncated"], numbers["completed_accuracy"]) == (0.5, 2, 1.0)
 
 
 def test_loops_refusals_and_forced_answers_are_counted_apart_and_completed_only_leaves_loops_out():
@@ -275,21 +285,22 @@ def test_loops_refusals_and_forced_answers_are_counted_apart_and_completed_only_
         record(index=3, correct=False, reason="no_answer", finish_reason="refusal"),
         record(index=4, correct=True, finish_reason="budget"),
     ]
-    numbers = only(records)
+    found = result(records)
+    numbers = found.as_json()
     assert (numbers["truncated"], numbers["no_answer"], numbers["completed_accuracy"]) == (1, 0, 2 / 3)
     assert {name: found["samples"] for name, found in numbers["apart"].items()} == {
         "budget": 1,
         "loop": 1,
         "refusal": 1,
     }
-    line = summary_line("AIME", numbers)
+    line = line_of("AIME", found)
     assert "20.0 % truncated, 0.0 % no answer, 20.0 % thought ended by its budget, 20.0 % in a loop, " in line
-    told = about_loops(numbers, 100)
+    told = about_loops(found, 100)
     assert (
         told
         == "1 text that repeated itself was ended, which saved up to 60 tokens (of --max-tokens 100 each)"
     )
-    assert about_loops(only([record()]), 100) == ""
+    assert about_loops(result([record()]), 100) == ""
 
 
 @pytest.mark.parametrize("reason", ["length", "loop"])
@@ -310,7 +321,7 @@ def test_samples_that_could_not_be_judged_are_neither_right_nor_wrong():
     broken = record(index=1, verdict=Verdict(False, "grader_error"))
     ungraded = record(index=2, verdict=None)
     numbers = only([record(), broken, ungraded])
-    assert (numbers["accuracy"], numbers["judged"], numbers["samples"]) == (1.0, 1, 3)
+    assert (numbers["share_of_samples"], numbers["judged"], numbers["samples"]) == (1.0, 1, 3)
     assert numbers["not_judged"] == {"grader_error": 1, "not_graded": 1}
 
 
@@ -324,11 +335,11 @@ def test_undecided_samples_are_not_correct_and_the_upper_end_takes_them_for_corr
     numbers = only(records)
     assert (numbers["judged"], numbers["correct"], numbers["undecided"]) == (5, 2, 2)
     assert numbers["not_judged"] == {"sandbox_error": 1}
-    assert (numbers["accuracy"], numbers["accuracy_up_to"]) == (2 / 5, 4 / 5)
+    assert (numbers["share_of_samples"], numbers["share_of_samples_up_to"]) == (2 / 5, 4 / 5)
     assert (numbers["avg"]["value"], numbers["avg"]["up_to"]) == pytest.approx((1 / 3, (1 + 1 / 2 + 1) / 3))
     assert (numbers["tokens"]["wrong"]["samples"], numbers["tokens"]["undecided"]["samples"]) == (1, 2)
-    line = summary_line("AIME", numbers)
-    assert line.startswith("AIME avg@2 33.3 (up to 83.3: 2 undecided) [")
+    line = line_of("AIME", result(records))
+    assert line.startswith("AIME avg@1-2 33.3 (up to 83.3: 2 undecided) [")
     assert "% no answer, 33.3 % undecided, completed-only" in line and line.endswith("| 5 of 6")
 
 
@@ -337,8 +348,8 @@ def test_programs_in_another_language_are_wrong_and_counted_apart():
     numbers = only(records)
     assert (numbers["judged"], numbers["correct"], numbers["other_language"]) == (2, 1, 1)
     assert numbers["tokens"]["wrong"]["samples"] == 1
-    assert "50.0 % in another language" in summary_line("APPS", numbers)
-    assert "another language" not in summary_line("APPS", only(records[:1]))
+    assert "50.0 % in another language" in line_of("APPS", result(records))
+    assert "another language" not in line_of("APPS", result(records[:1]))
 
 
 def test_an_undecided_sample_that_was_cut_off_is_undecided_and_counts_among_the_truncated():
@@ -377,7 +388,7 @@ def test_a_wrong_answer_in_a_box_has_its_vote_although_the_text_was_cut_off_behi
 def test_a_problem_with_more_samples_weighs_no_more_than_another():
     records = [record("p", index, correct=False) for index in range(9)] + [record("q")]
     numbers = only(records)
-    assert (numbers["avg"]["value"], numbers["accuracy"]) == (0.5, 0.1)
+    assert (numbers["avg"]["value"], numbers["share_of_samples"]) == (0.5, 0.1)
 
 
 def test_results_are_split_by_what_problems_differ_in():
@@ -417,15 +428,13 @@ def test_the_numbers_do_not_depend_on_the_order_of_the_samples():
 
 def test_the_line_of_a_benchmark_names_everything_in_order():
     records = [record(f"p{place}", index, correct=place < 6) for place in range(12) for index in range(8)]
-    line = summary_line("AIME", only(records), expected=100)
+    line = line_of("AIME", result(records))
     assert line.startswith("AIME avg@8 50.0 [")
-    assert (
-        "pass@8 50.0 maj@8 50.0 | 0.0 % truncated, 0.0 % no answer, completed-only 50.0 | 96 of 100" in line
-    )
+    assert "pass@8 50.0 maj@8 50.0 | 0.0 % truncated, 0.0 % no answer, completed-only 50.0 | 96 of 96" in line
 
 
 def test_a_run_without_verdicts_has_no_score():
-    line = summary_line("AIME", only([record(verdict=None)]))
+    line = summary_line("AIME", result([record(verdict=None)]))
     assert line == "AIME nothing graded yet | 0 of 1"
 
 

@@ -45,7 +45,7 @@ def write_mirror(folder, source, row):
 NAMED = set(re.findall(r"`([^`\n]+)`", (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")))
 WITH_OWN_NAMES = (
     "libraries engine_args model_args logit_bias chat_template_kwargs pass_at maj_at not_judged graders "
-    "groups apart missing packages"
+    "groups macro at apart missing packages"
 ).split()
 
 

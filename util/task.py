@@ -46,6 +46,7 @@ class Task:
     grade_timeout_s: float = 60.0
     limits: dict = field(default_factory=dict)  # of programs: settings, where no flag says otherwise
     metric: str = "accuracy"
+    groups: tuple[str, ...] = ()  # facts in a problem's `about` by which results are split
     notes: dict = field(default_factory=dict)  # what a reader of the results should know
     choice: dict = field(default_factory=dict)  # how the rows were narrowed: part of a run's settings
 

@@ -25,6 +25,7 @@ TELL_S, TELL_LOG_S = (
     1.0,
     60.0,
 )  # how often a terminal, and a log file, get the latest word on what is waited for
+WIDTH = 80  # columns of a terminal that nobody has made wider
 
 
 class _Messages:
@@ -90,6 +91,18 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u
 def shown(text: str) -> str:
     """The text with control characters as `\\u001b`, as JSON also writes them; line ends and tabs stay."""
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def filled(pieces: Sequence[str]) -> str:
+    """Pieces one behind the other, in as many lines as fit a terminal; what goes on is set in."""
+    lines = [""]
+    for piece in filter(None, pieces):
+        longer = f"{lines[-1]} {piece}" if lines[-1] else piece
+        if len(longer) <= WIDTH or not lines[-1].strip():
+            lines[-1] = longer
+        else:
+            lines.append(f"  {piece}")
+    return "\n".join(lines)
 
 
 def say(message: str) -> None:

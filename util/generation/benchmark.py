@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -17,14 +17,15 @@ from util.engines.options import Engine, EngineOptions
 from util.errors import UserError
 from util.generation.judging import CarriedJudge, Grading, Judge, check_isolation, grade_as_recorded
 from util.generation.loop import Asked, Outcome, missing_count, open_rounds, write_problems
-from util.generation.order import Order, prompt_named
+from util.generation.order import Order, Plan, prompt_named
 from util.generation.rounds import samples_at
 from util.grading.cluster import ClusterGradingPool, GraderHost
 from util.grading.pool import GradingPool
 from util.machines.cores import usable_cores
 from util.machines.versions import made_with
-from util.records import Problem
-from util.results.counting import Counted, Tallies, counted, stopped_early
+from util.records import Problem, exact_number
+from util.results.counting import Counted, Tallies, Tally, counted, groups_of, stopped_early
+from util.results.headline import Headline, Target, headline, target_in
 from util.runs.folder import Run, find_run
 from util.runs.reader import read_records, text_digest
 from util.runs.repeat import LABELS
@@ -50,10 +51,6 @@ class Benchmark:
         if self.order.plan.stopping is not None:
             return open_rounds(self.run, self.asked, self.order.plan).still_wanted()
         return missing_count(self.run, self.asked, self.order.plan)
-
-    def expected(self, temperature: float) -> int:
-        """How many samples this command asks for at a temperature."""
-        return len(self.asked.ids) * samples_at(temperature, self.order.plan.n)
 
     def note_generation(self, outcome: Outcome) -> None:
         """Add up how long generating took, for the forecasts of later commands, and what was not sent."""
@@ -148,8 +145,9 @@ def _write_problems(order: Order, run: Run, counts: RowCounts, *, asks: bool) ->
     run.info["dataset"] = _about_rows(rows, counts, order.task)
     if labels is not None and not is_unknown:
         run.info["dataset"]["labels"] = labels.note
+    run.info["groups"] = list(order.task.groups)
     if asks:
-        run.info["asked"] = _asked_so_far(order, run.info.get("asked", {}))
+        run.info["asked"] = _asked_so_far(order, run.info.get("asked", {}), len(asked.ids))
     run.save_info()
     if not asked.ids:
         raise UserError(
@@ -186,13 +184,14 @@ def _about_rows(rows: Rows, counts: RowCounts, task: Task) -> dict:
     }
 
 
-def _asked_so_far(order: Order, before: dict) -> dict:
+def _asked_so_far(order: Order, before: dict, problems: int) -> dict:
     """What this and earlier commands asked that is no setting of the run: enough to repeat it."""
     plan, chosen = order.plan, order.selection
     limits = [chosen.limit, before.get("limit", 0)]
     return {
         "temperatures": sorted({*plan.temperatures, *before.get("temperatures", ())}),
         "n": max(plan.n, before.get("n", 1)),
+        "at": _asked_at(order.plan, before.get("at", {}), problems),
         "stopping": before.get("stopping") if plan.stopping is None else plan.stopping.as_json(),
         "limit": None if None in limits else max(limits),
         "data_dir": None if chosen.data_dir is None else str(chosen.data_dir),
@@ -203,6 +202,17 @@ def _asked_so_far(order: Order, before: dict) -> dict:
             if setting.place == "engine"
         },
     }
+
+
+def _asked_at(plan: Plan, before: dict[str, list], problems: int) -> dict[str, list]:
+    """By temperature: of how many problems, the first ones, how many samples were asked, once each."""
+    at = dict(before)
+    for temperature in plan.temperatures:
+        now, name = [problems, samples_at(temperature, plan.n)], exact_number(temperature)
+        others = [step for step in at.get(name, ()) if step[0] > now[0] or step[1] > now[1]]
+        is_new = not any(step[0] >= now[0] and step[1] >= now[1] for step in others)
+        at[name] = [*others, now] if is_new else others
+    return at
 
 
 def _origin(order: Order, before: dict) -> str | None:
@@ -255,33 +265,96 @@ def _cluster_pool(options: EngineOptions, host: tuple, judge: Judge) -> tuple[Cl
     return ClusterGradingPool(workers.replicas, workers.cores, judge.carried), nodes
 
 
-class Headline:
-    """The numbers of everything in a folder, counted sample by sample as each has its last verdict."""
+class Results:
+    """What a command asked and what else its folder holds, counted sample by sample as each has its last
+    verdict.
 
-    def __init__(self, opened: Benchmark) -> None:
-        self._info = opened.run.info
-        self._mark = opened.order.task.notes.get("doubtful")
-        self._all, self._certain = Tallies(), Tallies()
+    A check asks for what is there, as far as its flags do not say less.
+    """
+
+    def __init__(self, opened: Benchmark, *, is_check: bool = False) -> None:
+        order = opened.order
+        said = order.given if is_check else frozenset({"temperatures", "n"})
+        self._run = opened.run
+        self._is_check = is_check
+        self._temperatures = order.plan.temperatures if "temperatures" in said else None
+        self._n = order.plan.n if "n" in said else None
+        self._ids = frozenset(opened.asked.ids)
+        self._mark = order.task.notes.get("doubtful")
+        groups = groups_of(opened.run.info)
+        self._all, self._asked, self._certain = Tallies(groups), Tallies(groups), Tallies(groups)
+        self.others = 0  # samples that this command did not ask for
 
     def add(self, one: Counted) -> None:
         self._all.add(one)
+        if not self._is_asked(one):
+            self.others += 1
+            return
+        self._asked.add(one)
         if self._mark is not None and not one.about.get(self._mark):
             self._certain.add(one)
 
-    def summary(self) -> dict[str, dict]:
-        return self._all.numbers(stopped_early(self._info))
+    def asked(self) -> dict[str, Headline]:
+        """The result at each temperature that was asked."""
+        stopped, tallies = stopped_early(self._run.info), self._asked.rising()
+        at = sorted(tallies if self._temperatures is None else {*self._temperatures})
+        empty = Tally(groups_of(self._run.info))
+        return {
+            exact_number(one): headline(tallies.get(one, empty), self._target(one, tallies), stopped)
+            for one in at
+        }
 
-    def summary_without_doubtful(self) -> dict[str, dict] | None:
-        """The summary without problems that are known to be judged wrongly; None where no such list is."""
-        return None if self._mark is None else self._certain.numbers(stopped_early(self._info))
+    def of_folder(self, asked: Mapping[str, Headline]) -> dict[str, dict]:
+        """The result of the whole folder for run.json; equal to what was `asked` where nothing else is
+        there."""
+        info, found = self._run.info, {}
+        for one, tally in self._all.rising().items():
+            target, name = target_in(info, one, tally, self._run.problems), exact_number(one)
+            is_same = not self.others and name in asked and asked[name].asked == target
+            result = asked[name] if is_same else headline(tally, target, stopped_early(info))
+            found[name] = result.as_json()
+        return found
+
+    def without_doubtful(self) -> dict[str, Headline] | None:
+        """The result without problems that are known to be judged wrongly; None where no such list is."""
+        if self._mark is None:
+            return None
+        stopped = stopped_early(self._run.info)
+        tallies = self._certain.rising()
+        return {exact_number(one): headline(tally, None, stopped) for one, tally in tallies.items()}
+
+    def about_others(self) -> str:
+        """That the folder holds more than was asked; "" where it does not."""
+        if not self.others:
+            return ""
+        return (
+            f"{self.others} further samples of the folder are not counted here: this command asks for other "
+            f"problems, temperatures or fewer samples (report.py {self._run.folder} shows all)"
+        )
+
+    def _is_asked(self, one: Counted) -> bool:
+        return (
+            one.problem_id in self._ids
+            and (self._temperatures is None or one.temperature in self._temperatures)
+            and (self._n is None or one.sample_index < samples_at(one.temperature, self._n))
+        )
+
+    def _target(self, temperature: float, tallies: Mapping[float, Tally]) -> Target:
+        problems = len(self._ids)
+        most = Target(problems, problems * samples_at(temperature, self._n or 1))
+        if not self._is_check or temperature not in tallies:
+            return most
+        there = target_in(self._run.info, temperature, tallies[temperature], self._run.problems)
+        samples = there.samples if self._n is None else min(there.samples, most.samples)
+        return Target(min(there.problems, problems), samples)
 
 
-def headline_of(opened: Benchmark) -> Headline:
-    """The numbers of a folder where nothing is graded now."""
-    headline = Headline(opened)
+def results_of(opened: Benchmark, *, is_check: bool = False) -> Results:
+    """What a folder comes to where nothing is graded now."""
+    results = Results(opened, is_check=is_check)
     for record in read_records(opened.run.folder):
-        headline.add(counted(record))
-    return headline
+        results.add(counted(record))
+    return results
 
 
 def about_few_samples(problems: int, n: int) -> str:

@@ -22,9 +22,10 @@ from util.generation.order import OnProgress, ends_loops
 from util.generation.rounds import Key, sample_seed
 from util.grading.pool import GradingPool
 from util.machines.cores import usable_cores
-from util.records import Completion, Record, Request, Sample, TestSuite, Verdict, ending
+from util.records import Completion, Record, Request, Sample, TestSuite, Verdict, ending, exact_number
 from util.response import CLOSE, Thought, opening_of, thought_of
 from util.results.counting import Tallies, counted
+from util.results.headline import headline
 from util.runs.folder import read_run_json
 from util.runs.journal import Journal, read_lines
 from util.runs.reader import read_records, sample_from, text_digest
@@ -149,9 +150,9 @@ class Budgets:
             tallies[at].add(one.counted)
             on_progress(0)
         return [
-            Row(at, temperature, forced.get((at or 0, float(temperature)), 0), numbers)
-            for at, tally in tallies.items()
-            for temperature, numbers in tally.numbers().items()
+            Row(at, exact_number(warmth), forced.get((at or 0, warmth), 0), headline(tally).as_json())
+            for at, some in tallies.items()
+            for warmth, tally in some.rising().items()
         ]
 
     def _graded(

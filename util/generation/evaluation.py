@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from util.engines.failures import about_failures
 from util.engines.metered import MeteredEngine
@@ -21,7 +22,7 @@ from util.engines.options import Engine
 from util.errors import RunStopped, UserError
 from util.generation.benchmark import (
     Benchmark,
-    Headline,
+    Results,
     counts_line,
     open_benchmark,
     open_grading,
@@ -29,7 +30,8 @@ from util.generation.benchmark import (
 from util.generation.judging import Grading
 from util.generation.loop import Job, generate
 from util.generation.order import Order
-from util.results.counting import about_alike, summary_line
+from util.records import exact_number
+from util.results.headline import Headline, about_alike, summary_line
 from util.runs.journal import write_whole
 from util.settings import BY_NAME, difference
 from util.terminal import Progress, say
@@ -86,6 +88,7 @@ class Evaluation:
         self._log = log
         self.failures: dict[str, str] = {}  # benchmark -> why it is not complete
         self._details: dict[str, dict] = {}
+        self._found: dict[str, dict[str, Headline]] = {}  # benchmark -> temperature -> its result
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._grader = ThreadPoolExecutor(1, thread_name_prefix="grade")
         self._endings: dict[str, Future[None]] = {}  # by benchmark
@@ -113,16 +116,17 @@ class Evaluation:
         self._write()
 
     def accuracies(self) -> dict:
-        """Benchmark -> accuracy, or temperature -> accuracy where there are several; None: no result."""
-        found = {}
+        """Benchmark -> accuracy, or temperature -> accuracy where several were asked; None: not complete."""
+        found: dict[str, Any] = {}
         for order in self._orders:
-            results = self._details.get(order.task.name, {}).get("temperatures", {})
-            values = {
-                key: None if numbers["avg"] is None else numbers["avg"]["value"]
-                for key, numbers in results.items()
-            }
-            found[order.task.name] = next(iter(values.values()), None) if len(values) < 2 else values
+            name, temperatures = order.task.name, order.plan.temperatures
+            values = {exact_number(at): self._accuracy(name, exact_number(at)) for at in sorted(temperatures)}
+            found[name] = values if len(values) > 1 else next(iter(values.values()))
         return found
+
+    def _accuracy(self, name: str, temperature: str) -> float | None:
+        found = self._found.get(name, {}).get(temperature)
+        return found.avg.value if found is not None and found.complete and found.avg is not None else None
 
     def _to_generate(self) -> Iterator[_Part]:
         """The benchmarks that have something to generate; of others, only grading and the report are left."""
@@ -202,24 +206,25 @@ class Evaluation:
         name = part.opened.order.task.name
         with part.resources:
             try:
-                headline = Headline(part.opened)
-                rest = part.grading.find_rest(headline.add)
+                results = Results(part.opened)
+                rest = part.grading.find_rest(results.add)
                 if told := rest.about_earlier_tries():
                     self._say(f"{name}: {told}")
-                part.grading.grade_rest(self._stop_if_cancelled, headline.add, rest=rest)
-                self._report(part, headline)
+                part.grading.grade_rest(self._stop_if_cancelled, results.add, rest=rest)
+                self._report(part, results)
             except _Cancelled:
                 return
             except (UserError, RunStopped) as error:
                 self._fail(name, str(error))
         self._write()
 
-    def _report(self, part: _Part, headline: Headline) -> None:
+    def _report(self, part: _Part, results: Results) -> None:
         opened = part.opened
         name, info = opened.order.task.name, opened.run.info
-        numbers_at = info["summary"] = headline.summary()
+        found = self._found[name] = results.asked()
+        info["summary"] = results.of_folder(found)
         opened.run.save_info()
-        missing = opened.missing()
+        missing, without = opened.missing(), results.without_doubtful()
         self._details[name] = {
             "run": str(opened.run.folder),
             "model": opened.order.plan.model,
@@ -229,14 +234,18 @@ class Evaluation:
             "made_with": info["made_with"],
             "missing": missing,
             "unusable": dict(opened.counts.unusable),
-            "temperatures": numbers_at,
-            "without_doubtful": headline.summary_without_doubtful(),
+            "temperatures": info["summary"] | {at: one.as_json() for at, one in found.items()},
+            "without_doubtful": None
+            if without is None
+            else {at: one.as_json() for at, one in without.items()},
         }
-        for temperature, numbers in numbers_at.items():
-            label = name if len(numbers_at) == 1 else f"{name} at {temperature}"
-            self._say(summary_line(label, numbers, expected=opened.expected(float(temperature))))
-            if alike := about_alike(float(temperature), numbers):
+        for temperature, one in found.items():
+            label = name if len(found) == 1 else f"{name} at {temperature}"
+            self._say(summary_line(label, one))
+            if alike := about_alike(float(temperature), one):
                 self._say(f"{label}: {alike}")
+        if others := results.about_others():
+            self._say(f"{name}: {others}")
         if part.failure or missing:
             self._fail(name, part.failure or f"{missing} samples are missing")
 

@@ -1,4 +1,4 @@
 """What do graded runs say: counts, estimates, paired tests, pages?
 
-Call `counting.summarise`; `compare_runs` pairs two runs, `page` writes HTML.
+Call `headline.summarise`; `compare_runs` pairs two runs, `page` writes HTML.
 """

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from util.records import Record, exact_number
-from util.results.counting import Stopped, summarise
+from util.results.counting import Stopped
+from util.results.headline import Headline, summarise
 from util.runs.opinions import NEITHER, UNDECIDED, YES, Opinions, canary_line
 from util.runs.reader import read_records
 
@@ -58,20 +59,17 @@ class OpinionSummary:
     """What opinions say of a run; temperatures are written as in run.json."""
 
     counts: dict[str, OpinionCounts] = field(default_factory=dict)
-    numbers: dict[str, dict] = field(default_factory=dict)  # with opinions in place of undecided verdicts
+    numbers: dict[str, Headline] = field(default_factory=dict)  # with opinions in place of undecided verdicts
     disagreements: list[Disagreement] = field(default_factory=list)
     canaries: str = ""  # the sentence about planted texts on which a verifier failed
 
-    def headline(self, temperature: str, by_rules: dict) -> str:
+    def headline(self, temperature: str, by_rules: Headline) -> str:
         """`61.3 by rules, 62.1 with opinions on 14`; without a mean where a rule stopped early."""
         counts = self.counts[temperature]
-        before, after = by_rules["avg"], self.numbers[temperature]["avg"]
+        before, after = by_rules.avg, self.numbers[temperature].avg
         if before is None or after is None:
             return f"opinions on {counts.decided} of {counts.undecided} undecided: {counts.right} right"
-        return (
-            f"{100 * before['value']:.1f} by rules, {100 * after['value']:.1f} with opinions on "
-            f"{counts.decided}"
-        )
+        return f"{100 * before.value:.1f} by rules, {100 * after.value:.1f} with opinions on {counts.decided}"
 
     def lines(self) -> list[str]:
         """What a reader should know besides the headline, for people."""
@@ -99,7 +97,7 @@ class OpinionSummary:
         return {
             "temperatures": {
                 temperature: {
-                    "accuracy_with_opinions": self.numbers[temperature]["accuracy"],
+                    "avg_with_opinions": _value(self.numbers[temperature]),
                     "undecided": counts.undecided,
                     "unasked": counts.unasked,
                     "right": counts.right,
@@ -112,6 +110,10 @@ class OpinionSummary:
             "disagreements": [vars(one) for one in self.disagreements],
             "canaries": self.canaries,
         }
+
+
+def _value(found: Headline) -> float | None:
+    return None if found.avg is None else found.avg.value
 
 
 def summarise_opinions(

@@ -190,6 +190,11 @@ class Run:
     def count(self) -> int:
         return len(self._have)
 
+    @property
+    def problems(self) -> int:
+        """How many problems are written down, answered or not."""
+        return len(self._asked)
+
     def add_problem(self, problem: Problem, prompt: str) -> None:
         """Write the problem's line unless it is there."""
         if problem.id in self._asked:

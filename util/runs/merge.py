@@ -98,6 +98,12 @@ def _copy_lines(path: Path, to: Path, wanted: SampleSet) -> None:
                 journal.append(line)
 
 
+def _asked_at(parts: Sequence[dict[str, list]]) -> dict[str, list]:
+    """By temperature: what each run says of how many problems were asked how often."""
+    temperatures = dict.fromkeys(name for at in parts for name in at)
+    return {name: [step for at in parts for step in at.get(name, ())] for name in temperatures}
+
+
 def _added_up(infos: Sequence[dict]) -> dict[str, Any]:
     """What was asked by all, and what generating took all of them."""
     asked = [info["asked"] for info in infos if "asked" in info]
@@ -111,6 +117,8 @@ def _added_up(infos: Sequence[dict]) -> dict[str, Any]:
             "n": max(one.get("n", 1) for one in asked),
             "limit": None if None in limits else max(limits),
         }
+        if any("at" in one for one in asked):
+            both["asked"]["at"] = _asked_at([one.get("at", {}) for one in asked])
     if took:
         names = ("seconds", "generated", "prompt_tokens", "completion_tokens")
         sums = {name: sum(one.get(name, 0) for one in took) for name in names}

@@ -241,6 +241,12 @@ class StoredProblems:
         self._file.close()
 
 
+def count_problems(folder: Path) -> int:
+    """How many problems a run has written down, answered or not."""
+    path = folder / PROBLEMS
+    return len({line["id"] for _, line in read_lines(path)}) if path.exists() else 0
+
+
 class SampleSet:
     """Which samples exist: a bit per index, so that a million samples take little memory."""
 

@@ -32,6 +32,8 @@ KINDS: dict[str, tuple[type, ...]] = {  # of values that are no settings, where 
     "prompt.name": TEXT,
     "prompt.hash": TEXT,
     "prompt.text": TEXT,
+    "groups": LIST,
+    "asked.at": OBJECT,
     "asked.stopping": (*OBJECT, NULL),
     "asked.stopping.rule": TEXT,
     "asked.engine": OBJECT,
@@ -58,7 +60,11 @@ def unfitting(info: Mapping[str, Any]) -> str | None:
         value = _value_at(info, path)
         if value is not ABSENT and (not isinstance(value, kinds) or isinstance(value, bool)):
             return f"{path} is {_short(value)}, not {_named(kinds)}"
-    for path in ("made_with.hardware.gpus", "made_with.left_out"):
+    steps = _value_at(info, "asked.at")
+    for step in () if steps is ABSENT else [step for some in steps.values() for step in _listed(some)]:
+        if not (isinstance(step, list) and len(step) == 2 and all(type(count) is int for count in step)):
+            return f"asked.at has {_short(step)}, not a number of problems and one of samples"
+    for path in ("groups", "made_with.hardware.gpus", "made_with.left_out"):
         names = _value_at(info, path)
         if names is not ABSENT and not all(isinstance(name, str) for name in names):
             return f"{path} is {_short(names)}, not a list of names"
@@ -71,6 +77,10 @@ def unfitting(info: Mapping[str, Any]) -> str | None:
         if _value_at(info, path) in (None, ABSENT):
             return f"{path} is missing"
     return None
+
+
+def _listed(value: Any) -> list:
+    return value if isinstance(value, list) and value else [value]
 
 
 def _value_at(info: Any, path: str) -> Any:

@@ -18,11 +18,12 @@ from pathlib import Path
 from util.errors import UserError
 from util.records import Record
 from util.response import part
-from util.results.counting import OUTCOMES, Tally, counted, outcome_of, stopped_early
+from util.results.counting import OUTCOMES, Tally, counted, groups_of, outcome_of, stopped_early
+from util.results.headline import Headline, headlines
 from util.results.opinions import OpinionSummary, summarise_opinions
 from util.runs.folder import read_run_json, writer_of
 from util.runs.offsets import name_digest
-from util.runs.reader import StoredProblems, read_records
+from util.runs.reader import StoredProblems, count_problems, read_records
 from util.runs.repeat import next_step
 
 
@@ -35,6 +36,7 @@ class RunFacts:
     tallies: dict[float, Tally] = field(default_factory=dict)
     being_written_by: str | None = None
     opinions: OpinionSummary | None = None
+    problems: int = 0  # how many are stored, answered or not
 
     @property
     def name(self) -> str:
@@ -42,10 +44,14 @@ class RunFacts:
         return f"{settings.get('task')} · {settings.get('model')}"
 
     @cached_property
+    def headlines(self) -> dict[float, Headline]:
+        """The result at each temperature, of all that was asked."""
+        return headlines(self.tallies, self.info, self.problems)
+
+    @cached_property
     def numbers(self) -> dict[float, dict]:
-        """The numbers of each temperature."""
-        stopped = stopped_early(self.info)
-        return {temperature: tally.numbers(stopped) for temperature, tally in self.tallies.items()}
+        """The same as in run.json."""
+        return {temperature: found.as_json() for temperature, found in self.headlines.items()}
 
     @property
     def judged(self) -> int:
@@ -99,10 +105,11 @@ class Shelf:
 def read_run(folder: Path, *, number: int = 0, shelf: Shelf | None = None) -> RunFacts:
     """The facts of a run; its samples are offered to `shelf`. Raises UserError when nothing is graded yet."""
     facts = RunFacts(folder, read_run_json(folder), being_written_by=writer_of(folder))
+    facts.problems = count_problems(folder)
     for record in read_records(folder):
         tally = facts.tallies.get(record.sample.temperature)
         if tally is None:
-            tally = facts.tallies[record.sample.temperature] = Tally()
+            tally = facts.tallies[record.sample.temperature] = Tally(groups_of(facts.info))
         tally.add(counted(record))
         if shelf is not None:
             shelf.offer(number, record)

@@ -23,7 +23,7 @@ def opinions_section(runs: Sequence[RunFacts], names: Sequence[str]) -> str:
         found = run.opinions
         if found is None:
             continue
-        for temperature, numbers in run.numbers.items():
+        for temperature, numbers in run.headlines.items():
             counts = found.counts[exact_number(temperature)]
             rows.append(
                 (

@@ -32,6 +32,7 @@ class Row(NamedTuple):
     run: RunFacts
     tally: Tally
     found: dict  # its numbers
+    temperature: float
 
 
 def write_report(
@@ -47,6 +48,9 @@ def write_report(
                     f'<p class="notice">{escape(name)} is being written by '
                     f"{escape(run.being_written_by)}: this is what was there when it was read.</p>"
                 )
+        for row in rows:
+            if told := row.run.headlines[row.temperature].unfinished():
+                out.write(f'<p class="notice">{escape(row.label)} is {escape(told)}.</p>')
         out.write("<h2>Scores</h2>" + _scores(rows))
         out.write(opinions_section(runs, names))
         out.write(_pictures(rows))
@@ -73,6 +77,7 @@ def _rows(runs: Sequence[RunFacts], names: Sequence[str]) -> list[Row]:
             run,
             run.tallies[temperature],
             run.numbers[temperature],
+            temperature,
         )
         for run, name in zip(runs, names, strict=True)
         for temperature in run.numbers
@@ -88,16 +93,17 @@ def _scores(rows: Sequence[Row]) -> str:
         "not judged", "samples", "mean tokens", "tokens to first correct",
     )  # fmt: skip
     lines = []
-    for label, _, tally, found in rows:
+    for label, run, tally, found, temperature in rows:
         samples, average = found["samples"], found["avg"]
+        over = run.headlines[temperature].over_some()
         first = found["tokens_to_first_correct"]
         unjudged = ", ".join(f"{count} {escape(why)}" for why, count in found["not_judged"].items()) or "0"
         lines.append(
             (
                 escape(label),
-                f"avg@{drawn(tally)} {_with_bar(average)}" if average else "–",
-                _last(found["pass_at"], "pass"),
-                _last(found["maj_at"], "maj"),
+                f"avg@{drawn(tally)} {_with_bar(average)}{over}" if average else "–",
+                _last(found["pass_at"], "pass", found["asked"]["problems"]),
+                _last(found["maj_at"], "maj", found["asked"]["problems"]),
                 _percent(found["completed_accuracy"]),
                 f"{100 * found['truncated'] / samples:.1f} %",
                 f"{100 * found['no_answer'] / samples:.1f} %",
@@ -146,14 +152,14 @@ def _value_and_interval(estimate: dict) -> str:
     return f'<strong>{value:.1f}</strong>{upper} <span class="interval">[{low:.1f}, {high:.1f}]</span>'
 
 
-def _last(values: dict[str, dict], label: str) -> str:
-    """The value for the most samples, and over how many problems where these are not all."""
+def _last(values: dict[str, dict], label: str, asked: int) -> str:
+    """The value for the most samples that all problems have, else that over the most problems, and over how
+    many."""
     if not values:
         return "–"
-    k = max(values, key=int)
-    most = _most_problems(values)
-    over = values[k]["problems"]
-    few = "" if over == most else f'<br><span class="faint">{over} of {most} problems</span>'
+    over = _most_problems(values)
+    k = max((k for k, found in values.items() if found["problems"] == over), key=int)
+    few = "" if over >= asked else f'<br><span class="faint">{over} of {asked} problems</span>'
     return f"{label}@{k} {100 * values[k]['value']:.1f}{few}"
 
 
@@ -171,7 +177,7 @@ def _pictures(rows: Sequence[Row]) -> str:
     if curves:
         names = [(label, charts.colour(number)) for number, (label, _) in enumerate(curves)]
         parts.append(_figure("pass@k: solved by one of k samples (%)", charts.curves(curves), names))
-    for label, run, tally, _ in rows:
+    for label, run, tally, *_ in rows:
         groups = _tokens_by_outcome(tally)
         names = [(f"{name} ({len(values)})", hue) for name, hue, values in groups]
         picture = charts.histogram(groups, along="completion tokens", longest=_longest(rows, run))
@@ -246,6 +252,11 @@ def _by(name: str, rows: Sequence[Row], title: str) -> str:
         entries = [group.get(value) for group in groups]
         problems = max(entry["problems"] for entry in entries if entry)
         lines.append((escape(value), str(problems), *(_with_bar(entry) for entry in entries)))
+    if values:
+        macro = (
+            f"{100 * row.found['macro'][name]:.1f}" if name in row.found["macro"] else "–" for row in rows
+        )
+        lines.append(("each weighing the same", "", *macro))
     head = (escape(name), "problems", *(escape(row.label) for row in rows))
     more = len(values) - GROUPS_SHOWN
     rest = f'<p class="faint">and {more} more</p>' if more > 0 else ""
