@@ -20,6 +20,8 @@ from util.errors import UserError
 from util.settings import at_least, short_name, some_text
 from util.terminal import print_result, say
 
+PAGE_SAMPLES = 10_000  # most in the list of --report
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from util.generation.order import Order
@@ -43,6 +45,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--result-dir", type=Path, default=Path("results"), metavar="DIR", help="folder of runs (results)"
     )
     parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="also write a page of all benchmarks, as report.py does"
+    )
+    parser.add_argument(
         "--limit", type=at_least(1), metavar="N", help="only the first N problems of each benchmark"
     )
     cli.add_data_flags(parser)
@@ -50,6 +55,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     cli.add_engine_flags(parser)
     cli.add_budget_flags(parser)
     cli.add_run_flags(parser, "livecodebench", "grading")
+    cli.add_overwrite_flag(parser)
     return parser.parse_args(argv)
 
 
@@ -57,18 +63,22 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
     from functools import partial
 
-    from util.generation.evaluation import Evaluation, ResultFiles
+    from util.generation.evaluation import Evaluation, ResultFiles, check_orders
 
     tasks = _tasks(args.evals, cli.livecodebench_choice(args))
     cli.check_limits(args, tasks)
     if args.revision is not None and len(tasks) > 1:
         raise UserError(f"--revision {args.revision} is of one data set: give one benchmark in --evals")
     cli.settle_sampling(args)
+    cli.check_output("--output-file", args.output_file)
+    if args.report is not None:
+        cli.check_output("--report", args.report)
     files = ResultFiles(args.output_file)
     name = short_name(args.model)
     orders = [cli.order_from(args, task) for task in tasks]
     if args.dry_run:
         return _forecast(args, orders)
+    check_orders(orders, args.result_dir, fresh=args.overwrite_settings)
     try:
         args.result_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -76,10 +86,28 @@ def run(args: argparse.Namespace) -> int:
     options = replace(orders[0].options, log=args.result_dir / f"{name}_engine.log")
     opening = partial(cli.open_within_budget, args, options)
     log = args.result_dir / f"{name}_eval.log"
-    with Evaluation(orders, args.result_dir, files, opening, log=log) as evaluation:
+    fresh = args.overwrite_settings
+    with Evaluation(orders, args.result_dir, files, opening, log=log, fresh=fresh) as evaluation:
         evaluation.run()
+    if args.report is not None:
+        _write_page(args.report, evaluation.folders())
     print_result(evaluation.accuracies())
     return 1 if evaluation.failures else 0
+
+
+def _write_page(path: Path, folders: Sequence[Path]) -> None:
+    from contextlib import closing
+
+    from util.results.page.gather import Shelf, read_run
+    from util.results.page.page import write_report
+
+    if not folders:
+        say(f"nothing is judged, so --report {path} is not written")
+        return
+    with closing(Shelf(PAGE_SAMPLES)) as shelf:
+        runs = [read_run(folder, number=number, shelf=shelf) for number, folder in enumerate(folders)]
+        write_report(path, runs, shelf)
+    say(f"wrote {path}")
 
 
 def _forecast(args: argparse.Namespace, orders: list[Order]) -> int:

@@ -74,11 +74,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         metavar="SHARE",
         help=f"share of the other answers to ask about as well, drawn by their names ({AUDIT_SHARE})",
     )
-    parser.add_argument(
-        "--overwrite-settings",
-        action="store_true",
-        help="when the settings differ from the existing run's, start a fresh folder beside it",
-    )
+    cli.add_overwrite_flag(parser)
     return parser.parse_args(argv)
 
 

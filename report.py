@@ -120,7 +120,7 @@ def _page(args: argparse.Namespace) -> None:
     from util.results.page.gather import Shelf, read_run
     from util.results.page.page import write_report
 
-    _check_output(args.output)
+    cli.check_output("-o", args.output)
     if len({folder.resolve() for folder in args.runs}) < len(args.runs):
         raise UserError("a run is named twice: name each run once")
     counts = read_counts(args.counts)
@@ -149,7 +149,7 @@ def _compare(args: argparse.Namespace) -> None:
     from util.results import compare_runs
 
     if args.output is not None:
-        _check_output(args.output)
+        cli.check_output("-o", args.output)
     if args.temperatures is not None and len(args.temperatures) > 2:
         raise UserError(f"--temperatures takes one or two values, not {len(args.temperatures)}")
     first, second = args.runs
@@ -248,12 +248,6 @@ def _ask_at_budgets(args: argparse.Namespace, budgets: Budgets, requests: int, v
     if missing:
         say(f"{missing} forced answers are missing: the table counts the others alone")
     return 1 if missing else 0
-
-
-def _check_output(path: Path) -> None:
-    if path.is_dir() or not path.parent.is_dir():
-        what = "is a folder" if path.is_dir() else f"lies in {path.parent}, which is not a folder"
-        raise UserError(f"-o {path} {what}: name a file in a folder that exists")
 
 
 if __name__ == "__main__":

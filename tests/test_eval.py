@@ -198,9 +198,76 @@ def test_several_temperatures_give_a_number_each(tmp_path, hub):
     assert results(tmp_path)[0] == {"AIME": {"0.5": 0.2, "0.9": 0.2}}
 
 
+def test_part_of_a_benchmark_is_no_result(tmp_path, hub, capsys):
+    lines = [{"contains": "AIME 0?", "text": r"\boxed{0}"}, {"stop": "the engine died"}]
+    script = script_of(tmp_path / "script", lines)
+    assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script, "--n", "1"))) == 1
+    short, details = results(tmp_path)
+    assert short == dict.fromkeys(NAMES)
+    found = details["benchmarks"]["AIME"]["temperatures"]["0.7"]
+    assert (found["avg"]["value"], found["complete"], found["missing"]) == (1.0, False, 4)
+    said = capsys.readouterr().err
+    assert "AIME INCOMPLETE: 1 of 5 asked, 4 of 5 problems without a sample" in said
+    assert "AIME                      100.0  [0.0, 100.0]            1 of 5  INCOMPLETE" in said
+    script_of(script, lines[1:])
+    assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script, "--temperatures", "0.5", "0.9"))) == 1
+    assert json.loads(capsys.readouterr().out.strip().split("\n")[-1])["AIME"] == {"0.5": None, "0.9": None}
+
+
+def test_a_result_is_about_what_was_asked_whatever_else_the_folder_holds(tmp_path, hub, capsys):
+    script = script_of(tmp_path / "script", [{"contains": "0?", "text": r"\boxed{0}"}, {"text": "none"}])
+    for more, expected in (
+        (["--temperatures", "0", "0.7", "--limit", "4"], {"0": 0.25, "0.7": 0.25}),
+        (["--limit", "4"], 0.25),
+        (["--limit", "2"], 0.5),
+        (["--limit", "2", "--temperatures", "0.7", "0", "--n", "1"], {"0": 0.5, "0.7": 0.5}),
+    ):
+        capsys.readouterr()
+        assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script, *more, evals="AIME"))) == 0
+        short, details = results(tmp_path)
+        assert short == {"AIME": expected}
+    assert "AIME: 8 further samples of the folder are not counted here" in capsys.readouterr().err
+    info = json.loads((tmp_path / "runs/fake_AIME_train_all_0_-1/run.json").read_text())
+    assert (info["summary"]["0.7"]["samples"], info["summary"]["0.7"]["complete"]) == (8, True)
+
+
+def test_a_refused_command_leaves_the_earlier_result_and_advises_what_works(tmp_path, hub):
+    script = script_of(tmp_path / "script", [{"text": r"\boxed{1}"}])
+    assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script))) == 0
+    before = results(tmp_path), sorted(path.name for path in (tmp_path / "runs").iterdir())
+    for more, message in (
+        (["--max-tokens", "100"], "max_tokens = 32768.*--overwrite-settings"),
+        (["--prompt", "plain"], "GSM8K has no prompt 'plain'|prompt = 'default'"),
+        (["--prompt", "mine.txt"], "AIME has no prompt 'mine.txt': choose from default, plain"),
+    ):
+        with pytest.raises(UserError, match=message):
+            evaluation.run(evaluation.parse(flags(tmp_path, hub, script, *more)))
+        after = results(tmp_path), sorted(path.name for path in (tmp_path / "runs").iterdir())
+        assert after == before
+    (hub / "AI-MO/aimo-validation-aime/data/train-00000-of-00001.parquet").unlink()
+    assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script, evals="AIME"))) == 1
+    assert results(tmp_path) == before[0]  # the command came to nothing
+    fresh = ("--max-tokens", "100", "--overwrite-settings")
+    assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script, *fresh, evals="GSM8K"))) == 0
+    assert (tmp_path / "runs/fake_GSM8K_test_all_0_-1-2/run.json").exists()
+
+
+def test_an_evaluation_ends_with_a_table_and_writes_its_page(tmp_path, hub, capsys):
+    script = script_of(tmp_path / "script", [{"text": r"\boxed{1}"}])
+    page = tmp_path / "page.html"
+    assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script, "--report", str(page)))) == 0
+    said = capsys.readouterr().err
+    rows = said[said.index("benchmark  ") :].split("\n")
+    assert [row.split()[0] for row in rows[1:4]] == list(NAMES)
+    assert all(row.endswith("10 of 10") and len(row) <= 80 for row in rows[1:4])
+    assert all(name in page.read_text(encoding="utf-8") for name in NAMES)
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
+        (["--report", "/no/such/folder/page.html"], "--report /no/such/folder/page.html lies in"),
+        (["--prompt", "plain", "--evals", "AIME,GSM8K"], "GSM8K has no prompt 'plain'"),
         (["--evals", "AIME,MATH50"], "did you mean MATH500"),
         (["--evals", " , "], "names no benchmark"),
         (["--output_file", "/no/such/folder/results.txt"], "not a folder"),
@@ -264,8 +331,8 @@ def test_a_named_prompt_is_a_setting_of_its_own(tmp_path, hub):
     info = json.loads((tmp_path / "runs/fake_MATH500_test_all_0_-1/run.json").read_text())
     assert info["prompt"]["name"] == info["settings"]["prompt"] == "plain"
     assert info["prompt"]["text"].startswith("{question}\n\n")
-    assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script, evals="MATH500"))) == 1
-    assert "prompt = 'plain'" in results(tmp_path)[1]["failed"]["MATH500"]
+    with pytest.raises(UserError, match="prompt = 'plain'"):
+        evaluation.run(evaluation.parse(flags(tmp_path, hub, script, evals="MATH500")))
 
 
 def test_a_run_says_what_made_it(tmp_path, hub):

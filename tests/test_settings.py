@@ -423,7 +423,7 @@ def test_a_changed_default_is_for_new_folders_only(tmp_path, monkeypatch):
 
 
 def test_a_benchmark_whose_folder_keeps_another_default_is_not_sampled_with_the_new_one(
-    tmp_path, monkeypatch, capsys
+    tmp_path, monkeypatch
 ):
     import eval as evaluation
 
@@ -432,8 +432,8 @@ def test_a_benchmark_whose_folder_keeps_another_default_is_not_sampled_with_the_
     flags += ["--output_file", str(tmp_path / "out.txt"), "--result-dir", str(tmp_path / "r")]
     assert evaluation.run(evaluation.parse(flags)) == 0
     monkeypatch.setitem(BY_NAME, "min_p", replace(BY_NAME["min_p"], default=0.05, earlier=(0.0,)))
-    assert evaluation.run(evaluation.parse([*flags, "--n", "2"])) == 1
-    assert "min_p was 0.0 by default, now it is 0.05: give --min-p as well" in capsys.readouterr().err
+    with pytest.raises(UserError, match="min_p was 0.0 by default, now it is 0.05: give --min-p as well"):
+        evaluation.run(evaluation.parse([*flags, "--n", "2"]))
     assert evaluation.run(evaluation.parse([*flags, "--n", "2", "--min-p", "0"])) == 0
 
 

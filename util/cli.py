@@ -260,6 +260,24 @@ def add_budget_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_overwrite_flag(parser: argparse._ActionsContainer) -> None:
+    """What to do where a run with other settings is there; the same in every script that begins runs."""
+    parser.add_argument(
+        "--overwrite-settings",
+        action="store_true",
+        help="when the settings differ from the existing run's, start a fresh folder beside it",
+    )
+
+
+def check_output(flag: str, path: Path) -> None:
+    """Raises UserError where a file that a flag names cannot be written."""
+    if path.is_dir() or not path.parent.is_dir():
+        what = "is a folder" if path.is_dir() else f"lies in {path.parent}, which is not a folder"
+        raise UserError(f"{flag} {path} {what}: name a file in a folder that exists")
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"{flag} {path}: {path.parent} is not writable, choose another folder")
+
+
 def add_trust_flag(parser: argparse._ActionsContainer) -> None:
     """Whether second opinions count where the rules are undecided; the same in every step after grading."""
     parser.add_argument(

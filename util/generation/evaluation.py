@@ -7,7 +7,6 @@ another. The requests of k + 1 follow those of k without a gap.
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,7 +31,9 @@ from util.generation.loop import Job, generate
 from util.generation.order import Order
 from util.records import exact_number
 from util.results.headline import Headline, about_alike, summary_line
+from util.runs.folder import find_run, read_run_json
 from util.runs.journal import write_whole
+from util.runs.reader import has_samples
 from util.settings import BY_NAME, difference
 from util.terminal import Progress, say
 
@@ -41,17 +42,29 @@ class ResultFiles:
     """The short result file and the details beside it; both are replaced as wholes."""
 
     def __init__(self, path: Path) -> None:
-        if path.is_dir() or not path.parent.is_dir():
-            problem = "is a folder" if path.is_dir() else f"lies in {path.parent}, which is not a folder"
-            raise UserError(f"--output-file {path} {problem}: name a file in a folder that exists")
         self.path = path
         self.details = path.with_suffix(".details.json")
-        if not os.access(path.parent, os.W_OK):
-            raise UserError(f"--output-file {path}: {path.parent} is not writable, choose another folder")
 
     def write(self, accuracies: dict, details: dict) -> None:
         write_whole(self.path, json.dumps(accuracies, ensure_ascii=False) + "\n")
         write_whole(self.details, json.dumps(details, ensure_ascii=False, indent=1) + "\n")
+
+
+def check_orders(orders: list[Order], result_dir: Path, *, fresh: bool) -> None:
+    """Raise UserError for what none of the orders can be begun with, before anything is loaded or written."""
+    for order in orders:
+        order.check()
+        folder = find_run(result_dir, order.wanted(), fresh=fresh)
+        if not (folder / "run.json").exists() or not has_samples(folder):
+            continue
+        kept = order.continuing(read_run_json(folder)["settings"])
+        changed = difference(kept.options.sampling, order.options.sampling)
+        if changed is not None:  # the engine, which all benchmarks share, samples in one way
+            name, there, here = changed
+            raise UserError(
+                f"{folder} was started when {name} was {there!r} by default, now it is {here!r}: "
+                f"give {BY_NAME[name].flag} as well"
+            )
 
 
 @dataclass
@@ -80,12 +93,14 @@ class Evaluation:
         opening: Callable[[], MeteredEngine],  # starts the engine, once there is something to ask
         *,
         log: Path,
+        fresh: bool = False,  # where settings differ, start another folder
     ) -> None:
         self._orders = orders
         self._opening = opening
         self._result_dir = result_dir
         self._files = files
         self._log = log
+        self._fresh = fresh
         self.failures: dict[str, str] = {}  # benchmark -> why it is not complete
         self._details: dict[str, dict] = {}
         self._found: dict[str, dict[str, Headline]] = {}  # benchmark -> temperature -> its result
@@ -114,6 +129,7 @@ class Evaluation:
         for ending in self._endings.values():
             ending.result()
         self._write()
+        self._say(f"\n{self._table()}")
 
     def accuracies(self) -> dict:
         """Benchmark -> accuracy, or temperature -> accuracy where several were asked; None: not complete."""
@@ -127,6 +143,22 @@ class Evaluation:
     def _accuracy(self, name: str, temperature: str) -> float | None:
         found = self._found.get(name, {}).get(temperature)
         return found.avg.value if found is not None and found.complete and found.avg is not None else None
+
+    def folders(self) -> list[Path]:
+        """The run folders in which something is judged."""
+        judged = (name for name, found in self._found.items() if any(one.judged for one in found.values()))
+        return [Path(self._details[name]["run"]) for name in judged]
+
+    def _table(self) -> str:
+        """A line for each benchmark and temperature."""
+        lines = [f"{'benchmark':<24}  {'avg':>5}  {'95 % interval':<13}  {'judged of asked':>15}"]
+        for order in self._orders:
+            name, temperatures = order.task.name, sorted(order.plan.temperatures)
+            for temperature in map(exact_number, temperatures):
+                label = name if len(temperatures) == 1 else f"{name} at {temperature}"
+                found = self._found.get(name, {}).get(temperature)
+                lines.append(f"{label:<24}  {_cells(found)}")
+        return "\n".join(lines)
 
     def _to_generate(self) -> Iterator[_Part]:
         """The benchmarks that have something to generate; of others, only grading and the report are left."""
@@ -257,7 +289,7 @@ class Evaluation:
         """Load one benchmark; a failure that is its own is written down and None returned."""
         name = order.task.name
         try:
-            opened = open_benchmark(order, self._result_dir)
+            opened = open_benchmark(order, self._result_dir, fresh=self._fresh)
         except (UserError, RunStopped) as error:
             self._fail(name, str(error))
             return None
@@ -265,7 +297,6 @@ class Evaluation:
         resources = self._opened.enter_context(ExitStack())
         resources.callback(opened.run.close)
         try:
-            _check_sampling(order, opened)
             grading = open_grading(opened, resources)
         except UserError as error:
             resources.close()
@@ -284,16 +315,18 @@ class Evaluation:
             log.write(message + "\n")
 
     def _write(self) -> None:
+        """Replace the result files, once there is something to say: an earlier result outlives a command that
+        came to nothing."""
+        if not self.folders():
+            return
         details = {"benchmarks": self._details, "failed": self.failures}
         self._files.write(self.accuracies(), details)
 
 
-def _check_sampling(order: Order, opened: Benchmark) -> None:
-    """Raise UserError when the folder keeps defaults that the engine, shared by all, does not sample with."""
-    changed = difference(opened.order.options.sampling, order.options.sampling)
-    if changed is not None:
-        name, there, here = changed
-        raise UserError(
-            f"{opened.run.folder} was started when {name} was {there!r} by default, now it is {here!r}: "
-            f"give {BY_NAME[name].flag} as well"
-        )
+def _cells(found: Headline | None) -> str:
+    if found is None or found.avg is None:
+        return f"{'-':>5}  {'no result':<13}"
+    value, low, high = (100 * number for number in (found.avg.value, found.avg.low, found.avg.high))
+    counts = f"{found.judged} of {found.asked.samples}"
+    cells = f"{value:>5.1f}  {f'[{low:.1f}, {high:.1f}]':<13}  {counts:>15}"
+    return cells if found.complete else f"{cells}  INCOMPLETE"
