@@ -182,7 +182,7 @@ def _manifest(args: argparse.Namespace) -> None:
 
 
 def _budget(args: argparse.Namespace) -> int:
-    from tasks import load_task
+    from tasks import full_name, load_task
     from util.engines.prices import cost_line
     from util.engines.tokens import open_counter
     from util.generation import budget
@@ -192,7 +192,10 @@ def _budget(args: argparse.Namespace) -> int:
 
     info = read_run_json(args.run)
     values = values_of(info)
-    task = load_task(values["task"])
+    choice = {name: info["settings"].get(name) for name in ("release", "start_date", "end_date")}
+    task = load_task(
+        full_name(values["task"], what="benchmark"), **{name: to for name, to in choice.items() if to}
+    )
     args.model = values["model"]
     counter = open_counter(args.tokenizer or args.model)
     budgets = budget.Budgets(args.run, args.at, counter, max_tokens=args.max_tokens)
@@ -207,6 +210,8 @@ def _budget(args: argparse.Namespace) -> int:
     status = _ask_at_budgets(args, budgets, requests, values) if requests else 0
     with Progress(None, "grading") as progress:
         rows = budgets.table(task, data_dir=args.data_dir, on_progress=progress.step)
+    if not any(row.forced for row in rows):
+        say(f"no thought of {args.run} is longer than {min(args.at)} tokens")
     print_text(budget.as_text(rows))
     print_result({"counted_by": counter.by, "budgets": budget.as_json(rows)})
     return status

@@ -100,12 +100,13 @@ def flags_of(script: str, here: Path) -> list[object]:
         "compare": ["report", "compare", run, other],
         "explain": ["report", "explain", run],
         "manifest": ["report", "manifest", run],
+        "budget": ["report", "budget", run, "--at", 1, "--tokenizer", "none", "--dry-run"],
         "merge": ["util.runs.__main__", "merge", run, other, "-o", here / "all"],
     }[script]  # fmt: skip
 
 
 SAMPLES = ("generate", "format", "export", "pairs", "page", "compare", "merge")  # read every line of a run
-VERDICTS = (*SAMPLES, "explain")
+VERDICTS = (*SAMPLES, "explain", "budget")
 EVERY = (*VERDICTS, "manifest", "dry run")
 
 
@@ -150,10 +151,10 @@ BAD_FIELDS = {
 }
 BAD_LINES = ("{", "[]", "3", "null", '"text"', "\ufffd" * 9, DEEP, '{"problem_id": ' + DEEP)
 READERS = {
-    "samples.jsonl": SAMPLES,
-    "problems.jsonl": SAMPLES,
-    "verdicts.jsonl": ("generate", "export", "pairs", "page", "compare", "explain", "merge"),
-    "formatted.jsonl": ("generate", "export", "pairs", "page", "merge"),
+    "samples.jsonl": (*SAMPLES, "budget"),
+    "problems.jsonl": (*SAMPLES, "budget"),
+    "verdicts.jsonl": ("generate", "export", "pairs", "page", "compare", "explain", "merge", "budget"),
+    "formatted.jsonl": ("generate", "export", "pairs", "page", "merge", "budget"),
 }
 DAMAGES = [
     (name, field, value)
@@ -324,6 +325,7 @@ FILES = {
     "prices of a second opinion": ("generate", "--second-opinion=FILE", "--check"),
     "a run to report on": ("report", "FILE", "-o", "OUT"),
     "a run to explain": ("report", "explain", "FILE"),
+    "a run with budgets": ("report", "budget", "FILE", "--at", "9", "--dry-run"),
     "runs to merge": ("util.runs.__main__", "merge", "FILE", "FILE2", "-o", "OUT"),
     "response to grade": ("util.grading.__main__", "explain", "--gold=4", "--response=FILE"),
     "runs to format": ("convert_format", "--input_dir=FILE", "--no-llm"),

@@ -113,6 +113,11 @@ def test_a_dry_run_prices_it_and_writes_nothing(folder, tmp_path):
     assert limited.returncode == 1 and "--max-tokens-total are spent" in limited.stderr
 
 
+def test_a_run_without_longer_thoughts_is_told_so_and_nobody_is_asked(folder, tmp_path):
+    done = budget(folder, tmp_path, says=[{"stop": "nobody is to be asked"}], at=(500,))
+    assert done.returncode == 0 and "no thought of" in done.stderr and rows(done)[500]["forced"] == 0
+
+
 def test_a_run_without_verdicts_is_told_what_to_do(tmp_path):
     run = make_run(tmp_path / "run", [sample("p1", LONG, RIGHT)], graded=False)
     done = budget(run, tmp_path)

@@ -178,6 +178,12 @@ def test_a_budget_as_large_as_the_answer_leaves_nothing_to_ask():
     assert done.finish_reason == "length" and len(endpoint.requests) == 1 and done.completion_tokens == 10
 
 
+def test_of_a_thought_that_nobody_sees_nothing_is_made_up():
+    with ThinkingEndpoint(how=Script({"no_content": 1.0}, owned_by="sglang")) as endpoint:
+        [done] = answers(endpoint)
+    assert (done.text, done.finish_reason, len(endpoint.requests)) == ("", "length", 1)
+
+
 def test_a_model_that_was_told_not_to_think_is_not_stopped_from_answering():
     with ThinkingEndpoint(
         Thinker(words=0, opens=False, answer="a b c d e f g h i j k l"), Script(owned_by="sglang")
@@ -251,7 +257,8 @@ def test_a_thought_in_circles_is_ended_across_both_requests():
 def test_all_faults_lose_no_budgeted_answer_and_count_both_requests(stream):
     slow = ("stall", "stream_silent", "stream_silent_midway", "stream_endless_comments")
     kinds = [fault for fault in (*FAULTS, *STREAM_FAULTS) if fault not in slow]
-    kinds = [fault for fault in kinds if "date" not in fault and "not_utf8" not in fault]
+    unlike = ("rate_limited_date", "not_utf8", "stream_not_utf8", "no_content", "stream_no_text")
+    kinds = [fault for fault in kinds if fault not in unlike]
     shares = dict.fromkeys(kinds, 0.4 / len(kinds))
     how = Script(shares, seed=3, owned_by="sglang", retry_after_s=0.01)
     with ThinkingEndpoint(how=how) as endpoint:
@@ -296,6 +303,13 @@ def test_what_a_server_did_about_its_budget_shows_in_the_tokens_of_the_thought(
     counter = TokenCounter("", None if encode is None else lambda text: len(encode(text)))
     kept = by_its_own(Answer(done, True, reported), 10, counter)
     assert (kept and kept.completion.finish_reason) == ending
+
+
+def test_of_a_text_with_several_closing_marks_the_first_ends_the_thought():
+    text = f"<think>\n{'word ' * 10}</think> It is {'word ' * 200}</think> 7."
+    counter = TokenCounter("", lambda said: len(said.replace("<think>", "").split()))
+    kept = by_its_own(Answer(Completion(text, "stop", 3, 215), True), 10, counter)
+    assert kept and kept.completion.finish_reason == "budget"
 
 
 def _flags(folder, url, *more):

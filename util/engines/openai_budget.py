@@ -36,7 +36,7 @@ def going_on(request: Request, first: Completion, budget: int, *, thinks: bool) 
     is_cut = first.finish_reason == "length" or (
         first.finish_reason == "unknown" and first.completion_tokens >= budget
     )
-    if not is_cut or left <= 0:
+    if not is_cut or left <= 0 or not (first.text or first.reasoning):  # a thought that nobody sees
         return None
     so_far = f"{request.begun}{first.text}"
     closed = closing(so_far)
@@ -84,7 +84,12 @@ def by_its_own(answer: Answer, budget: int, counter: TokenCounter) -> Answer | N
     done = answer.completion
     if done.completion_tokens <= budget:
         return answer
-    thought = done.reasoning or part(done.text).thought
+    thought = done.reasoning
+    if not thought:
+        parts = part(done.text)
+        ends = [mark.begin for mark in parts.marks if mark.kind == "close"]
+        # An answer that goes on may write the closing mark again.
+        thought = done.text[: ends[0]] if ends else done.text if parts.is_open else ""
     if answer.thought_tokens:
         count, slack = answer.thought_tokens, 0
     elif counter.encode is not None:
