@@ -1,13 +1,16 @@
 """report.py budget: what a finished run would have come to with less thought."""
 
 import json
+from subprocess import CompletedProcess
 
 import pytest
 from faulty_endpoint import FaultyEndpoint, Script
 from helpers import json_lines, last_line, paper_engine, script
 from made_runs import make_run
 
+import report
 from util.engines.tokens import TokenCounter
+from util.errors import RunStopped, UserError
 from util.generation.budget import Budgets
 from util.response import thought_of
 from util.runs.journal import Journal
@@ -38,18 +41,30 @@ def folder(tmp_path):
     )
 
 
-def budget(folder, tmp_path, *flags, says=({"text": RIGHT},), at=(20, 50)):
-    engine = paper_engine(tmp_path, *says)
-    return script("report.py", "budget", folder, "--at", *at, "--tokenizer", "none", *engine, *flags)
+@pytest.fixture
+def budget(tmp_path, capsys):
+    """Run the command in this process."""
+
+    def run(folder, *flags, says=({"text": RIGHT},), at=(20, 50)):
+        given = ["budget", folder, "--at", *at, "--tokenizer", "none", *paper_engine(tmp_path, *says), *flags]
+        error = ""
+        try:
+            status = report.run(report.parse([str(flag) for flag in given]))
+        except (UserError, RunStopped) as raised:
+            status, error = 2 if isinstance(raised, UserError) else 1, str(raised)
+        out, err = capsys.readouterr()
+        return CompletedProcess(given, status, out, err + error)
+
+    return run
 
 
 def rows(done):
     return {row["thinking_budget"]: row for row in last_line(done)["budgets"]}
 
 
-def test_accuracy_against_thinking_budget_and_nothing_is_asked_or_paid_twice(folder, tmp_path):
+def test_accuracy_against_thinking_budget_and_nothing_is_asked_or_paid_twice(folder, budget):
     says = [{"contains": "p1", "text": WRONG}, {"text": RIGHT}]
-    done = budget(folder, tmp_path, says=says)
+    done = budget(folder, says=says)
     assert done.returncode == 0, done.stderr
     found = rows(done)
     assert set(found) == {None, 20, 50} and "the run's own counts" in done.stderr
@@ -61,11 +76,11 @@ def test_accuracy_against_thinking_budget_and_nothing_is_asked_or_paid_twice(fol
     assert "20" in done.stdout and "80.0 %" in done.stdout
     lines = json_lines(folder / "budget.jsonl")
     assert len(lines) == 8 and {line["at"] for line in lines} == {20, 50}
-    again = budget(folder, tmp_path, says=[{"stop": "nobody is to be asked"}])
+    again = budget(folder, says=[{"stop": "nobody is to be asked"}])
     assert again.returncode == 0 and again.stdout == done.stdout
-    more = budget(folder, tmp_path, says=says, at=(20, 30))
-    assert more.returncode == 0 and len(json_lines(folder / "budget.jsonl")) == 12
-    assert list(json_lines(folder / "samples.jsonl")) and "budget" not in (folder / "run.json").read_text()
+    more = budget(folder, "--dry-run", at=(20, 30))
+    assert more.returncode == 0 and last_line(more)["requests"] == 4
+    assert "budget" not in (folder / "run.json").read_text()
 
 
 def test_what_is_sent_is_the_thought_up_to_the_budget_closed_by_its_own_mark(folder):
@@ -89,42 +104,42 @@ def _ends(text):
     return ends
 
 
-def test_a_command_that_stopped_resumes_and_says_what_is_missing(folder, tmp_path):
-    cut = budget(folder, tmp_path, says=[{"contains": "p1", "text": RIGHT}, {"stop": "the engine died"}])
+def test_a_command_that_stopped_resumes_and_says_what_is_missing(folder, budget):
+    cut = budget(folder, says=[{"contains": "p1", "text": RIGHT}, {"stop": "the engine died"}])
     assert cut.returncode == 1 and "the engine died" in cut.stderr
     before = (folder / "budget.jsonl").read_bytes()
     assert before.count(b"\n") == 4
     (folder / "budget.jsonl").write_bytes(before + b'{"problem_id": "p3", "temp')  # a kill tears a line
-    failed = budget(folder, tmp_path, says=[{"contains": "p3", "fail": "no"}, {"text": RIGHT}])
+    failed = budget(folder, says=[{"contains": "p3", "fail": "no"}, {"text": RIGHT}])
     assert failed.returncode == 1 and "2 forced answers are missing" in failed.stderr
     assert rows(failed)[20]["samples"] == 4
     assert (folder / "budget.jsonl").read_bytes().startswith(before)
-    whole = budget(folder, tmp_path)
+    whole = budget(folder)
     assert whole.returncode == 0 and rows(whole)[20]["samples"] == 5
     names = [(line["problem_id"], line["index"], line["at"]) for line in json_lines(folder / "budget.jsonl")]
     assert len(names) == len(set(names)) == 8
 
 
-def test_a_dry_run_prices_it_and_writes_nothing(folder, tmp_path):
-    done = budget(folder, tmp_path, "--dry-run")
+def test_a_dry_run_prices_it_and_writes_nothing(folder, budget):
+    done = budget(folder, "--dry-run")
     assert done.returncode == 0 and last_line(done)["requests"] == 8
     assert last_line(done)["prompt_tokens"] > 8 * 20 and not (folder / "budget.jsonl").exists()
-    limited = budget(folder, tmp_path, "--max-tokens", "50", "--max-tokens-total", "600")
+    limited = budget(folder, "--max-tokens", "50", "--max-tokens-total", "600")
     assert limited.returncode == 1 and "--max-tokens-total are spent" in limited.stderr
 
 
-def test_a_run_without_longer_thoughts_is_told_so_and_nobody_is_asked(folder, tmp_path):
-    done = budget(folder, tmp_path, says=[{"stop": "nobody is to be asked"}], at=(500,))
+def test_a_run_without_longer_thoughts_is_told_so_and_nobody_is_asked(folder, budget):
+    done = budget(folder, says=[{"stop": "nobody is to be asked"}], at=(500,))
     assert done.returncode == 0 and "no thought of" in done.stderr and rows(done)[500]["forced"] == 0
 
 
-def test_a_run_without_verdicts_is_told_what_to_do(tmp_path):
+def test_a_run_without_verdicts_is_told_what_to_do(tmp_path, budget):
     run = make_run(tmp_path / "run", [sample("p1", LONG, RIGHT)], graded=False)
-    done = budget(run, tmp_path)
+    done = budget(run)
     assert done.returncode == 2 and "grade them with" in done.stderr
 
 
-def test_an_endpoint_is_asked_to_go_on_and_one_that_cannot_is_refused(folder, tmp_path):
+def test_an_endpoint_is_asked_to_go_on_and_one_that_cannot_is_refused(folder):
     info = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     for owner, status in (("vllm", 0), ("someone", 2)):
         with FaultyEndpoint(Script(owned_by=owner)) as endpoint:
