@@ -345,6 +345,13 @@ def test_a_benchmark_is_in_the_readme_with_its_data_set_split_prompts_and_metric
     assert row["metric"] == task.metric
 
 
+def test_the_prompt_of_every_benchmark_is_looked_for():
+    page = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    table = page.partition("| where the published prompt stands |")[2].partition("\n\n")[0]
+    names = [name for row in table.split("\n")[2:] for name in row.split(" | ")[0].strip("| ").split(", ")]
+    assert sorted(names) == sorted(FILES)
+
+
 def test_the_example_benchmark_works(tmp_path):
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     (example,) = [text for language, text in FENCE.findall(page) if language == "python"]

@@ -14,9 +14,13 @@ import eval as evaluation
 import inference_and_check
 import report
 from util.data.system_prompts import system_prompt
+from util.data.wordings import Wording, ask_with, own_wording
 from util.engines import scripted
 from util.errors import UserError
-from util.runs.reader import read_records
+from util.prompts import load
+from util.records import Problem, TestSuite
+from util.runs.reader import read_records, text_digest
+from util.settings import BY_NAME
 from util.terminal import Progress, say
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -365,3 +369,123 @@ def test_a_system_message_can_be_a_field_of_a_data_set(tmp_path):
         system_prompt("hf://datasets/org/name/rows.json#prompt", "any", data_dir=tmp_path)
     with pytest.raises(UserError, match="write hf://datasets/ORG/NAME#FIELD"):
         system_prompt("hf://datasets/name", "any", data_dir=tmp_path)
+
+
+# --- published and own wordings ---
+
+
+def test_a_text_file_with_a_place_for_the_question_is_a_prompt(tmp_path, hub, capsys):
+    script = script_of(tmp_path / "script", [{"text": r"\boxed{1}"}])
+    mine, same = tmp_path / "mine.txt", tmp_path / "same.txt"
+    for path in (mine, same):
+        path.write_text("Solve {this}: {question}\nBe brief.\n")
+
+    def asked(path, *more):
+        given = flags(tmp_path, hub, script, "--prompt", str(path), *more, evals="MATH500")
+        return evaluation.run(evaluation.parse(given))
+
+    assert asked(mine) == asked(same) == 0
+    folder = tmp_path / "runs/fake_MATH500_test_all_0_-1"
+    info = json.loads((folder / "run.json").read_text())
+    assert (info["prompt"]["name"], info["prompt"]["text"]) == (
+        str(mine),
+        "Solve {this}: {question}\nBe brief.",
+    )
+    assert info["settings"]["prompt"] == f"text:{info['prompt']['hash']}"
+    first = json.loads((folder / "problems.jsonl").read_text().split("\n")[0])
+    assert first["prompt"] == "Solve {this}: MATH 0?\nBe brief."
+    report.run(report.parse(["manifest", str(folder)]))
+    said = capsys.readouterr()
+    assert f"--prompt {mine}" in said.out and "is not what the run was made with" not in said.err
+    mine.write_text("In other words: {question}")
+    with pytest.raises(UserError, match="was made with prompt = "):
+        asked(mine)
+    report.run(report.parse(["manifest", str(folder)]))
+    assert f"--prompt {mine} is not what the run was made with" in capsys.readouterr().err
+    assert asked(same) == 0
+
+
+def test_a_prompt_without_a_place_for_the_question_is_refused_before_anything(tmp_path, hub):
+    script = script_of(tmp_path / "script", [{"text": "x"}])
+    path = tmp_path / "mine.txt"
+    path.write_text("Solve it.")
+    with pytest.raises(UserError, match="mine.txt has no {question}"):
+        evaluation.run(evaluation.parse(flags(tmp_path, hub, script, "--prompt", str(path))))
+    path.write_bytes(b"\xff{question}")
+    with pytest.raises(UserError, match="cannot be read as a text file"):
+        evaluation.run(evaluation.parse(flags(tmp_path, hub, script, "--prompt", str(path))))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_prompt_can_be_a_field_of_a_data_set(tmp_path):
+    (tmp_path / "org/name").mkdir(parents=True)
+    (tmp_path / "org/name/words.jsonl").write_text(json.dumps({"template": "Q: {question}\nA:"}) + "\n")
+    address = "hf://datasets/org/name#template"
+    assert own_wording(address, data_dir=tmp_path) == Wording("Q: {question}\nA:", address)
+    assert own_wording("plain") is None
+
+
+def test_own_words_lose_neither_options_nor_code():
+    choice = Problem("p", "Which?", "A", ("one", "two"))
+    assert ask_with("Q: {question}")(choice, "m") == "Q: Which?\n\nA. one\nB. two"
+    assert ask_with("{question} ({A}; {B})")(choice, "m") == "Which? (one; two)"
+    for text in ("{question} {A}", "{question} {A} {B} {C}"):
+        with pytest.raises(UserError, match="places the options .*, and problem p has A, B"):
+            ask_with(text)(choice, "m")
+    starter = Problem("c", "Add.", TestSuite("apps", function="add", starter_code="def add(a, b):"))
+    assert "def add(a, b):" in ask_with("{question}")(starter, "m")
+    assert ask_with("{question}|{starter_code}")(starter, "m") == "Add.|def add(a, b):"
+    named = Problem("c", "Add.", TestSuite("apps", function="add"))
+    assert "`add`" in ask_with("{question}")(named, "m")
+    assert ask_with("{question}")(Problem("p", "{A} or {B}?", "1"), "m") == "{A} or {B}?"
+
+
+# --- what a model was trained with ---
+
+
+def sky_mirror(hub, text):
+    folder = hub / "NovaSky-AI/Sky-T1_data_17k"
+    folder.mkdir(parents=True)
+    (folder / "Sky-T1_data_17k.json").write_text(json.dumps([{"system": text, "conversations": []}]))
+
+
+def test_a_model_of_sky_t1_gets_the_published_system_message_or_a_warning(tmp_path, hub, capsys):
+    script = script_of(tmp_path / "script", [{"text": r"\boxed{1}"}])
+    path = tmp_path / "runs/Sky-T1-32B-Preview_AIME_train_all_0_-1/run.json"
+
+    def sent(*more):
+        given = flags(tmp_path, hub, script, *more, evals="AIME")
+        given[given.index("--model") + 1] = "NovaSky-AI/Sky-T1-32B-Preview"
+        assert evaluation.run(evaluation.parse(given)) == 0
+        return json.loads(path.read_text())
+
+    instead = sent()
+    assert instead["settings"]["system_prompt"] == load("system_thought")
+    assert "WARNING: the system message that Sky-T1-32B-Preview was trained with" in capsys.readouterr().err
+    sky_mirror(hub, "As it was published.")
+    kept = sent("--n", "3")  # a folder keeps what it was begun with
+    assert kept["settings"]["system_prompt"] == instead["settings"]["system_prompt"]
+    assert kept["asked"]["system_prompt_from"] == "system_thought"
+    assert capsys.readouterr().err.count("WARNING: the system message") == 0
+    with pytest.raises(UserError, match="was made with system_prompt"):
+        sent("--system-prompt", "hf://datasets/NovaSky-AI/Sky-T1_data_17k#system")
+    published = sent("--result-dir", str(tmp_path / "new"))
+    path = tmp_path / "new" / path.parent.name / "run.json"
+    published = json.loads(path.read_text())
+    assert published["settings"]["system_prompt"] == "As it was published."
+    assert published["asked"]["system_prompt_from"] == "hf://datasets/NovaSky-AI/Sky-T1_data_17k#system"
+    (hub / "NovaSky-AI/Sky-T1_data_17k/Sky-T1_data_17k.json").unlink()
+    again = sent("--n", "3", "--result-dir", str(tmp_path / "new"))
+    assert again["settings"]["system_prompt"] == "As it was published."
+
+
+def test_the_hash_of_the_earlier_system_message_is_that_of_its_text():
+    assert BY_NAME["system_prompt_hash"].earlier == (text_digest(load("system_thought")),)
+
+
+def test_a_hub_that_cannot_be_reached_is_not_waited_for(monkeypatch, capsys):
+    monkeypatch.setattr("util.data.hub.remembered", lambda path, ref: None)
+    monkeypatch.setattr("util.data.hub.answers", lambda: False)
+    assert system_prompt(None, "NovaSky-AI/Sky-T1-mini") == (load("system_thought"), "system_thought")
+    assert "does not answer" in capsys.readouterr().err
+    assert system_prompt(None, "org/other") == (None, None)

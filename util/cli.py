@@ -430,16 +430,20 @@ def order_from(args: argparse.Namespace, task: Task, stopping: Stopping | None =
     from dataclasses import replace
 
     from util.data.system_prompts import system_prompt
-    from util.generation.order import Judging, Order, Plan, Selection
+    from util.data.wordings import own_wording
+    from util.generation.order import DEFAULT_PROMPT, Judging, Order, Plan, Selection, name_of_text
 
     system, origin = system_prompt(args.system_prompt, args.model, data_dir=args.data_dir)
+    is_known = args.prompt in (DEFAULT_PROMPT, *task.prompts)
+    wording = None if is_known else own_wording(args.prompt, data_dir=args.data_dir)
     plan = Plan(
         model=args.model,
         temperatures=tuple(dict.fromkeys(args.temperatures)),
         n=args.n,
         max_tokens=args.max_tokens,
         seed=args.seed,
-        prompt=args.prompt,
+        prompt=args.prompt if wording is None else name_of_text(wording.text),
+        wording=wording,
         system_prompt=system,
         prefill=args.prefill,
         sampling=args.sampling,

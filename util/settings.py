@@ -239,13 +239,15 @@ SETTINGS = (
            "samples per problem and temperature ({default}); a larger N later adds only what is missing",
            type=at_least(1, MOST_SAMPLES), metavar="N", always=True),
     _drawn("prompt", "--prompt", "default",
-           "which wording of the task's prompt ({default}); the README's table names the others",
-           metavar="NAME", label="prompt"),
+           "which wording of the task's prompt ({default}; the README's table names the others), or a text "
+           "file or a field of a hub data set (hf://datasets/ORG/NAME#field) with {question} in it",
+           metavar="NAME|FILE|hf://...", label="prompt"),
     _drawn("system_prompt", "--system-prompt", None,
            "system message: a name under util/prompts, a text file, a field of a hub data set "
            "(hf://datasets/ORG/NAME#field), or 'none'; default: the one the model was trained with, "
            "if we know it", metavar="NAME|FILE|hf://...", before=NOT_RECORDED, always=True),
-    Setting("system_prompt_hash", "settings", label="system message", compared=True),
+    Setting("system_prompt_hash", "settings", label="system message", compared=True,
+            earlier=("32653751a0de07dc",)),  # what version 0.9 sent to Sky-T1's models by default
     _drawn("max_tokens", "--max-tokens", 32768,
            "most tokens of one answer ({default}); fewer if the model's context is shorter",
            type=at_least(1), metavar="N", before=NOT_RECORDED, label="token cap", compared=True, always=True),
@@ -442,6 +444,10 @@ def continued(there: Mapping[str, Any], wanted: Mapping[str, Any], given: Collec
         is_kept = is_default_of_its_time or (setting.kept and name in there)
         if setting.flag and is_kept and value is not None:
             kept[name] = value
+    message, its_hash = "system_prompt", "system_prompt_hash"
+    defaults = {there.get(its_hash), wanted.get(its_hash)} & {*BY_NAME[its_hash].earlier}
+    if message not in given and wanted.get(message) is not None and defaults and message in there:
+        kept |= {message: there[message], its_hash: there.get(its_hash)}
     return kept
 
 

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import os
 import re
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -138,6 +139,25 @@ def endpoint() -> str:
     from huggingface_hub import constants
 
     return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+
+
+def answers(*, within_s: float = 5.0) -> bool:
+    """Whether the hub can be reached: nobody waits long for a text that can be done without."""
+    from huggingface_hub import get_session
+    from huggingface_hub.errors import HTTPError
+
+    found: list[int] = []
+
+    def ask() -> None:
+        try:
+            found.append(get_session().head(endpoint()).status_code)
+        except (HTTPError, OSError):
+            pass
+
+    asking = threading.Thread(target=ask, daemon=True)  # names may take a minute to be unknown
+    asking.start()
+    asking.join(within_s)
+    return bool(found)
 
 
 def is_mirror() -> bool:

@@ -1,6 +1,6 @@
 """Which system message does a run send, and where does it come from?
 
-Call `system_prompt`.
+Call `system_prompt`; `read_text` reads any text that a flag names.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ import re
 from pathlib import Path
 
 from util import prompts
+from util.data import hub
 from util.data.rows import LOCAL, file_names, open_rows
-from util.errors import UserError
+from util.errors import RunStopped, UserError
 from util.settings import short_name
 from util.task import Source
+from util.terminal import say
 
-# Models that were trained with a fixed system message: name of a text under util/prompts.
-SYSTEM_PROMPTS = {
-    "Sky-T1-32B-Preview": "system_thought",
-    "Sky-T1-32B-Flash": "system_thought",
-    "Sky-T1-mini": "system_thought",
-}
+# Models that were trained with a fixed system message, and the published field that has it.
+SYSTEM_PROMPTS = dict.fromkeys(
+    ("Sky-T1-32B-Preview", "Sky-T1-32B-Flash", "Sky-T1-mini"),
+    "hf://datasets/NovaSky-AI/Sky-T1_data_17k#system",
+)
+INSTEAD = "system_thought"  # our own words for the same, sent where the field cannot be read
 
 HUB_FIELD = re.compile(
     r"hf://datasets/(?P<path>[^/@#]+/[^/@#]+)(?:@(?P<revision>[^/#]+))?(?:/(?P<file>[^#]+))?#(?P<field>.+)"
@@ -38,29 +40,58 @@ def system_prompt(
     `name` is one of ours, a text file, "hf://datasets/ORG/NAME[@REVISION][/FILE]#FIELD" for the field of a
     data set's first row, or "none". None takes the message that the model was trained with, if we know it.
     """
-    name = name if name is not None else SYSTEM_PROMPTS.get(short_name(model))
-    if name is None or name == "none":
+    if name is None:
+        return _trained_with(model, data_dir)
+    if name == "none":
         return None, name
+    return read_text("--system-prompt", name, data_dir=data_dir) or (prompts.load(name), name)
+
+
+def read_text(flag: str, name: str, *, data_dir: Path | None = None) -> tuple[str, str] | None:
+    """The text of a file or of a hub data set's field, and where it was read; None where it is neither."""
     if name.startswith("hf://"):
-        return _of_hub(name, data_dir)
+        return _of_hub(flag, name, data_dir)
     if os.path.isfile(name):  # False for what may not be looked at, and for a text instead of a name
-        return _of_file(name), name
-    return prompts.load(name), name
+        return _of_file(flag, name), name
+    return None
 
 
-def _of_file(name: str) -> str:
+def _trained_with(model: str, data_dir: Path | None) -> tuple[str | None, str | None]:
+    address = SYSTEM_PROMPTS.get(short_name(model))
+    if address is None:
+        return None, None
+    why = f"{hub.endpoint()} does not answer"
+    try:
+        if data_dir is not None or hub.remembered(_path_of(address), "main") is not None or hub.answers():
+            return _of_hub("--system-prompt", address, data_dir)
+    except (UserError, RunStopped) as error:
+        why = str(error)
+    say(
+        f"WARNING: the system message that {short_name(model)} was trained with cannot be read from "
+        f"{address} ({why}): the suite's own wording of it is taken; give --system-prompt to choose another"
+    )
+    return prompts.load(INSTEAD), INSTEAD
+
+
+def _path_of(address: str) -> str:
+    match = HUB_FIELD.fullmatch(address)
+    assert match is not None, address
+    return match["path"]
+
+
+def _of_file(flag: str, name: str) -> str:
     try:
         return Path(name).read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--system-prompt {name} cannot be read as a text file: {error}") from error
+        raise UserError(f"{flag} {name} cannot be read as a text file: {error}") from error
 
 
-def _of_hub(address: str, data_dir: Path | None) -> tuple[str, str]:
+def _of_hub(flag: str, address: str, data_dir: Path | None) -> tuple[str, str]:
     """The text, and its address with the commit and file that it was read from."""
     match = HUB_FIELD.fullmatch(address)
     if match is None:
         raise UserError(
-            f"--system-prompt {address} is not a field of a data set: write hf://datasets/ORG/NAME#FIELD, "
+            f"{flag} {address} is not a field of a data set: write hf://datasets/ORG/NAME#FIELD, "
             "such as hf://datasets/NovaSky-AI/Sky-T1_data_17k#system"
         )
     path, field = match["path"], match["field"]

@@ -17,7 +17,7 @@ from util.engines.options import Engine, EngineOptions
 from util.errors import UserError
 from util.generation.judging import CarriedJudge, Grading, Judge, check_isolation, grade_as_recorded
 from util.generation.loop import Asked, Outcome, missing_count, open_rounds, write_problems
-from util.generation.order import Order, Plan, prompt_named
+from util.generation.order import Order, Plan
 from util.generation.rounds import samples_at
 from util.grading.cluster import ClusterGradingPool, GraderHost
 from util.grading.pool import GradingPool
@@ -141,7 +141,7 @@ def _write_problems(order: Order, run: Run, counts: RowCounts, *, asks: bool) ->
     if labels is not None and labels.told:
         say(labels.told)
     found = _with_prompt_noted(order, run, order.problems(rows, labels, counts))
-    asked = write_problems(run, found, prompt_named(order.task, order.plan.prompt), order.plan.model)
+    asked = write_problems(run, found, order.prompt(), order.plan.model)
     run.info["dataset"] = _about_rows(rows, counts, order.task)
     if labels is not None and not is_unknown:
         run.info["dataset"]["labels"] = labels.note
@@ -161,7 +161,9 @@ def _with_prompt_noted(order: Order, run: Run, found: Iterator[Problem]) -> Iter
     """The same problems; the wording made from the first one must be that of the run's other samples."""
     for first in itertools.islice(found, 1):
         text = order.prompt_template(first)
-        note = {"name": order.plan.prompt, "hash": text_digest(text), "text": text}
+        wording = order.plan.wording
+        name = order.plan.prompt if wording is None else wording.origin
+        note = {"name": name, "hash": text_digest(text), "text": text}
         there = run.info.setdefault("prompt", note)
         if there["hash"] != note["hash"]:
             raise UserError(
@@ -216,8 +218,10 @@ def _asked_at(plan: Plan, before: dict[str, list], problems: int) -> dict[str, l
 
 
 def _origin(order: Order, before: dict) -> str | None:
-    """Where the system message was taken from; that there is none is said once, as it was said first."""
-    if order.plan.system_prompt is None and "system_prompt_from" in before:
+    """Where the system message was taken from; as it was said first, where no flag says another."""
+    if "system_prompt_from" in before and (
+        order.plan.system_prompt is None or "system_prompt" not in order.given
+    ):
         return before["system_prompt_from"]
     return order.system_prompt_from
 

@@ -13,7 +13,7 @@ from util.data.rows import RowCounts
 from util.engines.prices import PRICES, cost_line, dollars, price_of
 from util.engines.tokens import open_counter, tokens_per_char
 from util.errors import UserError
-from util.generation.order import Order, prompt_named
+from util.generation.order import Order
 from util.generation.rounds import samples_at
 from util.runs.folder import find_run, read_run_json
 from util.runs.reader import SampleSet, samples_there
@@ -132,7 +132,7 @@ class _Counts:
     def __init__(self, order: Order, have: SampleSet, labels: dict | None) -> None:
         plan = order.plan
         counter = open_counter(plan.model)
-        prompt = prompt_named(order.task, plan.prompt)
+        prompt = order.prompt()
         self.requests = self.there = 0
         self.prompt_tokens = 0.0
         self.counted_by = counter.by if counter.encode else "one token per four characters"

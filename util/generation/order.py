@@ -13,6 +13,7 @@ from typing import Any
 
 from util.data import difficulty
 from util.data.rows import RowCounts, Rows, check_bounds, check_positions, open_rows, problems
+from util.data.wordings import Wording, ask_with
 from util.engines.options import EngineOptions
 from util.errors import UserError
 from util.generation.rounds import Stopping
@@ -46,7 +47,8 @@ class Plan:
     n: int  # samples per problem and temperature
     max_tokens: int
     seed: int
-    prompt: str = DEFAULT_PROMPT  # name of the wording
+    prompt: str = DEFAULT_PROMPT  # name of the wording, or the hash of one of the person's own
+    wording: Wording | None = None  # that of the person's own
     system_prompt: str | None = None
     prefill: str = ""  # how each answer begins
     sampling: str = "flags"  # where the values come from that `EngineOptions.sampling` has
@@ -107,7 +109,7 @@ class Order:
 
     def check(self) -> None:
         """Raise UserError for a wording or rows that cannot be chosen, before anything is fetched."""
-        prompt_named(self.task, self.plan.prompt)
+        self.prompt()
         chosen = self.selection
         check_positions(self.task, chosen.source, chosen.start, chosen.end)
         if chosen.filter_difficulty:
@@ -208,10 +210,21 @@ class Order:
         """The user message around a question, with {question} and {A}, {B}, ... where its texts stand."""
         letters = tuple(f"{{{chr(ord('A') + number)}}}" for number in range(len(problem.choices)))
         bare = replace(problem, question="{question}", choices=letters)
-        return prompt_named(self.task, self.plan.prompt)(bare, self.plan.model)
+        return self.plan.wording.text if self.plan.wording else self.prompt()(bare, self.plan.model)
+
+    def prompt(self) -> Prompt:
+        """What makes a user message of a problem; raises UserError where the task has no such wording."""
+        if self.plan.wording is not None:
+            return ask_with(self.plan.wording.text)
+        return prompt_named(self.task, self.plan.prompt)
 
     def _bounds(self) -> tuple[float | None, float | None]:
         return self.selection.difficulty_lower_bound, self.selection.difficulty_upper_bound
+
+
+def name_of_text(text: str) -> str:
+    """What stands for somebody's own wording where others have a name: another text is another setting."""
+    return f"text:{text_digest(text)}"
 
 
 def prompt_named(task: Task, name: str) -> Prompt:
@@ -220,5 +233,8 @@ def prompt_named(task: Task, name: str) -> Prompt:
         return task.prompt
     if name not in task.prompts:
         known = ", ".join([DEFAULT_PROMPT, *task.prompts])
-        raise UserError(f"{task.name} has no prompt {name!r}: choose from {known}")
+        raise UserError(
+            f"{task.name} has no prompt {name!r}: choose from {known}, or name a text file with {{question}} "
+            "or a field of a data set (hf://datasets/ORG/NAME#FIELD)"
+        )
     return task.prompts[name]

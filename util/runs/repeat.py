@@ -99,6 +99,13 @@ def cautions(folder: Path, here: dict) -> list[str]:
             f"--system-prompt {origin} is not what the run was made with: put the text under settings, "
             f"system_prompt in {folder / 'run.json'} into a file and name that"
         )
+    prompt = info.get("prompt", {})
+    if str(settings.get("prompt")).startswith("text:") and not prompt.get("name", "").startswith("hf://"):
+        if _text_of(prompt.get("name", "")) != prompt.get("text"):
+            found.append(
+                f"--prompt {prompt.get('name')} is not what the run was made with: put the text under prompt "
+                f"in {folder / 'run.json'} into a file and name that"
+            )
     return found
 
 
@@ -129,6 +136,8 @@ def _text_of(origin: str) -> str | None:
 
 def _command(info: dict, *, with_n: bool = True, kept: Collection[str] = ()) -> list[str]:
     values = values_of(info) if with_n else {**values_of(info), "n": None}
+    if str(values["prompt"]).startswith("text:"):  # somebody's own words
+        values["prompt"] = info.get("prompt", {}).get("name")
     values["system_prompt"] = info.get("asked", {}).get("system_prompt_from") or "none"
     command = [*SCRIPT]
     for setting in SETTINGS:
