@@ -104,6 +104,12 @@ def _ends(text):
     return ends
 
 
+def test_a_thought_is_cut_at_whole_tokens_whichever_way_they_are_counted():
+    words = TokenCounter("words", lambda text: len(text.split()), _ends)
+    assert words.beginnings("a bb ccc", [1, 2, 3, 9]) == ["a", "a bb", "a bb ccc", "a bb ccc"]
+    assert TokenCounter("a guess").beginnings("x" * 100, [5, 30], 0.25) == ["x" * 20, "x" * 100]
+
+
 def test_a_command_that_stopped_resumes_and_says_what_is_missing(folder, budget):
     cut = budget(folder, says=[{"contains": "p1", "text": RIGHT}, {"stop": "the engine died"}])
     assert cut.returncode == 1 and "the engine died" in cut.stderr

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,12 +32,14 @@ class TokenCounter:
         """Tokens of `text`; `tokens_per_char` is what the run counted for the sample it is from."""
         return estimate_tokens(text, tokens_per_char) if self.encode is None else self.encode(text)
 
-    def first(self, tokens: int, text: str, tokens_per_char: float = TOKENS_PER_CHAR) -> str:
-        """The beginning of `text` that has so many tokens; all of it where it has no more."""
+    def beginnings(
+        self, text: str, lengths: Sequence[int], tokens_per_char: float = TOKENS_PER_CHAR
+    ) -> list[str]:
+        """The beginnings of `text` that have so many tokens; all of it where it has no more."""
         if self.ends is None:
-            return text[: int(tokens / tokens_per_char)]
+            return [text[: int(tokens / tokens_per_char)] for tokens in lengths]
         ends = self.ends(text)
-        return text if len(ends) <= tokens else text[: ends[tokens - 1]]
+        return [text if len(ends) <= tokens else text[: ends[tokens - 1]] for tokens in lengths]
 
 
 def estimate_tokens(text: str, tokens_per_char: float = TOKENS_PER_CHAR) -> int:

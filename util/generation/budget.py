@@ -185,8 +185,7 @@ class Budgets:
         written = len(sample.text) + len(sample.reasoning or "")
         rate = tokens_per_char(sample.completion_tokens, written)
         whole = thought.text.rstrip()
-        for at in self._at:
-            kept = self._counter.first(at, whole, rate)
+        for at, kept in zip(self._at, self._counter.beginnings(whole, self._at, rate), strict=True):
             if kept == whole:
                 return
             begun = f"{thought.opening}{kept}\n{thought.mark}\n\n"
