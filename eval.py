@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         cli.check_output("--report", args.report)
     files = ResultFiles(args.output_file)
     name = short_name(args.model)
-    orders = [cli.order_from(args, task) for task in tasks]
+    orders = cli.orders_from(args, tasks)
     if args.dry_run:
         return _forecast(args, orders)
     check_orders(orders, args.result_dir, fresh=args.overwrite_settings)

@@ -5,14 +5,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import eval as evaluation
 import inference_and_check
 import report
+from util.data import hub as hub_of_data
 from util.data.system_prompts import system_prompt
 from util.data.wordings import Wording, ask_with, own_wording
 from util.engines import scripted
@@ -488,4 +491,23 @@ def test_a_hub_that_cannot_be_reached_is_not_waited_for(monkeypatch, capsys):
     monkeypatch.setattr("util.data.hub.answers", lambda: False)
     assert system_prompt(None, "NovaSky-AI/Sky-T1-mini") == (load("system_thought"), "system_thought")
     assert "does not answer" in capsys.readouterr().err
+
+
+def test_whether_the_hub_answers_is_asked_for_a_moment(monkeypatch):
+    def told(head):
+        monkeypatch.setattr("huggingface_hub.get_session", lambda: SimpleNamespace(head=head))
+        return hub_of_data.answers(within_s=0.2)
+
+    silence = threading.Event()
+
+    def refused(url):
+        raise ConnectionError
+
+    assert told(lambda url: SimpleNamespace(status_code=200))
+    assert not told(refused)
+    assert not told(lambda url: silence.wait(30))
+    silence.set()
+
+
+def test_models_without_a_message_of_their_own_get_none():
     assert system_prompt(None, "org/other") == (None, None)

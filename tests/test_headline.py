@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+import report
 from tests.made_runs import make_run
 from tests.test_statistics import line_of, record
 from util.errors import UserError
 from util.records import Verdict
-from util.results.counting import Tally, counted
+from util.results.counting import Stopped, Tally, counted
 from util.results.headline import Target, headline, summary_line, target_in
 from util.results.page.gather import read_run
 from util.runs.folder import read_run_json
@@ -101,6 +102,25 @@ def test_a_killed_run_says_what_is_missing_wherever_it_is_shown(tmp_path, asked)
         "INCOMPLETE: 253 of 320 asked, 8 of 40 problems without a sample (short answers"
     )
     assert "over 32 of 40 problems" in line_of("Warmup", found)
+
+
+def test_the_page_says_what_is_missing_and_over_what_a_mean_is(tmp_path):
+    page = tmp_path / "report.html"
+    report.run(report.parse([str(killed_run(tmp_path / "run")), "-o", str(page)]))
+    text = page.read_text(encoding="utf-8")
+    assert "INCOMPLETE: 253 of 320 asked, 8 of 40 problems without a sample" in text
+    assert "over 32 of 40 problems" in text
+
+
+def test_a_rule_that_ends_problems_early_leaves_nothing_missing():
+    tally = Tally()
+    for one in [*drawn("p", 1, 1), *drawn("q", 0, 8)]:
+        tally.add(counted(one))
+    rule = Stopped("until 1 correct", 8)
+    line = summary_line("AIME", headline(tally, Target(2, 16), rule))
+    assert line.startswith("AIME until 1 correct, at most 8 samples: 1 of 2 problems solved |")
+    assert line.endswith("| 9 of 9")
+    assert "INCOMPLETE: 1 of 3 problems without" in summary_line("A", headline(tally, Target(3, 24), rule))
 
 
 @pytest.mark.parametrize(

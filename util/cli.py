@@ -427,13 +427,28 @@ def check_limits(args: argparse.Namespace, tasks: Sequence[Task]) -> None:
 
 def order_from(args: argparse.Namespace, task: Task, stopping: Stopping | None = None) -> Order:
     """The order that the flags describe for one task."""
+    (order,) = orders_from(args, [task], stopping)
+    return order
+
+
+def orders_from(
+    args: argparse.Namespace, tasks: Sequence[Task], stopping: Stopping | None = None
+) -> list[Order]:
+    """The orders that the flags describe, which share one system message."""
+    from util.data.system_prompts import system_prompt
+
+    system, origin = system_prompt(args.system_prompt, args.model, data_dir=args.data_dir)
+    return [_order(args, task, stopping, system, origin) for task in tasks]
+
+
+def _order(
+    args: argparse.Namespace, task: Task, stopping: Stopping | None, system: str | None, origin: str | None
+) -> Order:
     from dataclasses import replace
 
-    from util.data.system_prompts import system_prompt
     from util.data.wordings import own_wording
     from util.generation.order import DEFAULT_PROMPT, Judging, Order, Plan, Selection, name_of_text
 
-    system, origin = system_prompt(args.system_prompt, args.model, data_dir=args.data_dir)
     is_known = args.prompt in (DEFAULT_PROMPT, *task.prompts)
     wording = None if is_known else own_wording(args.prompt, data_dir=args.data_dir)
     plan = Plan(

@@ -68,7 +68,7 @@ def _trained_with(model: str, data_dir: Path | None) -> tuple[str | None, str | 
         why = str(error)
     say(
         f"WARNING: the system message that {short_name(model)} was trained with cannot be read from "
-        f"{address} ({why}): the suite's own wording of it is taken; give --system-prompt to choose another"
+        f"{address} ({why}): what is new gets the suite's own wording of it; --system-prompt chooses another"
     )
     return prompts.load(INSTEAD), INSTEAD
 

@@ -115,7 +115,7 @@ class Headline:
         """`INCOMPLETE: 253 of 320 asked, ...` and why that matters; "" where everything is there."""
         without = self.asked.problems - self.problems
         told = []
-        if self.missing or without > 0:
+        if self.missing:
             told.append(f"{self.samples} of {self.asked.samples} asked")
         if without > 0:
             told.append(f"{without} of {self.asked.problems} problems without a sample")
@@ -153,6 +153,8 @@ def headline(tally: Tally, target: Target | None = None, stopped: Stopped | None
     problems that were solved is not biased, nor are counts.
     """
     asked = target or Target(len(tally.places), tally.samples)
+    if stopped is not None:  # verdicts decide how many are asked
+        asked = Target(asked.problems, tally.samples)
     is_stopped = stopped is not None and min(tally.drawn, default=stopped.n) < stopped.n
     rows = [place for place in range(len(tally.judged)) if tally.judged[place]]
     judged, correct, undecided = sum(tally.judged), sum(tally.correct), sum(tally.undecided)
@@ -169,7 +171,7 @@ def headline(tally: Tally, target: Target | None = None, stopped: Stopped | None
         judged=judged,
         correct=correct,
         undecided=undecided,
-        missing=0 if stopped is not None else max(0, asked.samples - tally.samples),
+        missing=max(0, asked.samples - tally.samples),
         ungraded=tally.not_judged.get("not_graded", 0),
         n_least=min(counts, default=0),
         n=most,
