@@ -9,7 +9,6 @@ from __future__ import annotations
 import builtins
 import itertools
 import re
-import string
 import sys
 import warnings
 from collections.abc import Iterator
@@ -114,8 +113,7 @@ def part(text: str) -> Parts:
 
 def solution_part(text: str) -> str | None:
     """The text after the thought; all of it where there is no thought; None if the thought is not closed."""
-    body = without_end_of_turn(text)
-    return part(text).solution if _may_hold_marks(body) else trimmed(body)
+    return part(text).solution
 
 
 def opened_thought(prompt: str) -> str:
@@ -736,7 +734,6 @@ _MARK = re.compile(
     re.IGNORECASE,
 )
 _MOST_NAME = 25  # characters of a mark from its "<" to its first ">"
-_ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _MARKER_AS_WRITTEN = re.compile(r"<\s*\|\s*(begin|end)_of_(thought|solution)\s*\|\s*>", re.IGNORECASE)
 # What is left of gpt-oss's channels without special tokens: "analysisWe add.assistantfinalIt is 5."
 _STRIPPED_BEGIN = re.compile(r"\s*analysis(?![ \t:;,.)])")
@@ -768,25 +765,18 @@ def _written_marks(text: str) -> list[Mark]:
     ]
 
 
-def _may_hold_marks(text: str) -> bool:
-    """Whether the marks of a text are worth looking for: most texts have none."""
-    return bool(_signs(text)) or _STRIPPED_BEGIN.match(text) is not None
-
-
 def _signs(text: str) -> list[int]:
-    """Where marks may begin. Strings are found ten times as fast as the pattern that tells marks apart."""
-    if "<" not in text and "[" not in text and "◁" not in text:
-        return []
-    lower = text.lower()
-    if len(lower) != len(text):
-        lower = text.translate(_ASCII_LOWER)
-    begins = {
-        lower.rfind(first, max(0, at - _MOST_NAME), at)
-        for last, first in ((">", "<"), ("think]", "["), ("think▷", "◁"))
-        for at in _places(lower, last)
-        if last != ">" or lower[at - 1] in "kgtl|"
-    }
-    return sorted(begins - {-1})
+    """Where marks may begin. Characters are found ten times as fast as the pattern that tells marks apart."""
+    return sorted(
+        {
+            text.rfind(first, max(0, at - _MOST_NAME), at)
+            for first, last, before in (("<", ">", "kgtlKGTL|"), ("[", "]", "kK"), ("◁", "▷", "kK"))
+            if first in text
+            for at in _places(text, last)
+            if text[at - 1] in before
+        }
+        - {-1}
+    )
 
 
 def _places(text: str, wanted: str) -> Iterator[int]:

@@ -162,7 +162,7 @@ _DRESS = re.compile(
     r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathsf|boldsymbol|boxed|bf|rm)\s*\{\s*([^{}]{0,80})\}"
 )
 _JOINT = re.compile(r"(?<=choice|option|nswer_)\\?_|(?<=choice|option|letter|answer)\\?_", re.IGNORECASE)
-_MARKS = re.compile(r"[*_`$#]|\\[()\[\]]|\\quad|\\ |</?(?:b|strong|i|em)>")
+_MARKS = re.compile(r"\\?[*_]|[`$#]|\\[()\[\]]|\\quad|\\ |</?(?:b|strong|i|em)>")
 _GAPS = re.compile(r"\s{2,}|[^\S\n ]")
 _QUOTED = re.compile(r"(?<!\w)[\"'“”‘’「『【«]\s*\(?([A-J])\)?\s*[\"'“”‘’」』】»]")
 # Russian answers type the look-alikes of Latin letters; where Б, Г or Д stand alone the letters are Russian.
@@ -383,7 +383,7 @@ def _is_chosen(match: re.Match, text: str, signs: _Signs) -> bool:
         before += within
         if match.re not in signs.frames and (listed := signs.list_before.search(before)):
             before = before[: listed.start()]
-    if _is_unsure(before) or ANSWERS_WRONG.search(within):
+    if _is_unsure(before) or ANSWERS_WRONG.search(text[max(0, match.start() - 20) : start]):
         return False
     behind = text[match.end() : match.end() + 300]
     if any(DENIED_BEHIND.match(text[at : at + 100]) for at in {end, match.end()}) or TAKEN_BACK.match(behind):

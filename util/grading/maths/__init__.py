@@ -272,6 +272,8 @@ def _decide(gold: str, prediction: str) -> Comparison:
     elif ("(" in gold or r"\begin" in gold) and "\\" in prediction:
         prediction = in_components(prediction)
     left, right = clean(gold), clean(prediction)
+    if words.same_compound(gold, prediction):
+        return Comparison(True, "text", left, right)
     paid, said = currency(gold), currency(prediction)
     if paid or said:
         if paid and said and paid != said:

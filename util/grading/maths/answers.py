@@ -306,7 +306,7 @@ _IS_A_PART = re.compile(  # a box inside a larger formula
     r"|\\(?:sqrt|cdot|times|leq?|geq?|neq?)\s*\{?\s*$|\\frac\s*\{(?:[^{}]*\}\s*\{)?\s*$"
 )
 _GOES_INTO = re.compile(
-    r"[\s$.)*]*(?:\^(?!\{?\\circ)|!|[+x]|\\(?:cdot|times|sqrt)\b"
+    r"[\s$.)*]*(?:\^(?!\{?\\circ)|!|[+x]|\\(?:cdot|times|sqrt)\b|\\?%[\s$]*of\s+\$?\d"
     r"|(?:less|more|fewer|greater|larger|smaller) than\b)",
     re.IGNORECASE,
 )
@@ -319,11 +319,10 @@ _LETTERS = re.compile(r"[^\W\d_]{2}")
 
 
 _ROMAN = ("i", "ii", "iii", "iv", "v", "vi")
-_PART = re.compile(
-    r"(?:^|(?<=[\s;,.。；*#:：]))(?:[(（]\s*([1-9]|[a-h]|i{1,3}|iv|vi?)\s*[)）]|part\s*[(]?([1-9a-h])\b"
-    r"|([1-9])[.)]\s)"
-    r"|([\u2460-\u2468])",
-    re.IGNORECASE,
+_PART = re.compile(  # its first character alone decides at most places
+    r"[(（pP1-9\u2460-\u2468](?<![^\s;,.。；*#:：].)"
+    r"(?:(?<=[(（])\s*([1-9]|[a-hA-H]|[iI]{1,3}|[iI][vV]|[vV][iI]?)\s*[)）]"
+    r"|(?<=[pP])(?:art|ART)\s*[(]?([1-9a-hA-H])\b|(?<=([1-9]))[.)]\s|(?<=([\u2460-\u2468])))"
 )
 
 
@@ -399,16 +398,21 @@ _LINE_A = re.compile(r"^\s*\**A\**\s*[:：]\**", re.MULTILINE)
 _MOST_DECLARATIONS = 20
 _FENCE = re.compile(r"^```\w*\n")
 _COPULA = re.compile(r"\s*(?:입니다|이다|이에요|예요|です|である|となります|ครับ|ค่ะ)\s*[.。]?\s*$")  # is
-_SENTENCE_END = re.compile(r"(?<!\bi\.e)(?<!\be\.g)[.?](?=\s|$)|\n|。|;\s(?=[A-Za-z])|；|！|!(?=\s|$)")
-_UNSURE = re.compile(
+_SENTENCE_END = re.compile(
+    r"(?<!\bi\.e)(?<!\be\.g)[.?](?=\s|$)|\n|。|．(?!\d)|;\s(?=[A-Za-z])|；|！|!(?=\s|$)"
+)
+_UNSURE = re.compile(  # in small letters
     r"\b(?:not|never|doubt|cannot|unlikely|if|unless|suppose|supposing|assume|assuming|whether|might"
     r"|could|may|alternative|another|previous|first|initial|wrong|students?|says?|said|claims?|nobody"
     r"|tempting|rules? out|no way|false|mistakes?|mistakenly|careless|errors?|(?:some|many|most|people)"
     r" (?:people |students )?(?:think|believe|answer))\b|n['’]t\b"
-    r"|\b(?:is|was)\s+(?:the|your)\s*(?:final\s*)?$|如果|不",
-    re.IGNORECASE,
+    r"|\b(?:is|was)\s+(?:the|your)\s*(?:final\s*)?$|如果|不"
 )
-_NO_DOUBT = re.compile(r"\b(?:no|without(?: a)?|beyond) doubt\b", re.IGNORECASE)
+_ASIDE = re.compile(  # what is said of another value: "6 (12 is extraneous)"
+    r"(?:\(|,?\s(?:since|because|as)\s)[$a-z=\s]{0,5}[-−]?\d[^()]{0,60}?\b(?:extraneous|rejected|invalid|impossible"
+    r"|too \w+|not \w+)\b[^()\d]*(?:\)|$)"
+)
+_NO_DOUBT = re.compile(r"\b(?:no|without(?: a)?|beyond) doubt\b")
 _OTHERWISE = re.compile(  # behind an answer: another one is as good
     r"[\s*_.]*(?:(?:and|or)\s+(?=[$\\\d-])|(?:on the other hand|alternatively|(?:but )?it (?:could|may|might)"
     r"|or (?:maybe|perhaps|possibly)|both)\b)"
@@ -476,17 +480,18 @@ def _declared(text: str) -> Found | None:
             line = text.rfind("\n", 0, start) + 1
             span, behind = text[line:start].strip(), start
         else:
-            before = text[max(0, start - 80) : start]
+            before = text[max(0, start - 80) : start].lower()
             if _UNSURE.search(before) and _UNSURE.search(_NO_DOUBT.sub("", CLAUSE.split(before)[-1])):
                 continue
             span, behind = _json_value(text, start, end) or _bullets(text, end) or _sentence(text, end)
         if not span or text[behind - 1 : behind] == "?":
             continue
-        said = read_span(span, declared=True)
+        kept = _ASIDE.sub("", span)
+        said = read_span(kept, declared=True)
         if _OTHERWISE.match(text, behind):
             span = text[end : behind + 120].strip()
             said = Statement(span, SEVERAL)
-        elif _RETRACTS.search(span):
+        elif _RETRACTS.search(kept):
             said = Statement(span, TAKEN_BACK)
         elif (
             end > 0 and _WOULD.search(text, start, end) and _IMAGINED.search(text[max(0, start - 120) : end])
@@ -526,7 +531,8 @@ def _declarations(text: str) -> list[tuple[int, int]]:
         ):
             if not _TO_ANOTHER.match(text, at + 5):
                 found.append((max(0, at - 30) + before.start(), -1))
-    found += [match.span() for match in _HEADING.finditer(text)]
+    if "nswer" in text or "NSWER" in text:
+        found += [match.span() for match in _HEADING.finditer(text)]
     is_ascii = text.isascii()
     if not is_ascii:
         found += [match.span() for match in _CHINESE.finditer(text)]
@@ -541,7 +547,7 @@ _BULLETS = re.compile(r"[ \t*]*\n(?:[ \t]*\n)?((?:[ \t]*(?:[-*•]|\d{1,2}[.)])[
 _BULLET = re.compile(r"^[ \t]*(?:[-*•]|\d{1,2}[.)])[ \t]+", re.MULTILINE)
 
 
-_PARTS = re.compile(r"[ \t*]*\n*((?:[ \t]*\([1-9a-h]\)[ \t]*[^\n]+(?:\n+|$)){2,})")
+_PARTS = re.compile(r"[ \t*]*+\n*+((?:[ \t]*\([1-9a-h]\)[ \t]*[^\n]+(?:\n+|$)){2,})")
 
 
 def _json_value(text: str, start: int, end: int) -> tuple[str, int] | None:
@@ -569,10 +575,13 @@ def _bullets(text: str, start: int) -> tuple[str, int] | None:
     return ", ".join(item for item in items if item), match.end()
 
 
+_BEFORE_VALUE = re.compile(r"^(?:=+>|[\s:：*=}…→⇒]|\.\.\.)*")
+
+
 def _sentence(text: str, start: int) -> tuple[str, int]:
     """The sentence behind a declaration, and where it ends; a formula at its head may hold full stops."""
     rest = text[start : start + MAX_ANSWER]
-    shorter = _FENCE.sub("", rest.lstrip(" \t:：*=}\n"))
+    shorter = _FENCE.sub("", _BEFORE_VALUE.sub("", rest))
     skipped = len(rest) - len(shorter)
     at = formula_at_head(shorter)
     end = _SENTENCE_END.search(shorter, at)
@@ -674,7 +683,7 @@ def _in_bold(text: str) -> Found | None:
         return None
     said = [(match[1] or match[2]).strip(" .:$") for match in bold]
     before, behind = line[: bold[-1].start()], text[text.rfind(line) + bold[-1].end() :]
-    if _TENTATIVE.search(said[-1]) or _UNSURE.search(before) or is_denied(before):
+    if _TENTATIVE.search(said[-1]) or _UNSURE.search(before.lower()) or is_denied(before):
         return None
     span = said[-1]
     for first, second, content in zip(

@@ -293,7 +293,7 @@ _WRONG = re.compile(
 _DENIAL = re.compile(
     r"\b(?:not|never|neither|nor|isn['’]t|aren['’]t|wasn['’]t"
     r"|don['’]t|doesn['’]t|won['’]t|cannot|can['’]t|couldn['’]t|unsure|unclear"
-    r"|hardly|nobody|rules? out|ruled out|exclud\w+|no solution|niet|nicht|kein\w*|n['’]est pas"
+    r"|hardly|nobody|no way (?:the|that|it|this)|rules? out|ruled out|exclud\w+|no solution|niet|nicht|kein\w*|n['’]est pas"
     r"|ne peut|no (?:es|puede)"
     r"|non (?:è|può|credo|penso)|não|не|nie|değil|không|no creo|ne (?:crois|pense))\b"
     r"|ليس|لا أعتقد|لا أظن|ไม่|(?:では|じゃ)(?:あり|な)|とは限|不(?:认为|觉得|相信)"
@@ -311,7 +311,9 @@ _OTHER_VALUE = re.compile(  # twice the number is, one less than the answer is
     r"|quarter|double) of|(?:less|more|greater|fewer) than|minus|plus|times)\s+(?:of\s+)?(?:the|our|this)\s+"
     r"(?:\w+\s+)?(?:answer|number|value|result|solution)\b|^\W*the (?:reciprocal|opposite|negative) is\b"
     r"|\b(?:answer|number|value|result) (?:squared|cubed|doubled|tripled|minus|plus|times|divided)\b"
-    r"|\banswer to part\b|\bthere are no\b",
+    r"|\banswer to part\b|\bthere are no\b"
+    r"|\b(?:given|determined|defined|described) (?:by|in) (?:the )?(?:equation|eq|formula|expression|figure"
+    r"|table|theorem|option)s?\b",
     re.IGNORECASE,
 )
 _SENTENCE_START = re.compile(r"[.!?]\s|\n")
@@ -337,7 +339,7 @@ _NOT_THAT = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ASIDE = re.compile(r"\(([^()]*)\)")
-_OR = re.compile(r"^\(\s*and\b|\b(?:or|possibly|maybe|perhaps|alternatively)\b", re.IGNORECASE)
+_OR = re.compile(r"^\(\s*and\b|\b(?:or|possibly|possible|maybe|perhaps|alternatively)\b", re.IGNORECASE)
 _CASE = re.compile(
     r"\b(?:if|unless|otherwise|else|provided|depending|depends|in (?:the )?case|assuming|only (?:for"
     r"|when|in))\b|如果|否则|或?当",

@@ -81,7 +81,7 @@ _NOISE = re.compile(
     r"hspace\*?\{[^{}]{0,20}\}|phantom\{[^{}]{0,20}\}|thinspace|enspace|hfill|mathstrut|strut|middle|"
     r"tiny|small|normalsize|large|Large|LARGE|huge|Huge|boldsymbol|mathbf|mathit|mathsf|mathcal|mathfrak|mathscr|bm|bf|it|rm|"
     r"underline|mathop|mathrel|ensuremath|unicode|"
-    r"tag\*?\{[^{}]{0,20}\}|(?:text)?color\s*\{[^{}]{0,20}\}|checkmark)(?![a-zA-Z]))"
+    r"tag\*?\{[^{}]{0,20}\}|(?:text)?color\s*\{[^{}]{0,20}\}|checkmark|blacksquare|qed)(?![a-zA-Z]))"
     r"|\\([dtcsx]frac|nicefrac|flatfrac)(?![a-zA-Z])"
     r"|\\\$|\$|~"
 )

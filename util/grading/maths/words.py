@@ -137,6 +137,16 @@ _MAY_OPPOSE = re.compile(
 _FROM_TO = re.compile(r"\b(north|south|east|west)\s+of\s+(?:due\s+)?(north|south|east|west)\b", re.IGNORECASE)
 
 
+_COMPOUND_DRESS = re.compile(r"\\(?:ce|text|mathrm|rm)\b|[{}_$\s]")
+_COMPOUND = re.compile(r"\(*[A-Z][a-z]?\d*\(*(?:[A-Z][a-z]?\d*|[()]\d*)+(?:\^?\d?[+-])?")
+
+
+def same_compound(gold: str, prediction: str) -> bool:
+    r"""Whether both write the same chemical formula: H_2SO_4, \ce{H2SO4}, \text{H}_2\text{SO}_4."""
+    left, right = (_COMPOUND_DRESS.sub("", text) for text in (gold, prediction))
+    return left == right and _COMPOUND.fullmatch(left) is not None
+
+
 def are_opposed(gold: str, prediction: str) -> bool:
     """Whether one answer says "left" and the other "right" of what may be the same value."""
     courses = [_FROM_TO.search(text) for text in (gold, prediction)]
