@@ -17,7 +17,7 @@ from pathlib import Path
 from tasks import FILES, full_name, load_task
 from util import cli
 from util.errors import UserError
-from util.settings import at_least, short_name, some_text
+from util.settings import at_least, short_name
 from util.terminal import print_result, say
 
 PAGE_SAMPLES = 10_000  # most in the list of --report
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = cli.Parser(__doc__)
-    parser.add_argument("--model", type=some_text, required=True, help=cli.MODEL_HELP)
+    parser.add_argument("--model", required=True, help=cli.MODEL_HELP)
     parser.add_argument(
         "--evals", required=True, metavar="NAME,...", help=f"benchmarks, with commas: {', '.join(FILES)}"
     )

@@ -17,7 +17,7 @@ from pathlib import Path
 from tasks import FILES, full_name, load_task
 from util import cli
 from util.errors import RunStopped, UserError
-from util.settings import number_in, some_text
+from util.settings import number_in
 from util.terminal import Progress, print_result, say
 
 TYPE_CHECKING = False
@@ -44,7 +44,7 @@ SYMBOLIC_TRIES = 3
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = cli.Parser(__doc__)
     parser.add_argument("--dataset", required=True, metavar="NAME", help=f"benchmark: {', '.join(FILES)}")
-    parser.add_argument("--model", type=some_text, required=True, help=cli.MODEL_HELP)
+    parser.add_argument("--model", required=True, help=cli.MODEL_HELP)
     parser.add_argument(
         "--result-dir", type=Path, default=Path("results"), metavar="DIR", help="folder of runs (results)"
     )
@@ -63,7 +63,6 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     group = parser.add_argument_group("second opinion (after all answers are graded)")
     group.add_argument(
         "--second-opinion",
-        type=some_text,
         metavar="VERIFIER",
         help="ask about answers that the rules leave undecided: math-verify, openai/NAME, or a model that "
         "vLLM runs; verdicts stay as they are, and the headline shows both",

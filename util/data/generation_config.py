@@ -7,6 +7,7 @@ Call `recommended_sampling` for the values of its generation_config.json, fetche
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ def recommended_sampling(model: str) -> dict[str, Any]:
 
 def known_sampling(model: str) -> dict[str, Any] | None:
     """As much of that as a file says that is already here; None where there is none."""
-    folder = Path(model).expanduser()
-    path = folder / FILE if folder.is_dir() else _cached(model)
+    folder = os.path.expanduser(model)
+    path = Path(folder, FILE) if os.path.isdir(folder) else _cached(model)
     return None if path is None else _read(path)
 
 
@@ -53,20 +54,24 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _local(model: str) -> Path | None:
-    folder = Path(model).expanduser()
-    if not folder.is_dir():
+    folder = os.path.expanduser(model)
+    if not os.path.isdir(folder):
         return None
-    if not (folder / FILE).is_file():
+    if not os.path.isfile(os.path.join(folder, FILE)):
         raise UserError(f"{folder} holds no {FILE}: give the values as flags, without --sampling model")
-    return folder / FILE
+    return Path(folder, FILE)
 
 
 def _cached(model: str) -> Path | None:
     if model.count("/") != 1:
         return None
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    found = try_to_load_from_cache(model, FILE)
+    try:
+        found = try_to_load_from_cache(model, FILE)
+    except HFValidationError:  # a name that the hub cannot have: whoever loads the model says so
+        return None
     return Path(found) if isinstance(found, str) else None
 
 

@@ -103,6 +103,8 @@ def open_rows(
         raise UserError(f"{source.path} has no split {split!r}: choose from {', '.join(source.files)}")
     bundled = Path(__file__).resolve().parents[2] / source.path
     folder = bundled.parent if bundled.is_file() else None
+    if folder is not None and revision is not None and not revision.startswith(LOCAL):
+        raise UserError(f"{source.path} is part of the suite: leave --revision {revision} out")
     if folder is None and data_dir is not None:
         folder = _local_folder(source.path, revision, Path(data_dir))
     if folder is None:

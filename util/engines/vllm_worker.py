@@ -67,6 +67,7 @@ def main() -> None:
     inbox: queue.SimpleQueue = queue.SimpleQueue()
     threading.Thread(target=_read_requests, args=(inbox,), daemon=True).start()
     engine = _load(options)
+    sys.excepthook = _end_with_traceback  # torch has put its own around it, which prints after it: never
     done = threading.Event()
     _watch_children(out, done)
     config = engine.vllm_config

@@ -140,6 +140,8 @@ def _write_problems(order: Order, run: Run, counts: RowCounts, *, asks: bool) ->
         say(f"{run.folder} does not record which {LABELS} chose its problems: those of today choose now")
     if labels is not None and labels.told:
         say(labels.told)
+    elif labels is None and order.selection.filter_difficulty:
+        say(f"{order.task.name} has no difficulty labels: --filter-difficulty leaves nothing out")
     found = _with_prompt_noted(order, run, order.problems(rows, labels, counts))
     asked = write_problems(run, found, order.prompt(), order.plan.model)
     run.info["dataset"] = _about_rows(rows, counts, order.task)

@@ -311,8 +311,11 @@ class Evaluation:
 
     def _say(self, message: str) -> None:
         say(message)
-        with open(self._log, "a", encoding="utf-8") as log:
-            log.write(message + "\n")
+        try:
+            with open(self._log, "a", encoding="utf-8") as log:
+                log.write(message + "\n")
+        except OSError:
+            pass  # it repeats what was said: a full disk is for the samples to report
 
     def _write(self) -> None:
         """Replace the result files, once there is something to say: an earlier result outlives a command that

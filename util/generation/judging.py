@@ -164,8 +164,8 @@ class Grading:
         self._pool = pool
         self._references = references
         self._timeout_s = timeout_s  # of one sample
-        self._problems = StoredProblems(run.folder)
         self._reader = RunReader(run.folder)
+        self._problems = StoredProblems(run.folder)
         # Samples are known by their offset.
         self._waiting: deque[RecordPlace] = deque()  # new ones for which the pool had no room
         self._in_flight: dict[int, int] = {}  # sample -> its problem

@@ -22,6 +22,11 @@ from util.terminal import print_text
 PATH = re.compile(r"(?:~|\.{1,2})?/[^\W\d][^\s\\${}]*|[^\s\\${}]*[^\W\d_]\.(?:txt|md|tex|jsonl?|log|out)")
 
 
+def _any_text(text: str) -> str:
+    """An argparse type: a text, also an empty one."""
+    return text
+
+
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = cli.Parser(__doc__)
     parser.add_argument(
@@ -37,6 +42,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--gold", help="the reference answer, or the letter with --choice")
     parser.add_argument(
         "--response",
+        type=_any_text,
         metavar="FILE|TEXT",
         help="the response, or a file that holds it; - reads stdin",
     )
@@ -50,7 +56,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--choice", type=int, metavar="N", help="a multiple-choice problem with N options, 2 to 10"
     )
     parser.add_argument(
-        "--question", default="", help="what was asked: a relation that it gives is no answer to it"
+        "--question",
+        type=_any_text,
+        default="",
+        help="what was asked: a relation that it gives is no answer to it",
     )
     parser.add_argument(
         "--accept",

@@ -50,6 +50,7 @@ def open_on_each_node(address: str | None, what: str, host: type, arguments: tup
 
 def wait_for_nodes(address: str, count: int, within_s: float) -> list[ClusterNode]:
     """Wait until so many nodes have joined the cluster; raises UserError when they have not in time."""
+    _host_and_port(address)
     end = time.monotonic() + within_s
     cluster: Cluster | None = None
     nodes: list[ClusterNode] = []
@@ -361,14 +362,19 @@ def _address_of_this_machine() -> str:
         ) from error
 
 
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535 or "//" in address:
+        raise UserError(f"{address!r} is no address of a Ray cluster: write HOST:PORT, such as node1:6379")
+    return host, int(port)
+
+
 def _check_listening(address: str) -> None:
     """Raise UserError unless something at HOST:PORT greets as gRPC does, with HTTP/2 settings (RFC 9113,
     section 6.5): with anything else, Ray itself tries for minutes."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isdigit() or "//" in address:
-        raise UserError(f"--ray-address {address!r} is not HOST:PORT, such as node1:6379")
+    host, port = _host_and_port(address)
     try:
-        with socket.create_connection((host, int(port)), timeout=CONNECT_S) as connection:
+        with socket.create_connection((host, port), timeout=CONNECT_S) as connection:
             greeting = connection.recv(9)
     except OSError as error:
         raise UserError(

@@ -131,7 +131,7 @@ def read_keys(path: Path, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, re.
 def _whole_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
     """(offset in bytes, number, bytes) of each line that ends; of a missing file none."""
     try:
-        file = open(path, "rb")
+        file = open_to_read(path)
     except FileNotFoundError:
         return
     with file:
@@ -141,6 +141,16 @@ def _whole_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
                 return  # being written just now, or torn by a crash
             yield offset, number, raw
             offset += len(raw)
+
+
+def open_to_read(path: Path) -> BinaryIO:
+    """The file; raises FileNotFoundError where there is none, UserError where it cannot be read."""
+    try:
+        return open(path, "rb")
+    except FileNotFoundError:
+        raise
+    except OSError as error:  # somebody else's, or a folder
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
 
 
 def missing_folders(folder: Path) -> list[Path]:
@@ -228,7 +238,7 @@ def _parsed_or_refused(raw: bytes, path: Path, number: int, fields: Fields | Non
 
 
 def _line_number(path: Path, offset: int) -> int:
-    with open(path, "rb") as file:
+    with open_to_read(path) as file:
         return file.read(offset).count(b"\n") + 1
 
 
@@ -263,7 +273,7 @@ def _cut_torn_tail(file: int) -> int:
 def disk_trouble(path: Path, error: OSError) -> RunStopped:
     """Why a file could not be written, and that nothing is lost."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        what = f"the disk that holds {path.parent} is full"
+        what, first = f"the disk that holds {path.parent} is full", "make room"
     else:
-        what = f"cannot write {path}: {error.strerror}"
-    return RunStopped(f"{what}; everything finished is kept: make room, then run the same command again")
+        what, first = f"cannot write {path}: {error.strerror}", "put that right"
+    return RunStopped(f"{what}; everything finished is kept: {first}, then run the same command again")

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from util.errors import UserError
 from util.records import Problem, Record, Sample, Verdict, graded_text
-from util.runs.journal import parsed_line, read_line_at, read_lines
+from util.runs.journal import open_to_read, parsed_line, read_line_at, read_lines
 from util.runs.offsets import SampleLine, key_digest, problem_offsets, read_samples, sample_offsets
 from util.terminal import say
 
@@ -78,14 +78,15 @@ class RunReader:
         self.folder = folder
         self._samples = journals(folder)[0]
         self._samples_name = str(self._samples)  # made once
-        self._open = ExitStack()
         self._open_files()
         self._last_problem: tuple[int, dict] = (-1, {})
 
     def _open_files(self) -> None:
-        self._problem_file = _open_if_there(self._open, self.folder / PROBLEMS)
-        self._formatted_file = _open_if_there(self._open, self.folder / FORMATTED)
-        self._verdict_file = _open_if_there(self._open, self.folder / VERDICTS)
+        with ExitStack() as opened:  # closes what is open where another cannot be opened
+            self._problem_file = _open_if_there(opened, self.folder / PROBLEMS)
+            self._formatted_file = _open_if_there(opened, self.folder / FORMATTED)
+            self._verdict_file = _open_if_there(opened, self.folder / VERDICTS)
+            self._open = opened.pop_all()
         self._sample_file: BinaryIO | None = None
 
     def reopen(self) -> None:
@@ -130,7 +131,7 @@ class RunReader:
     def at(self, place: RecordPlace) -> Record:
         """The record at a place, without its verdict."""
         if self._sample_file is None:
-            self._sample_file = self._open.enter_context(open(self._samples, "rb"))
+            self._sample_file = self._open.enter_context(open_to_read(self._samples))
         sample = sample_from(read_line_at(self._sample_file, place.sample))
         return self._record(place, sample, self._formatted_text(place), None)
 
@@ -215,7 +216,7 @@ class StoredProblems:
 
     def __init__(self, folder: Path) -> None:
         self._offsets = {line["id"]: offset for offset, line in read_lines(folder / PROBLEMS)}
-        self._file = open(folder / PROBLEMS, "rb")
+        self._file = open_to_read(folder / PROBLEMS)
 
     def get(self, problem_id: str) -> Problem | None:
         if problem_id not in self._offsets:
@@ -293,7 +294,7 @@ class VerdictLines:
 
     def __init__(self, path: Path) -> None:
         self._offsets: dict[int, int] = {}
-        self._file = open(path, "rb")
+        self._file = open_to_read(path)
 
     def replace(self, line: dict, offset: int) -> dict | None:
         """The last line about the same sample, if there was one; `line` is from now on the last."""
@@ -321,4 +322,4 @@ def text_digest(text: str) -> str:
 
 def _open_if_there(stack: ExitStack, path: Path) -> BinaryIO:
     """The file; one without a line where there is none, as nothing in it is ever looked for."""
-    return stack.enter_context(open(path if path.exists() else os.devnull, "rb"))
+    return stack.enter_context(open_to_read(path if path.exists() else Path(os.devnull)))
