@@ -1,8 +1,10 @@
-"""Report on runs: an HTML file, a paired comparison, what a regrading changed, the command that repeats one,
-and what less thought would have come to.
+"""Report on runs: an HTML file, comparisons, a gate for CI, the gap to a published number, what a regrading
+changed, the command that repeats a run, and what less thought would have come to.
 
 python report.py results/QwQ-32B-Preview_AIME_train_all_0_-1 -o report.html
 python report.py compare results/QwQ-32B-Preview_AIME_train_all_0_-1 results/Sky-T1-mini_AIME_train_all_0_-1
+python report.py gate results/QwQ-32B-Preview_AIME_train_all_0_-1 --at-least 40
+python report.py reproduce results/QwQ-32B-Preview_AIME_train_all_0_-1 --claim 50
 python report.py explain results/QwQ-32B-Preview_AIME_train_all_0_-1
 python report.py manifest results/QwQ-32B-Preview_AIME_train_all_0_-1
 python report.py budget results/QwQ-32B-Preview_AIME_train_all_0_-1 --at 1024 4096 16384
@@ -23,59 +25,101 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from util.generation.budget import Budgets
 
-MODES = ("compare", "explain", "manifest", "budget")
+PAGE = "page"
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The first word chooses what is done; without one of MODES it is the HTML report."""
-    mode = argv[0] if argv and argv[0] in MODES else "page"
     parser = cli.Parser(__doc__)
-    if mode == "page":
-        parser.usage = "report.py RUN [RUN ...] -o FILE | report.py {compare,explain,manifest,budget} ..."
-        parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder")
-        parser.add_argument(
-            "-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="(report.html)"
-        )
-        parser.add_argument(
-            "--samples",
-            type=at_least(0),
-            default=10_000,
-            metavar="N",
-            help="most samples in the list (10000); of a larger run an even selection",
-        )
-        parser.add_argument(
-            "--counts",
-            type=Path,
-            nargs="+",
-            default=[],
-            metavar="FILE",
-            help="also show what was kept for training: FILE.card.json of convert_to_data.py, "
-            "pairs-summary.json of response_rewrite.py",
-        )
-    elif mode == "compare":
-        parser.add_argument("runs", type=Path, nargs=2, metavar="RUN", help="run folder: A, then B")
-        parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="also write it as an HTML page")
-        parser.add_argument(
-            "--temperatures",
-            type=number_in(0, 10),
-            nargs="+",
-            metavar="T",
-            help="which samples of a run with several temperatures: one for both runs, or A's and B's",
-        )
-    else:
-        parser.add_argument("run", type=Path, metavar="RUN", help="run folder")
-        if mode == "explain":
-            parser.add_argument(
-                "--all", action="store_true", help="list every sample whose verdict changed, not only 40"
-            )
-        elif mode == "budget":
-            _add_budget(parser)
-    args = parser.parse_args(argv[1:] if mode != "page" else argv)
-    args.mode = mode
-    return args
+    modes = parser.add_subparsers(dest="mode", metavar="COMMAND", required=True)
+    for name, mode in MODES.items():
+        help_text, declare, _ = mode
+        words = help_text[0].upper() + help_text[1:]
+        declare(modes.add_parser(name, prog=f"{parser.prog} {name}", help=help_text, description=f"{words}."))
+    is_page = bool(argv) and argv[0] not in MODES and argv[0] not in ("-h", "--help", "--version")
+    return parser.parse_args([PAGE, *argv] if is_page else argv)
 
 
-def _add_budget(parser: cli.Parser) -> None:
+def run(args: argparse.Namespace) -> int:
+    return MODES[args.mode][2](args)
+
+
+# --- flags ---
+
+
+def _page_flags(parser: cli.Parser) -> None:
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="(report.html)"
+    )
+    parser.add_argument(
+        "--samples",
+        type=at_least(0),
+        default=10_000,
+        metavar="N",
+        help="most samples in the list (10000); of a larger run an even selection",
+    )
+    parser.add_argument(
+        "--counts",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="also show what was kept for training: FILE.card.json of convert_to_data.py, "
+        "pairs-summary.json of response_rewrite.py",
+    )
+
+
+def _compare_flags(parser: cli.Parser) -> None:
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders: A, then B and others")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="also write it as an HTML page")
+    _margin_flag(parser, "points within which two runs count as equivalent (2)")
+    _temperatures_flag(parser, "+")
+
+
+def _gate_flags(parser: cli.Parser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    parser.add_argument(
+        "--at-least",
+        type=number_in(0, 100),
+        metavar="NUMBER",
+        help="avg in percent that the run has to reach, with its whole 95 %% interval",
+    )
+    parser.add_argument(
+        "--over",
+        type=Path,
+        metavar="RUN2",
+        help="run on the same data that RUN must not fall below by --margin points or more",
+    )
+    _margin_flag(parser, "with --over: points that RUN may lack (2); 0: it has to be better")
+    _temperatures_flag(parser, "+")
+
+
+def _reproduce_flags(parser: cli.Parser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    parser.add_argument(
+        "--claim",
+        type=number_in(0, 100),
+        required=True,
+        metavar="NUMBER",
+        help="the published avg in percent",
+    )
+    _temperatures_flag(parser, 1)
+
+
+def _explain_flags(parser: cli.Parser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    parser.add_argument(
+        "--all", action="store_true", help="list every sample whose verdict changed, not only 40"
+    )
+
+
+def _manifest_flags(parser: cli.Parser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder")
+
+
+def _budget_flags(parser: cli.Parser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder")
     parser.add_argument(
         "--at",
         type=at_least(1),
@@ -100,18 +144,25 @@ def _add_budget(parser: cli.Parser) -> None:
     cli.add_engine_flags(parser)
 
 
-def run(args: argparse.Namespace) -> int:
-    modes: dict[str, Callable[[argparse.Namespace], int | None]] = {
-        "page": _page,
-        "compare": _compare,
-        "explain": _explain,
-        "manifest": _manifest,
-        "budget": _budget,
-    }
-    return modes[args.mode](args) or 0
+def _margin_flag(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--margin", type=number_in(0, 100), default=2.0, metavar="POINTS", help=text)
 
 
-def _page(args: argparse.Namespace) -> None:
+def _temperatures_flag(parser: argparse.ArgumentParser, nargs: str | int) -> None:
+    which = "one for all runs, or one for each" if nargs == "+" else "one of them"
+    parser.add_argument(
+        "--temperatures",
+        type=number_in(0, 10),
+        nargs=nargs,
+        metavar="T",
+        help=f"which samples of a run with several temperatures: {which}",
+    )
+
+
+# --- what is done ---
+
+
+def _page(args: argparse.Namespace) -> int:
     from contextlib import closing
 
     from util.records import exact_number
@@ -120,6 +171,7 @@ def _page(args: argparse.Namespace) -> None:
     from util.results.page.gather import Shelf, read_run
     from util.results.page.page import write_report
 
+    _refuse_misspelt(args.runs[0])
     cli.check_output("-o", args.output)
     if len({folder.resolve() for folder in args.runs}) < len(args.runs):
         raise UserError("a run is named twice: name each run once")
@@ -143,32 +195,75 @@ def _page(args: argparse.Namespace) -> None:
                 say(line)
         write_report(args.output, runs, shelf, counts=counts)
     print_result({"report": str(args.output), "runs": summaries})
+    return 0
 
 
-def _compare(args: argparse.Namespace) -> None:
+def _compare(args: argparse.Namespace) -> int:
     from util.results import compare_runs
 
     if args.output is not None:
         cli.check_output("-o", args.output)
-    if args.temperatures is not None and len(args.temperatures) > 2:
-        raise UserError(f"--temperatures takes one or two values, not {len(args.temperatures)}")
+    if len(args.runs) < 2:
+        raise UserError(f"compare needs two runs or more, and {args.runs[0]} is one")
+    margin = args.margin / 100
+    if len(args.runs) > 2:
+        several = compare_runs.compare_several(args.runs, args.temperatures, margin=margin)
+        if args.output is not None:
+            compare_runs.write_table(args.output, several)
+        print_text(compare_runs.table_text(several))
+        print_result(several.as_json())
+        return 0
     first, second = args.runs
-    found = compare_runs.compare_runs(first, second, args.temperatures)
+    found = compare_runs.compare_runs(first, second, args.temperatures, margin=margin)
     if args.output is not None:
         compare_runs.write_comparison(args.output, found)
     print_text(compare_runs.as_text(found))
     print_result(found.as_json())
+    return 0
 
 
-def _explain(args: argparse.Namespace) -> None:
+def _gate(args: argparse.Namespace) -> int:
+    from util.results.compare_runs import warnings_of
+    from util.results.gate import check_gate
+    from util.results.sides import open_sides
+
+    folders = [args.run] if args.over is None else [args.run, args.over]
+    run, *others = open_sides(folders, args.temperatures)
+    for warning in [warning for base in others for warning in warnings_of(base, run)]:
+        say(f"WARNING: {warning}")
+    found = check_gate(
+        run,
+        at_least=None if args.at_least is None else args.at_least / 100,
+        over=others[0] if others else None,
+        margin=args.margin / 100,
+    )
+    print_text(found.as_text())
+    print_result(found.as_json())
+    return found.status
+
+
+def _reproduce(args: argparse.Namespace) -> int:
+    from util.data.generation_config import known_sampling
+    from util.results.reproduce import as_text, split_gap
+    from util.results.sides import open_side
+
+    run = open_side(args.run, *args.temperatures or ())
+    found = split_gap(run, args.claim, known_sampling(run.model))
+    print_text(as_text(found))
+    print_result(found.as_json())
+    return 0
+
+
+def _explain(args: argparse.Namespace) -> int:
     from util.results import history
 
     found = history.read_history(args.run)
     print_text(history.as_text(args.run, found, most=None if args.all else history.LISTED))
     print_result(found.as_json())
+    return 0
 
 
-def _manifest(args: argparse.Namespace) -> None:
+def _manifest(args: argparse.Namespace) -> int:
     from tasks import FILES, load_task
     from util.machines.versions import made_with
     from util.runs.folder import read_run_json
@@ -179,6 +274,7 @@ def _manifest(args: argparse.Namespace) -> None:
     name = read_run_json(args.run)["settings"].get("task")
     limits = load_task(name).limits if name in FILES else ()
     print_text(repeat_command(args.run, kept=limits))
+    return 0
 
 
 def _budget(args: argparse.Namespace) -> int:
@@ -254,6 +350,26 @@ def _ask_at_budgets(args: argparse.Namespace, budgets: Budgets, requests: int, v
         say(f"{missing} forced answers are missing: the table counts the others alone")
     return 1 if missing else 0
 
+
+def _refuse_misspelt(path: Path) -> None:
+    """A first word that is neither a folder nor a command, but nearly one."""
+    import difflib
+
+    close = [] if path.exists() else difflib.get_close_matches(str(path).lower(), MODES, n=1)
+    if close:
+        raise UserError(f"no run at {path}: did you mean the command {close[0]}?")
+
+
+Mode = tuple[str, Callable[[cli.Parser], None], Callable[[argparse.Namespace], int]]
+MODES: dict[str, Mode] = {  # by name: help, flags, what is done
+    PAGE: ("draw runs as an HTML file (what is done without a command)", _page_flags, _page),
+    "compare": ("pair the problems of two runs, or list several against the first", _compare_flags, _compare),
+    "gate": ("judge a run by a rule: exit status 0 pass, 1 fail, 3 cannot tell", _gate_flags, _gate),
+    "reproduce": ("split the gap between a run and a published number", _reproduce_flags, _reproduce),
+    "explain": ("count and list what a regrading changed", _explain_flags, _explain),
+    "manifest": ("print the command that repeats a run", _manifest_flags, _manifest),
+    "budget": ("show accuracy against thinking budget, from one finished run", _budget_flags, _budget),
+}
 
 if __name__ == "__main__":
     cli.main(parse, run)

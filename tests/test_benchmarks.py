@@ -22,6 +22,7 @@ SMALLEST = {
     "grading_code memory": "--checks 20",
     "grading_code endless": "--problems 20 --time-limit 0.2",
     "grading_maths": "--rounds 1 --cases {}/maths.jsonl --gsm8k {}/gsm8k.jsonl",
+    "intervals": "--draws 10",
     "loops": "--loops 20 --healthy 16",
     "numina": "--rows 3000 --folder {}",
     "pairs": "--samples 40",

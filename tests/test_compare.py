@@ -33,10 +33,10 @@ def test_a_clear_difference_is_called_one(tmp_path, capsys):
     first, second = run_of(tmp_path / "a", [1] * 20), run_of(tmp_path / "b", [4] * 18 + [0, 1])
     text, found = compared(capsys, first, second)
     assert "The data can tell the two apart: B is better by 66.2 points" in text
-    assert (found["gained"], found["lost"], found["differing"]) == (18, 1, 19)
+    assert (found["higher_in_b"], found["higher_in_a"], found["differing"]) == (18, 1, 19)
     assert found["p_value"] < 0.001
     assert "A 1 of 4: 41 | B 4 of 4: 42 | reference 42" in text
-    assert "gained by B: 18 problems" in text and "lost by B: 1 problem\n" in text
+    assert "higher in B: 18 problems" in text and "higher in A: 1 problem\n" in text
 
 
 def test_a_small_difference_is_not_called_one_and_the_needed_samples_are_named(tmp_path, capsys):
@@ -88,8 +88,8 @@ def test_problems_may_have_different_numbers_of_samples(tmp_path, capsys):
     assert found["difference"]["value"] == pytest.approx((0 + 0.25 - 0.25 + 0.5) / 4)
     assert (found["samples"], found["problems"]) == ([2, 8], 4)
     assert "problems of as many samples as here would show it" in text
-    assert "A  org/model-a at temperature 0.7  avg@2–8 " in text
-    assert "the samples per problem differ from problem to problem: 2–8 in both runs" in text
+    assert "A  org/model-a at temperature 0.7  avg@2-8 " in text
+    assert "the samples per problem differ from problem to problem: 2-8 in both runs" in text
 
 
 def test_equal_runs_show_no_difference(tmp_path, capsys):
@@ -112,7 +112,7 @@ def test_two_temperatures_of_one_run_can_be_compared(tmp_path, capsys):
     ]
     run = make_run(tmp_path / "a", samples)
     _, found = compared(capsys, run, run, "--temperatures", "0.5", "0.7")
-    assert found["lost"] == 8
+    assert found["higher_in_a"] == 8
     with pytest.raises(UserError, match=r"temperatures 0\.5, 0\.7: choose with --temperatures"):
         compared(capsys, run, run_of(tmp_path / "b", [1]))
 
@@ -153,7 +153,7 @@ def test_the_comparison_is_drawn(tmp_path, capsys):
     first, second = run_of(tmp_path / "a", [1, 0]), run_of(tmp_path / "b", [4, 0])
     compared(capsys, first, second, "-o", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "Gained by B: 1 problem<" in page and "<svg" in page
+    assert "Higher in B: 1 problem<" in page and "<svg" in page
 
 
 @pytest.mark.parametrize(("shares", "better"), [([1, 0], "A"), ([4, 0], "B")])
@@ -193,7 +193,7 @@ def test_a_comparison_says_which_side_has_undecided_samples_and_what_they_could_
     assert f"WARNING: undecided samples of {tmp_path / 'b'}, counted as not correct: 1" in text
     assert "avg@1 75.0 (up to 100.0: 1 undecided) [" in text and "avg@1 100.0 [" in text
     assert "A 1 of 1: 42 | B 0 of 1: undecided |" in text
-    assert (found["lost"], found["gained"]) == (1, 0)
+    assert (found["higher_in_a"], found["higher_in_b"]) == (1, 0)
 
 
 def regraded(tmp_path, count=1):

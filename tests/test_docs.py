@@ -100,7 +100,7 @@ def starting(*names: str) -> list[str]:
 def understood(script: str, flags: list[str]) -> bool:
     """Whether a script takes these flags; --version and --help end it."""
     module = importlib.import_module(script.removesuffix(".py"))
-    if flags in (["--version"], ["--help"]):
+    if flags[-1:] in (["--version"], ["--help"]):
         with pytest.raises(SystemExit) as ended:
             module.parse(flags)
         return ended.value.code == 0
@@ -255,7 +255,8 @@ def test_a_shown_command_that_needs_no_model_runs(command, graded_runs, tmp_path
             text=True,
             timeout=300,
         )
-    assert done.returncode == 0, done.stderr[-2000:]
+    # A gate speaks by its exit status: 1 fail, 3 cannot tell.
+    assert done.returncode in ((0, 1, 3) if "gate" in flags[:1] else (0,)), done.stderr[-2000:]
 
 
 # --- what the pages say is there ---

@@ -12,12 +12,12 @@ from util.records import Record, Sample, Verdict, as_finished
 from util.results.estimates import (
     majority_at_k,
     mean_of_shares,
+    mean_within,
     pass_at_k,
-    t_quantile,
     tokens_to_first_correct,
 )
 from util.results.headline import about_alike, about_loops, summarise, summary_line
-from util.results.paired_test import compare_shares, mean_difference, permutation_p
+from util.results.paired_test import LEVEL, compare_shares, holm, permutation_p, problem_p
 
 
 def record(problem_id="p", index=0, *, correct=True, tokens=10, temperature=0.7, **given):
@@ -74,65 +74,42 @@ def test_samples_that_are_all_the_same_text_are_counted_and_said():
     assert not about_alike(0.7, result([*alike, *others, *drawn("x", "y", name="s")]))
 
 
-@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 7, 29, 499])
-@pytest.mark.parametrize("probability", [0.9, 0.975])
-def test_quantiles_of_students_distribution_agree_with_scipy(freedom, probability):
-    expected = scipy.stats.t.ppf(probability, freedom)
-    assert t_quantile(probability, freedom) == pytest.approx(expected, rel=2e-3)
+@pytest.mark.parametrize("problems, right", [(2, 1), (30, 0), (30, 12), (30, 29), (500, 499), (3000, 3000)])
+def test_one_sample_each_gives_the_exact_interval_of_clopper_and_pearson(problems, right):
+    found = mean_of_shares([1.0] * right + [0.0] * (problems - right))
+    exact = scipy.stats.binomtest(right, problems).proportion_ci(0.95, "exact")
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=1e-4)
 
 
-def test_problems_that_agree_are_no_surer_than_as_many_independent_samples():
-    for odd in (0.5, 0.625, 0.75):  # with none and with little spread between the problems
-        found = mean_of_shares([0.5] * 9 + [odd], 80)
-        share = (0.5 * 9 + odd) / 10
-        t2 = scipy.stats.t.ppf(0.975, 9) ** 2
-        half = math.sqrt(t2 * (share * (1 - share) / 80 + t2 / (4 * 80**2))) / (1 + t2 / 80)
-        assert (found.high - found.low) / 2 == pytest.approx(half, rel=2e-3)
+@pytest.mark.parametrize("problems, n", [(3, 2), (30, 8), (200, 64)])
+def test_the_ends_of_an_interval_are_quantiles_of_the_randomly_weighted_mean(problems, n):
+    dice = numpy.random.default_rng(problems)
+    shares = dice.binomial(n, dice.beta(0.7, 0.5, problems)) / n
+    weights = dice.dirichlet([1] * (problems + 1), 20_000)
+    ends = [numpy.quantile(weights @ [*shares, least], q) for least, q in ((0.0, 0.025), (1.0, 0.975))]
+    found = mean_of_shares(shares.tolist())
+    assert (found.low, found.high) == pytest.approx(ends, abs=0.004)
 
 
-def test_one_sample_each_gives_wilsons_interval_but_for_the_quantile():
-    shares = [1.0] * 12 + [0.0] * 18
-    found = mean_of_shares(shares, 30)
-    z = scipy.stats.t.ppf(0.975, 29)
-    effective = 0.4 * 0.6 / (numpy.var(shares, ddof=1) / 30)
-    centre = (0.4 + z * z / 2 / effective) / (1 + z * z / effective)
-    half = z / (1 + z * z / effective) * math.sqrt(0.24 / effective + z * z / 4 / effective**2)
-    assert (found.value, found.low, found.high) == pytest.approx(
-        (0.4, centre - half, centre + half), abs=1e-3
-    )
-    wilson = scipy.stats.binomtest(12, 30).proportion_ci(0.95, "wilson")
-    assert (found.low, found.high) == pytest.approx((wilson.low, wilson.high), abs=0.02)
-
-
-def test_many_samples_of_few_problems_do_not_narrow_the_interval():
-    once = mean_of_shares([1.0, 0.0] * 10, 20)
-    often = mean_of_shares([1.0, 0.0] * 10, 20 * 64)
-    assert (often.low, often.high) == pytest.approx((once.low, once.high))
+def test_one_wrong_sample_does_not_make_an_interval_narrow():
+    widths = []
+    for wrong in range(0, 9):
+        found = mean_of_shares([1.0] * 29 + [1 - wrong / 8])
+        widths.append(found.high - found.low)
+    assert widths == sorted(widths)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_all_wrong_and_all_right_still_leave_doubt(share):
-    found = mean_of_shares([share] * 30, 240)
+    found = mean_of_shares([share] * 30)
     assert found.value == share
     assert 0.08 < found.high - found.low < 0.16
     assert found.low <= share <= found.high
 
 
 def test_one_problem_says_nothing_about_others():
-    found = mean_of_shares([0.5], 8)
+    found = mean_of_shares([0.5])
     assert (found.low, found.high) == (0.0, 1.0)
-
-
-@pytest.mark.parametrize("problems, samples", [(30, 1), (30, 8), (100, 4)])
-@pytest.mark.parametrize("a, b", [(0.3, 0.3), (2, 2), (0.5, 2), (4, 0.5), (1, 40)])
-def test_intervals_cover_the_truth_in_about_95_of_100_draws(problems, samples, a, b):
-    dice = numpy.random.default_rng(7)
-    truth, hits, draws = a / (a + b), 0, 1000
-    for _ in range(draws):
-        shares = dice.binomial(samples, dice.beta(a, b, problems)) / samples
-        found = mean_of_shares(shares.tolist(), problems * samples)
-        hits += found.low <= truth <= found.high
-    assert 0.905 <= hits / draws <= 0.995
 
 
 @pytest.mark.parametrize("drawn, correct, k", [(8, 3, 2), (8, 0, 4), (8, 8, 1), (10, 1, 10), (6, 5, 4)])
@@ -198,12 +175,67 @@ def test_random_permutations_come_close_to_the_exact_value_and_repeat():
     assert permutation_p(differences)[0] == found
 
 
-def test_the_interval_of_a_difference_is_the_paired_t_interval():
-    dice = random.Random(3)
-    differences = [dice.choice([-0.5, 0.0, 0.25, 1.0]) for _ in range(40)]
-    found = mean_difference(differences)
-    expected = scipy.stats.ttest_1samp(differences, 0).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-3)
+def random_pair(seed):
+    """Counts of two runs on the same problems, of few or many samples, far apart or not."""
+    dice = random.Random(seed)
+    n, shift = dice.choice([1, 1, 2, 8, 64]), dice.choice([0.0, 0.1, 0.3])
+    first, second = {}, {}
+    for number in range(dice.randint(2, 40)):
+        chance = dice.random() ** dice.choice([0.2, 1, 5])
+        better = min(1.0, chance + shift * dice.random())
+        first[f"p{number}"] = (sum(dice.random() < chance for _ in range(n)), n)
+        second[f"p{number}"] = (sum(dice.random() < better for _ in range(n)), n)
+    return first, second
+
+
+@pytest.mark.parametrize("seeds", [range(0, 40), range(40, 80)])
+def test_the_interval_of_a_difference_never_contradicts_its_test(seeds):
+    told = 0
+    for seed in seeds:
+        first, second = random_pair(seed)
+        found = compare_shares(first, second)
+        estimate = found.difference
+        assert estimate.low <= estimate.value <= estimate.high
+        assert (not estimate.low <= 0 <= estimate.high) == (found.p_value < LEVEL), seed
+        told += found.p_value < LEVEL
+    assert 3 < told < 35
+
+
+def test_with_one_sample_each_interval_and_sign_test_agree_without_being_made_to():
+    for better, worse, alike in itertools.product(range(0, 13, 2), range(0, 7, 2), (0, 25)):
+        differences = [1.0] * better + [-1.0] * worse + [0.0] * alike
+        if differences:
+            found = mean_within(differences, -1.0, 1.0)
+            assert (not found.low <= 0 <= found.high) == (permutation_p(differences)[0] < LEVEL)
+
+
+def test_five_problems_more_of_thirty_are_no_difference_for_interval_and_test_alike():
+    first = {f"p{number}": (number < 10, 1) for number in range(30)}
+    second = {f"p{number}": (number < 15, 1) for number in range(30)}
+    found = compare_shares(first, second)
+    assert found.p_value == 0.0625 and found.difference.low <= 0
+
+
+def test_equivalence_is_two_one_sided_tests():
+    alike = {f"p{number}": (number % 2, 1) for number in range(500)}
+    other = {**alike, "p0": (1, 1), "p1": (0, 1)}
+    assert compare_shares(alike, other).equivalent(0.02) is True
+    few = {f"p{number}": (number % 2, 1) for number in range(30)}
+    assert compare_shares(few, few).equivalent(0.02) is None
+    assert compare_shares(alike, {name: (1, 1) for name in alike}).equivalent(0.02) is False
+
+
+@pytest.mark.parametrize(
+    "first, second", [((1, 8), (7, 8)), ((0, 4), (4, 4)), ((3, 8), (10, 64)), ((2, 2), (2, 2))]
+)
+def test_the_test_of_one_problem_is_fishers(first, second):
+    table = [[correct, judged - correct] for correct, judged in (first, second)]
+    assert problem_p(first, second) == pytest.approx(scipy.stats.fisher_exact(table).pvalue)
+
+
+def test_several_p_values_are_corrected_by_holm():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0] and holm([]) == []
 
 
 def test_runs_that_agree_everywhere_still_leave_doubt():

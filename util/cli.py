@@ -54,10 +54,10 @@ def _name_of_command() -> str:
 class Parser(argparse.ArgumentParser):
     """A parser that takes each long flag with "-" and with "_", and more flags from @FILE."""
 
-    def __init__(self, description: str, **options: Any) -> None:
+    def __init__(self, description: str, *, prog: str | None = None, **options: Any) -> None:
         super().__init__(
             description=description,
-            prog=_name_of_command(),
+            prog=prog or _name_of_command(),
             fromfile_prefix_chars="@",
             allow_abbrev=False,
             formatter_class=_Help,
@@ -103,15 +103,16 @@ class Parser(argparse.ArgumentParser):
                     return spelling + equals + value
         return argument
 
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """The flags; `given` names those of settings that were not left to their defaults."""
-        found = super().parse_args(args, namespace)
+        found, others = super().parse_known_args(args, namespace)
         declared = {action.dest for action in self._actions if action.default == argparse.SUPPRESS}
         settings = declared & BY_NAME.keys()
-        found.given = frozenset(settings & vars(found).keys())
-        for name in settings - found.given:
+        given = settings & vars(found).keys()
+        for name in settings - given:
             setattr(found, name, BY_NAME[name].default)
-        return found
+        found.given = getattr(found, "given", frozenset()) | given  # a command's own parser has said more
+        return found, others
 
     def error(self, message: str) -> NoReturn:
         short = message if len(message) <= MESSAGE_CHARS else f"{message[:MESSAGE_CHARS]} ..."

@@ -1,6 +1,6 @@
-"""What is the difference between two runs, problem by problem?
+"""What is the difference between runs, problem by problem?
 
-Call `compare_runs`, then `as_text` or `write_comparison`.
+Call `compare_runs`, then `as_text` or `write_comparison`; of more than two, `compare_several`.
 """
 
 from __future__ import annotations
@@ -10,38 +10,30 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
+from string import ascii_uppercase
 
 from util.errors import UserError
 from util.records import exact_number
-from util.results.counting import Tally, up_to
+from util.results.counting import Tally
+from util.results.estimates import Estimate
 from util.results.page.frame import new_page, table
-from util.results.page.gather import RunFacts, drawn, read_run
 from util.results.page.names import short_models
-from util.results.paired_test import FEWEST_TELLING, LEVEL, Paired, compare_shares, counts_of
+from util.results.paired_test import (
+    FEWEST_TELLING,
+    LEVEL,
+    Paired,
+    compare_shares,
+    differences_of,
+    holm,
+    mean_difference,
+    problem_p,
+)
+from util.results.sides import Side, open_sides, refuse_different_data
 from util.runs.reader import StoredProblems
-from util.runs.repeat import check_command
 from util.settings import NOT_RECORDED, SETTINGS, unrecorded, values_of
 
 LISTED = 20  # problems printed on each side; the page has all
-SAME_DATA = (  # in words, and where run.json says it
-    ("task", "settings", "task"),
-    ("data set", "dataset", "path"),
-    ("split", "dataset", "split"),
-    ("revision", "dataset", "revision"),
-)
-
-
-@dataclass(frozen=True)
-class Side:
-    """One run at one temperature."""
-
-    facts: RunFacts
-    temperature: float
-    tally: Tally
-
-    @property
-    def name(self) -> str:
-        return f"{self.facts.info['settings']['model']} at temperature {exact_number(self.temperature)}"
+MARGIN = 0.02  # of a share: runs that differ by less count as equivalent
 
 
 @dataclass(frozen=True)
@@ -70,6 +62,11 @@ class Flip:
     first: Given
     second: Given
     difference: float
+    p_value: float  # of a test of this problem alone, corrected for all problems that differ
+
+    @property
+    def told_apart(self) -> bool:
+        return self.p_value < LEVEL
 
 
 @dataclass(frozen=True)
@@ -83,77 +80,117 @@ class RunComparison:
     warnings: list[str]
     only_first: int  # problems without a counterpart
     only_second: int
+    margin: float = MARGIN
 
     @property
-    def gained(self) -> list[Flip]:
+    def higher_in_b(self) -> list[Flip]:
         return [flip for flip in self.flips if flip.difference > 0]
 
     @property
-    def lost(self) -> list[Flip]:
+    def higher_in_a(self) -> list[Flip]:
         return [flip for flip in self.flips if flip.difference < 0]
 
     def as_json(self) -> dict:
         """For the last line of standard output."""
         return {
-            "first": str(self.first.facts.folder),
-            "second": str(self.second.facts.folder),
+            "first": str(self.first.folder),
+            "second": str(self.second.folder),
             **asdict(self.paired),
-            "gained": len(self.gained),
-            "lost": len(self.lost),
+            "margin": self.margin,
+            "equivalent": self.paired.equivalent(self.margin),
+            "higher_in_a": len(self.higher_in_a),
+            "higher_in_b": len(self.higher_in_b),
+            "told_apart": [flip.problem_id for flip in self.flips if flip.told_apart],
             "warnings": self.warnings,
         }
 
 
-def compare_runs(first: Path, second: Path, temperatures: Sequence[float] | None = None) -> RunComparison:
+@dataclass(frozen=True)
+class SeveralRuns:
+    """The first run compared with each of the others."""
+
+    comparisons: list[RunComparison]
+    corrected: list[float]  # p-values, and
+    differences: list[Estimate]  # intervals, all of which are right together in 95 of 100 cases
+
+    def as_json(self) -> dict:
+        """For the last line of standard output."""
+        return {
+            "comparisons": [
+                {**found.as_json(), "p_value_corrected": p_value, "difference_corrected": asdict(difference)}
+                for found, p_value, difference in zip(
+                    self.comparisons, self.corrected, self.differences, strict=True
+                )
+            ]
+        }
+
+
+def compare_runs(
+    first: Path, second: Path, temperatures: Sequence[float] | None = None, *, margin: float = MARGIN
+) -> RunComparison:
     """Compare two run folders; `temperatures` says which samples where a run has several temperatures."""
-    if first.resolve() == second.resolve() and len(set(temperatures or ())) < 2:
-        raise UserError(
-            f"{first} and {second} are the same run: name two runs, or two of its temperatures "
-            "with --temperatures"
-        )
-    wanted: Sequence[float | None] = temperatures or (None,)
-    left = _side(read_run(first), wanted[0])
-    right = _side(read_run(second), wanted[-1])
-    _refuse_different_data(left.facts, right.facts)
-    counts_left, counts_right = counts_of(left.tally), counts_of(right.tally)
-    common = len(counts_left.keys() & counts_right.keys())
-    if not common:
-        raise UserError(
-            f"{first} and {second} have no problem in common that both have graded: choose other runs"
-        )
-    return RunComparison(
-        first=left,
-        second=right,
-        paired=compare_shares(counts_left, counts_right),
-        flips=_flips(left, right),
-        warnings=_warnings(left, right),
-        only_first=len(counts_left) - common,
-        only_second=len(counts_right) - common,
-    )
+    left, right = open_sides((first, second), temperatures)
+    return _compare(left, right, margin)
+
+
+def compare_several(
+    runs: Sequence[Path], temperatures: Sequence[float] | None = None, *, margin: float = MARGIN
+) -> SeveralRuns:
+    """Compare the first run folder with each of the others."""
+    first, *others = open_sides(runs, temperatures)
+    comparisons = [_compare(first, other, margin) for other in others]
+    corrected = holm([found.paired.p_value for found in comparisons])
+    confidence = 1 - LEVEL / len(comparisons)  # Bonferroni: together they miss no more often than one does
+    differences = [
+        mean_difference(differences_of(first.counts, other.counts), p_value, confidence)
+        for other, p_value in zip(others, corrected, strict=True)
+    ]
+    return SeveralRuns(comparisons, corrected, differences)
 
 
 def as_text(found: RunComparison) -> str:
     """The comparison for the terminal."""
     lines = [
-        f"A  {found.first.name}  {_score(found.first)}  ({found.first.facts.folder})",
-        f"B  {found.second.name}  {_score(found.second)}  ({found.second.facts.folder})",
+        f"A  {found.first.name}  {found.first.score}  ({found.first.folder})",
+        f"B  {found.second.name}  {found.second.score}  ({found.second.folder})",
         "",
         *(f"WARNING: {warning}" for warning in found.warnings),
         *_numbers(found),
         "",
         verdict_sentence(found),
+        equivalence_sentence(found),
     ]
-    for title, flips in (("gained by B", found.gained), ("lost by B", found.lost)):
+    if found.flips:
+        lines += ["", _about_problems(found)]
+    for title, flips in (("higher in B", found.higher_in_b), ("higher in A", found.higher_in_a)):
         if flips:
             lines += ["", f"{title}: {_problems(flips)}"]
             lines += [
                 f"  {flip.problem_id}: {_one_line(flip.question)}\n"
                 f"    A {flip.first} | B {flip.second} | reference {_one_line(flip.reference or '(tests)')}"
+                f"{f' | told apart, p = {flip.p_value:.2g}' if flip.told_apart else ''}"
                 for flip in flips[:LISTED]
             ]
             if len(flips) > LISTED:
                 lines.append(f"  and {len(flips) - LISTED} more (-o FILE draws all)")
     return "\n".join(lines)
+
+
+def table_text(found: SeveralRuns) -> str:
+    """Several runs for the terminal: a line for each."""
+    first = found.comparisons[0].first
+    lines = [f"A  {first.name}  {first.score}  ({first.folder})"]
+    for letter, one, p_value, difference in _lettered(found):
+        lines += [
+            f"{letter}  {one.second.name}  {one.second.score}  ({one.second.folder})",
+            f"   {letter} - A {_points(difference)}, p = {p_value:.3g}: {_in_a_word(one, p_value)}",
+        ]
+    warnings = dict.fromkeys(
+        f"WARNING: A and {letter}: {warning}"
+        for letter, one, _, _ in _lettered(found)
+        for warning in one.warnings
+    )
+    return "\n".join([*lines, "", *warnings, *([""] if warnings else []), _about_correction(found)])
 
 
 def verdict_sentence(found: RunComparison) -> str:
@@ -199,26 +236,68 @@ def verdict_sentence(found: RunComparison) -> str:
     return sentence
 
 
+def equivalence_sentence(found: RunComparison) -> str:
+    """In plain words: whether the two are as good as equal."""
+    within, margin = found.paired.within, f"{100 * found.margin:g} points"
+    reach = f"the 90 % interval of the difference is [{100 * within.low:+.1f}, {100 * within.high:+.1f}]"
+    match found.paired.equivalent(found.margin):
+        case True:
+            return f"The two are equivalent within {margin}: {reach}."
+        case False:
+            return f"The two are not equivalent within {margin}: {reach}."
+    return f"The data cannot tell whether the two are equivalent within {margin}: {reach}."
+
+
+def write_table(path: Path, found: SeveralRuns) -> None:
+    """Draw several runs as a page."""
+    first = found.comparisons[0].first
+    rows = [(f"A · {escape(first.name)}", escape(first.score), "", "", "")]
+    rows += [
+        (
+            f"{letter} · {escape(one.second.name)}",
+            escape(one.second.score),
+            escape(_points(difference)),
+            f"{p_value:.3g}",
+            escape(_in_a_word(one, p_value)),
+        )
+        for letter, one, p_value, difference in _lettered(found)
+    ]
+    head = ("run", "avg@n, 95 % interval", "difference from A", "p, corrected", "verdict")
+    warnings = "".join(
+        f'<p class="notice">A and {letter}: {escape(warning)}</p>'
+        for letter, one, _, _ in _lettered(found)
+        for warning in one.warnings
+    )
+    with new_page(path, f"{first.facts.info['settings'].get('task')}: {len(rows)} runs") as out:
+        out.writelines((warnings, table(head, rows, words=(0, 1, 2, 4), cards=True)))
+        out.write(f"<p>{escape(_about_correction(found))}</p>")
+
+
 def write_comparison(path: Path, found: RunComparison) -> None:
     """Draw the comparison as a page."""
     warnings = "".join(f'<p class="notice">{escape(warning)}</p>' for warning in found.warnings)
     scores = table(
         ("run", "avg@n, 95 % interval", "folder"),
         [
-            (f"{letter} · {escape(side.name)}", escape(_score(side)), escape(str(side.facts.folder)))
+            (f"{letter} · {escape(side.name)}", escape(side.score), escape(str(side.folder)))
             for letter, side in (("A", found.first), ("B", found.second))
         ],
         words=(0,),
         cards=True,
     )
-    verdict = f"<p><strong>{escape(verdict_sentence(found))}</strong></p>"
+    verdict = (
+        f"<p><strong>{escape(verdict_sentence(found))}</strong> {escape(equivalence_sentence(found))}</p>"
+    )
     numbers = (f"<p>{escape(line)}</p>" for line in _numbers(found))
     body = [verdict, warnings, scores, *numbers, _picture(found)]
-    for title, flips in (("Gained by B", found.gained), ("Lost by B", found.lost)):
+    if found.flips:
+        body.append(f"<p>{escape(_about_problems(found))}</p>")
+    for title, flips in (("Higher in B", found.higher_in_b), ("Higher in A", found.higher_in_a)):
         rows = [
             (
                 _question(flip),
                 f"{100 * flip.difference:+.0f}",
+                f"{flip.p_value:.2g}",
                 flip.first.as_html(),
                 flip.second.as_html(),
                 f"<span data-formula>{escape(_one_line(flip.reference or '(tests)'))}</span>",
@@ -226,8 +305,8 @@ def write_comparison(path: Path, found: RunComparison) -> None:
             for flip in flips
         ]
         if rows:
-            head = ("question", "points", "A", "B", "reference")
-            listed = table(head, rows, words=(0, 2, 3, 4), cards=True, frame="flips")
+            head = ("question", "points", "p, corrected", "A", "B", "reference")
+            listed = table(head, rows, words=(0, 3, 4, 5), cards=True, frame="flips")
             body.append(f"<h2>{title}: {_problems(flips)}</h2>{listed}")
     with new_page(path, _title(found)) as out:
         out.writelines(body)
@@ -248,7 +327,7 @@ def _question(flip: Flip) -> str:
 def _title(found: RunComparison) -> str:
     """Both sides by model, with the temperature where models are the same."""
     sides = (found.first, found.second)
-    names = short_models([side.facts.info["settings"]["model"] for side in sides])
+    names = short_models([side.model for side in sides])
     if names[0] == names[1]:
         names = [
             f"{name} at {exact_number(side.temperature)}" for name, side in zip(names, sides, strict=True)
@@ -256,47 +335,34 @@ def _title(found: RunComparison) -> str:
     return f"{found.first.facts.info['settings'].get('task')}: {names[0]} (A) and {names[1]} (B)"
 
 
-def _side(facts: RunFacts, temperature: float | None) -> Side:
-    there = ", ".join(map(exact_number, facts.tallies))
-    if temperature is None:
-        if len(facts.tallies) > 1:
-            raise UserError(f"{facts.folder} has the temperatures {there}: choose with --temperatures")
-        temperature = next(iter(facts.tallies))
-    if temperature not in facts.tallies:
+def _compare(left: Side, right: Side, margin: float) -> RunComparison:
+    refuse_different_data(left, right)
+    common = len(left.counts.keys() & right.counts.keys())
+    if not common:
         raise UserError(
-            f"{facts.folder} has no samples at temperature {exact_number(temperature)}: it has {there}"
+            f"{left.folder} and {right.folder} have no problem in common that both have graded: "
+            "choose other runs"
         )
-    if not sum(facts.tallies[temperature].judged):
-        raise UserError(
-            f"{facts.folder} has no verdicts at temperature {exact_number(temperature)}: grade them with\n"
-            f"  {check_command(facts.folder)}"
-        )
-    stopped = facts.numbers[temperature].get("stopped_early")
-    if stopped is not None:
-        raise UserError(
-            f"{facts.folder} was sampled {stopped['rule']}: its hard problems have more samples than easy "
-            f"ones, so a comparison would be biased; raise all to --n {stopped['n']} without that rule"
-        )
-    return Side(facts, temperature, facts.tallies[temperature])
+    return RunComparison(
+        first=left,
+        second=right,
+        paired=compare_shares(left.counts, right.counts),
+        flips=_flips(left, right),
+        warnings=warnings_of(left, right),
+        only_first=len(left.counts) - common,
+        only_second=len(right.counts) - common,
+        margin=margin,
+    )
 
 
-def _refuse_different_data(first: RunFacts, second: RunFacts) -> None:
-    for word, place, key in SAME_DATA:
-        left, right = first.info[place].get(key), second.info[place].get(key)
-        if left != right and None not in (left, right):
-            raise UserError(
-                f"{first.folder} has {word} {left!r}, {second.folder} has {right!r}: only runs on the same "
-                "data can be compared problem by problem"
-            )
-
-
-def _warnings(first: Side, second: Side) -> list[str]:
+def warnings_of(first: Side, second: Side) -> list[str]:
+    """What makes a comparison of the two less than one of two models."""
     left, right = first.facts.info, second.facts.info
     found = []
     for side in (first, second):
         if side.facts.info["dataset"].get("path") is None:
             found.append(
-                f"{side.facts.folder} does not say from which data it was made (it was imported): problems "
+                f"{side.folder} does not say from which data it was made (it was imported): problems "
                 "are paired by their ids alone"
             )
     if left.get("prompt", {}).get("hash") != right.get("prompt", {}).get("hash"):
@@ -315,20 +381,22 @@ def _warnings(first: Side, second: Side) -> list[str]:
             f"the graders differ: {', '.join(graders[0])} and {', '.join(graders[1])}; "
             "grade both again with --check --regrade"
         )
-    counts = [drawn(side.tally) for side in (first, second)]
+    counts = [side.headline.drawn() for side in (first, second)]
     if counts[0] != counts[1]:
         found.append(f"the samples per problem differ: {counts[0]} and {counts[1]}")
-    elif "–" in counts[0]:
+    elif first.headline.n_least < first.headline.n:
         found.append(f"the samples per problem differ from problem to problem: {counts[0]} in both runs")
     for side in (first, second):
         if side.facts.being_written_by:
-            found.append(f"{side.facts.folder} is being written by {side.facts.being_written_by}")
+            found.append(f"{side.folder} is being written by {side.facts.being_written_by}")
         left_out = sum(side.tally.not_judged.values())
         if left_out:
-            found.append(f"{left_out} samples of {side.facts.folder} are not judged and left out")
+            found.append(f"{left_out} samples of {side.folder} are not judged and left out")
+        if side.headline.unfinished():
+            found.append(f"{side.folder} is {side.headline.unfinished()}")
         undecided = sum(side.tally.undecided)
         if undecided:
-            found.append(f"undecided samples of {side.facts.folder}, counted as not correct: {undecided}")
+            found.append(f"undecided samples of {side.folder}, counted as not correct: {undecided}")
     return found
 
 
@@ -339,7 +407,7 @@ def _settings_apart(first: Side, second: Side) -> list[str]:
     for side in (first, second):
         unknown = unrecorded(side.facts.info["settings"])
         if unknown:
-            found.append(f"{side.facts.folder} does not record {', '.join(unknown)}")
+            found.append(f"{side.folder} does not record {', '.join(unknown)}")
     for setting in SETTINGS:
         a, b = left[setting.name], right[setting.name]
         if setting.compared and a != b and NOT_RECORDED not in (a, b):
@@ -348,19 +416,60 @@ def _settings_apart(first: Side, second: Side) -> list[str]:
 
 
 def _flips(first: Side, second: Side) -> list[Flip]:
+    differing = {
+        problem_id: also / also_drawn - correct / judged
+        for problem_id, (correct, judged) in first.counts.items()
+        for also, also_drawn in [second.counts.get(problem_id, (correct, judged))]
+        if abs(also / also_drawn - correct / judged) > 1e-12
+    }
+    p_values = holm([problem_p(first.counts[name], second.counts[name]) for name in differing])
     flips = []
-    others = second.tally.shares()
-    with closing(StoredProblems(first.facts.folder)) as problems:
-        for problem_id, share in first.tally.shares().items():
-            difference = others.get(problem_id, share) - share
-            if abs(difference) < 1e-12:
-                continue
+    with closing(StoredProblems(first.folder)) as problems:
+        for (problem_id, difference), p_value in zip(differing.items(), p_values, strict=True):
             problem = problems.get(problem_id)
             assert problem is not None, "a sample without its problem is refused when a run is read"
             reference = problem.reference if isinstance(problem.reference, str) else None
             before, after = (_given(side.tally, problem_id, reference) for side in (first, second))
-            flips.append(Flip(problem_id, problem.question, reference, before, after, difference))
+            flips.append(Flip(problem_id, problem.question, reference, before, after, difference, p_value))
     return sorted(flips, key=lambda flip: (-abs(flip.difference), flip.problem_id))
+
+
+def _lettered(found: SeveralRuns) -> list[tuple[str, RunComparison, float, Estimate]]:
+    """Each comparison with the letter of its second run, and what is corrected: p-value and difference."""
+    letters = [*ascii_uppercase[1:], *map(str, range(27, len(found.corrected) + 2))]
+    return list(zip(letters, found.comparisons, found.corrected, found.differences, strict=False))
+
+
+def _about_correction(found: SeveralRuns) -> str:
+    return (
+        f"{len(found.corrected)} comparisons at once: p-values (Holm) and intervals (Bonferroni) are "
+        "corrected, so that chance makes any of them wrong in at most 5 of 100 cases."
+    )
+
+
+def _in_a_word(found: RunComparison, p_value: float) -> str:
+    """The verdict on a run that is compared with A."""
+    if p_value < LEVEL:
+        return "better than A" if found.paired.difference.value > 0 else "worse than A"
+    same = found.paired.equivalent(found.margin)
+    return f"equivalent to A within {100 * found.margin:g} points" if same else "cannot be told from A"
+
+
+def _about_problems(found: RunComparison) -> str:
+    """How many of the problems that differ are told apart by a test of their own."""
+    if found.paired.samples[1] == 1:
+        return "By problem: one sample of each says nothing about a single problem."
+    told = sum(flip.told_apart for flip in found.flips)
+    tests = "1 test" if len(found.flips) == 1 else f"{len(found.flips)} tests, corrected (Holm)"
+    return (
+        f"By problem: {told} of {len(found.flips)} that differ are told apart by a test of each "
+        f"(Fisher's exact, {tests}); the others may differ by chance."
+    )
+
+
+def _points(estimate: Estimate) -> str:
+    value, low, high = (100 * share for share in (estimate.value, estimate.low, estimate.high))
+    return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
 
 
 def _given(tally: Tally, problem_id: str, reference: str | None) -> Given:
@@ -389,18 +498,12 @@ def _numbers(found: RunComparison) -> list[str]:
         ),
         (
             f"{paired.problems} common problems, {paired.differing} differ: "
-            f"{len(found.gained)} gained, {len(found.lost)} lost"
+            f"{len(found.higher_in_b)} higher in B, {len(found.higher_in_a)} higher in A"
         ),
     ]
     if found.only_first or found.only_second:
         lines.append(f"left out: {found.only_first} problems graded in A only, {found.only_second} in B only")
     return lines
-
-
-def _score(side: Side) -> str:
-    found = side.facts.numbers[side.temperature]["avg"]
-    value, low, high = (100 * found[key] for key in ("value", "low", "high"))
-    return f"avg@{drawn(side.tally)} {value:.1f}{up_to(found)} [{low:.1f}, {high:.1f}]"
 
 
 def _picture(found: RunComparison) -> str:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
+from typing import Any
 
 CONFIDENCE = 0.95
+HALVINGS = 20  # of the range in which the end of an interval is looked for
+FARTHEST = 15.0  # standard deviations from 0: beyond these the sign of a sum is certain
 EXACT_VOTES = 1000  # ways to vote that are counted one by one for maj@k
 SUBSETS = 400  # drawn at random for maj@k where there are more
 
@@ -26,51 +29,72 @@ class Estimate:
     high: float
 
 
-def t_quantile(probability: float, freedom: int) -> float:
-    """Quantile of Student's distribution; exact for 1 and 2 degrees of freedom, else within 0.2 %.
+def mean_of_shares(shares: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
+    """Mean of the problems' shares correct with its interval. A single problem says nothing about others: 0
+    to 1."""
+    if len(shares) == 1:
+        return Estimate(shares[0], 0.0, 1.0)
+    return mean_within(shares, 0.0, 1.0, confidence)
 
-    Cornish-Fisher expansion: Abramowitz and Stegun, Handbook of Mathematical Functions (1964), 26.7.5.
+
+def mean_within(
+    values: Sequence[float], least: float, most: float, confidence: float = CONFIDENCE
+) -> Estimate:
+    """Mean of values that cannot leave `least` to `most`, one of each problem, with an interval that supposes
+    nothing else of them.
+
+    Each end is a quantile of the mean that N + 1 random weights give to the N values and one more, which is
+    as far out as values can be: the weights are the gaps between N sorted random points (Gaffke, "Three Test
+    Statistics for a Nonparametric One-Sided Hypothesis on the Mean of a Nonnegative Variable", Mathematical
+    Methods of Statistics 14, 2005; Learned-Miller and Thomas, 2019, arXiv:1905.06208, section 2). For
+    values that are all `least` or `most` it is the exact interval of Clopper and Pearson (Biometrika 26,
+    1934). Unlike mean +- t * error, it does not collapse where all problems agree or nearly so (Bowyer et
+    al., 2025, arXiv:2503.01747).
     """
-    if freedom == 1:
-        return math.tan(math.pi * (probability - 0.5))
-    if freedom == 2:
-        return (2 * probability - 1) * math.sqrt(2 / (4 * probability * (1 - probability)))
-    z = NormalDist().inv_cdf(probability)
-    terms = (
-        z,
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return sum(term / freedom**power for power, term in enumerate(terms))
+    mean = math.fsum(values) / len(values)
+    tail = (1 - confidence) / 2
+    low = _end(Counter(values), least, mean, tail)
+    high = -_end(Counter(-value for value in values), -most, -mean, tail)
+    return Estimate(mean, min(mean, low), max(mean, high))
 
 
-def mean_of_shares(shares: Sequence[float], samples: int) -> Estimate:
-    """Mean of the problems' shares correct with a 95 % interval clustered by problem.
+def _end(counts: Counter[float], least: float, mean: float, tail: float) -> float:
+    """The value below which the randomly weighted mean lies with probability `tail`, by bisection."""
+    import numpy
 
-    The standard error comes from the spread between problems (Miller, "Adding Error Bars to Evals", 2024,
-    arXiv:2411.00640, section 2.2), but mean +- t * error misses far too often near 0 and 1 and with few
-    problems (Bowyer et al., 2025, arXiv:2503.01747). So it is turned into the number of independent
-    questions that would be as uncertain (Korn and Graubard, Survey Methodology 24, 1998), for which the
-    score interval is given (Wilson, J. Am. Stat. Assoc. 22, 1927), with Student's quantile for its normal
-    one. When all problems are at 0 or all at 1, each problem counts as one independent question. A single
-    problem says nothing about others: 0 to 1.
+    if mean <= least:
+        return least
+    values = numpy.array([least, *counts])
+    weights = numpy.array([1.0, *counts.values()])
+    below, above = least, mean
+    for _ in range(HALVINGS):
+        middle = (below + above) / 2
+        if _is_negative(values - middle, weights) < tail:
+            below = middle
+        else:
+            above = middle
+    return below
+
+
+def _is_negative(factors: Any, shapes: Any) -> float:
+    """Chance that a sum of independent gamma variables of these shapes, times these factors, is below 0.
+
+    The sum's characteristic function is inverted numerically (Imhof, "Computing the Distribution of Quadratic
+    Forms in Normal Variables", Biometrika 48, 1961, equation 3.2), over the logarithm of the frequency.
     """
-    count = len(shares)
-    mean = math.fsum(shares) / count
-    if count == 1:
-        return Estimate(mean, 0.0, 1.0)
-    variance = math.fsum((share - mean) ** 2 for share in shares) / (count - 1)
-    spread = mean * (1 - mean)
-    if spread < 1e-12:
-        effective = float(count)
-    else:
-        effective = min(spread * count / variance, samples) if variance > 0 else float(samples)
-    t2 = t_quantile((1 + CONFIDENCE) / 2, count - 1) ** 2
-    centre = (mean + t2 / (2 * effective)) / (1 + t2 / effective)
-    half = math.sqrt(t2 * (spread / effective + t2 / (4 * effective**2))) / (1 + t2 / effective)
-    return Estimate(mean, max(0.0, min(mean, centre - half)), min(1.0, max(mean, centre + half)))
+    import numpy
+
+    spread = math.sqrt(float((shapes * factors**2).sum()))
+    centre = float((shapes * factors).sum()) / spread
+    if abs(centre) > FARTHEST:
+        return float(centre < 0)
+    steps = min(10, max(1, shapes.sum() / 200))  # a lone value beside very many makes the integrand turn fast
+    step = 0.05 / steps
+    frequency = numpy.exp(numpy.arange(-12, 8, step))
+    turned = numpy.outer(frequency / spread, factors)
+    angle = numpy.arctan(turned) @ shapes
+    size = numpy.exp(numpy.minimum(0.5 * numpy.log1p(turned**2) @ shapes, 700))
+    return 0.5 - float((numpy.sin(angle) / size).sum()) * step / math.pi
 
 
 def pass_at_k(drawn: int, correct: int, k: int) -> float:

@@ -318,7 +318,7 @@ def _shares(found: Headline) -> list[str]:
 def _mean(tally: Tally, rows: Sequence[int]) -> Mean:
     """Mean and interval over these problems, each of which has a judged sample."""
     shares = [tally.correct[place] / tally.judged[place] for place in rows]
-    found = mean_of_shares(shares, sum(tally.judged[place] for place in rows))
+    found = mean_of_shares(shares)
     most = [(tally.correct[place] + tally.undecided[place]) / tally.judged[place] for place in rows]
     undecided = sum(tally.undecided[place] for place in rows)
     upper = math.fsum(most) / len(most) if undecided else found.value

@@ -1,7 +1,7 @@
 """Can the data tell two runs apart, and if not, how many samples would?
 
-Call `compare_shares`. Both runs answered the same problems, so these are compared one by one and only their
-differences count.
+Call `compare_shares`; `problem_p` tests a single problem, `holm` corrects several tests at once. Both runs
+answered the same problems, so these are compared one by one and only their differences count.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from util.results.counting import Tally
-from util.results.estimates import CONFIDENCE, Estimate, t_quantile
+from util.results.estimates import CONFIDENCE, Estimate, mean_within
 
 EXACT_UP_TO = 16  # problems that differ: 2^16 ways to swap them are looked at one and all
 DRAWS = 100_000
 SEED = 20250115
 POWER = 0.8
 LEVEL = 0.05  # a smaller p-value tells two runs apart
+LEAST_SHOWN = 0.0005  # of a share: less reads 0.0 points
 FEWEST_TELLING = 6  # problems that differ: with 5, all the same way, p is 2 / 2^5 = 0.06
 
 
@@ -29,29 +30,36 @@ class Paired:
     problems: int
     samples: tuple[int, int]  # least and most of a problem in either run
     differing: int
-    difference: Estimate
+    difference: Estimate  # 0 is outside its interval if and only if p_value < LEVEL
+    within: Estimate  # the same with the interval that decides on equivalence, of 90 %
     p_value: float
     exact: bool  # whether p_value counts all swaps, or a random part of them
     needed_problems: int | None  # to tell a true difference of this size apart; None when there is none
     needed_samples: int | None  # per problem on these same problems; None: no number, or not known
 
+    def equivalent(self, margin: float) -> bool | None:
+        """Whether the true difference is smaller than `margin`, a share; None where the data cannot tell.
+
+        Two one-sided tests at 5 %: the interval of 90 % lies between the margins (Schuirmann, Journal of
+        Pharmacokinetics and Biopharmaceutics 15, 1987).
+        """
+        if -margin < self.within.low and self.within.high < margin:
+            return True
+        return False if self.within.low >= margin or self.within.high <= -margin else None
+
 
 def compare_shares(first: Mapping[str, tuple[int, int]], second: Mapping[str, tuple[int, int]]) -> Paired:
     """Compare (correct, judged) of the problems that both runs have."""
-    common = [problem_id for problem_id in first if problem_id in second]
-    differences = [
-        second[problem_id][0] / second[problem_id][1] - first[problem_id][0] / first[problem_id][1]
-        for problem_id in common
-    ]
+    differences = differences_of(first, second)
     p_value, exact = permutation_p(differences)
-    estimate = mean_difference(differences)
-    counts = [count for problem_id in common for count in (first[problem_id], second[problem_id])]
+    counts = [count for name in first if name in second for count in (first[name], second[name])]
     drawn = [judged for _, judged in counts]
     return Paired(
-        problems=len(common),
+        problems=len(differences),
         samples=(min(drawn), max(drawn)),
         differing=sum(1 for difference in differences if abs(difference) > 1e-12),
-        difference=estimate,
+        difference=mean_difference(differences, p_value),
+        within=mean_within(differences, -1.0, 1.0, 1 - 2 * LEVEL),
         p_value=p_value,
         exact=exact,
         needed_problems=_needed_problems(differences),
@@ -59,22 +67,55 @@ def compare_shares(first: Mapping[str, tuple[int, int]], second: Mapping[str, tu
     )
 
 
-def mean_difference(differences: Sequence[float]) -> Estimate:
-    """Mean of paired differences with its 95 % t interval; the standard error is that of the differences
-    (Miller, "Adding Error Bars to Evals", 2024, arXiv:2411.00640, section 4.2).
+def differences_of(
+    first: Mapping[str, tuple[int, int]], second: Mapping[str, tuple[int, int]]
+) -> list[float]:
+    """Share correct of the second run minus that of the first, for each problem that both have."""
+    return [
+        second[name][0] / second[name][1] - correct / judged
+        for name, (correct, judged) in first.items()
+        if name in second
+    ]
 
-    Where all problems differ alike there is no spread to go by. Then the interval reaches as far as a share
-    of other problems could go unseen in so many: 1 - 0.025^(1/problems) (Clopper and Pearson, Biometrika 26,
-    1934).
+
+def mean_difference(differences: Sequence[float], p_value: float, confidence: float = CONFIDENCE) -> Estimate:
+    """Mean of paired differences with its interval, which never contradicts the test.
+
+    With one sample of each problem it agrees with the test by itself: the chance that decides on either end
+    is then that of the sign test (Clopper and Pearson's interval and the binomial distribution, Johnson,
+    Kemp and Kotz, Univariate Discrete Distributions, 2005, 3.4). With more, the interval allows for unseen
+    problems that differ by as much as can be, the test does not; an end that says otherwise is moved to the
+    side of 0 that the test names.
     """
-    count = len(differences)
-    mean = math.fsum(differences) / count
-    variance = math.fsum((value - mean) ** 2 for value in differences) / (count - 1) if count > 1 else 0.0
-    if variance < 1e-18:
-        half = 1 - ((1 - CONFIDENCE) / 2) ** (1 / count)
-    else:
-        half = t_quantile((1 + CONFIDENCE) / 2, count - 1) * math.sqrt(variance / count)
-    return Estimate(mean, max(-1.0, mean - half), min(1.0, mean + half))
+    found = mean_within(differences, -1.0, 1.0, confidence)
+    if p_value >= LEVEL:
+        return Estimate(found.value, min(found.low, 0.0), max(found.high, 0.0))
+    nearest = min(LEAST_SHOWN, abs(found.value) / 2)
+    if found.value > 0:
+        return Estimate(found.value, max(found.low, nearest), found.high)
+    return Estimate(found.value, found.low, min(found.high, -nearest))
+
+
+def problem_p(first: tuple[int, int], second: tuple[int, int]) -> float:
+    """How often chance alone splits the right samples of one problem over two runs at least as unlikely as
+    this; each has (correct, judged). Exact test of Fisher (Statistical Methods for Research Workers, 5th
+    ed., 1934, section 21.02), two-sided by the chance of each split."""
+    (correct, drawn), (also_correct, also_drawn) = first, second
+    right = correct + also_correct
+    possible = range(max(0, right - also_drawn), min(right, drawn) + 1)
+    ways = [math.comb(drawn, taken) * math.comb(also_drawn, right - taken) for taken in possible]
+    seen = ways[correct - possible[0]]
+    return sum(way for way in ways if way <= seen) / sum(ways)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values of several tests, each as large as it has to be for all of them to err together in at most
+    5 of 100 cases (Holm, Scandinavian Journal of Statistics 6, 1979)."""
+    corrected, largest = [1.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = largest
+    return corrected
 
 
 def permutation_p(differences: Sequence[float]) -> tuple[float, bool]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -229,6 +229,10 @@ class StoredProblems:
             choices=tuple(line.get("choices") or ()),
             about=line.get("about") or {},
         )
+
+    def ids(self) -> Iterable[str]:
+        """Of all problems that were asked, answered or not."""
+        return self._offsets.keys()
 
     def offset(self, problem_id: str) -> int:
         """Where the problem's line begins in problems.jsonl."""
