@@ -293,7 +293,8 @@ _WRONG = re.compile(
 _DENIAL = re.compile(
     r"\b(?:not|never|neither|nor|isn['’]t|aren['’]t|wasn['’]t"
     r"|don['’]t|doesn['’]t|won['’]t|cannot|can['’]t|couldn['’]t|unsure|unclear"
-    r"|hardly|nobody|no way (?:the|that|it|this)|rules? out|ruled out|exclud\w+|no solution|niet|nicht|kein\w*|n['’]est pas"
+    r"|hardly|nobody|no way (?:the|that|it|this)"
+    r"|rules? out|ruled out|exclud\w+|no solution|niet|nicht|kein\w*|n['’]est pas"
     r"|ne peut|no (?:es|puede)"
     r"|non (?:è|può|credo|penso)|não|не|nie|değil|không|no creo|ne (?:crois|pense))\b"
     r"|ليس|لا أعتقد|لا أظن|ไม่|(?:では|じゃ)(?:あり|な)|とは限|不(?:认为|觉得|相信)"
