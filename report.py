@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from util.generation.budget import Budgets
 
 PAGE = "page"
+MARGIN = 2.0  # points
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -73,7 +74,7 @@ def _page_flags(parser: cli.Parser) -> None:
 def _compare_flags(parser: cli.Parser) -> None:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders: A, then B and others")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="also write it as an HTML page")
-    _margin_flag(parser, "points within which two runs count as equivalent (2)")
+    _margin_flag(parser, f"points within which two runs count as equivalent ({MARGIN:g})")
     _temperatures_flag(parser, "+")
 
 
@@ -91,7 +92,7 @@ def _gate_flags(parser: cli.Parser) -> None:
         metavar="RUN2",
         help="run on the same data that RUN must not fall below by --margin points or more",
     )
-    _margin_flag(parser, "with --over: points that RUN may lack (2); 0: it has to be better")
+    _margin_flag(parser, f"with --over: points that RUN may lack ({MARGIN:g}); 0: it has to be better")
     _temperatures_flag(parser, "+")
 
 
@@ -145,7 +146,7 @@ def _budget_flags(parser: cli.Parser) -> None:
 
 
 def _margin_flag(parser: argparse.ArgumentParser, text: str) -> None:
-    parser.add_argument("--margin", type=number_in(0, 100), default=2.0, metavar="POINTS", help=text)
+    parser.add_argument("--margin", type=number_in(0, 100), metavar="POINTS", help=text)
 
 
 def _temperatures_flag(parser: argparse.ArgumentParser, nargs: str | int) -> None:
@@ -205,7 +206,7 @@ def _compare(args: argparse.Namespace) -> int:
         cli.check_output("-o", args.output)
     if len(args.runs) < 2:
         raise UserError(f"compare needs two runs or more, and {args.runs[0]} is one")
-    margin = args.margin / 100
+    margin = _margin(args)
     if len(args.runs) > 2:
         several = compare_runs.compare_several(args.runs, args.temperatures, margin=margin)
         if args.output is not None:
@@ -227,6 +228,8 @@ def _gate(args: argparse.Namespace) -> int:
     from util.results.gate import check_gate
     from util.results.sides import open_sides
 
+    if args.margin is not None and args.over is None:
+        raise UserError("--margin is how far RUN may be below another run: name that one with --over")
     folders = [args.run] if args.over is None else [args.run, args.over]
     run, *others = open_sides(folders, args.temperatures)
     for warning in [warning for base in others for warning in warnings_of(base, run)]:
@@ -235,7 +238,7 @@ def _gate(args: argparse.Namespace) -> int:
         run,
         at_least=None if args.at_least is None else args.at_least / 100,
         over=others[0] if others else None,
-        margin=args.margin / 100,
+        margin=_margin(args),
     )
     print_text(found.as_text())
     print_result(found.as_json())
@@ -349,6 +352,10 @@ def _ask_at_budgets(args: argparse.Namespace, budgets: Budgets, requests: int, v
     if missing:
         say(f"{missing} forced answers are missing: the table counts the others alone")
     return 1 if missing else 0
+
+
+def _margin(args: argparse.Namespace) -> float:
+    return (MARGIN if args.margin is None else args.margin) / 100
 
 
 def _refuse_misspelt(path: Path) -> None:

@@ -95,6 +95,7 @@ def test_a_gate_warns_of_runs_that_differ_in_more_than_their_model(tmp_path, cap
     ("words", "told"),
     [
         (["gate", "RUN"], "a gate needs a rule: give --at-least NUMBER, --over RUN or both"),
+        (["gate", "RUN", "--at-least", "60", "--margin", "3"], "name that one with --over"),
         (["gate", "--at-least", "60"], "arguments are required: RUN"),
         (["gate", "RUN", "--at-least", "101"], "101 is not between 0 and 100"),
         (["gate", "RUN", "--over", "RUN2", "--margin", "-1"], "-1 is not between 0 and 100"),
@@ -255,6 +256,10 @@ def test_a_number_below_the_run_s_is_explained_by_chance_alone(tmp_path, capsys)
     _, text, found = published(tmp_path, capsys, 40.0)
     assert "22.5 points below this run" in text and found["enough_alone"] == []
     assert found["unexplained"] == pytest.approx(22.5 - found["noise"]["of_samples"])
+
+
+def test_where_there_is_no_gap_nothing_is_explained(tmp_path, capsys):
+    assert "There is no gap to explain." in published(tmp_path, capsys, 62.5)[1]
 
 
 def test_with_one_sample_of_each_problem_the_noise_of_n_is_not_known(tmp_path, capsys):

@@ -33,7 +33,6 @@ from util.runs.reader import StoredProblems
 from util.settings import NOT_RECORDED, SETTINGS, unrecorded, values_of
 
 LISTED = 20  # problems printed on each side; the page has all
-MARGIN = 0.02  # of a share: runs that differ by less count as equivalent
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class RunComparison:
     warnings: list[str]
     only_first: int  # problems without a counterpart
     only_second: int
-    margin: float = MARGIN
+    margin: float  # of a share: runs that differ by less count as equivalent
 
     @property
     def higher_in_b(self) -> list[Flip]:
@@ -126,7 +125,7 @@ class SeveralRuns:
 
 
 def compare_runs(
-    first: Path, second: Path, temperatures: Sequence[float] | None = None, *, margin: float = MARGIN
+    first: Path, second: Path, temperatures: Sequence[float] | None = None, *, margin: float
 ) -> RunComparison:
     """Compare two run folders; `temperatures` says which samples where a run has several temperatures."""
     left, right = open_sides((first, second), temperatures)
@@ -134,7 +133,7 @@ def compare_runs(
 
 
 def compare_several(
-    runs: Sequence[Path], temperatures: Sequence[float] | None = None, *, margin: float = MARGIN
+    runs: Sequence[Path], temperatures: Sequence[float] | None = None, *, margin: float
 ) -> SeveralRuns:
     """Compare the first run folder with each of the others."""
     first, *others = open_sides(runs, temperatures)

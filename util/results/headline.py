@@ -248,7 +248,7 @@ def summarise(records: Iterable[Record], *, stopped: Stopped | None = None) -> d
 
 
 def summary_line(name: str, found: Headline) -> str:
-    """For people: `AIME avg@8 45.0 [36.1, 54.2] pass@8 63.3 maj@8 50.0 | 6.3 % truncated, ... | 240 of 240`.
+    """For people: `AIME avg@8 45.0 [31.8, 58.7] pass@8 63.3 maj@8 50.0 | 6.3 % truncated, ... | 240 of 240`.
 
     With undecided samples the mean is the lower end, and the upper one stands behind it. What is not
     complete says so first. Wider than a terminal of 80 columns, it goes on in further lines.

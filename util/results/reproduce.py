@@ -220,7 +220,9 @@ def _about_noise(found: Gap) -> list[str]:
 
 def _conclusion(found: Gap) -> str:
     alone = found.enough_alone
-    if found.unexplained:
+    if abs(found.points) < 0.05:
+        sentence = "There is no gap to explain."
+    elif found.unexplained:
         sentence = f"{found.unexplained:.1f} points remain that nothing in this run explains."
     elif len(alone) > 1:
         sentence = (

@@ -69,7 +69,7 @@ class Side:
 
     @property
     def score(self) -> str:
-        """`avg@8 45.0 [36.1, 54.2]`."""
+        """`avg@8 45.0 [31.8, 58.7]`."""
         found = self.headline.avg
         assert found is not None  # a run without a number is refused when it is opened
         value, low, high = (100 * number for number in (found.value, found.low, found.high))
