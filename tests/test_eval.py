@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from helpers import json_lines
 
 import eval as evaluation
 import inference_and_check
@@ -219,6 +220,21 @@ def test_part_of_a_benchmark_is_no_result(tmp_path, hub, capsys):
     script_of(script, lines[1:])
     assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script, "--temperatures", "0.5", "0.9"))) == 1
     assert json.loads(capsys.readouterr().out.strip().split("\n")[-1])["AIME"] == {"0.5": None, "0.9": None}
+
+
+def test_a_problem_that_cannot_be_judged_leaves_no_result_and_this_is_said(tmp_path, hub, capsys):
+    script = script_of(tmp_path / "script", [{"text": r"\boxed{1}"}])
+    assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script, evals="AIME"))) == 0
+    path = tmp_path / "runs/fake_AIME_train_all_0_-1/verdicts.jsonl"
+    lines = json_lines(path)
+    for line in lines:
+        if line["problem_id"] == "3":
+            line["verdict"]["reason"] = "no_tests"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script, evals="AIME"))) == 1
+    said = capsys.readouterr().err
+    assert results(tmp_path)[0] == {"AIME": None}
+    assert " over 4 of 5 problems" in said and "not every problem has a sample that could be judged" in said
 
 
 def test_a_result_is_about_what_was_asked_whatever_else_the_folder_holds(tmp_path, hub, capsys):

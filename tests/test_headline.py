@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from made_runs import make_run
+from test_statistics import line_of, record
 
 import report
-from tests.made_runs import make_run
-from tests.test_statistics import line_of, record
 from util.errors import UserError
 from util.records import Verdict
 from util.results.counting import Stopped, Tally, counted

@@ -280,6 +280,8 @@ class Evaluation:
             self._say(f"{name}: {others}")
         if part.failure or missing:
             self._fail(name, part.failure or f"{missing} samples are missing")
+        elif not all(one.complete for one in found.values()):
+            self._fail(name, "not every problem has a sample that could be judged")
 
     def _stop_if_cancelled(self, tokens: int) -> None:
         if self._cancelled.is_set():
