@@ -91,6 +91,19 @@ def test_the_ends_of_an_interval_are_quantiles_of_the_randomly_weighted_mean(pro
     assert (found.low, found.high) == pytest.approx(ends, abs=0.004)
 
 
+@pytest.mark.parametrize("n, mean", [(1, 0.05), (1, 0.5), (8, 0.99), (8, 0.5), (64, 0.02)])
+@pytest.mark.parametrize("strength", [0.1, 5])  # nearly split into always and never solved, or nearly alike
+def test_intervals_of_few_problems_hold_the_truth_in_at_least_94_of_100_draws(n, mean, strength):
+    dice = numpy.random.default_rng([n, int(100 * mean)])
+    seen, held, draws = {}, 0, 3000 if n == 1 else 300  # with one sample each there are few different draws
+    for _ in range(draws):
+        chances = dice.beta(strength * mean, strength * (1 - mean), 30)
+        shares = tuple(sorted((dice.binomial(n, chances) / n).tolist()))
+        found = seen.get(shares) or seen.setdefault(shares, mean_of_shares(shares))
+        held += found.low <= mean <= found.high
+    assert held / draws >= 0.94
+
+
 def test_one_wrong_sample_does_not_make_an_interval_narrow():
     widths = []
     for wrong in range(0, 9):
