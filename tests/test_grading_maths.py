@@ -342,6 +342,28 @@ def test_explain_takes_a_tolerance_for_numbers_and_none_for_letters(capsys):
         run(parse(["explain", "--gold", "B", "--response", "B", "--choice", "4", "--tolerance", "digits"]))
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["explain", "--gold", "5", "--response", "5", "--finish-reason", "ende"], "finish-reason"),
+        (["explain", "--gold", " ", "--response", "5"], "--gold"),
+        (["check-golds", "--dataset", "MATH500", "--limit", "0"], "--limit"),
+    ],
+)
+def test_what_cannot_be_graded_is_refused_in_one_sentence(flags, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        parse(flags)
+    message = capsys.readouterr().err
+    assert ended.value.code == 2 and said in message and message.count("\n") == 1
+
+
+def test_explain_takes_no_file_that_is_no_text(tmp_path):
+    response = tmp_path / "model.bin"
+    response.write_bytes(b"\x01\x00\x02")
+    with pytest.raises(UserError, match="is no text file"):
+        run(parse(["explain", "--gold", "5", "--response", str(response)]))
+
+
 def test_explain_says_what_to_do_about_a_wrong_letter():
     with pytest.raises(UserError, match="give a letter out of ABCD"):
         run(parse(["explain", "--gold", "E", "--response", "B", "--choice", "4"]))

@@ -15,7 +15,8 @@ from util import cli
 from util.errors import UserError
 from util.grading.explain import explain, response_text, shown, span_of
 from util.grading.maths import least_trust, symbolic
-from util.records import TRUSTS, as_finished
+from util.records import ENDINGS, TRUSTS, as_finished
+from util.settings import at_least
 from util.terminal import print_text
 
 # "/tmp/answer", "./answer", "~/answer" and "answer.txt"; "/2" and "1/2" are answers.
@@ -37,7 +38,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--dataset", metavar="NAME", help="benchmark whose references are checked")
     parser.add_argument("--split", help="split of the data set; default: the one results are reported on")
-    parser.add_argument("--limit", type=int, metavar="N", help="check only the first N references")
+    parser.add_argument("--limit", type=at_least(1), metavar="N", help="check only the first N references")
     cli.add_data_flags(parser)
     parser.add_argument("--gold", help="the reference answer, or the letter with --choice")
     parser.add_argument(
@@ -68,7 +69,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "low, which takes the last number, too",
     )
     parser.add_argument(
-        "--finish-reason", default="stop", help="why the response ended; length: it was cut off (stop)"
+        "--finish-reason",
+        default="stop",
+        choices=("stop", *ENDINGS),
+        help="why the response ended; length: it was cut off (stop)",
     )
     parser.add_argument(
         "--tolerance",
@@ -81,6 +85,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.command == "explain" and (args.gold is None or args.response is None):
         parser.error("explain needs --gold and --response")
+    if args.gold is not None and not args.gold.strip():
+        parser.error("--gold is empty: give the reference answer")
     if args.command == "check-golds" and args.dataset is None:
         parser.error("check-golds needs --dataset")
     return args

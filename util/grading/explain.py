@@ -72,5 +72,8 @@ def response_text(given: str) -> str:
     if given == "-":
         return sys.stdin.read()
     if len(given) < 4096 and "\n" not in given and "\0" not in given and os.path.isfile(given):
-        return Path(given).read_text(encoding="utf-8", errors="replace")
+        content = Path(given).read_bytes()
+        if b"\0" in content:
+            raise UserError(f"--response {given} is no text file: it holds zero bytes; name a text file")
+        return content.decode("utf-8", errors="replace")
     return given
