@@ -5,6 +5,7 @@ Call `check_gate`; the verdict has the exit status and a sentence with the numbe
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
 from util.errors import UserError
@@ -88,9 +89,9 @@ def _reaches(run: Side, least: float) -> Ruling:
         False: f"even the high end of its 95 % interval is below {goal}",
         None: f"{goal} lies within its 95 % interval",
     }[holds]
-    return Ruling(
-        holds, f"{run.folder} has {run.score} over {_problems(bounds.lowest)}, and {end}{_wide(run, found)}"
-    )
+    interval = f"[{100 * found.low:.1f}, {100 * found.high:.1f}]"
+    wide = f"or {interval} with {run.bounds.told()} either wrong or right, " if run.bounds.told() else ""
+    return Ruling(holds, f"{run.folder} has {run.score} over {_problems(bounds.lowest)}, {wide}and {end}")
 
 
 def _not_below(run: Side, base: Side, margin: float) -> Ruling:
@@ -116,10 +117,11 @@ def _not_below(run: Side, base: Side, margin: float) -> Ruling:
     }[holds]
     value = f"{100 * sum(seen) / len(seen):+.1f} points" if seen else "an unknown difference"
     interval = f"[{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+    told = [f"{side.bounds.told()} of {side.folder}" for side in (run, base) if side.bounds.told()]
+    wide = f"with {' and '.join(told)} either wrong or right, " if told else ""
     return Ruling(
         holds,
-        f"against {base.folder} it has {value} {interval} over {_problems(common)} of both, and {end}"
-        f"{_unknown(run)}{_unknown(base)}",
+        f"against {base.folder} it has {value} {interval} over {_problems(common)} of both, {wide}and {end}",
     )
 
 
@@ -132,16 +134,5 @@ def _share(side: Side, problem_id: str) -> float:
     return correct / judged
 
 
-def _problems(names: object) -> str:
-    count = len(names)  # type: ignore[arg-type]
-    return "1 problem" if count == 1 else f"{count} problems"
-
-
-def _wide(run: Side, found: Range) -> str:
-    told = _unknown(run)
-    return told and f"{told}, which makes it [{100 * found.low:.1f}, {100 * found.high:.1f}]"
-
-
-def _unknown(side: Side) -> str:
-    told = side.bounds.told()
-    return told and f" ({side.folder} has {told})"
+def _problems(names: Collection[str]) -> str:
+    return "1 problem" if len(names) == 1 else f"{len(names)} problems"

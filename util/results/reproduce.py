@@ -13,7 +13,7 @@ from statistics import NormalDist
 from typing import Any
 
 from util.results.counting import outcome_of
-from util.results.estimates import CONFIDENCE
+from util.results.estimates import CONFIDENCE, mean_of_shares
 from util.results.sides import Side
 from util.runs.reader import read_records
 from util.settings import NOT_RECORDED, SAMPLING
@@ -34,14 +34,18 @@ class Part:
     samples: int
     most: float  # points of the mean over problems, if all of them were correct
     likely: float | None  # if they were as often correct as the other samples of their problems
+    fall: float = 0.0  # points that the number loses if all of them are wrong: those that it does not count
 
 
 @dataclass(frozen=True)
 class Noise:
-    """By how many points chance moves the number in 95 of 100 cases, up or down."""
+    """By how many points chance moves the number in 95 of 100 cases."""
 
-    of_samples: float | None  # other samples of the same problems; None: one of each cannot say
-    of_problems: float  # other problems, and other samples of them
+    of_samples: (
+        float | None
+    )  # up or down, by other samples of the same problems; None: one of each cannot say
+    down: float  # by other problems and other samples of them
+    up: float
 
 
 @dataclass(frozen=True)
@@ -62,23 +66,25 @@ class Gap:
 
     @property
     def chance(self) -> float:
-        """The noise that counts where the published number is over the same problems."""
-        return self.noise.of_problems if self.noise.of_samples is None else self.noise.of_samples
+        """What chance adds at most towards the published number, which is taken to be over the same problems
+        where the noise of n is known."""
+        if self.noise.of_samples is not None:
+            return self.noise.of_samples
+        return self.noise.up if self.points > 0 else self.noise.down
 
     @property
     def unexplained(self) -> float:
         """Points that remain if every part hides as much as it can and chance does its most."""
         if self.points < 0:
-            return max(0.0, -self.points - self.chance)
+            return max(0.0, -self.points - self.chance - sum(part.fall for part in self.parts))
         return max(0.0, self.points - self.chance - sum(part.most for part in self.parts))
 
     @property
     def enough_alone(self) -> list[str]:
         """What would explain the whole gap by itself."""
-        if self.points <= 0:
-            return ["chance"] * (abs(self.points) <= self.chance)
-        found = [part.name for part in self.parts if part.most >= self.points]
-        return found + ["chance"] * (self.points <= self.chance)
+        reach = [(part.name, part.most if self.points > 0 else part.fall) for part in self.parts]
+        found = [name for name, most in reach if most >= abs(self.points)] if self.points else []
+        return found + ["chance"] * (abs(self.points) <= self.chance)
 
     def as_json(self) -> dict:
         """For the last line of standard output."""
@@ -122,7 +128,8 @@ def as_text(found: Gap) -> str:
     for part in found.parts:
         likely = "" if part.likely is None else f"; about {part.likely:.1f} if they were like the others"
         count = f"{part.samples} sample{'s' * (part.samples != 1)}"
-        lines.append(f"{part.name:<26} at most +{part.most:.1f} points ({count}{likely})")
+        reach = f"-{part.fall:.1f} to +{part.most:.1f}" if part.fall else f"at most +{part.most:.1f}"
+        lines.append(f"{part.name:<26} {reach} points ({count}{likely})")
     lines += [_about_sampling(found), *_about_noise(found), "", _conclusion(found)]
     return "\n".join(lines)
 
@@ -160,23 +167,26 @@ def _missing(run: Side) -> Part:
         run.tally.undecided[place] / max(1, run.tally.judged[place]) for place in run.tally.places.values()
     )
     best = math.fsum(bounds.highest.values()) / len(bounds.highest)
-    hidden = 100 * (best - (known + undecided) / judged_problems) if bounds.missing else 0.0
-    return Part(MISSING, bounds.missing, max(0.0, hidden), None)
+    worst = math.fsum(bounds.lowest.values()) / len(bounds.lowest)
+    rise, fall = best - (known + undecided) / judged_problems, known / judged_problems - worst
+    ends = [max(0.0, 100 * points) if bounds.missing else 0.0 for points in (rise, fall)]
+    return Part(MISSING, bounds.missing, ends[0], None, fall=ends[1])
 
 
 def _noise(run: Side, shares: list[float]) -> Noise:
-    count = len(shares)
-    reach = 100 * NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    mean = math.fsum(shares) / count
-    spread = math.fsum((share - mean) ** 2 for share in shares) / max(1, count - 1)
-    of_samples = None
+    found, of_samples = mean_of_shares(shares), None
     if all(judged > 1 for _, judged in run.counts.values()):
-        within = math.fsum(
-            correct / judged * (1 - correct / judged) / (judged - 1)
-            for correct, judged in run.counts.values()
-        )
-        of_samples = reach * math.sqrt(within) / count
-    return Noise(of_samples, reach * math.sqrt(spread / count))
+        within = math.fsum(_variance(correct, judged) for correct, judged in run.counts.values())
+        reach = 100 * NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+        of_samples = reach * math.sqrt(within) / len(shares)
+    return Noise(of_samples, 100 * (found.value - found.low), 100 * (found.high - found.value))
+
+
+def _variance(correct: int, judged: int) -> float:
+    """Of a problem's share; half a sample more on either side keeps agreement from passing for certainty
+    (Jeffreys' prior: Brown, Cai and DasGupta, Statistical Science 16, 2001, section 4.3)."""
+    share = (correct + 0.5) / (judged + 1)
+    return share * (1 - share) / (judged - 1)
 
 
 def _apart(run: Side, card: Mapping[str, Any]) -> list[str]:
@@ -213,7 +223,7 @@ def _about_noise(found: Gap) -> list[str]:
         else f"± {noise.of_samples:.1f} points (other samples of the same problems; {least} or more of each)"
     )
     of_problems = (
-        f"± {noise.of_problems:.1f} points (other problems of this kind; {len(found.run.counts)} here)"
+        f"-{noise.down:.1f} to +{noise.up:.1f} points (other problems; {len(found.run.counts)} here)"
     )
     return [f"{'noise of n':<26} {of_samples}", f"{'noise of problems':<26} {of_problems}"]
 
