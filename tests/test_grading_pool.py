@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -208,3 +209,31 @@ def test_a_result_that_cannot_travel_is_a_fault_of_the_grader_and_nobody_waits_f
             pool.submit(key, (grade, PROBLEM, "5"), 30)
         found = dict(everything(pool))
     assert found[1].reason == "grader_error" and found[0].correct and found[2].correct
+
+
+BEGUN = """
+import functools, json, signal, sys
+from pathlib import Path
+
+blocked = functools.partial(signal.pthread_sigmask, signal.SIG_BLOCK)
+if __name__ == "__mp_main__":  # a worker that is only beginning
+    Path(sys.argv[1]).write_text(json.dumps(sorted(blocked([]))))
+else:
+    from util.grading.pool import GradingPool
+
+    with GradingPool(1, blocked) as pool:
+        pool.submit("later", [], 60)
+        ((_, later),) = pool.completed(block=True)
+    print(json.dumps([sorted(later), sorted(blocked([]))]))
+"""
+
+
+def test_ctrl_c_does_not_find_a_grader_that_has_not_begun(tmp_path):
+    """It would print a traceback; a grader that has begun ignores it, and programs may use the signal."""
+    script, seen = tmp_path / "script.py", tmp_path / "seen"
+    script.write_text(BEGUN)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, str(script), str(seen)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert json.loads(seen.read_text()) == [signal.SIGINT], done.stderr
+    assert json.loads(done.stdout) == [[], []]

@@ -23,6 +23,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
@@ -201,6 +202,10 @@ class GradingPool:
             self._waker.send_bytes(b"!")
 
     def _serve(self) -> None:
+        # Workers inherit it: Ctrl-C must not find them before they can say that it is not for them. Starting
+        # the tracker of multiprocessing, as the first worker would, unblocks it.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             while not self._stopping:
                 self._is_listening = True  # what is queued from here on wakes us if it is not handed out now
@@ -383,6 +388,7 @@ def _work(connection: Connection, work: bytes, symbolic: bool, alone: bool) -> N
     """Grade what comes until the parent says stop or is gone."""
     _be_first_to_go()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # programs may use it
     batches: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, batches), daemon=True).start()
     symbolic_engine.use(symbolic)
