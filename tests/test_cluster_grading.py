@@ -9,7 +9,7 @@ import grading_functions as graders
 import pytest
 
 from util.errors import RunStopped
-from util.generation.judging import CarriedJudge, Job, Judge
+from util.generation.judging import CarriedJudge, Judge, ToGrade
 from util.grading import cluster
 from util.grading.cluster import ClusterGradingPool, GraderHost
 from util.grading.code import grade_code
@@ -121,7 +121,7 @@ def test_tests_travel_with_the_problem(tmp_path, pool):
     with Run(tmp_path / "run", settings={}, made_with={}) as run:
         run.add_problem(problem, "?")
         offsets = [run.add_sample(Sample("1", 0.7, i, answer, None, "stop", 1, 1)) for i in range(2)]
-    first, second = (Job(RecordPlace(offset, 0, -1), problem.reference) for offset in offsets)
+    first, second = (ToGrade(RecordPlace(offset, 0, -1), problem.reference) for offset in offsets)
     judge, work = Judge(tmp_path / "run", grade_code), CarriedJudge(grade_code)
     with closing(judge), pool([FOREVER], work=work, read=judge.carried) as open_pool:
         open_pool.submit("first", first, 60)

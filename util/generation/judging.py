@@ -30,7 +30,8 @@ from util.records import Problem, Record, Sample, TestSuite, Verdict, as_finishe
 from util.results.counting import OUTCOMES, Counted, counted
 from util.runs.folder import Run, read_run_json, verdict_line
 from util.runs.journal import read_lines
-from util.runs.reader import PROBLEMS, RecordPlace, RecordPlaces, RunReader, StoredProblems, text_digest
+from util.runs.lines import PROBLEMS
+from util.runs.reader import RecordPlace, RecordPlaces, RunReader, StoredProblems, text_digest
 from util.settings import values_of
 from util.task import Task
 from util.terminal import say
@@ -39,7 +40,7 @@ LONG_S = 600.0  # people are told beforehand what may take longer
 OnCounted = Callable[[Counted], None]
 
 
-class Job(NamedTuple):
+class ToGrade(NamedTuple):
     """One sample to grade: where it lies, and its tests where problems.jsonl holds no reference."""
 
     place: RecordPlace
@@ -70,14 +71,14 @@ class Judge:
         self._grade = grade
         self._reader: RunReader | None = None  # opened in the process that reads
 
-    def __call__(self, job: Job) -> Graded | UserError:
+    def __call__(self, job: ToGrade) -> Graded | UserError:
         try:
             record = self._record(job.place)
         except UserError as error:  # a damaged line
             return error
         return judged(self._grade, record, job.suite)
 
-    def carried(self, job: Job) -> tuple[str, tuple[Record, TestSuite | None]]:
+    def carried(self, job: ToGrade) -> tuple[str, tuple[Record, TestSuite | None]]:
         """What a machine that sees neither the run nor its tests has to be given, with the problem's id."""
         record = self._record(job.place)
         return record.sample.problem_id, (record, None if job.suite is None else _carried(job.suite))
@@ -307,7 +308,7 @@ class Grading:
         if self._references:
             suite = self._references.get(self._reader.problem_line(place.problem)["id"])
         self._in_flight[place.sample] = place.problem
-        self._pool.submit(place, Job(place, suite), self._timeout_s)
+        self._pool.submit(place, ToGrade(place, suite), self._timeout_s)
 
 
 def grade_as_recorded(task: Task, info: dict) -> Callable[[Problem, str], Verdict]:

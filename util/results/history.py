@@ -14,7 +14,8 @@ from util.errors import UserError
 from util.records import NOT_JUDGED, Verdict, exact_number
 from util.runs.folder import read_run_json
 from util.runs.journal import read_lines
-from util.runs.reader import VERDICTS, VerdictLines, read_records
+from util.runs.lines import VERDICTS
+from util.runs.reader import VerdictLines, read_records
 from util.runs.repeat import next_step
 
 LISTED = 40

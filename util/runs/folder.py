@@ -31,18 +31,9 @@ from util.runs.journal import (
     remove_empty,
     write_whole,
 )
-from util.runs.lines import shortened
+from util.runs.lines import FORMATTED, PROBLEMS, SAMPLES, UNFORMATTED, VERDICTS, shortened
 from util.runs.lock import hold_lock, holder_of
-from util.runs.reader import (
-    FORMATTED,
-    PROBLEMS,
-    SAMPLES,
-    UNFORMATTED,
-    VERDICTS,
-    SampleSet,
-    has_samples,
-    samples_there,
-)
+from util.runs.reader import SampleSet, has_samples, samples_there
 from util.runs.shape import unfitting
 from util.settings import continued, difference, model_args
 

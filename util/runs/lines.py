@@ -11,8 +11,16 @@ from typing import Any
 from util.records import Verdict
 from util.settings import MOST_SAMPLES
 
+PROBLEMS, SAMPLES, FORMATTED, UNFORMATTED, VERDICTS, OPINIONS = (
+    "problems.jsonl",
+    "samples.jsonl",
+    "formatted.jsonl",
+    "unformatted.jsonl",
+    "verdicts.jsonl",
+    "opinions.jsonl",
+)
 ABSENT = object()  # stands for a field that a line does not have
-LARGEST = 1 << 53  # of a count: as far as every reader of JSON counts exactly
+MOST_COUNTED = 1 << 53  # of a count: as far as every reader of JSON counts exactly
 Fits = Callable[[Any], bool]
 Fields = Mapping[str, Fits]  # of a line, by name
 
@@ -30,7 +38,7 @@ def _is_text_if_there(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < LARGEST
+    return type(value) is int and 0 <= value < MOST_COUNTED
 
 
 def _is_index(value: Any) -> bool:
@@ -38,7 +46,7 @@ def _is_index(value: Any) -> bool:
 
 
 def _is_temperature(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < LARGEST  # no NaN, no infinity
+    return type(value) in (int, float) and 0 <= value < MOST_COUNTED  # no NaN, no infinity
 
 
 def _is_texts_if_there(value: Any) -> bool:
@@ -76,7 +84,7 @@ def _is_pair_of_words(value: Any) -> bool:
 
 _KEY: Fields = {"problem_id": _is_text, "temperature": _is_temperature, "index": _is_index}
 FIELDS: dict[str, Fields] = {  # by the name of the file
-    "problems.jsonl": {
+    PROBLEMS: {
         "id": _is_text,
         "question": _is_text,
         "prompt": _is_text,
@@ -84,7 +92,7 @@ FIELDS: dict[str, Fields] = {  # by the name of the file
         "choices": _is_texts_if_there,
         "about": _is_object_if_there,
     },
-    "samples.jsonl": {
+    SAMPLES: {
         **_KEY,
         "text": _is_text,
         "reasoning": _is_text_if_there,
@@ -92,10 +100,10 @@ FIELDS: dict[str, Fields] = {  # by the name of the file
         "prompt_tokens": _is_count,
         "completion_tokens": _is_count,
     },
-    "formatted.jsonl": {**_KEY, "text": _is_text},
-    "unformatted.jsonl": _KEY,
-    "verdicts.jsonl": {**_KEY, "judged": _is_text, "verdict": _is_verdict},
-    "opinions.jsonl": {
+    FORMATTED: {**_KEY, "text": _is_text},
+    UNFORMATTED: _KEY,
+    VERDICTS: {**_KEY, "judged": _is_text, "verdict": _is_verdict},
+    OPINIONS: {
         **_KEY,
         **dict.fromkeys(("judged", "answer", "why", "verifier", "prompt"), _is_text),
         "said": _is_pair_of_words,

@@ -13,18 +13,8 @@ from typing import Any
 from util.errors import UserError
 from util.runs.folder import Run, read_run_json, writer_of
 from util.runs.journal import Journal, parsed_line, read_lines
-from util.runs.lines import shortened
-from util.runs.opinions import OPINIONS
-from util.runs.reader import (
-    FORMATTED,
-    PROBLEMS,
-    SAMPLES,
-    UNFORMATTED,
-    VERDICTS,
-    SampleSet,
-    sample_from,
-    sample_lines,
-)
+from util.runs.lines import FORMATTED, OPINIONS, PROBLEMS, SAMPLES, UNFORMATTED, VERDICTS, shortened
+from util.runs.reader import SampleSet, sample_from, sample_lines
 from util.settings import difference
 
 SAID_OF_SAMPLES = (FORMATTED, UNFORMATTED, VERDICTS, OPINIONS)  # whose lines name a sample

@@ -14,11 +14,11 @@ from pathlib import Path
 from util.errors import UserError
 from util.records import Record
 from util.runs.journal import Journal, read_lines
+from util.runs.lines import OPINIONS
 from util.runs.offsets import key_digest, name_digest
 from util.runs.reader import text_digest
 from util.terminal import say
 
-OPINIONS = "opinions.jsonl"
 UNDECIDED, AUDIT = "undecided", "audit"  # why a sample was asked about; anything else names a kind of canary
 YES, NO, NEITHER = "yes", "no", "neither"
 

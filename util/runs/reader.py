@@ -18,16 +18,9 @@ from typing import Any, BinaryIO, NamedTuple
 from util.errors import UserError
 from util.records import Problem, Record, Sample, Verdict, graded_text
 from util.runs.journal import open_to_read, parsed_line, read_line_at, read_lines
+from util.runs.lines import FORMATTED, PROBLEMS, SAMPLES, UNFORMATTED, VERDICTS
 from util.runs.offsets import SampleLine, key_digest, problem_offsets, read_samples, sample_offsets
 from util.terminal import say
-
-PROBLEMS, SAMPLES, FORMATTED, UNFORMATTED, VERDICTS = (
-    "problems.jsonl",
-    "samples.jsonl",
-    "formatted.jsonl",
-    "unformatted.jsonl",
-    "verdicts.jsonl",
-)
 
 
 def journals(folder: Path) -> tuple[Path, ...]:

@@ -24,7 +24,7 @@ from util.grading.sandbox.parent import (
     warm_sandbox,
 )
 
-LONG_S = 3600  # processor time that a process which grades a whole run may need
+RUN_CPU_S = 3600  # processor time that a process which grades a whole run may need
 THREADS = 8
 # What no sandbox has loaded beforehand: plain Python, packages, and modules written in C.
 _CONTROL = f"""
@@ -39,7 +39,7 @@ print(statistics.mean(map(int, open("work").read().split())))
 # What of this machine a right program may need: (limit, how ulimit names it, how much, what ulimit counts in)
 _NEEDED = (
     (resource.RLIMIT_NOFILE, "-Hn", layers.OPEN_FILES, 1),
-    (resource.RLIMIT_CPU, "-t", LONG_S, 1),
+    (resource.RLIMIT_CPU, "-t", RUN_CPU_S, 1),
     (resource.RLIMIT_FSIZE, "-Hf", layers.FILE_BYTES, 1024),
     (resource.RLIMIT_STACK, "-Hs", layers.STACK_BYTES, 1024),
     (resource.RLIMIT_AS, "-Hv", Limits().memory_bytes, 1024),
@@ -54,7 +54,7 @@ def require_isolation(wanted: str) -> Isolation:
     """
     if wanted not in TIERS:
         raise UserError(f"--require-isolation {wanted}: choose from {', '.join(TIERS)}")
-    check_limits()
+    check_own_limits()
     try:
         found = isolation()
     except SandboxError as error:
@@ -69,7 +69,7 @@ def require_isolation(wanted: str) -> Isolation:
     return found
 
 
-def check_limits() -> None:
+def check_own_limits() -> None:
     """Raise UserError when this process may use less than a right program may need."""
     threads = layers.THREADS + (layers.threads_of(os.getuid()) if os.getuid() else 0)
     for name, letter, needed, unit in (*_NEEDED, (resource.RLIMIT_NPROC, "-Hu", threads, 1)):

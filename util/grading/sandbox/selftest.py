@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from util.grading.sandbox.control import check_control, check_limits
+from util.grading.sandbox.control import check_control, check_own_limits
 from util.grading.sandbox.parent import Isolation, Limits, Program, Sandbox, SandboxError, TestOutcome
 
 LIMITS = Limits(time_s=1.0, problem_s=4.0, memory_bytes=512 << 20, output_bytes=1 << 20)
@@ -43,7 +43,7 @@ def self_test(*, without: Sequence[str] = ()) -> Report:
 
     `without` switches layers off, to see that the attacks then succeed.
     """
-    check_limits()
+    check_own_limits()
     secret = secrets.token_hex(8)
     os.environ[CANARY] = secret
     try:
