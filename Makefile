@@ -25,7 +25,7 @@ if not (3, int(first)) <= sys.version_info[:2] < (3, int(beyond)):
 endef
 export SUPPORTED_PYTHON
 
-.PHONY: setup demo pipeline-demo browser test bench-smoke versions lint types check lock format
+.PHONY: setup demo pipeline-demo browser test bench-smoke versions campaign lint types check lock format
 
 setup: $(VENV)/.$(ENGINE)
 
@@ -72,6 +72,10 @@ bench-smoke: $(VENV)/.dev
 # that of $(VENV), under which `make test` runs them all.
 versions: $(VENV)/.dev browser
 	$(PY) tests/versions.py $(UV)
+
+# Fifty kills at random moments over all steps; the tests do a tenth of it.
+campaign: $(VENV)/.dev
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PY) tests/kill_campaign.py "$$folder" 50
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .

@@ -32,8 +32,7 @@ NAMES = ("AIME", "MATH500", "GSM8K")
 ALL = ",".join(NAMES)
 
 
-@pytest.fixture
-def hub(tmp_path):
+def small_hub(folder):
     """A small local mirror of three benchmarks, six problems each."""
     import pyarrow
     import pyarrow.parquet
@@ -53,10 +52,10 @@ def hub(tmp_path):
         (aime, "AI-MO/aimo-validation-aime/data/train-00000-of-00001.parquet"),
         (gsm8k, "openai/gsm8k/main/test-00000-of-00001.parquet"),
     ):
-        file = tmp_path / "hub" / path
+        file = folder / "hub" / path
         file.parent.mkdir(parents=True)
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), file)
-    file = tmp_path / "hub/HuggingFaceH4/MATH-500/test.jsonl"
+    file = folder / "hub/HuggingFaceH4/MATH-500/test.jsonl"
     file.parent.mkdir(parents=True)
     lines = [
         {
@@ -69,7 +68,12 @@ def hub(tmp_path):
         for number in range(6)
     ]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    return tmp_path / "hub"
+    return folder / "hub"
+
+
+@pytest.fixture
+def hub(tmp_path):
+    return small_hub(tmp_path)
 
 
 def script_of(path, lines):

@@ -24,18 +24,22 @@ from util.training.ratings import parse_difficulty
 QUESTIONS = [f"Problem {number}: what is {number} + 1?" for number in range(6)]
 
 
-@pytest.fixture
-def mirror(tmp_path):
+def small_numina(folder):
     """A local copy of a data set of six problems in NuminaMath's layout."""
     source = load_task("NUMINA").source
     for number, name in enumerate(source.files["train"]):
-        path = tmp_path / "mirror" / source.path / name
+        path = folder / "mirror" / source.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         found = QUESTIONS if number == 0 else []
         rows = [{"source": "math", "problem": text, "solution": "\\boxed{1}"} for text in found]
         rows += [{"source": "olympiads", "problem": f"Other {number}", "solution": "\\boxed{1}"}]
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
-    return tmp_path / "mirror"
+    return folder / "mirror"
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    return small_numina(tmp_path)
 
 
 def label(mirror, *flags, **environment):

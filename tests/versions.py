@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 AT_ONCE = 3  # a test keeps less than one core busy
 ENVIRONMENTS = Path(sys.prefix) / "versions"
-LEFT_OUT = ("--ignore=tests/test_benchmarks.py",)  # scripts that measure: one version tells whether they run
+LEFT_OUT = tuple(f"--ignore=tests/test_{name}.py" for name in ("benchmarks", "kills"))  # one version tells
 OWN = f"3.{sys.version_info.minor}"
 
 
