@@ -529,7 +529,7 @@ def _lone(text: str, plain: str, valid: str) -> Choice:
             if match and not _denies(line, match.end() - 1, signs):
                 return Choice(match.group(1) or match.group(2), "last line", "medium")
     bold = re.findall(rf"\*\*\(?([{valid}])\)?[.:]?\*\*", "\n".join(text.rstrip()[-2000:].splitlines()[-3:]))
-    if len(set(bold)) == 1 and not UNSURE.search(lines[-1][-300:]):
+    if len(set(bold)) == 1 and not (UNSURE.search(lines[-1][-300:]) or _CORRECTS.search(lines[-1][-300:])):
         return Choice(bold[0], "bold", "medium")
     last = lines[-1][-400:]
     match = signs.concluded.search(last)
@@ -539,6 +539,9 @@ def _lone(text: str, plain: str, valid: str) -> Choice:
     if len(letters) != 1 or signs.headed.match(last) or UNSURE.search(last) or last.endswith(("?", "？")):
         return Choice(None)
     return Choice(letters.pop(), "lone letter", "low")
+
+
+_CORRECTS = re.compile(r"\b(?:wait|no|hmm+|actually|oops|sorry|hold on)\b\s*[,.:;!–—-]", re.IGNORECASE)
 
 
 def _denies(line: str, at: int, signs: _Signs) -> bool:

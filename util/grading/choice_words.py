@@ -184,6 +184,7 @@ UNSURE = re.compile(
     r"|(?:naive|initial|first|old|previous|tempting|intuitive|partial|alternative|rejected|obvious"
     r"|student['’]s)"
     r" (?:answer|choice|option|guess)"
+    r"|last year['’]s|(?:old|previous|earlier) (?:version|edition|exam|paper)"
     rf"|(?:might|may|could) (?:say|think|believe|argue|guess|choose|pick)|{_REPORTED}"
     rf"|{any_of(SPACED, 'deny')}|{any_of(SPACED, 'if_')})(?!\w)"
     rf"|n['’]t\b|{any_of(SCRIPTS, 'deny')}|{any_of(SCRIPTS, 'if_')}",
@@ -223,6 +224,10 @@ DENIED_BEHIND = re.compile(
     r"|doubtful|eliminated|out\b)"
     r"|(?:is|was|does|do|would|ca|could|wo)n['’]t\b|cannot\b|(?:does|do|would|could|can) not\b"
     r"|not\s+(?:correct|right|true|the|it|possible|supported|valid|an?)\b|not\s*[.,;]"
+    # the answer of another paper; a sentence that is only quoted, with something said of it
+    r"|(?:in|on|for|of|to)\s+(?:the\s+|an?\s+)?(?:last|previous|earlier|old(?:er)?|former|original|other|practice"
+    r"|sample)\b[^.,;:\n]{0,30}?\b(?:version|edition|exam|test|paper|quiz|draft|question|problem|year|one)\b"
+    r"|[\"'”’»]\s+(?:is|was|seems|sounds|looks|would|makes|does|cannot|can['’]t)\b"
     r"|(?:incorrect|wrong|false)(?!\w)|(?:only\s+)?(?:if|unless)\b(?! (?:i|we) )|only (?:in|when|for"
     r"|under)\b|or so\b|provided\b|assuming\b|\?"
     rf"|(?:{any_of(SPACED, 'denied')})(?!\w))|(?:{any_of(SCRIPTS, 'denied')}))",

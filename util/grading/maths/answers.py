@@ -360,7 +360,7 @@ _HASHES = re.compile(r"^[ \t]*####[ \t]*(\S.*)$|(?<=\s)####[ \t]+(\S.*)$", re.MU
 _SAYS = re.compile(
     r"s?(?:[^\S\n]+(?:to|for)\s[^.\n]{1,60}?)?[^\S\n]*\**[^\S\n]*"
     r"(?:(?:is|are|was|will be|would be|must be|should be|equals|comes to)\b|[:：=])\**[:：]?"
-    r"|[\"']\s*:\s*(?=[\"'\d$\\-])|[^\S\n]*[-–—→.][^\S\n]+(?=[\d$\\-])|\**\s*(?=[\\$])"
+    r"|[\"']\s*:\s*(?=[\"'\d$\\-])|[^\S\n]*(?:\*\*[^\S\n]*)?[-–—→.][^\S\n]+(?=[\d$\\-])|\**\s*(?=[\\$])"
     r"|\**[^\S\n]*\n\s*(?=[\\$\d*-])"
 )
 _CHINESE = re.compile(
