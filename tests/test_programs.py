@@ -157,6 +157,44 @@ def test_an_array_is_not_right_because_it_is_one():
     ).correct
 
 
+@pytest.mark.parametrize(
+    "value, expected, reason",
+    [
+        ("deque(a)", [1, 2], ""),
+        ("[deque(a), (deque([deque()]),)]", [[1, 2], [[[]]]], ""),
+        ("type('Own', (deque,), {})(a)", [1, 2], ""),
+        ("deque([2, 1])", [1, 2], "wrong_output"),
+        ("deque('1')", 1, "wrong_output"),
+        ("set(a)", [1, 2], "runtime_error"),
+        ("(x for x in a)", [1, 2], "runtime_error"),
+    ],
+)
+def test_a_deque_is_a_list_and_what_has_no_order_is_no_result(value, expected, reason):
+    source = f"from collections import deque\ndef f(a): return {value}"
+    assert grade(apps([[[1, 2]]], [expected], "f"), source).reason == reason
+
+
+@pytest.mark.parametrize(
+    "source, reason",
+    [
+        ("print('   a')", ""),
+        ("print('a'); import sys; sys.exit(3)", ""),
+        ("print('a', flush=True); import os; os._exit(3)", "runtime_error"),
+        ("print('a'); raise ValueError", "runtime_error"),
+    ],
+)
+def test_only_an_exit_that_python_makes_leaves_the_output_to_decide(source, reason):
+    assert grade(apps(["1\n"], ["a\n"]), source).reason == reason
+
+
+@pytest.mark.parametrize(
+    "value, expected, correct",
+    [("'a'", ["a"], True), ("['a']", ["a"], True), ("['a']", "a", False), ("'a'", "a", True)],
+)
+def test_a_result_that_apps_writes_in_a_list_is_right_without_it(value, expected, correct):
+    assert grade(apps([[1]], [expected], "f"), f"def f(a): return {value}").correct is correct
+
+
 SOLUTION = "class Solution:\n    def f(self, {}:\n        {}"
 OWN = "class TreeNode:\n  def __init__(self, x):\n    self.val = x\n    self.left = self.right = None\n"
 

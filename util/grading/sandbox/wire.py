@@ -13,6 +13,7 @@ import json
 import marshal
 import os
 import struct
+from collections import deque
 from typing import Any, NamedTuple
 
 LENGTH = struct.Struct(">Q")
@@ -136,6 +137,8 @@ def _plain(value: Any) -> Any:
     for base in bases:
         if isinstance(value, base):
             return _plain(base(value))
+    if isinstance(value, deque):
+        return _plain(list(value))
     if kind.__module__.partition(".")[0] == "numpy" and hasattr(value, "tolist"):
         plain = value.tolist()
         return _plain(float(plain) if type(plain) is kind else plain)  # longdouble has no plain form
