@@ -332,6 +332,25 @@ def test_runs_that_were_made_differently_are_not_merged(tmp_path, settings):
     assert not (tmp_path / "all").exists()
 
 
+def test_a_merge_says_where_the_models_of_its_runs_are_not_the_same(tmp_path, capsys):
+    runs = [a_run_of(tmp_path / str(number), number) for number in range(4)]
+    models = [
+        {"revision": "a", "dtype": "bfloat16"},
+        {"revision": "b", "dtype": "bfloat16"},
+        {"dtype": "half"},
+    ]
+    for run, model in zip(runs, models, strict=False):  # the last is from before models were recorded
+        info = json.loads((run / "run.json").read_text())
+        (run / "run.json").write_text(
+            json.dumps({**info, "made_with": {**info["made_with"], "model": model}})
+        )
+    merge_runs(runs, tmp_path / "all")
+    first, second = capsys.readouterr().err.splitlines()
+    assert f"{runs[0]} was made with the model's revision 'a', {runs[1]} with 'b'" in first
+    assert f"dtype 'bfloat16', {runs[2]} with 'half'" in second
+    assert read_run_json(tmp_path / "all")["made_with"]["model"] == models[0]
+
+
 def test_a_run_is_not_merged_with_itself_or_while_it_is_written(tmp_path):
     one, two = a_run_of(tmp_path / "a", 0), a_run_of(tmp_path / "b", 1)
     for runs, into in (([one, one], tmp_path / "all"), ([one, two], one)):

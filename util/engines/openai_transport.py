@@ -88,7 +88,7 @@ class Transport:
         """
         started = asyncio.get_running_loop().time()
         streamed = streamed or StreamedReply()
-        reply = await self._exchange(endpoint, key, path, body, timeout_s, streamed)
+        reply = await self._once(endpoint, key, path, body, timeout_s, streamed)
         if not isinstance(reply, Trouble):
             return reply
         if streamed.is_whole:  # only its end was lost
@@ -96,7 +96,7 @@ class Transport:
         silent_s = asyncio.get_running_loop().time() - started
         return replace(reply, heard=streamed.heard, silent_s=0.0 if streamed.heard else silent_s)
 
-    async def _exchange(
+    async def _once(
         self,
         endpoint: Endpoint,
         key: Key,

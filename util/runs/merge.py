@@ -16,6 +16,7 @@ from util.runs.journal import Journal, parsed_line, read_lines
 from util.runs.lines import FORMATTED, OPINIONS, PROBLEMS, SAMPLES, UNFORMATTED, VERDICTS, shortened
 from util.runs.reader import SampleSet, sample_from, sample_lines
 from util.settings import difference
+from util.terminal import say
 
 SAID_OF_SAMPLES = (FORMATTED, UNFORMATTED, VERDICTS, OPINIONS)  # whose lines name a sample
 OF_THE_ROWS = ("path", "split", "revision", "labels")  # parts of `dataset` that must agree
@@ -38,6 +39,8 @@ def merge_runs(folders: Sequence[Path], into: Path) -> dict[str, int]:
         if (writer := writer_of(folder)) is not None:
             raise UserError(f"{folder} is being written by {writer}: wait for it or stop it")
     first = infos[0]
+    for folder, info in zip(folders[1:], infos[1:], strict=True):
+        _say_unlike_models(folders[0], first, folder, info)
     with Run(into, settings=first["settings"], made_with=first["made_with"]) as merged:
         if not merged.is_empty():
             _refuse_unlike(folders[0], first, into, merged.info)
@@ -59,6 +62,20 @@ def _refuse_unlike(one: Path, its: dict, other: Path, others: dict) -> None:
                 f"{one} was made with {name} = {shortened(here, 300)}, {other} with "
                 f"{shortened(there, 300)}: only runs of the same settings become one; see all that differs "
                 f"with: report.py compare {one} {other}"
+            )
+
+
+def _say_unlike_models(one: Path, its: dict, other: Path, others: dict) -> None:
+    """Warn where two runs say of the model itself (its revision, weights or type of numbers) unlike things.
+
+    What one of them does not record is not compared.
+    """
+    here, there = (info["made_with"].get("model", {}) for info in (its, others))
+    for name in sorted(here.keys() & there.keys()):
+        if here[name] != there[name]:
+            say(
+                f"{one} was made with the model's {name} {shortened(here[name], 300)}, {other} with "
+                f"{shortened(there[name], 300)}: the merged run names the first alone"
             )
 
 
