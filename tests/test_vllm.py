@@ -27,11 +27,26 @@ OLD = ROOT / "tests" / "old_run"  # made by an earlier version, stopped after 5 
 START_S = 600  # an engine starts in 20 s on two quiet cores; these machines are not always quiet
 FLAGS = ["--dataset", "Warmup", "--max-tokens", "24", "--temperatures", "0.7", "--n", "4", "--limit", "12"]
 WANTED = 48
+ADVISED = {"do_sample": True, "temperature": 1.9, "top_k": 2, "top_p": 0.5, "repetition_penalty": 1.9}
 
 
 @pytest.fixture(scope="module")
 def model():
     return embedded_model()
+
+
+@pytest.fixture(scope="module")
+def advised_cache(tmp_path_factory, model):
+    """A cache in which the embedded model brings sampling of its own along, as many models do."""
+    cache = tmp_path_factory.mktemp("cache")
+    folder = cache / "distillery" / "models" / model.name
+    folder.mkdir(parents=True)
+    for file in model.iterdir():
+        (folder / file.name).symlink_to(file)
+    said = json.loads((model / "generation_config.json").read_text()) | ADVISED
+    (folder / "generation_config.json").unlink()
+    (folder / "generation_config.json").write_text(json.dumps(said))
+    return str(cache)
 
 
 def command(tmp_path, *flags):
@@ -252,22 +267,26 @@ def test_a_model_that_cannot_be_loaded_is_named_with_the_reason(tmp_path, start)
 
 
 @pytest.fixture(scope="module")
-def server(model):
-    """A real vLLM server of the embedded model on a loopback port, and the way to start it again."""
+def server(advised_cache):
+    """A real vLLM server of the embedded model on a loopback port, and the way to start it again.
+
+    It would fill in what its model's generation_config.json advises wherever a request is silent.
+    """
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    serve = Server(port)
+    serve = Server(port, advised_cache)
     serve.start()
     yield serve
     serve.kill()
 
 
 class Server:
-    def __init__(self, port):
+    def __init__(self, port, cache):
         self.url = f"http://127.0.0.1:{port}/v1"
         module = "util.engines.embedded_server"
         self._command = [sys.executable, "-m", module, "--port", str(port), "--api-key", "k"]
+        self._environment = child_environment() | {"XDG_CACHE_HOME": cache}
         self._process = None
 
     def start(self):
@@ -275,7 +294,7 @@ class Server:
             self._command,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=child_environment(),
+            env=self._environment,
             start_new_session=True,
         )
         deadline = time.monotonic() + START_S
@@ -294,6 +313,35 @@ class Server:
                 return reply.status == 200
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
+
+
+def greedy_texts(results, *flags, **environment):
+    """The texts of a finished greedy run, by problem."""
+    greedy = ["--temperatures", "0", "--n", "1", "--inference"]
+    done = subprocess.run(
+        command(results, *flags, *greedy),
+        capture_output=True,
+        text=True,
+        timeout=START_S,
+        env={**os.environ, "OPENAI_API_KEY": "k", **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    texts = {line["problem_id"]: line["text"] for line in json_lines(samples_file(results))}
+    assert len(texts) == 12
+    return texts
+
+
+@pytest.fixture(scope="module")
+def greedy_here(tmp_path_factory, advised_cache):
+    results = tmp_path_factory.mktemp("greedy")
+    return greedy_texts(results, "--model", "embedded", XDG_CACHE_HOME=advised_cache)
+
+
+def test_greedy_texts_are_the_same_here_and_from_a_server_whatever_the_model_advises(
+    tmp_path, greedy_here, server
+):
+    flags = ["--model", "openai/embedded", "--api-base", server.url, "--concurrency", "8"]
+    assert greedy_texts(tmp_path, *flags) == greedy_here
 
 
 def test_through_a_real_server_killed_clients_and_a_killed_server_lose_nothing(tmp_path, start, server):
