@@ -23,6 +23,7 @@ from util.terminal import Progress, print_result, print_text, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from util.engines.adapters import Adapter
     from util.generation.budget import Budgets
 
 PAGE = "page"
@@ -336,6 +337,7 @@ def _ask_at_budgets(args: argparse.Namespace, budgets: Budgets, requests: int, v
         cli.asking_options(args, log=args.run / "engine.log"),
         sampling={setting.name: values[setting.name] for setting in SAMPLING},
         thinking=values["thinking"],
+        adapter=_adapter_of(values),
     )
     with (
         locked_folder(args.run, LOCK, flag="RUN"),
@@ -352,6 +354,20 @@ def _ask_at_budgets(args: argparse.Namespace, budgets: Budgets, requests: int, v
     if missing:
         say(f"{missing} forced answers are missing: the table counts the others alone")
     return 1 if missing else 0
+
+
+def _adapter_of(values: dict) -> Adapter | None:
+    """The adapter of a run, as it was."""
+    from util.engines.adapters import read_adapter
+
+    if values["lora"] is None:
+        return None
+    adapter = read_adapter(values["lora"])
+    if values["lora_hash"] not in (adapter.digest, NOT_RECORDED):
+        raise UserError(
+            f"the adapter {adapter} is {adapter.digest}, the run had {values['lora_hash']}: put it back"
+        )
+    return adapter
 
 
 def _margin(args: argparse.Namespace) -> float:

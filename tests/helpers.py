@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,6 +39,25 @@ def paper_engine(folder: Path, *lines: dict) -> list[str]:
     path = folder / "script.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return ["--engine", "scripted", "--engine-args", json.dumps({"script": str(path)})]
+
+
+def make_adapter(folder: Path, *, strength: float = 100.0, **config: object) -> Path:
+    """A LoRA adapter of rank 1 for the embedded model's last layer, written as PEFT does."""
+    layer = "base_model.model.model.layers.29.mlp.down_proj"
+    numbers = {
+        f"{layer}.lora_A.weight": ((1, 1536), [1.0] * 1536),
+        f"{layer}.lora_B.weight": ((576, 1), [strength * (at % 7 - 3) for at in range(576)]),
+    }
+    header, data = {}, b""
+    for name, (shape, values) in numbers.items():
+        begin, data = len(data), data + struct.pack(f"<{len(values)}f", *values)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [begin, len(data)]}
+    head = json.dumps(header).encode()
+    said = {"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["down_proj"], **config}
+    folder.mkdir(exist_ok=True)
+    (folder / "adapter_model.safetensors").write_bytes(struct.pack("<Q", len(head)) + head + data)
+    (folder / "adapter_config.json").write_text(json.dumps(said), encoding="utf-8")
+    return folder
 
 
 def asking(*questions: str) -> Callable[[], list[Problem]]:

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from helpers import ROOT, at_a_terminal, json_lines
+from helpers import ROOT, at_a_terminal, json_lines, make_adapter
 
 from util.engines.embedded import child_environment, embedded_model
 from util.engines.options import EngineOptions
@@ -342,6 +342,15 @@ def test_greedy_texts_are_the_same_here_and_from_a_server_whatever_the_model_adv
 ):
     flags = ["--model", "openai/embedded", "--api-base", server.url, "--concurrency", "8"]
     assert greedy_texts(tmp_path, *flags) == greedy_here
+
+
+def test_an_adapter_answers_with_the_model_and_is_recorded(tmp_path, greedy_here):
+    adapter = make_adapter(tmp_path / "adapter")
+    texts = greedy_texts(tmp_path / "results", "--model", "embedded", "--lora", f"tiny={adapter}")
+    assert texts.keys() == greedy_here.keys() and not set(texts.items()) & set(greedy_here.items())
+    (run,) = tmp_path.glob("results/embedded+tiny_Warmup_*/run.json")
+    settings = json.loads(run.read_text())["settings"]
+    assert settings["lora"] == f"tiny={adapter}" and settings["lora_hash"].startswith("sha256:")
 
 
 def test_through_a_real_server_killed_clients_and_a_killed_server_lose_nothing(tmp_path, start, server):

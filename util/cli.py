@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from util.engines.adapters import Adapter
     from util.engines.metered import MeteredEngine
     from util.generation.order import Judging, Order, Selection
     from util.generation.rounds import Stopping
@@ -487,6 +488,7 @@ def _order(
         selection=Selection(**_fields(Selection, args)),
         options=replace(
             asking_options(args),
+            adapter=_adapter(args),
             sampling=sampling,
             thinking=_thinking(args),
             thinking_budget=args.thinking_budget,
@@ -514,6 +516,19 @@ def _thinking(args: argparse.Namespace) -> str | None:
             "template: give one of them"
         )
     return args.thinking
+
+
+def _adapter(args: argparse.Namespace) -> Adapter | None:
+    from util.engines.adapters import read_adapter
+
+    if args.lora is None:
+        return None
+    if asking_options(args).engine_name == "openai":
+        raise UserError(
+            f"--lora {args.lora} is for models that run here: an endpoint's adapter is asked by its name, as "
+            "`vllm serve` lists it: --model openai/NAME"
+        )
+    return read_adapter(args.lora, is_asked=not getattr(args, "check", False))
 
 
 def _fields(kind: type[Selection | Judging], args: argparse.Namespace) -> dict[str, Any]:

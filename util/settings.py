@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -160,6 +161,16 @@ def beginning(text: str) -> str:
     return text.replace("\\n", "\n")
 
 
+def adapter_at(text: str) -> str:
+    """An argparse type: NAME=PATH of an adapter, with the whole path: others may run elsewhere."""
+    name, equals, path = text.partition("=")
+    if not path or not re.fullmatch(r"[\w.-]+", name):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not NAME=PATH, a name of letters, digits, _, . and -, and a folder"
+        )
+    return f"{name}={os.path.abspath(os.path.expanduser(path))}"
+
+
 def _source(text: str) -> str | None:
     return None if text in ("", "all") else text
 
@@ -283,6 +294,10 @@ SETTINGS = (
     _drawn("prefill", "--prefill", "",
            "how each answer begins, such as '<think>\\n'; the model goes on from there",
            type=beginning, metavar="TEXT", label="answers begin with"),
+    _drawn("lora", "--lora", None,
+           "ask the model with this LoRA adapter, a folder as PEFT saves it (local vLLM and Ray alone)",
+           type=adapter_at, metavar="NAME=PATH", label="adapter", compared=True),
+    Setting("lora_hash", "settings", before=None, label="the adapter's weights", compared=True),
     Setting("chat_template_kwargs", "settings", before={}, label="chat template", compared=True),
     Setting("model_args", "settings", before={}, label="model arguments", compared=True, default={}),
 

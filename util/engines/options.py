@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from util.engines.openai_addresses import shown_header, shown_url
 from util.records import Completion, Failure, Request
+
+if TYPE_CHECKING:
+    from util.engines.adapters import Adapter
 
 STREAM_CHOICES = ("auto", "always", "never")
 EMBEDDED = "embedded"  # the small model that the suite brings along for machines without a GPU
@@ -45,6 +48,7 @@ class EngineOptions:
     sampling: dict[str, Any] = field(default_factory=dict)  # by the names of settings.SAMPLING
     thinking: str | None = None  # "on" or "off"; None: what the chat template does by itself
     thinking_budget: int | None = None  # most tokens of thought
+    adapter: Adapter | None = None  # LoRA weights that answer with the model's
     api_base: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()  # "NAME=VALUE", sent with every request to an endpoint
     keys_file: Path | None = None

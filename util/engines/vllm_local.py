@@ -226,7 +226,7 @@ class ModelProcess:
         if not self._ready and status >= 0:
             return Died(
                 f"vLLM could not load {self._model}: {self._last_words()}; its messages are in {self._log}. "
-                "Check the model's name or path, --tp, --engine-args, and the memory",
+                "Check the model's name or path, --tp, --lora, --engine-args, and the memory",
                 refused=True,
             )
         what = f"its process {how_ended(status)}"
@@ -311,6 +311,9 @@ def worker_options(options: EngineOptions, on_cpu: bool) -> dict:
     if options.model == EMBEDDED:
         engine_args |= {"max_model_len": CONTEXT_TOKENS, "max_num_batched_tokens": 2 * CONTEXT_TOKENS}
         engine_args |= {"max_num_seqs": 64}
+    adapter = options.adapter
+    if adapter is not None:
+        engine_args |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": adapter.rank}
     engine_args |= options.engine_args
     # The field of a request to vLLM's server, which is no argument of its engine.
     template = engine_args.pop("chat_template_kwargs", {})
@@ -320,6 +323,7 @@ def worker_options(options: EngineOptions, on_cpu: bool) -> dict:
         "thinking": options.thinking,
         "thinking_budget": options.thinking_budget,
         "sampling": not_neutral(options.sampling),
+        "adapter": None if adapter is None else [adapter.name, adapter.path],
     }
 
 

@@ -6,8 +6,8 @@ then requests, and writes JSON lines to the file descriptor named on its command
 to standard output and error, which the parent sends to a log. When standard input ends, be it that the parent
 is done or that it died, the whole session ends.
 
-Only add_request, step, abort_request and get_tokenizer of vLLM's LLMEngine are used: they have kept their
-form from 0.8.5 to 0.32.
+Only add_request, step, abort_request, get_tokenizer and add_lora of vLLM's LLMEngine are used: they have kept
+their form from 0.8.5 to 0.32.
 """
 
 from __future__ import annotations
@@ -99,7 +99,20 @@ def _load(options: dict) -> LLMEngine:
 
     # As vLLM's own LLM class does it: a bare engine runs half as many requests at a time, or fewer.
     engine_args = EngineArgs(**{"disable_log_stats": True} | options["engine_args"])
-    return LLMEngine.from_engine_args(engine_args, usage_context=UsageContext.LLM_CLASS)
+    engine = LLMEngine.from_engine_args(engine_args, usage_context=UsageContext.LLM_CLASS)
+    for adapter in _adapter(options).values():  # now, not at the first request: it may not fit the model
+        engine.add_lora(adapter)
+    return engine
+
+
+def _adapter(options: dict) -> dict[str, Any]:
+    """What each request is told of the adapter, if there is one."""
+    if options.get("adapter") is None:
+        return {}
+    from vllm.lora.request import LoRARequest
+
+    name, path = options["adapter"]
+    return {"lora_request": LoRARequest(name, 1, path)}
 
 
 def _version() -> str:
@@ -152,7 +165,7 @@ def _serve(engine: LLMEngine, options: dict, inbox: queue.SimpleQueue, out: Outb
     """Answer requests until the input ends; returns the number of engine steps."""
     steps = 0
     prompts = Prompts(engine.get_tokenizer(), options["chat_template_kwargs"])
-    refusals = _refusals()
+    refusals, adapter = _refusals(), _adapter(options)
     limit = engine.vllm_config.model_config.max_model_len
     running: dict[str, _Answer] = {}  # by the engine's request id
     heard_at = time.monotonic()
@@ -174,7 +187,7 @@ def _serve(engine: LLMEngine, options: dict, inbox: queue.SimpleQueue, out: Outb
             request["in_pieces"] = request["stop_loops"] or budget is not None
             sampling = _sampling(request, options, most_tokens)
             try:
-                engine.add_request(str(request["id"]), {"prompt_token_ids": tokens}, sampling)
+                engine.add_request(str(request["id"]), {"prompt_token_ids": tokens}, sampling, **adapter)
             except refusals as error:  # vLLM looks at each request before it takes it
                 out.send(id=request["id"], failure=f"vLLM refuses the request: {error}")
                 continue
@@ -194,7 +207,7 @@ def _serve(engine: LLMEngine, options: dict, inbox: queue.SimpleQueue, out: Outb
                 if most_tokens > answer.tokens:
                     sampling = _sampling(request, options, most_tokens - answer.tokens)
                     name = f"{output.request_id}+"  # another one: the first may not be gone yet
-                    engine.add_request(name, {"prompt_token_ids": tokens + begun}, sampling)
+                    engine.add_request(name, {"prompt_token_ids": tokens + begun}, sampling, **adapter)
                     running[name] = running.pop(output.request_id)
                     continue
                 finish_reason = "length"

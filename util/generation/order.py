@@ -121,6 +121,8 @@ class Order:
         """The run folder's name and what must not change within it; temperatures, n and limit may."""
         settings = self.settings()
         model, chosen = short_name(self.plan.model), self.selection
+        if self.options.adapter is not None:
+            model += f"+{self.options.adapter.name}"
         name = run_name(model, *(settings[name] for name in ("task", "split", "source", "start", "end")))
         if not chosen.filter_difficulty:
             return Wanted(name, settings, self.given)
@@ -145,6 +147,8 @@ class Order:
         known["thinking"] = self.options.thinking
         known["thinking_budget"] = self.options.thinking_budget
         known["model_args"] = model_args(self.options.engine_args)
+        if self.options.adapter is not None:
+            known |= {"lora": str(self.options.adapter), "lora_hash": self.options.adapter.digest}
         if "chat_template_kwargs" in self.options.engine_args:
             known["chat_template_kwargs"] = self.options.engine_args["chat_template_kwargs"]
         return {setting.name: known[setting.name] for setting in OF_A_RUN if setting.name in known}
