@@ -296,6 +296,8 @@ def load(options):
         sys.stderr.write(said.getvalue())
 
     sys.excepthook = torchs
+    if options:
+        raise ValueError("no such adapter")
     return object()  # which has nothing of an engine
 
 vllm_worker._load = load
@@ -303,11 +305,15 @@ vllm_worker.main()
 """
 
 
-def test_an_error_of_the_engine_reaches_its_log_though_torch_prints_errors_at_its_end():
+@pytest.mark.parametrize(
+    "options, error", [("{}", "AttributeError: 'object' object has"), ("[1]", "ValueError: no such adapter")]
+)
+def test_an_error_of_the_engine_reaches_its_log_though_torch_prints_errors_at_its_end(options, error):
+    told = f'{{"options": {options}}}\n'
     asked = subprocess.run(
-        [sys.executable, "-c", LOST, "1"], cwd=ROOT, input='{"options": {}}\n', capture_output=True, text=True
+        [sys.executable, "-c", LOST, "1"], cwd=ROOT, input=told, capture_output=True, text=True
     )
-    assert asked.returncode == 1 and "AttributeError: 'object' object has no attribute" in asked.stderr
+    assert asked.returncode == 1 and error in asked.stderr
 
 
 def test_a_seed_follows_from_the_sample_alone():

@@ -67,7 +67,6 @@ def main() -> None:
     inbox: queue.SimpleQueue = queue.SimpleQueue()
     threading.Thread(target=_read_requests, args=(inbox,), daemon=True).start()
     engine = _load(options)
-    sys.excepthook = _end_with_traceback  # torch has put its own around it, which prints after it: never
     done = threading.Event()
     _watch_children(out, done)
     config = engine.vllm_config
@@ -387,8 +386,8 @@ def _watch_children(out: Outbox, done: threading.Event) -> None:
 
 def _end_with_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """End at once after an error: vLLM's own clean-up may wait for a process that is gone."""
+    sys.stderr = sys.__stderr__  # torch's hook around this one holds back what is printed, for ever
     sys.__excepthook__(kind, error, trace)
-    sys.stderr.flush()
     _end_now()
 
 
