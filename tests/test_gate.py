@@ -54,7 +54,9 @@ def test_an_incomplete_run_is_left_open_unless_its_bounds_decide(tmp_path, capsy
         status == 3
         and "or [45.8, 100.0] with 60 samples without a verdict either wrong or right, and 60 lies" in text
     )
-    assert "over 40 problems" in text
+    assert "over 25 of 40 problems, or" in text  # the mean, unlike its bounds, is over those with a verdict
+    part = run_of(tmp_path / "part", [2] * 20, extra=[f"p{place}" for place in range(20, 25)])
+    assert "over 20 of 25 problems of both" in reported(capsys, "gate", run, "--over", part)[1]
     assert reported(capsys, "gate", run, "--at-least", 40)[0] == 0  # even if all that is missing were wrong
     wrong = run_of(tmp_path / "wrong", [0] * 25, extra=[f"q{place}" for place in range(5)])
     assert reported(capsys, "gate", wrong, "--at-least", 60)[0] == 1  # even if all were right

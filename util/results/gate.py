@@ -91,7 +91,8 @@ def _reaches(run: Side, least: float) -> Ruling:
     }[holds]
     interval = f"[{100 * found.low:.1f}, {100 * found.high:.1f}]"
     wide = f"or {interval} with {run.bounds.told()} either wrong or right, " if run.bounds.told() else ""
-    return Ruling(holds, f"{run.folder} has {run.score} over {_problems(bounds.lowest)}, {wide}and {end}")
+    over = _problems(run.counts, bounds.lowest)
+    return Ruling(holds, f"{run.folder} has {run.score} over {over}, {wide}and {end}")
 
 
 def _not_below(run: Side, base: Side, margin: float) -> Ruling:
@@ -121,7 +122,8 @@ def _not_below(run: Side, base: Side, margin: float) -> Ruling:
     wide = f"with {' and '.join(told)} either wrong or right, " if told else ""
     return Ruling(
         holds,
-        f"against {base.folder} it has {value} {interval} over {_problems(common)} of both, {wide}and {end}",
+        f"against {base.folder} it has {value} {interval} over {_problems(known, common)} of both, "
+        f"{wide}and {end}",
     )
 
 
@@ -134,5 +136,7 @@ def _share(side: Side, problem_id: str) -> float:
     return correct / judged
 
 
-def _problems(names: Collection[str]) -> str:
-    return "1 problem" if len(names) == 1 else f"{len(names)} problems"
+def _problems(known: Collection[str], asked: Collection[str]) -> str:
+    """`30 problems`; `25 of 40 problems` where the others have no verdict."""
+    words = "1 problem" if len(asked) == 1 else f"{len(asked)} problems"
+    return words if len(known) == len(asked) else f"{len(known)} of {words}"
