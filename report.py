@@ -50,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _page_flags(parser: cli.Parser) -> None:
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder")
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="run folder, or a folder of runs: all in it"
+    )
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="(report.html)"
     )
@@ -175,11 +177,12 @@ def _page(args: argparse.Namespace) -> int:
 
     _refuse_misspelt(args.runs[0])
     cli.check_output("-o", args.output)
-    if len({folder.resolve() for folder in args.runs}) < len(args.runs):
+    folders = [run for folder in args.runs for run in _runs_of(folder)]
+    if len({folder.resolve() for folder in folders}) < len(folders):
         raise UserError("a run is named twice: name each run once")
     counts = read_counts(args.counts)
     with closing(Shelf(args.samples)) as shelf:
-        runs = [read_run(folder, number=number, shelf=shelf) for number, folder in enumerate(args.runs)]
+        runs = [read_run(folder, number=number, shelf=shelf) for number, folder in enumerate(folders)]
         summaries: dict[str, dict] = {}
         for facts in runs:
             if facts.being_written_by:
@@ -372,6 +375,13 @@ def _adapter_of(values: dict) -> Adapter | None:
 
 def _margin(args: argparse.Namespace) -> float:
     return (MARGIN if args.margin is None else args.margin) / 100
+
+
+def _runs_of(folder: Path) -> list[Path]:
+    """The runs that a folder holds; the folder itself where it is a run, or holds none."""
+    if (folder / "run.json").exists():
+        return [folder]
+    return [path.parent for path in sorted(folder.glob("*/run.json"))] or [folder]
 
 
 def _refuse_misspelt(path: Path) -> None:

@@ -449,9 +449,22 @@ def test_a_path_without_a_run_says_what_is_there(tmp_path, mode):
         ("file", "it is a file"),
         ("results", f"it holds runs; name one of them, such as {run}"),
     ):
+        if name == "results" and not mode:
+            continue  # a page shows all of them
         words = [run if word == "RUN" else word for word in mode]
         with pytest.raises(UserError, match=f"no run at .*{name}: .*{sentence}"):
             report.run(report.parse([*words, str(tmp_path / name)]))
+
+
+def test_a_folder_of_runs_is_all_runs_in_it(tmp_path, capsys):
+    runs = [make_run(tmp_path / "results" / name, [{"problem_id": "p", "index": 0}]) for name in ("a", "b")]
+    (tmp_path / "results" / "model_eval.log").write_text("")
+    output = tmp_path / "report.html"
+    report.run(report.parse([str(tmp_path / "results"), "-o", str(output)]))
+    shown = json.loads(capsys.readouterr().out.strip().split("\n")[-1])
+    assert list(shown["runs"]) == [str(run) for run in runs] and output.exists()
+    with pytest.raises(UserError, match="a run is named twice"):
+        report.run(report.parse([str(tmp_path / "results"), str(runs[0]), "-o", str(output)]))
 
 
 def test_a_file_without_counts_is_named(tmp_path):
