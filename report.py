@@ -64,6 +64,13 @@ def _page_flags(parser: cli.Parser) -> None:
         help="most samples in the list (10000); of a larger run an even selection",
     )
     parser.add_argument(
+        "--page-mb",
+        type=at_least(1),
+        default=25,
+        metavar="N",
+        help="most megabytes of the page (25); what has no room is left out evenly",
+    )
+    parser.add_argument(
         "--counts",
         type=Path,
         nargs="+",
@@ -172,7 +179,7 @@ def _page(args: argparse.Namespace) -> int:
     from util.records import exact_number
     from util.results.headline import summary_line
     from util.results.page.counts import read_counts
-    from util.results.page.gather import Shelf, read_run
+    from util.results.page.gather import MB, Shelf, read_run
     from util.results.page.page import write_report
 
     _refuse_misspelt(args.runs[0])
@@ -181,7 +188,7 @@ def _page(args: argparse.Namespace) -> int:
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UserError("a run is named twice: name each run once")
     counts = read_counts(args.counts)
-    with closing(Shelf(args.samples)) as shelf:
+    with closing(Shelf(args.samples, args.page_mb * MB)) as shelf:
         runs = [read_run(folder, number=number, shelf=shelf) for number, folder in enumerate(folders)]
         summaries: dict[str, dict] = {}
         for facts in runs:
@@ -199,6 +206,8 @@ def _page(args: argparse.Namespace) -> int:
             for line in () if facts.opinions is None else facts.opinions.lines():
                 say(line)
         write_report(args.output, runs, shelf, counts=counts)
+        if 0 < len(shelf) < shelf.seen:
+            say(f"the page has {shelf.told()}")
     print_result({"report": str(args.output), "runs": summaries})
     return 0
 

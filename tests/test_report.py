@@ -1,8 +1,10 @@
 """Does the report show what is there, in a real browser, without a request, and whatever a model wrote?"""
 
 import json
+import random
 import re
 import time
+from contextlib import closing
 
 import pytest
 from browser import NO_BROWSER, browser_is_installed, open_browser
@@ -295,7 +297,181 @@ def test_ten_thousand_samples_can_be_opened_and_searched(browser, tmp_path):
     assert browser.get_log("browser") == []
 
 
+MARKED_UP = """## Steps
+- first $x^2$
+1. second
+
+| n | value |
+|---|---|
+| 1 | $y^2$ |
+
+```python
+def f(a):
+    return a  # **not bold**
+```
+\\[
+- x + 2 = 4
+\\]
+This is **bold**, `code` and 2**3."""
+
+
+@pytest.fixture(scope="module")
+def two_temperatures(tmp_path_factory):
+    """A page of 8 samples at each of two temperatures on nine problems: number k is right k times."""
+    folder = tmp_path_factory.mktemp("two")
+    problems = [
+        {"id": f"p{k}", "question": f"Question {k}?", "prompt": f"Please: Question {k}? Thanks.",
+         "about": {"level": k % 2}} for k in range(9)
+    ]  # fmt: skip
+    problems[8] |= {"question": "كم عدد؟", "prompt": "كم عدد؟ <i>asked</i>"}
+    samples = [
+        {"problem_id": f"p{k}", "index": index, "temperature": temperature, "correct": index < k,
+         "text": MARKED_UP} for k in range(9) for temperature in (0.6, 1.0) for index in range(8)
+    ]  # fmt: skip
+    samples[0] |= {"finish_reason": "length", "reason": "truncated", "extracted": None}
+    run = make_run(folder / "run", samples, problems=problems, settings={"system_prompt": "Be <b>brief</b>."})
+    return report_of(run, output=folder / "report.html")
+
+
+def go(browser, page, address=""):
+    browser.get("about:blank")
+    browser.get(page.as_uri() + address)
+    wait_for(lambda: browser.find_element(By.TAG_NAME, "html").get_attribute("data-ready") == "yes")
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("temperature=0.6", 72),
+        ("index=3", 18),
+        ("outcome=truncated", 1),
+        ("reason=wrong_answer", 71),
+        ("finish=length", 1),
+        ("extracted=41", 71),
+        ("reference=42", 144),
+        ("problem=p1", 16),
+        ("about.level=1", 64),
+        ("rate=4+of+16", 16),
+        ("temperature=0.6&rate=4+of+8&outcome=wrong", 4),
+        ("temperature=9&view=nothing&outcome=%3Cb%3E", 144),  # what the page does not have chooses nothing
+    ],
+)
+def test_an_address_holds_what_the_list_is_filtered_by(browser, two_temperatures, address, found):
+    go(browser, two_temperatures, f"#{address}")
+    assert count(browser) == f"{found} of 144 samples"
+
+
+def test_a_row_says_which_sample_it_is_and_what_came_of_it(browser, two_temperatures):
+    go(browser, two_temperatures, "#problem=p0&temperature=1&index=2")
+    (row,) = rows(browser)
+    for told in ("p0 · T 1 · index 2 · ended by stop", "wrong", "41", "reference 42", "10 tokens"):
+        assert told in row.find_element(By.TAG_NAME, "summary").text
+    assert row.get_attribute("open") is not None  # the address of one sample opens it
+
+
+def test_problems_are_listed_by_how_many_samples_are_right(browser, two_temperatures):
+    go(browser, two_temperatures, "#view=problems&order=split")
+    firsts = "return [...document.querySelectorAll('.problem strong')].map((one) => one.textContent)"
+    assert browser.execute_script(firsts)[:3] == ["8 of 16", "6 of 16", "10 of 16"]
+    Select(browser.find_element(By.ID, "order")).select_by_value("hardest")
+    assert browser.execute_script(firsts) == [f"{2 * k} of 16" for k in range(9)]
+    bars = browser.find_elements(By.CSS_SELECTOR, ".rate")
+    assert [bar.text.split() for bar in bars][:3] == [["1", "0"], ["1"], ["1", "2"]]
+    bars[6].click()
+    wait_for(lambda: browser.execute_script(firsts) == ["6 of 16"])
+    assert browser.current_url.endswith("#view=problems&order=hardest&rate=6+of+16")
+    (problem,) = browser.find_elements(By.CSS_SELECTOR, ".problem")
+    problem.find_element(By.TAG_NAME, "summary").click()
+    wait_for(lambda: len(problem.find_elements(By.CSS_SELECTOR, ".sample")) == 16)
+
+
+def test_the_prompt_stands_with_its_problem_as_it_was_sent(browser, two_temperatures):
+    go(browser, two_temperatures, "#problem=p8&temperature=1&index=2")
+    (row,) = rows(browser)
+    wait_for(lambda: row.find_elements(By.CSS_SELECTOR, ".asked"))
+    row.find_element(By.CSS_SELECTOR, ".asked > summary").click()
+    wait_for(lambda: "Be <b>brief</b>." in row.text and "كم عدد؟ <i>asked</i>" in row.text)
+    align = "return getComputedStyle(arguments[0]).direction"
+    assert browser.execute_script(align, row.find_element(By.CSS_SELECTOR, ".title")) == "rtl"
+    assert "Be &lt;b&gt;brief&lt;/b&gt;." in two_temperatures.read_text(encoding="utf-8")  # how it was made
+
+
+def test_programs_are_in_a_fixed_width_font_and_markdown_is_rendered(browser, two_temperatures):
+    go(browser, two_temperatures, "#problem=p3&temperature=1&index=2")
+    (row,) = rows(browser)
+    wait_for(lambda: row.find_elements(By.CSS_SELECTOR, "pre"))
+    program = row.find_element(By.CSS_SELECTOR, "pre")
+    assert program.text == "def f(a):\n    return a  # **not bold**"
+    assert "mono" in program.value_of_css_property("font-family").lower()
+    shown = {
+        name: [one.text for one in row.find_elements(By.CSS_SELECTOR, f".prose {name}")]
+        for name in (".heading", ".item > span", "th", "strong", "code")
+    }
+    assert shown == {".heading": ["Steps"], ".item > span": ["•", "1."], "th": ["n", "value"],
+                     "strong": ["bold"], "code": ["code"]}  # fmt: skip
+    assert len(row.find_elements(By.CSS_SELECTOR, ".prose math")) == 3  # one begins a line with a minus
+    assert "```" not in row.text and "2**3" in row.text
+
+
+def test_keys_and_the_download_serve_what_is_filtered(browser, two_temperatures, tmp_path):
+    go(browser, two_temperatures, "#problem=p3&outcome=correct")
+    from selenium.webdriver.common.keys import Keys
+
+    body = browser.find_element(By.TAG_NAME, "body")
+    where = "return document.activeElement.closest('.sample')?.dataset.row ?? document.activeElement.id"
+    seen = []
+    for key in "jjk":
+        browser.switch_to.active_element.send_keys(key)
+        seen.append(browser.execute_script(where))
+    assert seen[0] == seen[2] != seen[1]
+    body.send_keys("/")
+    browser.switch_to.active_element.send_keys("jk", Keys.BACKSPACE, Keys.BACKSPACE)
+    assert browser.execute_script(where) == "search"
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior",
+                            {"behavior": "allow", "downloadPath": str(tmp_path)})  # fmt: skip
+    browser.find_element(By.ID, "download").click()
+    file = tmp_path / "samples.jsonl"
+    wait_for(file.exists)
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert {(one["problem_id"], one["temperature"], one["index"], one["outcome"]) for one in lines} == {
+        ("p3", temperature, index, "correct") for temperature in (0.6, 1) for index in range(3)
+    }
+    assert lines[0]["text"] == MARKED_UP and lines[0]["question"] == "Question 3?"
+    wait_for(lambda: count(browser) == "6 of 144 samples")
+
+
 # --- without a browser ---
+
+
+def test_a_page_is_no_larger_than_it_may_be_and_says_what_it_leaves_out(tmp_path, capsys):
+    dice = random.Random(5)
+    samples = [
+        {"problem_id": f"p{number % 20}", "index": number // 20, "text": dice.randbytes(10_000).hex()}
+        for number in range(200)
+    ]
+    run = make_run(tmp_path / "run", samples)
+    page = report_of(run, output=tmp_path / "report.html", extra=["--page-mb", "1"])
+    assert 700_000 < page.stat().st_size <= 1_000_000
+    told = re.search(
+        r"(\d+) of 200 samples, chosen evenly: a page holds at most 10,000 samples \(--samples\) and 1 MB "
+        r"\(--page-mb\)",
+        page.read_text(encoding="utf-8"),
+    )
+    assert told and told[0] in " ".join(capsys.readouterr().err.split())
+    few = report_of(run, output=tmp_path / "few.html", extra=["--page-mb", "1", "--samples", "7"])
+    assert "Here are 7 of 200 samples" in few.read_text(encoding="utf-8")
+
+
+def test_a_shelf_with_little_room_keeps_samples_of_all_problems(tmp_path):
+    samples = [{"problem_id": f"p{number % 10}", "index": number // 10} for number in range(300)]
+    run = make_run(tmp_path / "run", samples)
+    with closing(Shelf(1000)) as wide, closing(Shelf(1000, 20_000)) as narrow:
+        read_run(run, shelf=wide)
+        read_run(run, shelf=narrow)
+        assert 20 < len(narrow) < len(wide) == 300
+        wide.shrink(0.2)
+        for shelf in (narrow, wide):
+            assert len({sample["problem_id"] for _, sample in shelf.samples()}) == 10
 
 
 def test_runs_are_named_by_what_tells_them_apart(tmp_path):

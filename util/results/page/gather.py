@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import math
 import tempfile
 import zlib
 from collections import Counter
@@ -25,6 +26,9 @@ from util.runs.folder import read_run_json, writer_of
 from util.runs.offsets import name_digest
 from util.runs.reader import StoredProblems, count_problems, read_records
 from util.runs.repeat import next_step
+
+MB = 1_000_000
+PAGE_BYTES = 25 * MB  # of a page, unless somebody says otherwise
 
 
 @dataclass
@@ -66,11 +70,17 @@ def drawn(tally: Tally) -> str:
 
 
 class Shelf:
-    """Keeps at most `most` samples for the list, chosen evenly by a hash of their names."""
+    """Keeps at most `most` samples for the list, and no more than a page of `page_bytes` can hold.
 
-    def __init__(self, most: int) -> None:
+    They are chosen evenly: those with the lowest hashes of their names.
+    """
+
+    def __init__(self, most: int, page_bytes: int = PAGE_BYTES) -> None:
         self.most = most
+        self.page_bytes = page_bytes
         self.seen = 0
+        self._size = 0
+        self._left_out = -math.inf  # the best rank that had no room: what ranks lower has none either
         self._kept: list[tuple[int, int, int, int, int]] = []  # -hash, sequence, run, place, length
         self._file = tempfile.TemporaryFile()
 
@@ -78,16 +88,34 @@ class Shelf:
         sequence = self.seen
         self.seen += 1
         rank = -name_digest(run, *record.sample.key)
-        if len(self._kept) >= self.most and (not self.most or rank <= self._kept[0][0]):
+        if rank <= self._left_out or not self.most:
             return
         data = zlib.compress(json.dumps(_listed(record), ensure_ascii=True).encode("ascii"), 1)
+        if len(data) > self.page_bytes:
+            return
         place = self._file.seek(0, 2)
         self._file.write(data)
-        entry = (rank, sequence, run, place, len(data))
-        if len(self._kept) < self.most:
-            heapq.heappush(self._kept, entry)
-        else:
-            heapq.heapreplace(self._kept, entry)
+        heapq.heappush(self._kept, (rank, sequence, run, place, len(data)))
+        self._size += len(data)
+        self._shrink_to(self.page_bytes)
+
+    def shrink(self, share: float) -> None:
+        """Keep about this share of what is there, still chosen evenly, and at least one sample less."""
+        self._shrink_to(min(int(self._size * share), self._size - 1))
+
+    def _shrink_to(self, size: int) -> None:
+        while len(self._kept) > self.most or self._size > size:
+            self._left_out, *_, length = heapq.heappop(self._kept)
+            self._size -= length
+
+    def told(self) -> str:
+        """How many of the samples are on the page."""
+        if len(self) == self.seen:
+            return "all samples"
+        return (
+            f"{len(self):,} of {self.seen:,} samples, chosen evenly: a page holds at most "
+            f"{self.most:,} samples (--samples) and {self.page_bytes / MB:g} MB (--page-mb)"
+        )
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -130,12 +158,14 @@ def stored_problem(problems: StoredProblems, problem_id: str) -> dict:
     """What the list shows of a problem."""
     problem = problems.get(problem_id)
     assert problem is not None  # only those of samples that are there are asked for
+    prompt, question = problems.prompt(problem_id), problem.question
     return {
         "id": problem_id,
         "question": problem.question,
         "reference": problem.reference,
         "choices": list(problem.choices),
         "about": problem.about,
+        "prompt": prompt.split(question, 1) if question else [prompt],  # what is around the question
     }
 
 

@@ -305,10 +305,15 @@ def _made(run: RunFacts, name: str) -> str:
     }
     told = ((name, str(value)) for name, value in facts.items() if value != "")
     lines = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in told)
-    wording = prompt.get("text", "")
-    fold = (
-        '<details class="thought"><summary>Wording of the prompt</summary>'
-        f'<div class="prose">{escape(wording)}</div></details>'
+    texts = {
+        "Wording of the prompt": prompt.get("text"),
+        "System message": info["settings"].get("system_prompt"),
+    }
+    folds = "".join(
+        f'<details class="thought"><summary>{what}</summary>'
+        f'<div class="prose" dir="auto">{escape(text)}</div></details>'
+        for what, text in texts.items()
+        if text
     )
-    listed = f'<dl class="facts">{lines}</dl>{fold if wording else ""}'
+    listed = f'<dl class="facts">{lines}</dl>{folds}'
     return f"<section><h3>{escape(name)}</h3>{listed}</section>"

@@ -29,34 +29,87 @@ function piece(number) {
   return pieces.get(number);
 }
 
-let index, shown = [], page = 0, searching = 0;
+let index, shown = [], rowsFound = 0, page = 0, searching = 0;
 
 const problemOf = (row) => index.problems[index.problem[row]];
 const outcomeOf = (row) => index.outcomes[index.outcome[row]];
 async function sampleOf(row) { return (await piece(Math.floor(row / index.per_piece)))[row % index.per_piece]; }
+const endingOf = (row) => index.finish_reason[row].replaceAll("_", " ");
+const reasonOf = (row) => index.reason[row].replaceAll("_", " ");
 
 // --- choosing and ordering ---
 
+// What each control of the list filters by. A value is text, as it stands in the address.
+const FACTS = {
+  run: (row) => String(index.run[row]),
+  temperature: (row) => String(index.temperature[row]),
+  index: (row) => String(index.index[row]),
+  outcome: outcomeOf,
+  reason: (row) => index.reason[row],
+  finish: (row) => index.finish_reason[row],
+  rate: (row) => rateName(rateOf(problemOf(row))),
+  problem: (row) => problemOf(row).id,
+  extracted: (row) => index.extracted[row] ?? "",
+  reference: (row) => problemOf(row).reference ?? "",
+};
+const filters = () => [...document.querySelectorAll("[data-filter]")];
+function factOf(control) {
+  const group = control.dataset.group;
+  return group === undefined ? FACTS[control.dataset.filter] : (row) => String(problemOf(row).about[group] ?? "");
+}
+
 function chosen() {
-  const run = $("run").value, outcome = $("outcome").value;
+  const wanted = filters().filter((control) => control.value !== "").map((control) => [factOf(control), control.value]);
   const rows = [];
   for (let row = 0; row < index.problem.length; row += 1) {
-    if (run !== "" && index.run[row] !== Number(run)) continue;
-    if (outcome !== "" && outcomeOf(row) !== outcome) continue;
-    rows.push(row);
+    if (wanted.every(([fact, value]) => fact(row) === value)) rows.push(row);
   }
   return rows;
 }
 
+// [right, judged] of a problem in the whole run, at the chosen temperature if one is chosen.
+function rateOf(problem) {
+  const temperature = $("temperature").value;
+  let right = 0, judged = 0;
+  for (const [name, [some, all]] of Object.entries(problem.rates)) {
+    if (temperature === "" || name === temperature) { right += some; judged += all; }
+  }
+  return [right, judged];
+}
+const share = ([right, judged]) => (judged ? right / judged : 2);
+const sharedRow = (row) => share(rateOf(problemOf(row)));
+const MOST_BARS = 17;
+let sameCount = 0; // how many samples every problem has, if they are few and equally many
+function rateName([right, judged]) {
+  if (!judged) return "not judged";
+  if (sameCount) return `${right} of ${judged}`;
+  if (right === 0 || right === judged) return right ? "100 %" : "0 %";
+  const tenth = Math.min(9, Math.floor((10 * right) / judged));
+  return `${10 * tenth || 1}–${10 * tenth + 9} %`;
+}
+
 const ORDERS = {
-  stored: () => 0,
+  "": () => 0,
   shortest: (a, b) => index.tokens[a] - index.tokens[b],
   longest: (a, b) => index.tokens[b] - index.tokens[a],
   outcome: (a, b) => index.outcome[a] - index.outcome[b],
   problem: (a, b) => index.problem[a] - index.problem[b],
+  hardest: (a, b) => sharedRow(a) - sharedRow(b) || index.problem[a] - index.problem[b],
+  split: (a, b) => Math.abs(sharedRow(a) - 0.5) - Math.abs(sharedRow(b) - 0.5) || index.problem[a] - index.problem[b],
 };
 
-function ordered(rows) { return rows.sort((a, b) => ORDERS[$("order").value](a, b) || a - b); }
+// The rows, or lists of the rows of one problem each.
+function ordered(rows) {
+  rows.sort((a, b) => ORDERS[$("order").value](a, b) || a - b);
+  rowsFound = rows.length;
+  if ($("view").value === "") return rows;
+  const together = new Map();
+  for (const row of rows) {
+    if (!together.has(index.problem[row])) together.set(index.problem[row], []);
+    together.get(index.problem[row]).push(row);
+  }
+  return [...together.values()];
+}
 
 function saysHere(row, words) {
   const problem = problemOf(row);
@@ -64,19 +117,13 @@ function saysHere(row, words) {
   return text.toLowerCase().includes(words);
 }
 
-async function refresh() {
+async function matching(onFirst = () => {}) {
   const mine = (searching += 1);
   const words = $("search").value.trim().toLowerCase();
   const rows = chosen();
-  page = 0;
-  if (!words) {
-    shown = ordered(rows);
-    show();
-    return;
-  }
+  if (!words) return rows;
   const found = new Set(rows.filter((row) => saysHere(row, words)));
-  shown = ordered([...found]);
-  show(`${found.size} found, searching the responses …`);
+  onFirst([...found]);
   const wanted = new Map();
   for (const row of rows) {
     if (found.has(row)) continue;
@@ -86,43 +133,193 @@ async function refresh() {
   }
   for (const [number, candidates] of wanted) {
     const samples = await unpack(`piece-${number}`);
-    if (mine !== searching) return;
+    if (mine !== searching) return null;
     for (const row of candidates) {
       const sample = samples[row % index.per_piece];
       if (`${sample.text}\n${sample.thought}`.toLowerCase().includes(words)) found.add(row);
     }
   }
-  shown = ordered([...found]);
+  return [...found];
+}
+
+async function refresh() {
+  page = 0;
+  drawRates();
+  const rows = await matching((found) => {
+    shown = ordered(found);
+    show(`${found.length} found, searching the responses …`);
+  });
+  if (rows === null) return; // another search has begun
+  shown = ordered(rows);
   show();
 }
 
+// --- the address ---
+
+const STATE = () => [$("view"), $("order"), $("search"), ...filters()];
+
+function keepAddress() {
+  const state = new URLSearchParams(STATE().filter((control) => control.value !== "").map((one) => [one.id, one.value]));
+  if (page) state.set("page", page + 1);
+  history.replaceState(null, "", `#${state}`);
+}
+
+async function followAddress() {
+  const state = new URLSearchParams(location.hash.slice(1));
+  const follow = (control) => {
+    control.value = state.get(control.id) ?? "";
+    if (control.selectedIndex === -1) control.value = "";
+  };
+  STATE().forEach(follow);
+  drawRates(); // which rates there are depends on the run and the temperature
+  follow($("rate"));
+  $("more").open = filters().some((control) => control.value !== "" && control.id !== "outcome");
+  const turned = Number(state.get("page")) - 1;
+  await refresh();
+  if (turned > 0) { page = turned; show(); }
+  const named = shown.length === 1 && state.has("index") && document.querySelector("details.sample");
+  if (named) named.open = true;
+  if (location.hash.length > 1) $("list").scrollIntoView();
+}
+
+const addressOf = (facts) => `#${new URLSearchParams(facts)}`;
+const addressOfSample = (row) => addressOf(Object.fromEntries(
+  ["run", "problem", "temperature", "index"].map((name) => [name, FACTS[name](row)])));
+
 // --- drawing ---
+
+// How many problems have which pass rate; a bar chooses them.
+function drawRates() {
+  const counts = new Map();
+  const run = $("run").value;
+  const problems = new Set();
+  for (let row = 0; row < index.problem.length; row += 1) {
+    if (run === "" || FACTS.run(row) === run) problems.add(index.problem[row]);
+  }
+  const rates = [...problems].map((place) => rateOf(index.problems[place]));
+  const judged = new Set(rates.map(([, all]) => all));
+  sameCount = judged.size === 1 && [...judged][0] < MOST_BARS ? [...judged][0] : 0;
+  const all = sameCount
+    ? Array.from({ length: sameCount + 1 }, (_, right) => rateName([right, sameCount]))
+    : ["0 %", ...Array.from({ length: 10 }, (_, tenth) => rateName([tenth || 0.5, 10])), "100 %", "not judged"];
+  for (const name of all) counts.set(name, 0);
+  for (const rate of rates) counts.set(rateName(rate), (counts.get(rateName(rate)) || 0) + 1);
+  if (!counts.get("not judged")) counts.delete("not judged");
+  const choice = $("rate").value;
+  $("rate").replaceChildren(el("option", { value: "" }, "all pass rates"),
+    ...[...counts].map(([name, count]) => el("option", { value: name }, `right: ${name} (${count})`)));
+  $("rate").value = counts.has(choice) ? choice : "";
+  const most = Math.max(1, ...counts.values());
+  const bars = [...counts].map(([name, count]) => {
+    const height = count ? Math.max(3, (100 * count) / most) : 0;
+    const bar = el("button", { type: "button", class: "rate", "aria-pressed": String($("rate").value === name),
+      "aria-label": `${count} problems right in ${name}` },
+      el("b", {}, count ? String(count) : ""), el("i", { style: `height: ${(height * 0.05).toFixed(2)}rem` }),
+      el("span", {}, sameCount ? name.split(" ")[0] : name.replace(" %", "")));
+    bar.addEventListener("click", () => {
+      const again = $("rate").value === name;
+      $("rate").value = again ? "" : name;
+      $("view").value = again ? $("view").value : "problems";
+      refresh();
+    });
+    return bar;
+  });
+  $("rates").replaceChildren(
+    el("h3", {}, sameCount ? `Problems by how many of ${sameCount} samples are right` : "Problems by pass rate (%)"),
+    el("div", { class: "rates" }, ...bars));
+}
 
 function show(note = "") {
   const pages = Math.max(1, Math.ceil(shown.length / PAGE));
   page = Math.min(Math.max(page, 0), pages - 1);
-  const rows = shown.slice(page * PAGE, (page + 1) * PAGE);
-  $("samples").replaceChildren(...rows.map(card));
-  $("count").textContent = note || `${shown.length} of ${index.problem.length} samples`;
+  const entries = shown.slice(page * PAGE, (page + 1) * PAGE);
+  const byProblem = $("view").value !== "";
+  $("samples").replaceChildren(...entries.map((entry) => (byProblem ? problemCard(entry) : card(entry, true))));
+  const problems = byProblem ? `${shown.length} problems, ` : "";
+  $("count").textContent = note || `${problems}${rowsFound} of ${index.problem.length} samples`;
   $("count").dataset.busy = note ? "yes" : "no";
   for (const place of document.querySelectorAll(".page-number")) place.textContent = `page ${page + 1} of ${pages}`;
   for (const button of document.querySelectorAll(".previous")) button.disabled = page === 0;
   for (const button of document.querySelectorAll(".next")) button.disabled = page >= pages - 1;
+  if (!note) keepAddress();
 }
 
-function card(row) {
-  const problem = problemOf(row), outcome = outcomeOf(row);
-  const answers = el("span", { class: "answers" });
-  if (index.extracted[row] !== null) Maths.append(answers, short(maths(index.extracted[row]), 160));
-  else answers.append("—");
-  const title = el("span", { class: "title" });
-  Maths.append(title, short(problem.question.replace(/\s+/g, " "), 140));
-  const summary = el("summary", {},
-    el("span", { class: `badge ${outcome}` }, OUTCOMES[outcome]), title, answers,
-    el("span", { class: "tokens" }, `${index.tokens[row].toLocaleString("en")} tokens`));
-  const made = el("details", { class: "sample", "data-row": row }, summary);
-  made.addEventListener("toggle", () => { if (made.open && made.childElementCount === 1) fill(made, row); });
+function folding(summary, attributes, whenOpened) {
+  const made = el("details", attributes, summary);
+  made.addEventListener("toggle", () => { if (made.open && made.childElementCount === 1) whenOpened(made); });
   return made;
+}
+function fold(title, inside, kind = "thought") {
+  return folding(el("summary", {}, title), { class: kind }, (place) => place.append(inside()));
+}
+
+function titled(problem) {
+  const title = el("span", { class: "title", dir: "auto" });
+  Maths.append(title, short(problem.question.replace(/\s+/g, " "), 140));
+  return title;
+}
+
+function answer(text, name, kind) {
+  const made = el("span", { class: kind, dir: "auto" });
+  if (name) made.append(name);
+  if (text === null || text === undefined) made.append("—");
+  else Maths.append(made, short(maths(String(text).replace(/\s+/g, " ")), 160));
+  return made;
+}
+
+function card(row, isAlone) {
+  const problem = problemOf(row), outcome = outcomeOf(row), reason = saidBeside(row);
+  const run = index.runs.length > 1 ? `${index.runs[index.run[row]]} · ` : "";
+  const summary = el("summary", {},
+    el("span", { class: "first" }, el("span", { class: `badge ${outcome}` }, OUTCOMES[outcome]),
+      el("small", { class: "faint" }, reason)),
+    el("span", { class: "what" }, isAlone ? titled(problem) : "", el("small", { class: "faint" },
+      `${isAlone ? `${run}${problem.id} · ` : ""}T ${index.temperature[row]} · index ${index.index[row]} · ended by ${endingOf(row)}`)),
+    el("span", { class: "both" }, answer(index.extracted[row], "", "answers"),
+      problem.reference === null || !isAlone ? "" : answer(problem.reference, "reference ", "faint wanted")),
+    el("span", { class: "tokens" }, `${index.tokens[row].toLocaleString("en")} tokens`));
+  return folding(summary, { class: "sample", "data-row": row }, (made) => fill(made, row, isAlone));
+}
+
+// The reason of a verdict, unless its outcome says so already.
+function saidBeside(row) {
+  const outcome = OUTCOMES[outcomeOf(row)], reason = reasonOf(row);
+  return reason.includes(outcome) ? "" : reason;
+}
+
+function problemCard(rows) {
+  const problem = problemOf(rows[0]), [right, judged] = rateOf(problem);
+  const run = index.runs.length > 1 ? `${index.runs[index.run[rows[0]]]} · ` : "";
+  const marks = rows.slice(0, 64).map((row) => el("i", { class: `badge ${outcomeOf(row)}` }));
+  if (rows.length > 64) marks.push("…");
+  const summary = el("summary", {},
+    el("span", { class: "first" }, el("strong", {}, `${right} of ${judged}`)),
+    el("span", { class: "what" }, titled(problem), el("small", { class: "faint" }, `${run}${problem.id}`)),
+    el("span", { class: "both" }, problem.reference === null ? "" : answer(problem.reference, "reference ", "faint wanted")),
+    el("span", { class: "marks" }, ...marks));
+  return folding(summary, { class: "sample problem" }, (made) => {
+    asked(made, rows[0]);
+    made.append(el("h4", {}, rows.length === 1 ? "Its sample" : `Its ${rows.length} samples`), ...rows.map((row) => card(row, false)));
+  });
+}
+
+// The question, its choices, and the messages as they were sent.
+function asked(place, row) {
+  const problem = problemOf(row), run = index.run[row];
+  place.append(el("h4", {}, "Question"), prose(problem.question));
+  if (problem.choices.length) {
+    const list = el("ol", { class: "choices", type: "A" });
+    for (const choice of problem.choices) {
+      const entry = el("li", { dir: "auto" });
+      Maths.append(entry, choice);
+      list.append(entry);
+    }
+    place.append(list);
+  }
+  const messages = [["system", index.systems[run]], ["user", problem.prompt.join(problem.question)],
+    ["begun answer", index.prefills[run]]].filter(([, text]) => text);
+  place.append(fold("Prompt as sent", () => el("div", {}, ...messages.flatMap(([role, text]) =>
+    [el("h4", {}, role), el("div", { class: "prose", dir: "auto" }, text)])), "asked"));
 }
 
 function short(text, most) {
@@ -134,53 +331,140 @@ function short(text, most) {
 // An extracted answer is bare LaTeX: as a formula if it can be one, unless it is plain words.
 const maths = (text) => (/[\\^_{}]/.test(text) && !text.includes("$") ? `$${text.trim()}$` : text);
 
-async function fill(place, row) {
-  const problem = problemOf(row), sample = await sampleOf(row);
+async function fill(place, row, isAlone) {
+  const problem = problemOf(row), sample = await sampleOf(row), extracted = index.extracted[row];
   const facts = el("dl", { class: "facts" });
   const fact = (name, value, formula = false) => {
     if (value === null || value === undefined || value === "") return;
-    const shownValue = el("dd");
-    if (formula) Maths.append(shownValue, maths(String(value))); else shownValue.append(String(value));
+    const shownValue = el("dd", { dir: "auto" });
+    if (formula && String(value).includes("\n")) shownValue.append(code(String(value)));
+    else if (formula) Maths.append(shownValue, maths(String(value)));
+    else shownValue.append(String(value));
     facts.append(el("dt", {}, name), shownValue);
   };
-  fact("extracted", sample.extracted ?? "no answer found", sample.extracted !== null);
+  fact("extracted", extracted ?? "no answer found", extracted !== null);
   fact("reference", problem.reference, true);
-  const outcome = OUTCOMES[outcomeOf(row)], reason = (sample.reason || "").replaceAll("_", " ");
-  fact("verdict", reason && !reason.includes(outcome) ? `${outcome}: ${reason}` : outcome);
+  const outcome = OUTCOMES[outcomeOf(row)], reason = saidBeside(row);
+  fact("verdict", reason ? `${outcome}: ${reason}` : outcome);
   fact("cause", sample.cause);
   fact("why", sample.detail);
   fact("found by", sample.trust ? `${sample.how} (${sample.trust} trust)` : sample.how);
   fact("grader", sample.grader);
-  fact("sample", `${index.runs[index.run[row]]} · problem ${problem.id} · temperature ${sample.temperature} · `
-    + `index ${sample.index} · ended by ${sample.finish_reason}`);
+  fact("sample", `${index.runs[index.run[row]]} · problem ${problem.id} · temperature ${index.temperature[row]} · `
+    + `index ${index.index[row]} · ended by ${endingOf(row)}`);
   for (const [name, value] of Object.entries(problem.about)) fact(name, value);
-  place.append(el("h4", {}, "Question"), prose(problem.question));
-  if (problem.choices.length) {
-    const list = el("ol", { class: "choices", type: "A" });
-    for (const choice of problem.choices) { const entry = el("li"); Maths.append(entry, choice); list.append(entry); }
-    place.append(list);
-  }
+  if (isAlone) asked(place, row);
   place.append(facts);
   const { thought, text } = sample;
   place.append(el("h4", {}, "Response"));
-  if (thought) {
-    const fold = el("details", { class: "thought" },
-      el("summary", {}, `Thought (${thought.length.toLocaleString("en")} characters)`));
-    fold.addEventListener("toggle", () => { if (fold.open && fold.childElementCount === 1) fold.append(prose(thought)); });
-    place.append(fold);
-  }
+  if (thought) place.append(fold(`Thought (${thought.length.toLocaleString("en")} characters)`, () => prose(thought)));
   place.append(text.trim() ? prose(text) : el("p", { class: "faint" }, "nothing follows the thought"));
-  if (sample.original) {
-    const fold = el("details", { class: "thought" }, el("summary", {}, "As the model wrote it, before formatting"));
-    fold.append(prose(sample.original));
-    place.append(fold);
-  }
+  if (sample.original) place.append(fold("As the model wrote it, before formatting", () => prose(sample.original)));
+  place.append(el("div", { class: "controls" },
+    copier("copy the response", () => [thought, text].filter(Boolean).join("\n\n")),
+    el("a", { href: addressOf({ view: "problems", problem: problem.id }) }, "all samples of this problem"),
+    el("a", { href: addressOfSample(row) }, "address of this sample")));
 }
 
+// --- text ---
+
+const RULE = /^\s*\|?(?:\s*:?-{3,}:?\s*\|)+(?:\s*:?-{3,}:?)?\s*$/;
+const cellsOf = (line) => (line.trim().replace(/^\||\|$/g, "").match(/(?:\$[^$]*\$|\\.|[^|\\])+|(?<=\|)(?=\|)/g) || [])
+  .map((cell) => cell.trim());
+
+// Text with its formulas, fenced blocks, headings, lists and tables. It only ever becomes text nodes.
 function prose(text) {
-  const made = el("div", { class: "prose" });
-  Maths.append(made, text.trim());
+  const made = el("div", { class: "prose", dir: "auto" });
+  const lines = text.trim().split("\n");
+  let plain = [], inFormula = 0;
+  const flush = () => {
+    if (plain.length) made.append(inline(el("div"), plain.join("\n").trimEnd()));
+    plain = [];
+  };
+  const block = (element) => { flush(); made.append(element); };
+  for (let at = 0; at < lines.length; at += 1) {
+    const line = lines[at];
+    const fence = inFormula ? null : line.match(/^\s*(`{3,}|~{3,})([^`]*)$/);
+    const heading = inFormula ? null : line.match(/^(#{1,6})\s+(\S.*)$/);
+    const item = inFormula ? null : line.match(/^(\s*)([-*+]|\d{1,3}[.)])\s+(\S.*)$/);
+    if (fence) {
+      const inside = [];
+      for (at += 1; at < lines.length && !lines[at].trim().startsWith(fence[1]); at += 1) inside.push(lines[at]);
+      block(code(inside.join("\n")));
+    } else if (heading) {
+      block(inline(el("div", { class: "heading" }), heading[2]));
+    } else if (!inFormula && line.includes("|") && RULE.test(lines[at + 1] || "")) {
+      const rows = [el("tr", {}, ...cellsOf(line).map((cell) => inline(el("th"), cell)))];
+      for (at += 2; at < lines.length && lines[at].includes("|"); at += 1) {
+        rows.push(el("tr", {}, ...cellsOf(lines[at]).map((cell) => inline(el("td"), cell))));
+      }
+      at -= 1;
+      block(el("div", { class: "wide of-text" }, el("table", {}, ...rows)));
+    } else if (item && !opensFormula(line)) {
+      const depth = Math.min(6, Math.floor(item[1].length / 2));
+      const sign = /\d/.test(item[2]) ? item[2] : "•";
+      block(el("div", { class: "item", style: `margin-left: ${1.4 * depth}rem` },
+        el("span", {}, sign), inline(el("div"), item[3])));
+    } else {
+      if (line.trim() || plain.length) plain.push(line);
+      inFormula = inFormula + opensFormula(line) > 0 ? 1 : 0;
+      if (line.includes("$$") && line.split("$$").length % 2 === 0) inFormula = inFormula ? 0 : 1;
+    }
+  }
+  flush();
   return made;
+}
+const opensFormula = (line) => line.split("\\[").length - line.split("\\]").length;
+
+// Code between backticks and what is bold; all else with its formulas.
+function inline(place, text) {
+  let from = 0;
+  for (const match of text.matchAll(/`([^`\n]+)`|(?<![\w$*])\*\*(?=\S)([^*\n]+)(?<=\S)\*\*(?![\w*])/g)) {
+    Maths.append(place, text.slice(from, match.index));
+    if (match[1] !== undefined) place.append(el("code", {}, match[1]));
+    else { place.append(el("strong")); Maths.append(place.lastChild, match[2]); }
+    from = match.index + match[0].length;
+  }
+  Maths.append(place, text.slice(from));
+  return place;
+}
+
+function code(text) {
+  return el("div", { class: "code" }, el("pre", { dir: "ltr", tabindex: "0" }, text), copier("copy", () => text));
+}
+
+function copier(label, text) {
+  const button = el("button", { type: "button", class: "copy" }, label);
+  const said = (done) => { button.textContent = done ? "copied" : "not copied: the browser forbids it"; };
+  button.addEventListener("click", () => {
+    if (navigator.clipboard) navigator.clipboard.writeText(text()).then(() => said(true), () => said(byHand(text())));
+    else said(byHand(text()));
+  });
+  return button;
+}
+function byHand(text) {
+  const field = el("textarea", { class: "by-hand" });
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  const done = document.execCommand("copy");
+  field.remove();
+  return done;
+}
+
+async function download() {
+  const rows = await matching();
+  if (rows === null) return;
+  const lines = [];
+  for (const row of rows.sort((a, b) => a - b)) {
+    const sample = await sampleOf(row), { id, question, reference, about } = problemOf(row);
+    const facts = { run: index.runs[index.run[row]], problem_id: id };
+    for (const name of ["temperature", "index", "reason", "finish_reason", "extracted", "tokens"]) facts[name] = index[name][row];
+    lines.push(`${JSON.stringify({ ...facts, outcome: outcomeOf(row), question, reference, about, ...sample })}\n`);
+  }
+  const link = el("a", { download: "samples.jsonl", href: URL.createObjectURL(new Blob(lines)) });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 // --- controls ---
@@ -204,28 +488,64 @@ async function start() {
     place.textContent = "";
     Maths.append(place, "formula" in place.dataset ? maths(text) : text);
   }
-  if ($("index")) await startList();
+  if ($("listed")) await startList();
   document.documentElement.dataset.ready = "yes";
 }
 
+function options(id, values, label = (value) => value) {
+  const different = [...new Set(values)].filter((value) => value !== "");
+  const sorted = different.sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  for (const value of sorted) $(id).append(el("option", { value }, label(value)));
+  $(id).hidden = different.length < 2;
+}
+
+// j and k go from one row to the next, / to the search.
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
+  if (event.key === "/") { event.preventDefault(); $("search").focus(); }
+  if (event.key !== "j" && event.key !== "k") return;
+  const all = [...document.querySelectorAll(".sample > summary")].filter((one) => one.getClientRects().length);
+  const here = all.indexOf(event.target.closest(".sample")?.querySelector("summary"));
+  let next = event.key === "j" ? all[here + 1] : all[Math.max(here, 1) - 1];
+  if (event.key === "j" && !next && !document.querySelector(".next").disabled) {
+    page += 1;
+    show();
+    next = document.querySelector(".sample > summary");
+  }
+  if (next) next.focus();
+}
+
 async function startList() {
-  index = await unpack("index");
-  if (index.runs.length > 1) index.runs.forEach((name, number) => $("run").append(el("option", { value: number }, name)));
-  else $("run").hidden = true;
+  index = await unpack("listed");
+  index.runs.forEach((name, number) => $("run").append(el("option", { value: number }, name)));
+  $("run").hidden = index.runs.length < 2;
   for (const outcome of index.outcomes) {
     if (index.outcome.includes(index.outcomes.indexOf(outcome))) {
       $("outcome").append(el("option", { value: outcome }, OUTCOMES[outcome]));
     }
   }
+  options("temperature", index.temperature.map(String), (value) => `temperature ${value}`);
+  options("index", index.index.map(String), (value) => `index ${value}`);
+  options("reason", index.reason, (value) => value.replaceAll("_", " "));
+  options("finish", index.finish_reason, (value) => `ended by ${value.replaceAll("_", " ")}`);
+  for (const control of document.querySelectorAll("[data-group]")) {
+    options(control.id, index.problems.map((problem) => String(problem.about[control.dataset.group] ?? "")),
+      (value) => `${control.dataset.group}: ${value}`);
+  }
   let waiting;
-  $("search").addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(refresh, 200); });
-  for (const id of ["run", "outcome", "order"]) $(id).addEventListener("change", refresh);
+  for (const control of STATE()) {
+    if (control.tagName === "SELECT") control.addEventListener("change", refresh);
+    else control.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(refresh, 200); });
+  }
   const turn = (by) => { page += by; show(); $("list").scrollIntoView(); };
   for (const button of document.querySelectorAll(".previous")) button.addEventListener("click", () => turn(-1));
   for (const button of document.querySelectorAll(".next")) button.addEventListener("click", () => turn(1));
   $("open-all").addEventListener("click", () => foldAll(true));
   $("close-all").addEventListener("click", () => foldAll(false));
-  await refresh();
+  $("download").addEventListener("click", download);
+  document.addEventListener("keydown", onKey);
+  window.addEventListener("hashchange", followAddress);
+  await followAddress();
 }
 
 start();
