@@ -181,10 +181,47 @@ def test_a_deque_is_a_list_and_what_has_no_order_is_no_result(value, expected, r
         ("print('a'); import sys; sys.exit(3)", ""),
         ("print('a', flush=True); import os; os._exit(3)", "runtime_error"),
         ("print('a'); raise ValueError", "runtime_error"),
+        ("print('a'); import os; os.chmod('.', 0o700)", "runtime_error"),
     ],
 )
 def test_only_an_exit_that_python_makes_leaves_the_output_to_decide(source, reason):
     assert grade(apps(["1\n"], ["a\n"]), source).reason == reason
+
+
+KILL = "import os, signal\nos.kill(os.getpid(), signal.{})"
+BUSY = "import time\nwhile time.process_time() < 0.35: pass\n"
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGXCPU", "SIGTERM", "SIGABRT"])
+@pytest.mark.parametrize(
+    "before", ["", "print('a', flush=True)\n", "if input() == '1': print('a'); quit()\n"]
+)
+def test_a_signal_that_a_program_sends_itself_says_nothing_about_its_limits(name, before):
+    verdict = grade(apps(["1\n", "2\n"], ["a\n", "a\n"]), before + KILL.format(name))
+    number = getattr(signal, name).value
+    assert (verdict.reason, verdict.cause) == ("runtime_error", "")
+    assert f"ended by signal {number}" in verdict.detail, verdict
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGXCPU"])
+def test_a_function_that_sends_itself_a_signal_is_a_runtime_error(name):
+    source = f"def f(a):\n    import os, signal\n    os.kill(os.getpid(), signal.{name})"
+    assert grade(apps([[1]], [1], "f"), source).reason == "runtime_error"
+
+
+@pytest.mark.parametrize(
+    "before, name, reason",
+    [
+        (BUSY, "SIGXCPU", "timeout"),
+        (BUSY, "SIGKILL", "runtime_error"),
+        ("a = b'1' * (100 << 20)\n", "SIGKILL", "memory"),
+        ("a = b'1' * (100 << 20)\n", "SIGXCPU", "runtime_error"),
+    ],
+)
+def test_a_signal_of_the_kernel_is_known_by_what_the_program_has_used(before, name, reason):
+    limits = Limits(time_s=0.6, memory_bytes=256 << 20)
+    verdict = grade(apps(["1\n"], ["a\n"]), before + KILL.format(name), limits=limits)
+    assert verdict.reason == reason, verdict
 
 
 @pytest.mark.parametrize(

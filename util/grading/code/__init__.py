@@ -232,12 +232,8 @@ _REASONS = {
 
 def _exit_reason(code: int, note: str) -> tuple[str, str]:
     """Why a process ended: by its exit status, negative for a signal, and its note about an exception."""
-    if code == -9:  # not by us: the kernel was out of memory
-        return "memory", "killed by the kernel"
-    if code == -24:
-        return "timeout", "the limit of processor time"
-    if code < 0:
-        return "runtime_error", f"ended by signal {-code}"
     if note == wire.NO_MEMORY:
         return "memory", note
+    if code < 0:
+        return "runtime_error", f"ended by signal {-code}"
     return "runtime_error", note or (f"exit status {code}" if code else "the program ended without a result")

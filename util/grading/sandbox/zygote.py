@@ -514,9 +514,9 @@ class Trial:
             test, left = self._test, self._time_left()
             is_late = left <= 0
             if self._has_hung_up:
-                child, status = os.waitpid(self._program.process, os.WNOHANG)
+                child, status, used = os.wait4(self._program.process, os.WNOHANG)
                 if child:
-                    return self._over(wire.EXIT, os.waitstatus_to_exitcode(status))
+                    return self._ended(os.waitstatus_to_exitcode(status), used)
                 left = 0
             if self._zygote.shares_disk:
                 left = min(left, DISK_LOOK_S)
@@ -636,6 +636,15 @@ class Trial:
                 return True
         self._begin_test()
         return False
+
+    def _ended(self, code: int, used: resource.struct_rusage) -> None:
+        """The end of a program by itself or by the kernel; one that sends itself a signal has used little."""
+        limit, memory = self._request.time_s, used.ru_maxrss << 10
+        seconds = used.ru_utime + used.ru_stime - self._cpu
+        if code == -signal.SIGXCPU and seconds >= limit / 2 or code == -signal.SIGKILL and seconds >= limit:
+            return self._over(wire.TIMEOUT, 0, b"the limit of processor time")
+        is_large = code == -signal.SIGKILL and memory >= self._request.memory_bytes / 4
+        return self._over(wire.EXIT, code, wire.NO_MEMORY.encode() if is_large else b"")
 
     def _over(self, status: int, code: int = 0, note: bytes = b"") -> None:
         """The end of a program in the middle of a test, or before the first."""
