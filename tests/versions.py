@@ -23,7 +23,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 AT_ONCE = 3  # a test keeps less than one core busy
 ENVIRONMENTS = Path(sys.prefix) / "versions"
-LEFT_OUT = tuple(f"--ignore=tests/test_{name}.py" for name in ("benchmarks", "kills"))  # one version tells
+# What measures, and what runs whole commands again and again: one version tells.
+LEFT_OUT = tuple(
+    f"--ignore=tests/test_{name}.py"
+    for name in (
+        "benchmarks budget_report chain docs endpoint_runs eval export kills labelling report sampling "
+        "second_opinion thinking_budget walk"
+    ).split()
+)
 OWN = f"3.{sys.version_info.minor}"
 
 
