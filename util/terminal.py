@@ -118,12 +118,12 @@ def say(message: str) -> None:
 
 
 def print_text(text: str) -> None:
-    """What a command was asked to show, on standard output.
+    """What a command was asked to show, on standard output; nothing where that was closed from the start.
 
     Raises RunStopped when it cannot be written there.
     """
     if sys.stdout is None:
-        raise RunStopped("standard output is closed: run the command again where its result can be written")
+        return
     try:
         print(shown(text), flush=True)
     except BrokenPipeError:
