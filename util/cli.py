@@ -72,16 +72,17 @@ class Parser(argparse.ArgumentParser):
         try:
             return shlex.split(arg_line, comments=True)
         except ValueError:
-            self.error(f"a quotation mark of this line in @FILE is not closed: {arg_line[:200]}")
+            self.error(f"a quotation mark of this line in {self._read} is not closed: {arg_line[:200]}")
 
     def _read_args_from_files(self, arg_strings: list[str]) -> list[str]:
+        self._read = " or ".join(word[1:] for word in arg_strings if word.startswith("@"))
         try:
             words = super()._read_args_from_files(arg_strings)
             for word in set(words).difference(arg_strings):
                 word.encode()  # from Python 3.12 on other bytes are read as surrogates
             return words
         except UnicodeError as error:
-            self.error(f"@FILE is not a text file: {error}")
+            self.error(f"{self._read} is not a text file: {error}")
         except RecursionError:
             self.error("@FILE reads itself: take the line with its own name out")
 
