@@ -109,7 +109,7 @@ def test_without_a_cluster_at_the_address_it_is_said_at_once(tmp_path):
         nobody = f"127.0.0.1:{free_port()}"
         for address, found in (
             (nobody, "no Ray cluster at"),
-            ("nonsense", "not HOST:PORT"),
+            ("nonsense", "is no address of a Ray cluster"),
             (f"127.0.0.1:{other.getsockname()[1]}", "no Ray cluster at"),  # listens and says nothing
         ):
             done = script("inference_and_check.py", *flags, "--ray-address", address, timeout=60)
