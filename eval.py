@@ -20,8 +20,6 @@ from util.errors import UserError
 from util.settings import at_least, short_name
 from util.terminal import print_result, say
 
-PAGE_SAMPLES = 10_000  # most in the list of --report
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from util.generation.order import Order
@@ -104,9 +102,11 @@ def _write_page(path: Path, folders: Sequence[Path]) -> None:
     if not folders:
         say(f"nothing is judged, so --report {path} is not written")
         return
-    with closing(Shelf(PAGE_SAMPLES)) as shelf:
+    with closing(Shelf()) as shelf:
         runs = [read_run(folder, number=number, shelf=shelf) for number, folder in enumerate(folders)]
         write_report(path, runs, shelf)
+        if 0 < len(shelf) < shelf.seen:
+            say(f"the page has {shelf.told()}")
     say(f"wrote {path}")
 
 

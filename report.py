@@ -18,6 +18,7 @@ from pathlib import Path
 
 from util import cli
 from util.errors import UserError
+from util.results.page import PAGE_MB, PAGE_SAMPLES
 from util.settings import NOT_RECORDED, SAMPLING, SETTINGS, at_least, number_in
 from util.terminal import Progress, print_result, print_text, say
 
@@ -59,16 +60,16 @@ def _page_flags(parser: cli.Parser) -> None:
     parser.add_argument(
         "--samples",
         type=at_least(0),
-        default=10_000,
+        default=PAGE_SAMPLES,
         metavar="N",
-        help="most samples in the list (10000); of a larger run an even selection",
+        help=f"most samples in the list ({PAGE_SAMPLES}); of a larger run an even selection",
     )
     parser.add_argument(
         "--page-mb",
         type=at_least(1),
-        default=25,
+        default=PAGE_MB,
         metavar="N",
-        help="most megabytes of the page (25); what has no room is left out evenly",
+        help=f"most megabytes of the page ({PAGE_MB}); what has no room is left out evenly",
     )
     parser.add_argument(
         "--counts",

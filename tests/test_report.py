@@ -527,7 +527,7 @@ def test_scores_of_problems_with_different_numbers_of_samples_are_over_all_of_th
     samples += [{"problem_id": f"q{number}", "index": 0, "correct": number == 0} for number in range(3)]
     page = report_of(make_run(tmp_path / "run", samples), output=tmp_path / "report.html")
     text = page.read_text(encoding="utf-8")
-    assert "avg@1–4 <strong>50.0" in text
+    assert "avg@1-4 <strong>50.0" in text
     assert "pass@1 50.0" in text and "pass@4" not in text  # over all problems, or not in the headline
     assert "<polyline" not in text  # a single point over all problems is no curve
 

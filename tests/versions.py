@@ -1,4 +1,4 @@
-"""Do the tests that need no engine pass under every Python that is supported?
+"""Do the tests that need no engine, but for those of whole commands, pass under every supported Python?
 
     python tests/versions.py UV            runs them, each version in an environment of its own
     python tests/versions.py UV --all      also under the version that this command runs under

@@ -19,6 +19,7 @@ from util.engines.options import Engine
 from util.engines.tokens import estimate_tokens
 from util.errors import UserError
 from util.generation.order import OnProgress
+from util.grading.maths.spans import AROUND
 from util.records import NOT_JUDGED, Failure, Record
 from util.response import solution_part
 from util.runs.journal import read_lines
@@ -272,8 +273,6 @@ def _doubt(record: Record, audit_share: float) -> Doubt | None:
     verdict, key = record.verdict, record.sample.key
     if verdict is None or verdict.reason in NOT_JUDGED or verdict.extracted is None or record.answer is None:
         return None
-    from util.grading.maths.spans import AROUND
-
     if verdict.reason == UNDECIDED and verdict.cause in AROUND:  # a verifier sees the answer alone
         return None
     if verdict.reason == UNDECIDED:

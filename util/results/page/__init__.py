@@ -2,3 +2,6 @@
 
 Call `page.write_report`; `gather` reads the runs, `charts` draws.
 """
+
+PAGE_SAMPLES = 10_000  # most samples in the list of a page, unless somebody says otherwise
+PAGE_MB = 25  # most megabytes of it

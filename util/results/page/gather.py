@@ -22,13 +22,13 @@ from util.response import part
 from util.results.counting import OUTCOMES, Tally, counted, groups_of, outcome_of, stopped_early
 from util.results.headline import Headline, headlines
 from util.results.opinions import OpinionSummary, summarise_opinions
+from util.results.page import PAGE_MB, PAGE_SAMPLES
 from util.runs.folder import read_run_json, writer_of
 from util.runs.offsets import name_digest
 from util.runs.reader import StoredProblems, count_problems, read_records
 from util.runs.repeat import next_step
 
 MB = 1_000_000
-PAGE_BYTES = 25 * MB  # of a page, unless somebody says otherwise
 
 
 @dataclass
@@ -62,20 +62,13 @@ class RunFacts:
         return sum(sum(tally.judged) for tally in self.tallies.values())
 
 
-def drawn(tally: Tally) -> str:
-    """How many samples of a problem are judged: one number, or the least and the most."""
-    counts = [judged for judged in tally.judged if judged] or [0]
-    least, most = min(counts), max(counts)
-    return str(most) if least == most else f"{least}–{most}"
-
-
 class Shelf:
     """Keeps at most `most` samples for the list, and no more than a page of `page_bytes` can hold.
 
     They are chosen evenly: those with the lowest hashes of their names.
     """
 
-    def __init__(self, most: int, page_bytes: int = PAGE_BYTES) -> None:
+    def __init__(self, most: int = PAGE_SAMPLES, page_bytes: int = PAGE_MB * MB) -> None:
         self.most = most
         self.page_bytes = page_bytes
         self.seen = 0

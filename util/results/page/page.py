@@ -16,7 +16,7 @@ from util.results.counting import OUTCOMES, WHY_BIASED, Tally, up_to
 from util.results.page import charts
 from util.results.page.counts import StepCounts, counts_tables
 from util.results.page.frame import new_page, table
-from util.results.page.gather import RunFacts, Shelf, drawn
+from util.results.page.gather import RunFacts, Shelf
 from util.results.page.listing import write_samples
 from util.results.page.names import run_names, short_models
 from util.results.page.opinions import opinions_section
@@ -93,7 +93,7 @@ def _scores(rows: Sequence[Row]) -> str:
         "not judged", "samples", "mean tokens", "tokens to first correct",
     )  # fmt: skip
     lines = []
-    for label, run, tally, found, temperature in rows:
+    for label, run, _, found, temperature in rows:
         samples, average = found["samples"], found["avg"]
         over = run.headlines[temperature].over_some()
         first = found["tokens_to_first_correct"]
@@ -101,7 +101,7 @@ def _scores(rows: Sequence[Row]) -> str:
         lines.append(
             (
                 escape(label),
-                f"avg@{drawn(tally)} {_with_bar(average)}{over}" if average else "–",
+                f"avg@{run.headlines[temperature].drawn()} {_with_bar(average)}{over}" if average else "–",
                 _last(found["pass_at"], "pass", found["asked"]["problems"]),
                 _last(found["maj_at"], "maj", found["asked"]["problems"]),
                 _percent(found["completed_accuracy"]),
