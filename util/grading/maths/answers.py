@@ -72,9 +72,17 @@ def _find(solution: str, lowest: str) -> Found | None:
     found = _tagged(tail) or _after_hashes(tail) or _declared(tail)
     if found is None and lowest != "high" and unfinished < 0:
         found = _whole(tail) or _in_bold(tail) or _last_line(tail)
-        if lowest == "low" and (found is None or found.cause):
+        if lowest == "low" and (found is None or found.cause or _is_sentence(found)):
             found = _last_number(tail) or found
     return found
+
+
+_WORDS_FIRST = re.compile(r"[A-Za-z]+[,\s]\s*[A-Za-z]{2}")
+
+
+def _is_sentence(found: Found) -> bool:
+    """Whether the last line is taken as it stands, words first: a number in it says more."""
+    return found.how == "last line" and _WORDS_FIRST.match(found.text) is not None
 
 
 _ORNAMENT = re.compile("[\U0001f000-\U0001faff\u2600-\u2712\u2714-\u2716\u2719-\u274b\ufe0f]")
@@ -640,6 +648,10 @@ _NUMBER = re.compile(
     r"|[-−]?\.\d+"
 )
 _OR_NUMBER = re.compile(r"\d\W*\b(?:or|oder|ou|или)\b\W*[-−]?\.?\d", re.IGNORECASE)
+_AND_A_PART = re.compile(  # "2 and a half hours"
+    r"\d\s+and\s+(?:an?|one|two|three|\d)[\s-]+(?:half|halves|thirds?|quarters?|fourths?|fifths?|\w+ths?)\b",
+    re.IGNORECASE,
+)
 _PART_OF_MORE = re.compile(r"(?:[\d,.]\s|[+*/^_√(±×·≠<>≤≥{\[-]\s?|\\[a-z]+\s?|(?:\d|\b[a-z])\s?[+-]\s?)$")
 
 
@@ -756,7 +768,7 @@ def _last_number(text: str) -> Found | None:
     numbers = list(_NUMBER.finditer(sentence))
     if not numbers or read_span(sentence).cause in (DENIED, BOUND, UNCLEAR) or _TENTATIVE.search(sentence):
         return None
-    if _OR_NUMBER.search(sentence):
+    if _OR_NUMBER.search(sentence) or _AND_A_PART.search(sentence):
         return None
     last = numbers[-1]
     before = [

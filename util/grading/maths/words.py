@@ -114,6 +114,8 @@ def _in_order(words: list[str]) -> str:
 def same_text(gold: str, prediction: str) -> bool:
     """Whether two answers in words agree, up to case, articles, order of an enumeration, or a bare name."""
     left, right = normal_text(gold), normal_text(prediction)
+    if left == right and _in_other_letters(gold, prediction):
+        return False
     if left == right or sorted(left.split(", ")) == sorted(right.split(", ")):
         return True
     if left.replace(" ", "").replace("-", "") == right.replace(" ", "").replace("-", ""):
@@ -122,6 +124,17 @@ def same_text(gold: str, prediction: str) -> bool:
     if wanted and said and {"yes", "no"} & {left, right}:
         return wanted.group(1).lower() == said.group(1).lower()
     return _names_the_subject(gold, prediction) or _names_the_subject(prediction, gold)
+
+
+_DRESSED = re.compile(r"\\(?:ce|text(?:bf|it|rm)?|mathrm|rm)\b|[^A-Za-z]")
+
+
+def _in_other_letters(gold: str, prediction: str) -> bool:
+    """Whether two letters are two symbols here and one there: carbon monoxide and cobalt. "No" is a word."""
+    left, right = (_DRESSED.sub("", text) for text in (gold, prediction))
+    return (
+        len(left) == 2 and {left, right} == {left.upper(), left.title()} and left.upper() not in ("NO", "PM")
+    )
 
 
 _OPPOSITES = (
