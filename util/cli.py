@@ -75,16 +75,19 @@ class Parser(argparse.ArgumentParser):
             self.error(f"a quotation mark of this line in {self._read} is not closed: {arg_line[:200]}")
 
     def _read_args_from_files(self, arg_strings: list[str]) -> list[str]:
-        self._read = " or ".join(word[1:] for word in arg_strings if word.startswith("@"))
+        outer = getattr(self, "_read", "")  # argparse calls this again for the words of each file
+        files = self._read = " or ".join(word[1:] for word in arg_strings if word.startswith("@")) or outer
         try:
             words = super()._read_args_from_files(arg_strings)
             for word in set(words).difference(arg_strings):
                 word.encode()  # from Python 3.12 on other bytes are read as surrogates
             return words
         except UnicodeError as error:
-            self.error(f"{self._read} is not a text file: {error}")
+            self.error(f"{files} is not a text file: {error}")
         except RecursionError:
             self.error("@FILE reads itself: take the line with its own name out")
+        finally:
+            self._read = outer
 
     def _parse_optional(self, arg_string: str) -> Any:
         return super()._parse_optional(self._as_declared(arg_string))
