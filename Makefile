@@ -25,7 +25,7 @@ if not (3, int(first)) <= sys.version_info[:2] < (3, int(beyond)):
 endef
 export SUPPORTED_PYTHON
 
-.PHONY: setup demo pipeline-demo browser test bench-smoke versions campaign lint types check lock format
+.PHONY: setup demo pipeline-demo browser test test-engine test-others bench-smoke versions campaign lint types check lock format
 
 setup: $(VENV)/.$(ENGINE)
 
@@ -64,6 +64,10 @@ browser:
 test: $(VENV)/.dev browser
 	$(PY) -m pytest -q $(TESTS)
 
+# Its two halves, which `make check` runs beside each other: those with an engine, and the others.
+test-engine test-others: $(VENV)/.dev browser
+	$(PY) -m pytest -q -m "$(if $(filter test-engine,$@),engine,not engine)"
+
 # Every benchmark at its smallest size: whether it runs, not how fast. Part of the tests, too.
 bench-smoke: $(VENV)/.dev
 	$(PY) -m pytest -q tests/test_benchmarks.py
@@ -84,9 +88,9 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(VENV)/bin/mypy
 
-# The versions of Python one beside the other: tests often wait.
+# All tests as three rows beside each other: tests often wait.
 check: lint types
-	@$(MAKE) --keep-going --jobs=2 versions test
+	@$(MAKE) --keep-going --jobs=3 versions test-engine test-others
 	@$(PY) tests/versions.py $(UV) --missing
 
 format: $(VENV)/.dev

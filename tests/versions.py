@@ -16,12 +16,9 @@ import os
 import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-AT_ONCE = 3  # a test keeps less than one core busy
 ENVIRONMENTS = Path(sys.prefix) / "versions"
 # What measures, and what runs whole commands again and again: one version tells.
 LEFT_OUT = tuple(
@@ -81,8 +78,7 @@ def main(argv: list[str] | None = None) -> int:
     if OWN not in others and not args.missing:
         print(f"Python {OWN} is left out: make test runs all tests under it (--all: here, too)", flush=True)
     here = {} if args.missing else {version: python for version, python in found.items() if python}
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        passed = dict(zip(here, pool.map(partial(tests_pass, args.uv), here, here.values()), strict=True))
+    passed = {version: tests_pass(args.uv, version, python) for version, python in here.items()}
     failed = [version for version in passed if not passed[version]]
     for version in failed:
         print(f"FAILED: the tests without an engine under Python {version}")
