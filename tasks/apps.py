@@ -2,7 +2,7 @@
 
 import json
 
-from util.grading.code import GRADE_TIMEOUT_S, grade_code
+from util.grading.code import GRADE_TIMEOUT_S, USUAL_LIMITS, grade_code
 from util.grading.code.places import BadRow
 from util.grading.code.suites import suite_of
 from util.records import Problem, TestSuite
@@ -61,5 +61,5 @@ task = Task(
     gold=gold,
     groups=("difficulty",),
     grade_timeout_s=GRADE_TIMEOUT_S,
-    limits={"time_limit": 6.0, "memory_limit": 2048},
+    limits=USUAL_LIMITS,
 )

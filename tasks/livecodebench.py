@@ -6,7 +6,7 @@ from functools import partial
 
 from tasks.apps import prompt
 from util.errors import UserError
-from util.grading.code import GRADE_TIMEOUT_S, grade_code
+from util.grading.code import GRADE_TIMEOUT_S, USUAL_LIMITS, grade_code
 from util.grading.code.places import BadRow
 from util.grading.code.suites import suite_of
 from util.records import Problem
@@ -99,7 +99,7 @@ task = Task(
     gold=gold,
     groups=("platform", "difficulty", "month"),
     grade_timeout_s=GRADE_TIMEOUT_S,
-    limits={"time_limit": 6.0, "memory_limit": 2048},
+    limits=USUAL_LIMITS,
     notes={
         "tests": "public and private tests",
         "doubtful": "erratum",  # the accuracy is also given without problems that have this in `about`

@@ -3,7 +3,7 @@
 import re
 
 from tasks.apps import gold, prompt
-from util.grading.code import GRADE_TIMEOUT_S, grade_code
+from util.grading.code import GRADE_TIMEOUT_S, USUAL_LIMITS, grade_code
 from util.grading.code.places import BadRow
 from util.grading.code.suites import suite_of
 from util.records import Problem
@@ -89,7 +89,7 @@ task = Task(
     gold=gold,
     groups=("difficulty", "source"),
     grade_timeout_s=GRADE_TIMEOUT_S,
-    limits={"time_limit": "row", "memory_limit": 2048},
+    limits={**USUAL_LIMITS, "time_limit": "row"},
     notes={
         "doubtful": "special_judge",  # 218 of the 1,000 test problems have several right answers
     },

@@ -347,6 +347,14 @@ def asking_options(
     )
     if options.model == "openai/":
         raise UserError("openai/ names no model: write openai/NAME, as the endpoint calls it")
+    if options.engine_name in ("vllm", "ray") and getattr(args, "second_opinion", None) is None:
+        for name in ("api_base", "headers", "keys", "rpm", "tpm"):
+            if getattr(args, name):
+                flag = BY_NAME[name].flag if name in BY_NAME else f"--{name}"
+                raise UserError(
+                    f"{flag} is for endpoints, and --model {options.model} runs here: leave it out, "
+                    "or ask an endpoint for openai/NAME"
+                )
     misplaced = misplaced_arg(options.engine_args, is_endpoint=options.engine_name == "openai")
     if misplaced is not None:
         name, flag = misplaced
@@ -514,6 +522,11 @@ def _stop_loops(args: argparse.Namespace) -> str:
 
 
 def _thinking(args: argparse.Namespace) -> str | None:
+    if args.thinking == "off" and args.thinking_budget is not None:
+        raise UserError(
+            f"--thinking off asks for no thought, and --thinking-budget {args.thinking_budget} limits one: "
+            "give one of them"
+        )
     if args.thinking is not None and "chat_template_kwargs" in args.engine_args:
         raise UserError(
             f"--thinking {args.thinking} and chat_template_kwargs in --engine-args both speak to the chat "

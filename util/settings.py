@@ -136,6 +136,10 @@ def seconds_or_row(text: str) -> float | str:
 
 def json_object(text: str) -> dict[str, Any]:
     """An argparse type: a JSON object."""
+    return _json_object(text, '{"max_num_seqs": 64}')
+
+
+def _json_object(text: str, such_as: str) -> dict[str, Any]:
     import json
 
     try:
@@ -143,13 +147,13 @@ def json_object(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise argparse.ArgumentTypeError(f"{text[:200]!r} is not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object such as '{{\"max_num_seqs\": 64}}'")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object such as '{such_as}'")
     return value
 
 
 def token_scores(text: str) -> dict[str, float]:
     """An argparse type: a JSON object of numbers by the numbers of tokens."""
-    scores = json_object(text)
+    scores = _json_object(text, '{"50256": -100}')
     for token, score in scores.items():
         if not token.isdecimal() or isinstance(score, bool) or not isinstance(score, int | float):
             raise argparse.ArgumentTypeError(f"{token!r}: {score!r} is no token's number with a number")

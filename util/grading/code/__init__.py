@@ -32,6 +32,10 @@ from util.response import language_of, programs, solution_part
 GRADER = "code-4"
 COMPARISONS = ("ordered", "legacy")
 DEFAULT_LIMITS = Limits()
+USUAL_LIMITS = {
+    "time_limit": DEFAULT_LIMITS.time_s,
+    "memory_limit": DEFAULT_LIMITS.memory_bytes >> 20,
+}  # settings
 GRADE_TIMEOUT_S = DEFAULT_LIMITS.problem_s + 2 * START_S  # above what one problem and starting again can take
 BATCH_BYTES = 64 << 20  # inputs that are sent to the sandbox at a time
 
