@@ -377,6 +377,17 @@ def test_a_damaged_middle_line_is_refused_with_its_number(run, folder):
     assert done.returncode == 2 and "samples.jsonl: line 2 is damaged" in done.stderr
 
 
+def test_a_sample_of_a_problem_that_the_folder_lacks_is_named_before_anything_is_asked(run, folder):
+    run("--limit", 1)
+    samples = folder / "samples.jsonl"
+    known = samples.read_text()
+    samples.write_text(known + known.replace(json.loads(known)["problem_id"], "another"))
+    before = samples.read_bytes()
+    done = run("--limit", 3)
+    assert done.returncode == 2 and "a sample of 'another', which problems.jsonl does not name" in done.stderr
+    assert samples.read_bytes() == before
+
+
 def test_flags_can_come_from_a_file(run, tmp_path, folder):
     (tmp_path / "flags").write_text("--n 2\n--temperatures 0.7  # warm\n--stop 'the end'\n")
     assert run("--limit", 2, f"@{tmp_path / 'flags'}").returncode == 0

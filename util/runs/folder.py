@@ -33,7 +33,7 @@ from util.runs.journal import (
 )
 from util.runs.lines import FORMATTED, PROBLEMS, SAMPLES, UNFORMATTED, VERDICTS, shortened
 from util.runs.lock import hold_lock, holder_of
-from util.runs.reader import SampleSet, has_samples, samples_there
+from util.runs.reader import SampleSet, has_samples, samples_there, stray_sample
 from util.runs.shape import unfitting
 from util.settings import continued, difference, model_args
 
@@ -161,6 +161,8 @@ class Run:
         """Which samples are there, looked for when it is first asked: a check never asks."""
         if self._found is None:
             self._found = samples_there(self.folder)
+            for stray in self._found.problems() - self._asked:
+                raise stray_sample(self.folder, stray)
         return self._found
 
     def begin_anew(self, *, settings: dict, made_with: dict) -> None:

@@ -106,10 +106,7 @@ class RunReader:
             if line.key[0] != problem_id:
                 problem_id, problem = line.key[0], problems.find(hash(line.key[0]))
             if problem < 0:
-                raise UserError(
-                    f"{self._samples} has a sample of {problem_id!r}, which {PROBLEMS} does "
-                    "not name: the folder was put together from parts of different runs"
-                )
+                raise stray_sample(self.folder, problem_id)
             formatted = formatted_texts.find(line.digest) if formatted_texts else -1
             verdict = verdicts.find(line.digest) if verdicts else -1
             yield RecordLine(RecordPlace(line.offset, problem, formatted), verdict, line.raw)
@@ -245,6 +242,14 @@ def count_problems(folder: Path) -> int:
     return len({line["id"] for _, line in read_lines(path)}) if path.exists() else 0
 
 
+def stray_sample(folder: Path, problem_id: str) -> UserError:
+    """What is wrong with a folder that has samples of a problem which it does not hold."""
+    return UserError(
+        f"{folder / SAMPLES} has a sample of {problem_id!r}, which {PROBLEMS} does not name: the folder was "
+        "put together from parts of different runs"
+    )
+
+
 class SampleSet:
     """Which samples exist: a bit per index, so that a million samples take little memory."""
 
@@ -263,6 +268,9 @@ class SampleSet:
 
     def has(self, problem_id: str, temperature: float, index: int) -> bool:
         return bool(self._bits.get((problem_id, temperature), 0) >> index & 1)
+
+    def problems(self) -> set[str]:
+        return {problem_id for problem_id, _ in self._bits}
 
     def __len__(self) -> int:
         return self._count
