@@ -34,10 +34,10 @@ $(UV):
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet uv==0.13.9
 
-$(VENV)/.$(ENGINE): requirements/$(ENGINE).lock | $(UV)
+$(VENV)/.$(ENGINE): requirements/$(ENGINE).lock requirements/page.txt | $(UV)
 	@if [ -e $(OTHER) ]; then echo "$(VENV) holds vLLM for another kind of machine: make VENV=FOLDER ..." >&2; exit 1; fi
 	$(WHEELS_$(ENGINE)) $(UV) pip install --quiet --compile-bytecode --python $(PY) --no-deps $(TORCH_$(ENGINE)) \
-	    -r requirements/$(ENGINE).lock
+	    -r requirements/$(ENGINE).lock -r requirements/page.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.$(ENGINE) requirements/dev.txt requirements/ray.txt

@@ -1,10 +1,14 @@
 """Does the report show what is there, in a real browser, without a request, and whatever a model wrote?"""
 
+import base64
+import hashlib
 import json
 import random
 import re
 import time
 from contextlib import closing
+from html import escape
+from pathlib import Path
 
 import pytest
 from browser import NO_BROWSER, browser_is_installed, open_browser
@@ -14,10 +18,13 @@ from selenium.webdriver.support.ui import Select
 
 import report
 from util.errors import UserError
-from util.results.page.frame import table
+from util.results.page import katex
+from util.results.page.frame import new_page, table
 from util.results.page.gather import Shelf, read_run
 from util.results.page.names import run_names, short_models
 
+ROOT = Path(__file__).parent.parent
+CASES = ROOT / "tests" / "cases"
 ATTACK = (
     '</script><script>window.hacked = 1</script><img src="https://example.org/x" onerror="window.hacked = 2">'
     "<svg onload='window.hacked = 3'></svg>"
@@ -183,7 +190,7 @@ def test_maths_is_rendered_by_the_browser_itself(shown):
     search(shown, "question 3:")
     rows(shown)[0].find_element(By.TAG_NAME, "summary").click()
     wait_for(lambda: rows(shown)[0].find_elements(By.CSS_SELECTOR, ".prose math mfrac"))
-    assert rows(shown)[0].find_elements(By.CSS_SELECTOR, ".prose math .boxed")
+    assert rows(shown)[0].find_elements(By.CSS_SELECTOR, ".prose math menclose[notation=box]")
 
 
 def test_what_a_model_writes_never_runs_and_is_shown_as_it_is(shown):
@@ -438,6 +445,82 @@ def test_keys_and_the_download_serve_what_is_filtered(browser, two_temperatures,
     }
     assert lines[0]["text"] == MARKED_UP and lines[0]["question"] == "Question 3?"
     wait_for(lambda: count(browser) == "6 of 144 samples")
+
+
+# --- formulas ---
+
+NO_KATEX = f"KaTeX is missing: {katex.INSTALL}"
+FORMULAS = [json.loads(line) for line in (CASES / "formulas.jsonl").read_text(encoding="utf-8").splitlines()]
+SHOWN = """return [...document.querySelectorAll('.case')].map((place) => {
+    const math = place.querySelector('math');
+    return math && [math.textContent.replaceAll('\u00a0', ' ').replaceAll('\u2061', ''), place.innerHTML,
+        [...place.childNodes].every((one) => one === math || one.data === '')];
+})"""
+
+
+@pytest.fixture(scope="module")
+def formulas(browser, tmp_path_factory):
+    """The cases of formulas.jsonl as a browser shows them: None where it shows what was written."""
+    if katex.find_katex() is None:
+        pytest.skip(NO_KATEX)
+    page = tmp_path_factory.mktemp("formulas") / "page.html"
+    with new_page(page, "Formulas") as out:
+        for case in FORMULAS:
+            out.write(f'<p class="case" data-prose>\\({escape(case["latex"])}\\)</p>')
+    browser.get_log("browser")
+    go(browser, page)
+    assert browser.get_log("browser") == []
+    return browser
+
+
+def test_hard_formulas_are_set_as_they_are_meant_or_shown_as_they_were_written(formulas):
+    found = formulas.execute_script(SHOWN)
+    wrong = []
+    for number, (case, math) in enumerate(zip(FORMULAS, found, strict=True)):
+        if case.get("raw") or math is None:
+            is_right = case.get("raw", False) and math is None
+        else:
+            selector = f".case:nth-of-type({number + 1}) {case['find']}"
+            is_right = (math[0], math[2]) == (case["text"], True)
+            is_right &= formulas.execute_script(f"return document.querySelector({selector!r}) !== null")
+        if not is_right:
+            wrong.append((case, math))
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+def test_what_stands_over_and_below_a_term_is_as_wide_as_it(formulas):
+    places = formulas.find_elements(By.CSS_SELECTOR, ".case math")
+    bar, number = (
+        places[0].find_element(By.CSS_SELECTOR, name).size["width"] for name in (".bar-over", "mn")
+    )
+    assert bar > 2.5 * number  # six digits, beside "0."
+    limits = next(place for place in places if "∑" in place.text)
+    sign, below, above = (child.rect for child in limits.find_elements(By.CSS_SELECTOR, "munderover > *"))
+    assert above["y"] < sign["y"] < below["y"] and sign["x"] < below["x"] + below["width"]
+
+
+def test_without_katex_formulas_stand_as_they_were_written_and_the_page_says_so(tmp_path, monkeypatch):
+    folder = make_run(tmp_path / "run", [{"problem_id": "p", "index": 0}])
+    monkeypatch.setattr(katex, "SHA256", "0" * 64)  # as of another version
+    text = report_of(folder, output=tmp_path / "report.html").read_text(encoding="utf-8")
+    assert katex.find_katex() is None and "Khan Academy" not in text
+    assert f"Formulas are shown as they were written: {katex.INSTALL} and a new page set them." in text
+
+
+def test_katex_is_in_the_page_with_its_licence_and_the_version_that_the_requirements_name(tmp_path):
+    assert f"{katex.PACKAGE}=={katex.VERSION}" in (ROOT / "requirements/page.txt").read_text()
+    script = katex.find_katex()
+    if script is None:
+        pytest.skip(NO_KATEX)
+    assert "Khan Academy" in script and "without restriction" in script and "AS IS" in script
+    text = report_of(
+        make_run(tmp_path / "run", [{"problem_id": "p", "index": 0}]), output=tmp_path / "r.html"
+    ).read_text(encoding="utf-8")
+    allowed = re.search(r"script-src ([^\"]*)\"", text)[1].split()
+    scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    assert scripts[0] == script and len(scripts) == 3
+    digests = [base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in scripts]
+    assert allowed == [f"'sha256-{digest}'" for digest in digests]
 
 
 # --- without a browser ---

@@ -13,6 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import TextIO
 
+from util.results.page.katex import INSTALL, NAME, find_katex
 from util.runs.journal import replacing
 
 FOLDER = Path(__file__).parent
@@ -21,10 +22,18 @@ FOLDER = Path(__file__).parent
 @contextmanager
 def new_page(path: Path, title: str) -> Iterator[TextIO]:
     """An HTML file that needs no server and sends no request; its body is written to what is yielded."""
+    scripts = _scripts()
+    formulas = (
+        f"Formulas are set by {NAME}, under the MIT licence."
+        if NAME in scripts[0]
+        else f"Formulas are shown as they were written: {INSTALL} and a new page set them."
+    )
     with replacing(path) as out:
-        _open_page(out, title)
+        _open_page(out, title, scripts)
         yield out
-        out.write(f"\n<script>{_script()}</script></body></html>\n")
+        out.write(f'\n</main><footer><p class="faint">{escape(formulas)}</p></footer>')
+        out.writelines(f"\n<script>{script}</script>" for script in scripts)
+        out.write("</body></html>\n")
 
 
 def table(
@@ -57,10 +66,9 @@ def table(
     return f'<div class="{f"wide {frame}".strip()}">{body}</div>'
 
 
-def _open_page(out: TextIO, title: str) -> None:
-    script = _script()
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
+def _open_page(out: TextIO, title: str, scripts: Sequence[str]) -> None:
+    allowed = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {allowed}"
     style = (FOLDER / "report.css").read_text(encoding="utf-8")
     out.write(
         f'<!doctype html>\n<html lang="en" data-theme="auto"><head><meta charset="utf-8">\n'
@@ -69,8 +77,19 @@ def _open_page(out: TextIO, title: str) -> None:
         f'<link rel="icon" href="data:,">\n<title>{escape(title)}</title>\n'
         f"<style>{style}</style></head><body>\n"
         f'<header><h1>{escape(title)}</h1><button id="theme" type="button">theme: auto</button></header>\n'
+        "<main>\n"
     )
 
 
-def _script() -> str:
-    return "".join((FOLDER / name).read_text(encoding="utf-8") for name in ("maths.js", "report.js"))
+def script_bytes() -> int:
+    """How much of a page its scripts are."""
+    return sum(len(script.encode()) for script in _scripts())
+
+
+def _scripts() -> list[str]:
+    own = [(FOLDER / name).read_text(encoding="utf-8") for name in ("formulas.js", "report.js")]
+    return [katex, *own] if (katex := find_katex()) else own
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -17,19 +17,20 @@ from typing import TextIO
 
 from util.records import exact_number
 from util.results.counting import OUTCOMES, Tally, groups_of
+from util.results.page.frame import script_bytes
 from util.results.page.gather import RunFacts, Shelf, stored_problem
 from util.runs.reader import StoredProblems
 
 SAMPLES_PER_PIECE = 50
 # What the list filters and sorts by; the rest of a sample is unpacked only when it is looked at.
 INDEXED = ("temperature", "index", "outcome", "reason", "finish_reason", "extracted", "tokens")
-AROUND = 80_000  # bytes of a page's script and of the list's controls
+AROUND = 20_000  # bytes of the list's controls
 
 
 def write_samples(out: TextIO, runs: Sequence[RunFacts], names: Sequence[str], shelf: Shelf) -> None:
     """Write the list, of as many samples as the page has room for."""
     out.flush()
-    room = shelf.page_bytes - os.fstat(out.fileno()).st_size - AROUND
+    room = shelf.page_bytes - os.fstat(out.fileno()).st_size - AROUND - script_bytes()
     data = _data(runs, names, shelf)
     while len(shelf) and (size := sum(map(len, data))) > room:
         shelf.shrink(0.97 * max(room, 0) / size)

@@ -255,7 +255,7 @@ function fold(title, inside, kind = "thought") {
 
 function titled(problem) {
   const title = el("span", { class: "title", dir: "auto" });
-  Maths.append(title, short(problem.question.replace(/\s+/g, " "), 140));
+  Formulas.append(title, short(problem.question.replace(/\s+/g, " "), 140));
   return title;
 }
 
@@ -263,7 +263,7 @@ function answer(text, name, kind) {
   const made = el("span", { class: kind, dir: "auto" });
   if (name) made.append(name);
   if (text === null || text === undefined) made.append("—");
-  else Maths.append(made, short(maths(String(text).replace(/\s+/g, " ")), 160));
+  else Formulas.append(made, short(maths(String(text).replace(/\s+/g, " ")), 160));
   return made;
 }
 
@@ -311,7 +311,7 @@ function asked(place, row) {
     const list = el("ol", { class: "choices", type: "A" });
     for (const choice of problem.choices) {
       const entry = el("li", { dir: "auto" });
-      Maths.append(entry, choice);
+      Formulas.append(entry, choice);
       list.append(entry);
     }
     place.append(list);
@@ -329,7 +329,7 @@ function short(text, most) {
   return `${head.trimEnd()} …`;
 }
 // An extracted answer is bare LaTeX: as a formula if it can be one, unless it is plain words.
-const maths = (text) => (/[\\^_{}]/.test(text) && !text.includes("$") ? `$${text.trim()}$` : text);
+const maths = (text) => (/[\\^_{}]/.test(text) && !/\$|\\[([]/.test(text) ? `$${text.trim()}$` : text);
 
 async function fill(place, row, isAlone) {
   const problem = problemOf(row), sample = await sampleOf(row), extracted = index.extracted[row];
@@ -338,7 +338,7 @@ async function fill(place, row, isAlone) {
     if (value === null || value === undefined || value === "") return;
     const shownValue = el("dd", { dir: "auto" });
     if (formula && String(value).includes("\n")) shownValue.append(code(String(value)));
-    else if (formula) Maths.append(shownValue, maths(String(value)));
+    else if (formula) Formulas.append(shownValue, maths(String(value)));
     else shownValue.append(String(value));
     facts.append(el("dt", {}, name), shownValue);
   };
@@ -420,12 +420,12 @@ const opensFormula = (line) => line.split("\\[").length - line.split("\\]").leng
 function inline(place, text) {
   let from = 0;
   for (const match of text.matchAll(/`([^`\n]+)`|(?<![\w$*])\*\*(?=\S)([^*\n]+)(?<=\S)\*\*(?![\w*])/g)) {
-    Maths.append(place, text.slice(from, match.index));
+    Formulas.append(place, text.slice(from, match.index));
     if (match[1] !== undefined) place.append(el("code", {}, match[1]));
-    else { place.append(el("strong")); Maths.append(place.lastChild, match[2]); }
+    else { place.append(el("strong")); Formulas.append(place.lastChild, match[2]); }
     from = match.index + match[0].length;
   }
-  Maths.append(place, text.slice(from));
+  Formulas.append(place, text.slice(from));
   return place;
 }
 
@@ -486,7 +486,7 @@ async function start() {
   for (const place of document.querySelectorAll("[data-formula], [data-prose]")) {
     const text = place.textContent;
     place.textContent = "";
-    Maths.append(place, "formula" in place.dataset ? maths(text) : text);
+    Formulas.append(place, "formula" in place.dataset ? maths(text) : text);
   }
   if ($("listed")) await startList();
   document.documentElement.dataset.ready = "yes";
