@@ -188,9 +188,10 @@ def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | No
     )
     with closing(opened_engine) as engine, Progress(total, args.dataset, unit) as progress:
         opened.note_engine(engine)
+        if grading is not None:
+            progress.about(args.dataset, grading.so_far)
 
         def on_sample(job: Job, tokens: int) -> None:
-            progress.about(args.dataset, "" if grading is None else grading.so_far())
             if job.rounds is None:
                 progress.step(tokens)
             else:
@@ -256,12 +257,8 @@ def _grade_rest(grading: Grading, results: Results, *, again: bool, below: int |
         say(told)
     if rest.count:
         with Progress(rest.count, "grading") as progress:
-
-            def on_progress(tokens: int) -> None:
-                progress.about("grading", grading.so_far())
-                progress.step(tokens)
-
-            grading.grade_rest(on_progress, results.add, rest=rest)
+            progress.about("grading", grading.so_far)
+            grading.grade_rest(progress.step, results.add, rest=rest)
     if grading.without_problem:
         say(
             f"{grading.without_problem} samples could not be graded: their problems are not among the rows "

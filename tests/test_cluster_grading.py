@@ -121,12 +121,12 @@ def test_tests_travel_with_the_problem(tmp_path, pool):
     with Run(tmp_path / "run", settings={}, made_with={}) as run:
         run.add_problem(problem, "?")
         offsets = [run.add_sample(Sample("1", 0.7, i, answer, None, "stop", 1, 1)) for i in range(2)]
-    first, second = (ToGrade(RecordPlace(offset, 0, -1), problem.reference) for offset in offsets)
+    first, second = (ToGrade((RecordPlace(offset, 0, -1),), problem.reference) for offset in offsets)
     judge, work = Judge(tmp_path / "run", grade_code), CarriedJudge(grade_code)
     with closing(judge), pool([FOREVER], work=work, read=judge.carried) as open_pool:
         open_pool.submit("first", first, 60)
         file.unlink()  # as on a machine that never had it
         open_pool.submit("second", second, 60)
         found = everything(open_pool)
-    assert found["first"].is_correct and found["second"].is_correct
-    assert found["second"].key == ("1", 0.7, 1)
+    first, second = (one for name in ("first", "second") for one in found[name].results)
+    assert first.is_correct and second.is_correct and second.key == ("1", 0.7, 1)

@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from collections import Counter
 from contextlib import closing
 from dataclasses import asdict, replace
 
@@ -9,6 +10,7 @@ import grading_functions as graders
 import pytest
 
 from util.errors import UserError
+from util.generation import judging
 from util.generation.judging import Grading, Judge
 from util.grading.pool import GradingPool
 from util.records import NO_TIME, Problem, Sample, Verdict
@@ -185,6 +187,8 @@ def test_the_summary_says_over_what_each_number_was_computed(tmp_path):
 class SlowPool:
     """Graders that find everything correct and hand over one verdict each time they are asked."""
 
+    together, workers = 1, 1
+
     def __init__(self, folder):
         self.judge = Judge(folder, lambda problem, text: Verdict(True))
         self.submitted = []  # indices of the samples
@@ -193,9 +197,9 @@ class SlowPool:
     def has_room(self):
         return True
 
-    def submit(self, place, job, timeout_s):
-        self._waiting.append((place, self.judge(job)))
-        self.submitted.append(self._waiting[-1][1].key[2])
+    def submit(self, places, job, timeout_s):
+        self._waiting.append((places, self.judge(job)))
+        self.submitted += [one.key[2] for one in self._waiting[-1][1].results]
 
     def completed(self, *, block):
         return [self._waiting.pop(0)] if self._waiting else []
@@ -223,7 +227,61 @@ class FailingPool(SlowPool):
     """Graders that fail on every sample."""
 
     def completed(self, *, block):
-        return [(place, Verdict(False, "grader_error")) for place, _ in super().completed(block=block)]
+        return [(places, Verdict(False, "grader_error")) for places, _ in super().completed(block=block)]
+
+
+class DyingPool(SlowPool):
+    """Takes several samples at once, and its graders die over one of them."""
+
+    together = 4
+
+    def completed(self, *, block):
+        return [
+            (
+                places,
+                Verdict(False, "grader_error") if any(one.key[2] == 70 for one in done.results) else done,
+            )
+            for places, done in super().completed(block=block)
+        ]
+
+
+@pytest.mark.parametrize("seconds", [1.0, 0.0], ids=["time for all", "time for one"])
+def test_samples_that_are_graded_together_keep_their_verdicts_when_a_grader_dies_over_one(
+    tmp_path, monkeypatch, seconds
+):
+    monkeypatch.setattr(judging, "TOGETHER_S", seconds)
+    with a_run(tmp_path / "run") as run:
+        run.add_problem(PROBLEM, "?")
+        for index in range(300):
+            run.add_sample(a_sample(index))
+        pool = DyingPool(run.folder)
+        found = a_check(run, pool)
+        assert sorted(one.sample_index for one in found) == list(range(300))
+        assert [one.sample_index for one in found if one.reason] == [70]
+    assert Counter(pool.submitted)[70] == (2 if seconds else 1)  # with others, then by itself
+    assert all(verdict.correct != (index == 70) for index, verdict in verdicts_of(tmp_path / "run").items())
+
+
+def verdicts_of(folder):
+    return {record.sample.index: record.verdict for record in read_records(folder)}
+
+
+def test_the_last_samples_are_graded_one_by_one(tmp_path):
+    sizes = []
+
+    class Sizing(SlowPool):
+        together = 16
+
+        def submit(self, places, job, timeout_s):
+            sizes.append(len(places))
+            super().submit(places, job, timeout_s)
+
+    with a_run(tmp_path / "run") as run:
+        run.add_problem(PROBLEM, "?")
+        for index in range(2000):
+            run.add_sample(a_sample(index))
+        assert len(a_check(run, Sizing(run.folder))) == 2000
+    assert sizes[0] == 16 and sizes == sorted(sizes, reverse=True) and sizes[-judging.LAST :] == [1] * 64
 
 
 JUDGED = [

@@ -189,7 +189,7 @@ from util.terminal import Progress
 
 with Progress(340, "AIME") as bar:
     for number in range(340):
-        bar.about("MATH500", "62.1 % of 340 judged")
+        bar.about("MATH500", lambda: "62.1 % of 340 judged")
         bar.step(7)
 """
     (bar,) = (line for line in screen_of(program, columns) if line)

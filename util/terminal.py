@@ -25,6 +25,7 @@ TELL_S, TELL_LOG_S = (
     1.0,
     60.0,
 )  # how often a terminal, and a log file, get the latest word on what is waited for
+SHOW_S = 0.1  # how often a bar is asked to move; drawing one costs more than grading a short answer
 WIDTH = 80  # columns of a terminal that nobody has made wider
 
 
@@ -192,25 +193,32 @@ class Progress:
             bar_format=None if total is None else BAR,
         )
         self._begun = time.monotonic()
-        self._tokens = 0
-        self._so_far = ""
+        self._done = self._tokens = 0
+        self._so_far: Callable[[], str] = str
+        self._shown_at = self._begun
 
     def step(self, tokens: int) -> None:
         """One sample more, with so many completion tokens."""
-        self.reach(self._bar.n + 1, tokens)
+        self.reach(self._done + 1, tokens)
 
     def reach(self, done: int, tokens: int) -> None:
         """Show that so many are done, after a sample with so many completion tokens."""
+        self._done = done
         self._tokens += tokens
-        seconds = max(time.monotonic() - self._begun, 1e-3)
-        speed = f"{self._tokens / seconds:.0f} tokens/s" if self._tokens else ""
-        self._bar.set_postfix_str(", ".join(filter(None, (self._so_far, speed))), refresh=False)
-        self._bar.update(done - self._bar.n)
+        if time.monotonic() - self._shown_at >= SHOW_S:
+            self._show()
 
-    def about(self, what: str, so_far: str = "") -> None:
-        """What the bar is about from now on, and what came of it so far."""
+    def about(self, what: str, so_far: Callable[[], str] = str) -> None:
+        """What the bar is about from now on, and what tells how it stands."""
         self._bar.set_description_str(what, refresh=False)
         self._so_far = so_far
+
+    def _show(self) -> None:
+        self._shown_at = time.monotonic()
+        seconds = max(self._shown_at - self._begun, 1e-3)
+        speed = f"{self._tokens / seconds:.0f} tokens/s" if self._tokens else ""
+        self._bar.set_postfix_str(", ".join(filter(None, (self._so_far(), speed))), refresh=False)
+        self._bar.update(self._done - self._bar.n)
 
     def expect(self, more: int) -> None:
         """Raise the total."""
@@ -221,4 +229,5 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._show()
         self._bar.close()

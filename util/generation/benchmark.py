@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
 
@@ -288,14 +289,20 @@ class Results:
         self._ids = frozenset(opened.asked.ids)
         self._mark = order.task.notes.get("doubtful")
         groups = groups_of(opened.run.info)
-        self._all, self._asked, self._certain = Tallies(groups), Tallies(groups), Tallies(groups)
-        self.others = 0  # samples that this command did not ask for
+        self._asked, self._certain = Tallies(groups), Tallies(groups)
+        self._all = self._asked  # as long as this command asked for all that is there
+        self.others = 0  # samples that it did not ask for
 
     def add(self, one: Counted) -> None:
-        self._all.add(one)
-        if not self._is_asked(one):
+        is_asked = self._is_asked(one)
+        if not is_asked:
+            if self._all is self._asked:
+                self._all = deepcopy(self._asked)
             self.others += 1
+            self._all.add(one)
             return
+        if self.others:
+            self._all.add(one)
         self._asked.add(one)
         if self._mark is not None and not one.about.get(self._mark):
             self._certain.add(one)

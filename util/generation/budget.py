@@ -168,13 +168,15 @@ class Budgets:
         with GradingPool(workers, judge, symbolic=self._settings["symbolic"]) as pool:
             done = 0
             for number, (_, record) in enumerate(records):
-                job = record, suites.get(record.sample.problem_id)
+                job = (record,), suites.get(record.sample.problem_id)
                 pool.submit(number, job, task.grade_timeout_s)
             while done < len(records):
                 for number, result in pool.completed(block=True):
                     at, record = records[number]
                     done += 1
-                    yield at, as_graded(record, result) if isinstance(result, Verdict) else result
+                    one = as_graded(record, result) if isinstance(result, Verdict) else result.results[0]
+                    assert isinstance(one, Graded)  # nothing is read, so nothing can be damaged
+                    yield at, one
 
     def _cuts(self, record: Record) -> Iterator[Cut]:
         """One for each budget that the thought of a sample is longer than."""

@@ -181,7 +181,7 @@ class Evaluation:
 
                 def on_sample(job: Job, tokens: int) -> None:
                     part = next(part for part in unfinished if part.job is job)
-                    progress.about(part.opened.order.task.name, part.grading.so_far())
+                    progress.about(part.opened.order.task.name, part.grading.so_far)
                     progress.step(tokens)
 
                 jobs = self._jobs(first, parts, engine, unfinished, progress)

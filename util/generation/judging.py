@@ -8,10 +8,12 @@ samples themselves: what this process does for a sample is a small part of what 
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,30 +39,45 @@ from util.task import Task
 from util.terminal import say
 
 LONG_S = 600.0  # people are told beforehand what may take longer
+TOGETHER_S = 1.0  # a grader that has so many samples at once gives back those it has not begun by then
+LAST = 64  # samples per worker that are handed out one by one, so that all workers end together
 OnCounted = Callable[[Counted], None]
+Places = tuple[RecordPlace, ...]  # of samples that are graded one after the other
 
 
 class ToGrade(NamedTuple):
-    """One sample to grade: where it lies, and its tests where problems.jsonl holds no reference."""
+    """Samples to grade: where they lie, and their problem's tests where problems.jsonl holds no reference."""
 
-    place: RecordPlace
+    places: Places
     suite: TestSuite | None
 
 
 class Graded(NamedTuple):
-    """What a grader sends back. A tuple of few parts: the parent takes up hundreds of thousands."""
+    """What comes of one sample. A tuple of few parts: the parent takes up hundreds of thousands."""
 
-    key: Key
     line: bytes  # of verdicts.jsonl; empty: the sample cannot be judged, as its reference is not known
     counted: Counted
-    is_correct: bool
     worth_another_try: bool
-    by_the_clock: bool
+
+    @property
+    def key(self) -> Key:
+        return self.counted[:3]
+
+    @property
+    def is_correct(self) -> bool:
+        return OUTCOMES[self.counted.outcome] == "correct"
 
     @property
     def verdict(self) -> Verdict | None:
         """As much of the verdict as decides what is asked next."""
         return Verdict(self.is_correct, self.counted.reason) if self.line else None
+
+
+class Gradings(NamedTuple):
+    """What a grader sends back."""
+
+    results: list[Graded | UserError]  # of the first samples, in their order: for others there was no time
+    by_the_clock: bool
 
 
 class Judge:
@@ -71,17 +88,13 @@ class Judge:
         self._grade = grade
         self._reader: RunReader | None = None  # opened in the process that reads
 
-    def __call__(self, job: ToGrade) -> Graded | UserError:
-        try:
-            record = self._record(job.place)
-        except UserError as error:  # a damaged line
-            return error
-        return judged(self._grade, record, job.suite)
+    def __call__(self, job: ToGrade) -> Gradings:
+        return judged(self._grade, map(self._record, job.places), job.suite)
 
-    def carried(self, job: ToGrade) -> tuple[str, tuple[Record, TestSuite | None]]:
+    def carried(self, job: ToGrade) -> tuple[str, tuple[list[Record], TestSuite | None]]:
         """What a machine that sees neither the run nor its tests has to be given, with the problem's id."""
-        record = self._record(job.place)
-        return record.sample.problem_id, (record, None if job.suite is None else _carried(job.suite))
+        records = [self._record(place) for place in job.places]
+        return records[0].sample.problem_id, (records, None if job.suite is None else _carried(job.suite))
 
     def close(self) -> None:
         if self._reader is not None:
@@ -99,8 +112,8 @@ class CarriedJudge:
     def __init__(self, grade: Callable[[Problem, str], Verdict]) -> None:
         self._grade = grade
 
-    def __call__(self, job: tuple[Record, TestSuite | None]) -> Graded:
-        return judged(self._grade, *job)
+    def __call__(self, job: tuple[Sequence[Record], TestSuite | None]) -> Gradings:
+        return judged(self._grade, iter(job[0]), job[1])
 
 
 @lru_cache(maxsize=1)  # one object for all samples of a problem, so that its tests travel once a batch
@@ -108,28 +121,46 @@ def _carried(suite: TestSuite) -> TestSuite:
     return carry_tests(suite)
 
 
-def judged(grade: Callable[[Problem, str], Verdict], record: Record, suite: TestSuite | None) -> Graded:
-    """Grade the text of a record."""
+def judged(
+    grade: Callable[[Problem, str], Verdict], records: Iterator[Record], suite: TestSuite | None
+) -> Gradings:
+    """Grade the texts of records, as many as there is time for."""
+    results: list[Graded | UserError] = []
+    by_the_clock, end = False, time.monotonic() + TOGETHER_S
+    while not results or time.monotonic() < end:
+        try:
+            record = next(records)
+        except StopIteration:
+            break
+        except UserError as error:  # a damaged line
+            results.append(error)
+            break
+        verdict = _verdict(grade, record, suite)
+        by_the_clock |= verdict is not None and verdict.by_the_clock
+        results.append(graded(record, verdict))
+    return Gradings(results, by_the_clock)
+
+
+def _verdict(
+    grade: Callable[[Problem, str], Verdict], record: Record, suite: TestSuite | None
+) -> Verdict | None:
     sample, reference = record.sample, suite if record.answer is None else record.answer
     if reference is None:
-        return graded(record, None)
+        return None
     if sample.finish_reason == "prompt_too_long":
-        return graded(record, Verdict(False, "truncated", detail=ending(sample.finish_reason).cut_off))
+        return Verdict(False, "truncated", detail=ending(sample.finish_reason).cut_off)
     problem = Problem(sample.problem_id, record.question, reference, record.choices, record.about)
-    return graded(record, as_finished(grade(problem, record.graded_text), sample.finish_reason))
+    return as_finished(grade(problem, record.graded_text), sample.finish_reason)
 
 
 def graded(record: Record, verdict: Verdict | None) -> Graded:
     """What follows from a verdict on today's text of a record."""
     return Graded(
-        key=record.sample.key,
         line=b""
         if verdict is None
         else verdict_line(record.sample.key, text_digest(record.graded_text), verdict),
         counted=counted(replace(record, verdict=verdict)),
-        is_correct=verdict is not None and verdict.correct,
         worth_another_try=verdict is not None and worth_another_try(verdict),
-        by_the_clock=verdict is not None and verdict.by_the_clock,
     )
 
 
@@ -168,7 +199,7 @@ class Grading:
         self._reader = RunReader(run.folder)
         self._problems = StoredProblems(run.folder)
         # Samples are known by their offset.
-        self._waiting: deque[RecordPlace] = deque()  # new ones for which the pool had no room
+        self._waiting: deque[Places] = deque()  # those for which the pool had no room
         self._in_flight: dict[int, int] = {}  # sample -> its problem
         self._tried: set[int] = set()  # by this command, and worth another try by a later one
         self.without_problem = 0  # samples whose problem has no reference any more
@@ -176,7 +207,7 @@ class Grading:
 
     def offer(self, sample: Sample, offset: int) -> None:
         """Grade a new sample, which lies at `offset` of its file, as soon as there is room; never waits."""
-        self._waiting.append(RecordPlace(offset, self._problems.offset(sample.problem_id), -1))
+        self._waiting.append((RecordPlace(offset, self._problems.offset(sample.problem_id), -1),))
         self._fill()
 
     def collect(self, *, block: bool) -> list[Graded]:
@@ -185,25 +216,34 @@ class Grading:
         With `block`, waits for at least one if any is due. Raises UserError when a line is damaged.
         """
         self._fill()
-        found, refused = [], None
-        for place, result in self._pool.completed(block=block):
-            del self._in_flight[place.sample]
-            if isinstance(result, UserError):
-                refused = result
-                continue
-            if isinstance(result, Verdict):  # the pool's own: there was no grader to say it
-                result = graded(self._reader.at(place), result)
-            if result.worth_another_try:
-                self._tried.add(place.sample)
-            self.without_problem += not result.line
-            self._judged += OUTCOMES[result.counted.outcome] != "not_judged"
-            self._correct += result.is_correct
-            found.append(result)
+        found: list[Graded] = []
+        refused = None
+        for places, gradings in self._pool.completed(block=block):
+            results = self._instead(places, gradings) if isinstance(gradings, Verdict) else gradings.results
+            for place in places:
+                del self._in_flight[place.sample]
+            for place, one in zip(places, results, strict=False):
+                if isinstance(one, UserError):
+                    refused = one
+                    continue
+                if one.worth_another_try:
+                    self._tried.add(place.sample)
+                self.without_problem += not one.line
+                found.append(one)
+            self._waiting.extend((place,) for place in places[len(results) :])
+        self._judged += sum(OUTCOMES[one.counted.outcome] != "not_judged" for one in found)
+        self._correct += sum(one.is_correct for one in found)
         if lines := b"".join(one.line for one in found):
             self._run.add_verdict_lines(lines)
         if refused is not None:
             raise refused
+        self._fill()
         return found
+
+    def _instead(self, places: Places, verdict: Verdict) -> list[Graded]:
+        """What follows where the pool says a verdict of its own, as there was no grader to say it: of several
+        samples nothing, as it is not known which is to blame, and each is graded by itself."""
+        return [graded(self._reader.at(places[0]), verdict)] if len(places) == 1 else []
 
     def so_far(self) -> str:
         """The accuracy of what this command has graded, for people; "" before the first verdict."""
@@ -265,10 +305,10 @@ class Grading:
                 on_counted(one.counted)
                 on_progress(0)
 
-        for place in rest.places:
+        for places in self._together(rest.places):
             while not self._pool.has_room():
                 collect(block=True)
-            self._submit(place)
+            self._submit(places)
         while self._in_flight:
             collect(block=True)
 
@@ -303,12 +343,23 @@ class Grading:
         while self._waiting and self._pool.has_room():
             self._submit(self._waiting.popleft())
 
-    def _submit(self, place: RecordPlace) -> None:
+    def _together(self, places: RecordPlaces) -> Iterator[Places]:
+        """The places as they are handed out: many at once, as each may take less than handing it out; the
+        last ones, and programs, one by one."""
+        rest, left = iter(places), len(places)
+        most = 1 if self._references else self._pool.together
+        while left > 0:
+            number = max(1, min(most, left // (LAST * self._pool.workers)))
+            yield tuple(islice(rest, number))
+            left -= number
+
+    def _submit(self, places: Places) -> None:
         suite = None
         if self._references:
-            suite = self._references.get(self._reader.problem_line(place.problem)["id"])
-        self._in_flight[place.sample] = place.problem
-        self._pool.submit(place, ToGrade(place, suite), self._timeout_s)
+            suite = self._references.get(self._reader.problem_line(places[0].problem)["id"])
+        for place in places:
+            self._in_flight[place.sample] = place.problem
+        self._pool.submit(places, ToGrade(places, suite), self._timeout_s)
 
 
 def grade_as_recorded(task: Task, info: dict) -> Callable[[Problem, str], Verdict]:

@@ -41,6 +41,8 @@ class ClusterGradingPool:
     done again elsewhere. Raises RunStopped when no node is left: the samples are kept.
     """
 
+    together = 1  # gradings that a job should hold: each takes its text along
+
     def __init__(self, graders: Replicas, workers: int, read: Callable[[Any], tuple[str, Any]]) -> None:
         self._graders = graders
         self.workers = workers

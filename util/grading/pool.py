@@ -140,6 +140,8 @@ class GradingPool:
     while an engine runs they are never idle, and programs that sleep would all be left to the end.
     """
 
+    together = 16  # short gradings that a job should hold: handing one out costs as much as a short one
+
     def __init__(self, workers: int, work: Callable[[Any], Any], *, symbolic: bool = True) -> None:
         self.workers = max(1, workers)
         self._work = bytes(ForkingPickler.dumps(work))
