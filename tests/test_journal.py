@@ -117,6 +117,16 @@ PROBLEM = {"id": "p", "question": "q", "prompt": "q", "answer": None}
         ("problems", PROBLEM, {"choices": "ab"}, "its choices is 'ab', not a list of texts"),
         ("verdicts", VERDICT, {"judged": ...}, "it has no judged"),
         ("verdicts", VERDICT, {"verdict": {"reason": ""}}, "its verdict is"),
+        ("verdicts", VERDICT, {"verdict": ["correct"]}, "its verdict is"),
+        ("verdicts", VERDICT, {"verdict": {"correct": "yes"}}, "its verdict is"),
+        ("verdicts", VERDICT, {"verdict": {"correct": True, "extracted": 3}}, "its verdict is"),
+        (
+            "verdicts",
+            VERDICT,
+            {"verdict": {"correct": True, "extracted": None, "how": None}},
+            "its verdict is",
+        ),
+        ("verdicts", VERDICT, {"verdict": {"correct": True, "reason": False}}, "its verdict is"),
         (
             "verdicts",
             VERDICT,
@@ -136,6 +146,31 @@ def test_a_line_that_does_not_hold_what_its_readers_expect_is_refused(tmp_path, 
     with open(path, "rb") as file, pytest.raises(UserError, match="line 2 is damaged"):
         assert read_line_at(file, 0) == good
         read_line_at(file, len(json.dumps(good)) + 1)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"a": }',
+        '{"a": 1',
+        '{"a": 1}}',
+        '{"a": 1}{"b": 2}',
+        '{"a": 1} x',
+        '{"a": "\x01"}',
+        "{",
+        "",
+        "[]",
+        "3",
+        "-",
+    ],
+)
+def test_a_line_that_is_not_one_object_is_damaged(tmp_path, line):
+    path = tmp_path / "j.jsonl"
+    path.write_text(f' {{"a": 0}}\t\r\n{line}\n{{"a": 2}}\n')  # blanks around an object do no harm
+    with open(path, "rb") as file:
+        assert read_line_at(file, 0) == {"a": 0}
+    with pytest.raises(UserError, match="line 2 is damaged"):
+        values(path)
 
 
 def test_brackets_without_end_are_a_damaged_line(tmp_path):

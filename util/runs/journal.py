@@ -14,13 +14,14 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from util.errors import RunStopped, UserError
 from util.runs.lines import FIELDS, Fields, misfit
 
 FSYNC_EVERY_S = 0.5  # a flush survives the death of the process; the fsync bounds what a power cut can take
 TAIL_BYTES = 1 << 16
+_DECODER = json.JSONDecoder()
 
 
 class Journal:
@@ -245,7 +246,7 @@ def _line_number(path: Path, offset: int) -> int:
 def _parsed(raw: bytes, fields: Fields | None) -> dict:
     """The object on a line; raises ValueError with what is wrong."""
     try:
-        value = json.loads(raw.decode())  # as text: finding out the encoding of bytes costs more
+        value = _value(raw.decode())  # as text: finding out the encoding of bytes costs more
     except (ValueError, RecursionError):  # JSON and UTF-8 errors alike
         value = None
     if not isinstance(value, dict):
@@ -253,6 +254,15 @@ def _parsed(raw: bytes, fields: Fields | None) -> dict:
     if fields is not None and (wrong := misfit(value, fields)):
         raise ValueError(wrong)
     return value
+
+
+def _value(text: str) -> Any:
+    """As `json.loads`, which takes half as long again to look for blanks around the value."""
+    try:
+        value, end = _DECODER.raw_decode(text)
+    except ValueError:
+        return json.loads(text)
+    return value if text[end:] == "\n" else json.loads(text)
 
 
 def _cut_torn_tail(file: int) -> int:
