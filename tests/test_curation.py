@@ -93,6 +93,13 @@ def test_a_passage_in_chinese_is_shown_as_it_stands_in_the_question():
 def test_a_repeated_passage_is_found_in_text_without_blanks():
     assert repeated_share(CHINESE) == 0
     assert repeated_share(CHINESE * 3) > 0.5
+    for sentence in (
+        "等等，让我再核对一遍这个式子。",
+        "もう一度確かめてみよう。",
+        "다시 한번 확인해 보자. ",
+        "Wait, once more. ",
+    ):
+        assert repeated_share(sentence * 500) >= 0.9
 
 
 def test_signs_and_capitals_make_no_other_question():

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_code_grading import ADD, SUM
 
+from util.engines.tokens import estimate_tokens
 from util.grading.choice import grade_choice
 from util.grading.code import grade_code
 from util.grading.maths import grade_maths
@@ -23,6 +24,7 @@ from util.response import (
     program,
     solution_part,
     split_parts,
+    units,
     without_end_of_turn,
     without_turn_tokens,
 )
@@ -354,3 +356,29 @@ def test_a_response_takes_time_in_proportion_to_its_length(unit):
 
     short, long = (min(seconds(length) for _ in range(2)) for length in (3_000, 48_000))
     assert long < 48 * max(short, 0.0005)  # 16 times as long; were it quadratic, it would take 256 times
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("So x = 3.", 4),
+        ("等等，让我再核对", 8),  # the comma is a unit, too
+        ("人々は〇と書く", 7),
+        ("ㄅㄆㄇ", 3),
+        ("ｶﾞﾂ", 3),
+        ("그래서 답은", 5),
+        ("\U00030000\U00020000", 2),
+        ("因此 x = 3", 5),
+        ("Ещё раз", 2),
+        ("", 0),
+    ],
+)
+def test_length_counts_words_and_in_chinese_japanese_and_korean_characters(text, count):
+    assert len(units(text)) == count
+
+
+def test_tokens_are_estimated_by_characters_in_chinese_japanese_and_korean():
+    assert estimate_tokens("等等让我再核对一遍这个式子") == 13
+    assert estimate_tokens("让我再核对 abcdefg") == 5 + 2
+    assert estimate_tokens("abcd" * 10) == 10
+    assert estimate_tokens("让我再核对一遍", 0.5) == 4  # as the run itself counted

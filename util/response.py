@@ -225,9 +225,16 @@ def units(text: str) -> list[str]:
     return [unit for word in words for unit in ((word,) if word.isascii() else _UNIT.findall(word))]
 
 
-_WIDE = (  # kana, ideographs, Hangul
-    r"\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
+def wide_characters(text: str) -> int:
+    """How many characters of a text are Chinese, Japanese or Korean: each is a unit of its own."""
+    return 0 if text.isascii() else len(_WIDE_CHARACTER.findall(text))
+
+
+_WIDE = (  # Hangul, kana, their signs of repetition, Bopomofo, ideographs, half-width kana
+    r"\u1100-\u11ff\u3005-\u3007\u3040-\u318f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff"
+    r"\uff66-\uff9f\U00020000-\U0003ffff"
 )
+_WIDE_CHARACTER = re.compile(rf"[{_WIDE}]")
 _UNIT = re.compile(rf"[{_WIDE}]|[^{_WIDE}]+")
 
 

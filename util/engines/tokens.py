@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from util.engines.options import EMBEDDED
+from util.response import wide_characters
 
 FILE = "tokenizer.json"
 PROBE_S = 10.0
@@ -42,9 +43,13 @@ class TokenCounter:
         return [text if len(ends) <= tokens else text[: ends[tokens - 1]] for tokens in lengths]
 
 
-def estimate_tokens(text: str, tokens_per_char: float = TOKENS_PER_CHAR) -> int:
-    """About how many tokens a text has."""
-    return max(1, round(len(text) * tokens_per_char))
+def estimate_tokens(text: str, tokens_per_char: float | None = None) -> int:
+    """About how many tokens a text has; where nothing was counted, each character of Chinese, Japanese and
+    Korean is one."""
+    if tokens_per_char is not None:
+        return max(1, round(len(text) * tokens_per_char))
+    wide = wide_characters(text)
+    return max(1, round((len(text) - wide) * TOKENS_PER_CHAR) + wide)
 
 
 def tokens_by_signs(text: str) -> int:
