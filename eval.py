@@ -94,20 +94,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write_page(path: Path, folders: Sequence[Path]) -> None:
-    from contextlib import closing
-
-    from util.results.page.gather import Shelf, read_run
-    from util.results.page.page import write_report
+    from util.results.page.folders import write_page
 
     if not folders:
         say(f"nothing is judged, so --report {path} is not written")
         return
-    with closing(Shelf()) as shelf:
-        runs = [read_run(folder, number=number, shelf=shelf) for number, folder in enumerate(folders)]
-        write_report(path, runs, shelf)
-        if 0 < len(shelf) < shelf.seen:
-            say(f"the page has {shelf.told()}")
-    say(f"wrote {path}")
+    told = write_page(path, folders).told
+    say(f"wrote {path}{f', which has {told}' if told else ''}")
 
 
 def _forecast(args: argparse.Namespace, orders: list[Order]) -> int:

@@ -175,41 +175,36 @@ def _temperatures_flag(parser: argparse.ArgumentParser, nargs: str | int) -> Non
 
 
 def _page(args: argparse.Namespace) -> int:
-    from contextlib import closing
-
     from util.records import exact_number
     from util.results.headline import summary_line
     from util.results.page.counts import read_counts
-    from util.results.page.gather import MB, Shelf, read_run
-    from util.results.page.page import write_report
+    from util.results.page.folders import runs_in, write_page
 
     _refuse_misspelt(args.runs[0])
     cli.check_output("-o", args.output)
-    folders = [run for folder in args.runs for run in _runs_of(folder)]
-    if len({folder.resolve() for folder in folders}) < len(folders):
-        raise UserError("a run is named twice: name each run once")
     counts = read_counts(args.counts)
-    with closing(Shelf(args.samples, args.page_mb * MB)) as shelf:
-        runs = [read_run(folder, number=number, shelf=shelf) for number, folder in enumerate(folders)]
-        summaries: dict[str, dict] = {}
-        for facts in runs:
-            if facts.being_written_by:
-                say(
-                    f"{facts.folder} is being written by {facts.being_written_by}: reporting "
-                    "what exists so far"
-                )
-            summaries[str(facts.folder)] = {}
-            for temperature, found in facts.headlines.items():
-                say(summary_line(f"{facts.name} at {exact_number(temperature)}", found))
-                summaries[str(facts.folder)][exact_number(temperature)] = found.as_json()["avg"]
-                if facts.opinions is not None:
-                    say(f"  {facts.opinions.headline(exact_number(temperature), found)}")
-            for line in () if facts.opinions is None else facts.opinions.lines():
-                say(line)
-        write_report(args.output, runs, shelf, counts=counts)
-        if 0 < len(shelf) < shelf.seen:
-            say(f"the page has {shelf.told()}")
-    print_result({"report": str(args.output), "runs": summaries})
+    named = runs_in(args.runs)
+    for path in named.skipped:
+        say(f"{path} is no run and holds none: skipped")
+    page = write_page(args.output, named.runs, samples=args.samples, page_mb=args.page_mb, counts=counts)
+    summaries: dict[str, dict] = {}
+    for facts in page.runs:
+        if facts.being_written_by:
+            say(f"{facts.folder} is being written by {facts.being_written_by}: reporting what exists so far")
+        found = facts.headlines.items()
+        summaries[str(facts.folder)] = {exact_number(at): one.as_json()["avg"] for at, one in found}
+        for at, one in found:
+            say(summary_line(f"{facts.name} at {exact_number(at)}", one))
+            if facts.opinions is not None:
+                say(f"  {facts.opinions.headline(exact_number(at), one)}")
+        for line in () if facts.opinions is None else facts.opinions.lines():
+            say(line)
+    for why in page.left_out.values():
+        say(f"WARNING: not on the page: {why}")
+    if page.told:
+        say(f"the page has {page.told}")
+    left_out = {"left_out": {str(folder): why for folder, why in page.left_out.items()}}
+    print_result({"report": str(args.output), "runs": summaries, **(left_out if page.left_out else {})})
     return 0
 
 
@@ -385,13 +380,6 @@ def _adapter_of(values: dict) -> Adapter | None:
 
 def _margin(args: argparse.Namespace) -> float:
     return (MARGIN if args.margin is None else args.margin) / 100
-
-
-def _runs_of(folder: Path) -> list[Path]:
-    """The runs that a folder holds; the folder itself where it is a run, or holds none."""
-    if (folder / "run.json").exists():
-        return [folder]
-    return [path.parent for path in sorted(folder.glob("*/run.json"))] or [folder]
 
 
 def _refuse_misspelt(path: Path) -> None:

@@ -116,6 +116,17 @@ def test_a_gate_warns_of_runs_that_differ_in_more_than_their_model(tmp_path, cap
         (["reproduce", "RUN"], "arguments are required: --claim"),
         (["reproduce", "RUN", "--claim", "474"], "474 is not between 0 and 100"),
         (["reproduce", "EMPTY", "--claim", "47.4"], "has no samples yet"),
+        (["reproduce", "RUN", "--claim", "nan"], "nan is not between 0 and 100"),
+        (["reproduce", "RUN", "--claim", "-3"], "-3 is not between 0 and 100"),
+        (["reproduce", "RUN", "--claim", "inf"], "inf is not between 0 and 100"),
+        (["reproduce", "RUN", "--claim", ""], "the text is empty"),
+        (["gate", "RUN", "--over", "RUN2", "--margin", "nan"], "nan is not between 0 and 100"),
+        (["gate", "RUN", "--over", "EMPTY"], "has no samples yet"),
+        (["gate", "RUN", "--over", "NOWHERE"], "no run at"),
+        (["gate", "RUN", "--over", "DAMAGED"], "run.json"),
+        (["compare", "RUN", "EMPTY"], "has no samples yet"),
+        (["compare", "RUN", "DAMAGED"], "run.json"),
+        (["compare", "RUN", "RUN2", "--margin", "nan"], "nan is not between 0 and 100"),
         (["compare", "RUN"], "compare needs two runs or more"),
         (["compare", "RUN", "OTHER", "RUN2"], "only runs on the same data can be compared"),
         (["compare", "RUN", "RUN2", "RUN"], "are the same run"),
@@ -234,9 +245,9 @@ def published(tmp_path, capsys, claim, *, card=None, n=4):
 
 
 def test_the_gap_is_split_into_what_is_cut_not_found_and_chance(tmp_path, capsys):
-    status, text, found = published(tmp_path, capsys, 80.0)
+    status, text, found = published(tmp_path, capsys, 85.0)
     parts = {part["name"]: (part["samples"], part["most"]) for part in found["parts"]}
-    assert status == 0 and found["number"] == 62.5 and found["gap"] == 17.5
+    assert status == 0 and found["number"] == 62.5 and found["gap"] == 22.5
     assert parts["answers cut off"] == (19, pytest.approx(23.75))
     assert parts["answers not found"] == (1, pytest.approx(1.25))
     assert parts["undecided answers"] == parts["samples without a verdict"] == (0, 0)
@@ -245,13 +256,13 @@ def test_the_gap_is_split_into_what_is_cut_not_found_and_chance(tmp_path, capsys
     assert "grader, selection of problems, weights and precision: the run cannot show these" in text
 
 
-def test_a_gap_that_is_larger_than_all_parts_leaves_a_rest(tmp_path, capsys):
+def test_a_gap_that_is_larger_than_all_parts_and_chance_leaves_a_rest(tmp_path, capsys):
     _, text, found = published(tmp_path, capsys, 100.0)
     shares = [4.5 / 5] * 15 + [0.5] * 5  # of problems that are solved always, never (as likely wrong) or half
     of_samples = 1.96 * 100 * sum(share * (1 - share) / 3 for share in shares) ** 0.5 / 20
-    assert found["noise"]["of_samples"] == pytest.approx(of_samples, rel=1e-3)
-    assert found["unexplained"] == pytest.approx(37.5 - 25 - of_samples, abs=0.01)
-    assert f"{found['unexplained']:.1f} points remain that nothing in this run explains" in text
+    assert found["noise"]["of_samples"] == pytest.approx(of_samples, rel=1e-3) and found["enough_alone"] == []
+    assert found["unexplained"] == 0  # 25 points are cut or not found, and other problems add 12.5 and more
+    assert "Only several of these together would explain the gap" in text
 
 
 def test_causes_that_each_explain_the_gap_cannot_be_told_apart(tmp_path, capsys):
@@ -262,9 +273,61 @@ def test_causes_that_each_explain_the_gap_cannot_be_told_apart(tmp_path, capsys)
 
 
 def test_a_number_below_the_run_s_is_explained_by_chance_alone(tmp_path, capsys):
-    _, text, found = published(tmp_path, capsys, 40.0)
-    assert "22.5 points below this run" in text and found["enough_alone"] == []
-    assert found["unexplained"] == pytest.approx(22.5 - found["noise"]["of_samples"])
+    _, text, found = published(tmp_path, capsys, 30.0)
+    assert "32.5 points below this run" in text and found["enough_alone"] == []
+    assert found["unexplained"] == pytest.approx(32.5 - found["noise"]["down"])
+
+
+@pytest.mark.parametrize("n", [1, 8])
+@pytest.mark.parametrize(
+    ("claim", "alone"),
+    [
+        (20, []),  # below the interval of 50 [34.3, 65.7] with eight samples, [31.3, 68.7] with one
+        (35, ["chance (other problems)"]),
+        (48, ["chance"]),
+        (50, []),
+        (50.04, []),  # a published number is rounded
+        (52, ["chance"]),
+        (65, ["chance (other problems)"]),
+        (90, []),
+    ],
+)
+def test_chance_explains_what_lies_within_the_interval(tmp_path, capsys, n, claim, alone):
+    run = run_of(tmp_path / "run", [n] * 10 + [n // 2] * 10 + [0] * 10 if n > 1 else [1, 0] * 15, n=n)
+    _, text, found = reported(capsys, "reproduce", run, "--claim", claim)
+    if n == 1:  # how far other samples of the same problems lie apart is not known
+        alone = [
+            name.replace("chance", "chance (other problems)") if name == "chance" else name for name in alone
+        ]
+    assert found["enough_alone"] == alone and found["complete"]
+    noise = found["noise"]["up"] if claim > 50 else found["noise"]["down"]
+    assert found["unexplained"] == pytest.approx(max(0, abs(claim - 50) - noise))
+    for words, holds in (
+        ("points remain that nothing in this run explains.", found["unexplained"] > 0),
+        ("There is no gap to explain.", round(claim) == 50),
+        ("\npublished 50: as this run\n", claim == 50),
+        (f"This would explain the gap by itself: {(*alone, '')[0]}.", bool(alone)),
+        ("INCOMPLETE", False),
+    ):
+        assert (words in text) == holds, words
+
+
+def test_undecided_answers_hide_points_above_the_run_and_none_below(tmp_path, capsys):
+    samples = [
+        {"problem_id": f"p{place}", "index": index, "correct": index < 4,
+         **({} if index < 4 else {"reason": "undecided"})} for place in range(20) for index in range(8)
+    ]  # fmt: skip
+    run = make_run(tmp_path / "run", samples)
+    assert reported(capsys, "reproduce", run, "--claim", 75)[2]["enough_alone"] == ["undecided answers"]
+    assert reported(capsys, "reproduce", run, "--claim", 25)[2]["unexplained"] > 10
+
+
+def test_the_gap_of_an_incomplete_run_says_so_in_its_first_words(tmp_path, capsys):
+    run = run_of(tmp_path / "run", [8] * 10 + [4] * 10, n=8, extra=[f"q{place}" for place in range(10)])
+    for claim in (10, 75, 95):
+        _, text, found = reported(capsys, "reproduce", run, "--claim", claim)
+        assert text.startswith("INCOMPLETE: 160 of 240 asked, 10 of 30 problems without a sample")
+        assert not found["complete"] and found["parts"][-1]["samples"] == 80
 
 
 def test_where_there_is_no_gap_nothing_is_explained(tmp_path, capsys):

@@ -726,6 +726,93 @@ def test_a_folder_of_runs_is_all_runs_in_it(tmp_path, capsys):
         report.run(report.parse([str(tmp_path / "results"), str(runs[0]), "-o", str(output)]))
 
 
+def damaged(folder, how):
+    """A run that cannot be shown."""
+    run = make_run(folder, [{"problem_id": "p", "index": 0}] * (how != "empty"), graded=how != "ungraded")
+    match how:
+        case "torn":
+            (run / "samples.jsonl").write_text('{"problem_id"\n' + (run / "samples.jsonl").read_text())
+        case "json":
+            (run / "run.json").write_text("{")
+        case "lost":
+            (run / "run.json").unlink()
+        case "problems":
+            (run / "problems.jsonl").unlink()
+        case "folder":
+            (run / "verdicts.jsonl").unlink()
+            (run / "verdicts.jsonl").mkdir()
+    return run
+
+
+def test_a_run_that_cannot_be_shown_is_named_and_the_others_are(tmp_path, capsys):
+    results, output = tmp_path / "results", tmp_path / "report.html"
+    shown = [
+        make_run(results / name, [{"problem_id": "p", "index": 0}], settings={"task": task})
+        for name, task in (("a", "AIME"), ("deeper/b", "MATH500"))
+    ]
+    told = {"torn": "line 1 is damaged", "json": "cannot be read", "lost": "restore it",
+            "problems": "does not name", "folder": "cannot read", "ungraded": "no verdicts yet",
+            "empty": "no samples yet"}  # fmt: skip
+    others = {how: damaged(results / how, how) for how in told}
+    (results / "model_eval.log").write_text("")
+    (tmp_path / "results.txt").write_text("{}")
+    (tmp_path / "nothing").mkdir()
+    for paths in ([results], [*results.iterdir()], [tmp_path / "results.txt", results, tmp_path / "nothing"]):
+        assert report.run(report.parse([*map(str, paths), "-o", str(output)])) == 0
+        out, err = capsys.readouterr()
+        last = json.loads(out.strip().split("\n")[-1])
+        assert {*last["runs"]} == {*map(str, shown)}
+        assert {*last["left_out"]} == {*map(str, others.values())}
+        for how, why in told.items():
+            assert f"{others[how]}" in last["left_out"][str(others[how])] and why in err, how
+        skipped = {str(path) for path in paths if path.suffix or path.name == "nothing"}
+        assert {line.split(" is no run")[0] for line in err.split("\n") if "skipped" in line} == skipped
+        page = output.read_text(encoding="utf-8")
+        assert page.count('<a href="#run=') == 2 and page.count("not shown: ") == len(others)
+    with pytest.raises(UserError, match="none of the 2 runs can be shown; of the first: .*no samples yet"):
+        report.run(report.parse([str(others["empty"]), str(others["torn"]), "-o", str(output)]))
+    with pytest.raises(UserError, match="no run at .*typo: there is no such folder"):
+        report.run(report.parse([str(shown[0]), str(tmp_path / "typo"), "-o", str(output)]))
+    with pytest.raises(UserError, match="no run at any of .*nothing, .*results.txt"):
+        report.run(
+            report.parse([str(tmp_path / "nothing"), str(tmp_path / "results.txt"), "-o", str(output)])
+        )
+
+
+def test_the_index_says_what_is_complete_and_leads_to_the_samples_of_each_run(browser, tmp_path):
+    whole, part = (
+        make_run(
+            tmp_path / task,
+            [{"problem_id": f"{task}{number}", "index": 0} for number in range(3)],
+            problems=[{"id": "never asked"}] * (task == "AIME"),
+            settings={"task": task, "model": "org/<b>m</b>"},
+        )
+        for task in ("MATH500", "AIME")
+    )
+    info = json.loads((part / "run.json").read_text())
+    info["asked"]["at"] = {"0.7": [[4, 1]]}
+    (part / "run.json").write_text(json.dumps(info))
+    go(browser, report_of(whole, part, output=tmp_path / "report.html"))
+    lines = [row.text for row in browser.find_elements(By.CSS_SELECTOR, "#runs + .wide tr")][1:]
+    assert "complete" in lines[0] and "avg@1 100.0 [" in lines[0]
+    assert "INCOMPLETE: 3 of 4 asked, 1 of 4 problems without a sample" in lines[1]
+    browser.find_elements(By.CSS_SELECTOR, "#runs + .wide a")[1].click()
+    wait_for(lambda: count(browser).startswith("3 of 6 samples"))
+    assert all("AIME" in row.text for row in rows(browser))
+
+
+def test_a_small_run_is_whole_beside_a_large_one(tmp_path):
+    large = make_run(tmp_path / "large", [{"problem_id": f"p{number}", "index": 0} for number in range(300)])
+    small = make_run(tmp_path / "small", [{"problem_id": f"p{number}", "index": 0} for number in range(20)])
+    for order in ((large, small), (small, large)):
+        with closing(Shelf(60)) as shelf:
+            for number, run in enumerate(order):
+                read_run(run, number=number, shelf=shelf)
+            kept = [run for run, _ in shelf.samples()]
+            assert kept.count(order.index(small)) == 20 and kept.count(order.index(large)) == 40
+            assert shelf.told_of(order.index(large)) == "40 of 300" and shelf.told_of(2) == "0"
+
+
 def test_a_file_without_counts_is_named(tmp_path):
     run = make_run(tmp_path / "run", [{"problem_id": "p", "index": 0}])
     for content in ("[]", '{"some": "thing"}', "no json"):

@@ -111,6 +111,13 @@ class Headline:
         """How many samples of a problem are judged: one number, or the least and the most."""
         return str(self.n) if self.n_least == self.n else f"{self.n_least}-{self.n}"
 
+    def score(self) -> str:
+        """`avg@8 45.0 [31.8, 58.7]`; "" where nothing is judged, or a rule stopped early."""
+        if self.avg is None:
+            return ""
+        value, low, high = (100 * number for number in (self.avg.value, self.avg.low, self.avg.high))
+        return f"avg@{self.drawn()} {value:.1f}{up_to(asdict(self.avg))} [{low:.1f}, {high:.1f}]"
+
     def unfinished(self) -> str:
         """`INCOMPLETE: 253 of 320 asked, ...` and why that matters; "" where everything is there."""
         without = self.asked.problems - self.problems
@@ -262,10 +269,7 @@ def summary_line(name: str, found: Headline) -> str:
         rule = f"{stopped['rule']}, at most {stopped['n']} samples:"
         solved = f"{stopped['solved']} of {found.problems} problems solved |"
         return filled([name, *first, rule, solved, *_shares(found), of])
-    assert found.avg is not None  # something is judged
-    value, low, high = (100 * number for number in (found.avg.value, found.avg.low, found.avg.high))
-    label = f"avg@{found.drawn()} {value:.1f}{up_to(asdict(found.avg))} [{low:.1f}, {high:.1f}]"
-    parts = [f"{label}{found.over_some()}"]
+    parts = [f"{found.score()}{found.over_some()}"]
     for kind, values in (("pass", found.pass_at), ("maj", found.maj_at)):
         best = found.over_all(values)
         if best is not None and found.n > 1:

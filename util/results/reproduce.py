@@ -20,6 +20,7 @@ from util.settings import NOT_RECORDED, SAMPLING
 
 PARTS = {"truncated": "answers cut off", "no_answer": "answers not found", "undecided": "undecided answers"}
 MISSING = "samples without a verdict"
+LEAST_GAP = 0.05  # points: less is the rounding of a published number
 ELSEWHERE = (
     "prompt and system message, chat template, grader, selection of problems, weights and precision: "
     "the run cannot show these (python report.py manifest names what it recorded)"
@@ -65,12 +66,15 @@ class Gap:
         return self.claim - self.number
 
     @property
+    def is_gap(self) -> bool:
+        return abs(self.points) >= LEAST_GAP
+
+    @property
     def chance(self) -> float:
-        """What chance adds at most towards the published number, which is taken to be over the same problems
-        where the noise of n is known."""
-        if self.noise.of_samples is not None:
-            return self.noise.of_samples
-        return self.noise.up if self.points > 0 else self.noise.down
+        """What chance adds at most towards the published number, which may be over other problems: the run
+        cannot show which."""
+        towards = self.noise.up if self.points > 0 else self.noise.down
+        return max(self.noise.of_samples or 0.0, towards)
 
     @property
     def unexplained(self) -> float:
@@ -82,9 +86,11 @@ class Gap:
     @property
     def enough_alone(self) -> list[str]:
         """What would explain the whole gap by itself."""
+        if not self.is_gap:
+            return []
         reach = [(part.name, part.most if self.points > 0 else part.fall) for part in self.parts]
-        found = [name for name, most in reach if most >= abs(self.points)] if self.points else []
-        return found + ["chance"] * (abs(self.points) <= self.chance)
+        chance = "chance" if abs(self.points) <= (self.noise.of_samples or 0.0) else "chance (other problems)"
+        return [name for name, most in [*reach, (chance, self.chance)] if most >= abs(self.points)]
 
     def as_json(self) -> dict:
         """For the last line of standard output."""
@@ -93,6 +99,7 @@ class Gap:
             "claim": self.claim,
             "number": self.number,
             "gap": self.points,
+            "complete": self.run.headline.complete,
             "parts": [asdict(part) for part in self.parts],
             "sampling": self.sampling,
             "noise": asdict(self.noise),
@@ -120,9 +127,12 @@ def as_text(found: Gap) -> str:
     """The parts for the terminal, and what cannot be told apart."""
     run = found.run
     side = "above" if found.points > 0 else "below"
+    apart = f"{abs(found.points):.1f} points {side} this run" if found.is_gap else "as this run"
+    unfinished = run.headline.unfinished()
     lines = [
+        *([f"{unfinished}."] if unfinished else []),
         f"{run.name}  {run.score}  ({run.folder})",
-        f"published {found.claim:g}: {abs(found.points):.1f} points {side} this run",
+        f"published {found.claim:g}: {apart}",
         "",
     ]
     for part in found.parts:
@@ -216,11 +226,11 @@ def _about_sampling(found: Gap) -> str:
 
 def _about_noise(found: Gap) -> list[str]:
     noise = found.noise
-    least = min(judged for _, judged in found.run.counts.values())
     of_samples = (
         "not known: one sample of a problem cannot say"
         if noise.of_samples is None
-        else f"± {noise.of_samples:.1f} points (other samples of the same problems; {least} or more of each)"
+        else f"± {noise.of_samples:.1f} points (other samples of the same problems; "
+        f"{found.run.headline.drawn()} of each)"
     )
     of_problems = (
         f"-{noise.down:.1f} to +{noise.up:.1f} points (other problems; {len(found.run.counts)} here)"
@@ -230,7 +240,7 @@ def _about_noise(found: Gap) -> list[str]:
 
 def _conclusion(found: Gap) -> str:
     alone = found.enough_alone
-    if abs(found.points) < 0.05:
+    if not found.is_gap:
         sentence = "There is no gap to explain."
     elif found.unexplained:
         sentence = f"{found.unexplained:.1f} points remain that nothing in this run explains."

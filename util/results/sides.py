@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from util.errors import UserError
 from util.records import exact_number
-from util.results.counting import Tally, up_to
+from util.results.counting import Tally
 from util.results.headline import Headline
 from util.results.page.gather import RunFacts, read_run
 from util.results.paired_test import counts_of
@@ -70,10 +70,7 @@ class Side:
     @property
     def score(self) -> str:
         """`avg@8 45.0 [31.8, 58.7]`."""
-        found = self.headline.avg
-        assert found is not None  # a run without a number is refused when it is opened
-        value, low, high = (100 * number for number in (found.value, found.low, found.high))
-        return f"avg@{self.headline.drawn()} {value:.1f}{up_to(asdict(found))} [{low:.1f}, {high:.1f}]"
+        return self.headline.score()
 
     @cached_property
     def counts(self) -> dict[str, tuple[int, int]]:

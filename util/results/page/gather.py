@@ -65,41 +65,59 @@ class RunFacts:
 class Shelf:
     """Keeps at most `most` samples for the list, and no more than a page of `page_bytes` can hold.
 
-    They are chosen evenly: those with the lowest hashes of their names.
+    Of each run they are chosen evenly: those with the lowest hashes of their names. What is too much is taken
+    from the run that takes most room, so that small runs are whole beside large ones. With `by_problem`,
+    problems are chosen instead, and all their samples in all runs stay together.
     """
 
-    def __init__(self, most: int = PAGE_SAMPLES, page_bytes: int = PAGE_MB * MB) -> None:
+    def __init__(
+        self, most: int = PAGE_SAMPLES, page_bytes: int = PAGE_MB * MB, *, by_problem: bool = False
+    ) -> None:
         self.most = most
         self.page_bytes = page_bytes
-        self.seen = 0
-        self._size = 0
-        self._left_out = -math.inf  # the best rank that had no room: what ranks lower has none either
-        self._kept: list[tuple[int, int, int, int, int]] = []  # -hash, sequence, run, place, length
+        self._by_problem = by_problem
+        self._runs: dict[int, _Kept] = {}  # by run; of problems, all runs in one
+        self._sequence = 0
         self._file = tempfile.TemporaryFile()
 
+    @property
+    def seen(self) -> int:
+        return sum(kept.seen for kept in self._runs.values())
+
     def offer(self, run: int, record: Record) -> None:
-        sequence = self.seen
-        self.seen += 1
-        rank = -name_digest(run, *record.sample.key)
-        if rank <= self._left_out or not self.most:
+        kept = self._runs.setdefault(0 if self._by_problem else run, _Kept())
+        kept.seen += 1
+        self._sequence += 1
+        key = record.sample.key
+        rank = -name_digest(0, key[0], 0.0, 0) if self._by_problem else -name_digest(run, *key)
+        if rank <= kept.left_out or not self.most:
             return
         data = zlib.compress(json.dumps(_listed(record), ensure_ascii=True).encode("ascii"), 1)
         if len(data) > self.page_bytes:
             return
         place = self._file.seek(0, 2)
         self._file.write(data)
-        heapq.heappush(self._kept, (rank, sequence, run, place, len(data)))
-        self._size += len(data)
+        heapq.heappush(kept.samples, (rank, self._sequence, run, place, len(data)))
+        kept.size += len(data)
         self._shrink_to(self.page_bytes)
+
+    def forget(self, run: int) -> None:
+        """Take back what was offered of a run that cannot be read to its end."""
+        self._runs.pop(run, None)
 
     def shrink(self, share: float) -> None:
         """Keep about this share of what is there, still chosen evenly, and at least one sample less."""
-        self._shrink_to(min(int(self._size * share), self._size - 1))
+        size = self._size()
+        self._shrink_to(min(int(size * share), size - 1))
+
+    def _size(self) -> int:
+        return sum(kept.size for kept in self._runs.values())
 
     def _shrink_to(self, size: int) -> None:
-        while len(self._kept) > self.most or self._size > size:
-            self._left_out, *_, length = heapq.heappop(self._kept)
-            self._size -= length
+        while len(self) > self.most or self._size() > size:
+            is_many = len(self) > self.most
+            largest = max(self._runs.values(), key=lambda kept: len(kept.samples) if is_many else kept.size)
+            largest.pop()
 
     def told(self) -> str:
         """How many of the samples are on the page."""
@@ -110,17 +128,44 @@ class Shelf:
             f"{self.most:,} samples (--samples) and {self.page_bytes / MB:g} MB (--page-mb)"
         )
 
+    def told_of(self, run: int) -> str:
+        """`30`, or `812 of 12,032`: how many samples of a run are on the page."""
+        kept = self._runs.get(run, _Kept())
+        return (
+            f"{kept.seen:,}" if len(kept.samples) == kept.seen else f"{len(kept.samples):,} of {kept.seen:,}"
+        )
+
     def __len__(self) -> int:
-        return len(self._kept)
+        return sum(len(kept.samples) for kept in self._runs.values())
 
     def samples(self) -> Iterator[tuple[int, dict]]:
         """(run, sample) of those kept, in the order in which they were offered."""
-        for _, _, run, place, length in sorted(self._kept, key=lambda entry: entry[1]):
+        entries = [entry for kept in self._runs.values() for entry in kept.samples]
+        for _, _, run, place, length in sorted(entries, key=lambda entry: entry[1]):
             self._file.seek(place)
             yield run, json.loads(zlib.decompress(self._file.read(length)))
 
     def close(self) -> None:
         self._file.close()
+
+
+@dataclass
+class _Kept:
+    """What a shelf keeps of a run."""
+
+    seen: int = 0
+    size: int = 0
+    left_out: float = -math.inf  # the best rank that had no room: what ranks lower has none either
+    samples: list[tuple[int, int, int, int, int]] = field(
+        default_factory=list
+    )  # -hash, sequence, run, place, length
+
+    def pop(self) -> None:
+        """Let go of what ranks lowest, with all that shares its rank."""
+        self.left_out = self.samples[0][0]
+        while self.samples and self.samples[0][0] == self.left_out:
+            *_, length = heapq.heappop(self.samples)
+            self.size -= length
 
 
 def read_run(folder: Path, *, number: int = 0, shelf: Shelf | None = None) -> RunFacts:

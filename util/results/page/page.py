@@ -6,7 +6,7 @@ Call `write_report`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
@@ -17,12 +17,14 @@ from util.results.page import charts
 from util.results.page.counts import StepCounts, counts_tables
 from util.results.page.frame import new_page, table
 from util.results.page.gather import RunFacts, Shelf
+from util.results.page.index import index_of_runs
 from util.results.page.listing import write_samples
 from util.results.page.names import run_names, short_models
 from util.results.page.opinions import opinions_section
 from util.settings import NOT_RECORDED, OF_A_RUN, values_of
 
 GROUPS_SHOWN = 60  # rows of a table by subject and the like
+NAMES_IN_TITLE = 4
 
 
 class Row(NamedTuple):
@@ -36,12 +38,18 @@ class Row(NamedTuple):
 
 
 def write_report(
-    path: Path, runs: Sequence[RunFacts], shelf: Shelf, *, counts: Sequence[StepCounts] = ()
+    path: Path,
+    runs: Sequence[RunFacts],
+    shelf: Shelf,
+    *,
+    counts: Sequence[StepCounts] = (),
+    left_out: Mapping[Path, str],
 ) -> None:
-    """Write the report of `runs`, with the samples that `shelf` kept."""
+    """Write the report of `runs`, with the samples that `shelf` kept; `left_out` says why others lack."""
     names = run_names(runs)
     rows = _rows(runs, names)
     with new_page(path, _title(runs)) as out:
+        out.write(index_of_runs(runs, names, left_out, shelf))
         for run, name in zip(runs, names, strict=True):
             if run.being_written_by:
                 out.write(
@@ -64,9 +72,13 @@ def write_report(
 
 
 def _title(runs: Sequence[RunFacts]) -> str:
-    tasks = dict.fromkeys(str(run.info["settings"].get("task")) for run in runs)
-    models = dict.fromkeys(short_models([str(run.info["settings"].get("model")) for run in runs]))
-    return f"{', '.join(tasks)}: {', '.join(models)}"
+    tasks = list(dict.fromkeys(str(run.info["settings"].get("task")) for run in runs))
+    models = list(dict.fromkeys(short_models([str(run.info["settings"].get("model")) for run in runs])))
+    return f"{_some(tasks, 'benchmarks')}: {_some(models, 'models')}"
+
+
+def _some(names: Sequence[str], what: str) -> str:
+    return ", ".join(names) if len(names) <= NAMES_IN_TITLE else f"{len(names)} {what}"
 
 
 def _rows(runs: Sequence[RunFacts], names: Sequence[str]) -> list[Row]:
