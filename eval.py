@@ -14,7 +14,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks import FILES, full_name, load_task
+from tasks import FILES, full_name, is_address, load_task
 from util import cli
 from util.errors import UserError
 from util.settings import at_least, short_name
@@ -52,7 +52,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     cli.add_run_flags(parser, "sampling")
     cli.add_engine_flags(parser)
     cli.add_budget_flags(parser)
-    cli.add_run_flags(parser, "livecodebench", "grading")
+    cli.add_run_flags(parser, "own", "livecodebench", "grading")
     cli.add_overwrite_flag(parser)
     return parser.parse_args(argv)
 
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
     from util.generation.evaluation import Evaluation, ResultFiles, check_orders
 
-    tasks = _tasks(args.evals, cli.livecodebench_choice(args))
+    tasks = _tasks(args)
     cli.check_limits(args, tasks)
     if args.revision is not None and len(tasks) > 1:
         raise UserError(f"--revision {args.revision} is of one data set: give one benchmark in --evals")
@@ -74,6 +74,9 @@ def run(args: argparse.Namespace) -> int:
     files = ResultFiles(args.output_file)
     name = short_name(args.model)
     orders = cli.orders_from(args, tasks)
+    for order in orders:
+        if order.task.address:
+            cli.look_at_own(args, order)
     if args.dry_run:
         return _forecast(args, orders)
     check_orders(orders, args.result_dir, fresh=args.overwrite_settings)
@@ -115,15 +118,24 @@ def _forecast(args: argparse.Namespace, orders: list[Order]) -> int:
     return 0
 
 
-def _tasks(names: str, livecodebench: dict) -> list[Task]:
+def _tasks(args: argparse.Namespace) -> list[Task]:
     """The tasks that --evals names, each once."""
-    chosen = [name.strip() for name in names.split(",") if name.strip()]
+    chosen = [name.strip() for name in args.evals.split(",") if name.strip()]
     if not chosen:
-        raise UserError(f"--evals {names!r} names no benchmark: choose from {', '.join(FILES)}")
+        raise UserError(f"--evals {args.evals!r} names no benchmark: choose from {', '.join(FILES)}")
+    livecodebench, own = cli.livecodebench_choice(args), cli.own_choice(args)
     known = dict.fromkeys(full_name(name, what="benchmark") for name in chosen)
     if livecodebench and "LiveCodeBench" not in known:
         raise UserError(f"{', '.join(livecodebench)} narrows LiveCodeBench, which --evals does not name")
-    return [load_task(name, **(livecodebench if name == "LiveCodeBench" else {})) for name in known]
+    if own and not any(map(is_address, known)):
+        raise UserError(f"{', '.join(own)} describes problems of your own, which --evals does not name")
+
+    def load(name: str) -> Task:
+        if is_address(name):
+            return load_task(name, **own, **cli.place_of_rows(args))
+        return load_task(name, **(livecodebench if name == "LiveCodeBench" else {}))
+
+    return [load(name) for name in known]
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks import FILES, full_name, load_task
+from tasks import FILES, full_name, is_address, load_task
 from util import cli
 from util.errors import RunStopped, UserError
 from util.settings import number_in
@@ -43,7 +43,13 @@ SYMBOLIC_TRIES = 3
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = cli.Parser(__doc__)
-    parser.add_argument("--dataset", required=True, metavar="NAME", help=f"benchmark: {', '.join(FILES)}")
+    parser.add_argument(
+        "--dataset",
+        required=True,
+        metavar="NAME",
+        help=f"benchmark: {', '.join(FILES)}; or problems of your own: a .jsonl, .csv or .parquet file, or "
+        "hf://datasets/ORG/NAME[@REVISION][:CONFIG/SPLIT]",
+    )
     parser.add_argument("--model", required=True, help=cli.MODEL_HELP)
     parser.add_argument(
         "--result-dir", type=Path, default=Path("results"), metavar="DIR", help="folder of runs (results)"
@@ -54,7 +60,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     cli.add_run_flags(parser, "rows", "sampling", "stopping")
     cli.add_budget_flags(parser)
     cli.add_engine_flags(parser)
-    cli.add_run_flags(parser, "livecodebench", "grading")
+    cli.add_run_flags(parser, "own", "livecodebench", "grading")
     parser.add_argument(
         "--regrade",
         action="store_true",
@@ -96,6 +102,8 @@ def run(args: argparse.Namespace) -> int:
     cli.check_limits(args, [task])
     _check_opinion_flags(args, task)
     order = cli.order_from(args, task, None if args.check else _stopping(args))
+    if task.address and not args.check:
+        cli.look_at_own(args, order)
     if args.dry_run:
         return _forecast(args, order)
     if args.n > 1 and 0 in order.plan.temperatures and not args.check:
@@ -136,7 +144,17 @@ class Spent:
 
 
 def _task(args: argparse.Namespace) -> Task:
-    return load_task(full_name(args.dataset, what="data set"), **cli.livecodebench_choice(args))
+    name, own = full_name(args.dataset, what="data set"), cli.own_choice(args)
+    narrowed = cli.livecodebench_choice(args)
+    if is_address(name):
+        if narrowed:
+            raise UserError(
+                f"--{next(iter(narrowed)).replace('_', '-')} narrows LiveCodeBench alone: leave it out"
+            )
+        return load_task(name, **own, **cli.place_of_rows(args))
+    if own:
+        raise UserError(f"--{', --'.join(own)}: {name} says itself what its columns are; leave it out")
+    return load_task(name, **narrowed)
 
 
 def _stopping(args: argparse.Namespace) -> Stopping | None:
@@ -186,10 +204,10 @@ def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | No
         max_cost=args.max_cost,
         max_tokens_total=args.max_tokens_total,
     )
-    with closing(opened_engine) as engine, Progress(total, args.dataset, unit) as progress:
+    with closing(opened_engine) as engine, Progress(total, opened.order.task.name, unit) as progress:
         opened.note_engine(engine)
         if grading is not None:
-            progress.about(args.dataset, grading.so_far)
+            progress.about(opened.order.task.name, grading.so_far)
 
         def on_sample(job: Job, tokens: int) -> None:
             if job.rounds is None:
@@ -490,7 +508,7 @@ def _report(args: argparse.Namespace, opened: Benchmark, results: Results, *, is
     """
     from util.results.headline import about_alike, about_loops, summary_line
 
-    run = opened.run
+    run, order = opened.run, opened.order
     found_at, without = results.asked(), results.without_doubtful()
     if is_whole:
         run.info["summary"] = results.of_folder(found_at)
@@ -499,7 +517,7 @@ def _report(args: argparse.Namespace, opened: Benchmark, results: Results, *, is
     say(f"\n{run.folder}")
     say(_table(found_at))
     for temperature, found in found_at.items():
-        name = args.dataset if len(found_at) == 1 else f"{args.dataset} at {temperature}"
+        name = order.task.name if len(found_at) == 1 else f"{order.task.name} at {temperature}"
         say(summary_line(name, found))
         for told in (
             _about_stopping(found),
@@ -509,14 +527,14 @@ def _report(args: argparse.Namespace, opened: Benchmark, results: Results, *, is
             if told:
                 say(told)
     for temperature, found in (without or {}).items():
-        name = f"{args.dataset} at {temperature} without problems known to be judged wrongly:"
+        name = f"{order.task.name} at {temperature} without problems known to be judged wrongly:"
         say(summary_line(name, found))
     if is_whole and (others := results.about_others()):
         say(others)
     opinions = _say_opinions(args, opened, found_at)
     print_result(
         {
-            "dataset": args.dataset,
+            "dataset": order.task.name,
             "model": args.model,
             "run": str(run.folder),
             "temperatures": {at: found.in_short() for at, found in found_at.items()},

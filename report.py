@@ -276,21 +276,20 @@ def _explain(args: argparse.Namespace) -> int:
 
 
 def _manifest(args: argparse.Namespace) -> int:
-    from tasks import FILES, load_task
+    from tasks import task_of
     from util.machines.versions import made_with
     from util.runs.folder import read_run_json
     from util.runs.repeat import cautions, repeat_command
 
     for caution in cautions(args.run, made_with()):
         say(f"WARNING: {caution}")
-    name = read_run_json(args.run)["settings"].get("task")
-    limits = load_task(name).limits if name in FILES else ()
-    print_text(repeat_command(args.run, kept=limits))
+    task = task_of(read_run_json(args.run))
+    print_text(repeat_command(args.run, kept=() if task is None else task.limits))
     return 0
 
 
 def _budget(args: argparse.Namespace) -> int:
-    from tasks import full_name, load_task
+    from tasks import task_of
     from util.engines.prices import cost_line
     from util.engines.tokens import open_counter
     from util.generation import budget
@@ -300,10 +299,9 @@ def _budget(args: argparse.Namespace) -> int:
 
     info = read_run_json(args.run)
     values = values_of(info)
-    choice = {name: info["settings"].get(name) for name in ("release", "start_date", "end_date")}
-    task = load_task(
-        full_name(values["task"], what="benchmark"), **{name: to for name, to in choice.items() if to}
-    )
+    task = task_of(info)
+    if task is None:
+        raise UserError(f"{args.run} answers {values['task']}, which is no benchmark of this suite")
     args.model = values["model"]
     counter = open_counter(args.tokenizer or args.model)
     budgets = budget.Budgets(args.run, args.at, counter, max_tokens=args.max_tokens)

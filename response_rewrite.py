@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from tasks import FILES, load_task
+from tasks import FILES, load_task, task_of
 from util import cli
 from util.data.system_prompts import system_prompt
 from util.engines.prices import cost_line
@@ -144,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
     with _steps_folder(args) as steps:
         folder = _run_folder(args, steps)
         info = read_run_json(folder)
-        task = _task(info["settings"].get("task"))
+        task = task_of(info)
         found = _graded_survey(folder, task, args, may_grade=not args.dry_run or folder.is_relative_to(steps))
         with RunReader(folder) as reader:
             return _make_pairs(args, info, task, found, reader, steps)

@@ -221,6 +221,7 @@ def graded_runs(tmp_path_factory) -> Path:
             for index in range(4)
         ]
         make_run(folder / "results" / name, samples)
+    (folder / "problems.csv").write_text("problem,answer\nWhat is 2 + 2?,4\n")
     (folder / "data").mkdir()
     (folder / "keys.txt").write_text("sk-of-nobody-0000\n")
     (folder / "keys.txt").chmod(0o600)

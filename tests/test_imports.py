@@ -23,7 +23,7 @@ ROOMS = {
     "generation": {"data", "runs", "engines", "grading", "results", "machines", "task"},
     "training": {"runs", "engines", "grading", "machines", "prompts", "task", "results.page.charts"},
     "cli": {"generation", "engines", "data", "task"},
-    "tasks": {"task", "grading", "prompts"},
+    "tasks": {"task", "data", "grading", "prompts"},
 }
 GROUND_IMPORTS = {"terminal": {"errors"}}
 # What takes long to load; of our own modules the grader for maths, with some hundred patterns.

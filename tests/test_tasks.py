@@ -28,7 +28,7 @@ def right_answer(name):
 
 
 def test_every_task_file_is_listed():
-    files = {file.stem for file in (ROOT / "tasks").glob("*.py")} - {"__init__"}
+    files = {file.stem for file in (ROOT / "tasks").glob("*.py")} - {"__init__", "own"}
     assert files == set(FILES.values()), "add the new file to FILES in tasks/__init__.py"
 
 

@@ -14,7 +14,17 @@ from pathlib import Path
 from util import __version__
 from util.engines.options import EMBEDDED, STREAM_CHOICES, EngineOptions
 from util.errors import RunStopped, UserError
-from util.settings import BY_NAME, NEVER, SAMPLING, SETTINGS, Setting, above, at_least, misplaced_arg
+from util.settings import (
+    BY_NAME,
+    NEVER,
+    SAMPLING,
+    SETTINGS,
+    Setting,
+    above,
+    at_least,
+    misplaced_arg,
+    number_in,
+)
 from util.terminal import give_up_output, prepare_streams, say
 
 TYPE_CHECKING = False
@@ -33,6 +43,7 @@ MESSAGE_CHARS = 800  # of what is wrong with a flag: its value may be a whole fi
 
 GROUPS = {  # headings of --help
     "rows": "which problems (in this order)",
+    "own": "problems of your own (--dataset FILE, or hf://datasets/ORG/NAME)",
     "livecodebench": "LiveCodeBench (its problems carry the date of their contest)",
     "sampling": "sampling",
     "stopping": "adaptive sampling (verdicts decide what is asked, --n is the maximum per problem)",
@@ -178,6 +189,13 @@ def add_run_flags(parser: Parser, *groups: str) -> None:
                 _add(group, setting)
         if name == "rows":
             add_data_flags(group)
+        if name == "own":
+            group.add_argument(
+                "--require-golds",
+                type=number_in(0, 1),
+                metavar="SHARE",
+                help="ask nothing unless the grader accepts this share of the answers as their own answer",
+            )
 
 
 def _add(group: argparse._ArgumentGroup, setting: Setting) -> None:
@@ -320,6 +338,24 @@ def add_keep_budget_flag(parser: argparse._ActionsContainer) -> None:
 def livecodebench_choice(args: argparse.Namespace) -> dict[str, str]:
     """The flags of LiveCodeBench that were given."""
     return {name: getattr(args, name) for name in ("release", "start_date", "end_date") if name in args.given}
+
+
+def own_choice(args: argparse.Namespace) -> dict[str, Any]:
+    """The flags that describe problems of one's own, as far as they were given."""
+    return {name: getattr(args, name) for name in ("columns", "grade") if name in args.given}
+
+
+def place_of_rows(args: argparse.Namespace) -> dict[str, Any]:
+    """Where the rows of problems of one's own are read from."""
+    return {"split": getattr(args, "split", None), "revision": args.revision}
+
+
+def look_at_own(args: argparse.Namespace, order: Order) -> None:
+    """Show what will be asked of problems of one's own, and whether their answers can be graded."""
+    from util.generation.preview import look_at
+
+    for line in look_at(order, least_golds=args.require_golds).lines(order):
+        say(line)
 
 
 def asking_options(

@@ -165,6 +165,14 @@ def beginning(text: str) -> str:
     return text.replace("\\n", "\n")
 
 
+def column(text: str) -> str:
+    """An argparse type: WHAT=COLUMN."""
+    what, equals, name = text.partition("=")
+    if not what or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not WHAT=COLUMN, such as question=problem")
+    return text
+
+
 def adapter_at(text: str) -> str:
     """An argparse type: NAME=PATH of an adapter, with the whole path: others may run elsewhere."""
     name, equals, path = text.partition("=")
@@ -198,7 +206,7 @@ def _entry(place: str, group: str) -> Callable[..., Setting]:
     return make
 
 
-_row, _dated = _entry("settings", "rows"), _entry("settings", "livecodebench")
+_row, _dated, _own = (_entry("settings", group) for group in ("rows", "livecodebench", "own"))
 _drawn, _asked = _entry("settings", "sampling"), _entry("asked", "sampling")
 _stopping, _engine, _grading = (_entry(name, name) for name in ("stopping", "engine", "grading"))
 
@@ -233,6 +241,12 @@ SETTINGS = (
          label="most difficulty"),
     _row("limit", "--limit", None, "only the first N of what is left", place="asked",
          type=at_least(1), metavar="N"),
+
+    _own("columns", "--columns", None,
+         "which column is what, such as question=problem answer=solution; default: guessed, and shown",
+         nargs="+", type=column, metavar="WHAT=COLUMN", label="columns", compared=True),
+    _own("grade", "--grade", None, "what judges the answers; default: guessed, and shown",
+         choices=("maths", "number", "letter", "code"), label="graded as", compared=True),
 
     _dated("release", "--release", None, "release v1 to v6, each with those before it (v2)",
            metavar="vN", label="release"),

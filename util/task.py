@@ -27,6 +27,8 @@ class Source:
     labels: str | None = None  # hub repository of difficulty labels, which --filter-difficulty joins by text
     licence: str = ""
     unread: tuple[str, ...] = ()  # columns that rows come without: long texts that only grading needs
+    config: str | None = None  # part of a data set that is streamed; None: the only one
+    is_streamed: bool = False  # read by the package `datasets`, which knows the layout of any data set
     tests_on_disk: bool = False  # rows come with "tests_at", where they lie: problems need not keep tests
 
 
@@ -49,6 +51,7 @@ class Task:
     groups: tuple[str, ...] = ()  # facts in a problem's `about` by which results are split
     notes: dict = field(default_factory=dict)  # what a reader of the results should know
     choice: dict = field(default_factory=dict)  # how the rows were narrowed: part of a run's settings
+    address: str = ""  # of problems of one's own, as --dataset names them
 
 
 def content_id(*fields: object) -> str:

@@ -53,6 +53,20 @@ def resolve(path: str, file: str, revision: str) -> str:
     return commit
 
 
+def commit_of(path: str, revision: str) -> str:
+    """The full commit that a branch or tag of data set `path` is now (one request)."""
+
+    def ask() -> str | None:
+        from huggingface_hub import HfApi
+
+        return HfApi(endpoint=endpoint()).dataset_info(path, revision=revision).sha
+
+    commit = _persistently(ask, path=path, file="", revision=revision)
+    if commit is None:
+        raise UserError(f"{endpoint()} does not answer like a data set hub: check HF_ENDPOINT and your proxy")
+    return commit
+
+
 def fetch(path: str, file: str, commit: str) -> Path:
     """The local copy of one file at a commit. A copy that is already here costs no request."""
     local = cached(path, file, commit)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from pathlib import Path
 
 from util import prompts
 from util.data import hub
+from util.data.addresses import read_field
 from util.data.rows import LOCAL, file_names, open_rows
 from util.errors import RunStopped, UserError
 from util.settings import short_name
@@ -25,9 +25,6 @@ SYSTEM_PROMPTS = dict.fromkeys(
 )
 INSTEAD = "system_thought"  # our own words for the same, sent where the field cannot be read
 
-HUB_FIELD = re.compile(
-    r"hf://datasets/(?P<path>[^/@#]+/[^/@#]+)(?:@(?P<revision>[^/#]+))?(?:/(?P<file>[^#]+))?#(?P<field>.+)"
-)
 READABLE = (".parquet", ".jsonl", ".csv", ".json")
 FIRST_ROW_CHARS = 1 << 24
 
@@ -62,7 +59,8 @@ def _trained_with(model: str, data_dir: Path | None) -> tuple[str | None, str | 
         return None, None
     why = f"{hub.endpoint()} does not answer"
     try:
-        if data_dir is not None or hub.remembered(_path_of(address), "main") is not None or hub.answers():
+        path = read_field("--system-prompt", address).path
+        if data_dir is not None or hub.remembered(path, "main") is not None or hub.answers():
             return _of_hub("--system-prompt", address, data_dir)
     except (UserError, RunStopped) as error:
         why = str(error)
@@ -71,12 +69,6 @@ def _trained_with(model: str, data_dir: Path | None) -> tuple[str | None, str | 
         f"{address} ({why}): what is new gets the suite's own wording of it; --system-prompt chooses another"
     )
     return prompts.load(INSTEAD), INSTEAD
-
-
-def _path_of(address: str) -> str:
-    match = HUB_FIELD.fullmatch(address)
-    assert match is not None, address
-    return match["path"]
 
 
 def _of_file(flag: str, name: str) -> str:
@@ -88,15 +80,9 @@ def _of_file(flag: str, name: str) -> str:
 
 def _of_hub(flag: str, address: str, data_dir: Path | None) -> tuple[str, str]:
     """The text, and its address with the commit and file that it was read from."""
-    match = HUB_FIELD.fullmatch(address)
-    if match is None:
-        raise UserError(
-            f"{flag} {address} is not a field of a data set: write hf://datasets/ORG/NAME#FIELD, "
-            "such as hf://datasets/NovaSky-AI/Sky-T1_data_17k#system"
-        )
-    path, field = match["path"], match["field"]
-    revision = match["revision"]
-    file = match["file"] or _first_file(path, revision, data_dir)
+    named = read_field(flag, address)
+    path, field, revision = named.path, named.field, named.revision
+    file = named.file or _first_file(path, revision, data_dir)
     source = Source(path, {"first": (file,)}, "first", revision=revision or "main")
     rows = open_rows(source, revision=revision, data_dir=data_dir)
     row = _first_of_json(rows.local(file)) if file.endswith(".json") else next(iter(rows), None)

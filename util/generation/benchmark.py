@@ -186,6 +186,7 @@ def _about_rows(rows: Rows, counts: RowCounts, task: Task) -> dict:
         "revision": rows.revision,
         "rows": counts.rows,
         "licence": task.source.licence,
+        **({"address": task.address} if task.address else {}),
     }
 
 

@@ -29,9 +29,12 @@ class CheckedGolds:
         return self.accepted + self.refused.total()
 
 
-def check_golds(task: Task, problems: Iterable[Problem]) -> CheckedGolds:
-    """Give each reference to the grader as a boxed answer. Raises UserError where references are tests."""
-    found = CheckedGolds()
+def check_golds(task: Task, problems: Iterable[Problem], found: CheckedGolds | None = None) -> CheckedGolds:
+    """Give each reference to the grader as a boxed answer; adds to what was `found` before.
+
+    Raises UserError where references are tests.
+    """
+    found = CheckedGolds() if found is None else found
     for problem in problems:
         if not isinstance(problem.reference, str):
             raise UserError(

@@ -138,6 +138,7 @@ def _command(info: dict, *, with_n: bool = True, kept: Collection[str] = ()) -> 
     values = values_of(info) if with_n else {**values_of(info), "n": None}
     if str(values["prompt"]).startswith("text:"):  # somebody's own words
         values["prompt"] = info.get("prompt", {}).get("name")
+    values["task"] = info["dataset"].get("address", values["task"])
     values["system_prompt"] = info.get("asked", {}).get("system_prompt_from") or "none"
     command = [*SCRIPT]
     for setting in SETTINGS:

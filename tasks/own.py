@@ -1,0 +1,386 @@
+"""Problems of one's own: any file or data set with columns for questions and answers.
+
+`own_task` looks at the first rows, guesses what the columns are, and makes a benchmark of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tasks import apps, gsm8k, numina
+from tasks.mmlu_pro import INSTRUCTION
+from util.data.addresses import Address, read_address
+from util.data.rows import open_rows
+from util.data.streamed import ONLY_CONFIG
+from util.errors import UserError
+from util.grading.choice import grade_choice
+from util.grading.code import GRADE_TIMEOUT_S, USUAL_LIMITS, grade_code
+from util.grading.code.places import BadRow
+from util.grading.code.suites import suite_of
+from util.records import Problem, Verdict
+from util.task import Source, Task, content_id
+
+# What a column may be called, the likeliest name first; "a.b" is b within a.
+NAMES = {
+    "question": "question problem prompt question_content input query instruction task text messages",
+    "answer": "answer final_answer expected_answer reference_answer correct_answer ground_truth gold target "
+    "label answer_index answerkey reward_model.ground_truth solution output response",
+    "options": "options choices",
+    "tests": "input_output tests test_cases",
+    "starter": "starter_code",
+    "id": "id problem_id question_id unique_id task_id uid _id idx",
+}
+FACTS = "subject category topic field domain type level difficulty source language".split()
+GRADES = ("maths", "number", "letter", "code")
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LOOKED_AT = 200  # rows from which columns and grader are guessed
+FACT_CHARS = 60  # longer texts are no facts by which results are split
+OPTION_COLUMNS = ("A,B,C,D,E", "A,B,C,D", "option_a,option_b,option_c,option_d", "A,B,C")
+NO_COLUMN = "none"  # stands for a column that is not to be guessed
+FIRST = "first"  # among the columns: the number that the first option has, where answers are numbers
+_LISTED = re.compile(r"^\s*[(\[]?([A-Z])[.):\]]\s*\S", re.MULTILINE)
+
+
+def own_task(
+    text: str,
+    *,
+    columns: Sequence[str] | None = None,
+    grade: str | None = None,
+    split: str | None = None,
+    revision: str | None = None,
+) -> Task:
+    """The benchmark that a file or data set is.
+
+    `columns` are pairs such as "question=problem"; what they leave out, and `grade`, is guessed from the
+    first rows. Raises UserError where that cannot be done.
+    """
+    address = read_address(text)
+    source = _source(address, split, revision)
+    opened = open_rows(source, revision=revision or address.revision)
+    if source.is_streamed:
+        config = None if opened.streamed_from == ONLY_CONFIG else opened.streamed_from
+        address = Address(address.path, config=config, split=opened.split)
+        source = replace(source, config=opened.streamed_from, split=opened.split, revision=opened.revision)
+    rows = list(itertools.islice(opened, LOOKED_AT))
+    if not rows:
+        raise UserError(f"{address} has no rows")
+    found = _columns(address, rows, dict(pair.split("=", 1) for pair in columns or ()), grade)
+    judged = grade or _guess_grade(address, rows, found)
+    if judged == "code" and "tests" not in found:
+        raise UserError(f"{address}: --grade code needs a column of tests: {_what_is_there(rows)}")
+    facts = _facts(rows, set(found.values()))
+    choice = {"columns": sorted(f"{what}={name}" for what, name in found.items()), "grade": judged}
+    return Task(
+        name=address.name,
+        source=source,
+        problem=partial(problem, columns=found, grade=judged, facts=facts),
+        prompt=PROMPTS[judged],
+        grade=grade_code if judged == "code" else GRADERS[judged],
+        gold=partial(gold, columns=found, grade=judged),
+        grade_timeout_s=GRADE_TIMEOUT_S if judged == "code" else Task.grade_timeout_s,
+        limits=USUAL_LIMITS if judged == "code" else {},
+        groups=facts,
+        choice=choice,
+        address=str(address),
+    )
+
+
+# --- one row ---
+
+
+def problem(row: dict, *, columns: Mapping[str, str], grade: str, facts: tuple[str, ...]) -> Problem:
+    question = _question(_at(row, columns["question"]))
+    options, labels = _options(row, columns.get("options"))
+    reference, unusable = None, ""
+    try:
+        if grade == "code":
+            reference = _suite(row, columns)
+        elif grade == "letter":
+            options = options or _listed_options(question)
+            reference = _letter(_at(row, columns["answer"]), options, labels, columns.get(FIRST))
+        else:
+            reference = _answer(_at(row, columns["answer"]))
+    except BadRow as error:
+        unusable = str(error)
+    name = _at(row, columns["id"]) if "id" in columns else None
+    answer = reference if isinstance(reference, str) else None
+    return Problem(
+        content_id(question, answer) if name is None else str(name),
+        question,
+        reference,
+        choices=options if grade == "letter" and "options" in columns else (),
+        about={fact: row[fact] for fact in facts if row.get(fact) is not None},
+        unusable=unusable or ("" if question.strip() else "no question"),
+    )
+
+
+def gold(row: dict, *, columns: Mapping[str, str], grade: str) -> str | None:
+    if grade == "code":
+        return None
+    found = problem(row, columns=columns, grade=grade, facts=())
+    return None if found.unusable else f"The final answer is \\boxed{{{found.answer}}}."
+
+
+def _at(row: Mapping[str, Any], name: str) -> Any:
+    """The value of a column; "a.b" is b within a."""
+    if name in row or "." not in name:
+        return row.get(name)
+    outer, _, inner = name.partition(".")
+    within = row.get(outer)
+    return _at(within, inner) if isinstance(within, Mapping) else None
+
+
+def _question(value: Any) -> str:
+    """The text of a question, which may stand in a list of messages."""
+    if isinstance(value, list):
+        asked = [m.get("content") for m in value if isinstance(m, Mapping) and m.get("role") == "user"]
+        value = asked[-1] if asked else None
+    return value if isinstance(value, str) else ""
+
+
+def _answer(value: Any) -> str:
+    if isinstance(value, list):
+        if len(value) != 1:
+            raise BadRow("no answer" if not value else "several answers")
+        value = value[0]
+    if value is None or isinstance(value, dict):
+        raise BadRow("no answer")
+    text = str(value).strip()
+    if "####" in text:  # a worked solution that ends so
+        text = text.rpartition("####")[2].strip()
+    elif "\\boxed" in text:
+        text = numina.answer_text(text) or ""
+    if not text:
+        raise BadRow("no answer")
+    return text
+
+
+def _options(row: Mapping[str, Any], name: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The texts of the options and their own labels, where they have some."""
+    if name is None:
+        return (), ()
+    if "," in name:
+        texts = [_at(row, one) for one in name.split(",")]
+        return tuple(str(text) for text in texts if text not in (None, "")), ()
+    value = _at(row, name)
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+    labels: Sequence[object] = ()
+    if isinstance(value, Mapping):
+        if isinstance(value.get("text"), list):
+            value, labels = value["text"], value.get("label") or ()
+        else:
+            value, labels = list(value.values()), list(value)
+    if not isinstance(value, list):
+        return (), ()
+    return tuple(map(str, value)), tuple(map(str, labels))
+
+
+def _listed_options(question: str) -> tuple[str, ...]:
+    """As many options as the question lists by letters from A on; their texts are part of it."""
+    listed = _LISTED.findall(question)
+    count = 0
+    while count < len(listed) and listed[count] == LETTERS[count]:
+        count += 1
+    return tuple(LETTERS[:count])
+
+
+def _letter(value: Any, options: Sequence[str], labels: Sequence[str], first: str | None) -> str:
+    """The letter of the right option, which a row may name by letter, label, number or text."""
+    if len(options) < 2:
+        raise BadRow("no options")
+    if len(options) > len(LETTERS):
+        raise BadRow(f"{len(options)} options")
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if value is None or isinstance(value, list | dict):
+        raise BadRow("no answer")
+    text = str(value).strip()
+    bare = text.strip("().[]: ")
+    letters = LETTERS[: len(options)]
+    if text in labels:
+        return letters[labels.index(text)]
+    if first is not None and bare.isdecimal() and int(first) <= int(bare) < int(first) + len(options):
+        return letters[int(bare) - int(first)]
+    if len(bare) == 1 and bare.upper() in letters:
+        return bare.upper()
+    if options.count(text) == 1:
+        return letters[options.index(text)]
+    raise BadRow("the answer is none of the options" if text else "no answer")
+
+
+def _suite(row: Mapping[str, Any], columns: Mapping[str, str]) -> Any:
+    value = _at(row, columns["tests"])
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise BadRow(f"the tests are no JSON: {error}") from error
+    if isinstance(value, list):
+        pairs = [each for each in value if isinstance(each, Mapping) and {"input", "output"} <= each.keys()]
+        if len(pairs) < len(value):
+            raise BadRow("a test without input and output")
+        value = {"inputs": [each["input"] for each in pairs], "outputs": [each["output"] for each in pairs]}
+    text = value if isinstance(value, str) else json.dumps(value)
+    starter = _at(row, columns["starter"]) if "starter" in columns else None
+    return suite_of({"input_output": text}, "apps", starter_code=starter if isinstance(starter, str) else "")
+
+
+# --- asking and grading ---
+
+
+def letter_prompt(problem: Problem, model: str) -> str:
+    options = "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, problem.choices, strict=False))
+    return "\n\n".join(filter(None, [problem.question, options, INSTRUCTION]))
+
+
+def grade_letter(problem: Problem, response: str) -> Verdict:
+    options = problem.choices or _listed_options(problem.question)
+    return grade_choice(problem.answer, response, options=problem.choices or len(options))
+
+
+GRADERS = {"maths": numina.grade, "number": gsm8k.grade, "letter": grade_letter}
+PROMPTS = {"maths": numina.prompt, "number": gsm8k.prompt, "letter": letter_prompt, "code": apps.prompt}
+
+
+# --- what the columns are ---
+
+
+def _source(address: Address, split: str | None, revision: str | None) -> Source:
+    if address.is_file:
+        file = Path(address.path)
+        return Source(address.path, {"all": (file.name,)}, "all")
+    return Source(
+        address.path,
+        {},
+        split or address.split or "",
+        revision=revision or address.revision or "main",
+        config=address.config,
+        is_streamed=True,
+    )
+
+
+def _columns(address: Address, rows: list[dict], named: dict[str, str], grade: str | None) -> dict[str, str]:
+    """Which column is what: as `named`, or the likeliest of those that hold something."""
+    unused = [what for what, name in named.items() if name == NO_COLUMN]
+    named = {what: name for what, name in named.items() if name != NO_COLUMN}
+    for what, name in named.items():
+        if what not in (*NAMES, FIRST):
+            raise UserError(f"--columns {what}={name}: it can name {', '.join(NAMES)}")
+        for one in () if what == FIRST else name.split(",") if what == "options" else (name,):
+            if all(_at(row, one) is None for row in rows):
+                raise UserError(f"{address} has no column {one!r}: {_what_is_there(rows)}")
+    by_name = {name.lower(): name for row in rows for name in row}
+    found = dict(named)
+    for what, names in NAMES.items():
+        taken = set(found.values())
+        candidates = (by_name.get(name.lower(), name) for name in names.split())
+        likely = (name for name in candidates if name not in taken and _holds(rows, name, what))
+        if what not in (*found, *unused) and (column := next(likely, None)) is not None:
+            found[what] = column
+    if "options" not in (*found, *unused):
+        for names in OPTION_COLUMNS:
+            own = [by_name.get(name.lower()) for name in names.split(",")]
+            if None not in own and all(_holds(rows, str(name), "options") for name in own):
+                found["options"] = ",".join(map(str, own))
+                break
+    if "question" not in found:
+        raise _unknown(address, rows, "the questions", "question")
+    if "answer" not in found and "tests" not in found:
+        raise _unknown(address, rows, "the answers", "answer")
+    if "options" in found and "answer" in found and FIRST not in found and grade in (None, "letter"):
+        first = _number_of_first(address, rows, found)
+        if first is not None:
+            found[FIRST] = first
+    return found
+
+
+def _unknown(address: Address, rows: list[dict], what: str, name: str) -> UserError:
+    return UserError(
+        f"which column of {address} has {what}? {_what_is_there(rows)}: say it with --columns {name}=NAME"
+    )
+
+
+def _what_is_there(rows: list[dict]) -> str:
+    return f"its columns are {', '.join(dict.fromkeys(name for row in rows for name in row))}"
+
+
+def _holds(rows: list[dict], name: str, what: str) -> bool:
+    """Whether a column holds something that can be `what`: in most rows, options and tests in any."""
+    values = [value for row in rows if (value := _at(row, name)) not in (None, "", [])]
+    if what == "question":
+        fitting = sum(bool(_question(value).strip()) for value in values)
+    elif what == "options":
+        fitting = sum(not isinstance(value, int | float) for value in values)
+    elif what == "tests":
+        fitting = sum(isinstance(value, str | list | dict) for value in values)
+    else:
+        fitting = sum(not isinstance(value, dict) for value in values)
+    return fitting > 0 if what in ("options", "tests") else 2 * fitting > len(rows)
+
+
+def _number_of_first(address: Address, rows: list[dict], columns: Mapping[str, str]) -> str | None:
+    """The number that the first option has where answers are numbers; None where they are none."""
+    numbers, counts, is_text = [], [], []
+    for row in rows:
+        value = _at(row, columns["answer"])
+        options, labels = _options(row, columns["options"])
+        text = str(value).strip()
+        if not options or value is None:
+            continue
+        if not text.isdecimal():
+            return None
+        is_text.append(isinstance(value, str) and (text in labels or text in options))
+        numbers.append(int(text))
+        counts.append(len(options))
+    if not numbers or all(is_text):
+        return None
+    if 0 in numbers:
+        return "0"
+    if any(number == count for number, count in zip(numbers, counts, strict=True)):
+        return "1"
+    raise UserError(
+        f"{address}: has the first option the number 0 or 1? Say it with --columns {FIRST}=0 or {FIRST}=1"
+    )
+
+
+def _guess_grade(address: Address, rows: list[dict], columns: Mapping[str, str]) -> str:
+    """What judges answers: programs where there are tests, letters where there are options, else maths."""
+    if "tests" in columns:
+        return "code"
+    kinds: Counter[str] = Counter()
+    for row in rows:
+        if _options(row, columns.get("options"))[0]:
+            kinds["letter"] += 1
+            continue
+        value = str(_at(row, columns["answer"]) or "").strip().strip("().")
+        listed = _listed_options(_question(_at(row, columns["question"])))
+        kinds["letter" if len(value) == 1 and value in listed else "maths"] += 1
+    (grade, count), *others = kinds.most_common()
+    if others:
+        raise UserError(
+            f"{address}: of the first {len(rows)} rows {count} look like answers to be graded as {grade} and "
+            f"{len(rows) - count} as {others[0][0]}: split the file, or say --grade"
+        )
+    return grade
+
+
+def _facts(rows: list[dict], taken: set[str]) -> tuple[str, ...]:
+    """The columns by which results are split: short texts or numbers with a usual name."""
+    names = dict.fromkeys(name for row in rows for name in row if name.lower() in FACTS and name not in taken)
+
+    def is_short(value: object) -> bool:
+        return value is None or (isinstance(value, str | int) and len(str(value)) <= FACT_CHARS)
+
+    return tuple(name for name in names if all(is_short(row.get(name)) for row in rows))

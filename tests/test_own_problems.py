@@ -1,0 +1,286 @@
+"""Can whoever brings a file of problems ask and grade them without writing a line of Python?"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from pathlib import Path
+
+import pytest
+from helpers import json_lines, last_line, paper_engine, script
+
+import tasks
+from tasks.own import own_task
+from util.data.addresses import Address, is_address, read_address
+from util.data.rows import open_rows
+from util.errors import UserError
+from util.runs.repeat import repeat_command
+
+
+def file_of(folder: Path, rows: list[dict], name: str = "own.jsonl") -> str:
+    path = folder / name
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+def problems_of(task):
+    return [task.problem(row) for row in open_rows(task.source)]
+
+
+# --- addresses ---
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("hf://datasets/org/name", Address("org/name")),
+        ("hf://datasets/org/name@v1", Address("org/name", "v1")),
+        ("hf://datasets/org/name:test", Address("org/name", None, None, "test")),
+        ("hf://datasets/org/name@v1:main/test", Address("org/name", "v1", "main", "test")),
+    ],
+)
+def test_the_address_of_a_data_set_is_read_and_written_alike(text, address):
+    assert read_address(text) == address
+    assert str(address) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["hf://org/name", "hf://datasets/name", "hf://datasets/a/b/c", "hf://datasets/a/b:"]
+)
+def test_what_is_no_address_of_a_data_set_is_refused(text):
+    with pytest.raises(UserError, match="names no data set: write hf://datasets/ORG/NAME"):
+        read_address(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"), [("AIME", False), ("a.jsonl", True), ("dir/file", True), ("ARC-C", False)]
+)
+def test_a_name_of_a_benchmark_is_no_address(name, is_one):
+    assert is_address(name) is is_one
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("missing.jsonl", "there is no file"), ("rows.json", "has to end in .jsonl, .csv, .parquet")],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path, name, why):
+    with pytest.raises(UserError, match=why):
+        own_task(str(tmp_path / name))
+
+
+# --- what the columns are ---
+
+QUESTION = "Which is prime?"
+COLUMNS = [
+    ({"problem": "1+1?", "answer": "2"}, "maths", "2"),
+    ({"Question": "1+1?", "Final_Answer": ["2"], "answer_type": "x"}, "maths", "2"),
+    ({"prompt": [{"role": "user", "content": "1+1?"}], "reward_model": {"ground_truth": "2"}}, "maths", "2"),
+    ({"question": "1+1?", "answer": "It is two.\n#### 2"}, "maths", "2"),
+    ({"question": "1+1?", "solution": "We add and get \\boxed{2}."}, "maths", "2"),
+    ({"question": "1+1?", "answer": 2}, "maths", "2"),
+    ({"question": QUESTION, "options": ["4", "5", "6"], "answer": "B"}, "letter", "B"),
+    (
+        {"question": QUESTION, "choices": {"text": ["4", "5"], "label": ["1", "2"]}, "answerKey": "2"},
+        "letter",
+        "B",
+    ),
+    ({"question": QUESTION, "choices": {"A": "4", "B": "5"}, "answer": "(b)"}, "letter", "B"),
+    ({"question": QUESTION, "options": '["four", "five"]', "answer": "five"}, "letter", "B"),
+    ({"question": QUESTION, "A": "4", "B": "5", "C": "6", "answer": "B"}, "letter", "B"),
+    ({"question": f"{QUESTION}\n(A) 4\n(B) 5\n(C) 6", "answer": "B"}, "letter", "B"),
+    ({"question": QUESTION, "choices": ["5", "4"], "answer": 0}, "letter", "A"),
+    ({"question": QUESTION, "choices": ["4", "5"], "answer": 2}, "letter", "B"),
+]
+
+
+@pytest.mark.parametrize(("row", "grade", "answer"), COLUMNS)
+def test_columns_and_grader_are_guessed(tmp_path, row, grade, answer):
+    task = own_task(file_of(tmp_path, [row]))
+    (problem,) = problems_of(task)
+    assert (task.choice["grade"], problem.answer, problem.unusable) == (grade, answer, "")
+    assert task.grade(problem, task.gold(row)).correct
+    assert not task.grade(problem, "The answer is \\boxed{C}.").correct
+    assert "\\boxed{}" in task.prompt(problem, "m")
+    pickle.loads(pickle.dumps((task.problem, task.grade)))  # they travel to other processes
+
+
+def test_programs_are_judged_by_the_tests_of_their_row(tmp_path):
+    tests = [{"input": "2\n", "output": "4\n"}, {"input": "3\n", "output": "6\n"}]
+    rows = [
+        {"id": 1, "question": "Print twice the number.", "tests": tests},
+        {
+            "id": 2,
+            "question": "Print twice the number.",
+            "input_output": {"inputs": ["2\n"], "outputs": ["4\n"]},
+        },
+        {
+            "id": 3,
+            "question": "Print twice the number.",
+            "input_output": '{"inputs": ["2\\n"], "outputs": ["4\\n"]}',
+        },
+    ]
+    for row in rows:
+        task = own_task(file_of(tmp_path, [row]))
+        (problem,) = problems_of(task)
+        assert task.choice["grade"] == "code" and task.limits["memory_limit"] == 2048
+        assert task.grade(problem, "```python\nprint(2 * int(input()))\n```").correct
+        assert task.grade(problem, "```python\nprint(int(input()))\n```").reason == "wrong_output"
+
+
+def test_named_columns_win_and_a_column_can_be_left_out(tmp_path):
+    rows = [{"id": "x", "question": "1+1?", "answer": "3", "mine": "2"}]
+    task = own_task(file_of(tmp_path, rows), columns=["answer=mine", "id=none"])
+    (problem,) = problems_of(task)
+    assert problem.answer == "2" and problem.id != "x"
+
+
+def test_rows_without_an_answer_or_a_question_are_counted(tmp_path):
+    rows = [{"question": "1+1?", "answer": "2"}] * 3 + [{"question": "2?"}, {"answer": "2", "question": " "}]
+    rows.append({"question": "both?", "answer": ["1", "2"]})
+    assert [p.unusable for p in problems_of(own_task(file_of(tmp_path, rows)))[3:]] == [
+        "no answer",
+        "no question",
+        "several answers",
+    ]
+
+
+def test_results_are_split_by_short_facts_alone(tmp_path):
+    rows = [
+        {"question": "1+1?", "answer": "2", "subject": "sums", "level": 3, "source": "x" * 100, "note": "y"}
+    ]
+    task = own_task(file_of(tmp_path, rows))
+    assert task.groups == ("subject", "level")
+    assert problems_of(task)[0].about == {"subject": "sums", "level": 3}
+
+
+REFUSED = [
+    (
+        [{"text": "1+1?", "result": "2"}],
+        {},
+        "which column of .* has the answers.* its columns are text, result",
+    ),
+    ([{"a": "1+1?", "answer": "2"}], {}, "which column of .* has the questions.*--columns question=NAME"),
+    ([{"question": "1+1?", "answer": "2"}], {"columns": ["answer=gold"]}, "has no column 'gold'"),
+    ([{"question": "1+1?", "answer": "2"}], {"columns": ["reply=answer"]}, "it can name question, answer"),
+    ([{"question": "1+1?", "answer": "2"}], {"grade": "code"}, "needs a column of tests"),
+    (
+        [{"question": QUESTION, "options": ["4", "5"], "answer": "B"}, {"question": "1+1?", "answer": "2"}],
+        {},
+        "of the first 2 rows 1 look like answers to be graded as",
+    ),
+    ([{"question": QUESTION, "choices": ["3", "4", "5"], "answer": 1}], {}, "first option the number 0 or 1"),
+    ([], {}, "has no rows"),
+]
+
+
+@pytest.mark.parametrize(("rows", "flags", "why"), REFUSED)
+def test_what_cannot_be_guessed_is_asked_for(tmp_path, rows, flags, why):
+    with pytest.raises(UserError, match=why):
+        own_task(file_of(tmp_path, rows), **flags)
+
+
+def test_the_number_of_the_first_option_can_be_said(tmp_path):
+    rows = [{"question": QUESTION, "choices": ["3", "4", "5"], "answer": 1}]
+    for first, letter in (("0", "B"), ("1", "A")):
+        task = own_task(file_of(tmp_path, rows), columns=[f"first={first}"])
+        assert problems_of(task)[0].answer == letter
+
+
+# --- as a user runs it ---
+
+
+@pytest.fixture
+def ask(tmp_path):
+    (tmp_path / "own.csv").write_text(
+        "Problem,Answer,Topic,Key\nWhat is 2+2?,4,sums,a\nWhat is 1+3?,4,sums,b\nWhat is 2*3?,6,products,c\n"
+        "What is left?,,sums,d\n"
+    )
+    engine = paper_engine(tmp_path, {"text": "That makes \\boxed{4}."})
+
+    def run(*flags, name="own.csv"):
+        where = ["--dataset", tmp_path / name, "--model", "m", "--result-dir", tmp_path / "r"]
+        return script("inference_and_check.py", *where, *engine, *flags)
+
+    return run
+
+
+def test_one_command_leads_from_a_table_to_verdicts_and_the_next_ones_know_it(ask, tmp_path):
+    done = ask("--columns", "id=Key")
+    assert done.returncode == 0, done.stderr
+    told = done.stderr
+    assert "own.csv: answer=Answer, id=Key, question=Problem; graded as maths, results by Topic" in told
+    assert "3 of 3 references are accepted as their own answer" in told
+    assert "--- prompt 3, as it will be sent ---\nWhat is 2*3?\n" in told
+    assert "3 problems, 1 left out (no answer)" in told
+    assert last_line(done)["temperatures"]["0"]["correct"] == 2
+    (folder,) = (tmp_path / "r").iterdir()
+    info = json.loads((folder / "run.json").read_text())
+    assert info["settings"]["columns"] == ["answer=Answer", "id=Key", "question=Problem"]
+    assert info["groups"] == ["Topic"]
+    assert [line["id"] for line in json_lines(folder / "problems.jsonl")] == ["a", "b", "c"]
+    task = tasks.task_of(info)
+    assert task is not None and task.choice == {key: info["settings"][key] for key in ("columns", "grade")}
+    command = repeat_command(folder)
+    assert f"--dataset {tmp_path / 'own.csv'} " in command and "--grade maths" in command
+    assert "id=Key" in command
+
+    assert "nothing to generate" in ask("--columns", "id=Key").stderr
+    done = ask()
+    assert done.returncode == 2 and "columns" in done.stderr
+    text = (tmp_path / "own.csv").read_text()
+    (tmp_path / "own.csv").write_text(text.replace("2*3?,6", "2*3?,5"))
+    done = ask("--columns", "id=Key", "--check")
+    assert done.returncode == 2 and "have changed since this run was made" in done.stderr
+
+
+def test_answers_that_the_grader_does_not_read_are_shown_and_can_be_refused(ask, tmp_path):
+    rows = [
+        {"question": f"{n}?", "answer": answer} for n, answer in enumerate(["1", "2", "1.6} \\mathrm{~cm"])
+    ]
+    file_of(tmp_path, rows)
+    done = ask("--dry-run", name="own.jsonl")
+    assert done.returncode == 0 and "2 of 3 references are accepted" in done.stderr
+    assert "1.6} " in done.stderr
+    done = ask("--require-golds", 0.98, name="own.jsonl")
+    assert done.returncode == 2 and "fewer than --require-golds 0.98: nothing was asked" in done.stderr
+    assert not (tmp_path / "r").exists()
+
+
+def test_one_right_option_for_all_and_repeated_questions_are_said(ask, tmp_path):
+    rows = [{"question": f"{n % 10}?", "options": ["yes", "no"], "answer": "A"} for n in range(12)]
+    file_of(tmp_path, rows)
+    told = ask("--dry-run", name="own.jsonl").stderr
+    assert "the right options: A 12" in told and "always the same one" in told
+    assert "2 questions are asked more than once" in told
+
+
+BAD = [
+    (["--split", "test"], "no split 'test'"),
+    (["--revision", "main"], "a file of this machine: leave --revision main out"),
+    (["--release", "v5"], "--release narrows LiveCodeBench"),
+    (["--columns", "question"], "is not WHAT=COLUMN"),
+    (["--columns", "id=Topic"], "rows 1 and 2 of .* have the same id 'sums'"),
+]
+
+
+@pytest.mark.parametrize(("flags", "why"), BAD)
+def test_flags_that_do_not_fit_are_refused_in_one_line(ask, flags, why):
+    done = ask(*flags)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert re.search(why, done.stderr), done.stderr
+
+
+def test_columns_of_a_benchmark_are_its_own():
+    done = script("inference_and_check.py", "--dataset", "Warmup", "--model", "m", "--grade", "letter")
+    assert done.returncode == 2 and "--grade: Warmup says itself what its columns are" in done.stderr
+
+
+def test_eval_takes_own_problems_beside_benchmarks(tmp_path):
+    name = file_of(tmp_path, [{"question": "What is 2+2?", "answer": "4"}])
+    engine = paper_engine(tmp_path, {"text": "That makes \\boxed{4}."})
+    out = tmp_path / "out.json"
+    flags = ["--evals", f"Warmup,{name}", "--model", "m", "--limit", 1, "--result-dir", tmp_path / "r"]
+    done = script("eval.py", *flags, *engine, "--output-file", out)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(out.read_text())["own.jsonl"] == 1.0

@@ -1,0 +1,99 @@
+"""What will be asked of problems of one's own, and can their answers be graded at all?
+
+Call `look_at` before anything is asked; `Preview.lines` is for people.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from util.data.rows import RowCounts
+from util.errors import UserError
+from util.generation.golds import CheckedGolds, check_golds
+from util.generation.golds import lines_of as lines_of_golds
+from util.generation.order import Order
+from util.runs.reader import text_digest
+
+PROMPTS_SHOWN = 3
+SHOWN_CHARS = 1500  # of a prompt
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Of the problems that a command asks."""
+
+    columns: str
+    grade: str
+    golds: CheckedGolds | None  # None: they are tests
+    letters: Counter[str]  # of right options
+    repeated: int  # problems whose question another one before them has
+    prompts: tuple[str, ...]
+
+    def lines(self, order: Order) -> list[str]:
+        task = order.task
+        by = f", results by {', '.join(task.groups)}" if task.groups else ""
+        found = [f"{task.name}: {self.columns}; graded as {self.grade}{by} (--columns, --grade)"]
+        if self.golds is not None:
+            found += lines_of_golds(task, self.golds)
+        if self.letters:
+            shares = ", ".join(f"{letter} {count}" for letter, count in sorted(self.letters.items()))
+            found.append(f"the right options: {shares}")
+        if len(self.letters) == 1 and self.letters.total() > 9:
+            found.append(
+                "WARNING: the right option is always the same one: a model that sees that need not think"
+            )
+        if self.repeated:
+            found.append(f"{self.repeated} questions are asked more than once: they stand in several rows")
+        for number, prompt in enumerate(self.prompts, 1):
+            left_out = len(prompt) - SHOWN_CHARS
+            shown = prompt if left_out <= 0 else f"{prompt[:SHOWN_CHARS]} ... ({left_out} more characters)"
+            found.append(f"--- prompt {number}, as it will be sent ---\n{shown}")
+        return [*found, "---"]
+
+
+def look_at(order: Order, *, least_golds: float | None = None) -> Preview:
+    """Go through the problems once.
+
+    Raises UserError where two rows have one id, or where the grader accepts less than the share
+    `least_golds` of the answers as answers to themselves.
+    """
+    rows, task = order.open_rows(), order.task
+    if any(column.startswith("id=") for column in task.choice["columns"]):
+        _check_ids(order)
+    golds = None if task.choice["grade"] == "code" else CheckedGolds()
+    questions: Counter[str] = Counter()
+    letters: Counter[str] = Counter()
+    prompts: list[str] = []
+    ask = order.prompt()
+    for problem in order.problems(rows, None, RowCounts()):
+        questions[text_digest(" ".join(problem.question.split()))] += 1
+        if len(prompts) < PROMPTS_SHOWN:
+            prompts.append(_as_sent(order, ask(problem, order.plan.model)))
+        if task.choice["grade"] == "letter":
+            letters[problem.answer] += 1
+        if golds is not None:
+            check_golds(task, [problem], golds)
+    if golds is not None and least_golds is not None and golds.accepted < least_golds * golds.checked:
+        told = "\n".join(lines_of_golds(task, golds))
+        raise UserError(f"{told}\nthese are fewer than --require-golds {least_golds:g}: nothing was asked")
+    repeated = sum(times - 1 for times in questions.values())
+    columns = ", ".join(task.choice["columns"])
+    return Preview(columns, task.choice["grade"], golds, letters, repeated, tuple(prompts))
+
+
+def _check_ids(order: Order) -> None:
+    seen: dict[str, int] = {}
+    for number, row in enumerate(order.open_rows(), 1):
+        name = order.task.problem(row).id
+        if name in seen:
+            raise UserError(
+                f"rows {seen[name]} and {number} of {order.task.address} have the same id {name!r}: mend the "
+                "file, or number the problems by what they say with --columns id=none"
+            )
+        seen[name] = number
+
+
+def _as_sent(order: Order, prompt: str) -> str:
+    system = order.plan.system_prompt
+    return prompt if system is None else f"[system] {system}\n[user] {prompt}"
