@@ -19,7 +19,8 @@ from util.data.rows import open_rows, problems
 from util.data.system_prompts import system_prompt
 from util.errors import UserError
 from util.machines.versions import made_with
-from util.runs.folder import find_runs
+from util.response import IN_FIELD, WITH_MARKERS
+from util.runs.folder import find_runs, read_run_json
 from util.runs.journal import write_all
 from util.runs.opinions import trusted_opinions
 from util.settings import at_least, number_in
@@ -27,19 +28,23 @@ from util.terminal import Progress, print_result, say
 from util.training.curation import BenchmarkText
 from util.training.datacard import card, described_file, lengths_picture, token_statistics
 from util.training.export import Export, ExportOptions, Summary
+from util.training.extra_rows import SetAside
 from util.training.formats import (
     FORMATS,
     ExampleFile,
     check_output,
     check_repository,
+    check_thought_field,
     dataset_info,
     publish,
     sha256_of,
 )
+from util.training.thoughts import chosen_form
 
 TRAINING_POOLS = ("NUMINA",)  # problems to train on: nobody is tested on them
 KEEP_RULES = ("shortest", "longest", "random", "all")
 ALL, NONE = "all", "none"
+MOST_REASONS = 5  # why extra rows were set aside
 PASSAGES = "contaminated.jsonl"  # what was taken out for standing in a benchmark, too
 
 
@@ -54,6 +59,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--format", choices=tuple(FORMATS), default="sharegpt", help="what a row looks like (sharegpt)"
     )
+    cli.add_thought_flag(parser)
     parser.add_argument("--force", action="store_true", help="replace --output if it exists")
     rows = parser.add_argument_group("which samples")
     rows.add_argument(
@@ -92,7 +98,20 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     rows.add_argument(
         "--include-unformatted",
         action="store_true",
-        help="also take samples that convert_format.py did not separate into thought and solution",
+        help="also take samples and extra rows without a thought, such as those that convert_format.py could "
+        "not separate into thought and solution",
+    )
+    rows.add_argument(
+        "--include-unjudged",
+        action="store_true",
+        help="export what is judged although other samples wait for --check; without it that is an error",
+    )
+    rows.add_argument(
+        "--plain-share",
+        type=number_in(0, 1),
+        metavar="SHARE",
+        help="share of the rows that have no thought: those that came without one, then others whose thought "
+        "is dropped; default: rows without a thought stay out",
     )
     cli.add_trust_flag(rows)
     cli.add_keep_budget_flag(rows)
@@ -112,10 +131,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     rows.add_argument("--seed", type=int, default=0, help="seed of the order and of what is drawn (0)")
     parser.add_argument(
         "--system-prompt",
-        default="system_thought",
         metavar="NAME|FILE|hf://...",
-        help="system message of every row: a name under util/prompts, a text file, a field of a hub data "
-        f"set, or '{NONE}' (system_thought)",
+        help="system message of the rows: a name under util/prompts, a text file, a field of a hub data "
+        f"set, or '{NONE}'; default: what the run sent if it asks for this form of thought, else "
+        "system_thought for markers and none otherwise",
     )
     parser.add_argument(
         "--push-to-hub", metavar="REPO", help="also upload file and card to this data set (ORG/NAME, private)"
@@ -138,7 +157,13 @@ def run(args: argparse.Namespace) -> int:
     _check_output(args)
     if args.push_to_hub:
         check_repository(args.push_to_hub)
-    folders = find_runs(args.input_dir)
+    runs = {folder: read_run_json(folder) for folder in find_runs(args.input_dir)}
+    named = None if args.system_prompt is None else _message(args, args.system_prompt)
+    form = chosen_form(args.thought, named, [info["settings"].get("system_prompt") for info in runs.values()])
+    if form == IN_FIELD:
+        check_thought_field(args.format)
+    if args.system_prompt is None and form == WITH_MARKERS:
+        named = _message(args, "system_thought")
     options = ExportOptions(
         keep=args.keep,
         min_tokens=args.min_tokens,
@@ -146,15 +171,19 @@ def run(args: argparse.Namespace) -> int:
         max_repetition=args.max_repetition,
         max_per_source=args.max_per_source,
         include_unformatted=args.include_unformatted,
+        include_unjudged=args.include_unjudged,
+        plain_share=args.plain_share,
         keep_budget=args.keep_budget,
         dedup=args.dedup,
         seed=args.seed,
-        system=system_prompt(args.system_prompt, "", data_dir=args.data_dir)[0],
+        form=form,
+        system=named,
+        system_of_run=args.system_prompt is None,
     )
-    opinions = trusted_opinions(folders, args.trust_opinion)
+    opinions = trusted_opinions(list(runs), args.trust_opinion)
     _make_folder(args.output.parent)
     with (
-        Export(folders, args.extra, options, opinions) as export,
+        Export(runs, args.extra, options, opinions) as export,
         ExampleFile(args.output, args.format) as output,
     ):
         names = _benchmarks(args, export.infos)
@@ -186,6 +215,10 @@ def run(args: argparse.Namespace) -> int:
         }
     )
     return 0
+
+
+def _message(args: argparse.Namespace, name: str) -> str | None:
+    return system_prompt(name, "", data_dir=args.data_dir)[0]
 
 
 def _check_output(args: argparse.Namespace) -> None:
@@ -279,6 +312,8 @@ def _write_card(
         "max per source": _open_end(args.max_per_source),
         "graded by": ", ".join(sorted(summary.graders)),
         "forced answers": "included" if args.keep_budget else "left out",
+        "thought": export.options.form,
+        "share of plain rows": _open_end(args.plain_share),
         "unformatted samples": "included" if args.include_unformatted else "left out",
         **({} if args.trust_opinion is None else {"trusted second opinions": _trusted(args)}),
         "dedup": args.dedup,
@@ -287,7 +322,7 @@ def _write_card(
         )
         or NONE,
         "seed": args.seed,
-        "system prompt": args.system_prompt,
+        "system prompt": args.system_prompt or ("system_thought" if export.options.system else "of the run"),
         **{f"made with {name}": version for name, version in made_with().items()},
     }
     counts = {
@@ -354,13 +389,41 @@ def _notes(summary: Summary) -> list[str]:
         notes.append(f"{number:,} correct samples were left out for their finish reason, {reason}")
     if summary.by_opinion:
         notes.append(f"{summary.by_opinion:,} of the correct samples are so by a second opinion alone")
-    if summary.unfitting_extras:
-        notes.append(f"{summary.unfitting_extras:,} extra rows were not within the limits and were left out")
+    for reason, number in summary.unjudged.most_common():
+        notes.append(f"{number:,} samples could not be judged and were left out: {reason}")
+    for why, number in summary.not_apart.most_common():
+        notes.append(f"{number:,} correct samples were left out: {why}")
+    for path, rows in summary.set_aside.items():
+        notes.append(f"{len(rows):,} rows of {path.name} were set aside: {_told(rows)}")
+    for why, number in summary.unfit_extras.most_common():
+        notes.append(f"{number:,} extra rows were left out: {why}")
     for benchmark, number in summary.contaminated.most_common():
         notes.append(f"{number:,} problems were removed for a passage that also occurs in {benchmark}")
-    if summary.unmarked:
-        notes.append(f"{summary.unmarked:,} rows are not separated into thought and solution")
+    if summary.dropped:
+        notes.append(f"{summary.dropped:,} rows are written without the thought that their response had")
+    if summary.plain - summary.dropped:
+        notes.append(f"{summary.plain - summary.dropped:,} rows have no thought, as their response had none")
+    if summary.surplus_plain:
+        notes.append(
+            f"{summary.surplus_plain:,} rows without a thought were left out: more than --plain-share"
+        )
+    if summary.other_system:
+        notes.append(
+            f"{summary.other_system:,} extra rows asked for another form of thought in their system message, "
+            "which was replaced or left out"
+        )
     return notes
+
+
+def _told(rows: list[SetAside]) -> str:
+    """Why rows were set aside, the usual reasons first, with the first line of each."""
+    first: dict[str, int] = {}
+    for row in rows:
+        first.setdefault(row.why, row.line)
+    counted = Counter(row.why for row in rows).most_common()
+    told = [f"line {first[why]} {why} ({number:,})" for why, number in counted[:MOST_REASONS]]
+    others = sum(number for _, number in counted[MOST_REASONS:])
+    return ", ".join([*told, *([f"others ({others:,})"] if others else [])])
 
 
 def _say(summary: Summary) -> None:

@@ -82,8 +82,10 @@ def make_run(folder: Path, samples: int, per_problem: int) -> None:
                 about = {"source": dice.choice(("math", "olympiads")), "difficulty": dice.randint(1, 10)}
                 line = {"id": name, "question": question, "prompt": question, "answer": "7", "about": about}
                 problems.write(json.dumps(line) + "\n")
-            text = join_parts(" ".join(dice.choices(WORDS, k=SAMPLE_BYTES // 7)), "It is \\boxed{7}.")
-            text = text[:SAMPLE_BYTES] + text[-60:]
+            text = join_parts(
+                " ".join(dice.choices(WORDS, k=SAMPLE_BYTES // 7)),
+                "All of them are counted together, so that it is \\boxed{7}.",
+            )
             key = {"problem_id": name, "temperature": 0.7, "index": number % per_problem}
             sample = {
                 **key,

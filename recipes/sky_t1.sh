@@ -51,5 +51,5 @@ for_each_part --check
 
 # 5. The training file, with its card beside it. All other benchmarks of the suite are kept out, so they must be at
 #    hand: GPQA asks for access on its page.
-"$python" convert_to_data.py --input_dir "$results" --output "$out/sky_t1.json" --format llamafactory --seed 1 \
-    ${extra:+--extra "$extra"}
+"$python" convert_to_data.py --input_dir "$results" --output "$out/sky_t1.json" --format llamafactory --thought markers \
+    --seed 1 ${extra:+--extra "$extra"}

@@ -9,8 +9,12 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from types import ModuleType
 
+from util.errors import RunStopped, UserError
 from util.records import Problem
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,3 +76,15 @@ def json_lines(path: Path) -> list[dict]:
 def at_a_terminal() -> None:
     """For `preexec_fn`: Ctrl-C reaches the child even if the tests themselves run in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def here(module: ModuleType, *flags: object) -> subprocess.CompletedProcess:
+    """What `script` does, in this process: for scripts that are quicker done than started."""
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            status = module.run(module.parse([*map(str, flags)]))
+        except (UserError, RunStopped) as error:
+            print(f"error: {error}", file=sys.stderr)
+            status = 2 if isinstance(error, UserError) else 1
+    return subprocess.CompletedProcess(flags, status, out.getvalue(), err.getvalue())

@@ -17,7 +17,7 @@ class PaperSample:
 
     problem_id: str
     question: str
-    response: str = "The answer is \\boxed{7}."
+    response: str = "Three and four are counted together, so that the answer is \\boxed{7}."
     correct: bool | None = True
     formatted: bool = True
     index: int = 0
@@ -25,6 +25,7 @@ class PaperSample:
     tokens: int = 10
     about: dict = field(default_factory=dict)
     choices: tuple[str, ...] = ()
+    text: str | None = None  # as generated; otherwise `response` behind a thought without marks
     reasoning: str | None = None  # a thought that the endpoint returned apart
     reason: str = "wrong_answer"  # of a sample that is not correct
     cause: str = ""
@@ -32,10 +33,15 @@ class PaperSample:
 
 
 def write_run(
-    folder: Path, samples: list[PaperSample], *, task: str = "NUMINA", model: str = "paper"
+    folder: Path,
+    samples: list[PaperSample],
+    *,
+    task: str = "NUMINA",
+    model: str = "paper",
+    system: str | None = None,
 ) -> Path:
     """A run of `task` on its train split with these samples."""
-    settings = {"task": task, "model": model, "split": "train", "system_prompt": None}
+    settings = {"task": task, "model": model, "split": "train", "system_prompt": system}
     with Run(folder, settings=settings, made_with={}) as run:
         run.info["dataset"] = {"path": "org/name", "split": "train", "revision": "abc", "licence": "MIT"}
         run.save_info()
@@ -43,7 +49,7 @@ def write_run(
             problem = Problem(paper.problem_id, paper.question, "7", paper.choices, paper.about)
             run.add_problem(problem, f"{paper.question} Think first.")
             key = (paper.problem_id, 0.7, paper.index)
-            text = f"I think about it.\n\n{paper.response}"
+            text = f"I think about it.\n\n{paper.response}" if paper.text is None else paper.text
             run.add_sample(Sample(*key, text, paper.reasoning, paper.finish_reason, 5, paper.tokens))
             if paper.formatted:
                 text = join_parts("I think about it.", paper.response)

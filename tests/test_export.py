@@ -14,12 +14,13 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from helpers import ROOT, json_lines, last_line, script
+from helpers import ROOT, here, json_lines, last_line, script
 from runs_on_paper import PaperSample, write_run
 
 import convert_to_data
 from util.errors import RunStopped
 from util.grading.maths import grade_maths
+from util.response import join_parts
 from util.results.page.counts import read_counts
 from util.training.formats import FORMATS, Example, ExampleFile
 
@@ -35,8 +36,8 @@ def samples(**changes) -> list[PaperSample]:
 
 
 def export(folder, *flags, output="train.jsonl"):
-    return script(
-        "convert_to_data.py",
+    return here(
+        convert_to_data,
         *("--input_dir", folder, "--output", folder.parent / output, "--decontaminate", "none"),
         *flags,
     )
@@ -66,7 +67,7 @@ def test_wrong_truncated_ungraded_and_unformatted_samples_stay_out(tmp_path):
             PaperSample("raw", "Four?", formatted=False),
         ],
     )
-    done = export(folder)
+    done = export(folder, "--include-unjudged")
     assert last_line(done)["funnel"] == {
         "generated": 7,
         "graded correct": 5,
@@ -130,7 +131,7 @@ def test_a_verdict_on_the_text_before_formatting_does_not_count(tmp_path):
     info = read_run_json(folder)
     with Run(folder, settings=info["settings"], made_with={}) as run:
         run.add_formatted(("a", 0.7, 0), "another text", "rule: paper")
-    assert len(rows(folder, "--include-unformatted")) == 2
+    assert len(rows(folder, "--include-unformatted", "--include-unjudged")) == 2
 
 
 def test_the_keep_rule_and_the_limits_apply(tmp_path):
@@ -207,7 +208,8 @@ def test_extra_rows_of_all_forms_are_mixed_in_and_deduplicated(tmp_path):
     ]
     extra.write_text("".join(json.dumps(line) + "\n" for line in lines))
     found = {
-        row["conversations"][0]["value"]: row for row in rows(folder, "--extra", extra, "--dedup", "exact")
+        row["conversations"][0]["value"]: row
+        for row in rows(folder, "--extra", extra, "--dedup", "exact", "--include-unformatted")
     }
     assert len(found) == 6
     assert found["Q1?"]["system"] == "S"
@@ -233,7 +235,7 @@ def test_extra_rows_come_from_their_own_file_where_several_are_given(tmp_path):
     for extra in extras:
         line = {"question": f"What is in the {extra.stem} file?", "combined_text": f"The {extra.stem} rows."}
         extra.write_text(json.dumps(line) + "\n")
-    found = rows(write_run(tmp_path / "run", samples()), "--extra", *extras)
+    found = rows(write_run(tmp_path / "run", samples()), "--include-unformatted", "--extra", *extras)
     told = {row["conversations"][0]["value"]: row["conversations"][1]["value"] for row in found}
     expected = {f"What is in the {extra.stem} file?": f"The {extra.stem} rows." for extra in extras}
     assert len(found) == 6 and expected.items() <= told.items()
@@ -245,9 +247,10 @@ def test_the_limits_hold_for_extra_rows_too(tmp_path):
         {"question": f"Q{words}?", "combined_text": "and one more word " * words} for words in (5, 50_000)
     ]
     extra.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    done = export(write_run(tmp_path / "run", samples()), "--extra", extra, "--max-tokens", "1000")
+    flags = ("--extra", extra, "--max-tokens", "1000", "--include-unformatted")
+    done = export(write_run(tmp_path / "run", samples()), *flags)
     assert last_line(done)["funnel"]["with extra rows"] == 4
-    assert "1 extra rows were not within the limits" in done.stderr
+    assert "1 extra rows were left out: not within the limits" in done.stderr
 
 
 @pytest.mark.parametrize("written", ["{0}\n{1}", "\ufeff{0}\n{1}\n", "{0}\r\n\r\n{1}\r\n"])
@@ -255,7 +258,8 @@ def test_every_row_of_an_extra_file_counts_however_its_lines_end(tmp_path, writt
     extra = tmp_path / "extra.jsonl"
     lines = [json.dumps({"question": f"Q{number}?", "combined_text": "A"}) for number in range(2)]
     extra.write_bytes(written.format(*lines).encode())
-    assert len(rows(write_run(tmp_path / "run", samples()), "--extra", extra)) == 5
+    flags = ("--extra", extra, "--include-unformatted")
+    assert len(rows(write_run(tmp_path / "run", samples()), *flags)) == 5
 
 
 @pytest.mark.parametrize(
@@ -625,3 +629,227 @@ def test_datasets_loads_what_we_export(tmp_path, name, monkeypatch):
     )
     assert loaded.num_rows == 3
     assert loaded[0] == FORMATS[name](EXAMPLE)
+
+
+# --- the form of the thought ---
+
+THOUGHT, SOLUTION = "I add three and four.", "Three and four are counted together, which makes \\boxed{7}."
+AS_TAGS = f"<think>\n{THOUGHT}\n</think>\n\n{SOLUTION}"
+AS_MARKERS = join_parts(THOUGHT, SOLUTION)
+MARKED_OTHERWISE = (
+    AS_TAGS,
+    AS_MARKERS,
+    f"{THOUGHT}\n</think>\n{SOLUTION}<|im_end|>",
+    f"<thinking>{THOUGHT}</thinking>{SOLUTION}",
+    f"<seed:think>\n{THOUGHT}</seed:think>\n{SOLUTION}",
+    f"[THINK]{THOUGHT}[/THINK]{SOLUTION}",
+    f"<reasoning>\n{THOUGHT}\n</reasoning>\n{SOLUTION}",
+    f"◁think▷{THOUGHT}◁/think▷{SOLUTION}",
+    f"<|channel|>analysis<|message|>{THOUGHT}<|end|><|start|>assistant<|channel|>final<|message|>{SOLUTION}<|return|>",
+)
+FORMS = {
+    "think": (AS_TAGS, None),
+    "markers": (AS_MARKERS, None),
+    "field": (SOLUTION, THOUGHT),
+    "none": (SOLUTION, None),
+}
+
+
+def extra_file(folder, *lines):
+    path = folder / "extra.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def replies(found):
+    return {(row["messages"][-1]["content"], row["messages"][-1].get("reasoning_content")) for row in found}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_thought_of_a_file_has_one_form_whatever_it_came_in(tmp_path, form):
+    own = [
+        PaperSample(f"p{n}", f"Question {n}?", text=text, formatted=False)
+        for n, text in enumerate(MARKED_OTHERWISE)
+    ]
+    own += [
+        PaperSample("apart", "Question a?", text=SOLUTION, reasoning=THOUGHT, formatted=False),
+        PaperSample(
+            "both", "Question b?", text=f"<think>\n\n</think>\n{SOLUTION}", reasoning=THOUGHT, formatted=False
+        ),
+    ]
+    extra = [
+        {"messages": [{"role": "user", "content": f"Extra {n}?"}, {"role": "assistant", "content": text}]}
+        for n, text in enumerate(MARKED_OTHERWISE)
+    ]
+    apart = [
+        {"content": SOLUTION, "reasoning_content": THOUGHT},
+        {"content": SOLUTION, "reasoning": THOUGHT},
+        {"content": [{"type": "thinking", "thinking": THOUGHT}, {"type": "text", "text": SOLUTION}]},
+    ]
+    extra += [
+        {"messages": [{"role": "user", "content": f"Apart {n}?"}, {"role": "assistant", **reply}]}
+        for n, reply in enumerate(apart)
+    ]
+    folder = write_run(tmp_path / "run", own)
+    flags = ("--thought", form, "--format", "messages", "--extra", extra_file(tmp_path, *extra))
+    done = export(folder, *flags)
+    found = json_lines(tmp_path / "train.jsonl")
+    assert len(found) == len(own) + len(extra), done.stderr
+    assert replies(found) == {FORMS[form]}
+    assert all(row["messages"][0]["role"] == ("system" if form == "markers" else "user") for row in found)
+    said = f"{len(found)} rows are written without the thought"
+    assert (said in done.stderr) == (form == "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (f"<think>\n{THOUGHT}", "the thought is not closed"),
+        (f"<think>{THOUGHT}</think>", "nothing after the thought"),
+        (f"{AS_MARKERS}\n\nNext problem: what is 2 + 2?", "text after the end of the solution"),
+        (f"I think about it. {SOLUTION}", "no thought"),
+    ],
+)
+def test_a_response_without_thought_and_solution_is_left_out_and_counted(tmp_path, text, why):
+    odd = PaperSample("odd", "What now?", text=text, formatted=False)
+    done = export(write_run(tmp_path / "run", [*samples(), odd]))
+    assert last_line(done)["rows"] == 3
+    assert f"1 correct samples were left out: {why}" in done.stderr
+    reply = {"question": "What now?", "combined_text": text}
+    done = export(tmp_path / "run", "--extra", extra_file(tmp_path, reply), "--force")
+    assert f"1 extra rows were left out: {why}" in done.stderr
+
+
+def test_the_system_message_asks_for_the_form_that_the_rows_have(tmp_path):
+    ours = "system_thought"
+    wants = {
+        "think": "Think between <think> and </think>.",
+        "markers": "Between <|begin_of_thought|> and so on.",
+    }
+    plain = "Be brief."
+
+    def systems(sent, *flags):
+        folder = write_run(tmp_path / f"run{len(list(tmp_path.iterdir()))}" / "r", samples(), system=sent)
+        found = rows(folder, *flags, "--format", "messages", "--force")
+        forms = {"think" if "<think>" in reply else "markers" for reply, _ in replies(found)}
+        return forms.pop(), {
+            row["messages"][0]["content"][:30] for row in found if row["messages"][0]["role"] == "system"
+        }
+
+    assert systems(None) == ("think", set())
+    assert systems(plain) == ("think", set())
+    assert systems(wants["think"]) == ("think", {wants["think"][:30]})
+    assert systems(wants["markers"]) == ("markers", {wants["markers"][:30]})
+    assert systems(wants["markers"], "--thought", "think") == ("think", set())
+    assert systems(wants["think"], "--thought", "markers")[1] == {"You are a careful assistant who"[:30]}
+    assert systems(None, "--system-prompt", ours) == ("markers", {"You are a careful assistant who"[:30]})
+    assert systems(wants["markers"], "--system-prompt", "none") == ("markers", set())
+
+
+@pytest.mark.parametrize("form", ["think", "field", "none"])
+def test_a_system_message_that_asks_for_another_form_is_refused(tmp_path, form):
+    flags = ("--format", "messages", "--system-prompt", "system_thought", "--thought", form)
+    done = export(write_run(tmp_path / "run", samples()), *flags)
+    assert (done.returncode, f"--thought {form} does not write that" in done.stderr) == (2, True), done.stderr
+
+
+def test_an_extra_row_loses_a_system_message_that_asks_for_another_form(tmp_path):
+    lines = [
+        {"system": system, "question": f"What is it, {system}?", "combined_text": AS_MARKERS}
+        for system in ("Write <|begin_of_thought|> first.", "Use <reasoning> tags.", "Be brief.")
+    ]
+    done = export(write_run(tmp_path / "run", samples()), "--extra", extra_file(tmp_path, *lines))
+    assert {row["system"] for row in json_lines(tmp_path / "train.jsonl")} == {"", "Be brief."}
+    assert "2 extra rows asked for another form of thought in their system message" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["sharegpt", "llamafactory", "alpaca"])
+def test_a_format_without_messages_has_no_field_for_a_thought(tmp_path, name):
+    done = export(write_run(tmp_path / "run", samples()), "--thought", "field", "--format", name)
+    assert (done.returncode, "choose messages, trl-sft" in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("share", "natural", "expected"),
+    [("0.2", 0, (8, 2)), ("0.5", 2, (6, 6)), ("0.2", 8, (10, 2)), ("0", 3, (10, 0)), ("1", 1, (0, 11))],
+)
+def test_a_share_of_the_rows_is_plain_on_request(tmp_path, share, natural, expected):
+    own = [PaperSample(f"p{n}", f"Question {n}?") for n in range(10)]
+    own += [
+        PaperSample(f"n{n}", f"Other question {n}?", text=SOLUTION, formatted=False) for n in range(natural)
+    ]
+    folder = write_run(tmp_path / "run", own, system="Think between <think> and </think>.")
+    found = rows(folder, "--plain-share", share, "--format", "messages", "--dedup", "none")
+    thinking = [row for row in found if "<think>" in row["messages"][-1]["content"]]
+    assert (len(thinking), len(found) - len(thinking)) == expected
+    assert all((row["messages"][0]["role"] == "system") == (row in thinking) for row in found)
+    assert found == rows(folder, "--plain-share", share, "--format", "messages", "--dedup", "none", "--force")
+
+
+def test_plain_rows_come_in_when_asked_for_by_the_older_flag_too(tmp_path):
+    plain = PaperSample("plain", "What now?", text=SOLUTION, formatted=False)
+    folder = write_run(tmp_path / "run", [*samples(), plain])
+    done = export(folder, "--include-unformatted")
+    assert last_line(done)["rows"] == 4
+    assert "1 rows have no thought, as their response had none" in done.stderr
+
+
+# --- the order of steps ---
+
+
+def test_an_export_before_the_check_of_formatted_texts_says_what_is_missing(tmp_path):
+    folder = write_run(tmp_path / "run", [*samples(correct=None), PaperSample("judged", "One?")])
+    for flags in ((), ("--include-unformatted",)):
+        done = export(folder, *flags)
+        assert done.returncode == 2
+        assert f"3 of 4 samples in {folder} wait for a verdict" in done.stderr
+        assert "(3 have a formatted text that was never judged)" in done.stderr and "--check" in done.stderr
+        assert not (tmp_path / "train.jsonl").exists()
+    assert [row["sample_id"] for row in rows(folder, "--include-unjudged")] == ["run/judged/0.7/0"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"correct": False}, "3 have a wrong answer"),
+        ({"correct": None}, "3 have no verdict on their current text"),
+        ({"correct": False, "reason": "undecided"}, "3 have an undecided verdict"),
+        ({"correct": False, "reason": "no_tests"}, "3 have a verdict that judges nothing (no_tests)"),
+    ],
+)
+def test_no_correct_sample_is_an_error_that_says_what_they_are(tmp_path, changes, told):
+    done = export(write_run(tmp_path / "run", samples(**changes)), "--include-unjudged")
+    assert (done.returncode, told in done.stderr) == (2, True), done.stderr
+
+
+# --- extra rows of other people ---
+
+
+def test_extra_rows_that_are_no_examples_are_set_aside_and_told(tmp_path):
+    user, reply = {"role": "user", "content": "What is it?"}, {"role": "assistant", "content": AS_TAGS}
+    bad = [
+        {"text": "hello"},
+        {"messages": [user, reply, user, reply]},
+        {"messages": [user, {"role": "tool", "content": "7"}, reply]},
+        {"messages": "none"},
+        {"messages": [user, {"role": "assistant", "content": None}]},
+        {"conversations": [{"from": "observation", "value": "x"}]},
+    ]
+    extra = extra_file(tmp_path, *bad, {"messages": [user, reply]}, bad[0])
+    with open(extra, "a") as file:
+        file.write("torn {\n")
+    done = export(write_run(tmp_path / "run", samples()), "--extra", extra)
+    assert last_line(done)["funnel"]["with extra rows"] == 4
+    told = "8 rows of extra.jsonl were set aside: line 1 has the fields text (2), line 2 has 2 user and 2 "
+    assert told in done.stderr and told in (tmp_path / "train.card.md").read_text()
+    assert "others (2)" in done.stderr
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "verl-parquet"])
+def test_rows_of_each_format_can_be_mixed_in_again(tmp_path, name):
+    folder = write_run(tmp_path / "run", samples(about={"source": "math"}))
+    first = rows(folder, "--format", name, output="first.jsonl")
+    other = write_run(tmp_path / "other", [PaperSample("new", "Where does the river end?")])
+    flags = ("--extra", tmp_path / "first.jsonl", "--dedup", "none", "--format", name)
+    found = rows(other, *flags)
+    assert len(found) == 4 and all(row in found for row in first)

@@ -14,6 +14,7 @@ from pathlib import Path
 from util import __version__
 from util.engines.options import EMBEDDED, STREAM_CHOICES, EngineOptions
 from util.errors import RunStopped, UserError
+from util.response import THOUGHT_FORMS
 from util.settings import (
     BY_NAME,
     NEVER,
@@ -332,6 +333,18 @@ def add_keep_budget_flag(parser: argparse._ActionsContainer) -> None:
         "--keep-budget",
         action="store_true",
         help="also take samples whose thought was ended by --thinking-budget and whose answer was forced",
+    )
+
+
+def add_thought_flag(parser: argparse._ActionsContainer) -> None:
+    """In which form rows hold their thought; the same in every script that writes training files."""
+    parser.add_argument(
+        "--thought",
+        choices=THOUGHT_FORMS,
+        metavar="FORM",
+        help=f"how all rows hold their thought, {', '.join(THOUGHT_FORMS)}: between <think> tags, between "
+        "the four markers, in a field reasoning_content, or not at all; default: think, or markers where "
+        "the system message of the run asks for them",
     )
 
 

@@ -17,7 +17,9 @@ from dataclasses import dataclass, replace
 BEGIN_THOUGHT, END_THOUGHT = "<|begin_of_thought|>", "<|end_of_thought|>"
 BEGIN_SOLUTION, END_SOLUTION = "<|begin_of_solution|>", "<|end_of_solution|>"
 MARKERS = (BEGIN_THOUGHT, END_THOUGHT, BEGIN_SOLUTION, END_SOLUTION)
-CLOSE = "</think>"  # of a thought that came without marks
+OPEN, CLOSE = "<think>", "</think>"  # of a thought that came without marks
+WITH_TAGS, WITH_MARKERS, IN_FIELD, WITHOUT = "think", "markers", "field", "none"
+THOUGHT_FORMS = (WITH_TAGS, WITH_MARKERS, IN_FIELD, WITHOUT)  # how training rows hold a thought
 MARKED, TAGGED, CHANNELS = "markers", "think tags", "channels"  # forms: which marks a response uses
 
 
@@ -181,6 +183,16 @@ def join_parts(thought: str, solution: str) -> str:
         f"{BEGIN_THOUGHT}\n\n{trimmed(thought)}\n\n{END_THOUGHT}\n\n"
         f"{BEGIN_SOLUTION}\n\n{trimmed(solution)}\n\n{END_SOLUTION}"
     )
+
+
+def join_tags(thought: str, solution: str) -> str:
+    """Thought and solution as models write them whose chat templates know a thought."""
+    return f"{OPEN}\n{trimmed(thought)}\n{CLOSE}\n\n{trimmed(solution)}"
+
+
+def forms_named(text: str) -> frozenset[str]:
+    """The forms of the marks that a text speaks of or uses, such as a system message that asks for them."""
+    return frozenset(_form_of(mark.group()) for mark in _MARK.finditer(text))
 
 
 def split_parts(text: str) -> tuple[str, str] | None:

@@ -48,13 +48,14 @@ class Candidate(NamedTuple):
     group: int  # names the problem, over all runs
     rank: int  # drawn by seed: the order of the export
     tokens: int
+    plain: bool = False  # its response has no thought
 
 
 class Candidates:
-    """Candidates in columns, 46 bytes each."""
+    """Candidates in columns, 47 bytes each."""
 
     def __init__(self) -> None:
-        self._columns = {name: array(kind) for name, kind in zip(Candidate._fields, "HqqqQQI", strict=True)}
+        self._columns = {name: array(kind) for name, kind in zip(Candidate._fields, "HqqqQQIB", strict=True)}
 
     def add(self, candidate: Candidate) -> None:
         for column, value in zip(self._columns.values(), candidate, strict=True):
@@ -70,7 +71,7 @@ class Candidates:
         return np.frombuffer(self._columns[name], self._columns[name].typecode)
 
     def __getitem__(self, position: int) -> Candidate:
-        return Candidate(*(column[position] for column in self._columns.values()))
+        return Candidate._make(column[position] for column in self._columns.values())
 
     def __len__(self) -> int:
         return len(self._columns["origin"])

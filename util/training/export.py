@@ -12,16 +12,15 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from util.engines.tokens import estimate_tokens
 from util.errors import UserError
 from util.machines.cores import usable_cores
-from util.records import Record, exact_number, may_train
-from util.response import split_parts
-from util.runs.folder import read_run_json
+from util.records import NOT_JUDGED, Record, exact_number, may_train
+from util.response import IN_FIELD, WITH_TAGS, WITHOUT
 from util.runs.journal import write_lines
 from util.runs.offsets import name_digest
 from util.runs.opinions import Opinions
@@ -38,8 +37,16 @@ from util.training.curation import (
     words_of,
 )
 from util.training.datacard import grader_named
-from util.training.extra_rows import ExtraRow, extra_at, read_extra
+from util.training.extra_rows import ExtraRow, SetAside, extra_at, read_extra
 from util.training.formats import Example, ExampleFile
+from util.training.thoughts import (
+    Answer,
+    NoAnswer,
+    fitting,
+    read_answer,
+    suits,
+    written,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,16 +66,16 @@ GENERATED, CORRECT, WHOLE, FORMATTED, FITTING, KEPT, EXTRA, UNIQUE, CLEAN, FINAL
 )
 ADVICE = {
     GENERATED: "generate samples first with inference_and_check.py",
-    CORRECT: "grade with inference_and_check.py --check, and again after formatting: a verdict "
-    "belongs to one text",
     WHOLE: "all correct samples were cut off (generate with more --max-tokens), went in circles, or have a "
     "forced answer (--keep-budget takes those)",
-    FORMATTED: "run convert_format.py on the folder, or give --include-unformatted",
+    FORMATTED: "run convert_format.py on the folder; --include-unformatted takes answers without a thought, "
+    "--thought none writes all rows without one",
     FITTING: "widen --min-tokens, --max-tokens and --max-repetition",
     CLEAN: "see the side file of passages; --decontaminate chooses the benchmarks",
     FINAL: "widen --max-per-source",
 }
-
+NO_THOUGHT = "no thought"  # why a response is left out where plain rows are not wanted
+NO_LIMITS = "not within the limits"
 
 SPAN = 250  # rows or questions that a worker takes at a time
 MUCH = 5000  # so many are shared out over the cores
@@ -85,10 +92,19 @@ class ExportOptions:
     max_repetition: float | None = None
     max_per_source: int | None = None
     include_unformatted: bool = False
+    include_unjudged: bool = False  # also of a run of which samples wait for a verdict
+    plain_share: float | None = None  # of the rows, without a thought
     keep_budget: bool = False  # also samples whose answer a thinking budget forced
     dedup: str = "near"
     seed: int = 0
-    system: str | None = None
+    form: str = WITH_TAGS  # of the thought in all rows
+    system: str | None = None  # the message of rows that bring none
+    system_of_run: bool = False  # whether a run's own message goes before it, if it asks for this form
+
+    @property
+    def takes_plain(self) -> bool:
+        """Whether rows without a thought may enter."""
+        return self.form == WITHOUT or self.include_unformatted or self.plain_share is not None
 
 
 @dataclass
@@ -104,11 +120,21 @@ class Summary:
     by_opinion: int = 0  # samples that are correct by a second opinion, where the rules are undecided
     unfit_endings: Counter[str] = field(default_factory=Counter)  # finish reason -> correct samples left out
     ungraded: int = 0  # samples without a verdict on today's text
+    unjudged: Counter[str] = field(default_factory=Counter)  # why samples have no judgement -> samples
+    waiting: Counter[Path] = field(default_factory=Counter)  # run -> samples without a verdict
+    never_judged: int = 0  # of these, those that were formatted and not judged since
+    not_apart: Counter[str] = field(
+        default_factory=Counter
+    )  # why thought and solution are not known -> samples
     undecided: Counter[str] = field(default_factory=Counter)  # kind of cause -> samples, all left out
     graders: set[str] = field(default_factory=set)  # of the samples that may enter
-    unfitting_extras: int = 0  # extra rows that are not within the limits
+    unfit_extras: Counter[str] = field(default_factory=Counter)  # why extra rows are left out -> rows
+    set_aside: dict[Path, list[SetAside]] = field(default_factory=dict)  # extra rows of no known form
     contaminated: Counter[str] = field(default_factory=Counter)  # benchmark -> rows taken out
-    unmarked: int = 0  # rows that are not in thought and solution
+    plain: int = 0  # rows without a thought
+    surplus_plain: int = 0  # rows without a thought that are more than the wanted share
+    dropped: int = 0  # rows whose response had a thought
+    other_system: int = 0  # extra rows whose system message asks for another form of thought
 
     def passed(self, stage: str, number: int) -> None:
         """Note how many are left after a stage; nothing left is an error that says what to do."""
@@ -116,7 +142,31 @@ class Summary:
         self.funnel[stage] = number
         if number == 0:
             told = f"none of {before[-1][1]} ({before[-1][0]})" if before else "no sample"
-            raise UserError(f'no row is left: {told} passed the stage "{stage}"; {ADVICE.get(stage, "")}')
+            advice = self._why_not_correct() if stage == CORRECT else ADVICE.get(stage, "")
+            raise UserError(f'no row is left: {told} passed the stage "{stage}"; {advice}')
+
+    def _why_not_correct(self) -> str:
+        why = {
+            "no verdict on their current text": self.ungraded,
+            "an undecided verdict": self.undecided.total(),
+        }
+        why |= {"a verdict that judges nothing (" + ", ".join(self.unjudged) + ")": self.unjudged.total()}
+        why["a wrong answer"] = self.funnel[GENERATED] - sum(why.values())
+        told = ", ".join(f"{number:,} have {what}" for what, number in why.items() if number)
+        return f"{told}: judge with inference_and_check.py --check, or sample more (--n, another model)"
+
+    def check_waiting(self, generated: int) -> None:
+        """Raise UserError when samples wait for their verdict: what is there is not all there will be."""
+        if not self.ungraded:
+            return
+        formatted = f" ({self.never_judged:,} have a formatted text that was never judged)" * bool(
+            self.never_judged
+        )
+        raise UserError(
+            f"{self.ungraded:,} of {generated:,} samples in {', '.join(map(str, self.waiting))} wait for a "
+            f"verdict{formatted}: run inference_and_check.py --check, with the flags of the run, or give "
+            "--include-unjudged to export what is judged so far"
+        )
 
 
 class Export:
@@ -124,7 +174,7 @@ class Export:
 
     def __init__(
         self,
-        runs: list[Path],
+        runs: Mapping[Path, dict],  # folder -> its run.json
         extras: list[Path],
         options: ExportOptions,
         opinions: Mapping[Path, Opinions] | None = None,  # that are trusted where the rules are undecided
@@ -132,9 +182,11 @@ class Export:
         self.options = options
         self.summary = Summary()
         self._open = ExitStack()
-        self._folders = runs
+        self._folders = list(runs)
         self._opinions = opinions or {}
-        self.infos = [read_run_json(folder) for folder in runs]
+        self.infos = list(runs.values())
+        sent = [info["settings"].get("system_prompt") for info in self.infos]
+        self._systems = [self._system_of(message) for message in sent]
         self._readers: dict[int, RunReader] = {}
         self._extra_paths = extras
         self._extra_files: list[BinaryIO] = []
@@ -157,6 +209,8 @@ class Export:
                 if judged is not record and judged.verdict is not None:
                     self.summary.by_opinion += judged.verdict.correct
                 self._look_at(origin, place, judged, stages)
+        if not self.options.include_unjudged:
+            self.summary.check_waiting(stages[GENERATED])
         for stage in (GENERATED, CORRECT, WHOLE, FORMATTED, FITTING):
             self.summary.passed(stage, stages[stage])
 
@@ -168,6 +222,7 @@ class Export:
         self.summary.passed(KEPT, len(own))
         before = len(self._candidates)
         self._candidates.extend(self._extra_candidates)
+        self._made_plain = np.zeros(len(self._candidates), bool)  # rows whose thought is dropped
         if self._extra_files:
             self.summary.passed(EXTRA, len(own) + len(self._candidates) - before)
         chosen = np.r_[own, np.arange(before, len(self._candidates))]
@@ -180,7 +235,29 @@ class Export:
             self.summary.passed(CLEAN, int(alive[of_group].sum()))
         chosen = chosen[alive[of_group]]
         order_by = ("sample", "origin", "rank")  # the most important last
-        return chosen[np.lexsort([self._candidates.column(name)[chosen] for name in order_by])]
+        chosen = chosen[np.lexsort([self._candidates.column(name)[chosen] for name in order_by])]
+        return self._with_plain_share(chosen)
+
+    def _with_plain_share(self, chosen: NDArray[Any]) -> NDArray[Any]:
+        """Those of the chosen that stay so that the wanted share of rows is plain.
+
+        Where too few rows have no thought, the first thoughts are dropped; where too many have none, the last
+        of these rows are left out. The order is drawn by seed.
+        """
+        import numpy as np
+
+        share = self.options.plain_share
+        if share is None:
+            return chosen
+        plain = self._candidates.column("plain")[chosen].astype(bool)
+        missing = round(share * len(chosen)) - int(plain.sum())
+        if missing >= 0:
+            self._made_plain[chosen[np.flatnonzero(~plain)[:missing]]] = True
+            return chosen
+        kept = round(share / (1 - share) * int((~plain).sum()))
+        left_out = np.flatnonzero(plain)[kept:]
+        self.summary.surplus_plain = len(left_out)
+        return np.delete(chosen, left_out)
 
     def write(self, chosen: NDArray[Any], output: ExampleFile, on_progress: Callable[[], None]) -> str:
         """Second pass: write the chosen ones and finish the file; returns its SHA-256."""
@@ -188,18 +265,17 @@ class Export:
         per_source: Counter[tuple[str, str]] = Counter()
 
         def encode(span: range) -> list[tuple[bytes, Written]]:
-            found = (self._candidates[at] for at in chosen[span])
-            examples = ((candidate.origin, self._example(candidate)) for candidate in found)
-            return [(output.encode(example), _written(origin, example)) for origin, example in examples]
+            found = [(self._candidates[at], bool(self._made_plain[at])) for at in chosen[span]]
+            return [self._encoded(candidate, output, drop=drop) for candidate, drop in found]
 
         for rows in self._shared_out(encode, len(chosen)):
-            for encoded, written in rows:
+            for encoded, about in rows:
                 on_progress()
-                place = (written.task, written.source)
+                place = (about.task, about.source)
                 if cap is None or per_source[place] < cap:
                     per_source[place] += 1
                     output.write_encoded(encoded)
-                    self._count(written)
+                    self._count(about)
         self.summary.passed(FINAL, output.rows)
         return output.finish()
 
@@ -228,35 +304,54 @@ class Export:
     # --- the first pass ---
 
     def _look_at(self, origin: int, place: RecordPlace, record: Record, stages: Counter[str]) -> None:
-        sample = record.sample
+        sample, verdict = record.sample, record.verdict
         stages[GENERATED] += 1
-        if record.verdict is None:
+        if verdict is None:
             self.summary.ungraded += 1
-        elif record.verdict.reason == "undecided":
-            self.summary.undecided[record.verdict.cause.partition(":")[0] or "no cause given"] += 1
-        if record.verdict is None or not record.verdict.correct:
+            self.summary.waiting[self._folders[origin]] += 1
+            self.summary.never_judged += record.formatted is not None
+        elif verdict.reason == "undecided":
+            self.summary.undecided[verdict.cause.partition(":")[0] or "no cause given"] += 1
+        elif verdict.reason in NOT_JUDGED:
+            self.summary.unjudged[verdict.reason] += 1
+        if verdict is None or not verdict.correct:
             return
         stages[CORRECT] += 1
         if not may_train(sample.finish_reason, keep_budget=self.options.keep_budget):
             self.summary.unfit_endings[sample.finish_reason] += 1
             return
         stages[WHOLE] += 1
-        if record.formatted is None and not self.options.include_unformatted:
+        text = record.text()
+        answer = self._answer(text)
+        if isinstance(answer, NoAnswer):
+            self.summary.not_apart[answer.why] += 1
             return
         stages[FORMATTED] += 1
-        text = record.text()
-        tokens = sample.completion_tokens or estimate_tokens(text)
+        tokens = self._tokens(answer, text, sample.completion_tokens)
         if not self._fits(text, tokens):
             return
         stages[FITTING] += 1
-        self.summary.graders.add(grader_named(record.verdict))
+        self.summary.graders.add(grader_named(verdict))
         settings = self.infos[origin]["settings"]
         problem = (settings.get("task"), settings.get("split"), sample.problem_id)
         drawn = (self.options.seed, *problem, settings.get("model"), sample.temperature, sample.index)
         group, rank = name_digest(*problem), name_digest(*drawn)
         self._candidates.add(
-            Candidate(origin, place.sample, place.problem, place.formatted, group, rank, tokens)
+            Candidate(origin, place.sample, place.problem, place.formatted, group, rank, tokens, answer.plain)
         )
+
+    def _answer(self, text: str, reasoning: str = "") -> Answer | NoAnswer:
+        """Thought and solution of a response that may enter."""
+        answer = read_answer(text, reasoning)
+        if isinstance(answer, Answer) and answer.plain and not self.options.takes_plain:
+            return NoAnswer(NO_THOUGHT)
+        return answer
+
+    def _tokens(self, answer: Answer, text: str, counted: int) -> int:
+        """Tokens of a response as its row will have it; `counted`: of all of it, 0 if nobody knows."""
+        if self.options.form == WITHOUT and not answer.plain:
+            return estimate_tokens(answer.solution)
+        return counted or estimate_tokens(text)
 
     def _fits(self, text: str, tokens: int) -> bool:
         """Whether a response is within the limits."""
@@ -271,13 +366,23 @@ class Export:
         for number, path in enumerate(self._extra_paths):
             origin = len(self._folders) + number
             for offset, row in read_extra(path):
-                tokens = estimate_tokens(row.response)
-                if not self._fits(row.response, tokens):
-                    self.summary.unfitting_extras += 1
+                if isinstance(row, SetAside):
+                    self.summary.set_aside.setdefault(path, []).append(row)
+                    continue
+                answer = self._answer(row.response, row.reasoning)
+                if isinstance(answer, NoAnswer):
+                    self.summary.unfit_extras[answer.why] += 1
+                    continue
+                text = row.reasoning + row.response
+                tokens = self._tokens(answer, text, 0)
+                if not self._fits(text, tokens):
+                    self.summary.unfit_extras[NO_LIMITS] += 1
                     continue
                 name = name_digest("extra", number, offset)
                 rank = name_digest(self.options.seed, name)
-                self._extra_candidates.add(Candidate(origin, offset, -1, -1, name, rank, tokens))
+                self._extra_candidates.add(
+                    Candidate(origin, offset, -1, -1, name, rank, tokens, answer.plain)
+                )
 
     # --- questions ---
 
@@ -375,27 +480,52 @@ class Export:
 
     # --- the second pass ---
 
-    def _example(self, candidate: Candidate) -> Example:
-        origin, system, tokens = candidate.origin, self.options.system, candidate.tokens
+    def _encoded(self, candidate: Candidate, output: ExampleFile, *, drop: bool) -> tuple[bytes, Written]:
+        """A row as it is written, and what the card says of it; `drop`: its thought is not wanted."""
+        origin, tokens = candidate.origin, candidate.tokens
+        form = WITHOUT if drop else self.options.form
+        other_system = False
         if origin >= len(self._folders):
             path = self._extra_paths[origin - len(self._folders)]
-            name = f"{path.name}@{candidate.sample}"
-            return _extra_example(self._extra(candidate), path, name, system, tokens)
-        record = self._readers[origin].at(
-            RecordPlace(candidate.sample, candidate.problem, candidate.formatted)
-        )
-        return _own_example(record, self.infos[origin], self._folders[origin].name, system, tokens)
+            row = self._extra(candidate)
+            answer = read_answer(row.response, row.reasoning)
+            assert isinstance(answer, Answer), "only rows with an answer are chosen"
+            plain = answer.plain or form == WITHOUT
+            system = fitting((row.system, self.options.system), self.options.form, plain=plain)
+            other_system = bool(row.system) and system != row.system
+            example = _extra_example(row, path, f"{path.name}@{candidate.sample}", system, tokens)
+        else:
+            place = RecordPlace(candidate.sample, candidate.problem, candidate.formatted)
+            record = self._readers[origin].at(place)
+            answer = read_answer(record.text())
+            assert isinstance(answer, Answer), "only samples with an answer are chosen"
+            plain = answer.plain or form == WITHOUT
+            system = self._systems[origin][plain]
+            example = _own_example(record, self.infos[origin], self._folders[origin].name, system, tokens)
+        thought = None if self.options.form != IN_FIELD else "" if plain else answer.thought
+        tokens = estimate_tokens(answer.solution) if drop else tokens
+        example = replace(example, response=written(answer, form), thought=thought, tokens=tokens)
+        dropped = plain and not answer.plain
+        return output.encode(example), _written(origin, example, plain, dropped, other_system)
+
+    def _system_of(self, message: str | None) -> dict[bool, str | None]:
+        """The system message of a run's rows: without a thought (True) and with one."""
+        options = self.options
+        own = message if options.system_of_run and suits(message, options.form) else None
+        return {plain: fitting((own, options.system), options.form, plain=plain) for plain in (True, False)}
 
     def _extra(self, candidate: Candidate) -> ExtraRow:
         return extra_at(self._extra_files[candidate.origin - len(self._folders)], candidate.sample)
 
-    def _count(self, written: Written) -> None:
+    def _count(self, about: Written) -> None:
         summary = self.summary
         for name, counter in summary.counts.items():
-            counter[getattr(written, name) or "-"] += 1
-        summary.origins[written.origin] += 1
-        summary.tokens.append(written.tokens)
-        summary.unmarked += not written.marked
+            counter[getattr(about, name) or "-"] += 1
+        summary.origins[about.origin] += 1
+        summary.tokens.append(about.tokens)
+        summary.plain += about.plain
+        summary.dropped += about.dropped
+        summary.other_system += about.other_system
 
 
 class Written(NamedTuple):
@@ -407,10 +537,12 @@ class Written(NamedTuple):
     task: str
     model: str
     tokens: int
-    marked: bool  # in thought and solution
+    plain: bool  # without a thought
+    dropped: bool  # the response had one
+    other_system: bool  # than the one that an extra row came with
 
 
-def _written(origin: int, example: Example) -> Written:
+def _written(origin: int, example: Example, plain: bool, dropped: bool, other_system: bool) -> Written:
     return Written(
         origin=origin,
         source=example.source,
@@ -418,7 +550,9 @@ def _written(origin: int, example: Example) -> Written:
         task=example.task,
         model=example.model,
         tokens=example.tokens,
-        marked=split_parts(example.response) is not None,
+        plain=plain,
+        dropped=dropped,
+        other_system=other_system,
     )
 
 
@@ -443,7 +577,7 @@ def _own_example(record: Record, info: dict, folder: str, system: str | None, to
 
 def _extra_example(row: ExtraRow, path: Path, name: str, system: str | None, tokens: int) -> Example:
     return Example(
-        system=row.system or system,
+        system=system,
         prompt=row.prompt,
         response=row.response,
         question=row.prompt,

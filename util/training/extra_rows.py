@@ -1,7 +1,8 @@
 """Which training examples does somebody else's file of JSON lines hold?
 
-Understood are ShareGPT (`conversations`), chat (`messages`) and question with answer (`question`,
-`combined_text`, as the STILL-2 release has them).
+`read_extra` reads a file: ShareGPT (`conversations`), chat (`messages`, `prompt` and `completion`), Alpaca
+(`instruction`, `output`), and question with answer (`question`, `combined_text`, as in the STILL-2 release).
+What is of no such form is set aside, with the reason.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from util.errors import UserError
 
-_USER, _ASSISTANT = ("user", "human"), ("assistant", "gpt")
+_ROLES = {"system": "system", "developer": "system"} | dict.fromkeys(("user", "human"), "user")
+_ROLES |= dict.fromkeys(("assistant", "gpt", "model"), "assistant")
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # fields in which others keep a thought apart
+_MOST_NAMED = 100  # characters of the names that a reason repeats
 # What our own training files say of a row, and the fields in which others say it.
 _ABOUT = {
     "source": ("source", "domain"),
@@ -33,14 +37,20 @@ class ExtraRow:
     system: str | None
     prompt: str
     response: str
+    reasoning: str  # a thought in a field of its own
     about: dict[str, str]
 
 
-def read_extra(path: Path) -> Iterator[tuple[int, ExtraRow]]:
-    """Yield (offset in bytes, row) of each line.
+@dataclass(frozen=True)
+class SetAside:
+    """A row that is no training example."""
 
-    Raises UserError with the line's number when a row is of none of the known forms.
-    """
+    line: int
+    why: str  # goes behind "line 3"
+
+
+def read_extra(path: Path) -> Iterator[tuple[int, ExtraRow | SetAside]]:
+    """Yield (offset in bytes, row) of each line; raises UserError when none is a training example."""
     if not path.is_file():
         raise UserError(f"no extra file at {path}: give a file of JSON lines")
     with open(path, "rb") as file:
@@ -49,60 +59,104 @@ def read_extra(path: Path) -> Iterator[tuple[int, ExtraRow]]:
                 f"{path} is one JSON list: turn it into JSON lines first, as with: jq -c '.[]' {path}"
             )
         file.seek(0)
-        offset, rows = 0, 0
+        offset, usable = 0, 0
+        first: SetAside | None = None
         for number, raw in enumerate(file, 1):
             if raw.strip():
-                yield offset, _row(raw, f"{path} line {number}")
-                rows += 1
+                row = _row(raw)
+                found = SetAside(number, row) if isinstance(row, str) else row
+                if isinstance(found, SetAside):
+                    first = first or found
+                else:
+                    usable += 1
+                yield offset, found
             offset += len(raw)
-    if not rows:
+    if first is not None and not usable:
+        raise UserError(
+            f"{path} line {first.line} {first.why}, and no line of the file holds an example: known are rows "
+            "with conversations, messages, prompt and completion, instruction and output, or question and "
+            "combined_text"
+        )
+    if not usable:
         raise UserError(f"{path} holds no row: leave it out, or give the file that was meant")
 
 
 def extra_at(file: BinaryIO, offset: int) -> ExtraRow:
     """The row on the line that starts at `offset`."""
     file.seek(offset)
-    return _row(file.readline(), f"{file.name} at byte {offset}")
+    row = _row(file.readline())
+    assert isinstance(row, ExtraRow), f"{file.name} changed at byte {offset} while it was read"
+    return row
 
 
-def _row(raw: bytes, place: str) -> ExtraRow:
+def _row(raw: bytes) -> ExtraRow | str:
+    """The example on a line, or what is wrong with the line."""
     try:
         line = json.loads(raw.decode("utf-8-sig"))  # some editors begin a file with a byte order mark
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{place} is not JSON ({error}): write one object per line, in UTF-8") from error
+    except (ValueError, RecursionError):
+        return "is not JSON in UTF-8"
     if not isinstance(line, dict):
-        raise UserError(f"{place} is not a JSON object: write one object per line")
-    if "conversations" in line:
-        system, prompt, response = _turns(line["conversations"], "from", "value", place)
-    elif "messages" in line:
-        system, prompt, response = _turns(line["messages"], "role", "content", place)
-    elif "question" in line and "combined_text" in line:
-        system, prompt, response = None, line["question"], line["combined_text"]
-    else:
-        raise UserError(
-            f"{place} has the fields {', '.join(line) or '(none)'}: known are rows with conversations, with "
-            "messages, or with question and combined_text"
-        )
-    system = line.get("system") or system
-    if not (isinstance(prompt, str) and isinstance(response, str) and prompt.strip() and response.strip()):
-        raise UserError(f"{place} has no text of the user or of the assistant: take the row out")
+        return "is not a JSON object"
+    turns = _turns_of(line)
+    if turns is None:
+        return f"has the fields {', '.join(line)[:_MOST_NAMED] or '(none)'}"
+    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+        return "has no list of turns"
+    found: dict[str, list[dict]] = {"system": [], "user": [], "assistant": []}
+    for turn in turns:
+        role = turn.get("from", turn.get("role"))
+        if role not in _ROLES:
+            return f"has a turn of {str(role)[:_MOST_NAMED]!r}"
+        found[_ROLES[role]].append(turn)
+    numbers = tuple(map(len, found.values()))
+    if numbers[0] > 1 or numbers[1:] != (1, 1):
+        return f"has {numbers[1]} user and {numbers[2]} assistant turns"
+    (user,), (assistant,) = found["user"], found["assistant"]
+    prompt, response = _text(user), _text(assistant)
+    if not (prompt.strip() and response.strip()):
+        return "has no text of the user or of the assistant"
+    said = line.get("system") or (_text(found["system"][0]) if found["system"] else None)
     about = {
         name: next((str(line[field]) for field in fields if line.get(field) is not None), "")
         for name, fields in _ABOUT.items()
     }
-    return ExtraRow(system, prompt, response, about)
+    return ExtraRow(said if isinstance(said, str) else None, prompt, response, _thought(assistant), about)
 
 
-def _turns(turns: object, role: str, text: str, place: str) -> tuple[str | None, str | None, str | None]:
-    """System, user and assistant text of a conversation of one turn each."""
-    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        raise UserError(f"{place} has no list of turns: take the row out")
-    system = [turn.get(text) for turn in turns if turn.get(role) == "system"]
-    user = [turn.get(text) for turn in turns if turn.get(role) in _USER]
-    assistant = [turn.get(text) for turn in turns if turn.get(role) in _ASSISTANT]
-    if len(user) != 1 or len(assistant) != 1 or len(system) > 1:
-        raise UserError(
-            f"{place} has {len(user)} user and {len(assistant)} assistant turns: "
-            "only rows with one of each can be mixed in"
-        )
-    return (system or [None])[0], user[0], assistant[0]
+def _turns_of(line: dict) -> object:
+    """The turns of a row, whatever its form; None where it has none of the known ones."""
+    for name in ("conversations", "messages"):
+        if name in line:
+            return line[name]
+    if "prompt" in line and "completion" in line:
+        prompt, completion = line["prompt"], line["completion"]
+        if isinstance(prompt, list) and isinstance(completion, list):
+            return [*prompt, *completion]
+        return _asked_and_answered(prompt, completion)
+    if "instruction" in line and "output" in line:
+        asked = filter(None, (line["instruction"], line.get("input")))
+        return _asked_and_answered("\n".join(map(str, asked)), line["output"])
+    if "question" in line and "combined_text" in line:
+        return _asked_and_answered(line["question"], line["combined_text"])
+    return None
+
+
+def _asked_and_answered(question: object, answer: object) -> list[dict]:
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+
+
+def _text(turn: dict) -> str:
+    """The text of a turn; some write it as a list of parts."""
+    content: Any = turn.get("value", turn.get("content"))
+    if isinstance(content, list):
+        parts = (part.get("text") for part in content if isinstance(part, dict))
+        return "\n".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else ""
+
+
+def _thought(turn: dict) -> str:
+    """The thought that a turn has in a field or in a part of its own."""
+    content = turn.get("content")
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    found = (part.get(name) for part in (turn, *parts) for name in _THOUGHTS)
+    return next((text for text in found if isinstance(text, str) and text.strip()), "")

@@ -19,6 +19,7 @@ from util.errors import RunStopped, UserError
 from util.runs.journal import disk_trouble
 
 PARQUET_ROWS = 1000
+REASONING = "reasoning_content"  # the field of a message in which chat templates look for its thought
 DATASET_INFO = "dataset_info.json"  # LLaMA-Factory's list of data sets, beside them
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
@@ -29,7 +30,7 @@ class Example:
 
     system: str | None
     prompt: str  # the user message
-    response: str
+    response: str  # as it stands in the row
     question: str
     answer: str | None  # the reference, where it is short text
     data_source: str  # the data set that the question is from
@@ -40,6 +41,7 @@ class Example:
     model: str
     sample_id: str
     tokens: int  # of the response
+    thought: str | None = None  # in a field of its own; None: the file has no such field
 
     def about(self) -> dict[str, str]:
         """Where the row comes from; all as text, since readers guess a column's type from its first rows."""
@@ -53,10 +55,13 @@ class Example:
         }
 
     def messages(self) -> list[dict[str, str]]:
-        return [*self.request(), {"role": "assistant", "content": self.response}]
+        return [*self.request(), self.reply()]
 
     def request(self) -> list[dict[str, str]]:
         return _request(self.system, self.prompt)
+
+    def reply(self) -> dict[str, str]:
+        return _reply(self.response, self.thought)
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class Pair:
     prompt: str  # the user message as the run sent it
     chosen: str
     rejected: str
+    thoughts: tuple[str, str] | None = None  # of both, in a field of their own
 
     def request(self) -> list[dict[str, str]]:
         return _request(self.system, self.prompt)
@@ -75,6 +81,11 @@ class Pair:
 def _request(system: str | None, prompt: str) -> list[dict[str, str]]:
     message = [{"role": "system", "content": system}] if system else []
     return [*message, {"role": "user", "content": prompt}]
+
+
+def _reply(text: str, thought: str | None) -> dict[str, str]:
+    field = {} if thought is None else {REASONING: thought}
+    return {"role": "assistant", "content": text, **field}
 
 
 def sharegpt(example: Example) -> dict:
@@ -107,7 +118,7 @@ def trl_sft(example: Example) -> dict:
     """TRL's conversational prompt and completion: the loss is on the completion alone."""
     return {
         "prompt": example.request(),
-        "completion": [{"role": "assistant", "content": example.response}],
+        "completion": [example.reply()],
         **example.about(),
     }
 
@@ -136,10 +147,11 @@ def sharegpt_dpo(pair: Pair) -> dict:
 
 def trl_dpo(pair: Pair) -> dict:
     """TRL's conversational preference rows with an explicit prompt."""
+    thoughts = pair.thoughts or (None, None)
     return {
         "prompt": pair.request(),
-        "chosen": [{"role": "assistant", "content": pair.chosen}],
-        "rejected": [{"role": "assistant", "content": pair.rejected}],
+        "chosen": [_reply(pair.chosen, thoughts[0])],
+        "rejected": [_reply(pair.rejected, thoughts[1])],
     }
 
 
@@ -156,6 +168,23 @@ PAIR_FORMATS: dict[str, Callable[[Pair], dict]] = {
     "trl-dpo": trl_dpo,
     "llamafactory-dpo": sharegpt_dpo,  # the same rows, and entries in dataset_info.json
 }
+
+MESSAGE_FORMATS = (
+    "messages",
+    "trl-sft",
+    "verl-parquet",
+    "trl-dpo",
+)  # rows with messages as chat templates read
+
+
+def check_thought_field(format_name: str) -> None:
+    """Raise UserError when rows of this format have no room for a thought in a field of its own."""
+    if format_name not in MESSAGE_FORMATS:
+        fitting = ", ".join(name for name in MESSAGE_FORMATS if (name in FORMATS) == (format_name in FORMATS))
+        raise UserError(
+            f"--thought field: rows of --format {format_name} have no messages with such a field; choose "
+            f"{fitting}, or --thought think"
+        )
 
 
 def check_output(format_name: str, path: Path) -> None:
