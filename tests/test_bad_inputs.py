@@ -407,6 +407,7 @@ FILES = {
     "a run with budgets": ("report", "budget", "FILE", "--at", "9", "--dry-run"),
     "runs to merge": ("util.runs.__main__", "merge", "FILE", "FILE2", "-o", "OUT"),
     "response to grade": ("util.grading.__main__", "explain", "--gold=4", "--response=FILE"),
+    "tests of a program": ("util.grading.__main__", "explain", "--tests=FILE", "--response=print(4)"),
     "runs to format": ("convert_format", "--input_dir=FILE", "--no-llm"),
     "runs to export": ("convert_to_data", "--input_dir=FILE", "--output=OUT", "--decontaminate=Warmup"),
 }

@@ -5,9 +5,14 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
+from tasks import load_task
+from util.data.rows import open_rows, problems
+from util.errors import UserError
+from util.grading.__main__ import parse, run
 from util.grading.code import grade_code
 from util.grading.code.suites import suite_of
 from util.grading.sandbox import Limits, Program, Sandbox, SandboxError, nodes, warm_sandbox, wire
@@ -24,6 +29,123 @@ def apps(inputs, outputs, function=None):
 
 def grade(problem, source, **options):
     return grade_code(problem, f"```python\n{source}\n```", **options)
+
+
+TOLD = """\
+<think>```python
+print(1)
+```</think>
+```python
+def add(a, b
+```
+```python
+def add(a, b):
+    return a + b
+a, b = map(int, input().split())
+while a == 5: pass
+print(add(a, b))
+```
+```python
+print(add(1, 2))
+```
+```
+3
+```
+"""
+FIVE = {"inputs": ["1 2", "2 3", "3 3", "5 1", "6 1"], "outputs": ["3", "5", "7", "6", "7"]}
+
+
+def explained(capsys, *flags):
+    assert run(parse(["explain", *flags])) == 0
+    return [line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()]
+
+
+def test_explain_says_which_program_of_a_response_is_run_and_why_and_how_each_test_ended(capsys, tmp_path):
+    answer, tests = tmp_path / "answer.md", tmp_path / "tests.json"
+    answer.write_text(TOLD)
+    tests.write_text(json.dumps(FIVE))
+    flags = ["--tests", str(tests), "--response", str(answer), "--time-limit", "0.3"]
+    assert run(parse(["explain", *flags, "--all-tests"])) == 0
+    assert capsys.readouterr().out.splitlines()[:-3] == [
+        "verdict    not correct: wrong_output",
+        "program    lines 7 to 13: the last block in Python",
+        "not run    lines 4 to 6: others come before it",
+        "not run    lines 14 to 16: it shows or uses an earlier block",
+        "not run    lines 17 to 19: it is a session, a sample or text",
+        "tests 1-2  passed",
+        "test 3     wrong_output: expected '7', got '6\\n'",
+        "test 4     timeout: over 0.3 s of CPU time",
+        "test 5     passed",
+    ]
+    assert not [line for line in explained(capsys, *flags) if "timeout" in line]  # as the grader stops
+
+
+@pytest.mark.parametrize(
+    ("answer", "tests", "said"),
+    [
+        (
+            "```python\nimport time\ntime.sleep(9)\n```",
+            {"inputs": [""], "outputs": [""]},
+            ["ended by the clock after", "does nothing"],
+        ),
+        (
+            "```cpp\nint f(int x) { return x; }\n```",
+            {"inputs": [[1]], "outputs": [1], "fn_name": "f"},
+            ["unsupported_language", "C++", "compile_error"],
+        ),
+        (
+            "```py\ndef g(x): return x\n```\n```py\ndef f(x): return x\n```\n```py\ndef f(x:\n```",
+            {"inputs": [[1]], "outputs": [1], "fn_name": "f"},
+            ["correct", "lines 4 to 6: the last block that defines f", "lines 7 to 9: it does not compile",
+             "lines 1 to 3: it does not define f", "test 1     passed"],
+        ),
+        ("no program", {"inputs": [""], "outputs": [""]}, ["no_code", "no program after the thought"]),
+        ("<think>print(1)", {"inputs": [""], "outputs": [""]}, ["truncated", "the thought is not closed"]),
+        ("print(int(input()) + 1)", {"inputs": ["1"], "outputs": ["2"]}, ["correct", "line 1: ", "passed"]),
+    ],
+)  # fmt: skip
+def test_explain_tells_every_way_in_which_a_program_is_judged(capsys, answer, tests, said):
+    flags = ["explain", "--tests", json.dumps(tests), "--response", answer, "--time-limit", "0.3"]
+    assert run(parse(flags)) == 0
+    printed = capsys.readouterr().out
+    assert all(words in printed for words in said)
+
+
+def test_explain_takes_the_problem_of_a_benchmark_and_its_tests(capsys, tmp_path):
+    file = tmp_path / "codeparrot/apps/test.jsonl"
+    file.parent.mkdir(parents=True)
+    rows = json.loads((Path(__file__).parent / "rows.json").read_text())
+    row = {**rows["APPS"]["row"], "id": 7, "input_output": json.dumps({"inputs": ["1 2"], "outputs": ["3"]})}
+    file.write_text(json.dumps(row) + "\n")
+    of = ["--dataset", "APPS", "--data-dir", str(tmp_path), "--problem"]
+    answer = ["--response", "print(sum(map(int, input().split())))"]
+    assert explained(capsys, *of, "7", *answer)[0] == "correct"
+    with pytest.raises(UserError, match="--problem 8: APPS has no such problem"):
+        run(parse(["explain", *of, "8", *answer]))
+    problem = next(iter(problems(load_task("Warmup"), open_rows(load_task("Warmup").source))))
+    of = ["--dataset", "Warmup", "--problem", problem.id, "--response", f"It is {problem.reference}."]
+    assert explained(capsys, *of)[0] == "correct"
+    with pytest.raises(UserError, match="--time-limit is for programs"):
+        run(parse(["explain", *of, "--time-limit", "1"]))
+
+
+@pytest.mark.parametrize(
+    ("flags", "wrong"),
+    [
+        (["--tests", "{", "--response", "x"], "--tests: the tests are no JSON"),
+        (["--tests", "{}", "--response", "x"], "--tests: no tests; give"),
+        (["--tests", '{"inputs": [1], "outputs": []}', "--response", "x"], "--tests: no tests"),
+        (["--tests", "/no/such.json", "--response", "x"], "--tests /no/such.json: there is no such file"),
+        (["--tests", "-", "--response", "-"], "both read stdin"),
+        (["--tests", "{}", "--gold", "4", "--response", "x"], "--gold, --tests or --problem"),
+        (["--problem", "4", "--response", "x"], "together"),
+        (["--gold", "4", "--dataset", "APPS", "--response", "x"], "together"),
+    ],
+)
+def test_explain_refuses_what_it_cannot_explain(capsys, flags, wrong):
+    with pytest.raises((UserError, SystemExit)) as caught:
+        run(parse(["explain", *flags]))
+    assert wrong in f"{caught.value}{capsys.readouterr().err}"
 
 
 RIGHT = {

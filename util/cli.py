@@ -199,7 +199,13 @@ def add_run_flags(parser: Parser, *groups: str) -> None:
             )
 
 
-def _add(group: argparse._ArgumentGroup, setting: Setting) -> None:
+def add_settings(parser: Parser, *names: str) -> None:
+    """The flags of these settings alone."""
+    for name in names:
+        _add(parser, BY_NAME[name])
+
+
+def _add(group: argparse._ActionsContainer, setting: Setting) -> None:
     """Declare the flag without its default: `Parser` fills it in and notes which flags were given."""
     for flag, value, told in setting.switches:
         group.add_argument(

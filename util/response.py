@@ -301,34 +301,83 @@ def programs(text: str, function: str | None = None) -> list[Block]:
     those without a tag and of what stands in no block. What only shows or uses an earlier block, a session or
     a sample is none of them unless there is nothing else; nor is another language.
     """
-    everything = [block for block in blocks(text) if block.code.strip()]
-    if everything and not everything[-1].closed:
-        everything[-1] = _without_prose(text, everything[-1])
-    everything = _rejoined(text, everything)
+    return choose_programs(text, function).blocks
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The programs of a text, the first to be tried first, and why these blocks."""
+
+    blocks: list[Block]
+    why: str
+
+
+def choose_programs(text: str, function: str | None = None) -> Choice:
+    """As `programs`."""
+    everything = _whole_blocks(text)
     uses = _uses(everything)
     found = everything[::-1]
     acting = [block for block in found if _acts(block)]
     python = [block for block in acting if _PYTHON.match(block.tag)]
     others = [block for block in acting if not _PYTHON.match(block.tag)]
-    choices: list[list[Block]] = [[]]
+    defining: list[Block] = []
     if function:
-        choices = [
-            _defining([block for block in found if block not in uses], function) or _defining(found, function)
-        ]
-    if not choices[0]:
+        defining = _defining([block for block in found if block not in uses], function) or _defining(
+            found, function
+        )
+    choices = [(f"the last block that defines {function}", defining)]
+    if not defining:
         bare = _bare_programs(text, everything)
         foreign = [block for block in found if not _acts(block) and language_of(block)]
         untagged = [block for block in found if not block.tag]
         choices = [
-            _defining(bare, function) if function else [],
-            [block for block in python if block not in uses],
-            [block for block in (*others, *bare, *foreign) if block not in uses],
-            acting,
-            [block for block in found if _PYTHON.match(block.tag)],
-            [block for block in untagged if _WORD.search(block.code)],  # "3 4 5" is a sample, no program
-            untagged or found[:1],
+            (f"it defines {function}, in no block", _defining(bare, function) if function else []),
+            ("the last block in Python", [block for block in python if block not in uses]),
+            (
+                "no block is marked as Python: the last that may be a program",
+                [block for block in (*others, *bare, *foreign) if block not in uses],
+            ),
+            ("every block shows or uses another one: the last", acting),
+            ("the last block in Python, which does nothing", [b for b in found if _PYTHON.match(b.tag)]),
+            (
+                "nothing looks like a program: the last block without a mark",
+                # "3 4 5" is a sample, no program
+                [block for block in untagged if _WORD.search(block.code)] or untagged,
+            ),
+            ("nothing looks like a program: the last block", found[:1]),
         ]
-    return next((chosen for chosen in choices if chosen), [])[:_MOST_PROGRAMS]
+    why, chosen = next((choice for choice in choices if choice[1]), ("", []))
+    return Choice(chosen[:_MOST_PROGRAMS], why)
+
+
+def passed_over(text: str, function: str | None, run: Block) -> Iterator[tuple[Block, str]]:
+    """The other blocks of a text of which one is run, each with why it is not, for people."""
+    everything, candidates = _whole_blocks(text), choose_programs(text, function).blocks
+    uses, before = _uses(everything), candidates[: candidates.index(run)]
+    for block in everything:
+        if block == run:
+            continue
+        if block in before:
+            why = "it does not compile"
+        elif block in uses:
+            why = "it shows or uses an earlier block"
+        elif language := language_of(block):
+            why = f"it is written in {language}"
+        elif not _acts(block):
+            why = "it is a session, a sample or text"
+        elif function and not _defining([block], function):
+            why = f"it does not define {function}"
+        else:
+            why = "others come before it"
+        yield block, why
+
+
+def _whole_blocks(text: str) -> list[Block]:
+    """The blocks with code, each as it was before a fence inside a string parted it."""
+    everything = [block for block in blocks(text) if block.code.strip()]
+    if everything and not everything[-1].closed:
+        everything[-1] = _without_prose(text, everything[-1])
+    return _rejoined(text, everything)
 
 
 def program(text: str, function: str | None = None) -> Block | None:

@@ -1,6 +1,7 @@
 """Why was a response judged as it was, and which references can the grader not read?
 
 python -m util.grading explain --gold '\\frac12' --response 'so it is \\boxed{0.5}'
+python -m util.grading explain --dataset APPS --problem 4000 --response answer.md
 python -m util.grading check-golds --dataset MATH500
 """
 
@@ -9,14 +10,16 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from util import cli
 from util.errors import UserError
-from util.grading.explain import explain, response_text, shown, span_of
+from util.grading.code import limits_of
+from util.grading.explain import explain, explain_program, given_text, problem_of, shown, span_of
 from util.grading.maths import least_trust, symbolic
-from util.records import ENDINGS, TRUSTS, as_finished
+from util.records import ENDINGS, TRUSTS, Problem, as_finished
 from util.settings import at_least
+from util.task import Task
 from util.terminal import print_text
 
 # "/tmp/answer", "./answer", "~/answer" and "answer.txt"; "/2" and "1/2" are answers.
@@ -36,11 +39,26 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         help="explain: grade one response and print every step of the verdict; check-golds: count the "
         "references of a benchmark that its grader cannot read or does not accept as their own answer",
     )
-    parser.add_argument("--dataset", metavar="NAME", help="benchmark whose references are checked")
+    parser.add_argument(
+        "--dataset",
+        metavar="NAME",
+        help="benchmark whose references are checked, or that has the --problem",
+    )
     parser.add_argument("--split", help="split of the data set; default: the one results are reported on")
     parser.add_argument("--limit", type=at_least(1), metavar="N", help="check only the first N references")
     cli.add_data_flags(parser)
     parser.add_argument("--gold", help="the reference answer, or the letter with --choice")
+    parser.add_argument(
+        "--problem",
+        metavar="ID",
+        help="the problem of --dataset that the response answers, by its id in a run",
+    )
+    parser.add_argument(
+        "--tests",
+        metavar="FILE|JSON",
+        help="the tests of a program, as APPS writes them: "
+        '{"inputs": [...], "outputs": [...], "fn_name": ...}, or a file that holds them; - reads stdin',
+    )
     parser.add_argument(
         "--response",
         type=_any_text,
@@ -82,9 +100,16 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "absolute:X (exact)",
     )
     parser.add_argument("--no-symbolic", action="store_true", help="do not ask the symbolic engine")
+    cli.add_settings(parser, "compare", "all_tests", "time_limit", "memory_limit", "require_isolation")
     args = parser.parse_args(argv)
-    if args.command == "explain" and (args.gold is None or args.response is None):
-        parser.error("explain needs --gold and --response")
+    if args.command == "explain":
+        references = [name for name in ("gold", "tests", "problem") if getattr(args, name) is not None]
+        if args.response is None or len(references) != 1:
+            parser.error("explain needs --response, and --gold, --tests or --problem")
+        if (args.problem is None) != (args.dataset is None):
+            parser.error("give --problem and --dataset, which has it, together")
+        if args.response == args.tests == "-":
+            parser.error("--response - and --tests - both read stdin: give a file for one of them")
     if args.gold is not None and not args.gold.strip():
         parser.error("--gold is empty: give the reference answer")
     if args.command == "check-golds" and args.dataset is None:
@@ -96,8 +121,11 @@ def run(args: argparse.Namespace) -> int:
     symbolic.use(not args.no_symbolic)
     if args.command == "check-golds":
         return _check_golds(args)
-    _check_path(args.response)
-    response = response_text(args.response)
+    response = _given(args.response, "--response")
+    if args.tests is not None:
+        return _explain_program(args, problem_of(_given(args.tests, "--tests"), args.question), response, {})
+    if args.problem is not None:
+        return _explain_problem(args, response)
     verdict = explain(
         args.gold,
         response,
@@ -112,29 +140,73 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check_golds(args: argparse.Namespace) -> int:
-    import tasks
-    from util.data.rows import open_rows, problems
-    from util.generation.golds import check_golds, lines_of
-
-    task = tasks.load_task(tasks.full_name(args.dataset, what="benchmark"))
-    rows = open_rows(task.source, split=args.split, revision=args.revision, data_dir=args.data_dir)
-    found = check_golds(task, problems(task, rows, limit=args.limit))
-    print_text("\n".join(lines_of(task, found)))
+def _explain_problem(args: argparse.Namespace, response: str) -> int:
+    """Explain a response to a problem of a benchmark, as its task grades it."""
+    task, found = _problems(args)
+    problem = next((one for one in found if one.id == args.problem), None)
+    if problem is None:
+        raise UserError(
+            f"--problem {args.problem}: {task.name} has no such problem in this split; give a problem_id of "
+            "samples.jsonl, and the run's --split and --revision"
+        )
+    if task.limits:
+        return _explain_program(args, problem, response, task.limits)
+    cli.check_limits(args, [task])
+    print_text(shown(as_finished(task.grade(problem, response), args.finish_reason)))
     return 0
 
 
-def _check_path(given: str) -> None:
-    """Raise UserError for what is surely meant as a file and is none that can be read."""
-    if PATH.fullmatch(given) is None:
-        return
-    if not os.path.exists(given):
-        raise UserError(
-            f"--response {given}: there is no such file; name one that exists, or send the text "
-            "to stdin with --response -"
-        )
-    if not os.path.isfile(given) or not os.access(given, os.R_OK):
-        raise UserError(f"--response {given} is not a file that can be read: name another one")
+def _explain_program(args: argparse.Namespace, problem: Problem, response: str, usual: dict) -> int:
+    """`usual`: what limits are where no flag says another."""
+    from util.generation.judging import check_isolation
+
+    found = check_isolation(args.require_isolation)
+    time_limit, memory_limit = (
+        getattr(args, name) if name in args.given else usual.get(name, getattr(args, name))
+        for name in ("time_limit", "memory_limit")
+    )
+    limits = limits_of(time_limit, memory_limit)
+    told = explain_program(
+        problem,
+        response,
+        finish_reason=args.finish_reason,
+        compare=args.compare,
+        all_tests=args.all_tests,
+        limits=limits,
+        time_of_row=time_limit == "row",
+    )
+    print_text(f"{told}\nisolation  {found.tier}")
+    return 0
+
+
+def _check_golds(args: argparse.Namespace) -> int:
+    from util.generation.golds import check_golds, lines_of
+
+    task, found = _problems(args)
+    print_text("\n".join(lines_of(task, check_golds(task, found))))
+    return 0
+
+
+def _problems(args: argparse.Namespace) -> tuple[Task, Iterator[Problem]]:
+    import tasks
+    from util.data.rows import open_rows, problems
+
+    task = tasks.load_task(tasks.full_name(args.dataset, what="benchmark"))
+    rows = open_rows(task.source, split=args.split, revision=args.revision, data_dir=args.data_dir)
+    return task, problems(task, rows, limit=args.limit)
+
+
+def _given(given: str, flag: str) -> str:
+    """The text of a flag; raises UserError for what is surely meant as a file and cannot be read."""
+    if PATH.fullmatch(given) is not None:
+        if not os.path.exists(given):
+            raise UserError(
+                f"{flag} {given}: there is no such file; name one that exists, or send the text "
+                f"to stdin with {flag} -"
+            )
+        if not os.path.isfile(given) or not os.access(given, os.R_OK):
+            raise UserError(f"{flag} {given} is not a file that can be read: name another one")
+    return given_text(given, flag)
 
 
 if __name__ == "__main__":

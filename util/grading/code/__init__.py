@@ -38,6 +38,7 @@ USUAL_LIMITS = {
 }  # settings
 GRADE_TIMEOUT_S = DEFAULT_LIMITS.problem_s + 2 * START_S  # above what one problem and starting again can take
 BATCH_BYTES = 64 << 20  # inputs that are sent to the sandbox at a time
+OnTest = Callable[[int, str, str], None]  # called with a test's number, from 0, and how it ended
 
 
 def grader(
@@ -86,6 +87,7 @@ def grade_code(
     all_tests: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     time_of_row: bool = False,
+    on_test: OnTest = lambda test, reason, detail: None,
 ) -> Verdict:
     """Run the code of a response on the tests of its problem: right when all of them pass.
 
@@ -107,7 +109,7 @@ def grade_code(
     except BadRow as error:
         return Verdict(False, "no_tests", sources[0], f"problem {problem.id}: {error}", name)
     limits = _limits_on(suite, limits, time_of_row)
-    judge = _ProgramRun(Program(sources, suite.function), tests, compare, limits)
+    judge = _ProgramRun(Program(sources, suite.function), tests, compare, limits, on_test)
     for attempt in (1, 2):
         try:
             judge.run(all_tests)
@@ -148,8 +150,9 @@ def sandbox_kind(sources: tuple[str, ...]) -> str:
 class _ProgramRun:
     """One program, test by test."""
 
-    def __init__(self, program: Program, tests: Tests, compare: str, limits: Limits) -> None:
+    def __init__(self, program: Program, tests: Tests, compare: str, limits: Limits, on_test: OnTest) -> None:
         self._program, self._tests, self._compare, self._limits = program, tests, compare, limits
+        self._on_test = on_test
         self.kind = sandbox_kind(program.sources)
         self._end = time.monotonic() + limits.problem_s
 
@@ -182,6 +185,7 @@ class _ProgramRun:
                 if reason and not outcome.is_first:
                     one_by_one = True
                     break
+                self._on_test(next_test, reason, detail)
                 next_test += 1
                 if not reason:
                     self.passed += 1
