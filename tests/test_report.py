@@ -1,6 +1,7 @@
 """Does the report show what is there, in a real browser, without a request, and whatever a model wrote?"""
 
 import base64
+import csv
 import hashlib
 import json
 import random
@@ -21,6 +22,7 @@ from util.errors import UserError
 from util.results.page import katex
 from util.results.page.frame import new_page, table
 from util.results.page.gather import Shelf, read_run
+from util.results.page.listing import value_pattern
 from util.results.page.names import run_names, short_models
 
 ROOT = Path(__file__).parent.parent
@@ -84,8 +86,7 @@ def shown(browser, page):
     """The page, freshly opened and ready; its log is read at the end of each test."""
     browser.get_log("browser")
     browser.get_log("performance")
-    browser.get(page.as_uri())
-    wait_for(lambda: browser.find_element(By.TAG_NAME, "html").get_attribute("data-ready") == "yes")
+    go(browser, page, "#view=samples")
     yield browser
     assert browser.get_log("browser") == []
 
@@ -169,7 +170,7 @@ def test_the_scores_of_a_run_with_undecided_samples_have_two_ends(tmp_path):
     decided = report_of(make_run(tmp_path / "other", samples[:4]), output=tmp_path / "other.html").read_text()
     assert (
         "up to" not in decided
-        and "ndecided " not in decided.partition("<h2>Scores")[2].partition('id="list"')[0]
+        and "ndecided " not in decided.partition(">Scores</h2>")[2].partition('id="list"')[0]
     )
 
 
@@ -271,14 +272,21 @@ def test_a_comparison_of_long_questions_and_answers_fits_the_window(browser, tmp
 
 
 def test_a_title_is_not_cut_within_a_formula(browser, tmp_path):
-    question = f"Find the sum of all {'very ' * 20}large numbers $x_1 + x_2 + x_3 + x_4 + x_5$ that are even."
+    problems = [
+        {
+            "id": f"p{number}",
+            "question": f"Find all {'very ' * 23}large numbers {formula} that are even.",
+        }
+        for number, formula in enumerate(["$x_1 + x_2 + x_3 + x_4 + x_5$", rf"\[{' + '.join(['x'] * 60)}\]"])
+    ]
     run = make_run(
-        tmp_path / "run", [{"problem_id": "p", "index": 0}], problems=[{"id": "p", "question": question}]
+        tmp_path / "run", [{"problem_id": one["id"], "index": 0} for one in problems], problems=problems
     )
-    browser.get(report_of(run, output=tmp_path / "report.html").as_uri())
-    wait_for(lambda: len(rows(browser)) == 1)
-    title = browser.find_element(By.CSS_SELECTOR, ".title").text
-    assert title.endswith("large numbers …") and "$" not in title
+    go(browser, report_of(run, output=tmp_path / "report.html"))
+    first, second = (row.find_element(By.CSS_SELECTOR, ".title") for row in rows(browser))
+    assert first.text.startswith("Find all") and first.text.endswith("…") and "$" not in first.text
+    assert len(first.find_elements(By.CSS_SELECTOR, "math msub")) == 5
+    assert second.text.endswith("large numbers …")
 
 
 def test_the_page_shows_scores_pictures_levels_and_the_funnel(shown):
@@ -300,7 +308,7 @@ def test_ten_thousand_samples_can_be_opened_and_searched(browser, tmp_path):
     browser.get(page.as_uri())
     wait_for(lambda: len(rows(browser)) == 25)
     search(browser, "question that is not there")
-    assert count(browser) == "0 of 10000 samples"
+    assert count(browser) == "0 problems, 0 of 10000 samples"
     assert browser.get_log("browser") == []
 
 
@@ -365,11 +373,11 @@ def go(browser, page, address=""):
 )
 def test_an_address_holds_what_the_list_is_filtered_by(browser, two_temperatures, address, found):
     go(browser, two_temperatures, f"#{address}")
-    assert count(browser) == f"{found} of 144 samples"
+    assert count(browser).endswith(f"{found} of 144 samples")
 
 
 def test_a_row_says_which_sample_it_is_and_what_came_of_it(browser, two_temperatures):
-    go(browser, two_temperatures, "#problem=p0&temperature=1&index=2")
+    go(browser, two_temperatures, "#view=samples&problem=p0&temperature=1&index=2")
     (row,) = rows(browser)
     for told in ("p0 · T 1 · index 2 · ended by stop", "wrong", "41", "reference 42", "10 tokens"):
         assert told in row.find_element(By.TAG_NAME, "summary").text
@@ -386,14 +394,14 @@ def test_problems_are_listed_by_how_many_samples_are_right(browser, two_temperat
     assert [bar.text.split() for bar in bars][:3] == [["1", "0"], ["1"], ["1", "2"]]
     bars[6].click()
     wait_for(lambda: browser.execute_script(firsts) == ["6 of 16"])
-    assert browser.current_url.endswith("#view=problems&order=hardest&rate=6+of+16")
+    assert browser.current_url.endswith("#order=hardest&rate=6+of+16")
     (problem,) = browser.find_elements(By.CSS_SELECTOR, ".problem")
     problem.find_element(By.TAG_NAME, "summary").click()
     wait_for(lambda: len(problem.find_elements(By.CSS_SELECTOR, ".sample")) == 16)
 
 
 def test_the_prompt_stands_with_its_problem_as_it_was_sent(browser, two_temperatures):
-    go(browser, two_temperatures, "#problem=p8&temperature=1&index=2")
+    go(browser, two_temperatures, "#view=samples&problem=p8&temperature=1&index=2")
     (row,) = rows(browser)
     wait_for(lambda: row.find_elements(By.CSS_SELECTOR, ".asked"))
     row.find_element(By.CSS_SELECTOR, ".asked > summary").click()
@@ -404,7 +412,7 @@ def test_the_prompt_stands_with_its_problem_as_it_was_sent(browser, two_temperat
 
 
 def test_programs_are_in_a_fixed_width_font_and_markdown_is_rendered(browser, two_temperatures):
-    go(browser, two_temperatures, "#problem=p3&temperature=1&index=2")
+    go(browser, two_temperatures, "#view=samples&problem=p3&temperature=1&index=2")
     (row,) = rows(browser)
     wait_for(lambda: row.find_elements(By.CSS_SELECTOR, "pre"))
     program = row.find_element(By.CSS_SELECTOR, "pre")
@@ -420,31 +428,185 @@ def test_programs_are_in_a_fixed_width_font_and_markdown_is_rendered(browser, tw
     assert "```" not in row.text and "2**3" in row.text
 
 
-def test_keys_and_the_download_serve_what_is_filtered(browser, two_temperatures, tmp_path):
-    go(browser, two_temperatures, "#problem=p3&outcome=correct")
+def test_programs_are_in_colours_and_stay_as_they_were_written(browser, two_temperatures):
+    go(browser, two_temperatures, "#view=samples&problem=p3&temperature=1&index=2")
+    wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, "pre"))
+    colours = (
+        "return [...document.querySelectorAll('pre span')].map((one) => [one.className, one.textContent])"
+    )
+    assert browser.execute_script(colours) == [
+        ["word", "def"],
+        ["word", "return"],
+        ["comment", "# **not bold**"],
+    ]
+    painted = """const place = painted(el('pre'), arguments[0], arguments[1]);
+        return [place.textContent, place.innerHTML]"""
+    for language, text, shown in (
+        ("py", "x = 'a # b' if y else 3.5", "<span class=\"quoted\">'a # b'</span>"),
+        ("cpp", 'int a = 1; // no "text"', '<span class="comment">// no "text"</span>'),
+        ("", "import os", '<span class="word">import</span>'),
+        ("", "if all else fails, do it", ""),  # no program, so far as one can see
+        ("text", "def f(a):", ""),
+        ("py", '"""never closed <b>', "&lt;b&gt;"),
+        ("py", "'" * 60_000, ""),  # too long for colours
+    ):
+        written, html = browser.execute_script(painted, text, language)
+        assert written == text and shown in html and bool(shown) == ("<span" in html), (language, text, html)
+
+
+def test_keys_go_through_the_rows(browser, two_temperatures):
+    go(browser, two_temperatures, "#view=samples&problem=p3&outcome=correct")
     from selenium.webdriver.common.keys import Keys
 
     body = browser.find_element(By.TAG_NAME, "body")
-    where = "return document.activeElement.closest('.sample')?.dataset.row ?? document.activeElement.id"
+    where = "return document.activeElement.id || document.activeElement.parentNode.dataset.row"
     seen = []
-    for key in "jjk":
-        browser.switch_to.active_element.send_keys(key)
+    for key in ("j", "j", "k", Keys.ARROW_DOWN, Keys.ARROW_UP):
+        (body if not seen else browser.switch_to.active_element).send_keys(key)
         seen.append(browser.execute_script(where))
-    assert seen[0] == seen[2] != seen[1]
-    body.send_keys("/")
+    assert seen[0] == seen[2] == seen[4] != seen[1] == seen[3]
+    is_open = "return document.activeElement.parentNode.open"
+    for key, opened in ((Keys.ARROW_RIGHT, True), (Keys.ARROW_LEFT, False)):
+        browser.switch_to.active_element.send_keys(key)
+        assert browser.execute_script(is_open) is opened
+    outline = "return getComputedStyle(document.activeElement).outlineStyle"
+    assert browser.execute_script(outline) == "solid"  # one sees where one is
+    browser.switch_to.active_element.send_keys("/")
     browser.switch_to.active_element.send_keys("jk", Keys.BACKSPACE, Keys.BACKSPACE)
     assert browser.execute_script(where) == "search"
+
+
+def test_what_is_filtered_can_be_downloaded_as_lines_and_as_a_table(browser, two_temperatures, tmp_path):
+    go(browser, two_temperatures, "#view=samples&problem=p3&outcome=correct")
     browser.execute_cdp_cmd("Browser.setDownloadBehavior",
                             {"behavior": "allow", "downloadPath": str(tmp_path)})  # fmt: skip
-    browser.find_element(By.ID, "download").click()
-    file = tmp_path / "samples.jsonl"
-    wait_for(file.exists)
-    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    assert {(one["problem_id"], one["temperature"], one["index"], one["outcome"]) for one in lines} == {
-        ("p3", temperature, index, "correct") for temperature in (0.6, 1) for index in range(3)
-    }
-    assert lines[0]["text"] == MARKED_UP and lines[0]["question"] == "Question 3?"
+    for name in ("lines", "table"):
+        browser.find_element(By.ID, f"download-{name}").click()
+    wait_for(lambda: {path.name for path in tmp_path.iterdir()} == {"samples.jsonl", "samples.csv"})
+    lines = [
+        json.loads(line) for line in (tmp_path / "samples.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    with open(tmp_path / "samples.csv", encoding="utf-8-sig", newline="") as file:
+        table = list(csv.DictReader(file))
+    for found in (lines, table):
+        assert {
+            (one["problem_id"], float(one["temperature"]), int(one["index"]), one["outcome"]) for one in found
+        } == {("p3", temperature, index, "correct") for temperature in (0.6, 1) for index in range(3)}
+    assert lines[0]["text"] == MARKED_UP and lines[0]["question"] == table[0]["question"] == "Question 3?"
+    assert table[0]["level"] == "1" and table[0]["reference"] == "42" and "text" not in table[0]
+    cells = "return arguments[0].map(cellOfTable)"
+    assert browser.execute_script(cells, ["=1+1", "-x", "-1.5", "@a", 'a "b", c', "", None]) == [
+        "'=1+1", "'-x", "-1.5", "'@a", '"a ""b"", c"', "", "",
+    ]  # fmt: skip
     wait_for(lambda: count(browser) == "6 of 144 samples")
+
+
+# --- what a user wants to know, and how many clicks it takes ---
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    """Three problems with four samples at each of two temperatures, and of each kind of outcome one."""
+    folder = tmp_path_factory.mktemp("asked")
+    problems = [
+        {
+            "id": f"problem {k}",
+            "question": f"Question {k}?",
+            "answer": "1/2",
+            "about": {"subject": f"area {k}"},
+        }
+        for k in (1, 12, 3)
+    ]
+    samples = [
+        {"problem_id": one["id"], "index": index, "temperature": temperature, "extracted": f"{index}/7",
+         "correct": index < {"problem 1": 4, "problem 12": 2}.get(one["id"], 0), "tokens": 10 * index}
+        for one in problems for temperature in (0.7, 1.0) for index in range(4)
+    ]  # fmt: skip
+    cut = {"finish_reason": "length", "reason": "truncated", "extracted": None}
+    samples[-1] |= {**cut, "text": "<think>So it is 1 / 2. Let me check"}
+    samples[-2] |= {**cut, "text": "<think>So it is 11/25. Let me check"}
+    samples[-3] |= {"reason": "undecided", "cause": "several candidates of equal rank"}
+    run = make_run(folder / "run", samples, problems=problems, settings={"system_prompt": "Be brief."})
+    return report_of(run, output=folder / "report.html")
+
+
+ROW = ".sample:not(.problem)[open]"
+QUESTIONS = {
+    "which problems split?": ([], ".few ~ .few, .few", "4 of 8 Question 12?"),
+    "which is the hardest?": ([], ".few + .few", "0 of 8 Question 3?"),
+    "what did it answer on problem 12 at 0.7?": (
+        [".few a[title='problem 12']", "//summary[contains(., 'T 0.7 · index 3')]"], ROW, "extracted\n3/7",
+    ),
+    "what are all its answers to problem 3?": (
+        [".few a[title='problem 3']"], ".problem[open]", "T 1 · index 0 · ended by stop\n0/7",
+    ),
+    "how was it asked?": ([".few a[title='problem 3']", ".asked > summary"], ".asked[open]", "Be brief."),
+    "which problems are never right?": (
+        ["//button[contains(@aria-label, 'right in 0 of 8')]"], "#samples", "Question 3?",
+    ),
+    "which truncated answers had the right value in the thought?": (
+        ["//a[contains(., 'truncated with the right value')]"], "#samples", "T 1 · index 3 · ended by length",
+    ),
+    "why is an answer undecided?": (
+        ["//a[starts-with(., 'undecided')]", ".sample > summary"], ROW, "several candidates of equal rank",
+    ),
+    "what does the longest response say?": (
+        ["//a[.='longest']", ".sample > summary"], ROW, "index 3",
+    ),
+    "in which subject is it weak?": (["//nav/a[.='Accuracy by kind of problem']"], "main", "area 3"),
+    "with which settings was it made?": (["//nav/a[.='How the runs were made']"], "main", "token cap 4096"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_question_is_answered_within_two_clicks(browser, asked, question):
+    clicks, place, answer = QUESTIONS[question]
+    assert len(clicks) <= 2
+    go(browser, asked)
+    for click in clicks:
+        by = By.XPATH if click.startswith("//") else By.CSS_SELECTOR
+        wait_for(lambda by=by, click=click: browser.find_elements(by, click))
+        browser.find_element(by, click).click()
+    text = "return [...document.querySelectorAll(arguments[0])].map((one) => one.innerText).join('\\n')"
+    wait_for(lambda: answer.replace("\n", " ") in " ".join(browser.execute_script(text, place).split()))
+
+
+def test_truncated_answers_with_the_right_value_are_told_from_others(browser, asked):
+    go(browser, asked, "#view=samples&outcome=truncated&named=yes")
+    assert count(browser) == "1 of 24 samples"
+    go(browser, asked, "#view=samples&outcome=truncated&named=no")
+    assert count(browser) == "1 of 24 samples"
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(1400, "light"), (1400, "dark"), (390, "light"), (390, "dark")]
+)
+def test_axe_finds_nothing_serious(browser, page, two_temperatures, width, scheme):
+    axe = pytest.importorskip("axe_selenium_python", reason="pip install -r requirements/dev.txt has axe")
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
+    # All outcomes stand on one of the pages; on the other a problem is open, a sample of it, its prompt.
+    shown = [(two_temperatures, "#problem=p3")] + [(page, "#view=samples&order=outcome")] * (
+        scheme == "light"
+    )
+    found = []
+    for one, address in shown:
+        go(browser, one, address)
+        for place in (".sample", ".sample .sample", ".asked, .thought"):
+            browser.execute_script(f"(document.querySelector({place!r}) ?? {{}}).open = true")
+            wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, ".sample[open] > :not(summary)"))
+        tool = axe.Axe(browser)
+        tool.inject()
+        found += [
+            (one["id"], one["impact"], one["nodes"][0]["html"])
+            for one in tool.run()["violations"]
+            if one["impact"] in ("serious", "critical")
+        ]
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert found == []
 
 
 # --- formulas ---
@@ -524,6 +686,46 @@ def test_katex_is_in_the_page_with_its_licence_and_the_version_that_the_requirem
 
 
 # --- without a browser ---
+
+
+def test_letters_answered_stand_beside_those_that_are_right(tmp_path):
+    answers = {"a": "AAB", "b": "AAA", "c": "C-A"}  # of problems with the letters A, B and C
+    problems = [{"id": one, "answer": one.upper(), "choices": ["x", "y", "z"]} for one in answers]
+    samples = [
+        {"problem_id": one, "index": index, "correct": answer == one.upper(),
+         "extracted": None if answer == "-" else answer}
+        for one, given in answers.items() for index, answer in enumerate(given)
+    ]  # fmt: skip
+    run = make_run(tmp_path / "run", samples, problems=problems)
+    text = report_of(run, output=tmp_path / "report.html").read_text(encoding="utf-8")
+    section = text.partition(">Letters</h2>")[2].partition("<h2")[0]
+    cells = [re.sub("<.*?>", " ", row).split() for row in re.findall("<tr>(.*?)</tr>", section)]
+    assert cells[1:] == [
+        ["A", "33.3", "%", "66.7", "%"], ["B", "33.3", "%", "11.1", "%"], ["C", "33.3", "%", "11.1", "%"],
+        ["none", "0.0", "%", "11.1", "%"],
+    ]  # fmt: skip
+    other = make_run(tmp_path / "other", samples[:3])
+    assert "Letters" not in report_of(other, output=tmp_path / "o.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("reference", "text", "is_there"),
+    [
+        ("1/2", "so 1 / 2 it is", True),
+        ("1/2", "so 11/2, or 1/25", False),
+        (r"\frac{3}{4}", r"$\dfrac 3 4$ and", True),
+        (r"\left(3, \frac{\pi}{2}\right)", r"the point $(3,\tfrac{\pi}{2})$", True),
+        ("42", "it is 42.", True),
+        ("42", "it is 42.5 or 142", False),
+        ("7", "x^7", True),
+        ("even", "an even number", False),  # a word stands everywhere
+        ("x" * 41, "x" * 41, False),
+        (None, "42", False),
+    ],
+)
+def test_a_right_value_is_found_in_a_text_however_it_is_written(reference, text, is_there):
+    pattern = value_pattern(reference)
+    assert (pattern is not None and pattern.search(text) is not None) == is_there
 
 
 def test_a_page_is_no_larger_than_it_may_be_and_says_what_it_leaves_out(tmp_path, capsys):

@@ -181,12 +181,21 @@ const Formulas = (() => {
     /(\\begin\{(?:align|gather|equation)\*?\}[\s\S]{1,4000}?\\end\{(?:align|gather|equation)\*?\})/,
   ].map((part) => part.source).join("|"), "g");
 
-  // Append text to an element, formulas rendered; never as HTML.
-  function append(element, text) {
+  // The last place before `most` that is in no formula; behind a formula that is not much longer.
+  function outside(text, most) {
+    for (const match of text.matchAll(FORMULA)) {
+      const end = match.index + match[0].length;
+      if (match.index < most && end > most) return end < 1.5 * most ? end : match.index;
+    }
+    return most;
+  }
+
+  // Append text to an element, formulas rendered, all within the line or not; never as HTML.
+  function append(element, text, inLine = false) {
     let from = 0;
     for (const match of text.matchAll(FORMULA)) {
       const source = match.slice(1).find((part) => part !== undefined);
-      const made = render(source, match[1] !== undefined || match[2] !== undefined);
+      const made = render(source, !inLine && (match[1] !== undefined || match[2] !== undefined));
       if (!made) continue;
       made.setAttribute("title", match[0]);
       element.append(text.slice(from, match.index), made);
@@ -195,5 +204,5 @@ const Formulas = (() => {
     element.append(text.slice(from));
   }
 
-  return { append, render };
+  return { append, outside, render };
 })();

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -64,6 +65,21 @@ def table(
     kind = ' class="cards"' if cards else ""
     body = f"<table{kind}><tr>{cells('th', head)}</tr>{lines}</table>"
     return f'<div class="{f"wide {frame}".strip()}">{body}</div>'
+
+
+def contents(parts: Sequence[str]) -> str:
+    """Parts of a page that are HTML already, each under its h2, below links to all of them."""
+    text = "".join(parts)
+    found: list[tuple[str, str]] = []
+
+    def named(match: re.Match[str]) -> str:
+        name = (match[1] or f"part-{len(found) + 1}", match[2])
+        found.append(name)
+        return f'<h2 id="{name[0]}">{name[1]}</h2>'
+
+    text = re.sub(r'<h2(?: id="([\w-]+)")?>(.*?)</h2>', named, text)
+    links = "".join(f'<a href="#{place}">{title}</a>' for place, title in found)
+    return f'<nav aria-label="Contents">{links}</nav>{text}'
 
 
 def _open_page(out: TextIO, title: str, scripts: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """How do the samples get into a page?
 
-Call `write_samples`: compressed pieces that the page's script unpacks when they are looked at.
+Call `listed`: compressed pieces that the page's script unpacks when they are looked at.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-import os
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from html import escape
-from typing import TextIO
 
 from util.records import exact_number
 from util.results.counting import OUTCOMES, Tally, groups_of
@@ -24,24 +24,45 @@ from util.runs.reader import StoredProblems
 SAMPLES_PER_PIECE = 50
 # What the list filters and sorts by; the rest of a sample is unpacked only when it is looked at.
 INDEXED = ("temperature", "index", "outcome", "reason", "finish_reason", "extracted", "tokens")
+LONGEST_VALUE = 40  # characters of a reference that is looked for in texts
+FILLING = r"\\[,;!]|\\left|\\right|[\s${}]"  # what stands in a formula or not without a difference
+BUTTONS = {
+    "open-all": "open all",
+    "close-all": "close all",
+}
+DOWNLOADS = (
+    '<span class="downloads"><span class="faint">download</span><button id="download-lines" type="button">'
+    'JSON lines</button><button id="download-table" type="button">CSV</button></span>'
+)
 AROUND = 20_000  # bytes of the list's controls
 
 
-def write_samples(out: TextIO, runs: Sequence[RunFacts], names: Sequence[str], shelf: Shelf) -> None:
-    """Write the list, of as many samples as the page has room for."""
-    out.flush()
-    room = shelf.page_bytes - os.fstat(out.fileno()).st_size - AROUND - script_bytes()
+@dataclass(frozen=True)
+class Listed:
+    """The list of a page: what is seen of it, and the data behind it, which stand at the end of the page."""
+
+    head: str
+    data: list[str]
+
+
+def listed(runs: Sequence[RunFacts], names: Sequence[str], shelf: Shelf, *, beside: int) -> Listed:
+    """The list, of as many samples as a page has room for that has `beside` bytes of other things."""
+    room = shelf.page_bytes - beside - AROUND - script_bytes()
     data = _data(runs, names, shelf)
     while len(shelf) and (size := sum(map(len, data))) > room:
         shelf.shrink(0.97 * max(room, 0) / size)
         data = _data(runs, names, shelf)
-    out.write(
-        f'<h2 id="list">Samples</h2><p class="faint">Here are {shelf.told()}. Search looks into questions, '
-        "answers and responses. Keys: / searches, j and k go to the next and the previous one.</p>"
+    about = (
+        f"Here are {shelf.told()}. Search looks into questions, answers and responses. Keys: / searches, j "
+        "and k go to the next and the previous row; on a row, so do the arrows up and down, and those to the "
+        "right and left open and close it."
     )
-    out.write('<div id="rates"></div>' + _controls(runs) + _turner("count"))
-    out.write(f'<div id="samples"></div>{_turner("")}\n')
-    out.writelines(data)
+    head = (
+        f'<h2 id="list">Problems and samples</h2><p class="faint">{about}</p><div id="overview"></div>'
+        f'<div id="filter" role="search" aria-label="samples">{_controls(runs)}</div>'
+        f'{_turner("count")}<div id="samples"></div>{_turner("")}\n'
+    )
+    return Listed(head, data)
 
 
 def _data(runs: Sequence[RunFacts], names: Sequence[str], shelf: Shelf) -> list[str]:
@@ -52,7 +73,7 @@ def _data(runs: Sequence[RunFacts], names: Sequence[str], shelf: Shelf) -> list[
         samples = shelf.samples()
         while piece := list(itertools.islice(samples, SAMPLES_PER_PIECE)):
             for run, sample in piece:
-                index.add(run, sample, problems.place(run, sample["problem_id"]))
+                index.add(run, sample, *problems.found_in(run, sample))
             told = [
                 {key: value for key, value in sample.items() if key not in INDEXED} for _, sample in piece
             ]
@@ -62,7 +83,7 @@ def _data(runs: Sequence[RunFacts], names: Sequence[str], shelf: Shelf) -> list[
 
 def _controls(runs: Sequence[RunFacts]) -> str:
     choices = {
-        "view": {"": "one row a sample", "problems": "one row a problem"},
+        "view": {"problems": "one row a problem", "samples": "one row a sample"},
         "order": {
             "": "as generated",
             "problem": "by problem",
@@ -73,21 +94,26 @@ def _controls(runs: Sequence[RunFacts]) -> str:
             "longest": "longest first",
         },
         "outcome": {"": "all outcomes"},
+        "temperature": {"": "all temperatures"},
+        "run": {"": "all runs"},
     }
     filters = {
-        "run": "all runs",
-        "temperature": "all temperatures",
-        "index": "all indices",
-        "rate": "all pass rates",
-        "reason": "all reasons",
-        "finish": "all endings",
+        "index": {"": "all indices"},
+        "rate": {"": "all pass rates"},
+        "reason": {"": "all reasons"},
+        "finish": {"": "all endings"},
+        "named": {
+            "": "right value anywhere or not",
+            "yes": "right value in the text",
+            "no": "right value not in the text",
+        },
     }
     groups = dict.fromkeys(name for run in runs for name in groups_of(run.info))
     parts = ['<input id="search" type="search" placeholder="search" aria-label="search" dir="auto">']
     parts += [_select(name, options) for name, options in choices.items()]
-    for name, label in (("open-all", "open all"), ("close-all", "close all"), ("download", "download")):
+    for name, label in BUTTONS.items():
         parts.append(f'<button id="{name}" type="button">{label}</button>')
-    more = [_select(name, {"": label}) for name, label in filters.items()]
+    more = [_select(name, options) for name, options in filters.items()]
     more += [_select(f"about.{name}", {"": f"{name}: all"}, name) for name in groups]
     for name in ("problem", "extracted", "reference"):
         more.append(
@@ -107,7 +133,7 @@ def _select(name: str, options: Mapping[str, str], group: str = "") -> str:
 
 
 def _turner(count_id: str) -> str:
-    count = f'<span id="{count_id}" class="faint" role="status"></span>' if count_id else ""
+    count = f'<span id="{count_id}" class="faint" role="status"></span>{DOWNLOADS}' if count_id else ""
     return (
         '<div class="controls"><button class="previous" type="button">← previous</button>'
         '<span class="page-number faint"></span><button class="next" type="button">next →</button>'
@@ -122,9 +148,19 @@ class _Problems:
         self._runs = runs
         self._stored = [StoredProblems(run.folder) for run in runs]
         self._places: dict[tuple[int, str], int] = {}
+        self._values: list[re.Pattern[str] | None] = []  # what the right value looks like
         self.found: list[dict] = []
 
-    def place(self, run: int, problem_id: str) -> int:
+    def found_in(self, run: int, sample: dict) -> tuple[int, int]:
+        """The number of the sample's problem, and whether its text holds the right value (1) or not (0)."""
+        problem = self._place(run, sample["problem_id"])
+        if OUTCOMES[sample["outcome"]] == "correct":
+            return problem, 1
+        right = self._values[problem]
+        text = f"{sample['thought']}\n{sample['text']}"
+        return problem, int(right is not None and right.search(text) is not None)
+
+    def _place(self, run: int, problem_id: str) -> int:
         key = (run, problem_id)
         if key not in self._places:
             self._places[key] = len(self.found)
@@ -132,7 +168,9 @@ class _Problems:
                 exact_number(temperature): _rate(tally, problem_id)
                 for temperature, tally in self._runs[run].tallies.items()
             }
-            self.found.append({**stored_problem(self._stored[run], problem_id), "rates": rates})
+            problem = stored_problem(self._stored[run], problem_id)
+            self.found.append({**problem, "rates": rates})
+            self._values.append(None if problem["choices"] else value_pattern(problem["reference"]))
         return self._places[key]
 
     def close(self) -> None:
@@ -146,15 +184,25 @@ def _rate(tally: Tally, problem_id: str) -> tuple[int, int]:
     return (0, 0) if place is None else (tally.correct[place], tally.judged[place])
 
 
+def value_pattern(reference: str | None) -> re.Pattern[str] | None:
+    """The right value as it may be written within a text; None for one that is long or stands everywhere."""
+    plain = re.sub(FILLING, "", reference or "")
+    if not plain or len(plain) > LONGEST_VALUE or plain.isalpha():
+        return None
+    parts = re.findall(r"\\[a-zA-Z]+|.", re.sub(r"\\[dt]frac", r"\\frac", plain))
+    letters = f"(?:{FILLING})*".join(map(re.escape, parts)).replace(r"\\frac", r"\\[dt]?frac")
+    return re.compile(rf"(?<![\w.]){letters}(?!\w|\.\d)")
+
+
 class _Index:
     """One column per fact that the list is searched and sorted by."""
 
     def __init__(self, names: Sequence[str], runs: Sequence[RunFacts]) -> None:
         self._names, self._runs = names, runs
-        self._columns: dict[str, list] = {name: [] for name in ("run", "problem", *INDEXED)}
+        self._columns: dict[str, list] = {name: [] for name in ("run", "problem", "named", *INDEXED)}
 
-    def add(self, run: int, sample: dict, problem: int) -> None:
-        values = (run, problem, *(sample[name] for name in INDEXED))
+    def add(self, run: int, sample: dict, problem: int, named: int) -> None:
+        values = (run, problem, named, *(sample[name] for name in INDEXED))
         for column, value in zip(self._columns.values(), values, strict=True):
             column.append(value)
 

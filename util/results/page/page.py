@@ -5,6 +5,7 @@ Call `write_report`.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -15,10 +16,11 @@ from util.records import ending, exact_number
 from util.results.counting import OUTCOMES, WHY_BIASED, Tally, up_to
 from util.results.page import charts
 from util.results.page.counts import StepCounts, counts_tables
-from util.results.page.frame import new_page, table
+from util.results.page.frame import contents, new_page, table
 from util.results.page.gather import RunFacts, Shelf
 from util.results.page.index import index_of_runs
-from util.results.page.listing import write_samples
+from util.results.page.letters import letters_section
+from util.results.page.listing import listed
 from util.results.page.names import run_names, short_models
 from util.results.page.opinions import opinions_section
 from util.settings import NOT_RECORDED, OF_A_RUN, values_of
@@ -48,27 +50,41 @@ def write_report(
     """Write the report of `runs`, with the samples that `shelf` kept; `left_out` says why others lack."""
     names = run_names(runs)
     rows = _rows(runs, names)
+    made = "".join(_made(run, name) for run, name in zip(runs, names, strict=True))
+    above = _notices(runs, names, rows) + "<h2>Scores</h2>" + _scores(rows)
+    below = "".join(
+        (
+            opinions_section(runs, names),
+            letters_section(runs, names),
+            _pictures(rows),
+            _tokens(rows),
+            _groups(rows),
+            *map(counts_tables, counts),
+            f'<h2>How the runs were made</h2><div class="columns">{made}</div>',
+        )
+    )
     with new_page(path, _title(runs)) as out:
-        out.write(index_of_runs(runs, names, left_out, shelf))
-        for run, name in zip(runs, names, strict=True):
-            if run.being_written_by:
-                out.write(
-                    f'<p class="notice">{escape(name)} is being written by '
-                    f"{escape(run.being_written_by)}: this is what was there when it was read.</p>"
-                )
-        for row in rows:
-            if told := row.run.headlines[row.temperature].unfinished():
-                out.write(f'<p class="notice">{escape(row.label)} is {escape(told)}.</p>')
-        out.write("<h2>Scores</h2>" + _scores(rows))
-        out.write(opinions_section(runs, names))
-        out.write(_pictures(rows))
-        out.write(_tokens(rows))
-        out.write(_groups(rows))
-        for some in counts:
-            out.write(counts_tables(some))
-        made = "".join(_made(run, name) for run, name in zip(runs, names, strict=True))
-        out.write(f'<h2>How the runs were made</h2><div class="columns">{made}</div>')
-        write_samples(out, runs, names, shelf)
+        out.flush()
+        others = above + below + index_of_runs(runs, names, left_out, shelf)
+        samples = listed(runs, names, shelf, beside=os.fstat(out.fileno()).st_size + len(others.encode()))
+        index = index_of_runs(runs, names, left_out, shelf)  # of the samples that had room
+        out.write(contents([index, above, samples.head, below]))
+        out.writelines(samples.data)
+
+
+def _notices(runs: Sequence[RunFacts], names: Sequence[str], rows: Sequence[Row]) -> str:
+    """What a reader has to know first."""
+    told = [
+        f"{name} is being written by {run.being_written_by}: this is what was there when it was read"
+        for run, name in zip(runs, names, strict=True)
+        if run.being_written_by
+    ]
+    told += [
+        f"{row.label} is {unfinished}"
+        for row in rows
+        if (unfinished := row.run.headlines[row.temperature].unfinished())
+    ]
+    return "".join(f'<p class="notice">{escape(one)}.</p>' for one in told)
 
 
 def _title(runs: Sequence[RunFacts]) -> str:

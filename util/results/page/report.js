@@ -29,7 +29,7 @@ function piece(number) {
   return pieces.get(number);
 }
 
-let index, shown = [], rowsFound = 0, page = 0, searching = 0;
+let index, shown = [], rowsFound = 0, page = 0, searching = 0, usualView = "problems";
 
 const problemOf = (row) => index.problems[index.problem[row]];
 const outcomeOf = (row) => index.outcomes[index.outcome[row]];
@@ -47,6 +47,7 @@ const FACTS = {
   outcome: outcomeOf,
   reason: (row) => index.reason[row],
   finish: (row) => index.finish_reason[row],
+  named: (row) => (index.named[row] ? "yes" : "no"),
   rate: (row) => rateName(rateOf(problemOf(row))),
   problem: (row) => problemOf(row).id,
   extracted: (row) => index.extracted[row] ?? "",
@@ -102,7 +103,7 @@ const ORDERS = {
 function ordered(rows) {
   rows.sort((a, b) => ORDERS[$("order").value](a, b) || a - b);
   rowsFound = rows.length;
-  if ($("view").value === "") return rows;
+  if ($("view").value !== "problems") return rows;
   const together = new Map();
   for (const row of rows) {
     if (!together.has(index.problem[row])) together.set(index.problem[row], []);
@@ -122,6 +123,8 @@ async function matching(onFirst = () => {}) {
   const words = $("search").value.trim().toLowerCase();
   const rows = chosen();
   if (!words) return rows;
+  const named = rows.filter((row) => problemOf(row).id.toLowerCase() === words);
+  if (named.length) return named;
   const found = new Set(rows.filter((row) => saysHere(row, words)));
   onFirst([...found]);
   const wanted = new Map();
@@ -144,7 +147,7 @@ async function matching(onFirst = () => {}) {
 
 async function refresh() {
   page = 0;
-  drawRates();
+  drawOverview();
   const rows = await matching((found) => {
     shown = ordered(found);
     show(`${found.length} found, searching the responses …`);
@@ -157,9 +160,10 @@ async function refresh() {
 // --- the address ---
 
 const STATE = () => [$("view"), $("order"), $("search"), ...filters()];
+const usual = (control) => (control.id === "view" ? usualView : "");
 
 function keepAddress() {
-  const state = new URLSearchParams(STATE().filter((control) => control.value !== "").map((one) => [one.id, one.value]));
+  const state = new URLSearchParams(STATE().filter((one) => one.value !== usual(one)).map((one) => [one.id, one.value]));
   if (page) state.set("page", page + 1);
   history.replaceState(null, "", `#${state}`);
 }
@@ -167,36 +171,74 @@ function keepAddress() {
 async function followAddress() {
   const state = new URLSearchParams(location.hash.slice(1));
   const follow = (control) => {
-    control.value = state.get(control.id) ?? "";
-    if (control.selectedIndex === -1) control.value = "";
+    control.value = state.get(control.id) ?? usual(control);
+    if (control.selectedIndex === -1) control.value = usual(control);
   };
   STATE().forEach(follow);
-  drawRates(); // which rates there are depends on the run and the temperature
+  drawOverview(); // which rates there are depends on the run and the temperature
   follow($("rate"));
-  $("more").open = filters().some((control) => control.value !== "" && control.id !== "outcome");
+  $("more").open = filters().some((control) => control.value !== "" && $("more").contains(control));
   const turned = Number(state.get("page")) - 1;
   await refresh();
   if (turned > 0) { page = turned; show(); }
-  const named = shown.length === 1 && state.has("index") && document.querySelector("details.sample");
-  if (named) named.open = true;
-  if (location.hash.length > 1) $("list").scrollIntoView();
+  if (shown.length === 1 && state.has("problem")) document.querySelector("details.sample").open = true;
+  if (STATE().some((control) => state.has(control.id))) $("filter").scrollIntoView();
 }
 
 const addressOf = (facts) => `#${new URLSearchParams(facts)}`;
-const addressOfSample = (row) => addressOf(Object.fromEntries(
-  ["run", "problem", "temperature", "index"].map((name) => [name, FACTS[name](row)])));
+const addressOfSample = (row) => addressOf({ view: "samples", ...Object.fromEntries(
+  ["run", "problem", "temperature", "index"].map((name) => [name, FACTS[name](row)])) });
 
 // --- drawing ---
 
-// How many problems have which pass rate; a bar chooses them.
-function drawRates() {
+const MOST_LISTED = 5;
+
+// The problems by their pass rates, those that are split and the hardest ones, and ways to samples of a kind.
+function drawOverview() {
+  const places = [...new Set(index.problem.filter((_, row) => $("run").value === "" || FACTS.run(row) === $("run").value))];
+  const problems = places.map((place) => ({ place, rate: rateOf(index.problems[place]) }));
+  const judged = problems.filter(({ rate }) => rate[1]);
+  const open = judged.filter(({ rate }) => share(rate) < 1);
+  const apart = ({ rate }) => Math.abs(share(rate) - 0.5);
+  const split = open.filter(({ rate }) => rate[0]).sort((a, b) => apart(a) - apart(b));
+  const hardest = open.sort((a, b) => share(a.rate) - share(b.rate) || b.rate[1] - a.rate[1]);
+  $("overview").replaceChildren(
+    el("div", { class: "columns" }, drawRates(problems.map(({ rate }) => rate)),
+      ...(usualView === "problems" ? [drawList("Most split", split, "split", "No problem is right in some samples and wrong in others.")] : []),
+      drawList("Hardest", hardest, "hardest", "Every problem is right in all samples.")),
+    drawKinds());
+}
+
+function drawList(title, problems, order, none) {
+  const entries = problems.slice(0, MOST_LISTED).map(({ place, rate: [right, all] }) => {
+    const problem = index.problems[place];
+    return el("li", {}, el("a", { href: addressOf({ view: "problems", problem: problem.id }), title: problem.id },
+      el("strong", {}, `${right} of ${all}`), " ", titled(problem)));
+  });
+  const all = el("a", { href: addressOf({ view: "problems", order }) }, `all, ${title.toLowerCase()} first`);
+  return el("section", { class: "few" }, el("h3", {}, title),
+    entries.length ? el("ul", {}, ...entries) : el("p", { class: "faint" }, none), problems.length > MOST_LISTED ? all : "");
+}
+
+function drawKinds() {
   const counts = new Map();
-  const run = $("run").value;
-  const problems = new Set();
+  let near = 0;
   for (let row = 0; row < index.problem.length; row += 1) {
-    if (run === "" || FACTS.run(row) === run) problems.add(index.problem[row]);
+    counts.set(outcomeOf(row), (counts.get(outcomeOf(row)) || 0) + 1);
+    near += outcomeOf(row) === "truncated" && index.named[row];
   }
-  const rates = [...problems].map((place) => rateOf(index.problems[place]));
+  const link = (title, count, facts) => el("a", { href: addressOf({ view: "samples", ...facts }) }, title,
+    ...(count === null ? [] : [" ", el("b", {}, count.toLocaleString("en"))]));
+  const kinds = Object.keys(OUTCOMES).filter((name) => counts.get(name))
+    .map((name) => link(OUTCOMES[name], counts.get(name), { outcome: name }));
+  if (near) kinds.push(link("truncated with the right value in the text", near, { outcome: "truncated", named: "yes" }));
+  kinds.push(link("longest", null, { order: "longest" }), link("all", index.problem.length, {}));
+  return el("p", { class: "kinds" }, "Samples: ", ...kinds);
+}
+
+// How many problems have which pass rate; a bar chooses them.
+function drawRates(rates) {
+  const counts = new Map();
   const judged = new Set(rates.map(([, all]) => all));
   sameCount = judged.size === 1 && [...judged][0] < MOST_BARS ? [...judged][0] : 0;
   const all = sameCount
@@ -213,9 +255,9 @@ function drawRates() {
   const bars = [...counts].map(([name, count]) => {
     const height = count ? Math.max(3, (100 * count) / most) : 0;
     const bar = el("button", { type: "button", class: "rate", "aria-pressed": String($("rate").value === name),
-      "aria-label": `${count} problems right in ${name}` },
-      el("b", {}, count ? String(count) : ""), el("i", { style: `height: ${(height * 0.05).toFixed(2)}rem` }),
-      el("span", {}, sameCount ? name.split(" ")[0] : name.replace(" %", "")));
+      "aria-label": `${count} problems right in ${name}`, title: `right in ${name}` },
+      el("b", {}, count ? String(count) : ""), el("i", { style: `height: ${(height * 0.06).toFixed(2)}rem` }),
+      el("span", {}, name.match(/^\d+/) ?? "–"));
     bar.addEventListener("click", () => {
       const again = $("rate").value === name;
       $("rate").value = again ? "" : name;
@@ -224,8 +266,8 @@ function drawRates() {
     });
     return bar;
   });
-  $("rates").replaceChildren(
-    el("h3", {}, sameCount ? `Problems by how many of ${sameCount} samples are right` : "Problems by pass rate (%)"),
+  return el("section", {},
+    el("h3", {}, sameCount ? `Problems by right samples of ${sameCount}` : "Problems by pass rate (%)"),
     el("div", { class: "rates" }, ...bars));
 }
 
@@ -233,7 +275,7 @@ function show(note = "") {
   const pages = Math.max(1, Math.ceil(shown.length / PAGE));
   page = Math.min(Math.max(page, 0), pages - 1);
   const entries = shown.slice(page * PAGE, (page + 1) * PAGE);
-  const byProblem = $("view").value !== "";
+  const byProblem = $("view").value === "problems";
   $("samples").replaceChildren(...entries.map((entry) => (byProblem ? problemCard(entry) : card(entry, true))));
   const problems = byProblem ? `${shown.length} problems, ` : "";
   $("count").textContent = note || `${problems}${rowsFound} of ${index.problem.length} samples`;
@@ -255,7 +297,7 @@ function fold(title, inside, kind = "thought") {
 
 function titled(problem) {
   const title = el("span", { class: "title", dir: "auto" });
-  Formulas.append(title, short(problem.question.replace(/\s+/g, " "), 140));
+  Formulas.append(title, short(problem.question.replace(/\s+/g, " "), 140), true);
   return title;
 }
 
@@ -324,9 +366,7 @@ function asked(place, row) {
 
 function short(text, most) {
   if (text.length <= most) return text;
-  let head = text.slice(0, most);
-  if ((head.match(/(?<!\\)\$/g) || []).length % 2) head = head.slice(0, head.lastIndexOf("$")); // no half formula
-  return `${head.trimEnd()} …`;
+  return `${text.slice(0, Formulas.outside(text, most)).trimEnd()} …`; // no half formula
 }
 // An extracted answer is bare LaTeX: as a formula if it can be one, unless it is plain words.
 const maths = (text) => (/[\\^_{}]/.test(text) && !/\$|\\[([]/.test(text) ? `$${text.trim()}$` : text);
@@ -337,7 +377,7 @@ async function fill(place, row, isAlone) {
   const fact = (name, value, formula = false) => {
     if (value === null || value === undefined || value === "") return;
     const shownValue = el("dd", { dir: "auto" });
-    if (formula && String(value).includes("\n")) shownValue.append(code(String(value)));
+    if (formula && String(value).includes("\n")) shownValue.append(code(String(value), "python"));
     else if (formula) Formulas.append(shownValue, maths(String(value)));
     else shownValue.append(String(value));
     facts.append(el("dt", {}, name), shownValue);
@@ -390,7 +430,7 @@ function prose(text) {
     if (fence) {
       const inside = [];
       for (at += 1; at < lines.length && !lines[at].trim().startsWith(fence[1]); at += 1) inside.push(lines[at]);
-      block(code(inside.join("\n")));
+      block(code(inside.join("\n"), fence[2]));
     } else if (heading) {
       block(inline(el("div", { class: "heading" }), heading[2]));
     } else if (!inFormula && line.includes("|") && RULE.test(lines[at + 1] || "")) {
@@ -429,8 +469,34 @@ function inline(place, text) {
   return place;
 }
 
-function code(text) {
-  return el("div", { class: "code" }, el("pre", { dir: "ltr", tabindex: "0" }, text), copier("copy", () => text));
+function code(text, language = "") {
+  return el("div", { class: "code" }, painted(el("pre", { dir: "ltr", tabindex: "0" }), text, language), copier("copy", () => text));
+}
+
+// Words, texts, numbers and comments of a program in colours of their own.
+const PYTHON = "False None True and as assert async await break class continue def del elif else except finally for from global if "
+  + "import in is lambda nonlocal not or pass raise return try while with yield match case self";
+const BRACES = "auto bool boolean break case catch char class const continue default delete do double else enum false final float fn for "
+  + "func function if impl import in int interface let long mut namespace new null nullptr package private public return short "
+  + "signed sizeof static string struct super switch template this throw true try type typedef typename unsigned use using var void while";
+const QUOTED = /"""[\s\S]*?(?:"""|$)|'''[\s\S]*?(?:'''|$)|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'/;
+const LANGUAGES = [
+  [/^(?:py|python)\d?$/i, PYTHON, /#[^\n]*/],
+  [/^(?:c|cpp|c\+\+|cs|csharp|go|java|javascript|js|kotlin|php|rust|scala|swift|ts|typescript)$/i, BRACES, /\/\/[^\n]*|\/\*[\s\S]*?(?:\*\/|$)/],
+].map(([names, words, comment]) => [names, new RegExp([`(${comment.source})`, `(${QUOTED.source})`, "\\b(\\d[\\w.]*)",
+  `\\b(${words.replaceAll(" ", "|")})\\b`].join("|"), "g")]);
+const KINDS = ["comment", "quoted", "number", "word"], MOST_PAINTED = 50_000;
+function painted(place, text, language) {
+  const name = language.trim() || (/^(?:\s*(?:def|class|for|while|if) .*:|(?:from [\w.]+ )?import [\w.]+.*)$/m.test(text) ? "python" : "");
+  const pattern = text.length < MOST_PAINTED && LANGUAGES.find(([names]) => names.test(name))?.[1];
+  let from = 0;
+  for (const match of pattern ? text.matchAll(pattern) : []) {
+    const kind = KINDS[match.slice(1).findIndex((part) => part !== undefined)];
+    place.append(text.slice(from, match.index), el("span", { class: kind }, match[0]));
+    from = match.index + match[0].length;
+  }
+  place.append(text.slice(from));
+  return place;
 }
 
 function copier(label, text) {
@@ -452,17 +518,36 @@ function byHand(text) {
   return done;
 }
 
-async function download() {
+// What is filtered, as one object a sample; with its texts, or only what a table has room for.
+async function filtered(withTexts) {
   const rows = await matching();
-  if (rows === null) return;
-  const lines = [];
-  for (const row of rows.sort((a, b) => a - b)) {
-    const sample = await sampleOf(row), { id, question, reference, about } = problemOf(row);
+  const found = [];
+  for (const row of (rows ?? []).sort((a, b) => a - b)) {
+    const { id, question, reference, about } = problemOf(row);
     const facts = { run: index.runs[index.run[row]], problem_id: id };
     for (const name of ["temperature", "index", "reason", "finish_reason", "extracted", "tokens"]) facts[name] = index[name][row];
-    lines.push(`${JSON.stringify({ ...facts, outcome: outcomeOf(row), question, reference, about, ...sample })}\n`);
+    facts.outcome = outcomeOf(row);
+    found.push(withTexts ? { ...facts, question, reference, about, ...(await sampleOf(row)) } : { ...facts, reference, ...about, question });
   }
-  const link = el("a", { download: "samples.jsonl", href: URL.createObjectURL(new Blob(lines)) });
+  return found;
+}
+async function downloadLines() {
+  save("samples.jsonl", (await filtered(true)).map((one) => `${JSON.stringify(one)}\n`));
+}
+async function downloadTable() {
+  const found = await filtered(false);
+  const head = [...new Set(found.flatMap(Object.keys))];
+  save("samples.csv", ["\ufeff", ...[head, ...found.map((one) => head.map((name) => one[name]))]
+    .map((cells) => `${cells.map(cellOfTable).join(",")}\r\n`)]);
+}
+// A text that a spreadsheet would take for a formula of its own is not begun by its sign.
+function cellOfTable(value) {
+  const text = value === null || value === undefined ? "" : String(value);
+  const safe = /^[=+@\t\r]|^-(?![\d.]+$)/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+function save(name, parts) {
+  const link = el("a", { download: name, href: URL.createObjectURL(new Blob(parts)) });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
@@ -499,15 +584,21 @@ function options(id, values, label = (value) => value) {
   $(id).hidden = different.length < 2;
 }
 
-// j and k go from one row to the next, / to the search.
+// j and k, and on a row the arrows, go from one row to the next; / goes to the search.
+const STEPS = { j: 1, k: -1, ArrowDown: 1, ArrowUp: -1 };
+const UNFOLDS = { ArrowRight: true, ArrowLeft: false };
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
   if (event.key === "/") { event.preventDefault(); $("search").focus(); }
-  if (event.key !== "j" && event.key !== "k") return;
+  const row = event.target.closest(".sample > summary");
+  if (event.key.startsWith("Arrow") && !row) return; // the page scrolls
+  if (event.key in UNFOLDS) row.parentNode.open = UNFOLDS[event.key];
+  if (!(event.key in STEPS)) return;
+  event.preventDefault();
   const all = [...document.querySelectorAll(".sample > summary")].filter((one) => one.getClientRects().length);
   const here = all.indexOf(event.target.closest(".sample")?.querySelector("summary"));
-  let next = event.key === "j" ? all[here + 1] : all[Math.max(here, 1) - 1];
-  if (event.key === "j" && !next && !document.querySelector(".next").disabled) {
+  let next = STEPS[event.key] > 0 ? all[here + 1] : all[Math.max(here, 1) - 1];
+  if (STEPS[event.key] > 0 && !next && !document.querySelector(".next").disabled) {
     page += 1;
     show();
     next = document.querySelector(".sample > summary");
@@ -517,6 +608,7 @@ function onKey(event) {
 
 async function startList() {
   index = await unpack("listed");
+  usualView = new Set(index.problem).size < index.problem.length ? "problems" : "samples";
   index.runs.forEach((name, number) => $("run").append(el("option", { value: number }, name)));
   $("run").hidden = index.runs.length < 2;
   for (const outcome of index.outcomes) {
@@ -537,12 +629,13 @@ async function startList() {
     if (control.tagName === "SELECT") control.addEventListener("change", refresh);
     else control.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(refresh, 200); });
   }
-  const turn = (by) => { page += by; show(); $("list").scrollIntoView(); };
+  const turn = (by) => { page += by; show(); $("filter").scrollIntoView(); };
   for (const button of document.querySelectorAll(".previous")) button.addEventListener("click", () => turn(-1));
   for (const button of document.querySelectorAll(".next")) button.addEventListener("click", () => turn(1));
   $("open-all").addEventListener("click", () => foldAll(true));
   $("close-all").addEventListener("click", () => foldAll(false));
-  $("download").addEventListener("click", download);
+  $("download-lines").addEventListener("click", downloadLines);
+  $("download-table").addEventListener("click", downloadTable);
   document.addEventListener("keydown", onKey);
   window.addEventListener("hashchange", followAddress);
   await followAddress();
