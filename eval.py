@@ -14,7 +14,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks import FILES, full_name, is_address, load_task
+from tasks import FILES, SETS, full_name, is_address, load_task
 from util import cli
 from util.errors import UserError
 from util.settings import at_least, short_name
@@ -30,7 +30,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = cli.Parser(__doc__)
     parser.add_argument("--model", required=True, help=cli.MODEL_HELP)
     parser.add_argument(
-        "--evals", required=True, metavar="NAME,...", help=f"benchmarks, with commas: {', '.join(FILES)}"
+        "--evals",
+        required=True,
+        metavar="NAME,...",
+        help=f"benchmarks, with commas: {', '.join(FILES)}, those of docs/benchmarks.md, files of your own, "
+        f"or a set: {', '.join(SETS)}",
     )
     parser.add_argument(
         "--output-file",
@@ -124,7 +128,8 @@ def _tasks(args: argparse.Namespace) -> list[Task]:
     if not chosen:
         raise UserError(f"--evals {args.evals!r} names no benchmark: choose from {', '.join(FILES)}")
     livecodebench, own = cli.livecodebench_choice(args), cli.own_choice(args)
-    known = dict.fromkeys(full_name(name, what="benchmark") for name in chosen)
+    named = [one for name in chosen for one in SETS.get(name, (name,))]
+    known = dict.fromkeys(full_name(name, what="benchmark", besides=(*SETS,)) for name in named)
     if livecodebench and "LiveCodeBench" not in known:
         raise UserError(f"{', '.join(livecodebench)} narrows LiveCodeBench, which --evals does not name")
     if own and not any(map(is_address, known)):

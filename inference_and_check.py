@@ -47,8 +47,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--dataset",
         required=True,
         metavar="NAME",
-        help=f"benchmark: {', '.join(FILES)}; or problems of your own: a .jsonl, .csv or .parquet file, or "
-        "hf://datasets/ORG/NAME[@REVISION][:CONFIG/SPLIT]",
+        help=f"benchmark: {', '.join(FILES)}, or one of docs/benchmarks.md; or problems of your own: a "
+        ".jsonl, .csv or .parquet file, or hf://datasets/ORG/NAME[@REVISION][:CONFIG/SPLIT]",
     )
     parser.add_argument("--model", required=True, help=cli.MODEL_HELP)
     parser.add_argument(
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
         )
     opened = open_benchmark(order, args.result_dir, fresh=args.overwrite_settings, must_exist=args.check)
     with opened.run:
-        say(counts_line(task, opened.counts))
+        say(counts_line(opened.order.task, opened.counts))
         if not args.check and (doubt := about_few_samples(len(opened.asked.ids), order.plan.n)):
             say(doubt)
         spent, results, is_whole = Spent(), None, True

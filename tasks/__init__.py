@@ -31,6 +31,26 @@ FILES = {
     "ARC-C": "arc_c",
     "AMC23": "amc23",
 }
+_LANGUAGES = {
+    "MGSM": "bn de en es fr ja ru sw te th zh",
+    "PolyMath": "ar bn de en es fr id it ja ko ms pt ru sw te th vi zh",
+}
+# further benchmarks -> file that holds several of them
+FAMILIES = {
+    **dict.fromkeys("AIME25 AIME26 HMMT-Feb25 HMMT-Nov25 HMMT-Feb26 BRUMO25 CMIMC25".split(), "contests"),
+    **dict.fromkeys("OlympiadBench Minerva MATH IMOAnswerBench".split(), "contests"),
+    **dict.fromkeys(
+        "OlymMATH-en-easy OlymMATH-en-hard OlymMATH-zh-easy OlymMATH-zh-hard".split(), "contests"
+    ),
+    **dict.fromkeys("GPQAMain GPQAExtended MMLURedux SuperGPQA".split(), "knowledge"),
+    **{f"{name}-{code}": "languages" for name, codes in _LANGUAGES.items() for code in codes.split()},
+}
+SETS = {  # what eval.py takes for several benchmarks at once
+    "math-contests": ("AIME25", "AIME26", "HMMT-Feb25", "HMMT-Nov25", "HMMT-Feb26", "BRUMO25", "CMIMC25"),
+    "reasoning": ("AIME25", "MATH500", "GPQADiamond", "LiveCodeBench"),
+    "code": ("LiveCodeBench", "TACO", "APPS"),
+    "knowledge": ("MMLUPro", "GPQADiamond", "SuperGPQA"),
+}
 
 
 def full_name(name: str, *, what: str, besides: tuple[str, ...] = ()) -> str:
@@ -40,10 +60,10 @@ def full_name(name: str, *, what: str, besides: tuple[str, ...] = ()) -> str:
     """
     if is_address(name):
         return name
-    for known in FILES:
+    for known in (*FILES, *FAMILIES):
         if known.lower() == name.lower():
             return known
-    raise closest(what, name, [*FILES, *besides])
+    raise closest(what, name, [*FILES, *FAMILIES, *besides])
 
 
 def load_task(name: str, **choice: Any) -> Task:
@@ -55,12 +75,15 @@ def load_task(name: str, **choice: Any) -> Task:
         from tasks.own import own_task
 
         return own_task(name, **choice)
-    module = import_module(f"tasks.{FILES[name]}")
+    if name in FAMILIES:
+        task = import_module(f"tasks.{FAMILIES[name]}").TASKS[name]
+    else:
+        task = import_module(f"tasks.{FILES[name]}").task
     if not choice:
-        return module.task
-    if not hasattr(module, "narrowed"):
+        return task
+    if task.narrow is None:
         raise UserError(f"{name} cannot be narrowed by {', '.join(choice)}: only LiveCodeBench can")
-    return module.narrowed(module.task, **choice)
+    return task.narrow(task, **choice)
 
 
 def task_of(info: Mapping[str, Any]) -> Task | None:
@@ -68,7 +91,9 @@ def task_of(info: Mapping[str, Any]) -> Task | None:
     settings = info["settings"]
     said = info.get("dataset", {}).get("address") or settings.get("task") or ""
     name = (
-        said if is_address(said) else next((known for known in FILES if known.lower() == said.lower()), None)
+        said
+        if is_address(said)
+        else next((known for known in (*FILES, *FAMILIES) if known.lower() == said.lower()), None)
     )
     if name is None:
         return None

@@ -15,6 +15,9 @@ from util.task import Source, Task
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 RELEASES = ("v1", "v2", "v3", "v4", "v5", "v6")
+DEFAULT_RELEASE = "v6"
+# The windows of contests that are reported most, by their numbers of problems: release, first and last day.
+WINDOWS = {"v6-175": ("v6", "2025-02-01", "2025-05-31"), "v6-454": ("v6", "2024-08-01", "2025-05-31")}
 # Problems that the authors' errata list: a comparison of outputs cannot judge the first two kinds.
 ERRATA = {
     **dict.fromkeys(
@@ -33,14 +36,21 @@ ERRATA = {
 def files_of_release(release: str) -> tuple[str, ...]:
     """The files of a release, which holds those before it; raises UserError for an unknown one."""
     if release not in RELEASES:
-        raise UserError(f"--release {release}: choose from {', '.join(RELEASES)}")
+        raise UserError(f"--release {release}: choose from {', '.join([*RELEASES, *WINDOWS])}")
     return ("test.jsonl", *(f"test{n}.jsonl" for n in range(2, RELEASES.index(release) + 2)))
 
 
 def narrowed(
-    task: Task, *, release: str = "v2", start_date: str | None = None, end_date: str | None = None
+    task: Task, *, release: str = DEFAULT_RELEASE, start_date: str | None = None, end_date: str | None = None
 ) -> Task:
     """The task with the problems of one release, of contests between two dates, both included."""
+    choice = {"release": release, "start_date": start_date, "end_date": end_date}
+    if release in WINDOWS:
+        if start_date or end_date:
+            raise UserError(
+                f"--release {release} says itself which contests: leave --start-date and --end-date out"
+            )
+        release, start_date, end_date = WINDOWS[release]
     for flag, date in (("--start-date", start_date), ("--end-date", end_date)):
         if date is not None and not _DATE.fullmatch(date):
             raise UserError(f"{flag} {date}: write it as YYYY-MM-DD")
@@ -50,8 +60,10 @@ def narrowed(
     if start_date or end_date:
         keep = partial(is_between, start_date=start_date or "", end_date=end_date or "9999")
     source = replace(task.source, files={"test": files_of_release(release)}, keep=keep)
-    choice = {"release": release, "start_date": start_date, "end_date": end_date}
-    return replace(task, source=source, choice=choice)
+    contests = (
+        f"release {release}, contests from {start_date or 'its first day'} to {end_date or 'its last day'}"
+    )
+    return replace(task, source=source, choice=choice, notes={**task.notes, "contests": contests})
 
 
 def is_between(row: dict, *, start_date: str, end_date: str) -> bool:
@@ -85,7 +97,7 @@ task = Task(
     name="LiveCodeBench",
     source=Source(
         path="livecodebench/code_generation_lite",
-        files={"test": files_of_release("v2")},
+        files={"test": files_of_release(DEFAULT_RELEASE)},
         split="test",
         revision="0fe84c3912ea0c4d4a78037083943e8f0c4dd505",
         by="difficulty",
@@ -101,8 +113,10 @@ task = Task(
     grade_timeout_s=GRADE_TIMEOUT_S,
     limits=USUAL_LIMITS,
     notes={
+        "contests": f"release {DEFAULT_RELEASE}, all contests",
         "tests": "public and private tests",
         "doubtful": "erratum",  # the accuracy is also given without problems that have this in `about`
     },
-    choice={"release": "v2", "start_date": None, "end_date": None},
+    choice={"release": DEFAULT_RELEASE, "start_date": None, "end_date": None},
+    narrow=narrowed,
 )

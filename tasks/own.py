@@ -42,6 +42,7 @@ FACTS = "subject category topic field domain type level difficulty source langua
 GRADES = ("maths", "number", "letter", "code")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LOOKED_AT = 200  # rows from which columns and grader are guessed
+BOX = "\\boxed"
 FACT_CHARS = 60  # longer texts are no facts by which results are split
 OPTION_COLUMNS = ("A,B,C,D,E", "A,B,C,D", "option_a,option_b,option_c,option_d", "A,B,C")
 NO_COLUMN = "none"  # stands for a column that is not to be guessed
@@ -76,20 +77,31 @@ def own_task(
     judged = grade or _guess_grade(address, rows, found)
     if judged == "code" and "tests" not in found:
         raise UserError(f"{address}: --grade code needs a column of tests: {_what_is_there(rows)}")
-    facts = _facts(rows, set(found.values()))
     choice = {"columns": sorted(f"{what}={name}" for what, name in found.items()), "grade": judged}
+    task = task_of_columns(address.name, source, found, grade=judged, facts=_facts(rows, {*found.values()}))
+    return replace(task, choice=choice, address=str(address))
+
+
+def task_of_columns(
+    name: str,
+    source: Source,
+    columns: Mapping[str, str],
+    *,
+    grade: str = "maths",
+    facts: tuple[str, ...] = (),
+) -> Task:
+    """The benchmark whose rows have these columns; results are split by the columns `facts`."""
+    is_code = grade == "code"
     return Task(
-        name=address.name,
+        name=name,
         source=source,
-        problem=partial(problem, columns=found, grade=judged, facts=facts),
-        prompt=PROMPTS[judged],
-        grade=grade_code if judged == "code" else GRADERS[judged],
-        gold=partial(gold, columns=found, grade=judged),
-        grade_timeout_s=GRADE_TIMEOUT_S if judged == "code" else Task.grade_timeout_s,
-        limits=USUAL_LIMITS if judged == "code" else {},
+        problem=partial(problem, columns=columns, grade=grade, facts=facts),
+        prompt=PROMPTS[grade],
+        grade=grade_code if is_code else GRADERS[grade],
+        gold=partial(gold, columns=columns, grade=grade),
+        grade_timeout_s=GRADE_TIMEOUT_S if is_code else Task.grade_timeout_s,
+        limits=USUAL_LIMITS if is_code else {},
         groups=facts,
-        choice=choice,
-        address=str(address),
     )
 
 
@@ -117,7 +129,7 @@ def problem(row: dict, *, columns: Mapping[str, str], grade: str, facts: tuple[s
         question,
         reference,
         choices=options if grade == "letter" and "options" in columns else (),
-        about={fact: row[fact] for fact in facts if row.get(fact) is not None},
+        about={fact: _fact(row[fact]) for fact in facts if row.get(fact) is not None},
         unusable=unusable or ("" if question.strip() else "no question"),
     )
 
@@ -126,7 +138,9 @@ def gold(row: dict, *, columns: Mapping[str, str], grade: str) -> str | None:
     if grade == "code":
         return None
     found = problem(row, columns=columns, grade=grade, facts=())
-    return None if found.unusable else f"The final answer is \\boxed{{{found.answer}}}."
+    if found.unusable:
+        return None
+    return f"The final answer is {found.answer if BOX in found.answer else f'{BOX}{{{found.answer}}}'}."
 
 
 def _at(row: Mapping[str, Any], name: str) -> Any:
@@ -136,6 +150,10 @@ def _at(row: Mapping[str, Any], name: str) -> Any:
     outer, _, inner = name.partition(".")
     within = row.get(outer)
     return _at(within, inner) if isinstance(within, Mapping) else None
+
+
+def _fact(value: Any) -> Any:
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _question(value: Any) -> str:
@@ -156,7 +174,7 @@ def _answer(value: Any) -> str:
     text = str(value).strip()
     if "####" in text:  # a worked solution that ends so
         text = text.rpartition("####")[2].strip()
-    elif "\\boxed" in text:
+    elif BOX in text:
         text = numina.answer_text(text) or ""
     if not text:
         raise BadRow("no answer")

@@ -581,6 +581,14 @@ def test_releases_and_dates_of_livecodebench():
     ]
     with pytest.raises(UserError, match="--release v9"):
         livecodebench.files_of_release("v9")
+    window = livecodebench.narrowed(livecodebench.task, release="v6-175")
+    assert (
+        window.source.keep({"contest_date": "2025-05-31T00:00:00"}) and window.choice["release"] == "v6-175"
+    )
+    assert not window.source.keep({"contest_date": "2025-01-31T00:00:00"})
+    assert "2025-02-01 to 2025-05-31" in window.notes["contests"]
+    with pytest.raises(UserError, match="leave --start-date"):
+        livecodebench.narrowed(livecodebench.task, release="v6-454", start_date="2025-01-01")
     with pytest.raises(UserError, match="YYYY-MM-DD"):
         livecodebench.narrowed(livecodebench.task, start_date="2024")
 

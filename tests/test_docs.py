@@ -20,7 +20,7 @@ from helpers import ROOT
 from made_runs import make_run
 from test_imports import GROUND, ROOMS
 
-from tasks import FILES, load_task
+from tasks import FAMILIES, FILES, load_task
 from util.generation.order import DEFAULT_PROMPT
 from util.training.formats import FORMATS
 
@@ -345,6 +345,17 @@ def test_a_benchmark_is_in_the_readme_with_its_data_set_split_prompts_and_metric
     assert row["default split"] == task.source.split and int(row["rows"].replace(",", "")) > 0
     assert row["prompts"].split(", ") == [DEFAULT_PROMPT, *task.prompts]
     assert row["metric"] == task.metric
+
+
+def test_every_further_benchmark_is_listed_with_its_data_set_and_split():
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.split("\n") if line.startswith("| ")][2:]
+    assert sorted(name for row in rows for name in row[0].split(", ")) == sorted(FAMILIES)
+    for names, where, split, *_ in rows:
+        for name in names.split(", "):
+            source = load_task(name).source
+            assert source.path in where and source.split == split
+            assert ("streamed" in where) == source.is_streamed
 
 
 def test_the_prompt_of_every_benchmark_is_looked_for():

@@ -2,14 +2,16 @@
 
 import copy
 import json
+import pickle
 import sys
 from pathlib import Path
 
 import pytest
 
-from tasks import FILES, load_task
+from tasks import FAMILIES, FILES, SETS, full_name, load_task
 from util import records
 from util.data import rows as hub_rows
+from util.generation.golds import check_golds
 
 ROOT = Path(__file__).resolve().parent.parent
 HUB = ROOT.parent / "shared" / "data" / "hub"
@@ -29,7 +31,7 @@ def right_answer(name):
 
 def test_every_task_file_is_listed():
     files = {file.stem for file in (ROOT / "tasks").glob("*.py")} - {"__init__", "own"}
-    assert files == set(FILES.values()), "add the new file to FILES in tasks/__init__.py"
+    assert files == {*FILES.values(), *FAMILIES.values()}, "add the new file to tasks/__init__.py"
 
 
 def test_every_task_has_an_example_row():
@@ -202,3 +204,98 @@ def test_a_benchmark_has_the_rows_it_is_known_for(name, rows):
 def test_a_row_of_taco_may_say_how_long_a_test_may_take(text, seconds):
     problem = TASKS["TACO"].problem({**example("TACO"), "time_limit": text})
     assert problem.reference.time_s == seconds
+
+
+# --- families: a row in the schema of their data set each, invented ---
+
+MATHS = {
+    "problem": "What is $1+1$?",
+    "answer": "2",
+    "problem_idx": 7,
+    "problem_type": ["Algebra", "Geometry"],
+}
+OPTIONS = {
+    "question": "Which is even?",
+    "options": ["1", "2", "3"],
+    "answer": "2",
+    "answer_letter": "B",
+    "uuid": "u",
+}
+FAMILY_ROWS = {
+    "contests": MATHS,
+    "OlymMATH": {"problem": "What is $1+1$?", "answer": "2", "subject": "Algebra"},
+    "OlympiadBench": {"id": 4, "question": "What is $1+1$?", "final_answer": ["2"], "subfield": "Algebra"},
+    "Minerva": {
+        "idx": 4,
+        "question": "What is $1+1$?",
+        "answer": "2}",
+        "solution": "So \\boxed{2}.",
+        "type": "x",
+    },
+    "MATH": {
+        "problem": "What is $1+1$?",
+        "solution": "So \\boxed{2}.",
+        "type": "Algebra",
+        "level": "Level 1",
+    },
+    "IMOAnswerBench": {
+        "Problem ID": "a-1",
+        "Problem": "What is $1+1$?",
+        "Short Answer": "$2$",
+        "Category": "Algebra",
+    },
+    "SuperGPQA": {**OPTIONS, "discipline": "Science", "field": "Maths", "difficulty": "easy"},
+    "MMLURedux": {
+        "question": "Which is even?",
+        "choices": ["1", "2", "3", "5"],
+        "answer": 1,
+        "error_type": "ok",
+        "config": "astronomy",
+    },
+    "MGSM": {"question": "Was ist 1 + 1?", "answer": None, "answer_number": 2},
+    "PolyMath": {"id": "top-de-0", "question": "Was ist 1 + 1?", "answer": "2"},
+}
+
+
+def family_row(name):
+    if name in ("GPQAMain", "GPQAExtended"):
+        return example("GPQADiamond")
+    own = FAMILY_ROWS.get(name) or FAMILY_ROWS.get(name.split("-")[0]) or FAMILY_ROWS[FAMILIES[name]]
+    return copy.deepcopy(own)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_benchmark_of_a_family_reads_a_row_asks_it_and_grades_it(name):
+    task, row = load_task(name), family_row(name)
+    problem = task.problem(row)
+    assert task.name == name and row == family_row(name) and not problem.unusable
+    assert task.grade(problem, task.gold(row)).correct
+    wrong = task.grade(problem, "The answer is \\boxed{3}." if not problem.choices else "It is \\boxed{Z}.")
+    assert not wrong.correct and wrong.reason
+    prompt = task.prompt(problem, "m")
+    assert (
+        problem.question in prompt
+        and "\\boxed{}" in prompt
+        and all(text in prompt for text in problem.choices)
+    )
+    assert {*problem.about} == {*task.groups}
+    assert pickle.loads(pickle.dumps((task.problem, task.grade, task.gold, task.prompt)))
+    source = task.source
+    assert source.licence and source.split and (source.is_streamed or source.split in source.files)
+    assert source.keep is None or source.keep(row)
+
+
+def test_rows_of_mmlu_that_were_found_wrong_are_no_part_of_mmlu_redux():
+    assert not load_task("MMLURedux").source.keep({"error_type": "wrong_groundtruth"})
+
+
+@needs_real_rows
+@pytest.mark.parametrize(("name", "rows"), [("OlympiadBench", 675), ("Minerva", 272)])
+def test_the_grader_accepts_all_answers_of_a_family_whose_rows_are_here(name, rows):
+    task = load_task(name)
+    found = list(hub_rows.problems(task, hub_rows.open_rows(task.source, data_dir=HUB)))
+    assert len(found) == rows == check_golds(task, found).accepted
+
+
+def test_sets_name_benchmarks_that_exist():
+    assert all(full_name(name, what="x") == name for names in SETS.values() for name in names)

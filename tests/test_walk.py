@@ -72,6 +72,20 @@ def test_every_setting_and_every_field_of_a_journal_is_described():
     }
 
 
+def test_an_older_folder_of_livecodebench_keeps_its_release(tmp_path, capsys):
+    task, example = load_task("LiveCodeBench"), ROWS["LiveCodeBench"]
+    write_mirror(tmp_path / "mirror", task.source, example["row"])
+    for file in task.source.files["test"][1:]:  # each release adds its own problems
+        (tmp_path / "mirror" / task.source.path / file).write_text("")
+    flags = ["--dataset", "LiveCodeBench", "--model", "a/paper", "--result-dir", str(tmp_path / "results")]
+    flags += ["--data-dir", str(tmp_path / "mirror"), "--inference", *paper_engine(tmp_path, {"text": "x"})]
+    assert inference_and_check.run(inference_and_check.parse([*flags, "--release", "v2"])) == 0
+    assert inference_and_check.run(inference_and_check.parse([*flags, "--n", "2"])) == 0
+    assert "release v2" in capsys.readouterr().err
+    (folder,) = (tmp_path / "results").iterdir()
+    assert json.loads((folder / "run.json").read_text())["settings"]["release"] == "v2"
+
+
 FROM_THE_HUB = [name for name in FILES if name != "Warmup"]  # which comes along: see test_inference.py
 
 

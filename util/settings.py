@@ -248,8 +248,9 @@ SETTINGS = (
     _own("grade", "--grade", None, "what judges the answers; default: guessed, and shown",
          choices=("maths", "number", "letter", "code"), label="graded as", compared=True),
 
-    _dated("release", "--release", None, "release v1 to v6, each with those before it (v2)",
-           metavar="vN", label="release"),
+    _dated("release", "--release", None,
+           "release v1 to v6, each with those before it (v6); v6-175 and v6-454: contests from 2025-02 or "
+           "2024-08 to 2025-05", metavar="vN", label="release", before=None, earlier=("v2",)),
     _dated("start_date", "--start-date", None, "first contest day", metavar="YYYY-MM-DD",
            label="contests from"),
     _dated("end_date", "--end-date", None, "last contest day", metavar="YYYY-MM-DD", label="contests to"),

@@ -51,6 +51,7 @@ class Task:
     groups: tuple[str, ...] = ()  # facts in a problem's `about` by which results are split
     notes: dict = field(default_factory=dict)  # what a reader of the results should know
     choice: dict = field(default_factory=dict)  # how the rows were narrowed: part of a run's settings
+    narrow: Callable[..., Task] | None = None  # (the task, what `choice` may say) -> the task so narrowed
     address: str = ""  # of problems of one's own, as --dataset names them
 
 

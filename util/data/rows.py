@@ -102,6 +102,11 @@ def open_rows(
 ) -> Rows:
     """The rows of a benchmark at one fixed revision: bundled, of a local copy (`data_dir`), or the hub's."""
     if source.is_streamed:
+        if data_dir is not None:
+            raise UserError(
+                f"{source.path} is read as a stream from the hub, not from --data-dir {data_dir}: leave it "
+                "out, or name one of its files as --dataset"
+            )
         wanted = (source.config, split or source.split or None, revision or source.revision)
         config, split, commit = streamed.settle(source.path, *wanted)
         return Rows(source.path, split, commit, (), source.columns, None, streamed_from=config)
@@ -274,6 +279,8 @@ def _commit(source: Source, revision: str | None, file: str) -> str:
         if commit is None:
             commit = hub.resolve(source.path, file, wanted)
             hub.remember(source.path, wanted, commit)
+            if revision is None:
+                say(f"{source.path}: {wanted} is {commit} today; this machine stays with it")
         return commit
     if revision is not None or not hub.is_mirror() or hub.cached(source.path, file, wanted):
         return wanted

@@ -6,6 +6,7 @@ The package `datasets` knows, and reads them as a stream. Call `settle` for what
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -14,11 +15,12 @@ from util.data.files import RowFilter
 from util.errors import UserError
 
 ONLY_CONFIG = "default"  # what the only configuration is called where nobody has named it
+ALL = "*"  # every configuration, by their names
 USUAL_SPLITS = ("test", "train")  # taken where a data set has them and nobody says which one
 
 
 def settle(path: str, config: str | None, split: str | None, revision: str) -> tuple[str, str, str]:
-    """Configuration, split and full commit that will be read.
+    """Configuration, split and full commit that will be read; the configuration `ALL` means every one.
 
     Raises UserError where a data set has several and none is named, or none of that name.
     """
@@ -27,9 +29,10 @@ def settle(path: str, config: str | None, split: str | None, revision: str) -> t
     configs = _asked(datasets, datasets.get_dataset_config_names, path, revision=commit)
     if config is None:
         config = ONLY_CONFIG if ONLY_CONFIG in configs else configs[0] if len(configs) == 1 else None
-    if config is None or config not in configs:
+    if config is None or config not in (ALL, *configs):
         raise _none(path, "configuration", config, configs, ":CONFIG/SPLIT")
-    splits = _asked(datasets, datasets.get_dataset_split_names, path, config, revision=commit)
+    first = configs[0] if config == ALL else config
+    splits = _asked(datasets, datasets.get_dataset_split_names, path, first, revision=commit)
     if split is None:
         usual = [name for name in USUAL_SPLITS if name in splits]
         split = splits[0] if len(splits) == 1 else usual[0] if usual else None
@@ -39,15 +42,20 @@ def settle(path: str, config: str | None, split: str | None, revision: str) -> t
 
 
 def rows(path: str, config: str, split: str, commit: str, wanted: RowFilter) -> Iterator[dict]:
-    """The wanted rows, in order."""
+    """The wanted rows, in order; of several configurations each row says which one it is of, as `config`."""
     datasets = _datasets(path)
-    found = _asked(
-        datasets, datasets.load_dataset, path, config, split=split, revision=commit, streaming=True
+    several = config == ALL
+    names = (
+        _asked(datasets, datasets.get_dataset_config_names, path, revision=commit) if several else [config]
     )
-    stream = iter(found)
-    while (row := _asked(datasets, next, stream, None, path=path)) is not None:
-        if wanted.takes(row):
-            yield row
+    for name in sorted(names):
+        ask = partial(datasets.load_dataset, split=split, revision=commit, streaming=True)
+        stream = iter(_asked(datasets, ask, path, name))
+        while (row := _asked(datasets, next, stream, None, path=path)) is not None:
+            if several:
+                row["config"] = name
+            if wanted.takes(row):
+                yield row
 
 
 def _none(path: str, what: str, name: str | None, there: list[str], how: str) -> UserError:

@@ -390,4 +390,5 @@ def counts_line(task: Task, counts: RowCounts) -> str:
         "difficulty outside the bounds": counts.outside,
     }
     parts = [f"{number} left out ({reason})" for reason, number in left_out.items() if number]
-    return f"{task.name}: {', '.join([f'{counts.problems} problems', *parts])}"
+    which = f" ({task.notes['contests']})" if "contests" in task.notes else ""
+    return f"{task.name}: {', '.join([f'{counts.problems} problems{which}', *parts])}"

@@ -162,9 +162,13 @@ class Order:
         def of(fields: Mapping[str, Any]) -> dict[str, Any]:
             return {name: value for name, value in changed.items() if name in fields}
 
+        task, choice = self.task, of(self.task.choice)
+        if choice and task.narrow is not None:
+            task = task.narrow(task, **{**task.choice, **choice})
         sampling = {**self.options.sampling, **of(dict.fromkeys(setting.name for setting in SAMPLING))}
         return replace(
             self,
+            task=task,
             plan=replace(self.plan, **of(vars(self.plan))),
             selection=replace(self.selection, **of(vars(self.selection))),
             options=replace(self.options, sampling=sampling),
