@@ -57,7 +57,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--output", required=True, type=Path, metavar="FILE", help="training file: .json, .jsonl or .parquet"
     )
     parser.add_argument(
-        "--format", choices=tuple(FORMATS), default="sharegpt", help="what a row looks like (sharegpt)"
+        "--format",
+        choices=tuple(FORMATS),
+        default="sharegpt",
+        metavar="FORMAT",
+        help=f"what a row looks like: {', '.join(FORMATS)} (sharegpt)",
     )
     cli.add_thought_flag(parser)
     parser.add_argument("--force", action="store_true", help="replace --output if it exists")

@@ -57,20 +57,7 @@ def _page_flags(parser: cli.Parser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="(report.html)"
     )
-    parser.add_argument(
-        "--samples",
-        type=at_least(0),
-        default=PAGE_SAMPLES,
-        metavar="N",
-        help=f"most samples in the list ({PAGE_SAMPLES}); of a larger run an even selection",
-    )
-    parser.add_argument(
-        "--page-mb",
-        type=at_least(1),
-        default=PAGE_MB,
-        metavar="N",
-        help=f"most megabytes of the page ({PAGE_MB}); what has no room is left out evenly",
-    )
+    _size_flags(parser)
     parser.add_argument(
         "--counts",
         type=Path,
@@ -83,14 +70,30 @@ def _page_flags(parser: cli.Parser) -> None:
 
 
 def _compare_flags(parser: cli.Parser) -> None:
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders: A, then B and others")
+    parser.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="run folders: A, then B and others; of folders of runs, those of the same benchmark",
+    )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="also write it as an HTML page")
+    parser.add_argument(
+        "--reports",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="reports of the runs, one for each, that the page links to; default: report.html or RUN.html "
+        "beside the page or the run",
+    )
+    _size_flags(parser)
     _margin_flag(parser, f"points within which two runs count as equivalent ({MARGIN:g})")
     _temperatures_flag(parser, "+")
 
 
 def _gate_flags(parser: cli.Parser) -> None:
-    parser.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    _run_flag(parser, "run folder, or a folder of runs: all have to pass")
     parser.add_argument(
         "--at-least",
         type=number_in(0, 100),
@@ -101,14 +104,15 @@ def _gate_flags(parser: cli.Parser) -> None:
         "--over",
         type=Path,
         metavar="RUN2",
-        help="run on the same data that RUN must not fall below by --margin points or more",
+        help="run on the same data that RUN must not fall below by --margin points or more; of folders, each "
+        "run is judged against that of the same benchmark",
     )
     _margin_flag(parser, f"with --over: points that RUN may lack ({MARGIN:g}); 0: it has to be better")
     _temperatures_flag(parser, "+")
 
 
 def _reproduce_flags(parser: cli.Parser) -> None:
-    parser.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    _run_flag(parser)
     parser.add_argument(
         "--claim",
         type=number_in(0, 100),
@@ -120,18 +124,18 @@ def _reproduce_flags(parser: cli.Parser) -> None:
 
 
 def _explain_flags(parser: cli.Parser) -> None:
-    parser.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    _run_flag(parser)
     parser.add_argument(
         "--all", action="store_true", help="list every sample whose verdict changed, not only 40"
     )
 
 
 def _manifest_flags(parser: cli.Parser) -> None:
-    parser.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    _run_flag(parser)
 
 
 def _budget_flags(parser: cli.Parser) -> None:
-    parser.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    _run_flag(parser)
     parser.add_argument(
         "--at",
         type=at_least(1),
@@ -156,6 +160,27 @@ def _budget_flags(parser: cli.Parser) -> None:
     cli.add_engine_flags(parser)
 
 
+def _run_flag(parser: argparse.ArgumentParser, what: str = "run folder") -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help=what)
+
+
+def _size_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--samples",
+        type=at_least(0),
+        default=PAGE_SAMPLES,
+        metavar="N",
+        help=f"most samples in the list ({PAGE_SAMPLES}); of a larger run an even selection",
+    )
+    parser.add_argument(
+        "--page-mb",
+        type=at_least(1),
+        default=PAGE_MB,
+        metavar="N",
+        help=f"most megabytes of the page ({PAGE_MB}); what has no room is left out evenly",
+    )
+
+
 def _margin_flag(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument("--margin", type=number_in(0, 100), metavar="POINTS", help=text)
 
@@ -177,8 +202,9 @@ def _temperatures_flag(parser: argparse.ArgumentParser, nargs: str | int) -> Non
 def _page(args: argparse.Namespace) -> int:
     from util.records import exact_number
     from util.results.headline import summary_line
+    from util.results.named import runs_in
     from util.results.page.counts import read_counts
-    from util.results.page.folders import runs_in, write_page
+    from util.results.page.folders import write_page
 
     _refuse_misspelt(args.runs[0])
     cli.check_output("-o", args.output)
@@ -209,49 +235,83 @@ def _page(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
+    from contextlib import closing
+
     from util.results import compare_runs
+    from util.results.named import by_benchmark
+    from util.results.page import comparison
+    from util.results.page.gather import MB, Shelf
+    from util.results.sides import open_sides
 
     if args.output is not None:
         cli.check_output("-o", args.output)
-    if len(args.runs) < 2:
+    found = by_benchmark(args.runs)
+    for why in found.left_out:
+        say(f"WARNING: not compared: {why}")
+    first = found.together[0].runs
+    if len(first) < 2:
         raise UserError(f"compare needs two runs or more, and {args.runs[0]} is one")
-    margin = _margin(args)
-    if len(args.runs) > 2:
-        several = compare_runs.compare_several(args.runs, args.temperatures, margin=margin)
-        if args.output is not None:
-            compare_runs.write_table(args.output, several)
-        print_text(compare_runs.table_text(several))
-        print_result(several.as_json())
-        return 0
-    first, second = args.runs
-    found = compare_runs.compare_runs(first, second, args.temperatures, margin=margin)
+    if len(args.reports) not in (0, len(first)):
+        raise UserError(f"--reports names {len(args.reports)} files for {len(first)} runs: give one for each")
+    with closing(Shelf(args.samples, args.page_mb * MB, by_problem=True)) as shelf:
+        if len(found.together) == 1 and len(first) == 2:
+            keeps = None if args.output is None else shelf
+            two = compare_runs.compare_runs(
+                *open_sides(first, args.temperatures, shelf=keeps), margin=_margin(args)
+            )
+            if args.output is not None:
+                comparison.write_comparison(args.output, two, shelf, args.reports)
+            print_text(compare_runs.as_text(two))
+            print_result(two.as_json())
+            return 0
+    sides = {}
+    for one in found.together:
+        try:
+            sides[one.name] = open_sides(one.runs, args.temperatures)
+        except UserError as error:
+            if len(found.together) == 1:
+                raise
+            say(f"WARNING: not compared: {one.name}: {error}")
+    if not sides:
+        raise UserError(f"none of {len(found.together)} benchmarks can be compared: see the warnings")
+    several = compare_runs.compare_several(sides, margin=_margin(args))
     if args.output is not None:
-        compare_runs.write_comparison(args.output, found)
-    print_text(compare_runs.as_text(found))
-    print_result(found.as_json())
+        comparison.write_table(args.output, several, args.reports)
+    print_text(compare_runs.table_text(several))
+    print_result(compare_runs.several_as_json(several))
     return 0
 
 
 def _gate(args: argparse.Namespace) -> int:
     from util.results.compare_runs import warnings_of
-    from util.results.gate import check_gate
+    from util.results.gate import Gate, check_gate
+    from util.results.named import Together, by_benchmark, runs_in
     from util.results.sides import open_sides
 
     if args.margin is not None and args.over is None:
         raise UserError("--margin is how far RUN may be below another run: name that one with --over")
-    folders = [args.run] if args.over is None else [args.run, args.over]
-    run, *others = open_sides(folders, args.temperatures)
-    for warning in [warning for base in others for warning in warnings_of(base, run)]:
-        say(f"WARNING: {warning}")
-    found = check_gate(
-        run,
-        at_least=None if args.at_least is None else args.at_least / 100,
-        over=others[0] if others else None,
-        margin=_margin(args),
-    )
-    print_text(found.as_text())
-    print_result(found.as_json())
-    return found.status
+    if args.over is None:
+        together = [Together("", [run]) for run in runs_in([args.run]).runs]
+    else:
+        found = by_benchmark([args.run, args.over])
+        if found.left_out:
+            raise UserError(f"a gate judges all runs or none: {found.left_out[0]}")
+        together = found.together
+    rulings = []
+    for one in together:
+        run, *others = open_sides(one.runs, args.temperatures)
+        for warning in [warning for base in others for warning in warnings_of(base, run)]:
+            say(f"WARNING: {warning}")
+        rulings += check_gate(
+            run,
+            at_least=None if args.at_least is None else args.at_least / 100,
+            over=others[0] if others else None,
+            margin=_margin(args),
+        ).rulings
+    gate = Gate(rulings)
+    print_text(gate.as_text())
+    print_result(gate.as_json())
+    return gate.status
 
 
 def _reproduce(args: argparse.Namespace) -> int:

@@ -1,7 +1,8 @@
 """Make preference pairs from a graded run: short correct answers over long ones, by cutting, never rewriting.
 
 python response_rewrite.py --SILC --rewrite-model meta-llama/Meta-Llama-3-8B-Instruct \\
-    --target-model NovaSky-AI/Sky-T1-32B-Preview --dataset results/RUN --result-dir pairs --checkpoint --tp 8
+    --target-model NovaSky-AI/Sky-T1-32B-Preview --dataset results/RUN \\
+    --result-dir pairs --checkpoint --tp 8
 
 The shortest correct response is cut after its first correct attempt at the answer. Rules find the attempts;
 the rewrite model is asked only for places to cut where rules find none, and only for True or False where

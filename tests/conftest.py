@@ -23,6 +23,14 @@ ENGINE_FILES = {"test_vllm.py", "test_ray.py"}
 ENGINE_FIXTURES = {"tokenizer"}
 
 
+@pytest.hookimpl(trylast=True)  # once pytest has its own terminal
+def pytest_configure(config: pytest.Config) -> None:
+    """Messages come in one line each, so that tests find in them what they look for."""
+    writer = config.get_terminal_writer()
+    writer.fullwidth = writer.fullwidth  # pytest's own lines stay as they are
+    os.environ["COLUMNS"] = "10000"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_sandbox_left() -> Generator[None]:
     """End the sandboxes that tests have warmed: what is open at the end of the process is warned about."""

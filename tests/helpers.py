@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -62,6 +63,17 @@ def make_adapter(folder: Path, *, strength: float = 100.0, **config: object) -> 
     (folder / "adapter_model.safetensors").write_bytes(struct.pack("<Q", len(head)) + head + data)
     (folder / "adapter_config.json").write_text(json.dumps(said), encoding="utf-8")
     return folder
+
+
+def wide_lines(text: str, most: int = 80) -> list[str]:
+    """Lines for people that are wider than a terminal, but for commands, which stay whole, and long words."""
+    return [
+        line
+        for line in text.split("\n")
+        if len(line) + len(re.findall("[\u4e00-\u9fff]", line)) > most
+        and not re.match(r"\s*(python |sed |\{)", line)
+        and len(line.split()) > 1
+    ]
 
 
 def asking(*questions: str) -> Callable[[], list[Problem]]:

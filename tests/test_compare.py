@@ -86,7 +86,7 @@ def test_problems_may_have_different_numbers_of_samples(tmp_path, capsys):
     first, second = run("a", [(1, 2), (3, 8), (1, 2), (0, 4)]), run("b", [(1, 2), (5, 8), (1, 4), (1, 2)])
     text, found = compared(capsys, first, second)
     assert found["difference"]["value"] == pytest.approx((0 + 0.25 - 0.25 + 0.5) / 4)
-    assert (found["samples"], found["problems"]) == ([2, 8], 4)
+    assert (found["samples"], found["problems"]) == ({"first": [2, 8], "second": [2, 8]}, 4)
     assert "problems of as many samples as here would show it" in text
     assert "A  org/model-a at temperature 0.7  avg@2-8 " in text
     assert "the samples per problem differ from problem to problem: 2-8 in both runs" in text
@@ -153,7 +153,7 @@ def test_the_comparison_is_drawn(tmp_path, capsys):
     first, second = run_of(tmp_path / "a", [1, 0]), run_of(tmp_path / "b", [4, 0])
     compared(capsys, first, second, "-o", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "Higher in B: 1 problem<" in page and "<svg" in page
+    assert "1 higher in B, 0 higher in A" in page and "<svg" in page and 'id="paired"' in page
 
 
 @pytest.mark.parametrize(("shares", "better"), [([1, 0], "A"), ([4, 0], "B")])
@@ -282,3 +282,79 @@ def test_the_command_of_a_manifest_repeats_the_settings(tmp_path, capsys):
     assert (args.temperatures, args.n, args.limit, args.revision) == ([0.0, 0.7], 4, 9, "a" * 40)
     assert (args.tp, args.api_base, args.engine_args) == (2, ["http://a/v1"], {"seed": 1})
     assert (args.system_prompt, args.symbolic, args.all_tests) == ("none", False, True)
+
+
+# --- folders of several benchmarks, as eval.py makes them ---
+
+
+def evaluated(folder, model, shares, **more):
+    """A folder with a run of each benchmark: {name: shares}."""
+    for task, correct in shares.items():
+        run_of(folder / f"{model}_{task}", correct, settings={"task": task, "model": f"org/{model}", **more})
+    (folder / f"{model}_eval.log").write_text("")
+    return folder
+
+
+def test_two_folders_are_compared_benchmark_by_benchmark(tmp_path, capsys):
+    old = evaluated(tmp_path / "old", "m", {"AIME": [0] * 20, "MATH500": [2] * 20, "GPQADiamond": [1]})
+    new = evaluated(tmp_path / "new", "n", {"MATH500": [2] * 20, "AIME": [4] * 20, "GSM8K": [1]})
+    text, found = compared(capsys, old, new, "-o", tmp_path / "page.html")
+    assert list(found["benchmarks"]) == ["AIME", "MATH500"]
+    (aime,), (maths,) = (found["benchmarks"][name]["comparisons"] for name in ("AIME", "MATH500"))
+    assert aime["difference"]["value"] == 1 and maths["difference"]["value"] == 0
+    assert aime["p_value_corrected"] == pytest.approx(2 * aime["p_value"])  # of two comparisons
+    assert "AIME:\nA  org/m at temperature 0.7" in text and "better than A" in text
+    assert "Mean of 2 benchmarks, each weighing the same: A 25.0, B 75.0." in text
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<h2>AIME</h2>" in page and "<h2>MATH500</h2>" in page and "Mean of 2 benchmarks" in page
+    report.run(report.parse(["compare", str(old), str(new)]))
+    err = capsys.readouterr().err
+    for name in ("GPQADiamond", "GSM8K"):
+        assert f"of {name} there is no other run to compare with" in err
+
+
+def test_one_folder_with_runs_of_several_models_is_compared_within_each_benchmark(tmp_path, capsys):
+    for model, share in (("a", 1), ("b", 2), ("c", 3)):
+        evaluated(tmp_path / "results", model, {"AIME": [share] * 9, "MATH500": [share] * 9})
+    text, found = compared(capsys, tmp_path / "results")
+    assert [len(one["comparisons"]) for one in found["benchmarks"].values()] == [2, 2]
+    assert "4 comparisons at once" in text
+    assert "Mean of 2 benchmarks, each weighing the same: A 25.0, B 50.0, C 75.0." in text
+
+
+def test_folders_that_share_one_benchmark_are_compared_problem_by_problem(tmp_path, capsys):
+    old = evaluated(tmp_path / "old", "m", {"AIME": [0] * 20})
+    text, found = compared(capsys, old, evaluated(tmp_path / "new", "m", {"AIME": [4] * 20, "GSM8K": [1]}))
+    assert found["higher_in_b"] == 20 and "higher in B: 20 problems" in text
+    one = run_of(tmp_path / "one", [1] * 20, settings={"task": "AIME"})
+    assert compared(capsys, one, old)[1]["higher_in_a"] == 20  # a run and a folder
+
+
+def test_runs_of_other_problems_of_a_benchmark_are_not_paired(tmp_path, capsys):
+    old = evaluated(tmp_path / "old", "m", {"AIME": [0] * 9}, start=0, end=9)
+    with pytest.raises(
+        UserError, match=r"no benchmark has a run in each \(.*old has AIME, .*; .*new has AIME"
+    ):
+        compared(capsys, old, evaluated(tmp_path / "new", "m", {"AIME": [4] * 9}, start=9, end=18))
+
+
+def test_a_folder_with_two_runs_of_a_benchmark_is_ambiguous_beside_another(tmp_path, capsys):
+    results = evaluated(tmp_path / "results", "a", {"AIME": [1] * 9})
+    evaluated(results, "b", {"AIME": [2] * 9})
+    with pytest.raises(
+        UserError, match="results has 2 runs of AIME, .*a_AIME and .*b_AIME: name one of them"
+    ):
+        compared(capsys, results, evaluated(tmp_path / "new", "c", {"AIME": [2] * 9}))
+
+
+def test_a_damaged_run_in_a_folder_is_named_and_the_others_are_compared(tmp_path, capsys):
+    folders = [
+        evaluated(tmp_path / name, name, {"AIME": [1] * 9, "MATH500": [1] * 9, "GSM8K": [1] * 9})
+        for name in ("old", "new")
+    ]
+    (folders[1] / "new_AIME" / "run.json").write_text("{")
+    (folders[0] / "old_GSM8K" / "verdicts.jsonl").unlink()
+    assert report.run(report.parse(["compare", *map(str, folders)])) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out.strip().split("\n")[-1])["comparisons"][0]["problems"] == 9
+    assert "not compared: " in err and "new_AIME/run.json cannot be read" in err and "no verdicts yet" in err

@@ -355,3 +355,38 @@ def test_samples_without_a_verdict_are_a_part_of_the_gap(tmp_path, capsys):
     below = reported(capsys, "reproduce", run, "--claim", 25)[2]
     assert "samples without a verdict" in below["enough_alone"]
     assert open_side(run).bounds.told() == "40 samples without a verdict"
+
+
+# --- folders of several benchmarks ---
+
+
+def several(folder, **shares):
+    for task, correct in shares.items():
+        run_of(folder / task, correct, settings={"task": task})
+    (folder / "model_eval.log").write_text("")
+    return folder
+
+
+def test_a_gate_of_a_folder_holds_if_it_holds_for_each_run(tmp_path, capsys):
+    good = several(tmp_path / "good", AIME=[4] * 30, MATH500=[3] * 80)
+    status, text, found = reported(capsys, "gate", good, "--at-least", 60)
+    assert (status, found["gate"], len(found["rules"])) == (0, "pass", 2)
+    assert f"{good}/AIME has avg@4 100.0" in text and f"{good}/MATH500 has avg@4 75.0" in text
+    assert reported(capsys, "gate", good, "--at-least", 80)[0] == 1  # AIME passes, MATH500 does not
+    worse = several(tmp_path / "worse", MATH500=[1] * 80, AIME=[4] * 30)
+    assert reported(capsys, "gate", worse, "--over", good)[0] == 1
+    assert reported(capsys, "gate", good, "--over", worse, "--margin", 20)[0] == 0
+
+
+def test_a_gate_of_a_folder_judges_all_runs_or_none(tmp_path, capsys):
+    base = several(tmp_path / "base", AIME=[4] * 30, MATH500=[3] * 80)
+    part = several(tmp_path / "part", AIME=[4] * 30)
+    with pytest.raises(UserError, match="a gate judges all runs or none: of MATH500 there is no other run"):
+        reported(capsys, "gate", part, "--over", base)
+    (base / "MATH500" / "run.json").write_text("{")
+    for words in (["--at-least", 60], ["--over", part]):
+        with pytest.raises(UserError, match="run.json cannot be read"):
+            reported(capsys, "gate", base, *words)
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(UserError, match="no run at .*nothing"):
+        reported(capsys, "gate", tmp_path / "nothing", "--at-least", 60)

@@ -69,7 +69,8 @@ def test_problems_of_which_nothing_could_be_judged_are_told_beside_the_mean():
     assert not graded.unfinished() and not graded.complete and graded.over_some() == " over 17 of 27 problems"
 
 
-def test_a_line_fits_a_terminal_of_80_columns():
+def test_a_line_fits_a_terminal_of_80_columns(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     reasons = [{"finish_reason": "loop"}, {"finish_reason": "refusal", "reason": "no_answer"}, {}]
     records = [
         record(f"p{place}", index, correct=False, **{"reason": "undecided", **reasons[index % 3]})

@@ -39,7 +39,7 @@ def test_a_damaged_line_in_the_middle_is_refused_with_file_and_line_and_the_way_
     path.write_bytes(b'{"n": 1}\n{"n": garbage\n{"n": 3}\n')
     with pytest.raises(UserError, match=r"j.jsonl: line 2 is damaged") as caught:
         values(path)
-    command = str(caught.value).split("run: ")[1].split(" (")[0]
+    command = str(caught.value).split("run\n  ")[1]
     subprocess.run(command, shell=True, check=True)
     assert values(path) == [{"n": 1}, {"n": 3}]
     assert b"garbage" in (tmp_path / "j.jsonl.damaged").read_bytes()

@@ -910,8 +910,8 @@ def test_a_path_without_a_run_says_what_is_there(tmp_path, mode):
         ("file", "it is a file"),
         ("results", f"it holds runs; name one of them, such as {run}"),
     ):
-        if name == "results" and not mode:
-            continue  # a page shows all of them
+        if name == "results" and mode[:1] in ([], ["compare"]):
+            continue  # these take all of them
         words = [run if word == "RUN" else word for word in mode]
         with pytest.raises(UserError, match=f"no run at .*{name}: .*{sentence}"):
             report.run(report.parse([*words, str(tmp_path / name)]))
@@ -1090,3 +1090,109 @@ def test_a_run_json_with_a_value_of_the_wrong_kind_is_refused(tmp_path, mode, pa
     with pytest.raises(UserError, match=r"is damaged \((.|\n)*\): restore it") as refusal:
         report.run(report.parse([*map(str, flags.get(mode, [mode, damaged]))]))
     assert next(iter(wrong)) in str(refusal.value)
+
+
+# --- comparisons ---
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory):
+    """A page of two runs on 40 problems: of every four, one is won by B, one by A, two are equal."""
+    folder = tmp_path_factory.mktemp("compared")
+    problems = [
+        {"id": f"p{k}", "question": f"Question {k}: {ATTACK if k == 3 else ''}?", "about": {"level": k % 2}}
+        for k in range(40)
+    ]
+    for name, right in (("a", (0, 2, 2, 0)), ("b", (2, 0, 2, 0))):
+        samples = [
+            {"problem_id": f"p{k}", "index": index, "correct": index < right[k % 4],
+             "text": f"The word{name}{k} of this run. {ATTACK}"} for k in range(40) for index in range(2)
+        ]  # fmt: skip
+        if name == "b":
+            samples[2] |= {"finish_reason": "length", "reason": "truncated", "extracted": None}
+        make_run(folder / name, samples, problems=problems, settings={"model": f"org/{name}"})
+    report_of(folder / "a", output=folder / "report.html")
+    words = ["compare", str(folder / "a"), str(folder / "b"), "-o", str(folder / "page.html")]
+    assert report.run(report.parse(words)) == 0
+    return folder / "page.html"
+
+
+def open_comparison(browser, page, address=""):
+    browser.get("about:blank")
+    browser.get(page.as_uri() + address)
+    wait_for(lambda: browser.find_element(By.TAG_NAME, "html").get_attribute("data-pairs") == "ready")
+
+
+@pytest.mark.parametrize(
+    ("address", "found", "first"),
+    [
+        ("", 40, "p0"),
+        ("change=b", 10, "p0"),
+        ("change=a&order=a", 10, "p1"),
+        ("change=same&about.level=1", 10, "p3"),
+        ("change=apart", 0, None),
+        ("outcome-A=correct&outcome-B=truncated", 1, "p1"),
+        ("outcome-A=wrong&order=hardest", 20, "p3"),
+        ("search=wordb17", 1, "p17"),
+        ("search=question+12", 1, "p12"),
+        ("page=2", 40, None),
+        ("change=nothing&page=-7&outcome-A=%3Cb%3E", 40, "p0"),
+    ],
+)
+def test_a_comparison_is_searched_filtered_and_sorted_by_its_address(
+    browser, comparison, address, found, first
+):
+    open_comparison(browser, comparison, f"#{address}")
+    assert count(browser) == f"{found} of 40 problems"
+    assert len(rows(browser)) == (15 if "page=2" in address else min(found, 25))
+    assert first is None or f"{first}\n" in f"{rows(browser)[0].text}\n"
+
+
+def test_a_problem_of_a_comparison_opens_with_the_responses_of_both_runs(browser, comparison):
+    open_comparison(browser, comparison)
+    Select(browser.find_element(By.ID, "change")).select_by_value("b")
+    wait_for(lambda: count(browser) == "10 of 40 problems")
+    search(browser, "question 4:")
+    (row,) = rows(browser)
+    assert "+100" in row.text and "A 0 of 2" in row.text and "B 2 of 2" in row.text
+    row.find_element(By.TAG_NAME, "summary").click()
+    wait_for(lambda: len(row.find_elements(By.CSS_SELECTOR, ".sides .sample")) == 4)
+    for one in row.find_elements(By.CSS_SELECTOR, ".sides .sample > summary"):
+        one.click()
+    wait_for(lambda: row.text.count("of this run.") == 4)
+    sides = [side.text for side in row.find_elements(By.CSS_SELECTOR, ".sides section")]
+    assert [(side.count("worda4 "), side.count("wordb4 ")) for side in sides] == [(2, 0), (0, 2)]
+    assert ATTACK in row.text and browser.execute_script("return window.hacked") is None
+    assert browser.current_url.endswith("#search=question+4%3A&change=b")
+    assert browser.get_log("browser") == []
+
+
+def test_a_comparison_links_to_the_reports_that_lie_beside_or_are_named(comparison, tmp_path):
+    assert 'href="report.html"' in comparison.read_text(encoding="utf-8")
+    runs = [str(comparison.parent / name) for name in "ab"]
+    output, other = tmp_path / "page.html", tmp_path / "other # one.html"
+    words = ["compare", *runs, "-o", str(output), "--reports", str(other), str(comparison.parent / "b.html")]
+    report.run(report.parse(words))
+    page = output.read_text(encoding="utf-8")
+    assert 'href="other%20%23%20one.html"' in page and "/b.html" in page
+    with pytest.raises(UserError, match="--reports names 1 files for 2 runs"):
+        report.run(report.parse(words[:-1]))
+
+
+def test_a_comparison_is_no_larger_than_it_may_be_and_keeps_both_runs_of_a_problem(tmp_path):
+    dice = random.Random(5)
+    for name in "ab":
+        samples = [
+            {"problem_id": f"p{number}", "index": 0, "text": dice.randbytes(10_000).hex()}
+            for number in range(100)
+        ]
+        make_run(tmp_path / name, samples)
+    words = ["compare", str(tmp_path / "a"), str(tmp_path / "b"), "-o", str(tmp_path / "page.html")]
+    report.run(report.parse([*words, "--page-mb", "1"]))
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert 500_000 < len(page) <= 1_000_000 and re.search(r"here are \d+ of 200 samples", page)
+    with closing(Shelf(60, by_problem=True)) as shelf:
+        for number, name in enumerate("ab"):
+            read_run(tmp_path / name, number=number, shelf=shelf)
+        kept = [(run, sample["problem_id"]) for run, sample in shelf.samples()]
+    assert len(kept) == 60 and {name for run, name in kept if run} == {name for run, name in kept if not run}

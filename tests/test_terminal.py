@@ -1,6 +1,7 @@
 """Does all that a person reads go through util/terminal.py, as text only, and leave a progress bar whole?"""
 
 import ast
+import importlib
 import json
 import os
 import pty
@@ -10,7 +11,7 @@ import sys
 import termios
 
 import pytest
-from helpers import ROOT
+from helpers import ROOT, wide_lines
 
 from util import terminal
 
@@ -201,6 +202,94 @@ with Progress(340, "AIME") as bar:
 def test_control_characters_are_shown_and_not_obeyed(tell, capsys):
     tell(f"a\tline\n{HOSTILE} é 漢")
     assert "".join(capsys.readouterr()) == f"a\tline\n{SEEN} é 漢\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("short enough", ["short enough"]),
+        ("one two three four five", ["one two three", "  four five"]),
+        ("a  second cell goes on here", ["a  second cell", "   goes on here"]),
+        ("  set in as it was before", ["  set in as it", "    was before"]),
+        (
+            "first line\n  python command --that is copied",
+            ["first line", "  python command --that is copied"],
+        ),
+        ("see `make this and that` there", ["see", "  `make this and that`", "  there"]),
+        ("a number 4.5 [1.25, 9.75] it is", ["a number 4.5", "  [1.25, 9.75] it", "  is"]),
+        ("/a/path/that/is/longer/than/that is", ["/a/path/that/is/longer/than/that", "  is"]),
+        ("求所有满足条件的整数之和", ["求所有满足条件的", "  整数之和"]),
+        ("", [""]),
+    ],
+)
+def test_what_is_wider_than_the_terminal_goes_on_below(monkeypatch, text, lines):
+    monkeypatch.setenv("COLUMNS", "17")
+    assert terminal.wrapped(text).split("\n") == lines
+
+
+@pytest.mark.parametrize(("said", "wide"), [("100", 100), ("0", 80), ("many", 80), ("", 80)])
+def test_a_line_is_as_wide_as_the_terminal_is_said_to_be(monkeypatch, said, wide):
+    monkeypatch.setenv("COLUMNS", said)
+    monkeypatch.setattr(os, "get_terminal_size", lambda number: os.terminal_size((200, 50)))
+    assert terminal.columns() == wide
+    monkeypatch.setattr(os, "get_terminal_size", lambda number: os.terminal_size((60, 50)))
+    assert terminal.columns() == (wide if said == "100" else 60)
+
+
+@pytest.mark.parametrize(
+    "command", [*sorted(path.stem for path in ROOT.glob("*.py")), "runs", "grading", "machines"]
+)
+def test_the_help_of_every_command_fits_a_narrow_terminal(monkeypatch, capsys, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    name = command if (ROOT / f"{command}.py").exists() else f"util.{command}.__main__"
+    modes = importlib.import_module("report").MODES if command == "report" else ()
+    for words in ([], *([mode] for mode in modes)):
+        with pytest.raises(SystemExit):
+            importlib.import_module(name).parse([*words, "--help"])
+        assert wide_lines(capsys.readouterr().out) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["A", "results", "compare A B", "compare A B C", "gate A --at-least 50 --over B", "explain A",
+     "reproduce C --claim 90", "compare A results", "gate A --over NOWHERE"],
+)  # fmt: skip
+def test_every_line_for_people_fits_a_narrow_terminal(tmp_path, monkeypatch, capsys, words):
+    from made_runs import make_run
+
+    import report
+    from util.errors import UserError
+
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+    problems = [
+        {"id": f"test/intermediate_algebra/{place}", "question": text * 9, "answer": "x + " * 30 + "1"}
+        for place, text in enumerate(["Find all of these. ", "求所有满足条件的整数之和", "x" * 30])
+    ]
+    for number, name in enumerate("ABC"):
+        samples = [
+            {"problem_id": problem["id"], "index": index, "correct": (place + index) % 3 < number,
+             "extracted": "y + " * 40, "detail": "compared as text and as numbers: " * 3,
+             **({"reason": "undecided", "cause": "several candidates " * 5} if index == 1 else {})}
+            for place, problem in enumerate(problems) for index in range(number + 2)
+        ]  # fmt: skip
+        for folder in (tmp_path / name, tmp_path / "results" / name):
+            run = make_run(
+                folder,
+                samples,
+                problems=problems,
+                settings={"model": "organisation/a-model-with-a-long-name"},
+            )
+        verdicts = run / "verdicts.jsonl"
+        again = verdicts.read_text().replace("maths-1", "maths-2").replace('"index": 0', '"index": 0', 1)
+        verdicts.write_text(verdicts.read_text() + again.replace("undecided", "wrong_answer"))
+    (tmp_path / "results" / "B" / "run.json").write_text("{")
+    try:
+        report.run(report.parse(words.split()))
+    except UserError as error:
+        terminal.say(f"error: {error}")
+    told = "".join(capsys.readouterr())
+    assert told and wide_lines(told) == []
 
 
 def test_a_result_keeps_its_value_without_control_characters(capsys):

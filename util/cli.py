@@ -26,7 +26,7 @@ from util.settings import (
     misplaced_arg,
     number_in,
 )
-from util.terminal import give_up_output, prepare_streams, say
+from util.terminal import columns, give_up_output, prepare_streams, say, wrapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ GROUPS = {  # headings of --help
     "own": "problems of your own (--dataset FILE, or hf://datasets/ORG/NAME)",
     "livecodebench": "LiveCodeBench (its problems carry the date of their contest)",
     "sampling": "sampling",
-    "stopping": "adaptive sampling (verdicts decide what is asked, --n is the maximum per problem)",
+    "stopping": "adaptive sampling (verdicts decide; --n is the most that a problem gets)",
     "engine": "engine",
     "grading": "grading",
 }
@@ -55,7 +55,7 @@ GROUPS = {  # headings of --help
 
 class _Help(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=100)  # asking for the terminal's width takes a quarter of a bare start
+        super().__init__(prog, width=columns())
 
 
 def _name_of_command() -> str:
@@ -64,12 +64,20 @@ def _name_of_command() -> str:
     return f"python -m {package}" if package else os.path.basename(sys.argv[0])
 
 
+def _paragraphs(text: str) -> str:
+    """A docstring at the terminal's width; its commands stay as they are."""
+    parts = text.strip().split("\n\n")
+    return "\n\n".join(
+        part if part.startswith("python ") else wrapped(" ".join(part.split())) for part in parts
+    )
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that takes each long flag with "-" and with "_", and more flags from @FILE."""
 
     def __init__(self, description: str, *, prog: str | None = None, **options: Any) -> None:
         super().__init__(
-            description=description,
+            description=_paragraphs(description),
             prog=prog or _name_of_command(),
             fromfile_prefix_chars="@",
             allow_abbrev=False,
@@ -133,7 +141,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         short = message if len(message) <= MESSAGE_CHARS else f"{message[:MESSAGE_CHARS]} ..."
-        self.exit(2, f"{self.prog}: {short} (see --help)\n")
+        self.exit(2, wrapped(f"{self.prog}: {short} (see --help)\n"))
 
 
 def main(parse: Callable[[Sequence[str]], argparse.Namespace], run: Callable[..., int]) -> NoReturn:

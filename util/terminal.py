@@ -94,12 +94,55 @@ def shown(text: str) -> str:
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def columns() -> int:
+    """How wide a line for people may be: $COLUMNS, or the terminal's width, but no more than WIDTH."""
+    said = os.environ.get("COLUMNS", "")
+    if said.isdecimal() and int(said):
+        return int(said)
+    try:
+        return min(WIDTH, os.get_terminal_size(2).columns or WIDTH)
+    except OSError:  # a log file
+        return WIDTH
+
+
+# Stays in one piece: a command on a line of its own or between backticks, an interval.
+_COMMAND = re.compile(r"\s*(python|sed) ")
+_WIDE = "[\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\ufe30-\uff60\U0001f300-\U0003ffff]"
+_PIECE = re.compile(rf"\s*(?:`[^`]*`\S*|\[[^][]{{,40}}\]\S*|{_WIDE}|(?:(?!{_WIDE})\S)+)")
+_CELL = re.compile(r"\s*\S.{,30}?\s{2,}(?=\S)")  # the first of a table's row: what goes on stands behind it
+
+
+def wrapped(text: str) -> str:
+    """The text in lines that fit a terminal; words and commands stay whole."""
+    return "\n".join(map(_wrapped_line, text.split("\n")))
+
+
+def _wrapped_line(line: str) -> str:
+    most = columns()
+    if _width(line) <= most or _COMMAND.match(line):
+        return line
+    cell = _CELL.match(line)
+    indent = " " * (_width(cell[0]) if cell else len(line) - len(line.lstrip()) + 2)
+    lines = [""]
+    for piece in _PIECE.findall(line):
+        if _width(lines[-1] + piece) <= most or not lines[-1].strip():
+            lines[-1] += piece
+        else:
+            lines.append(indent + piece.lstrip())
+    return "\n".join(lines)
+
+
+def _width(text: str) -> int:
+    """Columns: a Chinese, Japanese or Korean character takes two."""
+    return len(text) if text.isascii() else len(text) + len(re.findall(_WIDE, text))
+
+
 def filled(pieces: Sequence[str]) -> str:
-    """Pieces one behind the other, in as many lines as fit a terminal; what goes on is set in."""
+    """Pieces one behind the other, each whole, in as many lines as fit a terminal; what goes on is set in."""
     lines = [""]
     for piece in filter(None, pieces):
         longer = f"{lines[-1]} {piece}" if lines[-1] else piece
-        if len(longer) <= WIDTH or not lines[-1].strip():
+        if _width(longer) <= columns() or not lines[-1].strip():
             lines[-1] = longer
         else:
             lines.append(f"  {piece}")
@@ -107,8 +150,8 @@ def filled(pieces: Sequence[str]) -> str:
 
 
 def say(message: str) -> None:
-    """A line for people; a progress bar makes room for it."""
-    message = shown(message)
+    """Lines for people; a progress bar makes room for them."""
+    message = wrapped(shown(message))
     if "tqdm" in sys.modules:
         from tqdm import tqdm
 
@@ -119,14 +162,16 @@ def say(message: str) -> None:
 
 
 def print_text(text: str) -> None:
-    """What a command was asked to show, on standard output; nothing where that was closed from the start.
+    """What a command was asked to show, on standard output, for people. Raises RunStopped when it cannot be
+    written there."""
+    _print(wrapped(shown(text)))
 
-    Raises RunStopped when it cannot be written there.
-    """
-    if sys.stdout is None:
+
+def _print(text: str) -> None:
+    if sys.stdout is None:  # closed from the start
         return
     try:
-        print(shown(text), flush=True)
+        print(text, flush=True)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -141,7 +186,7 @@ def print_result(result: dict) -> None:
     """The last line of standard output: the result as JSON, for programs."""
     import json
 
-    print_text(json.dumps(result, ensure_ascii=False))
+    _print(shown(json.dumps(result, ensure_ascii=False)))
 
 
 class Waiting:

@@ -90,7 +90,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--finish-reason",
         default="stop",
         choices=("stop", *ENDINGS),
-        help="why the response ended; length: it was cut off (stop)",
+        metavar="REASON",
+        help=f"why the response ended: stop, {', '.join(ENDINGS)}; length: it was cut off (stop)",
     )
     parser.add_argument(
         "--tolerance",

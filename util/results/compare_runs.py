@@ -1,23 +1,19 @@
 """What is the difference between runs, problem by problem?
 
-Call `compare_runs`, then `as_text` or `write_comparison`; of more than two, `compare_several`.
+Call `compare_runs`, then `as_text`; of more than two, `compare_several`. `page.comparison` draws either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from html import escape
-from pathlib import Path
 from string import ascii_uppercase
 
 from util.errors import UserError
-from util.records import exact_number
 from util.results.counting import Tally
 from util.results.estimates import Estimate
-from util.results.page.frame import new_page, table
-from util.results.page.names import short_models
 from util.results.paired_test import (
     FEWEST_TELLING,
     LEVEL,
@@ -28,11 +24,12 @@ from util.results.paired_test import (
     mean_difference,
     problem_p,
 )
-from util.results.sides import Side, open_sides, refuse_different_data
+from util.results.sides import Side, refuse_different_data
 from util.runs.reader import StoredProblems
 from util.settings import NOT_RECORDED, SETTINGS, unrecorded, values_of
 
-LISTED = 20  # problems printed on each side; the page has all
+LETTERS = [*ascii_uppercase, *map(str, range(27, 1000))]  # of runs in a table
+LISTED = 20  # problems printed on each side; the page lists all
 
 
 @dataclass(frozen=True)
@@ -43,12 +40,7 @@ class Given:
     answer: str | None  # None: the problem has no short answers
 
     def __str__(self) -> str:
-        return self.share if self.answer is None else f"{self.share}: {_one_line(self.answer)}"
-
-    def as_html(self) -> str:
-        if self.answer is None:
-            return self.share
-        return f"{self.share}: <span data-formula>{escape(_one_line(self.answer))}</span>"
+        return self.share if self.answer is None else f"{self.share}: {one_line(self.answer)}"
 
 
 @dataclass(frozen=True)
@@ -95,6 +87,7 @@ class RunComparison:
             "first": str(self.first.folder),
             "second": str(self.second.folder),
             **asdict(self.paired),
+            "samples": dict(zip(("first", "second"), self.paired.samples, strict=True)),
             "margin": self.margin,
             "equivalent": self.paired.equivalent(self.margin),
             "higher_in_a": len(self.higher_in_a),
@@ -106,11 +99,20 @@ class RunComparison:
 
 @dataclass(frozen=True)
 class SeveralRuns:
-    """The first run compared with each of the others."""
+    """The first run of a benchmark compared with each of the others."""
 
+    name: str  # of the benchmark
     comparisons: list[RunComparison]
     corrected: list[float]  # p-values, and
     differences: list[Estimate]  # intervals, all of which are right together in 95 of 100 cases
+
+    @property
+    def first(self) -> Side:
+        return self.comparisons[0].first
+
+    @property
+    def sides(self) -> list[Side]:
+        return [self.first, *(found.second for found in self.comparisons)]
 
     def as_json(self) -> dict:
         """For the last line of standard output."""
@@ -124,27 +126,37 @@ class SeveralRuns:
         }
 
 
-def compare_runs(
-    first: Path, second: Path, temperatures: Sequence[float] | None = None, *, margin: float
-) -> RunComparison:
-    """Compare two run folders; `temperatures` says which samples where a run has several temperatures."""
-    left, right = open_sides((first, second), temperatures)
+def compare_runs(left: Side, right: Side, *, margin: float) -> RunComparison:
+    """Compare two runs; those that differ by less than `margin`, a share, count as equivalent."""
     return _compare(left, right, margin)
 
 
-def compare_several(
-    runs: Sequence[Path], temperatures: Sequence[float] | None = None, *, margin: float
-) -> SeveralRuns:
-    """Compare the first run folder with each of the others."""
-    first, *others = open_sides(runs, temperatures)
-    comparisons = [_compare(first, other, margin) for other in others]
-    corrected = holm([found.paired.p_value for found in comparisons])
-    confidence = 1 - LEVEL / len(comparisons)  # Bonferroni: together they miss no more often than one does
+def compare_several(benchmarks: Mapping[str, Sequence[Side]], *, margin: float) -> list[SeveralRuns]:
+    """Compare the first run of each benchmark with each of the others, all corrected together."""
+    compared = {
+        name: [_compare(first, other, margin) for other in others]
+        for name, (first, *others) in benchmarks.items()
+    }
+    every = [found for comparisons in compared.values() for found in comparisons]
+    corrected = holm([found.paired.p_value for found in every])
+    confidence = 1 - LEVEL / len(every)  # Bonferroni: together they miss no more often than one does
     differences = [
-        mean_difference(differences_of(first.counts, other.counts), p_value, confidence)
-        for other, p_value in zip(others, corrected, strict=True)
+        mean_difference(differences_of(found.first.counts, found.second.counts), p_value, confidence)
+        for found, p_value in zip(every, corrected, strict=True)
     ]
-    return SeveralRuns(comparisons, corrected, differences)
+    several, at = [], 0
+    for name, comparisons in compared.items():
+        end = at + len(comparisons)
+        several.append(SeveralRuns(name, comparisons, corrected[at:end], differences[at:end]))
+        at = end
+    return several
+
+
+def several_as_json(found: Sequence[SeveralRuns]) -> dict:
+    """For the last line of standard output."""
+    if len(found) == 1:
+        return found[0].as_json()
+    return {"benchmarks": {one.name: one.as_json() for one in found}}
 
 
 def as_text(found: RunComparison) -> str:
@@ -154,19 +166,19 @@ def as_text(found: RunComparison) -> str:
         f"B  {found.second.name}  {found.second.score}  ({found.second.folder})",
         "",
         *(f"WARNING: {warning}" for warning in found.warnings),
-        *_numbers(found),
+        *numbers_lines(found),
         "",
         verdict_sentence(found),
         equivalence_sentence(found),
     ]
     if found.flips:
-        lines += ["", _about_problems(found)]
+        lines += ["", about_problems(found)]
     for title, flips in (("higher in B", found.higher_in_b), ("higher in A", found.higher_in_a)):
         if flips:
             lines += ["", f"{title}: {_problems(flips)}"]
             lines += [
-                f"  {flip.problem_id}: {_one_line(flip.question)}\n"
-                f"    A {flip.first} | B {flip.second} | reference {_one_line(flip.reference or '(tests)')}"
+                f"  {flip.problem_id}: {one_line(flip.question)}\n"
+                f"    A {flip.first} | B {flip.second} | reference {one_line(flip.reference or '(tests)')}"
                 f"{f' | told apart, p = {flip.p_value:.2g}' if flip.told_apart else ''}"
                 for flip in flips[:LISTED]
             ]
@@ -175,21 +187,35 @@ def as_text(found: RunComparison) -> str:
     return "\n".join(lines)
 
 
-def table_text(found: SeveralRuns) -> str:
+def table_text(found: Sequence[SeveralRuns]) -> str:
     """Several runs for the terminal: a line for each."""
-    first = found.comparisons[0].first
-    lines = [f"A  {first.name}  {first.score}  ({first.folder})"]
-    for letter, one, p_value, difference in _lettered(found):
-        lines += [
-            f"{letter}  {one.second.name}  {one.second.score}  ({one.second.folder})",
-            f"   {letter} - A {_points(difference)}, p = {p_value:.3g}: {_in_a_word(one, p_value)}",
-        ]
-    warnings = dict.fromkeys(
-        f"WARNING: A and {letter}: {warning}"
-        for letter, one, _, _ in _lettered(found)
-        for warning in one.warnings
-    )
-    return "\n".join([*lines, "", *warnings, *([""] if warnings else []), _about_correction(found)])
+    lines = []
+    for one in found:
+        lines += [f"{one.name}:"] * (len(found) > 1)
+        lines.append(f"A  {one.first.name}  {one.first.score}  ({one.first.folder})")
+        for letter, pair, p_value, difference in lettered(one):
+            lines += [
+                f"{letter}  {pair.second.name}  {pair.second.score}  ({pair.second.folder})",
+                f"   {letter} - A {points_text(difference)}, p = {p_value:.3g}: {in_a_word(pair, p_value)}",
+            ]
+        warnings = dict.fromkeys(
+            f"WARNING: A and {letter}: {warning}"
+            for letter, pair, _, _ in lettered(one)
+            for warning in pair.warnings
+        )
+        lines += [*warnings, ""]
+    return "\n".join([*lines, *filter(None, (about_mean(found), about_correction(found)))])
+
+
+def about_mean(found: Sequence[SeveralRuns]) -> str:
+    """The mean over benchmarks; "" where there is but one, or a letter is not one model everywhere."""
+    columns = list(zip(*(one.sides for one in found), strict=False))
+    is_even = len({len(one.sides) for one in found}) == 1
+    if len(found) == 1 or not is_even or any(len({side.model for side in column}) > 1 for column in columns):
+        return ""
+    means = [math.fsum(side.average for side in column) / len(column) for column in columns]
+    told = ", ".join(f"{letter} {100 * mean:.1f}" for letter, mean in zip(LETTERS, means, strict=False))
+    return f"Mean of {len(found)} benchmarks, each weighing the same: {told}."
 
 
 def verdict_sentence(found: RunComparison) -> str:
@@ -222,7 +248,7 @@ def verdict_sentence(found: RunComparison) -> str:
         return f"{sentence} A single problem says nothing about others."
     if paired.needed_problems is None:
         return f"{sentence} There is no difference in the mean to look for."
-    least, most = paired.samples
+    least, most = paired.least_and_most
     each = f"{most} sample{'s' * (most > 1)} each" if least == most else "as many samples as here"
     sentence += (
         f" If the true difference is {points:.1f} points, about {paired.needed_problems} problems of {each} "
@@ -247,91 +273,11 @@ def equivalence_sentence(found: RunComparison) -> str:
     return f"The data cannot tell whether the two are equivalent within {margin}: {reach}."
 
 
-def write_table(path: Path, found: SeveralRuns) -> None:
-    """Draw several runs as a page."""
-    first = found.comparisons[0].first
-    rows = [(f"A · {escape(first.name)}", escape(first.score), "", "", "")]
-    rows += [
-        (
-            f"{letter} · {escape(one.second.name)}",
-            escape(one.second.score),
-            escape(_points(difference)),
-            f"{p_value:.3g}",
-            escape(_in_a_word(one, p_value)),
-        )
-        for letter, one, p_value, difference in _lettered(found)
-    ]
-    head = ("run", "avg@n, 95 % interval", "difference from A", "p, corrected", "verdict")
-    warnings = "".join(
-        f'<p class="notice">A and {letter}: {escape(warning)}</p>'
-        for letter, one, _, _ in _lettered(found)
-        for warning in one.warnings
-    )
-    with new_page(path, f"{first.facts.info['settings'].get('task')}: {len(rows)} runs") as out:
-        out.writelines((warnings, table(head, rows, words=(0, 1, 2, 4), cards=True)))
-        out.write(f"<p>{escape(_about_correction(found))}</p>")
-
-
-def write_comparison(path: Path, found: RunComparison) -> None:
-    """Draw the comparison as a page."""
-    warnings = "".join(f'<p class="notice">{escape(warning)}</p>' for warning in found.warnings)
-    scores = table(
-        ("run", "avg@n, 95 % interval", "folder"),
-        [
-            (f"{letter} · {escape(side.name)}", escape(side.score), escape(str(side.folder)))
-            for letter, side in (("A", found.first), ("B", found.second))
-        ],
-        words=(0,),
-        cards=True,
-    )
-    verdict = (
-        f"<p><strong>{escape(verdict_sentence(found))}</strong> {escape(equivalence_sentence(found))}</p>"
-    )
-    numbers = (f"<p>{escape(line)}</p>" for line in _numbers(found))
-    body = [verdict, warnings, scores, *numbers, _picture(found)]
-    if found.flips:
-        body.append(f"<p>{escape(_about_problems(found))}</p>")
-    for title, flips in (("Higher in B", found.higher_in_b), ("Higher in A", found.higher_in_a)):
-        rows = [
-            (
-                _question(flip),
-                f"{100 * flip.difference:+.0f}",
-                f"{flip.p_value:.2g}",
-                flip.first.as_html(),
-                flip.second.as_html(),
-                f"<span data-formula>{escape(_one_line(flip.reference or '(tests)'))}</span>",
-            )
-            for flip in flips
-        ]
-        if rows:
-            head = ("question", "points", "p, corrected", "A", "B", "reference")
-            listed = table(head, rows, words=(0, 3, 4, 5), cards=True, frame="flips")
-            body.append(f"<h2>{title}: {_problems(flips)}</h2>{listed}")
-    with new_page(path, _title(found)) as out:
-        out.writelines(body)
-
-
 # --- details ---
 
 
 def _problems(flips: Sequence[Flip]) -> str:
     return "1 problem" if len(flips) == 1 else f"{len(flips)} problems"
-
-
-def _question(flip: Flip) -> str:
-    prose = f"<span data-prose>{escape(flip.question)}</span>"
-    return f'{prose}<br><span class="faint">{escape(flip.problem_id)}</span>'
-
-
-def _title(found: RunComparison) -> str:
-    """Both sides by model, with the temperature where models are the same."""
-    sides = (found.first, found.second)
-    names = short_models([side.model for side in sides])
-    if names[0] == names[1]:
-        names = [
-            f"{name} at {exact_number(side.temperature)}" for name, side in zip(names, sides, strict=True)
-        ]
-    return f"{found.first.facts.info['settings'].get('task')}: {names[0]} (A) and {names[1]} (B)"
 
 
 def _compare(left: Side, right: Side, margin: float) -> RunComparison:
@@ -428,25 +374,28 @@ def _flips(first: Side, second: Side) -> list[Flip]:
             problem = problems.get(problem_id)
             assert problem is not None, "a sample without its problem is refused when a run is read"
             reference = problem.reference if isinstance(problem.reference, str) else None
-            before, after = (_given(side.tally, problem_id, reference) for side in (first, second))
+            before, after = (given(side.tally, problem_id, reference) for side in (first, second))
             flips.append(Flip(problem_id, problem.question, reference, before, after, difference, p_value))
     return sorted(flips, key=lambda flip: (-abs(flip.difference), flip.problem_id))
 
 
-def _lettered(found: SeveralRuns) -> list[tuple[str, RunComparison, float, Estimate]]:
+def lettered(found: SeveralRuns) -> list[tuple[str, RunComparison, float, Estimate]]:
     """Each comparison with the letter of its second run, and what is corrected: p-value and difference."""
-    letters = [*ascii_uppercase[1:], *map(str, range(27, len(found.corrected) + 2))]
-    return list(zip(letters, found.comparisons, found.corrected, found.differences, strict=False))
+    return list(zip(LETTERS[1:], found.comparisons, found.corrected, found.differences, strict=False))
 
 
-def _about_correction(found: SeveralRuns) -> str:
+def about_correction(found: Sequence[SeveralRuns]) -> str:
+    """How p-values and intervals were corrected; "" where there is but one of each."""
+    count = sum(len(one.comparisons) for one in found)
+    if count == 1:
+        return ""
     return (
-        f"{len(found.corrected)} comparisons at once: p-values (Holm) and intervals (Bonferroni) are "
+        f"{count} comparisons at once: p-values (Holm) and intervals (Bonferroni) are "
         "corrected, so that chance makes any of them wrong in at most 5 of 100 cases."
     )
 
 
-def _in_a_word(found: RunComparison, p_value: float) -> str:
+def in_a_word(found: RunComparison, p_value: float) -> str:
     """The verdict on a run that is compared with A."""
     if p_value < LEVEL:
         return "better than A" if found.paired.difference.value > 0 else "worse than A"
@@ -454,9 +403,9 @@ def _in_a_word(found: RunComparison, p_value: float) -> str:
     return f"equivalent to A within {100 * found.margin:g} points" if same else "cannot be told from A"
 
 
-def _about_problems(found: RunComparison) -> str:
+def about_problems(found: RunComparison) -> str:
     """How many of the problems that differ are told apart by a test of their own."""
-    if found.paired.samples[1] == 1:
+    if found.paired.least_and_most == (1, 1):
         return "By problem: one sample of each says nothing about a single problem."
     told = sum(flip.told_apart for flip in found.flips)
     tests = "1 test" if len(found.flips) == 1 else f"{len(found.flips)} tests, corrected (Holm)"
@@ -466,12 +415,12 @@ def _about_problems(found: RunComparison) -> str:
     )
 
 
-def _points(estimate: Estimate) -> str:
+def points_text(estimate: Estimate) -> str:
     value, low, high = (100 * share for share in (estimate.value, estimate.low, estimate.high))
     return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
 
 
-def _given(tally: Tally, problem_id: str, reference: str | None) -> Given:
+def given(tally: Tally, problem_id: str, reference: str | None) -> Given:
     place = tally.places[problem_id]
     correct, judged = tally.correct[place], tally.judged[place]
     wrong = tally.wrong_answers(place)
@@ -485,7 +434,7 @@ def _given(tally: Tally, problem_id: str, reference: str | None) -> Given:
     return Given(share, "undecided" if tally.undecided[place] else "no answer")
 
 
-def _numbers(found: RunComparison) -> list[str]:
+def numbers_lines(found: RunComparison) -> list[str]:
     paired = found.paired
     estimate = paired.difference
     value, low, high = (100 * share for share in (estimate.value, estimate.low, estimate.high))
@@ -505,28 +454,6 @@ def _numbers(found: RunComparison) -> list[str]:
     return lines
 
 
-def _picture(found: RunComparison) -> str:
-    """The difference with its interval on a line from the lowest to the highest possible view."""
-    estimate = found.paired.difference
-    reach = max(abs(estimate.low), abs(estimate.high), 0.02) * 1.2
-
-    def x(value: float) -> float:
-        return 30 + 400 * (value + reach) / (2 * reach)
-
-    middle, low, value, high = (x(place) for place in (0, estimate.low, estimate.value, estimate.high))
-    parts = [
-        '<line class="grid" x1="30" x2="430" y1="28" y2="28"/>',
-        f'<line class="grid" x1="{middle:.1f}" x2="{middle:.1f}" y1="10" y2="46"/>',
-        f'<line class="span" x1="{low:.1f}" x2="{high:.1f}" y1="28" y2="28"/>',
-        f'<circle class="dot" cx="{value:.1f}" cy="28" r="5.5"/>',
-        f'<text x="{middle:.1f}" y="62" text-anchor="middle">0: no difference</text>',
-        '<text x="30" y="62">A better</text><text x="430" y="62" text-anchor="end">B better</text>',
-    ]
-    picture = f'<svg viewBox="0 0 460 70" role="img" aria-label="difference">{"".join(parts)}</svg>'
-    caption = "<figcaption>difference B - A with its 95 % interval</figcaption>"
-    return f'<figure class="narrow">{caption}{picture}</figure>'
-
-
 def _chance(p_value: float) -> str:
     if p_value < 0.001:
         return "less than 1 of 1000"
@@ -535,6 +462,6 @@ def _chance(p_value: float) -> str:
     return f"{100 * p_value:.0f} of 100"
 
 
-def _one_line(text: str, most: int = 100) -> str:
+def one_line(text: str, most: int = 100) -> str:
     flat = " ".join(text.split())
     return flat if len(flat) <= most else flat[:most] + " ..."

@@ -28,7 +28,9 @@ class Paired:
     """What the common problems of two runs say; differences are second minus first."""
 
     problems: int
-    samples: tuple[int, int]  # least and most of a problem in either run
+    samples: tuple[
+        tuple[int, int], tuple[int, int]
+    ]  # least and most of a problem: in the first, in the second run
     differing: int
     difference: Estimate  # 0 is outside its interval if and only if p_value < LEVEL
     within: Estimate  # the same with the interval that decides on equivalence, of 90 %
@@ -36,6 +38,12 @@ class Paired:
     exact: bool  # whether p_value counts all swaps, or a random part of them
     needed_problems: int | None  # to tell a true difference of this size apart; None when there is none
     needed_samples: int | None  # per problem on these same problems; None: no number, or not known
+
+    @property
+    def least_and_most(self) -> tuple[int, int]:
+        """Samples of a problem, in either run."""
+        (least, most), (also_least, also_most) = self.samples
+        return min(least, also_least), max(most, also_most)
 
     def equivalent(self, margin: float) -> bool | None:
         """Whether the true difference is smaller than `margin`, a share; None where the data cannot tell.
@@ -52,18 +60,20 @@ def compare_shares(first: Mapping[str, tuple[int, int]], second: Mapping[str, tu
     """Compare (correct, judged) of the problems that both runs have."""
     differences = differences_of(first, second)
     p_value, exact = permutation_p(differences)
-    counts = [count for name in first if name in second for count in (first[name], second[name])]
-    drawn = [judged for _, judged in counts]
+    common = [(first[name], second[name]) for name in first if name in second]
+    counts = [count for both in common for count in both]
+    drawn = [[judged for _, judged in side] for side in zip(*common, strict=True)]
+    samples = [(min(side), max(side)) for side in drawn]
     return Paired(
         problems=len(differences),
-        samples=(min(drawn), max(drawn)),
+        samples=(samples[0], samples[1]),
         differing=sum(1 for difference in differences if abs(difference) > 1e-12),
         difference=mean_difference(differences, p_value),
         within=mean_within(differences, -1.0, 1.0, 1 - 2 * LEVEL),
         p_value=p_value,
         exact=exact,
         needed_problems=_needed_problems(differences),
-        needed_samples=_needed_samples(differences, counts) if min(drawn) > 1 else None,
+        needed_samples=_needed_samples(differences, counts) if min(map(min, drawn)) > 1 else None,
     )
 
 

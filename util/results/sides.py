@@ -15,7 +15,7 @@ from util.errors import UserError
 from util.records import exact_number
 from util.results.counting import Tally
 from util.results.headline import Headline
-from util.results.page.gather import RunFacts, read_run
+from util.results.page.gather import RunFacts, Shelf, read_run
 from util.results.paired_test import counts_of
 from util.runs.reader import StoredProblems
 from util.runs.repeat import check_command
@@ -60,12 +60,21 @@ class Side:
         return str(self.facts.info["settings"]["model"])
 
     @property
+    def task(self) -> str:
+        return str(self.facts.info["settings"].get("task"))
+
+    @property
     def name(self) -> str:
         return f"{self.model} at temperature {exact_number(self.temperature)}"
 
     @property
     def headline(self) -> Headline:
         return self.facts.headlines[self.temperature]
+
+    @property
+    def average(self) -> float:
+        assert self.headline.avg is not None  # a run without a number is refused when it is opened
+        return self.headline.avg.value
 
     @property
     def score(self) -> str:
@@ -101,9 +110,14 @@ class Side:
         return tally.drawn[place], tally.judged[place], tally.correct[place], tally.undecided[place]
 
 
-def open_side(folder: Path, temperature: float | None = None) -> Side:
-    """The run at a temperature, by default the only one it has. Raises UserError where it has no number."""
-    facts = read_run(folder)
+def open_side(
+    folder: Path, temperature: float | None = None, *, shelf: Shelf | None = None, number: int = 0
+) -> Side:
+    """The run at a temperature, by default the only one it has. Raises UserError where it has no number.
+
+    Its samples are offered to `shelf` as those of run `number`.
+    """
+    facts = read_run(folder, shelf=shelf, number=number, temperature=temperature)
     there = ", ".join(map(exact_number, facts.tallies))
     if temperature is None:
         if len(facts.tallies) > 1:
@@ -127,7 +141,9 @@ def open_side(folder: Path, temperature: float | None = None) -> Side:
     return Side(facts, temperature, facts.tallies[temperature])
 
 
-def open_sides(runs: Sequence[Path], temperatures: Sequence[float] | None) -> list[Side]:
+def open_sides(
+    runs: Sequence[Path], temperatures: Sequence[float] | None, *, shelf: Shelf | None = None
+) -> list[Side]:
     """Several runs; `temperatures` has one for all of them, or one for each."""
     wanted: Sequence[float | None] = temperatures or (None,)
     if len(wanted) not in (1, len(runs)):
@@ -144,7 +160,10 @@ def open_sides(runs: Sequence[Path], temperatures: Sequence[float] | None) -> li
                 f"{other} and {run} are the same run: name two runs, or two of its temperatures "
                 "with --temperatures"
             )
-    return [open_side(run, temperature) for run, temperature in zip(runs, wanted, strict=True)]
+    return [
+        open_side(run, temperature, shelf=shelf, number=number)
+        for number, (run, temperature) in enumerate(zip(runs, wanted, strict=True))
+    ]
 
 
 def refuse_different_data(first: Side, second: Side) -> None:

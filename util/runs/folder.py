@@ -103,7 +103,7 @@ def find_runs(folder: Path) -> list[Path]:
     if not found:
         raise UserError(
             f"no run under {folder}: generate first with inference_and_check.py, or import a result file of "
-            "the older layout with: python -m util.runs import FILE --dataset NAME"
+            "the older layout with\n  python -m util.runs import FILE --dataset NAME"
         )
     for run in found:
         read_run_json(run)

@@ -233,8 +233,8 @@ def _parsed_or_refused(raw: bytes, path: Path, number: int, fields: Fields | Non
         return _parsed(raw, fields or FIELDS.get(path.name))
     except ValueError as error:
         raise UserError(
-            f"{path}: line {number} is damaged ({error}); to set it aside, run: "
-            f"sed -i.damaged '{number}d' '{path}' (its work is then done again)"
+            f"{path}: line {number} is damaged ({error}); to set it aside, so that its work is done again, "
+            f"run\n  sed -i.damaged '{number}d' '{path}'"
         ) from error
 
 

@@ -50,7 +50,7 @@ def _say_doubled(folder: Path, number: int) -> None:
     lines = "1 line" if number == 1 else f"{number} lines"
     say(
         f"{folder}: {lines} of {SAMPLES} name a sample that an earlier line has, and are not counted; "
-        "to join runs, use: python -m util.runs merge RUN RUN -o RUN"
+        "to join runs, use\n  python -m util.runs merge RUN RUN -o RUN"
     )
 
 

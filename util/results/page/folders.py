@@ -1,6 +1,6 @@
-"""Which runs lie in what a person named, and how do they become one page?
+"""How do the runs of several folders become one page?
 
-Call `runs_in`, then `write_page`. A run that cannot be shown is named and does not stop the others.
+Call `write_page`. A run that cannot be shown is named and does not stop the others.
 """
 
 from __future__ import annotations
@@ -15,16 +15,6 @@ from util.results.page import PAGE_MB, PAGE_SAMPLES
 from util.results.page.counts import StepCounts
 from util.results.page.gather import MB, RunFacts, Shelf, read_run
 from util.results.page.page import write_report
-from util.runs.folder import read_run_json
-from util.runs.lines import SAMPLES
-
-
-@dataclass(frozen=True)
-class Named:
-    """What lies in the paths that were named."""
-
-    runs: list[Path]
-    skipped: list[Path]  # files, and folders without a run
 
 
 @dataclass(frozen=True)
@@ -34,30 +24,6 @@ class Page:
     runs: list[RunFacts]
     left_out: dict[Path, str]  # runs that cannot be shown, and why
     told: str  # how many samples of the runs it has, if not all of them; else ""
-
-
-def runs_in(paths: Sequence[Path]) -> Named:
-    """All runs at and below the paths, in order of their names. Raises UserError where one is named twice.
-
-    A path that does not exist, and one that stands alone without a run, is refused with what is there.
-    """
-    runs: list[Path] = []
-    skipped = []
-    for path in paths:
-        below = _at_and_below(path)
-        if not below and (len(paths) == 1 or not path.exists()):
-            read_run_json(path)
-        elif not below:
-            skipped.append(path)
-        runs += below
-    if len({run.resolve() for run in runs}) < len(runs):
-        raise UserError("a run is named twice: name each run once")
-    if not runs:
-        raise UserError(
-            f"no run at any of {', '.join(map(str, paths))}: name the folder of a run, the one with "
-            "run.json, or a folder of runs"
-        )
-    return Named(runs, skipped)
 
 
 def write_page(
@@ -83,11 +49,3 @@ def write_page(
             raise UserError(f"{none if len(folders) > 1 else ''}{next(iter(left_out.values()))}")
         write_report(path, runs, shelf, counts=counts, left_out=left_out)
         return Page(runs, left_out, shelf.told() if 0 < len(shelf) < shelf.seen else "")
-
-
-def _at_and_below(path: Path) -> list[Path]:
-    """The folder if it is a run, else those below it; one that lost its run.json is damaged, not gone."""
-    if (path / "run.json").exists():
-        return [path]
-    files = [file for name in ("run.json", SAMPLES) for file in path.glob(f"**/{name}")]
-    return sorted({file.parent for file in files})

@@ -21,16 +21,19 @@ FOLDER = Path(__file__).parent
 
 
 @contextmanager
-def new_page(path: Path, title: str) -> Iterator[TextIO]:
-    """An HTML file that needs no server and sends no request; its body is written to what is yielded."""
-    scripts = _scripts()
+def new_page(path: Path, title: str, *, more: Sequence[str] = ()) -> Iterator[TextIO]:
+    """An HTML file that needs no server and sends no request; its body is written to what is yielded.
+
+    `more` names files beside this one that it needs: styles and scripts.
+    """
+    scripts = _scripts(more)
     formulas = (
         f"Formulas are set by {NAME}, under the MIT licence."
         if NAME in scripts[0]
         else f"Formulas are shown as they were written: {INSTALL} and a new page set them."
     )
     with replacing(path) as out:
-        _open_page(out, title, scripts)
+        _open_page(out, title, scripts, more)
         yield out
         out.write(f'\n</main><footer><p class="faint">{escape(formulas)}</p></footer>')
         out.writelines(f"\n<script>{script}</script>" for script in scripts)
@@ -82,10 +85,10 @@ def contents(parts: Sequence[str]) -> str:
     return f'<nav aria-label="Contents">{links}</nav>{text}'
 
 
-def _open_page(out: TextIO, title: str, scripts: Sequence[str]) -> None:
+def _open_page(out: TextIO, title: str, scripts: Sequence[str], more: Sequence[str]) -> None:
     allowed = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
     policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {allowed}"
-    style = (FOLDER / "report.css").read_text(encoding="utf-8")
+    style = _texts(["report.css", *(name for name in more if name.endswith(".css"))])
     out.write(
         f'<!doctype html>\n<html lang="en" data-theme="auto"><head><meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
@@ -97,14 +100,18 @@ def _open_page(out: TextIO, title: str, scripts: Sequence[str]) -> None:
     )
 
 
-def script_bytes() -> int:
+def script_bytes(more: Sequence[str] = ()) -> int:
     """How much of a page its scripts are."""
-    return sum(len(script.encode()) for script in _scripts())
+    return sum(len(script.encode()) for script in _scripts(more))
 
 
-def _scripts() -> list[str]:
-    own = [(FOLDER / name).read_text(encoding="utf-8") for name in ("formulas.js", "report.js")]
+def _scripts(more: Sequence[str]) -> list[str]:
+    own = [_texts([name]) for name in ("formulas.js", "report.js", *more) if name.endswith(".js")]
     return [katex, *own] if (katex := find_katex()) else own
+
+
+def _texts(names: Sequence[str]) -> str:
+    return "".join((FOLDER / name).read_text(encoding="utf-8") for name in names)
 
 
 def _digest(script: str) -> str:

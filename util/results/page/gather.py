@@ -168,8 +168,13 @@ class _Kept:
             self.size -= length
 
 
-def read_run(folder: Path, *, number: int = 0, shelf: Shelf | None = None) -> RunFacts:
-    """The facts of a run; its samples are offered to `shelf`. Raises UserError when nothing is graded yet."""
+def read_run(
+    folder: Path, *, number: int = 0, shelf: Shelf | None = None, temperature: float | None = None
+) -> RunFacts:
+    """The facts of a run; its samples are offered to `shelf`, or those of a temperature.
+
+    Raises UserError when nothing is graded yet.
+    """
     facts = RunFacts(folder, read_run_json(folder), being_written_by=writer_of(folder))
     facts.problems = count_problems(folder)
     for record in read_records(folder):
@@ -177,7 +182,7 @@ def read_run(folder: Path, *, number: int = 0, shelf: Shelf | None = None) -> Ru
         if tally is None:
             tally = facts.tallies[record.sample.temperature] = Tally(groups_of(facts.info))
         tally.add(counted(record))
-        if shelf is not None:
+        if shelf is not None and temperature in (None, record.sample.temperature):
             shelf.offer(number, record)
     facts.tallies = dict(sorted(facts.tallies.items()))
     if not facts.judged:

@@ -48,10 +48,7 @@ class Listed:
 def listed(runs: Sequence[RunFacts], names: Sequence[str], shelf: Shelf, *, beside: int) -> Listed:
     """The list, of as many samples as a page has room for that has `beside` bytes of other things."""
     room = shelf.page_bytes - beside - AROUND - script_bytes()
-    data = _data(runs, names, shelf)
-    while len(shelf) and (size := sum(map(len, data))) > room:
-        shelf.shrink(0.97 * max(room, 0) / size)
-        data = _data(runs, names, shelf)
+    data = packed_samples(runs, names, shelf, room=room)
     about = (
         f"Here are {shelf.told()}. Search looks into questions, answers and responses. Keys: / searches, j "
         "and k go to the next and the previous row; on a row, so do the arrows up and down, and those to the "
@@ -60,13 +57,32 @@ def listed(runs: Sequence[RunFacts], names: Sequence[str], shelf: Shelf, *, besi
     head = (
         f'<h2 id="list">Problems and samples</h2><p class="faint">{about}</p><div id="overview"></div>'
         f'<div id="filter" role="search" aria-label="samples">{_controls(runs)}</div>'
-        f'{_turner("count")}<div id="samples"></div>{_turner("")}\n'
+        f'{turner("count", DOWNLOADS)}<div id="samples"></div>{turner("")}\n'
     )
     return Listed(head, data)
 
 
-def _data(runs: Sequence[RunFacts], names: Sequence[str], shelf: Shelf) -> list[str]:
-    """The samples in pieces, and the index that says what is where."""
+def packed_samples(
+    runs: Sequence[RunFacts],
+    names: Sequence[str],
+    shelf: Shelf,
+    *,
+    room: float,
+    name: str = "listed",
+    **more: object,
+) -> list[str]:
+    """The samples in pieces, as many as have room, and the index `name` that says what is where, with `more`
+    in it."""
+    data = _data(runs, names, shelf, name, more)
+    while len(shelf) and (size := sum(map(len, data))) > room:
+        shelf.shrink(0.97 * max(room, 0) / size)
+        data = _data(runs, names, shelf, name, more)
+    return data
+
+
+def _data(
+    runs: Sequence[RunFacts], names: Sequence[str], shelf: Shelf, name: str, more: Mapping[str, object]
+) -> list[str]:
     index = _Index(names, runs)
     parts: list[str] = []
     with closing(_Problems(runs)) as problems:
@@ -78,7 +94,7 @@ def _data(runs: Sequence[RunFacts], names: Sequence[str], shelf: Shelf) -> list[
                 {key: value for key, value in sample.items() if key not in INDEXED} for _, sample in piece
             ]
             parts.append(_packed(f"piece-{len(parts)}", told))
-        return [*parts, _packed("listed", index.content(problems.found))]
+        return [*parts, _packed(name, {**index.content(problems.found), **more})]
 
 
 def _controls(runs: Sequence[RunFacts]) -> str:
@@ -110,11 +126,11 @@ def _controls(runs: Sequence[RunFacts]) -> str:
     }
     groups = dict.fromkeys(name for run in runs for name in groups_of(run.info))
     parts = ['<input id="search" type="search" placeholder="search" aria-label="search" dir="auto">']
-    parts += [_select(name, options) for name, options in choices.items()]
+    parts += [select(name, options) for name, options in choices.items()]
     for name, label in BUTTONS.items():
         parts.append(f'<button id="{name}" type="button">{label}</button>')
-    more = [_select(name, options) for name, options in filters.items()]
-    more += [_select(f"about.{name}", {"": f"{name}: all"}, name) for name in groups]
+    more = [select(name, options) for name, options in filters.items()]
+    more += [select(f"about.{name}", {"": f"{name}: all"}, name) for name in groups]
     for name in ("problem", "extracted", "reference"):
         more.append(
             f'<input id="{name}" data-filter="{name}" placeholder="{name} is" aria-label="{name} is">'
@@ -123,7 +139,7 @@ def _controls(runs: Sequence[RunFacts]) -> str:
     return f'<div class="controls">{"".join(parts)}</div>{fold}</details>'
 
 
-def _select(name: str, options: Mapping[str, str], group: str = "") -> str:
+def select(name: str, options: Mapping[str, str], group: str = "") -> str:
     """`group` is the fact of problems that is chosen by."""
     inner = "".join(f'<option value="{value}">{escape(label)}</option>' for value, label in options.items())
     of_group = f' data-group="{escape(group)}"' if group else ""
@@ -132,8 +148,8 @@ def _select(name: str, options: Mapping[str, str], group: str = "") -> str:
     return f'<select id="{escape(name)}" aria-label="{label}"{kind}{of_group}>{inner}</select>'
 
 
-def _turner(count_id: str) -> str:
-    count = f'<span id="{count_id}" class="faint" role="status"></span>{DOWNLOADS}' if count_id else ""
+def turner(count_id: str, more: str = "") -> str:
+    count = f'<span id="{count_id}" class="faint" role="status"></span>{more}' if count_id else ""
     return (
         '<div class="controls"><button class="previous" type="button">← previous</button>'
         '<span class="page-number faint"></span><button class="next" type="button">next →</button>'
