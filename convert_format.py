@@ -25,7 +25,7 @@ from util.engines.tokens import estimate_tokens
 from util.records import NOT_JUDGED, Failure, Record, worth_another_try
 from util.runs.folder import Run, find_runs, read_run_json
 from util.runs.reader import given_up, read_records
-from util.settings import at_least, number_in
+from util.settings import number_in
 from util.terminal import Progress, print_result, say
 
 # The formatter reads answers with the grader, which takes longer to load than all else; --help need not wait.
@@ -40,9 +40,7 @@ UNDECIDED = "no rule covers it, and it is undecided"  # so it enters no training
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = cli.Parser(__doc__)
-    parser.add_argument(
-        "--input_dir", required=True, type=Path, metavar="DIR", help="folder of runs, or one run"
-    )
+    cli.add_input_flag(parser)
     parser.add_argument(
         "--model", default="openai/gpt-4o-mini", help="model that rewrites the rest (openai/gpt-4o-mini)"
     )
@@ -54,12 +52,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         metavar="SHARE",
         help="smallest share of the thought's words that a rewrite must keep in order (0.9)",
     )
-    parser.add_argument(
+    cli.add_count(
+        parser,
         "--max-tokens",
-        type=at_least(1),
+        "most tokens of a rewrite (16384); longer samples stay unformatted",
         default=16384,
-        metavar="N",
-        help="most tokens of a rewrite (16384); longer samples stay unformatted",
     )
     parser.add_argument("--retry", action="store_true", help="retry samples whose rewrite failed before")
     parser.add_argument(

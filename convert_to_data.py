@@ -50,9 +50,7 @@ PASSAGES = "contaminated.jsonl"  # what was taken out for standing in a benchmar
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = cli.Parser(__doc__)
-    parser.add_argument(
-        "--input_dir", required=True, type=Path, metavar="DIR", help="folder of runs, or one run"
-    )
+    cli.add_input_flag(parser)
     parser.add_argument(
         "--output", required=True, type=Path, metavar="FILE", help="training file: .json, .jsonl or .parquet"
     )
@@ -81,24 +79,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         metavar="RULE",
         help=f"which correct samples of a problem: {', '.join(KEEP_RULES)}, or K drawn by seed (shortest)",
     )
-    rows.add_argument(
-        "--min-tokens",
-        type=at_least(0),
-        metavar="N",
-        help="fewest tokens of a response; default: no limit",
-    )
-    rows.add_argument(
-        "--max-tokens", type=at_least(1), metavar="N", help="most tokens of a response; default: no limit"
-    )
+    cli.add_count(rows, "--min-tokens", "fewest tokens of a response; default: no limit", least=0)
+    cli.add_count(rows, "--max-tokens", "most tokens of a response; default: no limit")
     rows.add_argument(
         "--max-repetition",
         type=number_in(0, 1),
         metavar="SHARE",
         help="largest share of a response's 20-word passages that may be repetitions; default: not checked",
     )
-    rows.add_argument(
-        "--max-per-source", type=at_least(1), metavar="N", help="most rows of a source; default: no limit"
-    )
+    cli.add_count(rows, "--max-per-source", "most rows of a source; default: no limit")
     rows.add_argument(
         "--include-unformatted",
         action="store_true",

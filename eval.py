@@ -17,7 +17,7 @@ from pathlib import Path
 from tasks import FILES, SETS, full_name, is_address, load_task
 from util import cli
 from util.errors import UserError
-from util.settings import at_least, short_name
+from util.settings import short_name
 from util.terminal import print_result, say
 
 TYPE_CHECKING = False
@@ -49,9 +49,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--report", type=Path, metavar="FILE", help="also write a page of all benchmarks, as report.py does"
     )
-    parser.add_argument(
-        "--limit", type=at_least(1), metavar="N", help="only the first N problems of each benchmark"
-    )
+    cli.add_count(parser, "--limit", "only the first N problems of each benchmark")
     cli.add_data_flags(parser)
     cli.add_run_flags(parser, "sampling")
     cli.add_engine_flags(parser)

@@ -60,13 +60,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         metavar="DIR",
         help="folder of the labels; default: where --filter-difficulty looks for them",
     )
-    parser.add_argument(
-        "--max-tokens",
-        type=at_least(1),
-        default=1024,
-        metavar="N",
-        help="most tokens of one answer (1024)",
-    )
+    cli.add_count(parser, "--max-tokens", "most tokens of one answer (1024)", default=1024)
     parser.add_argument(
         "--retry", action="store_true", help="ask again about problems that got no usable answer before"
     )

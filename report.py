@@ -144,11 +144,10 @@ def _budget_flags(parser: cli.Parser) -> None:
         metavar="N",
         help="tokens of thought after which the answer is forced, one or several",
     )
-    parser.add_argument(
+    cli.add_count(
+        parser,
         "--max-tokens",
-        type=at_least(1),
-        metavar="N",
-        help="most tokens of a forced answer; default: what the thought leaves of the run's",
+        "most tokens of a forced answer; default: what the thought leaves of the run's",
     )
     parser.add_argument(
         "--tokenizer",
@@ -165,19 +164,18 @@ def _run_flag(parser: argparse.ArgumentParser, what: str = "run folder") -> None
 
 
 def _size_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    cli.add_count(
+        parser,
         "--samples",
-        type=at_least(0),
+        f"most samples in the list ({PAGE_SAMPLES}); of a larger run an even selection",
+        least=0,
         default=PAGE_SAMPLES,
-        metavar="N",
-        help=f"most samples in the list ({PAGE_SAMPLES}); of a larger run an even selection",
     )
-    parser.add_argument(
+    cli.add_count(
+        parser,
         "--page-mb",
-        type=at_least(1),
+        f"most megabytes of the page ({PAGE_MB}); what has no room is left out evenly",
         default=PAGE_MB,
-        metavar="N",
-        help=f"most megabytes of the page ({PAGE_MB}); what has no room is left out evenly",
     )
 
 

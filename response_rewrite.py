@@ -31,7 +31,7 @@ from util.runs.lock import locked_folder
 from util.runs.older_layout import import_results, read_old_file
 from util.runs.opinions import Opinions, trusted_opinions
 from util.runs.reader import RunReader
-from util.settings import at_least, number_in
+from util.settings import number_in
 from util.task import Task
 from util.terminal import Progress, print_result, say
 from util.training.formats import PAIR_FORMATS, dataset_info
@@ -110,12 +110,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--checkpoint", action="store_true", help="always on: steps are kept in the result folder"
     )
-    parser.add_argument(
+    cli.add_count(
+        parser,
         "--max-tokens",
-        type=at_least(1),
+        "most tokens in which the rewrite model names places to cut (1024)",
         default=1024,
-        metavar="N",
-        help="most tokens in which the rewrite model names places to cut (1024)",
     )
     parser.add_argument(
         "--tokenizer",

@@ -288,6 +288,12 @@ def test_an_evaluation_ends_with_a_table_and_writes_its_page(tmp_path, hub, caps
     assert [row.split()[0] for row in rows[1:4]] == list(NAMES)
     assert all(row.endswith("10 of 10") and len(row) <= 80 for row in rows[1:4])
     assert all(name in page.read_text(encoding="utf-8") for name in NAMES)
+    lying = [*(tmp_path / "runs").iterdir(), tmp_path / "results.txt", tmp_path / "results.details.json"]
+    for named in ([tmp_path / "runs"], [path for path in lying if path.exists()]):  # all that eval.py left
+        assert report.run(report.parse([*map(str, named), "-o", str(page)])) == 0
+        said, err = capsys.readouterr()
+        assert len(json.loads(said.strip().split("\n")[-1])["runs"]) == 3
+        assert err.count("skipped") == sum(path.is_file() for path in named)
 
 
 @pytest.mark.parametrize(

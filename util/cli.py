@@ -172,6 +172,20 @@ def _terminated(*_: object) -> NoReturn:
     sys.exit(143)
 
 
+def add_count(
+    parser: argparse._ActionsContainer, flag: str, help: str, *, least: int = 1, default: int | None = None
+) -> None:
+    """A flag with a number of things, from `least` on."""
+    parser.add_argument(flag, type=at_least(least), default=default, metavar="N", help=help)
+
+
+def add_input_flag(parser: argparse._ActionsContainer) -> None:
+    """The runs that a step reads; the same in every step after grading."""
+    parser.add_argument(
+        "--input_dir", required=True, type=Path, metavar="DIR", help="folder of runs, or one run"
+    )
+
+
 def add_data_flags(parser: argparse._ActionsContainer) -> None:
     """Where data sets come from; the same in every script."""
     add_data_dir_flag(parser)
@@ -297,11 +311,10 @@ def add_budget_flags(parser: argparse.ArgumentParser) -> None:
         metavar="DOLLARS",
         help="stop before this command has spent more, by the prices in util/engines/prices.txt",
     )
-    group.add_argument(
+    add_count(
+        group,
         "--max-tokens-total",
-        type=at_least(1),
-        metavar="N",
-        help="stop before this command has used more tokens, prompts and answers together",
+        "stop before this command has used more tokens, prompts and answers together",
     )
 
 
