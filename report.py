@@ -24,6 +24,8 @@ from util.terminal import Progress, print_result, print_text, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from util.engines.adapters import Adapter
     from util.generation.budget import Budgets
 
@@ -96,12 +98,14 @@ def _gate_flags(parser: cli.Parser) -> None:
     _run_flag(parser, "run folder, or a folder of runs: all have to pass")
     parser.add_argument(
         "--at-least",
+        action=_Once,
         type=number_in(0, 100),
         metavar="NUMBER",
         help="avg in percent that the run has to reach, with its whole 95 %% interval",
     )
     parser.add_argument(
         "--over",
+        action=_Once,
         type=Path,
         metavar="RUN2",
         help="run on the same data that RUN must not fall below by --margin points or more; of folders, each "
@@ -179,8 +183,18 @@ def _size_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+class _Once(argparse.Action):
+    """A rule that contradicts an earlier one is refused: argparse would take the last word."""
+
+    def __call__(self, parser: Any, found: argparse.Namespace, value: Any, flag: str | None = None) -> None:
+        known = getattr(found, self.dest)
+        if known not in (None, value):
+            parser.error(f"{flag} is given twice, {known} and {value}: give it once")
+        setattr(found, self.dest, value)
+
+
 def _margin_flag(parser: argparse.ArgumentParser, text: str) -> None:
-    parser.add_argument("--margin", type=number_in(0, 100), metavar="POINTS", help=text)
+    parser.add_argument("--margin", action=_Once, type=number_in(0, 100), metavar="POINTS", help=text)
 
 
 def _temperatures_flag(parser: argparse.ArgumentParser, nargs: str | int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from helpers import json_lines
+from helpers import json_lines, wide_lines
 
 import eval as evaluation
 import inference_and_check
@@ -279,11 +279,13 @@ def test_a_refused_command_leaves_the_earlier_result_and_advises_what_works(tmp_
     assert (tmp_path / "runs/fake_GSM8K_test_all_0_-1-2/run.json").exists()
 
 
-def test_an_evaluation_ends_with_a_table_and_writes_its_page(tmp_path, hub, capsys):
+def test_an_evaluation_ends_with_a_table_and_writes_its_page(tmp_path, hub, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     script = script_of(tmp_path / "script", [{"text": r"\boxed{1}"}])
     page = tmp_path / "page.html"
     assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script, "--report", str(page)))) == 0
     said = capsys.readouterr().err
+    assert wide_lines(said.replace("\r", "\n")) == []
     rows = said[said.index("benchmark  ") :].split("\n")
     assert [row.split()[0] for row in rows[1:4]] == list(NAMES)
     assert all(row.endswith("10 of 10") and len(row) <= 80 for row in rows[1:4])

@@ -121,6 +121,13 @@ def test_a_gate_warns_of_runs_that_differ_in_more_than_their_model(tmp_path, cap
         (["reproduce", "RUN", "--claim", "inf"], "inf is not between 0 and 100"),
         (["reproduce", "RUN", "--claim", ""], "the text is empty"),
         (["gate", "RUN", "--over", "RUN2", "--margin", "nan"], "nan is not between 0 and 100"),
+        (
+            ["gate", "RUN", "--at-least", "60", "--at-least", "70"],
+            "is given twice, 60.0 and 70.0: give it once",
+        ),
+        (["gate", "RUN", "--over", "RUN2", "--over", "RUN3"], "--over is given twice, RUN2 and RUN3"),
+        (["gate", "RUN", "--over", "RUN2", "--margin", "1", "--margin", "2"], "--margin is given twice"),
+        (["gate", "RUN", "--at-least", "60", "--temperatures", "0.5", "0.7"], "takes one value, not 2"),
         (["gate", "RUN", "--over", "EMPTY"], "has no samples yet"),
         (["gate", "RUN", "--over", "NOWHERE"], "no run at"),
         (["gate", "RUN", "--over", "DAMAGED"], "run.json"),

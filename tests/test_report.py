@@ -578,6 +578,16 @@ def test_truncated_answers_with_the_right_value_are_told_from_others(browser, as
     assert count(browser) == "1 of 24 samples"
 
 
+def serious(browser, axe):
+    tool = axe.Axe(browser)
+    tool.inject()
+    return [
+        (one["id"], one["impact"], one["nodes"][0]["html"])
+        for one in tool.run()["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
 @pytest.mark.parametrize(
     ("width", "scheme"), [(1400, "light"), (1400, "dark"), (390, "light"), (390, "dark")]
 )
@@ -597,13 +607,7 @@ def test_axe_finds_nothing_serious(browser, page, two_temperatures, width, schem
         for place in (".sample", ".sample .sample", ".asked, .thought"):
             browser.execute_script(f"(document.querySelector({place!r}) ?? {{}}).open = true")
             wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, ".sample[open] > :not(summary)"))
-        tool = axe.Axe(browser)
-        tool.inject()
-        found += [
-            (one["id"], one["impact"], one["nodes"][0]["html"])
-            for one in tool.run()["violations"]
-            if one["impact"] in ("serious", "critical")
-        ]
+        found += serious(browser, axe)
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
     assert found == []
@@ -1165,6 +1169,23 @@ def test_a_problem_of_a_comparison_opens_with_the_responses_of_both_runs(browser
     assert ATTACK in row.text and browser.execute_script("return window.hacked") is None
     assert browser.current_url.endswith("#search=question+4%3A&change=b")
     assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "dark"), (390, "light")])
+def test_axe_finds_nothing_serious_in_a_comparison_and_it_fits(browser, comparison, width, scheme):
+    axe = pytest.importorskip("axe_selenium_python", reason="pip install -r requirements/dev.txt has axe")
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
+    open_comparison(browser, comparison)
+    rows(browser)[0].find_element(By.TAG_NAME, "summary").click()
+    wait_for(lambda: len(browser.find_elements(By.CSS_SELECTOR, ".sides .sample")) == 4)
+    found = serious(browser, axe)
+    wide = browser.execute_script("return document.documentElement.scrollWidth")
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert found == [] and wide <= width
 
 
 def test_a_comparison_links_to_the_reports_that_lie_beside_or_are_named(comparison, tmp_path):

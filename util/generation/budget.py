@@ -252,7 +252,7 @@ def _line(cut: Cut, result: Completion) -> dict:
 
 def as_text(rows: Sequence[Row]) -> str:
     """The table for people."""
-    lines = ["thought      accuracy            forced  mean tokens  problems  samples"]
+    lines = [f"{'thought':<16} accuracy            forced  mean tokens  problems  samples"]
     several = len({row.temperature for row in rows}) > 1
     for row in rows:
         numbers, average = row.numbers, row.numbers["avg"]
@@ -261,11 +261,11 @@ def as_text(rows: Sequence[Row]) -> str:
             value = "{:.1f} [{:.1f}, {:.1f}]".format(
                 *(100 * average[name] for name in ("value", "low", "high"))
             )
+        thought = "as it was" if row.at is None else f"{row.at:,}"
         lines.append(
-            f"{'as it was' if row.at is None else f'{row.at:,}':<12} {value:<19} "
+            f"{f'{thought} T {row.temperature}' if several else thought:<16} {value:<19} "
             f"{100 * row.forced / numbers['samples']:5.1f} %  {numbers['tokens']['all']['mean']:11,.0f}  "
             f"{numbers['problems']:8}  {numbers['samples']:7}"
-            + (f"  at temperature {row.temperature}" if several else "")
         )
     return "\n".join(lines)
 

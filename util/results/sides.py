@@ -147,9 +147,8 @@ def open_sides(
     """Several runs; `temperatures` has one for all of them, or one for each."""
     wanted: Sequence[float | None] = temperatures or (None,)
     if len(wanted) not in (1, len(runs)):
-        raise UserError(
-            f"--temperatures takes one value, or one for each of the {len(runs)} runs, not {len(wanted)}"
-        )
+        each = f", or one for each of the {len(runs)} runs" if len(runs) > 1 else ""
+        raise UserError(f"--temperatures takes one value{each}, not {len(wanted)}: {wanted} were given")
     if len(wanted) == 1:
         wanted = [*wanted] * len(runs)
     seen: dict[tuple[Path, float | None], Path] = {}
