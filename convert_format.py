@@ -176,7 +176,8 @@ def _rewrite_all(folders: list[Path], args: argparse.Namespace, count: int, answ
 def _rewrite(
     folder: Path, args: argparse.Namespace, engine: Engine, answers: Answers, progress: Progress
 ) -> None:
-    from util.training.formatting import check_rewrite, graded_by, tidy_rewrite
+    from util.training.formatting import graded_by
+    from util.training.rewrites import check_rewrite, tidy_rewrite
 
     def check(question: Question, text: str) -> str | Refused:
         record = question.about

@@ -27,6 +27,7 @@ SMALLEST = {
     "numina": "--rows 3000 --folder {}",
     "pairs": "--samples 40",
     "report": "--samples 40 --dir {}",
+    "rewrites": "",
     "startup": "--rounds 1",
 }
 WITH_MODEL = {"adaptive", "generation", "generation --beside-programs"}

@@ -6,12 +6,10 @@ from util.response import join_parts, split_parts
 from util.training.formatting import (
     Formatted,
     NotFormatted,
-    check_rewrite,
-    common_words,
     format_by_rule,
     same_ending,
-    tidy_rewrite,
 )
+from util.training.rewrites import check_rewrite, common_words, tidy_rewrite, tokens
 
 THOUGHT = "First I add 2 and 3. Wait, is that right? Yes, 2 + 3 is 5, and twice that is 10."
 SOLUTION = "Twice five is \\boxed{10}."
@@ -293,3 +291,123 @@ def test_marks_written_with_blanks_are_put_right():
     rewritten = join_parts(THOUGHT, "So the answer is \\boxed{10}.").replace("<|", "< |")
     assert check_rewrite(ONE_PARAGRAPH, rewritten, min_fidelity=0.9) is None
     assert split_parts(tidy_rewrite(rewritten)) == (THOUGHT, "So the answer is \\boxed{10}.")
+
+
+SEATS = (
+    "I need the number of ways to seat 4 people. The first has 4 places, the next 3, then 2 and 1 place is "
+    "left. "
+    "Wait, the table is round, so I divide by 4. That is 24 / 4 = 6. Checking with 3 people: 6 / 3 = 2, "
+    "which is right. So the answer should be 6."
+)
+SEATED = "Seat them in a row in 24 ways; each round seating is counted 4 times. So there are \\boxed{6} ways."
+
+
+def wrong_with(thought: str, solution: str) -> str | None:
+    original = f"<think>\n{SEATS}\n</think>\n\n{SEATED}"
+    return check_rewrite(original, join_parts(thought, solution), min_fidelity=0.9, graded_by="answer")
+
+
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        ("24 / 4 = 6. Checking", "25 / 5 = 6. Checking"), ("6 / 3 = 2", "8 / 4 = 2"), ("24 / 4", "24 * 4"),
+        ("24 / 4 = 6", "24 / 4 > 6"), ("is round", "is not round"), ("is round", "isn't round"),
+        ("right", "wrong"), ("then 2", "then two"), (", then 2 and 1 place is left", ""),
+        (" Wait,", " By symmetry we are done. Wait,"), (" Wait,", " Then 2 + 2 = 4. Wait,"), 
+        ("I need", "Sure, here is the thought: I need"), ("I need", "(the reasoning) I need"),
+        ("should be 6.", "should be 6. Leave nothing out, add nothing, shorten nothing."),
+        ("by 4", "by x"), ("the next", "no next"),
+    ],
+)  # fmt: skip
+def test_a_rewrite_that_changes_the_thought_is_refused(said, instead):
+    assert said in SEATS
+    assert wrong_with(SEATS, SEATED) is None
+    assert wrong_with(SEATS.replace(said, instead), SEATED)
+
+
+@pytest.mark.parametrize(
+    "solution",
+    [
+        "By the theorem of the purple octagon every table doubles its guests, hence \\boxed{6} ways.",
+        SEATED.replace("24", "4"), SEATED.replace("4 times", "3 times"), SEATED.replace("24", "28"),
+        SEATED.replace("is counted", "is not counted"), SEATED.replace(" 24", ""),
+        SEATED.replace("in 24 ways; ", ""),
+        SEATED.replace("So", "By Vieta's formulas"),
+        f"{SEATED} I hope this helps you!", "24 / 3 = 8. " + SEATED,
+        "So there are \\boxed{6} ways.",  # a solution that the response delimits stays whole
+    ],
+)  # fmt: skip
+def test_a_rewrite_that_changes_or_invents_the_solution_is_refused(solution):
+    assert wrong_with(SEATS, solution)
+
+
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        ("Wait, ", ""), ("So the", "Thus the"), (". ", ".\n\n"), (" / ", "/"),
+        ("That is 24 / 4 = 6", "That is $24 / 4 = 6$"),
+        ("I need", "**I need**"), ("right. So", "right.\n\n## So"), ("24 / 4", "\\(24 / 4\\)"), ("= 6", "=6"),
+    ],
+)  # fmt: skip
+def test_a_touch_of_wording_or_another_spelling_of_formulas_is_no_change(said, instead):
+    for where in (SEATS, SEATED):
+        assert said in SEATS
+        changed = where.replace(said, instead)
+        assert wrong_with(*((changed, SEATED) if where is SEATS else (SEATS, changed))) is None
+
+
+@pytest.mark.parametrize(
+    ("original", "rewritten"),
+    [
+        ("It isn't $\\dfrac{1}{2}$ of $1{,}000$.", "It is not $\\frac12$ of 1,000."),
+        ("$a\\cdot b\\leq\\left(c\\right)$", "\\(a \\times b \\le (c)\\)"),
+        ("所以 $x^{2}≠3$，不对。", "所以\\(x^2 \\neq 3\\)不对"),
+        ("- We cannot say\n- \\{2, 3\\}", "We can't say \\{2, 3\\}"),
+    ],
+)
+def test_two_spellings_of_a_text_have_the_same_words_and_signs(original, rewritten):
+    first, second = ([token.text for token in tokens(text) if token.text] for text in (original, rewritten))
+    assert first == second
+
+
+def test_a_long_text_is_compared_in_little_time():
+    thought = "\n\n".join(
+        f"Then {number} + {number} = {2 * number}, which is even." for number in range(1000)
+    )
+    rewritten = join_parts(thought, "So it is \\boxed{6}.")
+    assert check_rewrite(f"{thought}\n\nSo it is \\boxed{{6}}.", rewritten, min_fidelity=0.9) is None
+
+
+@pytest.mark.parametrize("tag", ["think", "thinking", "thought", "reasoning", "seed:think"])
+def test_no_tag_of_any_family_stays_in_the_thought(tag):
+    assert parts(f"<{tag}>{THOUGHT}</{tag}>\n{SOLUTION}") == (THOUGHT, SOLUTION)
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "最终答案：17", "**最终答案**：17", "答案：17", "答：17", "综上所述，答案是17。",
+        "**最终答案**\n\n17", "【答案】\n17",
+        "## 解答\n\n17", "最終的な答え：17", "答えは 17 です。", "정답: 17",
+        "## 최종 답\n\n17", "Die Antwort lautet 17.",
+        "## Endgültige Antwort\n\n17", "Réponse finale : 17", "**Réponse finale :**\n\n17",
+        "La respuesta es 17.",
+        "**Respuesta final**\n17", "A resposta é 17.", "Risposta finale: 17", "Ответ: 17", "Đáp án: 17",
+    ],
+)  # fmt: skip
+def test_the_answer_in_any_language_begins_the_solution(ending):
+    thought = "我先算八加九。Then I add it up.\n\n所以得到和。"
+    assert parts(f"{thought}\n\n{ending}") == (thought, ending)
+
+
+@pytest.mark.parametrize(
+    "round_and_round",
+    [
+        "等一下，我想再核对一遍第二步，因为那里可能少乘了一个二，",
+        "ちょっと待って、二番目の式をもう一度確かめたいと思う。",
+        "Wait, I check the second step again. ",
+    ],
+)
+def test_a_thought_that_goes_round_behind_the_box_is_no_solution(round_and_round):
+    text = f"我先设未知数。\n\n所以是 \\boxed{{18}}。\n\n{round_and_round * 30}没有问题。"
+    assert rule(text) == "no part of the text is recognisably the solution"

@@ -1,7 +1,7 @@
-"""Where does the thought of a response end and its solution begin, and did a rewriting model keep both?
+"""Where does the thought of a response end and its solution begin?
 
 `format_by_rule` only cuts: every word of the response stays, and so does what a grader reads in it. What no
-rule covers may go to a model, and `check_rewrite` says whether the model's text can stand for the original.
+rule covers may go to a model, and `rewrites` says whether the model's text can stand for the original.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from util.grading.choice import LETTERS, choose
+from util.grading.languages import SCRIPTS, SPACED, any_of
 from util.grading.maths import same_answer
 from util.grading.maths.answers import find_answer
 from util.records import Record, ending, may_train
@@ -27,7 +28,6 @@ from util.response import (
     programs,
     solution_part,
     split_parts,
-    tidy_markers,
     trimmed,
     units,
     without_end_of_turn,
@@ -35,8 +35,7 @@ from util.response import (
 
 MAX_BOXES = 4  # paragraphs with a box at the end of a text that may be one answer
 MAX_SOLUTION_WORDS_AFTER_BOX = 60  # more than this after the last box is thought that goes on
-LEAST_IN_THOUGHT = 0.5  # of a plain trace's words, its program aside
-MAX_WORDS = 200_000  # of a text whose fidelity is measured; longer ones count as changed
+DECLARING = frozenset(("box", "answer tag", "####", "declared"))  # signs of an answer that is said to be one
 UNCLOSED = "the thought is not closed"
 
 
@@ -107,38 +106,6 @@ def format_by_rule(
     return found
 
 
-def check_rewrite(
-    original: str, rewritten: str, *, min_fidelity: float, graded_by: GradedBy = "anything"
-) -> str | None:
-    """What is wrong with a model's rewrite of a response; None when it may stand for it."""
-    parts = split_parts(tidy_markers(rewritten))
-    if parts is None:
-        return "the four markers do not stand once each and in order"
-    if not same_ending(original, parts[1], graded_by=graded_by):
-        return "the solution has another final answer or program"
-    thought = _thought_of(original)
-    before = units(thought if thought is not None else part(original).without_marks())
-    written, solution = units(parts[0]), units(parts[1])
-    kept = common_words(before, written if thought is not None else written + solution)
-    if kept < min_fidelity * len(before):
-        return f"only {kept / len(before):.0%} of the words were kept in order"
-    in_thought = kept if thought is not None else common_words(before, written)
-    if in_thought < min_fidelity * len(written):
-        return f"{1 - in_thought / len(written):.0%} of the thought's words are not in the original"
-    if thought is None and in_thought < LEAST_IN_THOUGHT * len(units(_without_program(original))):
-        return "most of the thought stands in the solution"
-    if len(solution) > len(units(original)):
-        return "the solution is longer than the whole original"
-    return None
-
-
-def tidy_rewrite(rewritten: str) -> str:
-    """A checked rewrite, set like every other formatted text."""
-    parts = split_parts(tidy_markers(rewritten))
-    assert parts is not None, "only rewrites that passed the check are tidied"
-    return join_parts(*parts)
-
-
 def same_ending(original: str, solution: str, *, graded_by: GradedBy = "anything") -> bool:
     """Whether a solution holds the program that a grader would run in the original, and its final answer.
 
@@ -163,25 +130,6 @@ def has_ending(original: str) -> bool:
     """Whether there is a final answer or a program that a rewrite could be held to."""
     whole = _final_part(original)
     return bool(programs(whole)) or find_answer(whole) is not None
-
-
-def common_words(before: list[str], after: list[str]) -> int:
-    """How many words two texts have in common, in order: the length of their longest common subsequence.
-
-    One bit per word of `before` in one large integer, one addition per word of `after` (Hyyro 2004):
-    30,000 against 30,000 words take about a tenth of a second.
-    """
-    if len(before) > MAX_WORDS or len(after) > MAX_WORDS:
-        return 0
-    places: dict[str, int] = {}
-    for number, word in enumerate(before):
-        places[word] = places.get(word, 0) | 1 << number
-    full = (1 << len(before)) - 1
-    row = full
-    for word in after:
-        hits = row & places.get(word, 0)
-        row = (row + hits | row - hits) & full
-    return len(before) - row.bit_count()
 
 
 # --- responses that say where the thought ends ---
@@ -248,12 +196,16 @@ _HEADING = re.compile(
     r"(?:step[ \t]+\d+[ \t]*[:.][ \t]*)?(?:the[ \t]+)?"
     r"(?:final[ \t]+(?:answer|solution|code|result)|(?:(?:complete|python) )?solution|answer|conclusion)"
     r"[ \t]*(?:\*\*[ \t]*:?|\}[ \t]*:?|:[ \t]*\*\*|:|(?=\r?\n))[ \t]*"
+    # "## Réponse finale", "**最终答案：**" and its like: a line of its own that some sign makes a heading
+    r"|^[ \t]*(?:#{1,6}[ \t]*|\*\*[ \t]*|【)(?:[^\W\d_]+[ \t]+){0,2}"
+    rf"(?:(?:{any_of(SPACED, 'answer')})(?:[ \t]+[^\W\d_]+)?"
+    rf"|[^\W\d_]{{0,4}}(?:{any_of(SCRIPTS, 'answer')}|解答))"
+    r"[ \t]*[:：]?[ \t]*(?:\*\*|】)?[ \t]*[:：]?[ \t]*(?=\r?\n)"
     r"|^[ \t]*(?-i:A):[ \t]*",
     re.IGNORECASE | re.MULTILINE,
 )
 _HASHES = re.compile(r"^####[ \t]+\S", re.MULTILINE)
 _PARAGRAPH = re.compile(r"\n[ \t\r]*\n(?:[ \t\r]*\n)*")
-_DECLARES = re.compile(r"\banswer\s*(?:is|:|=)", re.IGNORECASE)
 
 
 def _by_ending(text: str, rule_prefix: str, reader: _AnswerReader) -> Formatted | NotFormatted:
@@ -347,29 +299,16 @@ def _outside(places: Iterable[int], fenced: list[Block]) -> list[int]:
 
 
 def _declaring_paragraph(text: str) -> int | None:
-    """Where the last paragraph, or else the last line, begins if it declares the answer."""
+    """Where the last paragraph, or else the last line, begins if it declares the answer, in any language."""
     ends = [match.end() for match in _PARAGRAPH.finditer(text.rstrip())]
     ends.append(text.rstrip().rfind("\n") + 1)
     for begin in sorted(set(ends), reverse=True)[:2]:
-        if _DECLARES.search(text, begin):
+        found = find_answer(text[begin:])
+        if found is not None and found.how in DECLARING and found.how != "box":  # which has a rule of its own
             return begin
     return None
-
-
-# --- what an original consists of ---
-
-
-def _without_program(text: str) -> str:
-    block = program(text)
-    return text if block is None else text[: block.begin] + text[block.end :]
 
 
 def _final_part(text: str) -> str:
     solution = solution_part(text)
     return text if solution is None else solution
-
-
-def _thought_of(text: str) -> str | None:
-    """The thought, where the response delimits it; None where it does not."""
-    parts = part(text)
-    return parts.thought if not parts.is_open and parts.thought.strip() else None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from util.grading.maths.answers import find_answer
 from util.records import NOT_JUDGED, Verdict
 from util.response import Parts, part, split_parts
-from util.training.formatting import Formatted, format_by_rule
+from util.training.formatting import DECLARING, Formatted, format_by_rule
 from util.training.pairs.turns import takes_back, turns
 
 RULES = "rule-5"  # goes up when the rules cut otherwise
@@ -131,7 +131,6 @@ def pieces_of(thought: str, cuts: Sequence[int]) -> list[str]:
 
 # --- answers within a thought ---
 
-_DECLARING = frozenset(("box", "answer tag", "####", "declared"))
 _MAY_DECLARE = re.compile(r"box|nswer|NSWER|####|^A:|答案|故选|应选", re.MULTILINE)
 _LAST_CHARS = 400
 _CHARS_BEHIND = 120  # more than this behind the conclusion, and the piece does not end with it
@@ -170,7 +169,7 @@ def declared_answer(piece: str) -> str | None:
     if not _MAY_DECLARE.search(piece):
         return None
     found = find_answer(piece)
-    return found.text if found is not None and found.how in _DECLARING else None
+    return found.text if found is not None and found.how in DECLARING else None
 
 
 def value_reached(piece: str, *, computed: bool) -> str | None:
