@@ -20,7 +20,7 @@ from util.errors import UserError
 from util.generation.golds import check_golds
 from util.grading.__main__ import parse, run
 from util.grading.maths import grade_maths, same_answer, symbolic
-from util.records import Problem, TestSuite
+from util.records import Problem, TestSuite, as_finished
 
 CASES = Path(__file__).parent / "cases"
 MATH500 = Path(__file__).parents[2] / "shared/data/hub/HuggingFaceH4/MATH-500/test.jsonl"
@@ -49,8 +49,9 @@ def test_two_answers_are_the_same_or_not(case):
 
 @pytest.mark.parametrize("case", cases("maths_responses.jsonl"), ids=lambda case: case["response"][:40])
 def test_the_answer_of_a_response_is_found_and_judged(case):
-    verdict = grade_maths(case["gold"], case["response"], kind=case.get("kind", "any"), symbolic=False)
-    assert verdict.correct == case["correct"], case["why"]
+    given = {name: case[name] for name in ("kind", "question") if name in case}
+    verdict = grade_maths(case["gold"], case["response"], symbolic=False, **given)
+    assert as_finished(verdict, case.get("finish", "stop")).correct == case["correct"], case["why"]
 
 
 @pytest.mark.parametrize("gold", GOLDS)
@@ -90,7 +91,7 @@ def test_reasons_tell_why_there_is_no_verdict_on_an_answer():
 
 def test_a_verdict_says_what_was_found_who_decided_and_both_forms():
     verdict = grade_maths(r"\frac12", r"so \boxed{0.5}", symbolic=False)
-    assert (verdict.correct, verdict.extracted, verdict.grader) == (True, "0.5", "maths-14")
+    assert (verdict.correct, verdict.extracted, verdict.grader) == (True, "0.5", "maths-15")
     assert verdict.detail == r"structure; box; \frac12 | 0.5"
 
 
@@ -296,7 +297,7 @@ def test_explain_prints_every_part_of_a_verdict(capsys, tmp_path):
     assert run(parse(["explain", "--gold", r"\frac12", "--response", str(response)])) == 0
     printed = capsys.readouterr().out
     assert (
-        "correct" in printed and "0.5" in printed and "box (high trust)" in printed and "maths-14" in printed
+        "correct" in printed and "0.5" in printed and "box (high trust)" in printed and "maths-15" in printed
     )
 
 

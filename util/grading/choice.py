@@ -19,6 +19,8 @@ from typing import NamedTuple
 from util.grading.choice_words import (
     ALSO,
     ANSWERS_WRONG,
+    AS_GOOD,
+    AS_WELL,
     BEFORE_A_SUBJECT,
     CLAUSE,
     COUNTERFACTUAL,
@@ -50,7 +52,7 @@ from util.grading.maths.words import normal_text, unwrapped
 from util.records import TRUSTS, Verdict
 from util.response import solution_part
 
-GRADER = "choice-7"
+GRADER = "choice-8"
 LETTERS = "ABCDEFGHIJ"
 
 
@@ -100,7 +102,9 @@ def choose(solution: str, valid: str, texts: tuple[str, ...] = ()) -> Choice:
         if letter := _letter_of(span[:400], valid, texts):
             behind = behind_if_taken_back(solution, boxed=how == "box")
             if behind is None:
-                return Choice(letter, how, "high")
+                place = solution.rfind(span) + len(span)
+                others = _as_good(_without_texts(_plain(solution[place:]), valid, texts), letter, valid)
+                return Choice(", ".join(dict.fromkeys([letter, *others])), how, "high")
             return _declared(_without_texts(_plain(behind), valid, texts), valid, texts) or Choice(None)
         if UNSURE.search(span[:400]):
             return Choice(None)
@@ -111,6 +115,22 @@ def choose(solution: str, valid: str, texts: tuple[str, ...] = ()) -> Choice:
     if texts and (letter := _declared_text(tail, valid, texts)):
         return Choice(letter, "option text", "medium")
     return declared or _lone(tail, plain, valid)
+
+
+def _as_good(text: str, chosen: str, valid: str) -> list[str]:
+    """The other letters of which a text says that they are as good as the chosen one."""
+    if not AS_WELL.search(text[:_BEHIND]):
+        return []
+    return [
+        letter
+        for match in _signs(valid).as_good.finditer(text[:_BEHIND])
+        if (letter := match[1] or match[2]) not in chosen
+        and not _is_unsure(text[: match.start()])  # "although C is also right" prefers the other one
+        and not UNSURE.search(match.group())
+    ]
+
+
+_BEHIND = 300  # characters behind a choice in which another one is called as good
 
 
 def _may_be_text(declared: Choice, plain: str) -> bool:
@@ -228,9 +248,11 @@ class _Signs(NamedTuple):
     named: tuple[re.Pattern, ...]
     decisive: tuple[re.Pattern, ...]
     favourable: re.Pattern
+    as_good: re.Pattern
     listed: re.Pattern
     list_before: re.Pattern
     alone: re.Pattern
+    named_alone: re.Pattern
     concluded: re.Pattern
     mentioned: re.Pattern
 
@@ -269,15 +291,21 @@ def _signs(valid: str, is_foreign: bool = False, is_script: bool = False) -> _Si
         named=tuple(of(pattern) for pattern in NAMED),
         decisive=tuple(of(pattern) for pattern in subjects),
         favourable=of(FAVOURABLE),
+        as_good=of(AS_GOOD),
         listed=re.compile(LISTED.replace("{valid}", valid)),
         list_before=re.compile(
             rf"(?:[(\[]?(?<!\w)[{valid}][)\]]?\s*(?:,|and|or|/|&|、)\s*(?:and\s+|or\s+)?)+[(\[]?$"
         ),
         alone=re.compile(rf"[\s(\[]*([{valid}])[\s)\].:!。]*"),
+        named_alone=re.compile(
+            rf"(?:option|choice|letter)[\s(\[]*((?-i:[{valid}]))(?!\w)[\s)\].:!。]*", re.IGNORECASE
+        ),
         concluded=re.compile(
-            r"(?:\b(?:so|thus|hence|therefore|is|be|say|think|believe|guess|option|choice|answer"
-            r"|letter|ans|conclusion|yes)"
-            rf"\b|=>|->|∴|→|⇒|[:：])[\s,:：.]*[(\[]?([{valid}])[)\]]?(?:\s+it\s+is)?\s*[.!。)]*\s*$",
+            r"(?:\b(?:so|thus|hence|therefore|is|be|say|think|believe|guess|answer"
+            r"|ans|conclusion|yes|match(?:es|ing)?|correspond(?:s|ing)? to|(?:points|leads) to|leaves"
+            r"|supports|actually|rather|wait|instead|no(?=[\s,.:;–—-]+[(\[]?[A-J]\b))\b|=>|->|∴|→|⇒|[:：])"
+            r"[\s,:：.–—-]*(?:(?:the|with|for|it['’]s|it is|option|choice|letter|answer)\s+)*"
+            rf"[(\[]?([{valid}])[)\]]?(?:\s+it\s+is)?\s*[.!。)]*\s*$",
             re.IGNORECASE,
         ),
         mentioned=re.compile(
@@ -311,6 +339,7 @@ def _declared(text: str, valid: str, texts: tuple[str, ...]) -> Choice | None:
     if last.re is not signs.favourable:
         letters += [one.group(1).upper() for one in found[:-1] if _in_one_sentence(one, last, text)]
     letters += [one.group(1).upper() for one in also if _follows_in_sentence(last, one, text)]
+    letters += _as_good(text[last.end(1) :], last.group(1).upper(), valid)
     trust = "medium" if last.re is signs.favourable or _may_go_on(last, text, texts) else "high"
     return Choice(", ".join(dict.fromkeys(letters)), "declared", trust)
 
@@ -386,7 +415,10 @@ def _is_chosen(match: re.Match, text: str, signs: _Signs) -> bool:
     if _is_unsure(before) or ANSWERS_WRONG.search(text[max(0, match.start() - 20) : start]):
         return False
     behind = text[match.end() : match.end() + 300]
-    if any(DENIED_BEHIND.match(text[at : at + 100]) for at in {end, match.end()}) or TAKEN_BACK.match(behind):
+    if any(DENIED_BEHIND.match(text[at : at + 100]) for at in {end, match.end()}):
+        return False
+    taken_back = TAKEN_BACK.match(behind)
+    if taken_back and match.group(1) in (re.findall(r"\b[A-J]\b", taken_back.group()) or match.group(1)):
         return False
     if DENIED_TEXT.match(text, end):
         return False
@@ -522,6 +554,14 @@ def _lone(text: str, plain: str, valid: str) -> Choice:
     for line in (lines[-1], lines[0]):
         if match := signs.alone.fullmatch(line):
             return Choice(match.group(1), "last line", "medium")
+    if (match := signs.named_alone.fullmatch(lines[-1])) and not any(
+        map(signs.named_alone.match, lines[:-1])
+    ):
+        return Choice(match.group(1), "last line", "medium")
+    last = lines[-1][-400:]
+    match = signs.concluded.search(last)
+    if match and match.group(1).isupper() and _is_chosen(match, last, signs):
+        return Choice(match.group(1), "last line", "medium")
     heads = [match for line in lines if (match := signs.headed.match(line))]
     if heads and len({match.group(1) or match.group(2) for match in heads}) == 1:
         for line in (lines[-1], lines[0]):
@@ -531,10 +571,6 @@ def _lone(text: str, plain: str, valid: str) -> Choice:
     bold = re.findall(rf"\*\*\(?([{valid}])\)?[.:]?\*\*", "\n".join(text.rstrip()[-2000:].splitlines()[-3:]))
     if len(set(bold)) == 1 and not (UNSURE.search(lines[-1][-300:]) or _CORRECTS.search(lines[-1][-300:])):
         return Choice(bold[0], "bold", "medium")
-    last = lines[-1][-400:]
-    match = signs.concluded.search(last)
-    if match and match.group(1).isupper() and _is_chosen(match, last, signs):
-        return Choice(match.group(1), "last line", "medium")
     letters = {next(filter(None, match.groups())) for match in signs.mentioned.finditer(last)}
     if len(letters) != 1 or signs.headed.match(last) or UNSURE.search(last) or last.endswith(("?", "？")):
         return Choice(None)
@@ -549,6 +585,7 @@ def _denies(line: str, at: int, signs: _Signs) -> bool:
     behind = line[at:]
     return (
         bool(signs.another_head.search(behind) or DENIED_BEHIND.match(behind) or DENIED_LINE.search(behind))
+        or _CORRECTS.search(behind) is not None
         or line.endswith(("?", "？"))
         or bool(re.match(r"\s*(?:is|was|would|cannot)\b", behind) and UNSURE.search(behind[:300]))
     )

@@ -57,7 +57,7 @@ FRAMES = (
     # "the correct option is B", "choice: B", "it is B", "must be B"
     (
         rf"\b(?:option|choice|letter|selection|correct|one)\s*(?:{_BE}{_SURELY}\b"
-        rf"|[:：])[ :：]*{_KIND}\s?{_LETTER}"
+        rf"|[:：]|[-–—](?=\s))[ :：]*{_KIND}\s?{_LETTER}"
     ),
     rf"\b(?:it|that|this)\s*(?:'s|\s{_BE}){_SURELY}\s*{_KIND}{_SAID}(?=\s*(?:[.!。]|$|\n|\)))",
     # "I choose B", "go with (C)", "we are left with B", "it is not A but B"
@@ -259,6 +259,20 @@ TAKEN_BACK = re.compile(
     r"\b(?:wrong|incorrect|not right|not correct|mistake|mistaken|not the answer)\b",
     re.IGNORECASE,
 )
+# What says of another letter, behind the one that is chosen, that it is as good.
+_GOOD = (
+    rf"(?:correct|right|valid|works?|working|fits?|true|possible|acceptable|plausible|defensible|reasonable|appl(?:y|ies)"
+    rf"|holds?|(?:good|best) (?:answer|choice|option)|answers?|{any_of(SPACED, 'right')})"
+)
+_ALSO = r"(?:also|equally|likewise|just as|también|também|aussi|anche|auch|ebenfalls|ook|тоже|также|cũng)"
+AS_WELL = re.compile(rf"(?<!\w)(?:{_ALSO}|too|as well|defensible)(?!\w)|也|同样|も|도|ก็", re.IGNORECASE)
+AS_GOOD = (
+    r"(?<![\w(])[(\[]?((?-i:[{valid}]))[)\]]?(?![\w'’])[^.!?;\n]{0,40}?"
+    rf"(?:(?<!\w){_ALSO}(?!\w)[^.!?;\n]{{0,30}}?(?<!\w){_GOOD}(?!\w)"
+    rf"|\b{_GOOD}\b[^.!?;\n]{{0,20}}?\b(?:too|as well|{_ALSO})(?!\w)|\b(?:is|seems) defensible\b)"
+    r"|(?<![A-Za-z])((?-i:[{valid}]))[)）]?[^。，；\n]{0,4}(?:也|同样|も|도|ก็)[^。，；\n]{0,6}"
+    rf"(?:{any_of(SCRIPTS, 'right')}|对|對|可以|成立)"
+)
 # Between two declarations: the second one corrects the first, or follows from it.
 TURNS = re.compile(
     r"[.!?。；;]\s|\n|\b(?:but|so|thus|hence|therefore|then|wait|no|actually|rather|instead|because|since"
@@ -267,9 +281,9 @@ TURNS = re.compile(
     re.IGNORECASE,
 )
 LISTED = (
-    r"[)\].\s]*(?:,|/|&|或|和|、|とか|と|または|또는|와|과|และ|หรือ|أو"
-    r"|\b(?:or|and|o|y|ou|et|e|oder|und|of|en|и|или|hoặc|và)\b)"
-    r"\s*(?:or\s+|and\s+)?(?:the\s+)?(?:option\s+|both\s+|perhaps\s+|maybe\s+|possibly\s+)?[(\[]?([{valid}])"
+    r"[)\].\s(]*(?:,|/|&|或|和|、|とか|と|または|또는|와|과|และ|หรือ|أو"
+    r"|\b(?:or|and|[Aa]lternatively|o|y|ou|et|e|oder|und|of|en|и|или|hoặc|và)\b)"
+    r"\s*,?\s*(?:or\s+|and\s+)?(?:the\s+)?(?:option\s+|both\s+|perhaps\s+|maybe\s+|possibly\s+)?[(\[]?([{valid}])"
     r"[)\]]?(?![\w'’])(?!\s+(?:is|was|are|has|have|does|do|would|cannot|can|fails?|because|since|am|think"
     r"|believe)\b)"
 )

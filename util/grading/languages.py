@@ -28,27 +28,28 @@ class Words(NamedTuple):
 
 # fmt: off
 SPACED = {
-    "es": Words("respuestas?|solución", "opción|opcion|alternativa|inciso|letra", "correcta|correcto",
-                "es|será|debe ser|sería", "elijo|elegimos|escojo|selecciono|marco",
+    "es": Words("respuestas?|solución|soluciones", "opción|opcion|alternativa|inciso|letra",
+                "correcta|correcto", "es|son|será|debe ser|sería", "elijo|elegimos|escojo|selecciono|marco",
                 "no es|no creo|no puede|dudo|duda|fals[ao]|incorrect[ao]",
                 "no (?:es|puede)|es (?:incorrecta|falsa)",
                 "si|aunque", "sería|fuera", "sino", "entonces|pues"),
-    "pt": Words("respostas?|solução|solucao|gabarito", "opção|opcao|alternativa|letra",
+    "pt": Words("respostas?|solução|soluções|solucao|gabarito", "opção|opcao|alternativa|letra",
                 "correta|correto|certa|certo",
-                "é|será|seria|deve ser", "escolho|escolhemos|assinalo",
+                "é|são|será|seria|deve ser", "escolho|escolhemos|assinalo",
                 "não|duvido|dúvida|errad[ao]", "não (?:é|pode)|é (?:incorreta|falsa|errada)",
                 "se|embora", "seria|fosse", "mas|e sim", "portanto|então"),
     "fr": Words("réponses?|reponses?", "choix|l['’]option|option|lettre|proposition",
-                "correcte|juste|exacte|bonne réponse|bonne|correct", "est|serait|sera", "choisis|choisissons",
-                "pas|doute|fausse|incorrecte", "n['’]est pas|ne peut|est (?:fausse|incorrecte)",
+                "correcte|juste|exacte|bonne réponse|bonne|correct", "est|sont|serait|sera",
+                "choisis|choisissons", "pas|doute|fausse|incorrecte",
+                "n['’]est pas|ne peut|est (?:fausse|incorrecte)",
                 "si", "serait", "mais", "donc"),
-    "it": Words("risposta|risposte|soluzione", "opzione|scelta|lettera|alternativa",
+    "it": Words("risposta|risposte|soluzione|soluzioni", "opzione|scelta|lettera|alternativa",
                 "corretta|corretto|giusta|esatta",
-                "è|sarà|sarebbe", "scelgo|scegliamo", "non|dubito|errata|sbagliata",
+                "è|sono|sarà|sarebbe", "scelgo|scegliamo", "non|dubito|errata|sbagliata",
                 "non (?:è|può)|è (?:sbagliata|errata|falsa)", "se|sebbene", "sarebbe|fosse", "ma|bensì",
                 "quindi|dunque"),
-    "de": Words("antwort|lösung|loesung", "option|möglichkeit|buchstabe", "richtige?|korrekte?|zutreffend",
-                "ist|lautet|wäre", "wähle|wählen|nehme",
+    "de": Words("antwort|lösung|lösungen|loesung", "option|möglichkeit|buchstabe",
+                "richtige?|korrekte?|zutreffend", "ist|sind|lautet|lauten|wäre", "wähle|wählen|nehme",
                 "nicht|keine?|falsche?[nrs]?|bezweifle|zweifle|zweifelhaft",
                 "(?:ist|kann) nicht|ist falsch|nicht",
                 "wenn|falls|als|obwohl", "wäre", "sondern", "also|demnach|daher|somit"),
@@ -84,6 +85,14 @@ SCRIPTS = {
 }
 # fmt: on
 SCRIPT = re.compile("[\u0600-\u06ff\u0e00-\u0e7f\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
+
+
+_ENGLISH = re.compile(r"\b(?:the|and|are|we|answer|therefore|thus|hence)\b", re.IGNORECASE)
+
+
+def writes_decimal_comma(text: str) -> bool:
+    """Whether 3,5 may be one number in a text: it has no English words and no script that writes points."""
+    return not _ENGLISH.search(text) and not (not text.isascii() and SCRIPT.search(text))
 
 
 def any_of(table: dict[str, Words], field: str) -> str:

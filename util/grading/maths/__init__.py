@@ -22,6 +22,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
+from util.grading.languages import writes_decimal_comma
 from util.grading.maths import symbolic as engine
 from util.grading.maths import words
 from util.grading.maths.answers import Found, boxes, find_answer, parts
@@ -32,7 +33,7 @@ from util.grading.maths.quantities import Quantity, comparable, marks_differ, qu
 from util.grading.maths.reader import MAX_CHARS, clean, condition_in, is_ambiguous, read
 from util.grading.maths.scalars import Said, real_value
 from util.grading.maths.shapes import SCALARS
-from util.grading.maths.spans import DENIED, RIVAL, SEVERAL, TAKEN_BACK, has_words
+from util.grading.maths.spans import DENIED, RIVAL, SEVERAL, TAKEN_BACK, UNCLEAR, has_words
 from util.grading.maths.spoken import (
     angles_differ,
     currency,
@@ -51,7 +52,7 @@ from util.grading.maths.units import units_agree
 from util.records import NO_TIME, Verdict
 from util.response import solution_part
 
-GRADER = "maths-14"
+GRADER = "maths-15"
 
 
 class Comparison(NamedTuple):
@@ -86,6 +87,8 @@ def grade_maths(
     solution = solution_part(response)
     if solution is None:
         return Verdict(False, "truncated", detail="the thought is not closed", grader=GRADER)
+    if response.rstrip(" \t")[-1:] == "\n":
+        solution += "\n"  # which says that the last line is whole
     found = find_answer(solution, lowest=accept or least_trust(kind))
     if found is None:
         return Verdict(False, "no_answer", detail="nothing looks like an answer", grader=GRADER)
@@ -93,11 +96,16 @@ def grade_maths(
         result = _compare_parts(gold, found, parts(solution), symbolic)
     else:
         result = _compare_found(gold, found, kind, symbolic)
+        if not result.equal and (written_out := _written_out(found.text, solution, question)) != found.text:
+            other = _compare_found(gold, found._replace(text=written_out, span=written_out), kind, False)
+            result = other if other.equal else result
         if not result.equal and found.how == "box" and (said := parts(solution)):
             joined = same_answer(gold, ", ".join(said), symbolic=False)
             result = joined if joined.equal else result
     if result.equal and question and _is_echo(gold, found.text, question):
         result = result._replace(equal=False, tier="echo")
+    elif result.equal and found.of and _is_of_another(found.of, question):
+        result = result._replace(equal=False, tier="none", cause=UNCLEAR)
     elif (
         not result.equal
         and not found.cause
@@ -119,6 +127,36 @@ def grade_maths(
         trust=found.trust,
         cause=result.cause,
     )
+
+
+_GROUPED_COMMA = re.compile(r"(?<![\d.,({\[])(?:(\d{1,3}(?:\.\d{3})+)(?:,(\d+))?|(\d+),(\d+))(?![.,]?\d)")
+
+
+_SAID_IN_WORDS = re.compile(r"€|(?<![\\\w])[^\W\d_]{3,}")
+
+
+_K = re.compile(r"(\d)(?: |\\,)?k$")
+_LETTER_K = re.compile(r"(?<![\w\\])k(?!\w)")
+
+
+def _written_out(answer: str, solution: str, question: str) -> str:
+    """An answer with 2.5k as a number of thousands, and marks for decimals and thousands as in English.
+
+    3,5 is 3.5, and 12.500 is 12500, where a text writes so; k is a variable where it stands elsewhere, too.
+    """
+    if (scaled := _K.search(answer)) and not _LETTER_K.search(f"{solution} {question}"):
+        return f"{answer[: scaled.end(1)]} \\cdot 1000"
+    if not _GROUPED_COMMA.search(answer) or not writes_decimal_comma(solution):
+        return answer
+    is_said = _SAID_IN_WORDS.search(solution) is not None
+
+    def pointed(match: re.Match[str]) -> str:
+        grouped, part, whole, decimals = match.groups()
+        if whole:
+            return f"{whole}.{decimals}"
+        return grouped.replace(".", "") + (f".{part}" if part else "") if is_said else match.group()
+
+    return _GROUPED_COMMA.sub(pointed, answer)
 
 
 def least_trust(kind: str) -> str:
@@ -169,6 +207,23 @@ def _is_echo(gold: str, answer: str, question: str) -> bool:
     return len(said) > 4 and said in asked and wanted not in asked
 
 
+_ASKED = re.compile(  # the formula behind "find the value of"
+    r"\b(?:find|solve|determine|compute|calculate|evaluate|what (?:is|are)|values? of"
+    r"|for(?=\s\W{0,3}[a-z]\W{0,3}[.?:]))\s"
+    r"(?:(?:for|the|all|of|positive|negative|real|integer|smallest|largest|possible|exact|values?|solutions?)\s)*"
+    r"\s*(?:\$([^$]{1,60})\$|\\\((.{1,60}?)\\\)|(?!a\s)([a-zA-Z])(?![\w'’]|\s*[-+*/^=(]))",
+    re.IGNORECASE,
+)
+
+
+def _is_of_another(left: str, question: str) -> bool:
+    """Whether an answer is said of an expression in the one letter that the question asks for: x^2 for x."""
+    asked = [re.sub(r"[\s{}]", "", match[match.lastindex or 1]) for match in _ASKED.finditer(question)]
+    said = re.sub(r"[\s{}]", "", left)
+    letters = re.findall(r"(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])", left)
+    return said not in asked and any(len(name) == 1 and name in letters and name != said for name in asked)
+
+
 def _unreadable(gold: str) -> str:
     """Why no rule can say that an answer differs from a reference, or nothing."""
     if _PICTURE.search(gold):
@@ -205,12 +260,15 @@ def _compare_found(gold: str, found: Found, kind: str, symbolic: bool | None) ->
         if (
             found.cause == SEVERAL
             and ", " in found.text
+            and plain_number(clean(gold)) is None
             and (all_of_them := same_answer(gold, found.text, symbolic=False)).equal
         ):
             return all_of_them
         if whole.equal and one_value(clean(found.span)):
             return whole
         return whole._replace(equal=False, tier="none", cause=found.cause)
+    if found.about and not _shows(found.text, found.about):
+        found = found._replace(rival=found.about)
     said = _same_of_kind(gold, found.text, kind, symbolic)
     if found.rival and said.equal != _same_of_kind(gold, found.rival, kind, symbolic).equal:
         return said._replace(equal=False, tier="none", cause=RIVAL)
@@ -225,6 +283,21 @@ def _compare_found(gold: str, found: Found, kind: str, symbolic: bool | None) ->
     whole = same_answer(gold, found.span, symbolic=False)
     is_whole = has_words(gold) or not has_words(found.span) or bool(one_value(clean(found.span)))
     return whole if whole.equal and is_whole else said
+
+
+def _shows(answer: str, about: str) -> bool:
+    """Whether a decimal or a percentage is that of the value next to which it stands, or that has none."""
+    shown = plain_number(about.replace(" ", ""))
+    try:
+        value = real_value(read(clean(answer.rpartition("=")[2])).tree)
+    except (Unreadable, Undecided):
+        return True
+    if shown is None or value is None:
+        return True
+    return any(
+        abs(value * scale - shown.value) * 10 ** (shown.places or 0) < 1
+        for scale in ((1, 100) if shown.percent else (1,))
+    )
 
 
 def _same_of_kind(gold: str, prediction: str, kind: str, symbolic: bool | None) -> Comparison:

@@ -15,11 +15,13 @@ import re
 from typing import NamedTuple
 
 from util.grading.languages import SCRIPT, SCRIPTS, SPACED, any_of
-from util.grading.maths.numbers import plain_number
+from util.grading.maths.numbers import SPELLED, number_word, plain_number
 from util.grading.maths.spans import (
+    ABOUT,
     BOUND,
     CLAUSE,
     DENIED,
+    REASON,
     SEVERAL,
     TAKEN_BACK,
     UNCLEAR,
@@ -48,6 +50,8 @@ class Found(NamedTuple):
     span: str  # as it stands in the response
     cause: str = ""  # why the span says no single answer
     rival: str = ""  # another answer that stands behind it; both have to be right
+    about: str = ""  # the same as a decimal, as the text has it
+    of: str = ""  # what the text says to be equal to it: the left side of its equation
 
 
 def find_answer(solution: str, *, lowest: str = "low") -> Found | None:
@@ -91,7 +95,7 @@ _NEXT_PROBLEM = re.compile(r"\n[ \t*#]*(?:Question|Q|Problem)(?:[ \t]*\d{1,3})?[
 
 
 def _found(span: str, said: Statement, how: str, trust: str) -> Found:
-    return Found(said.text or span, how, trust, span, said.cause)
+    return Found(said.text or span, how, trust, span, said.cause, about=said.about)
 
 
 # ---------------------------------------------------------------- boxes
@@ -192,24 +196,31 @@ def _boxed(text: str) -> Found | None:
     said = Statement(joined, SEVERAL) if rivals else read_span(joined, declared=True)
     if _IS_A_PART.search(before) or _GOES_INTO.match(text, end):
         said = Statement(joined, UNCLEAR)
-    return _settled(text, before, end, _found(joined, said, "box", "high"))
+    answer = _found(joined, said, "box", "high")
+    if before.rstrip(" $").endswith("=") and (left := _LEFT_SIDE.search(before)):
+        answer = answer._replace(of=left[1].strip())
+    return _settled(text, before, end, answer)
+
+
+_LEFT_SIDE = re.compile(r"(?:^|[$\n=,;:(]|(?<![\\a-zA-Z])[a-z]{2,}\s)([^$\n=,;:]{1,60}?)=[\s$]*$")
 
 
 def _settled(text: str, before: str, end: int, found: Found) -> Found:
     """An answer; not, where the words in front of it deny it or what stands behind it takes it back."""
     behind = text[end : end + TAIL]
+    if about := ABOUT.match(behind.lstrip(" $,\n")):
+        found = found._replace(about=next(filter(None, about.groups())))
     if not _LETTERS.search(behind):
         return found._replace(cause=TAKEN_BACK) if is_denied(before) or _REFUTED.match(behind) else found
     if is_denied(before) or is_taken_back(behind):
         return _concluded(behind) or found._replace(cause=TAKEN_BACK)
     if _SAME_AGAIN.match(behind):
         return found
-    later = _concluded(behind)
+    sentence_end = _SENTENCE_END.search(text, max(0, end - 1))
+    rest = len(behind) if sentence_end is None else sentence_end.end() - end
+    later = _concluded(behind) or _comes_to(behind[:rest])
     if later is None:
-        sentence_end = _SENTENCE_END.search(text, max(0, end - 1))
-        rest = len(behind) if sentence_end is None else sentence_end.end() - end
-        goes_on = _GOES_ON_TO.match(behind, 0, rest)
-        later = _last_line(behind if goes_on else behind[rest:])
+        later = _last_line(behind[rest:])
         if later is None or later.cause or _CHECKS.match(later.span):
             return found
         if _WANTED.search(later.span):
@@ -230,6 +241,17 @@ def behind_if_taken_back(text: str, *, boxed: bool) -> str | None:
     start, end = places[0]
     behind = text[end : end + TAIL]
     return behind if is_denied(text[max(0, start - _NEAR) : start]) or is_taken_back(behind) else None
+
+
+def _comes_to(rest: str) -> Found | None:
+    """The number to which the rest of an answer's sentence comes, where it concludes one."""
+    if not _DIGIT.search(rest):
+        return None
+    kept = REASON.sub("", rest)
+    if (sign := _COMES_TO.search(kept)) is None:
+        return None
+    numbers = [match.group().strip() for match in _NUMBER.finditer(kept, sign.start())]
+    return Found(numbers[-1], "last line", "medium", kept) if numbers else None
 
 
 def _concluded(text: str) -> Found | None:
@@ -271,10 +293,15 @@ def _joined_boxes(text: str, found: list[tuple[int, int, str]]) -> tuple[str, bo
     return ", ".join(joined) if len(set(joined)) > 1 else joined[-1], rivals
 
 
-_GOES_ON_TO = re.compile(  # a conclusion in the same sentence: ", and the requested area is therefore 144"
-    r"[\s$.)*]*(?:[,;]\s*(?:and|so|hence|thus|therefore)|So|Hence|Thus|Therefore|Adding|The)\b"
-    r"(?=.*\b(?:requested|required|desired|wanted|final|total|sum|asked|result|value)\b)",
-    re.DOTALL,
+_COMES_TO = re.compile(  # in the same sentence: " per box, so 36 in all", " apples for 3 days = 36 apples"
+    r"\b(?:so|hence|thus|therefore|giving|gives|making|makes|yields?|yielding|totall?ing|adding|that is"
+    r"|meaning|means|to (?:get|obtain|give)|we (?:get|obtain|have)|for a total of|i\.e\."
+    r"|(?:requested|required|desired|wanted|final|total|sum|asked|result|value)\b[^.,;]{0,40}?\b(?:is|are|equals|of)"
+    r"|donc|así que|entonces|portanto|então|quindi|così|dus|daher|somit|итого|значит|поэтому)(?!\w)"
+    r"|[^\W\d_]{2}\.?[$)\s]*=|所以|因此|一共|总共|共有|합계|모두|合計"
+    r"|\d\W*(?:\w+\s){0,3}(?:in all|in total|altogether|overall|in totale|no total)\b"
+    r"|\b(?:insgesamt|всего|au total|en total)\b",
+    re.IGNORECASE,
 )
 _WANTED = re.compile(r"\b(?:requested|desired|required|wanted|asked|final|looking for)\b", re.IGNORECASE)
 _CHECKS = re.compile(
@@ -314,7 +341,7 @@ _IS_A_PART = re.compile(  # a box inside a larger formula
     r"|\\(?:sqrt|cdot|times|leq?|geq?|neq?)\s*\{?\s*$|\\frac\s*\{(?:[^{}]*\}\s*\{)?\s*$"
 )
 _GOES_INTO = re.compile(
-    r"[\s$.)*]*(?:\^(?!\{?\\circ)|!|[+x]|\\(?:cdot|times|sqrt)\b|\\?%[\s$]*of\s+\$?\d"
+    r"[\s$.)*]*(?:\^(?!\{?\\circ)|!|[+x×·]|\\(?:cdot|times|sqrt)\b|\\?%[\s$]*of\s+\$?\d"
     r"|(?:less|more|fewer|greater|larger|smaller) than\b)",
     re.IGNORECASE,
 )
@@ -323,7 +350,7 @@ _SCALE = re.compile(
 )
 
 
-_LETTERS = re.compile(r"[^\W\d_]{2}")
+_LETTERS, _DIGIT = re.compile(r"[^\W\d_]{2}"), re.compile(r"\d")
 
 
 _ROMAN = ("i", "ii", "iii", "iv", "v", "vi")
@@ -407,7 +434,7 @@ _MOST_DECLARATIONS = 20
 _FENCE = re.compile(r"^```\w*\n")
 _COPULA = re.compile(r"\s*(?:입니다|이다|이에요|예요|です|である|となります|ครับ|ค่ะ)\s*[.。]?\s*$")  # is
 _SENTENCE_END = re.compile(
-    r"(?<!\bi\.e)(?<!\be\.g)[.?](?=\s|$)|\n|。|．(?!\d)|;\s(?=[A-Za-z])|；|！|!(?=\s|$)"
+    r"(?<!\bi\.e)(?<!\be\.g)[.?](?=(?:\$|\\[)\]])?(?:\s|$))|\n|。|．(?!\d)|;\s(?=[A-Za-z])|；|！|!(?=\s|$)"
 )
 _UNSURE = re.compile(  # in small letters
     r"\b(?:not|never|doubt|cannot|unlikely|if|unless|suppose|supposing|assume|assuming|whether|might"
@@ -475,7 +502,7 @@ def _after_hashes(text: str) -> Found | None:
     if not matches:
         return None
     span = (matches[-1].group(1) or matches[-1].group(2)).strip().strip("*").strip()
-    trust = "high" if matches[-1].end() < len(text) else "medium"
+    trust = "high" if matches[-1].end() < len(text) else "medium"  # the line may go on
     said = read_span(span, declared=True)
     return _settled(text, "", matches[-1].end(), _found(span, said, "####", trust))
 
@@ -508,7 +535,11 @@ def _declared(text: str) -> Found | None:
         if said.cause != DENIED:
             ends = formulas(span)
             is_whole = (
-                behind < len(text.rstrip()) or text.rstrip()[-1:] in ".*" or ends and ends[-1][1] == len(span)
+                behind < len(text.rstrip())
+                or text.rstrip()[-1:] in ".*"
+                or text[-1:] == "\n"
+                or ends
+                and ends[-1][1] == len(span)
             )
             if end > 0 and _IN_ANOTHER_PROBLEM.search(text[max(0, start - 160) : start]):
                 said = Statement(span, UNCLEAR)
@@ -655,7 +686,12 @@ _AND_A_PART = re.compile(  # "2 and a half hours"
 _PART_OF_MORE = re.compile(r"(?:[\d,.]\s|[+*/^_√(±×·≠<>≤≥{\[-]\s?|\\[a-z]+\s?|(?:\d|\b[a-z])\s?[+-]\s?)$")
 
 
+_DISPLAY = re.compile(r"\\begin\{(\w+\*?)\}.*?\\end\{\1\}", re.DOTALL)
+
+
 def _lines(text: str) -> list[str]:
+    if "\\begin" in text:
+        text = _DISPLAY.sub(lambda match: " ".join(match.group().split()), text)
     return [line.strip() for line in text.strip().splitlines() if line.strip()]
 
 
@@ -716,6 +752,9 @@ def _last_line(text: str) -> Found | None:
     if found := _listed(text):
         return found
     sentence = _last_sentence(text)
+    behind = text.rpartition(sentence)[2] if sentence else "\n".join(_lines(text)[-1:])
+    if spelled := _TELLS.search(behind):
+        sentence = sentence or behind
     if not sentence or _TENTATIVE.search(sentence):
         return None
     if (answer := _NAMED_ANSWER.search(sentence)) and answer[1].lower() not in _OF_THE_ANSWER:
@@ -728,25 +767,41 @@ def _last_line(text: str) -> Found | None:
         return None
     if not concludes and (said.cause or ", " in said.text):
         return None
-    return _found(sentence, said, "last line", "medium")
+    found = _found(sentence, said, "last line", "medium")
+    return found._replace(rival=str(number_word(spelled[1]))) if spelled and sentence != behind else found
 
 
-_ROOT = re.compile(r"(?:[-*•][ \t]+)?\$*([a-zA-Z](?:_\{?\d\}?)?)\s*=\s*([^=,;]+?)[;.,$]*$")
+_TELLS = re.compile(  # three apples left; Tim has six
+    rf"(?:^|\b(?:is|are|has|have|gets?|makes?|leaves?|gives?)\s(?:(?:only|exactly|now|then|about)\s)*)"
+    rf"({SPELLED.pattern})(?:\s\w+){{0,3}}[\s.!*]*$",
+    re.IGNORECASE,
+)
+
+
+_ROOT = re.compile(
+    r"(?:[\w ]{1,40}:[\s*]*)?(?:[-*•]|\d{1,2}[.)])?[\s$(\\[]*([a-zA-Z])(?:_\{?\d\}?)?\s*=\s*([^=,;]+?)"
+    r"(?:[\s;.,$)\]\\]|\b(?:or|and))*"
+)
 
 
 def _listed(text: str) -> Found | None:
-    """Several values of one letter on the last lines, such as x = 7 and below it x = 8."""
+    """Several values on the last lines, such as x = 7 and below it x = 8, or y = 8: one line says not all."""
     names: list[str] = []
     values: list[str] = []
     for line in reversed(_lines(text)[-_MOST_DECLARATIONS:]):
-        if not (root := _ROOT.match(line)) or plain_number(clean(root[2])) is None:
+        if line in ("or", "and"):
+            continue
+        if not (root := _ROOT.fullmatch(line)) or plain_number(clean(root[2])) is None:
             break
         names.append(root[1])
         values.append(root[2].strip())
-    if len(values) < 2 or len({*names}) > 1 or len({plain_number(clean(value)) for value in values}) < 2:
-        return None
-    span = ", ".join(reversed(values))
-    return Found(span, "last line", "medium", span)
+    if len({*names}) == 1 and len({plain_number(clean(value)) for value in values}) > 1:
+        span = ", ".join(reversed(values))
+        return Found(span, "last line", "medium", span)
+    if len(names) > 1 and len({*names}) == len(names):
+        span = ", ".join(f"{name} = {value}" for name, value in zip(names[::-1], values[::-1], strict=True))
+        return Found(span, "last line", "medium", span, SEVERAL)
+    return None
 
 
 def _last_sentence(text: str) -> str:

@@ -138,6 +138,13 @@ _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _WORDS = {word: value for value, word in enumerate(_UNITS)}
 _WORDS.update({word: 10 * (place + 2) for place, word in enumerate(_TENS)})
 _LARGE = {"thousand": 10**3, "million": 10**6, "billion": 10**9}
+_SMALL = "|".join((*_UNITS[:1:-1], *_TENS))
+SPELLED = re.compile(  # a whole number above one in words, that counts: no part of a fraction or comparison
+    rf"(?<![\w-])(?:{_SMALL})(?:[ -](?:and )?(?:{_SMALL}|hundred|{'|'.join(_LARGE)}))*(?![\w-])"
+    r"(?! (?:hal(?:f|ves)|thirds?|quarters?|(?:four|fif|six|seven|eigh|nin|ten|hundred)ths?|dozen"
+    r"|percent|per cent|over|out|to|times|more|less|fewer|and|or|point|of|by)\b)",
+    re.IGNORECASE,
+)
 _CHINESE = {character: value for value, character in enumerate("零一二三四五六七八九十")}
 
 

@@ -13,7 +13,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
-from util.grading.maths.units import Unit, unit_of
+from util.grading.maths.units import Unit, in_latin, unit_of
 from util.grading.maths.words import normal_text, unwrapped
 
 
@@ -38,6 +38,7 @@ _NAME = re.compile(
     r"(?!(?:or|and|if|when|mod|times|over|in|is|hundred|thousand|million|billion|trillion|dozen|percent)\b)"
     r"[^\W\d_][\w'-]+(?:[ -][^\W\d_][\w'-]*){0,4}"
 )
+_DIGIT = re.compile(r"\d")
 _MATHS = re.compile(
     r"(?:sin|cos|tan|cot|sec|csc|log|ln|exp|pi|sqrt|mod|gcd|lcm|arc\w+|and|or|if|when|where|for|union|infinity)\b"
 )
@@ -60,13 +61,13 @@ def quantity(cleaned: str) -> Quantity | None:
     text = _OHM.sub("Ω", text).replace("\\ ", " ").rstrip(".")
     if "µ" in text or "Ω" in text:
         text = _APART.sub("", " ".join(text.split()))
-    match = _QUANTITY.fullmatch(text)
+    match = _QUANTITY.fullmatch(in_latin(text))
     if match is None:
         return _compound(text)
     number, gap, rest = match.groups()
     if _MATHS.match(rest):
         return None
-    if rest.startswith("per "):
+    if rest.startswith("per ") and not _DIGIT.search(rest):
         return Quantity(number)
     unit = unit_of(rest)
     if unit is not None:
@@ -170,7 +171,7 @@ def comparable(gold: Quantity, prediction: Quantity) -> Comparable | None:
     """What is to be compared of two quantities; None if they are of unlike kinds."""
     if gold.unit and prediction.unit:
         if gold.unit.dimension != prediction.unit.dimension:
-            return None
+            return _in_kelvin(gold, prediction)
         if gold.unit.factor != prediction.unit.factor:
             return Comparable(_scaled(gold), _scaled(prediction))
         return Comparable(gold.number, prediction.number)
@@ -183,6 +184,32 @@ def comparable(gold: Quantity, prediction: Quantity) -> Comparable | None:
     elif said == [prediction] and _ALTERING.search(prediction.name):
         doubt = "the words behind the number may change it"
     return Comparable(gold.number, prediction.number, doubt)
+
+
+_SCALES: dict[
+    tuple[tuple[str, int], ...], tuple[str, str]
+] = {  # of temperature: size of a degree in kelvins, and where it begins
+    (("K", 1),): ("1", "0"),
+    (("degC", 1),): ("1", "273.15"),
+    (("degF", 1),): ("5/9", "45967/180"),
+}
+
+
+def _in_kelvin(gold: Quantity, prediction: Quantity) -> Comparable | None:
+    """Two temperatures on different scales; None if one of the two is none."""
+    if not all(
+        one.unit and one.unit.dimension in _SCALES and one.unit.factor == 1 for one in (gold, prediction)
+    ):
+        return None
+    if gold.number == prediction.number and "degF" not in f"{gold.unit}{prediction.unit}":
+        return Comparable(gold.number, prediction.number, "it may be a difference of two temperatures")
+    return Comparable(*(_on_one_scale(one) for one in (gold, prediction)))
+
+
+def _on_one_scale(found: Quantity) -> str:
+    assert found.unit is not None
+    size, start = _SCALES[found.unit.dimension]
+    return rf"({found.number}) \cdot {size} + {start}"
 
 
 def _scaled(found: Quantity) -> str:

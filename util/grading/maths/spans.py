@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from util.grading.maths.numbers import SPELLED, number_word
 from util.grading.maths.spelling import CHINESE_UNITS, TEXT_COMMANDS
 from util.grading.maths.spoken import labelled
 from util.grading.maths.units import unit_of
@@ -34,11 +35,16 @@ class Statement(NamedTuple):
     text: str  # to be compared; the whole span where it says no single answer
     cause: str = ""  # why it says no single answer; "" where it does
     lead: str = ""  # the two words before the value, such as "area is"
+    about: str = ""  # the number that the text gives as another way to write the value: "(about 7.2)"
 
 
 def read_span(span: str, *, declared: bool = False) -> Statement:
     """What a span says; `declared`: it stands behind "the answer is"."""
     span = span.strip().strip("*").strip()
+    if _MAY_BE_ABOUT.search(span) and (match := ABOUT.search(span)):
+        before, behind = span[: match.start()].rstrip(" ,"), span[match.end() :]
+        if before and not behind.strip(" .$*"):
+            return read_span(before, declared=declared)._replace(about=next(filter(None, match.groups())))
     if not has_words(span):
         return Statement(_bare(span))
     if ")" in span and (parts := labelled(span)):
@@ -48,13 +54,16 @@ def read_span(span: str, *, declared: bool = False) -> Statement:
     spoken = _SPACING.sub(" ", _TEXT.sub(_text_as_words, span).replace(r"\!", "")) if "\\" in span else span
     words, values = _in_signs(spoken)
     words = _divided(_named(words, values), values)
+    if not values and len(spelled := SPELLED.findall(words)) == 1:
+        values.append(str(number_word(spelled[0])))
+        words = SPELLED.sub(chr(_FIRST), words)
     if not values:
-        return Statement(_first_kept(words, _REASON, _NOT_THAT).strip(" .,:;"))
+        return Statement(_first_kept(words, REASON, _NOT_THAT).strip(" .,:;"))
     if _MONTH.search(words):
         return Statement(span)
     if contrast := _NOT_BUT.search(words):
         words = contrast.group(1)
-    words = _first_kept(words, _REASON, needed=_VALUE)
+    words = _first_kept(words, REASON, needed=_VALUE)
     words = _MINUS.sub(lambda match: _negative(match.group(1) or match.group(2), values), words)
     if _WRONG.search(words):
         return Statement(span, DENIED)
@@ -88,6 +97,17 @@ def read_span(span: str, *, declared: bool = False) -> Statement:
     return _joined(words, values, span)._replace(
         lead=_LAST_WORDS.sub(r"\1", before[: _first_value(words, before)])
     )
+
+
+_ROUGHLY = r"(?:about|approx(?:imately|\.)?|roughly|around|≈|\\approx|(?:more )?(?:exactly|precisely))"
+_DECIMAL = r"\$?\s*(-?\d[\d,]*(?:\.\d+)?(?:\s*\\?%)?)\$?"
+_MAY_BE_ABOUT = re.compile(r"\)[ .$*]*$|about|approx|roughly|around|exactly|precisely|≈")
+ABOUT = re.compile(
+    rf"(?:\(\s*(?:(?:or|i\.e\.|that is|which is)[\s,]*)?{_ROUGHLY}\s*{_DECIMAL}\s*\)"
+    rf"|\b(?:or|i\.e\.|that is|which is)[\s,]*{_ROUGHLY}\s*{_DECIMAL}(?=[.*]*(?:\s|$))"
+    rf"|\(\s*(?:or\s+)?{_DECIMAL}\s*(?:(?:to be exact|exactly|before rounding|approximately)\s*|(?<=%))\))",
+    re.IGNORECASE,
+)
 
 
 def is_denied(before: str) -> bool:
@@ -131,6 +151,7 @@ _OPERATOR = re.compile(r"[=<>+*/^≤≥≠±×·|-]")
 _RAISED = frozenset("^/²³⁻·")
 _POWERS = frozenset("²³⁴⁵⁶⁷⁸⁹¹⁰")
 _SPACING = re.compile(r"(?<!\\)\\[,;: ]|\\q?quad\b")
+_ENVIRONMENT = re.compile(r"\\(?:begin|end)\s*\{[a-z]+\*?\}")
 _LONE = "\u2063"
 _FIRST = 0xE000  # the sign of the first value
 _MOST = 1_000
@@ -140,7 +161,7 @@ _VALUE = re.compile(_V)
 
 def has_words(span: str) -> bool:
     """Whether a span holds words next to its formulas; names of functions and commands are none."""
-    plain = _TEXT.sub(r" \1 ", span) if "\\" in span else span
+    plain = _TEXT.sub(r" \1 ", _ENVIRONMENT.sub("", span)) if "\\" in span else span
     return any(not _is_maths(word) for word in _LONG_WORD.findall(plain)) or (
         not plain.isascii() and _CJK_WORD.search(plain) is not None
     )
@@ -177,7 +198,7 @@ def _bare(span: str) -> str:
     if not found:
         return _last_step(span)
     if len(found) == 1 and found[0][1] - found[0][0] >= len(span.rstrip(" .")):
-        return found[0][2]
+        return _last_step(found[0][2])
     parts, at = [], 0
     for start, end, inside in found:
         parts += [span[at:start], inside]
@@ -223,6 +244,8 @@ def _in_signs(span: str) -> tuple[str, list[str]]:
                 words.append(token[1:])
             elif not core or core in ",;:—!?、，。；：":
                 words.append(token)
+            elif token == "=" and words and _LONG_WORD.fullmatch(words[-1]):
+                words.append(token)
             elif token[0] in _RAISED and words and words[-1][-1:].isalpha():
                 words[-1] += token  # the square of a unit
             elif _WORD.fullmatch(core) and _is_word(core, following, words):
@@ -239,6 +262,9 @@ def _in_signs(span: str) -> tuple[str, list[str]]:
     at = 0
     for start, end, inside in formulas(span):
         prose(span[at:start])
+        if inside[0] == "=" and words and _LONG_WORD.fullmatch(words[-1]):
+            words.append("=")
+            inside = inside[1:].strip()
         value(inside)
         at = end
     prose(span[at:])
@@ -271,7 +297,7 @@ def _is_word(token: str, following: str, before: list[str]) -> bool:
 
 # ---------------------------------------------------------------- what the words say
 
-_REASON = re.compile(
+REASON = re.compile(
     r"[\s,;(—-]*(?:\b(?:because|since|as (?!well|follows|long)|due to|where|so that|by the|obtained|I hope"
     r"|as (?:required|desired|claimed)|no matter|regardless|independent(?:ly)? of)\b|因为).*$",
     re.IGNORECASE | re.DOTALL,
@@ -311,6 +337,7 @@ _OTHER_VALUE = re.compile(  # twice the number is, one less than the answer is
     r"|third"
     r"|quarter|double) of|(?:less|more|greater|fewer) than|minus|plus|times)\s+(?:of\s+)?(?:the|our|this)\s+"
     r"(?:\w+\s+)?(?:answer|number|value|result|solution)\b|^\W*the (?:reciprocal|opposite|negative) is\b"
+    r"|^\W*(?:twice|double|thrice|triple|half)\s+(?:of\s+)?(?:the|our|this|its)\s"
     r"|\b(?:answer|number|value|result) (?:squared|cubed|doubled|tripled|minus|plus|times|divided)\b"
     r"|\banswer to part\b|\bthere are no\b"
     r"|\b(?:given|determined|defined|described) (?:by|in) (?:the )?(?:equation|eq|formula|expression|figure"
@@ -408,6 +435,9 @@ def _first_kept(words: str, *patterns: re.Pattern[str], needed: re.Pattern[str] 
 
 
 _LAST_WORDS = re.compile(r"^.*?((?:\w+\W+)?\w*)\W*$", re.DOTALL)
+_ALSO_SPELLED = re.compile(  # 5 pens and two books
+    rf"(?:\b(?:and|plus|while|whereas|but)\b|[,;])[^.]*?(?:{SPELLED.pattern}|\ba dozen\b)", re.IGNORECASE
+)
 _NAME = re.compile(r"[a-zA-Z](?:_\{?\w\}?)?")
 _NAMED = re.compile(
     rf"(^|(?:\b(?:and|or|so|then|thus|therefore)|[,;:]) )({_V}) (?:is|equals|equal to) ({_V})"
@@ -480,7 +510,7 @@ _ALTERED = re.compile(
     rf"|(?:[比除非]|(?:至少|至多|最多|最少)有?|少なくとも|多くとも|せいぜい|マイナス"
     rf"|الأقل|الأكثر|أكثر من|ليس)\s*{_V}"
     rf"|\bdoppelt so \w+ wie {_V}|{_V}\s*的(?:约数|倍数|因数)"
-    rf"|{_V}\s*(?:(?:squared|cubed|to the (?:\w+th|third|power)|factorial|hundreds?|tens|plus|lakh|crore"
+    rf"|{_V}\s*(?:(?:squared|cubed|to the (?:\w+th|third|power)|factorial|hundreds|tens|plus|lakh|crore"
     rf"|mil|millionen"
     rf"|at (?:the very )?(?:least"
     rf"|most)|minimum|maximum)\b"
@@ -548,7 +578,9 @@ def _joined(words: str, values: list[str], span: str) -> Statement:
         if any(_INEQUALITY.search(value) for value in said) and {"or", "或"} & {*between}:
             return Statement(r" \text{ or } ".join(said))
         return Statement(", ".join(said))
-    if tokens[places[0] + 1 : places[0] + 2] in (["and"], ["or"]):
+    if tokens[places[0] + 1 : places[0] + 2] in (["and"], ["or"]) or _ALSO_SPELLED.search(
+        " ".join(tokens[places[0] + 1 :])
+    ):
         return Statement(span, SEVERAL)  # "and permutations"
     unit: list[str] = []
     for token in tokens[places[0] + 1 :]:

@@ -94,7 +94,9 @@ _ROUGHLY = re.compile(
 _POUNDS = re.compile(r"\\pounds\b\s*")
 _DECIMAL_COMMA_CERTAIN = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d{2}|-)(?!\d)")  # 2.350,00
 _TEMPERATURE = re.compile(
-    r"\^\s*\{?\s*\\circ\s*\}?\s*(?:\\(?:text|mathrm|rm)\s*\{\s*)?([CF])\b(?:elsius|ahrenheit)?\s*\}?(?=\s*$)"
+    r"(?:\^\s*\{?\s*\\circ\s*\}?\s*(?:\\(?:text|mathrm|rm)\s*\{\s*)?|(?:\\text\s*\{\s*)?\bdegrees?\s+)"
+    r"([CF])(?:elsius|ahrenheit)?\b\s*\}?(?=\s*$)",
+    re.IGNORECASE,
 )
 _INDEXED = re.compile(r"(?<![\w\\}^])([a-zA-Z])(\d)(?=\s*=)")  # x1 = 2
 _IMAGINARY = re.compile(r"(?<=\*)I\b|(?<!\w)I(?=\*)")  # as sympy prints it
@@ -220,8 +222,8 @@ def _in_one_notation(text: str) -> str:
         text = text.replace(r"\not=", r"\ne ").replace(r"\not =", r"\ne ").replace(r"\not\in", r"\notin")
     if "." in text and "\\" in text:
         text = _BARE_RECURRING.sub("0.", text)
-    if r"\circ" in text:
-        text = _TEMPERATURE.sub(r"\\text{ deg\1}", text)
+    if r"\circ" in text or "egree" in text:
+        text = _TEMPERATURE.sub(lambda match: rf"\text{{ deg{match[1].upper()}}}", text)
     if r"\angle" in text:
         text = text.replace(r"m\angle", r"\angle")
     elif "C" in text:

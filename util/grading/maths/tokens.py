@@ -72,7 +72,14 @@ _TEXT_WORDS = {
 SYMBOL_NAMES = {
     "varepsilon": "epsilon", "varphi": "phi", "vartheta": "theta", "varrho": "rho", "varsigma": "sigma"
 }  # fmt: skip
-LARGE_NUMBERS = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+LARGE_NUMBERS = {
+    "dozen": 12,
+    "hundred": 100,
+    "thousand": 10**3,
+    "million": 10**6,
+    "billion": 10**9,
+    "trillion": 10**12,
+}
 _QUANTITY = re.compile(r"(-?\d+(?:\.\d+)?)\s+(?!(?:or|and|to)\b)([A-Za-z][A-Za-z ]*)")  # 16 square inches
 SEPARATORS = frozenset((",", ";", r"\and", r"\or", "\\\\", r"\land", r"\lor", r"\wedge", r"\vee"))
 CLOSERS = frozenset(

@@ -73,6 +73,29 @@ _OTHERS: dict[str, tuple[Fraction | int, str]] = {
 }  # fmt: skip
 
 
+# Units in Cyrillic letters, words by their stems.
+_CYRILLIC = {
+    "м": "m", "км": "km", "дм": "dm", "см": "cm", "мм": "mm", "г": "g", "кг": "kg", "мг": "mg", "т": "t",
+    "л": "L", "мл": "mL", "ч": "h", "мин": "min", "с": "s", "сек": "s", "час": "h", "минут": "min",
+    "секунд": "s", "метр": "m", "километр": "km", "сантиметр": "cm", "миллиметр": "mm", "грамм": "g",
+    "килограмм": "kg", "тонн": "t", "литр": "L", "градус": "degrees", "процент": "percent",
+    "Н": "N", "Дж": "J", "кДж": "kJ",
+    "Вт": "W", "кВт": "kW", "В": "V", "А": "A", "Па": "Pa", "кПа": "kPa", "Гц": "Hz", "Ом": "Ω", "К": "K",
+    "моль": "mol",
+}  # fmt: skip
+_CYRILLIC_WORD = re.compile(r"[А-Яа-яё]+")
+_ENDING = re.compile(r"(?<=[а-я]{3})(?:[аыу]|ов|ам|ами|ах)$")
+
+
+def in_latin(text: str) -> str:
+    """A text with the units in Cyrillic letters as they are written in Latin ones: 15 км/ч."""
+    if text.isascii():
+        return text
+    return _CYRILLIC_WORD.sub(
+        lambda word: _CYRILLIC.get(word[0], _CYRILLIC.get(_ENDING.sub("", word[0]), word[0])), text
+    )
+
+
 class Unit(NamedTuple):
     """A known unit: its size in base units, and the exponents of these."""
 

@@ -151,13 +151,30 @@ _FROM_TO = re.compile(r"\b(north|south|east|west)\s+of\s+(?:due\s+)?(north|south
 
 
 _COMPOUND_DRESS = re.compile(r"\\(?:ce|text|mathrm|rm)\b|[{}_$\s]")
-_COMPOUND = re.compile(r"\(*[A-Z][a-z]?\d*\(*(?:[A-Z][a-z]?\d*|[()]\d*)+(?:\^?\d?[+-])?")
+_ELEMENTS = r"\(*[A-Z][a-z]?\d*(?:\(*[A-Z][a-z]?\d*|[()]\d*)*"
+_COMPOUND = re.compile(rf"({_ELEMENTS})(?:\^?(\d?)([+-]))?")
+_SUPERSCRIPTS = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉", "+-01234567890123456789")
+_RAISED = re.compile("(?=[⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹])(?<![⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹])")
 
 
 def same_compound(gold: str, prediction: str) -> bool:
-    r"""Whether both write the same chemical formula: H_2SO_4, \ce{H2SO4}, \text{H}_2\text{SO}_4."""
-    left, right = (_COMPOUND_DRESS.sub("", text) for text in (gold, prediction))
-    return left == right and _COMPOUND.fullmatch(left) is not None
+    r"""Whether both write the same chemical formula: H_2SO_4, \ce{H2SO4}, \text{Fe}^{3+}, \ce{Fe^3+}."""
+    left, right = _compound(gold), _compound(prediction)
+    return left is not None and left == right
+
+
+def _compound(written: str) -> tuple[str, str] | None:
+    """The elements and the charge of a chemical formula of more than one letter; None for anything else."""
+    if len(written) > 100 or not _MAY_BE_COMPOUND.match(written):
+        return None
+    text = _COMPOUND_DRESS.sub("", _RAISED.sub("^", written).translate(_SUPERSCRIPTS))
+    match = _COMPOUND.fullmatch(text)
+    if match is None or len(text) < 3:
+        return None
+    return match[1], f"{match[2] or ''}{match[3] or ''}"
+
+
+_MAY_BE_COMPOUND = re.compile(r"[\s$({]*(?:\\(?:ce|text|mathrm|rm)\b|[A-Z])")
 
 
 def are_opposed(gold: str, prediction: str) -> bool:
