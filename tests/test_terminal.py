@@ -27,6 +27,8 @@ SPEAKS = re.compile(
     # What other packages log may be silenced.
     r"|logging\.(?!(disable|getLogger(\(.*\)\.setLevel)?)$).*"
 )
+# Loaded into a trainer, which may have another package called util: it speaks through the trainer's log.
+IN_TRAINER = {ROOT / "rewards.py"}
 MESSAGES, STEPS = 60, 240
 HOSTILE = "\x1b]0;mine\x07 \x1b[2J\r\x9b31m \u202egnp.exe \ud800 \x7f"
 SEEN = "\\u001b]0;mine\\u0007 \\u001b[2J\\u000d\\u009b31m \\u202egnp.exe \\ud800 \\u007f"
@@ -53,7 +55,7 @@ def spoken(source):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_only_the_terminal_speaks(path):
-    if path not in IN_SANDBOX:
+    if path not in IN_SANDBOX | IN_TRAINER:
         assert not list(spoken(path.read_text(encoding="utf-8")))
 
 

@@ -254,6 +254,13 @@ def _add(group: argparse._ActionsContainer, setting: Setting) -> None:
     )
 
 
+def add_isolation_flag(parser: argparse.ArgumentParser) -> None:
+    """The setting of programs, for a command that has no run."""
+    (setting,) = (setting for setting in SETTINGS if setting.name == "require_isolation")
+    help = setting.help.replace("{default}", str(setting.default))
+    parser.add_argument(setting.flag, choices=setting.choices, default=setting.default, help=help)
+
+
 def add_engine_flags(parser: Parser) -> None:
     """What runs the model, and how endpoints are asked; the same in every script that generates."""
     add_run_flags(parser, "engine")

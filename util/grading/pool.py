@@ -136,16 +136,19 @@ class GradingPool:
     job; what it returns is the result. A grading over its limit, or one whose worker dies twice, results in a
     Verdict with the reason grader_error; the worker is replaced and nothing else is lost. A result that says
     it is `by_the_clock` is not taken: the job is done again, one such at a time, at the priority of the
-    command (the others have the lowest). It does not wait until the others are idle: they leave it the core,
-    while an engine runs they are never idle, and programs that sleep would all be left to the end.
+    command (the others have `niceness`, by default the lowest). It does not wait until the others are idle:
+    they leave it the core, while an engine runs they are never idle, and programs that sleep would all be
+    left to the end.
     """
 
     together = 16  # short gradings that a job should hold: handing one out costs as much as a short one
 
-    def __init__(self, workers: int, work: Callable[[Any], Any], *, symbolic: bool = True) -> None:
+    def __init__(
+        self, workers: int, work: Callable[[Any], Any], *, symbolic: bool = True, niceness: int = LOWEST
+    ) -> None:
         self.workers = max(1, workers)
         self._work = bytes(ForkingPickler.dumps(work))
-        self._symbolic = symbolic
+        self._symbolic, self._niceness = symbolic, niceness
         self._is_listening = False  # the thread has to be woken for a new grading
         self._context = multiprocessing.get_context("spawn")
         self._exchange = Exchange(self.workers * WAITING_PER_WORKER)
@@ -262,8 +265,9 @@ class GradingPool:
 
     def _start(self, *, alone: bool = False) -> _Worker:
         ours, theirs = self._context.Pipe()
+        niceness = 0 if alone else self._niceness  # an end by the clock is looked into with a full share
         process = self._context.Process(
-            target=_work, args=(theirs, self._work, self._symbolic, alone), name="grader"
+            target=_work, args=(theirs, self._work, self._symbolic, niceness), name="grader"
         )
         process.start()
         theirs.close()
@@ -386,7 +390,7 @@ def _kill_all(workers: list[_Worker]) -> None:
 # ---------------------------------------------------------------- in a worker
 
 
-def _work(connection: Connection, work: bytes, symbolic: bool, alone: bool) -> None:
+def _work(connection: Connection, work: bytes, symbolic: bool, niceness: int) -> None:
     """Grade what comes until the parent says stop or is gone."""
     _be_first_to_go()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
@@ -395,8 +399,7 @@ def _work(connection: Connection, work: bytes, symbolic: bool, alone: bool) -> N
     threading.Thread(target=_receive, args=(connection, batches), daemon=True).start()
     symbolic_engine.use(symbolic)
     grade, results = ForkingPickler.loads(work), _Results(connection)
-    if not alone:  # an end by the clock is looked into with a full share of a core
-        os.nice(LOWEST)  # from here on, so that it has begun soon: engines run beside graders
+    os.nice(niceness)  # from here on, so that it has begun soon: engines run beside graders
     results.mark()
     while (jobs := ForkingPickler.loads(batches.get())) is not None:
         for job in jobs:

@@ -37,6 +37,7 @@ USUAL_LIMITS = {
     "memory_limit": DEFAULT_LIMITS.memory_bytes >> 20,
 }  # settings
 GRADE_TIMEOUT_S = DEFAULT_LIMITS.problem_s + 2 * START_S  # above what one problem and starting again can take
+OUT_OF_TIME = "s for all tests are over"  # said of a program that the clock ended before its last test
 BATCH_BYTES = 64 << 20  # inputs that are sent to the sandbox at a time
 OnTest = Callable[[int, str, str], None]  # called with a test's number, from 0, and how it ended
 
@@ -172,7 +173,7 @@ class _ProgramRun:
             if left <= 0:
                 if self._failure is None:
                     self._by_clock = True
-                    words = f"ended by the clock: {self._limits.problem_s:g} s for all tests are over"
+                    words = f"ended by the clock: {self._limits.problem_s:g} {OUT_OF_TIME}"
                     self._failure = "timeout", next_test, words
                 return
             last = next_test + 1 if one_by_one else self._batch_end(next_test)

@@ -1,0 +1,380 @@
+"""Do trainers get the verdicts of --check as rewards, whatever they send and wherever they load the file?"""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from helpers import ROOT
+
+import rewards
+from tasks import load_task
+from util.errors import UserError
+from util.grading.rewards import BadCall, RewardGrader, answer_of, read_call
+from util.machines.versions import suite_version
+from util.records import BY_THE_CLOCK, Problem, Verdict, as_finished
+
+DOUBLE = "```python\nprint(int(input()) * 2)\n```"
+TESTS = json.dumps({"inputs": ["2\n", "3\n"], "outputs": ["4\n", "6\n"]})
+LIVE = {
+    "public_test_cases": json.dumps([{"input": "2", "output": "4", "testtype": "stdin"}]),
+    "metadata": "{}",
+    "private_test_cases": json.dumps([{"input": "5", "output": "10", "testtype": "stdin"}]),
+}
+# A trainer: a script without a main guard, in another folder, with another package called util.
+TRAINER = r"""
+import importlib.util, json, os, sys, threading, asyncio
+import util
+assert util.IS_ANOTHER
+spec = importlib.util.spec_from_file_location("reward_file", sys.argv[1])
+rewards = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(rewards)
+options = {"workers": 1}
+nested = last = []
+for _ in range(5000):
+    last.append([])
+    last = last[0]
+circle = []
+circle.append(circle)
+
+def score(*call, **more):
+    return rewards.compute_score(*call, **options, **more)
+
+found = {
+    "right": score("AI-MO/NuminaMath-CoT", r"so \boxed{\frac12}", "0.5", {"index": 3}),
+    "wrong": score("maths", r"\boxed{3}", "4"),
+    "undecided": score("maths", r"\boxed{3}", "see the proof above", undecided=-0.5),
+    "number": score("number", "it is 42 apples", "42"),
+    "letter": score("Idavidrein/gpqa", r"\boxed{B}", "B"),
+    "code": score("codeparrot/apps", sys.argv[2], sys.argv[3]),
+    "wrong code": score("code", "```python\nprint(1)\n```", sys.argv[3]),
+    "unknown task": score("who/knows", "1", "1"),
+    "no task": score(None, "1", "1"),
+    "no truth": score("maths", "1", None),
+    "an empty truth": score("maths", "1", " "),
+    "a number as solution": score("maths", 5, "1"),
+    "a nested list": score("maths", nested, "1"),
+    "a circle": score("maths", circle, "1"),
+    "an object as truth": score("maths", "1", object()),
+    "10 MB": score("maths", "word " * 2_000_000, "1"),
+    "no facts": score("maths", r"\boxed{1}", "1", "facts"),
+    "messages": score("maths", [{"role": "assistant", "content": r"\boxed{1}"}], 1),
+    "half a character": score("maths", "\ud800 \boxed{1}", "1"),
+}
+threads, results = [], {}
+def call(number):
+    for _ in range(20):
+        results[number] = score("maths", rf"\boxed{{{number}}}", str(number % 8))["score"]
+for number in range(16):
+    threads.append(threading.Thread(target=call, args=(number,)))
+    threads[-1].start()
+for thread in threads:
+    thread.join()
+found["threads"] = [results[number] for number in range(16)]
+
+async def together():
+    calls = (rewards.compute_score_async("maths", rf"\boxed{{{n}}}", "1", **options) for n in range(4))
+    return [one["score"] for one in await asyncio.gather(*calls)]
+
+found["asyncio"] = asyncio.run(together())
+column = {"ground_truth": ["1", "2", "3", None], "task": ["NUMINA"] * 4}
+said = [r"\boxed{1}", [{"role": "assistant", "content": r"\boxed{5}"}], "so x = 3", 5]
+ids = [[1], [1], [1] * 9, [1]]
+found["grpo"] = rewards.grpo_reward(prompts=said, completions=said, completion_ids=ids, **column, **options)
+cut = rewards.grpo_reward(completions=said, completion_ids=ids, max_completion_tokens=9, **column, **options)
+found["grpo, cut off"] = cut
+read, write = os.pipe()
+child = os.fork()
+if not child:
+    os.close(read)
+    os.write(write, json.dumps(score("maths", r"\boxed{1}", "1")["score"]).encode())
+    os._exit(0)
+os.close(write)
+found["forked"] = json.loads(os.read(read, 100))
+os.waitpid(child, 0)
+print(json.dumps(found), flush=True)
+sys.stdin.read()
+"""
+
+
+def descendants(process: int) -> set[int]:
+    """The processes below this one."""
+    parents = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    found = {process}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {process}
+
+
+def wait_for_end_of(processes: set[int], timeout_s: float = 60) -> None:
+    """Return when all have ended; fail when one does not."""
+    end = time.monotonic() + timeout_s
+    while left := {process for process in processes if is_running(process)}:
+        assert time.monotonic() < end, f"still running: {left}"
+        time.sleep(0.05)
+
+
+def is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def trainer(tmp_path_factory):
+    """What a trainer got, what its log says, and the processes that outlived its kill -9."""
+    folder = tmp_path_factory.mktemp("trainer")
+    (folder / "util").mkdir()
+    (folder / "util" / "__init__.py").write_text("IS_ANOTHER = True\n")
+    (folder / "train.py").write_text(TRAINER)
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "train.py", str(ROOT / "rewards.py"), DOUBLE, TESTS],
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+        found = json.loads(process.stdout.readline() or "{}")
+        below = descendants(process.pid)
+        process.kill()
+        process.communicate()
+    return found, (folder / "log").read_text(), below
+
+
+def test_a_trainer_gets_the_verdicts_of_the_suite(trainer):
+    found, log, _ = trainer
+    assert found, log
+    one = {"right", "number", "letter", "code", "messages", "no facts", "half a character"}
+    for name in one:
+        assert (found[name]["score"], found[name]["undecided"]) == (1.0, 0.0), (name, found[name])
+    for name in ("wrong", "wrong code"):
+        assert (found[name]["score"], found[name]["undecided"]) == (0.0, 0.0), (name, found[name])
+    assert (found["10 MB"]["score"], found["10 MB"]["reason"]) == (0.0, "no_answer")
+    assert found["wrong code"]["reason"] == "wrong_output"
+    assert {answer["suite"] for name, answer in found.items() if name in one} == {suite_version()}
+    assert found["right"]["grader"].startswith("maths-") and found["code"]["grader"].startswith("code-")
+
+
+def test_undecided_is_what_the_caller_says(trainer):
+    found, _, _ = trainer
+    undecided = found["undecided"]
+    assert (undecided["score"], undecided["undecided"], undecided["reason"]) == (-0.5, 1.0, "undecided")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("unknown task", "unknown task: who/knows"),
+        ("no task", "unknown task: none was named"),
+        ("no truth", "the ground truth is missing"),
+        ("an empty truth", "there is no ground truth"),
+        ("a number as solution", "the solution is 5"),
+        ("a nested list", "the call is no JSON"),
+        ("a circle", "the call is no JSON"),
+        ("an object as truth", "the call is no JSON"),
+    ],
+)
+def test_a_call_that_cannot_be_graded_has_a_value_and_a_reason(trainer, name, told):
+    found, log, _ = trainer
+    assert (found[name]["score"], found[name]["undecided"]) == (0.0, 1.0)
+    assert found[name]["reason"] == "bad_call" and told in found[name]["detail"]
+    assert "no verdict (bad_call, 1 so far): unknown task: who/knows" in log
+    assert "(bad_call, 8 so far)" in log and "(bad_call, 7 so far)" not in log
+
+
+def test_rewards_work_in_threads_in_asyncio_and_in_a_forked_child(trainer):
+    found, log, _ = trainer
+    assert "Traceback" not in log and "graders ended" not in log
+    assert found["threads"] == [1.0] * 8 + [0.0] * 8
+    assert (found["asyncio"], found["forked"]) == ([0.0, 1.0, 0.0, 0.0], 1.0)
+
+
+def test_trl_gets_a_list_with_none_where_nobody_can_tell(trainer):
+    found, _, _ = trainer
+    assert found["grpo"] == [1.0, 0.0, 1.0, None]
+    assert found["grpo, cut off"] == [1.0, 0.0, 0.0, None]  # "so x = 3" is no sure sign
+
+
+def test_the_graders_end_with_a_trainer_that_is_killed(trainer):
+    found, _, below = trainer
+    assert found and len(below) >= 2
+    wait_for_end_of(below)
+
+
+# --- the same verdicts ---
+
+
+@pytest.fixture
+def grade():
+    kinds = rewards._kinds()
+    grader = RewardGrader(kinds, program_s=60.0, isolation="weak")
+    return lambda **message: grader(read_call(message, kinds))
+
+
+@pytest.mark.parametrize("finish_reason", ["stop", "length", "refusal"])
+@pytest.mark.parametrize(
+    ("task", "truth", "choices"),
+    [("AIME", "033", ()), ("MATH500", "\\frac{1}{2}", ()), ("GSM8K", "33", ()), ("MMLU", "B", ("a", "b"))],
+)
+def test_a_reward_is_what_check_says(grade, task, truth, choices, finish_reason):
+    texts = ("\\boxed{33}", "so it is 33", "The answer is B.", "<think> 33", "\\boxed{0.5}", "B", "")
+    problem = Problem("p", "What is it?", truth, choices)
+    for text in texts:
+        checked = as_finished(load_task(task).grade(problem, text), finish_reason)
+        sent = {"task": task, "solution": text, "ground_truth": truth, "question": "What is it?"}
+        assert grade(**sent, choices=list(choices), finish_reason=finish_reason) == checked
+
+
+def test_letters_without_their_options_are_still_letters(grade):
+    assert grade(task="GPQADiamond", solution="\\boxed{C}", ground_truth="C").correct
+    unknown = grade(task="GPQADiamond", solution="\\boxed{C}", ground_truth="C", choices=["a", "b"])
+    assert answer_of(unknown)["correct"] is None
+
+
+def test_the_tests_of_every_layout_are_run(grade):
+    assert grade(task="TACO", solution=DOUBLE, ground_truth=TESTS).correct
+    assert grade(data_source="livecodebench/code_generation_lite", solution=DOUBLE, ground_truth=LIVE).correct
+    wrong = {**LIVE, "private_test_cases": json.dumps([{"input": "5", "output": "11"}])}
+    assert grade(task="code", solution=DOUBLE, ground_truth=json.dumps(wrong)).reason == "wrong_output"
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "{}",
+        "[1]",
+        "no JSON",
+        "[" * 100_000,
+        json.dumps({**LIVE, "private_test_cases": "eJxrYJk6VQMAC2kDxw=="}),  # packed
+        json.dumps({**LIVE, "metadata": 5}),
+        json.dumps({"tests_at": {"file": "/etc/passwd", "offset": 0}}),
+    ],
+)
+def test_tests_that_cannot_be_used_are_nobody_s_fault(grade, tests):
+    verdict = grade(task="code", solution=DOUBLE, ground_truth=tests)
+    assert (verdict.reason, answer_of(verdict)["correct"]) == ("no_tests", None)
+
+
+def test_a_program_that_uses_up_the_time_for_all_tests_is_undecided():
+    over = Verdict(
+        False, "timeout", detail="test 9 of 9: ended by the clock: 60 s for all tests are over; 8 passed"
+    )
+    late = Verdict(False, "timeout", detail="test 1 of 9: ended by the clock: asleep; 0 passed")
+    assert answer_of(Verdict(**{**vars(over), "cause": BY_THE_CLOCK}))["correct"] is None
+    assert answer_of(Verdict(**{**vars(late), "cause": BY_THE_CLOCK}))["correct"] is False
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"choices": "ABCD"},
+        {"choices": [1]},
+        {"choices": ["x"] * 11},
+        {"time_limit_s": -1},
+        {"time_limit_s": float("nan")},
+        {"time_limit_s": "2"},
+        {"ground_truth": True},
+        {"ground_truth": ["1"]},
+        {"solution": None},
+        {"task": ["maths"]},
+    ],
+)
+def test_a_message_that_is_no_call_is_refused(wrong):
+    with pytest.raises(BadCall):
+        read_call({"task": "maths", "solution": "1", "ground_truth": "1", **wrong}, rewards._kinds())
+
+
+# --- over HTTP ---
+
+TOKEN = "a-token-of-the-test-0123"
+
+
+@pytest.fixture(scope="module")
+def server():
+    """The port of a server that asks for a token and gives none where nobody can tell."""
+    flags = ("serve", "--port", "0", "--workers", "1", "--undecided", "none", "--request-mb", "1")
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "rewards.py"), *flags],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "REWARDS_TOKEN": TOKEN},
+    )
+    yield int(json.loads(process.stdout.readline())["address"].rpartition(":")[2])
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 143
+    process.stdout.close()
+
+
+def answered(port, body, *, token=TOKEN, path="/reward", content_type="application/json"):
+    """Status and JSON of an answer; `body` is sent as it is if it is bytes."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    headers = {"Content-Type": content_type, "Authorization": f"Bearer {token}"}
+    data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+    connection.request("GET" if body is None else "POST", path, data, headers)
+    answer = connection.getresponse()
+    found = answer.status, json.loads(answer.read())
+    connection.close()
+    return found
+
+
+CALL = {"task": "maths", "solution": "\\boxed{2}", "ground_truth": "2"}
+
+
+def test_the_server_answers_one_call_and_lists_of_calls(server):
+    status, one = answered(server, CALL)
+    assert (status, one["score"], one["suite"]) == (200, 1.0, suite_version())
+    wrong, unknown = {**CALL, "ground_truth": "3"}, {**CALL, "task": "nothing"}
+    status, several = answered(server, [CALL, wrong, unknown, 5])
+    assert (status, [answer["score"] for answer in several]) == (200, [1.0, 0.0, None, None])
+    status, health = answered(server, None, path="/health")
+    assert status == 200 and {"aime", "maths", "codeparrot/apps"} <= set(health["tasks"])
+
+
+def test_programs_from_the_network_run_in_the_sandbox_alone(server, tmp_path):
+    hostile = f"```python\nopen({str(tmp_path / 'escaped')!r}, 'w').write('here')\n```"
+    status, answer = answered(server, {"task": "code", "solution": hostile, "ground_truth": TESTS})
+    assert (status, answer["correct"]) == (200, False) and not (tmp_path / "escaped").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "more", "status"),
+    [
+        (CALL, {"token": "a-token-of-the-test-0124"}, 401),
+        (CALL, {"token": ""}, 401),
+        (None, {"path": "/health", "token": "no"}, 401),
+        (CALL, {"content_type": "text/plain"}, 415),
+        (b"[" * 100_000, {}, 400),
+        (b"\xff", {}, 400),
+        ({**CALL, "solution": "x" * (1 << 20)}, {}, 413),
+        ([CALL] * 513, {}, 413),
+    ],
+)
+def test_the_server_refuses_what_it_need_not_bear(server, body, more, status):
+    found, answer = answered(server, body, **more)
+    assert found == status and answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "variable", "told"),
+    [
+        (["--host", "0.0.0.0"], "", "can be reached from other machines"),
+        (["--host", "example.org"], "", "can be reached from other machines"),
+        ([], "short", "give 16 characters or more"),
+        (["--token-file", "nowhere"], "", "cannot be read"),
+        (["--token-file", os.devnull], TOKEN, "is empty"),
+    ],
+)
+def test_a_server_without_a_fit_token_is_refused_in_one_sentence(flags, variable, told, monkeypatch):
+    monkeypatch.setenv("REWARDS_TOKEN", variable)
+    with pytest.raises(UserError, match=told):
+        rewards._token(rewards.parse(["serve", *flags]))
