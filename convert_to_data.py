@@ -197,7 +197,9 @@ def run(args: argparse.Namespace) -> int:
             f"UPLOADING {files} to the data set {args.push_to_hub}: private if it is new; a "
             "public one stays public"
         )
-        say(f"uploaded to {publish(args.push_to_hub, args.output, card, others)}")
+        reserved = [name for name in export.summary.counts["task"] if _is_reserved(name)]
+        address = publish(args.push_to_hub, args.output, card, others, reserved=reserved)
+        say(f"uploaded to {address}")
     print_result(
         {
             "output": str(args.output),
@@ -208,6 +210,11 @@ def run(args: argparse.Namespace) -> int:
         }
     )
     return 0
+
+
+def _is_reserved(task: str) -> bool:
+    """Whether the authors of a benchmark ask that its rows are not published."""
+    return task in FILES and "publishing" in load_task(task).notes
 
 
 def _message(args: argparse.Namespace, name: str) -> str | None:

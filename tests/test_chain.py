@@ -319,6 +319,63 @@ def test_old_files_of_both_shapes_are_imported_once(tmp_path, responses, samples
     assert {record.sample.problem_id for record in records} == {"warmup-01", "warmup-02"}
 
 
+def numbered_file(folder, samples=2, **changes):
+    """A results.json of 2025: rows by number, responses and token counts as lists."""
+    rows = [json.loads(line) for line in (ROOT / "tasks" / "warmup.jsonl").read_text().splitlines()[:2]]
+    usages = [{"prompt_tokens": 9, "completion_tokens": 10 + at} for at in range(samples)]
+    asked = [{"role": "system", "content": "Think."}, {"role": "user", "content": "As asked."}]
+    added = {
+        "_index": 0,
+        "prompt": "As asked.",
+        "input_conversation": asked,
+        "token_usages": usages,
+        **changes,
+    }
+    content = {str(at): {**row, **added, "responses": [GOOD] * samples} for at, row in enumerate(rows)}
+    path = folder / "results.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("configuration", "samples", "temperature"),
+    [
+        ({"model": {"name": "org/M"}, "sampling_params": {"temperature": 0.6, "max_tokens": 11}}, 2, 0.6),
+        (None, 1, 0.0),
+        (None, 2, 1.0),  # the tool draws one sample at temperature 0
+        ({"sampling_params": "n=2"}, 2, 1.0),
+    ],
+)
+def test_a_results_file_keyed_by_row_numbers_is_imported(tmp_path, configuration, samples, temperature):
+    path = numbered_file(tmp_path, samples)
+    if configuration is not None:
+        (tmp_path / "summary.json").write_text(json.dumps({"configuration": configuration}))
+    named = () if configuration and "model" in configuration else ("--model", "M")
+    done = import_old(path, "--result-dir", tmp_path / "results", *named)
+    assert last_line(done)["samples"] == last_line(done)["verdicts"] == 2 * samples, done.stderr
+    (folder,) = (tmp_path / "results").iterdir()
+    records = list(read_records(folder))
+    assert [record.sample.key for record in records] == [
+        (name, temperature, index) for name in ("warmup-01", "warmup-02") for index in range(samples)
+    ]
+    assert {record.prompt for record in records} == {"As asked."}
+    tokens = {record.sample.index: record.sample.completion_tokens for record in records}
+    assert tokens == dict(enumerate(range(10, 10 + samples)))
+    endings = {record.sample.finish_reason for record in records}
+    assert ("length" in endings) == (temperature == 0.6)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"token_usages": None}, {"input_conversation": None}, {"question": "Same?"}]
+)
+def test_a_results_file_with_less_in_it_is_imported_too(tmp_path, changes):
+    content = read_old_file(numbered_file(tmp_path, **changes))
+    counts = import_results(
+        content, load_task("Warmup"), tmp_path / "run", {"model": "M"}, with_verdicts=True
+    )
+    assert (counts["problems"], counts["samples"]) == (2, 4)
+
+
 def old_file_of_lengths(folder, *lengths):
     path = old_file(folder, {"0.7": [GOOD] * len(lengths)})
     content = json.loads(path.read_text())

@@ -560,6 +560,9 @@ class Hub(BaseHTTPRequestHandler):
         at = f"http://127.0.0.1:{server.server_port}/datasets/org/set"
         self.reply({"url": at, "commitUrl": f"{at}/commit/1", "commitOid": "1" * 40})
 
+    def do_GET(self):
+        self.reply({"id": "org/set", "private": not self.server.public, "tags": []})
+
     def reply(self, content):
         data = json.dumps(content).encode()
         self.send_response(200)
@@ -594,6 +597,28 @@ def test_file_and_card_are_uploaded_in_one_commit(tmp_path):
     assert hub.files["train.json"] == (tmp_path / "train.json").read_bytes()
     assert b'data_files: "train.json"' in hub.files["README.md"]
     assert (tmp_path / "train.card.md").read_bytes() in hub.files["README.md"]
+
+
+@pytest.mark.parametrize(("public", "by_extra"), [(True, False), (True, True), (False, False)])
+def test_questions_that_may_not_be_published_go_to_no_public_set(tmp_path, public, by_extra):
+    folder = write_run(tmp_path / "run", samples(), task="NUMINA" if by_extra else "GPQADiamond")
+    extra = {"task": "GPQADiamond", "question": "Which particle is it?", "combined_text": AS_TAGS}
+    flags = ("--extra", extra_file(tmp_path, extra)) if by_extra else ()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as hub:
+        hub.asked, hub.files, hub.public = [], {}, public
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        done = script(
+            "convert_to_data.py",
+            *("--input_dir", folder, "--output", tmp_path / "train.json", "--decontaminate", "none"),
+            *(*flags, "--push-to-hub", "org/set"),
+            HF_ENDPOINT=f"http://127.0.0.1:{hub.server_port}",
+            HF_TOKEN="hf_made_up",
+            HF_HUB_OFFLINE="0",
+        )
+        hub.shutdown()
+    assert done.returncode == (2 if public else 0), done.stderr
+    assert ("org/set is public, and the authors of GPQADiamond ask" in done.stderr) == public
+    assert bool(hub.files) == (not public) and (tmp_path / "train.json").exists()
 
 
 def test_a_hub_that_is_away_takes_nothing_of_the_files(tmp_path):

@@ -18,7 +18,7 @@ from util.errors import UserError
 from util.generation.order import Order, Plan, Selection
 from util.runs.folder import Wanted, find_run, read_run_json
 from util.runs.merge import merge_runs
-from util.runs.older_layout import import_results, longest_response, read_old_file
+from util.runs.older_layout import import_results, longest_response, read_old_file, said_beside
 from util.settings import BY_NAME, at_least
 from util.task import Task
 from util.terminal import print_result, say
@@ -50,7 +50,9 @@ def _add_import_flags(parser: cli.Parser) -> None:
         "--dataset", required=True, metavar="NAME", help="benchmark that the file holds answers to"
     )
     parser.add_argument(
-        "--model", help="model that answered; default: what the file's name says before the benchmark's"
+        "--model",
+        help="model that answered; default: what a summary.json beside the file says, or the file's name "
+        "before the benchmark's",
     )
     parser.add_argument("--split", help="split of the data set; default: the one results are reported on")
     parser.add_argument(
@@ -95,8 +97,9 @@ def _import(args: argparse.Namespace) -> int:
         raise UserError(
             f"{args.file} has a response of {longest} tokens: --max-tokens was not {args.max_tokens}"
         )
-    model = args.model or _model_of(args.file, task.name)
-    wanted = _wanted(task, model, args.split, args.max_tokens)
+    model = args.model or said_beside(args.file, "model", "name") or _model_of(args.file, task.name)
+    limit = args.max_tokens or said_beside(args.file, "sampling_params", "max_tokens")
+    wanted = _wanted(task, str(model), args.split, limit if isinstance(limit, int) else None)
     folder = find_run(args.result_dir, wanted)
     if (folder / "run.json").exists() and not read_run_json(folder)["made_with"].get("imported"):
         raise UserError(f"{folder} holds samples of this suite: import into another --result-dir")

@@ -1,8 +1,10 @@
 """How does a result file of the older layout become a run folder?
 
-The layout is one JSON object keyed by the text of a problem. Each value holds the row's own fields and
-`responses`: per temperature one sample or a list of samples with `content`, `correctness`, `reason` and
-perhaps `processed_content`.
+`read_old_file` reads one, `import_results` writes the run. The layout is one JSON object keyed by the text
+of a problem. Each value holds the row's own fields and `responses`: per temperature one sample or a list of
+samples with `content`, `correctness`, `reason` and perhaps `processed_content`. In the results.json of 2025
+the keys are row numbers, `responses` is the list of samples itself, and the temperature stands in the
+summary.json beside it.
 """
 
 from __future__ import annotations
@@ -17,14 +19,18 @@ from string import ascii_uppercase
 
 from util.errors import UserError
 from util.machines.versions import made_with
-from util.records import Problem, Sample, Verdict, graded_text
+from util.records import Problem, Sample, Verdict, exact_number, graded_text
 from util.response import split_parts
 from util.runs.folder import Run
 from util.runs.reader import text_digest
 from util.task import Task, content_id
+from util.terminal import say
 
 GRADER = "imported"
-NOT_IN_ROWS = ("responses", "token_usages", "prompt")
+SUMMARY = "summary.json"
+NOT_IN_ROWS = ("responses", "token_usages", "prompt", "input_conversation", "_index")
+QUESTIONS = ("problem", "question", "Question")  # fields of rows in which a question stands
+UNKNOWN_TEMPERATURE = 1.0  # of several samples: the tool draws one at temperature 0
 OPTIONS = {"choices", "options", "multiple_choice_string"}  # fields of rows whose answer is a choice
 
 
@@ -50,6 +56,8 @@ def read_old_file(path: Path) -> dict[str, dict]:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({error}): give a result file of the older layout") from error
+    if isinstance(content, dict) and content and all(map(_is_numbered, content.values())):
+        content = _by_question(content, path)
     if not isinstance(content, dict) or not content:
         raise UserError(
             f"{path} is not an object keyed by problem text: give a result file of the older layout"
@@ -89,6 +97,52 @@ def import_results(
                 elif not opened.has(problem.id, old.temperature, old.index):
                     counts.update(_write(opened, problem.id, old, limit, with_verdicts))
     return dict(counts)
+
+
+def _is_numbered(row: object) -> bool:
+    """Whether a row is one of those that are keyed by their numbers."""
+    return isinstance(row, dict) and isinstance(row.get("responses"), list)
+
+
+def _by_question(content: dict[str, dict], path: Path) -> dict[str, dict]:
+    """The rows of a results.json of 2025, keyed and nested as those of earlier files are."""
+    said = said_beside(path, "sampling_params", "temperature")
+    if isinstance(said, int | float) and math.isfinite(said):
+        temperature = float(said)
+    else:
+        several = any(len(row["responses"]) > 1 for row in content.values())
+        temperature = UNKNOWN_TEMPERATURE if several else 0.0
+        say(f"no {SUMMARY} beside {path} says the temperature: it is taken as {exact_number(temperature)}")
+    rows: dict[str, dict] = {}
+    for number, row in content.items():
+        question = next(
+            (row[name] for name in QUESTIONS if isinstance(row.get(name), str)), row.get("prompt")
+        )
+        asked = [turn.get("content") for turn in _turns(row) if turn.get("role") == "user"]
+        key = question if isinstance(question, str) and question not in rows else f"row {number}"
+        rows[key] = {
+            **row,
+            "prompt": asked[-1] if asked else row.get("prompt"),
+            "responses": {str(temperature): row["responses"]},
+            "token_usages": {str(temperature): row.get("token_usages")},
+        }
+    return rows
+
+
+def _turns(row: dict) -> list[dict]:
+    turns = row.get("input_conversation")
+    return [turn for turn in turns if isinstance(turn, dict)] if isinstance(turns, list) else []
+
+
+def said_beside(path: Path, *names: str) -> object:
+    """What the summary beside a results.json says of its run, by the names of the fields on the way to it."""
+    try:
+        value = json.loads(path.with_name(SUMMARY).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    for name in ("configuration", *names):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def longest_response(content: dict[str, dict]) -> int:

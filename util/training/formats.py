@@ -341,8 +341,13 @@ def check_repository(repository: str) -> None:
         raise UserError(f"--push-to-hub {repository!r}: write ORG/NAME ({error})") from error
 
 
-def publish(repository: str, data: Path, card: Path, others: list[Path]) -> str:
-    """Upload a training file with its card, all in one commit, to a data set that is made if need be."""
+def publish(
+    repository: str, data: Path, card: Path, others: list[Path], *, reserved: Sequence[str] = ()
+) -> str:
+    """Upload a training file with its card, all in one commit, to a data set that is made if need be.
+
+    `reserved` are the benchmarks of its rows that nobody may publish: UserError where the set is public.
+    """
     from huggingface_hub import CommitOperationAdd, HfApi
     from huggingface_hub.errors import HTTPError
 
@@ -356,6 +361,12 @@ def publish(repository: str, data: Path, card: Path, others: list[Path]) -> str:
     api = HfApi()
     try:
         api.create_repo(repository, repo_type="dataset", private=True, exist_ok=True)
+        if reserved and not api.dataset_info(repository).private:
+            raise UserError(
+                f"{repository} is public, and the authors of {', '.join(reserved)} ask that its "
+                "questions are not published: push to a private data set, or export without these rows; "
+                "the files are all here"
+            )
         api.create_commit(
             repository, adding, commit_message=f"Add {data.name} and its card", repo_type="dataset"
         )
