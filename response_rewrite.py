@@ -25,6 +25,7 @@ from util.engines.prices import cost_line
 from util.engines.tokens import open_counter
 from util.errors import RunStopped, UserError
 from util.records import Problem, Record, Verdict, worth_another_try
+from util.response import IN_FIELD, WITHOUT
 from util.runs.folder import find_runs, read_run_json
 from util.runs.journal import write_whole
 from util.runs.lock import locked_folder
@@ -34,7 +35,7 @@ from util.runs.reader import RunReader
 from util.settings import number_in
 from util.task import Task
 from util.terminal import Progress, print_result, say
-from util.training.formats import PAIR_FORMATS, dataset_info
+from util.training.formats import PAIR_FORMATS, check_thought_field, dataset_info
 from util.training.pairs.survey import (
     PossiblePairs,
     Survey,
@@ -45,6 +46,7 @@ from util.training.pairs.survey import (
     survey,
 )
 from util.training.pairs.variants import CUT_VARIANTS, VARIANTS, WHOLE, pairs_file
+from util.training.thoughts import chosen_form, fitting, suits
 
 # What grades, or cuts by what the grader reads, is imported where it is used: it takes longer than all else.
 if TYPE_CHECKING:
@@ -103,6 +105,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         default="sharegpt-dpo",
         help="rows of the files (sharegpt-dpo); llamafactory-dpo adds dataset_info.json",
     )
+    cli.add_thought_flag(parser)
     cli.add_trust_flag(parser)
     cli.add_keep_budget_flag(parser)
     parser.add_argument("--seed", type=int, default=0, help="seed of the order of the pairs (0)")
@@ -139,6 +142,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.thought == IN_FIELD:
+        check_thought_field(args.format)
+    if args.thought == WITHOUT and set(args.variants) != {WHOLE}:
+        raise UserError("--thought none leaves nothing of what is cut in a thought: add --variants whole")
     if args.format == "llamafactory-dpo":
         dataset_info([pairs_file(args.result_dir, WHOLE)], pairs=True)  # refused before any work
     with _steps_folder(args) as steps:
@@ -258,14 +265,21 @@ def _make_pairs(
     problems = possible_pairs(found, silc=args.SILC, min_margin=args.min_margin)
     check_samples(found, problems, reader.folder)
     system, _ = system_prompt(args.system_prompt, args.target_model, data_dir=args.data_dir)
-    if system != info["settings"].get("system_prompt", system):
+    sent = info["settings"].get("system_prompt")
+    named = None if args.system_prompt is None else system
+    form = chosen_form(args.thought, named, [system or sent])
+    if args.system_prompt is None and system is None and suits(sent, form):
+        system = sent
+    if system != fitting([system], form, plain=False):
+        say(f"the rows get no system message: that of {args.target_model} asks for another form of thought")
+    elif system != info["settings"].get("system_prompt", system):
         say(f"the rows get the system prompt of {args.target_model}, the run was made with another one")
     counter = open_counter(args.tokenizer or args.target_model)
     say(f"tokens are counted by {counter.by}")
     symbolic.use(False)  # thousands of short answers: what rules do not know of an attempt stays unknown
     grade, grade_fully = _grade_with(task, info), _grade_with(task, info, symbolic=True)
     model = args.rewrite_model
-    options = PairOptions(tuple(variants), args.min_margin, args.seed, args.format, system)
+    options = PairOptions(tuple(variants), args.min_margin, args.seed, args.format, system, form)
     with closing(Cutter(steps, reader, found, grade, model=model)) as cutter:
         rest = [] if variants == [WHOLE] else _cut_by_rule(cutter, problems)
         if args.dry_run:
@@ -401,6 +415,7 @@ def _finish(
             "variants": list(paths),
             "min_margin": args.min_margin,
             "format": args.format,
+            "thought": writer.form,
             "seed": args.seed,
             "trust_opinion": args.trust_opinion,
         },

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -45,7 +46,8 @@ def pair(tmp_path, capsys):
     """Run the script in this process; returns its last line."""
 
     def start(*flags, run=tmp_path / "run", out=tmp_path / "out", status=0):
-        words = ["--dataset", run, "--result-dir", out, "--target-model", "m", "--tokenizer", "none", *flags]
+        words = ["--dataset", run, "--result-dir", out, "--target-model", "m", "--tokenizer", "none"]
+        words += [*(() if "--thought" in flags else ("--thought", "markers")), *flags]
         assert response_rewrite.run(response_rewrite.parse(list(map(str, words)))) == status
         printed = capsys.readouterr()
         result = json.loads(printed.out.strip().rsplit("\n", 1)[-1]) if printed.out else {}
@@ -81,6 +83,61 @@ def test_the_shortest_correct_response_is_cut_and_preferred_over_the_longest(pai
     )
 
 
+def test_both_sides_of_every_pair_hold_their_thought_in_the_wanted_form(pair, tmp_path):
+    tagged = [
+        text.replace("<|begin_of_thought|>", "<reasoning>").replace("<|end_of_thought|>", "</reasoning>")
+        for text in (LONG, SHORT)
+    ]
+    tagged = [re.sub(r"<\|\w+_of_solution\|>", "", text).strip() for text in tagged]
+    make_run(tmp_path / "run", {"p": [(LONG, True), (SHORT, True)], "q": [(text, True) for text in tagged]})
+
+    def sides(*flags):
+        pair(*flags, "--variants", "whole", "--format", "trl-dpo")
+        return [
+            (row[side][0]["content"], row[side][0].get("reasoning_content"))
+            for row in rows(tmp_path / "out", "whole")
+            for side in ("chosen", "rejected")
+        ]
+
+    for text, thought in sides("--thought", "field"):
+        assert text == "The result is \\boxed{15}." and thought.startswith(PADDING.strip()[:20])
+    for form, begins in (("think", "<think>\n"), ("markers", "<|begin_of_thought|>\n\n")):
+        assert {
+            (text.startswith(begins), text.count("result is"), thought)
+            for text, thought in sides("--thought", form)
+        } == {(True, 1, None)}
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--thought", "field"], "choose trl-dpo"),
+        (["--thought", "none"], "add --variants whole"),
+        (["--thought", "think", "--system-prompt", "system_thought"], "--thought think does not write that"),
+    ],
+)
+def test_a_form_of_thought_that_the_rows_cannot_have_is_refused(pair, tmp_path, flags, told):
+    make_run(tmp_path / "run", {"p": [(LONG, True), (SHORT, True)]})
+    with pytest.raises(UserError, match=told):
+        pair(*flags)
+
+
+def test_pairs_have_the_form_that_the_message_of_run_or_target_asks_for(pair, tmp_path):
+    asks = "Write <|begin_of_thought|> first."
+    make_run(tmp_path / "run", {"p": [(LONG, True), (SHORT, True)]}, settings={"system_prompt": asks})
+    words = ["--dataset", tmp_path / "run", "--target-model", "m", "--tokenizer", "none", "--result-dir"]
+    for flags, begins, system in (
+        ((), "<|begin_of_thought|>", asks),
+        (("--thought", "think"), "<think>", ""),
+        (("--system-prompt", "none"), "<|begin_of_thought|>", ""),
+    ):
+        out = tmp_path / f"out{len(flags)}{begins[1]}"
+        response_rewrite.run(response_rewrite.parse([*map(str, (*words, out, *flags))]))
+        (row,) = rows(out)
+        assert row["chosen"]["value"].startswith(begins) and row["rejected"]["value"].startswith(begins)
+        assert row["system"] == system
+
+
 def test_a_variant_alone_is_compared_with_no_other(pair, tmp_path):
     make_run(tmp_path / "run", {"p": [(LONG, True), (SHORT, True)]})
     assert pair("--variants", "fcs_reflection")["pairs"]["fcs_reflection"] == 1
@@ -105,7 +162,7 @@ def test_each_way_to_fall_out_is_counted_with_its_reason(pair, tmp_path):
                 (LONG, True),
             ],
             "margin": [(think(*tail, attempt(15, "Wait. ", 1)), True), (think(*tail), True)],
-            "form": [(SHORT, True), (f"<think>{LONG}</think> \\boxed{{15}}".replace("<|", "< |"), True)],
+            "form": [(SHORT, True), (f"{PADDING * 40}So it is \\boxed{{15}}.", True)],
             "same": [(SHORT, True), (SHORT, True)],
             "ungradable": [(SHORT, True), ("", True)],
         },
@@ -115,7 +172,7 @@ def test_each_way_to_fall_out_is_counted_with_its_reason(pair, tmp_path):
     common = {"no correct sample": 1, "only one correct sample": 2}
     single = {"the shortest correct response is a single attempt": 1}
     cut = common | single | {"no attempt is correct by itself": 1}
-    form = {"chosen and rejected have different forms": 1}
+    form = {"only one of chosen and rejected has a thought": 1}
     assert found["fcs"] == cut | form | {"equal to the full text": 1}
     assert found["fcs_plus1"] == cut | form | {"nothing follows the first correct attempt": 1}
     other = {"no second correct attempt": 2, "equal to another variant": 3}
@@ -317,7 +374,7 @@ def test_chosen_is_correct_and_never_the_rejected_one_and_a_slice_of_a_sample(pr
             "--tokenizer",
             "none",
         ]
-        words += ["--seed", seed, "--variants", *response_rewrite.VARIANTS]
+        words += ["--thought", "markers", "--seed", seed, "--variants", *response_rewrite.VARIANTS]
         try:
             response_rewrite.run(response_rewrite.parse(list(map(str, words))))
         except UserError:
@@ -555,7 +612,7 @@ def test_a_thought_that_an_endpoint_kept_apart_is_part_of_the_response(pair, tmp
         thought = "\n\n".join([attempt(15, padding=many), *[attempt(15, "Wait. ", many)] * 3])
         line.update(reasoning=thought, completion_tokens=len(thought) // 4)
     (folder / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert pair()["pairs"]["fcs"] == 1
+    assert pair("--thought", "think")["pairs"]["fcs"] == 1
     chosen = rows(tmp_path / "out")[0]["chosen"]["value"]
     assert chosen == f"<think>\n{attempt(15, padding=1)}\n</think>\n\nSo \\boxed{{15}}."
 

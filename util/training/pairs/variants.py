@@ -37,7 +37,8 @@ FULL_TEXT = "equal to the full text"
 OTHER_VARIANT = "equal to another variant"
 SMALL_MARGIN = "margin too small"
 NOT_CORRECT = "not correct under the grader when cut"
-OTHER_FORM = "chosen and rejected have different forms"
+OTHER_FORM = "only one of chosen and rejected has a thought"
+TOLD_NOT_APART = "thought and solution cannot be told apart"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from util.engines.tokens import TokenCounter
+from util.response import IN_FIELD, WITHOUT
 from util.runs.journal import json_list, write_lines
 from util.training.formats import PAIR_FORMATS, Pair
 from util.training.pairs.attempts import pieces_of
@@ -26,6 +27,7 @@ from util.training.pairs.variants import (
     OTHER_FORM,
     OTHER_VARIANT,
     SMALL_MARGIN,
+    TOLD_NOT_APART,
     WHOLE,
     Ordered,
     cut_for,
@@ -33,6 +35,7 @@ from util.training.pairs.variants import (
     pairs_file,
     shortened,
 )
+from util.training.thoughts import Answer, fitting, read_answer, written
 
 SILC = "silc"
 NO_REFERENCE = "no reference answer"
@@ -67,6 +70,17 @@ class PairOptions:
     seed: int
     format: str
     system: str | None
+    form: str  # of the thought in all rows
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One side of a pair as it is written."""
+
+    response: Response
+    content: str
+    thought: str | None  # "": it has none; None: none is wanted
+    tokens: int
 
 
 class PairWriter:
@@ -88,7 +102,7 @@ class PairWriter:
         self._grade_fully = grade_fully
         self._counter = counter
         self._options = options
-        self.system = options.system
+        self.system, self.form = options.system, options.form
         self._spool: BinaryIO = tempfile.TemporaryFile(dir=folder)
         self._places: dict[str, array] = {name: array("q") for name in (*options.variants, SILC)}
         self.counts = {name: VariantCounts() for name in (*options.variants, SILC)}
@@ -106,8 +120,7 @@ class PairWriter:
 
     def _add_variants(self, base: Ordered) -> None:
         chosen, rejected = self._cutter.read(base.chosen), self._cutter.read(base.rejected)
-        rejected_text = rejected.closed_text
-        rejected_tokens = self._counter.count(rejected_text, rate_of(rejected.record))
+        worse = self._reply(rejected, rejected.closed_text)
         kept: set[int] = set()
         scores: list[bool | None] = []
         if set(self._options.variants) & set(CUT_VARIANTS) and chosen.record.answer is not None:
@@ -115,18 +128,36 @@ class PairWriter:
             self.attempts[len(scores)] += 1
         for variant in self._options.variants:
             text, keep, why_not = self._shortened(variant, chosen, scores, kept)
-            if not why_not and chosen.slices.form != rejected.slices.form:
-                why_not = OTHER_FORM
-            tokens = self._counter.count(text, rate_of(chosen.record))
-            share = margin(tokens, rejected_tokens)
-            if not why_not and (share < self._options.min_margin or text == rejected_text):
-                why_not = SMALL_MARGIN
+            better = None if why_not else self._reply(chosen, text)
+            why_not = why_not or self._why_no_pair(better, worse)
             if why_not:
                 self.counts[variant].fell_out[why_not] += 1
                 continue
+            assert better is not None and worse is not None, "both have an answer"
             kept.add(keep)
             about = {"attempts": len(scores) or None, "kept": keep or None}
-            self._write(variant, (chosen, text, tokens), (rejected, rejected_text, rejected_tokens), about)
+            self._write(variant, better, worse, about)
+
+    def _reply(self, response: Response, text: str) -> Reply | None:
+        """A text as it is written; None where thought and solution cannot be told apart."""
+        answer = read_answer(text)
+        if not isinstance(answer, Answer):
+            return None
+        form = self._options.form
+        content = written(answer, form)
+        counted = f"{answer.thought}\n{content}" if form == IN_FIELD and not answer.plain else content
+        tokens = self._counter.count(counted, rate_of(response.record))
+        return Reply(response, content, None if form == WITHOUT else answer.thought, tokens)
+
+    def _why_no_pair(self, one: Reply | None, other: Reply | None) -> str:
+        """Why two replies make no pair, such as too small a difference in length; "" if they make one."""
+        if one is None or other is None:
+            return TOLD_NOT_APART
+        if bool(one.thought) != bool(other.thought):
+            return OTHER_FORM
+        shorter, longer = sorted((one.tokens, other.tokens))
+        is_same = (one.content, one.thought) == (other.content, other.thought)
+        return SMALL_MARGIN if is_same or margin(shorter, longer) < self._options.min_margin else ""
 
     def _shortened(
         self, variant: str, chosen: Response, scores: list[bool | None], kept: set[int]
@@ -151,29 +182,30 @@ class PairWriter:
 
     def _add_silc(self, pair: Ordered) -> None:
         chosen, rejected = self._cutter.read(pair.chosen), self._cutter.read(pair.rejected)
-        texts = [one.closed_text for one in (chosen, rejected)]
-        tokens = [
-            self._counter.count(text, rate_of(one.record))
-            for text, one in zip(texts, (chosen, rejected), strict=True)
-        ]
-        share = margin(tokens[1], tokens[0])
-        if share < self._options.min_margin or texts[0] == texts[1]:
-            self.counts[SILC].fell_out[SMALL_MARGIN] += 1
+        better, worse = (self._reply(one, one.closed_text) for one in (chosen, rejected))
+        why_not = self._why_no_pair(better, worse)
+        if why_not:
+            self.counts[SILC].fell_out[why_not] += 1
             return
-        self._write(SILC, (chosen, texts[0], tokens[0]), (rejected, texts[1], tokens[1]), {})
+        assert better is not None and worse is not None, "both have an answer"
+        self._write(SILC, better, worse, {})
 
-    def _write(
-        self, kind: str, chosen: tuple[Response, str, int], rejected: tuple[Response, str, int], about: dict
-    ) -> None:
-        assert chosen[1] != rejected[1], "a text was to be preferred to itself"
-        share = self.counts[kind].add(chosen[2], rejected[2])
-        record = chosen[0].record
-        pair = Pair(self._options.system, record.prompt, chosen[1], rejected[1])
+    def _write(self, kind: str, chosen: Reply, rejected: Reply, about: dict) -> None:
+        share = self.counts[kind].add(chosen.tokens, rejected.tokens)
+        record = chosen.response.record
+        thoughts = (chosen.thought or "", rejected.thought or "")
+        pair = Pair(
+            system=fitting((self._options.system,), self._options.form, plain=not chosen.thought),
+            prompt=record.prompt,
+            chosen=chosen.content,
+            rejected=rejected.content,
+            thoughts=thoughts if self._options.form == IN_FIELD else None,
+        )
         note = {
             "kind": kind,
             "problem_id": record.sample.problem_id,
-            "chosen": _named(chosen[0], chosen[2]) | {name: value for name, value in about.items() if value},
-            "rejected": _named(rejected[0], rejected[2]),
+            "chosen": _named(chosen) | {name: value for name, value in about.items() if value},
+            "rejected": _named(rejected),
             "margin": share,
             "about": record.about,
         }
@@ -203,6 +235,6 @@ class PairWriter:
         self._spool.close()
 
 
-def _named(response: Response, tokens: int) -> dict:
-    sample = response.record.sample
-    return {"temperature": sample.temperature, "index": sample.index, "tokens": tokens}
+def _named(reply: Reply) -> dict:
+    sample = reply.response.record.sample
+    return {"temperature": sample.temperature, "index": sample.index, "tokens": reply.tokens}
