@@ -1188,6 +1188,22 @@ def test_axe_finds_nothing_serious_in_a_comparison_and_it_fits(browser, comparis
     assert found == [] and wide <= width
 
 
+def test_prompts_that_differ_stand_with_each_run_of_a_comparison(browser, tmp_path):
+    for name in "ab":
+        settings = {"system_prompt": f"You are {name}."}
+        make_run(tmp_path / name, [{"problem_id": "p", "index": 0}], settings=settings)
+    page = tmp_path / "page.html"
+    report.run(report.parse(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "-o", str(page)]))
+    open_comparison(browser, page)
+    rows(browser)[0].find_element(By.TAG_NAME, "summary").click()
+    wait_for(lambda: len(browser.find_elements(By.CSS_SELECTOR, ".sides .asked")) == 2)
+    for fold in browser.find_elements(By.CSS_SELECTOR, ".asked > summary"):
+        fold.click()
+    texts = [fold.text for fold in browser.find_elements(By.CSS_SELECTOR, ".asked")]
+    assert ["You are a." in texts[0], "You are b." in texts[1], len(texts)] == [True, True, 2]
+    wait_for(lambda: browser.find_element(By.CSS_SELECTOR, ".sides").text.count("The answer is") == 2)
+
+
 def test_a_comparison_links_to_the_reports_that_lie_beside_or_are_named(comparison, tmp_path):
     assert 'href="report.html"' in comparison.read_text(encoding="utf-8")
     runs = [str(comparison.parent / name) for name in "ab"]

@@ -105,11 +105,15 @@ function pairCard(pair) {
         el("p", { class: "faint" }, "The page has no room for the responses to this problem: --page-mb and --samples give it more."));
       return;
     }
-    asked(made, any);
+    const prompts = new Set(rows.filter((some) => some.length).map((some) => JSON.stringify(messagesOf(some[0]))));
+    const alike = prompts.size === 1;
+    question(made, any);
+    if (alike) made.append(sent(any));
     made.append(el("div", { class: "sides" }, ...LETTERS.map((letter, run) => {
       const cards = rows[run].map((row) => card(row, false));
       if (cards.length === 1) cards[0].open = true;
-      return el("section", {}, el("h4", {}, `${letter} · ${pair.rates[run][0]} of ${pair.rates[run][1]} right`), ...cards);
+      return el("section", {}, el("h4", {}, `${letter} · ${pair.rates[run][0]} of ${pair.rates[run][1]} right`),
+        ...(alike || !rows[run].length ? [] : [sent(rows[run][0])]), ...cards);
     })));
   });
 }

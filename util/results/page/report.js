@@ -347,7 +347,11 @@ function problemCard(rows) {
 
 // The question, its choices, and the messages as they were sent.
 function asked(place, row) {
-  const problem = problemOf(row), run = index.run[row];
+  question(place, row);
+  place.append(sent(row));
+}
+function question(place, row) {
+  const problem = problemOf(row);
   place.append(el("h4", {}, "Question"), prose(problem.question));
   if (problem.choices.length) {
     const list = el("ol", { class: "choices", type: "A" });
@@ -358,10 +362,15 @@ function asked(place, row) {
     }
     place.append(list);
   }
-  const messages = [["system", index.systems[run]], ["user", problem.prompt.join(problem.question)],
+}
+function messagesOf(row) {
+  const problem = problemOf(row), run = index.run[row];
+  return [["system", index.systems[run]], ["user", problem.prompt.join(problem.question)],
     ["begun answer", index.prefills[run]]].filter(([, text]) => text);
-  place.append(fold("Prompt as sent", () => el("div", {}, ...messages.flatMap(([role, text]) =>
-    [el("h4", {}, role), el("div", { class: "prose", dir: "auto" }, text)])), "asked"));
+}
+function sent(row) {
+  return fold("Prompt as sent", () => el("div", {}, ...messagesOf(row).flatMap(([role, text]) =>
+    [el("h4", {}, role), el("div", { class: "prose", dir: "auto" }, text)])), "asked");
 }
 
 function short(text, most) {
