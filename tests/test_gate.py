@@ -379,7 +379,9 @@ def test_a_gate_of_a_folder_holds_if_it_holds_for_each_run(tmp_path, capsys):
     status, text, found = reported(capsys, "gate", good, "--at-least", 60)
     assert (status, found["gate"], len(found["rules"])) == (0, "pass", 2)
     assert f"{good}/AIME has avg@4 100.0" in text and f"{good}/MATH500 has avg@4 75.0" in text
-    assert reported(capsys, "gate", good, "--at-least", 80)[0] == 1  # AIME passes, MATH500 does not
+    status, text, _ = reported(capsys, "gate", good, "--at-least", 80)
+    assert status == 1 and text.startswith("FAIL, of 2 rules:\n")  # AIME passes, MATH500 does not
+    assert f"  pass: {good}/AIME has" in text and f"  fail: {good}/MATH500 has" in text
     worse = several(tmp_path / "worse", MATH500=[1] * 80, AIME=[4] * 30)
     assert reported(capsys, "gate", worse, "--over", good)[0] == 1
     assert reported(capsys, "gate", good, "--over", worse, "--margin", 20)[0] == 0

@@ -63,8 +63,10 @@ class Gate:
         return STATUS[self.holds]
 
     def as_text(self) -> str:
-        sentences = "; ".join(ruling.sentence for ruling in self.rulings)
-        return f"{WORDS[self.holds].upper()}: {sentences}."
+        told = [f"{WORDS[ruling.holds]}: {ruling.sentence}." for ruling in self.rulings]
+        if len(told) == 1:
+            return f"{WORDS[self.holds].upper()}: {self.rulings[0].sentence}."
+        return "\n  ".join((f"{WORDS[self.holds].upper()}, of {len(told)} rules:", *told))
 
     def as_json(self) -> dict:
         """For the last line of standard output."""
@@ -122,7 +124,7 @@ def _not_below(run: Side, base: Side, margin: float) -> Ruling:
     wide = f"with {' and '.join(told)} either wrong or right, " if told else ""
     return Ruling(
         holds,
-        f"against {base.folder} it has {value} {interval} over {_problems(known, common)} of both, "
+        f"{run.folder} has {value} {interval} against {base.folder} over {_problems(known, common)} of both, "
         f"{wide}and {end}",
     )
 

@@ -128,6 +128,17 @@ function onPairKey(event) {
   if (next) next.focus();
 }
 
+async function followPairs() {
+  const state = new URLSearchParams(location.hash.slice(1));
+  for (const control of pairControls()) {
+    control.value = state.get(control.id) ?? "";
+    if (control.selectedIndex === -1) control.value = "";
+  }
+  const turned = Number(state.get("page")) - 1;
+  await refreshPairs();
+  if (turned > 0) { pairPage = turned; showPairs(); }
+}
+
 // Of samples that are not on the page.
 const likelyOutcomes = ([right, judged]) => [...(right ? ["correct"] : []), ...(right < judged ? ["wrong"] : [])];
 
@@ -146,11 +157,6 @@ async function startPairs() {
     options(control.id, index.pairs.map((pair) => String(pair.about[control.dataset.group] ?? "")),
       (value) => `${control.dataset.group}: ${value}`);
   }
-  const state = new URLSearchParams(location.hash.slice(1));
-  for (const control of pairControls()) {
-    control.value = state.get(control.id) ?? "";
-    if (control.selectedIndex === -1) control.value = "";
-  }
   let waiting;
   for (const control of pairControls()) {
     if (control.tagName === "SELECT") control.addEventListener("change", refreshPairs);
@@ -163,9 +169,8 @@ async function startPairs() {
     $(id).addEventListener("click", () => { for (const place of document.querySelectorAll(".pair")) place.open = open; });
   }
   document.addEventListener("keydown", onPairKey);
-  const turned = Number(state.get("page")) - 1;
-  await refreshPairs();
-  if (turned > 0) { pairPage = turned; showPairs(); }
+  window.addEventListener("hashchange", followPairs);
+  await followPairs();
   document.documentElement.dataset.pairs = "ready";
 }
 
