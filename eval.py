@@ -104,8 +104,9 @@ def _write_page(path: Path, folders: Sequence[Path]) -> None:
     if not folders:
         say(f"nothing is judged, so --report {path} is not written")
         return
-    told = write_page(path, folders).told
-    say(f"wrote {path}{f', which has {told}' if told else ''}")
+    for sentence in write_page(path, folders).lacks():
+        say(sentence)
+    say(f"wrote {path}")
 
 
 def _forecast(args: argparse.Namespace, orders: list[Order]) -> int:

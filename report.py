@@ -237,10 +237,8 @@ def _page(args: argparse.Namespace) -> int:
                 say(f"  {facts.opinions.headline(exact_number(at), one)}")
         for line in () if facts.opinions is None else facts.opinions.lines():
             say(line)
-    for why in page.left_out.values():
-        say(f"WARNING: not on the page: {why}")
-    if page.told:
-        say(f"the page has {page.told}")
+    for sentence in page.lacks():
+        say(sentence)
     left_out = {"left_out": {str(folder): why for folder, why in page.left_out.items()}}
     print_result({"report": str(args.output), "runs": summaries, **(left_out if page.left_out else {})})
     return 0

@@ -25,6 +25,11 @@ class Page:
     left_out: dict[Path, str]  # runs that cannot be shown, and why
     told: str  # how many samples of the runs it has, if not all of them; else ""
 
+    def lacks(self) -> list[str]:
+        """What is not on the page, a sentence each."""
+        left_out = [f"WARNING: not on the page: {why}" for why in self.left_out.values()]
+        return left_out + ([f"the page has {self.told}"] if self.told else [])
+
 
 def write_page(
     path: Path,
