@@ -107,6 +107,16 @@ def understood(script: str, flags: list[str]) -> bool:
     return module.parse(flags) is not None
 
 
+def test_the_pictures_in_documents_are_there_and_small():
+    shown = {
+        page.parent / name
+        for page in PAGES
+        for name in re.findall(r"!\[[^]]+\]\((\S+?)\)", page.read_text(encoding="utf-8"))
+    }
+    assert ROOT / "docs/report.png" in shown
+    assert all(picture.stat().st_size <= 150_000 for picture in shown)
+
+
 def test_every_line_of_a_block_is_a_command_that_some_test_reads():
     unread = [(where, command) for where, command in SHOWN if words(command)[0] not in TOOLS]
     assert not unread

@@ -225,7 +225,8 @@ def test_make_demo_takes_the_official_vllm_where_there_is_a_gpu_and_asks_the_sam
 ):
     done = made(tmp_path, nvidia_smi, "-n", "-B", "demo")
     assert f"-r requirements/{engine}.lock" in done.stdout and done.stdout.count(".lock") == 1
-    *_, asked = done.stdout.replace("\\\n", "").strip().split("\n")
+    *_, asked, page, _ = done.stdout.replace("\\\n", "").strip().split("\n")
+    assert page.partition("/bin/")[2] in text_of("README.md")
     python, *flags = asked.split()
     shown = f"python {' '.join(flags)}".replace("    ", "")
     assert python == f"{folder}/bin/python" and shown in text_of("README.md")

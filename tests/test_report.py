@@ -454,6 +454,27 @@ def test_programs_are_in_colours_and_stay_as_they_were_written(browser, two_temp
         assert written == text and shown in html and bool(shown) == ("<span" in html), (language, text, html)
 
 
+def test_a_block_ends_at_its_own_fence_and_a_program_as_an_answer_is_named_by_its_length(
+    browser, two_temperatures
+):
+    go(browser, two_temperatures)
+    blocks = """return [...prose(arguments[0]).children].map((one) =>
+        [one.className, one.querySelector('pre')?.textContent ?? one.textContent])"""
+    for text, shown in (
+        ("```\na\n```python\nb\n```\nc", [["code", "a\n```python\nb"], ["", "c"]]),
+        ("~~~py\na\n```\nb\n~~~~", [["code", "a\n```\nb"]]),
+        ("````\n```\n````\nz", [["code", "```"], ["", "z"]]),
+        ("a\n```\nnever closed", [["", "a"], ["code", "never closed"]]),
+    ):
+        assert browser.execute_script(blocks, text) == shown
+    named = "return answer(arguments[0], '', 'answers').textContent"
+    assert [browser.execute_script(named, text) for text in ("a_1\nb", r"\frac12", None)] == [
+        "2 lines",
+        "12",
+        "—",
+    ]
+
+
 def test_keys_go_through_the_rows(browser, two_temperatures):
     go(browser, two_temperatures, "#view=samples&problem=p3&outcome=correct")
     from selenium.webdriver.common.keys import Keys

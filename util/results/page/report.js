@@ -30,6 +30,7 @@ function piece(number) {
 }
 
 let index, shown = [], rowsFound = 0, page = 0, searching = 0, usualView = "problems";
+const runOf = []; // of each problem
 
 const problemOf = (row) => index.problems[index.problem[row]];
 const outcomeOf = (row) => index.outcomes[index.outcome[row]];
@@ -212,7 +213,7 @@ function drawOverview() {
 function drawList(title, problems, order, none) {
   const entries = problems.slice(0, MOST_LISTED).map(({ place, rate: [right, all] }) => {
     const problem = index.problems[place];
-    return el("li", {}, el("a", { href: addressOf({ view: "problems", problem: problem.id }), title: problem.id },
+    return el("li", {}, el("a", { href: addressOf({ view: "problems", run: runOf[place], problem: problem.id }), title: problem.id },
       el("strong", {}, `${right} of ${all}`), " ", titled(problem)));
   });
   const all = el("a", { href: addressOf({ view: "problems", order }) }, `all, ${title.toLowerCase()} first`);
@@ -305,6 +306,7 @@ function answer(text, name, kind) {
   const made = el("span", { class: kind, dir: "auto" });
   if (name) made.append(name);
   if (text === null || text === undefined) made.append("—");
+  else if (String(text).includes("\n")) made.append(`${String(text).split("\n").length} lines`);
   else Formulas.append(made, short(maths(String(text).replace(/\s+/g, " ")), 160));
   return made;
 }
@@ -438,7 +440,8 @@ function prose(text) {
     const item = inFormula ? null : line.match(/^(\s*)([-*+]|\d{1,3}[.)])\s+(\S.*)$/);
     if (fence) {
       const inside = [];
-      for (at += 1; at < lines.length && !lines[at].trim().startsWith(fence[1]); at += 1) inside.push(lines[at]);
+      const isEnd = (one) => one.startsWith(fence[1]) && !one.replaceAll(fence[1][0], "");
+      for (at += 1; at < lines.length && !isEnd(lines[at].trim()); at += 1) inside.push(lines[at]);
       block(code(inside.join("\n"), fence[2]));
     } else if (heading) {
       block(inline(el("div", { class: "heading" }), heading[2]));
@@ -617,6 +620,7 @@ function onKey(event) {
 
 async function startList() {
   index = await unpack("listed");
+  index.problem.forEach((place, row) => { runOf[place] = index.run[row]; });
   usualView = new Set(index.problem).size < index.problem.length ? "problems" : "samples";
   index.runs.forEach((name, number) => $("run").append(el("option", { value: number }, name)));
   $("run").hidden = index.runs.length < 2;
