@@ -127,25 +127,13 @@ def grade_code(
     return replace(verdict, reason="unsupported_language", extracted=foreign.code, detail=detail)
 
 
-# Programs with these words are run where what they need is loaded already. Answers that are functions may use
-# names of `statistics` and `datetime` without importing them.
-_NUMPY = frozenset("np numpy scipy pandas networkx numba sklearn".split())
-_MORE = frozenset(
-    "sortedcontainers dataclass dataclasses decimal fractions cmath date datetime timedelta timezone tzinfo "
-    "MAXYEAR MINYEAR UTC statistics StatisticsError mean fmean geometric_mean harmonic_mean mode multimode "
-    "median median_low median_high median_grouped quantiles stdev pstdev variance pvariance covariance "
-    "correlation linear_regression NormalDist".split()
-)
-_IMPORTED = re.compile(r"\b(?:import|from)\b.*\b(?:array|queue)\b|\barray\.array\b")
+# Programs with these words are run where numpy is loaded already.
+_NUMPY = re.compile(r"\b(?:np|numpy|scipy|pandas|networkx|numba|sklearn)\b")
 
 
 def sandbox_kind(sources: tuple[str, ...]) -> str:
     """In which kind of sandbox a program is best run."""
-    source = "\n".join(sources)
-    words = set(re.findall(r"\w+", source))
-    if words & _NUMPY:
-        return "numpy"
-    return "more" if words & _MORE or _IMPORTED.search(source) else "plain"
+    return "numpy" if any(map(_NUMPY.search, sources)) else "plain"
 
 
 class _ProgramRun:

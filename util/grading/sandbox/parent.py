@@ -38,17 +38,14 @@ LAYERS = (  # what "full" isolation consists of
     "seccomp",
     "limits",
 )
-# What is loaded before programs are forked; they may import the rest. Each page of memory slows forking.
+# What is loaded before programs are forked; they may import the rest. numpy slows forking, so that programs
+# without it are forked elsewhere. What takes most memory comes first: the others use what it leaves free.
 _USUAL = (
+    "sortedcontainers array cmath dataclasses datetime decimal enum fractions queue statistics struct "
     "bisect collections contextlib copy functools heapq io itertools json math operator os random re string "
     "sys threading time typing"
 )
-_RARE = "sortedcontainers array cmath dataclasses datetime decimal enum fractions queue statistics struct"
-PRELOADED = {  # what takes most memory to load comes first: the others then use what it leaves free
-    "plain": tuple(_USUAL.split()),
-    "more": tuple(f"{_RARE} {_USUAL}".split()),
-    "numpy": tuple(f"{_RARE} {_USUAL} numpy".split()),
-}
+PRELOADED = {"plain": tuple(_USUAL.split()), "numpy": (*_USUAL.split(), "numpy")}
 TIERS = ("weak", "no-namespace", "full")
 
 

@@ -35,8 +35,7 @@ else:  # this process has no suite on its path
 PIPE_CHUNK = 1 << 16
 LINE = 60  # the template's descriptor for the zygote, out of the way of those of programs
 ASKED, TOLD, OUT = 3, 4, 5  # a program's descriptors, besides 0, 1 and 2
-AT_ONCE = 6  # processes that are forked together
-_PROCESSES = struct.Struct(f"{AT_ONCE}I")
+_PROCESS = struct.Struct("I")
 SLACK_S = 0.005
 CLOCK_LIMITS = 20  # by the clock, a test may take this many times what it may use of CPU time
 WORKING_SHARE = 0.001  # whoever works gets more of a core than this, also at low priority on a busy one
@@ -276,7 +275,6 @@ class Zygote:
         self._template = Template(self.stdin, filters[0] if filters else None, self._alone)
         self._is_limited = "limits" in report["layers"]
         self._can_fork = "seccomp" not in report["layers"]  # can programs?
-        self._waiting: list[Child] = []
         report["python"] = sys.version.split()[0]
         report["packages"] = {
             name: getattr(sys.modules[name], "__version__", "")
@@ -297,9 +295,7 @@ class Zygote:
 
     def take_program(self, memory_bytes: int, file_bytes: int) -> Child:
         """A process for a program, which may use so much."""
-        if not self._waiting:
-            self._waiting = self._template.fork()
-        program = self._waiting.pop()
+        program = self._template.fork()
         if self._is_limited:
             layers.limit_of(program.process, resource.RLIMIT_AS, memory_bytes)
             layers.limit_of(program.process, resource.RLIMIT_FSIZE, file_bytes)
@@ -326,13 +322,9 @@ class Zygote:
                     os.waitpid(-1, 0)
                 except ChildProcessError:
                     break
-            for other in self._waiting:
-                _end(other)
-            self._waiting.clear()
             self._template.start()
         elif self._can_fork:
-            waiting = [program.process for program in self._waiting]
-            self._strays.end(keep={self._template.process, *waiting})
+            self._strays.end(keep={self._template.process})
         remove_files(self.scratch)
 
 
@@ -347,10 +339,7 @@ def _end(program: Child) -> None:
 
 
 class Template:
-    """The process that programs are forked from; they are children of the zygote, not its own.
-
-    It forks several at a time: whatever it touches between two forks has to be copied.
-    """
+    """The process that programs are forked from; they are children of the zygote, not its own."""
 
     def __init__(self, stdin: str, filter_: layers.Seccomp | None, alone: bool) -> None:
         self._stdin, self._filter, self._alone = stdin, filter_, alone
@@ -372,23 +361,20 @@ class Template:
             self._serve(theirs)
         theirs.close()
 
-    def fork(self) -> list[Child]:
-        """New processes that wait for their programs."""
-        ours: list[tuple[int, int, int]] = []
-        theirs: list[int] = []
-        for _ in range(AT_ONCE):
-            asked, told, out = os.pipe(), os.pipe(), os.pipe()
-            os.set_blocking(out[0], False)
-            ours.append((asked[1], told[0], out[0]))
-            theirs += (asked[0], told[1], out[1])
+    def fork(self) -> Child:
+        """A new process that waits for its program."""
+        asked, told, out = os.pipe(), os.pipe(), os.pipe()
+        os.set_blocking(out[0], False)
+        theirs = asked[0], told[1], out[1]
         assert self._line is not None, "start() comes first"
         socket.send_fds(self._line, [b"+"], theirs)
         for descriptor in theirs:
             os.close(descriptor)
-        answer = self._line.recv(_PROCESSES.size)
-        if len(answer) < _PROCESSES.size:
+        answer = self._line.recv(_PROCESS.size)
+        if len(answer) < _PROCESS.size:
             raise ChildProcessError("the process that programs are forked from has ended")
-        return [Child(process, *ends) for process, ends in zip(_PROCESSES.unpack(answer), ours, strict=True)]
+        (process,) = _PROCESS.unpack(answer)
+        return Child(process, asked[1], told[0], out[0])
 
     # --- in the template ---
 
@@ -404,26 +390,19 @@ class Template:
             self._filter.confine_template()
         driver.wake_by_pipes()
         while True:
-            word, descriptors, _, _ = socket.recv_fds(line, 1, 3 * AT_ONCE)
+            word, _, _, _ = socket.recv_fds(line, 1, 3)
             if not word:
                 os._exit(0)
-            first, processes = descriptors[0], []
-            for number in range(AT_ONCE):
-                child = layers.fork_sibling()
-                if child == 0:
-                    self._become_program(first + 3 * number)  # never returns
-                processes.append(child)
-            os.closerange(3, LINE)
-            os.write(LINE, _PROCESSES.pack(*processes))
+            child = layers.fork_sibling()
+            if child == 0:
+                self._become_program()  # never returns
+            os.closerange(ASKED, OUT + 1)
+            os.write(LINE, _PROCESS.pack(child))
 
     # --- in the new process ---
 
-    def _become_program(self, first: int) -> None:
-        if first != ASKED:
-            os.dup2(first, ASKED)
-            os.dup2(first + 1, TOLD)
-            os.dup2(first + 2, OUT)
-        os.closerange(OUT + 1, LINE + 1)
+    def _become_program(self) -> None:
+        os.close(LINE)
         if self._filter is None:
             os.setsid()  # signals to its group reach nobody else
         if not self._alone:
