@@ -271,6 +271,9 @@ def measure_endless(problems: int, time_s: float) -> dict:
     suite = suite_of({"input_output": json.dumps({"inputs": lines, "outputs": lines})}, "apps")
     limits, cores = Limits(time_s=time_s), usable_cores()
     most_s = code.longest_s(suite, limits, time_of_row=False)
+    assert most_s is not None
+    at_most_s = round(problems * most_s / cores + most_s)
+    print(f"{problems} problems on {cores} cores: at most {at_most_s} s", file=sys.stderr, flush=True)
     counts: Counter = Counter()
     began = time.monotonic()
     with GradingPool(cores, functools.partial(_graded, suite, limits)) as pool:
@@ -288,7 +291,7 @@ def measure_endless(problems: int, time_s: float) -> dict:
         "wall_s": round(wall_s, 1),
         # A loop behind the first test is met twice: the test is run again as the first of a process.
         "loops_alone_s": round(2 * time_s * counts["timeout"] / cores, 1),
-        "at_most_s": round(problems * most_s / cores + most_s),
+        "at_most_s": at_most_s,
         "load": os.getloadavg()[0],
     }
 
