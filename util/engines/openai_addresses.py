@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import re
 import urllib.parse
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -114,10 +113,12 @@ def shown_header(text: str) -> str:
 
 def proxy_for(url: str) -> str | None:
     """The proxy that the environment names for `url`; raises UserError for one of another kind."""
+    from urllib.request import getproxies, proxy_bypass  # a tenth of the time that a script takes to start
+
     parts = urllib.parse.urlsplit(url)
-    if urllib.request.proxy_bypass(parts.netloc):
+    if proxy_bypass(parts.netloc):
         return None
-    proxy = urllib.request.getproxies().get(parts.scheme)
+    proxy = getproxies().get(parts.scheme)
     if not proxy:
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 CONFIDENCE = 0.95
@@ -124,7 +125,7 @@ def majority_at_k(correct: int, wrong: Sequence[int], silent: int, k: int, *, se
     if k == 1:
         return correct / drawn
     if math.prod(min(count, k) + 1 for count in (silent, *wrong)) <= EXACT_VOTES:
-        return _share_of_all_votes(correct, wrong, silent, k)
+        return _share_of_all_votes(correct, tuple(wrong), silent, k)
     import numpy
 
     dice = numpy.random.default_rng([seed, drawn, correct, k])
@@ -136,7 +137,8 @@ def majority_at_k(correct: int, wrong: Sequence[int], silent: int, k: int, *, se
     return float(numpy.where(right > 0, won, 0.0).mean())
 
 
-def _share_of_all_votes(correct: int, wrong: Sequence[int], silent: int, k: int) -> float:
+@lru_cache(maxsize=4096)  # most problems of a run share their counts with others
+def _share_of_all_votes(correct: int, wrong: tuple[int, ...], silent: int, k: int) -> float:
     """Mean of the vote over all subsets of k, those that vote alike together."""
     others = (silent, *wrong)
     won = 0.0
