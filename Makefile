@@ -47,8 +47,8 @@ $(VENV)/.dev: $(VENV)/.$(ENGINE) requirements/dev.txt requirements/ray.txt
 demo: setup
 	$(PY) inference_and_check.py --dataset Warmup --model embedded --temperatures 0.7 --n 4 --max-tokens 48 --stop "Question:" \
 	    --result-dir $(RESULTS)
-	$(PY) report.py $(RESULTS) -o $(RESULTS)/report.html
-	@echo "Open $(abspath $(RESULTS))/report.html in a browser."
+	$(PY) report.py $(RESULTS) -o report.html
+	@echo "Open $(abspath report.html) in a browser."
 
 pipeline-demo: setup
 	bash recipes/pipeline_demo.sh $(PY) $(RESULTS)/pipeline-demo
