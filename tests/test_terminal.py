@@ -200,6 +200,14 @@ with Progress(340, "AIME") as bar:
     assert re.search(r"340/340 \[00:0\d<00:00, 62.1 % of 340 judged, \d+ tokens/s,", bar)
 
 
+def test_a_bar_in_a_log_file_fits_80_columns_and_says_its_most_important_numbers_first(capsys):
+    with terminal.Progress(880, "LiveCodeBench at temperature 0.7") as bar:
+        bar.about("LiveCodeBench at temperature 0.7", lambda: "61.3 % of 340 judged")
+        bar.reach(880, 999_999)
+    *_, last = (line for line in re.split("[\r\n]", capsys.readouterr().err) if line)
+    assert len(last) <= 80 and "100%" in last and "880/880" in last
+
+
 @pytest.mark.parametrize("tell", [terminal.say, terminal.print_text])
 def test_control_characters_are_shown_and_not_obeyed(tell, capsys):
     tell(f"a\tline\n{HOSTILE} é 漢")

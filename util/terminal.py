@@ -228,13 +228,14 @@ class Progress:
     def __init__(self, total: int | None, what: str, unit: str = "samples") -> None:
         from tqdm import tqdm
 
-        every_s = 0.5 if sys.stderr.isatty() else 10.0  # a log file keeps each of them
+        is_log = not sys.stderr.isatty()
         self._bar = tqdm(
             total=total,
             desc=what,
             unit=f" {unit}",
-            dynamic_ncols=True,
-            mininterval=every_s,
+            dynamic_ncols=not is_log,
+            ncols=WIDTH if is_log else None,
+            mininterval=10.0 if is_log else 0.5,  # a log file keeps each of them
             bar_format=None if total is None else BAR,
         )
         self._begun = time.monotonic()
