@@ -445,7 +445,8 @@ def numbers_lines(found: RunComparison) -> list[str]:
             f"p = {paired.p_value:.3g} ({how})"
         ),
         (
-            f"{paired.problems} common problems, {paired.differing} differ: "
+            f"{paired.problems} common problem{'s' * (paired.problems != 1)}, {paired.differing} "
+            f"differ{'s' * (paired.differing == 1)}: "
             f"{len(found.higher_in_b)} higher in B, {len(found.higher_in_a)} higher in A"
         ),
     ]

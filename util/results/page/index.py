@@ -44,7 +44,7 @@ def _row(number: int, run: RunFacts, name: str, shelf: Shelf) -> tuple[str, ...]
         f'<a href="#run={number}">{escape(name)}</a><br><span class="faint">{escape(run.folder.name)}</span>',
         escape(str(settings.get("task"))),
         escape(str(settings.get("model"))),
-        "<br>".join(map(escape, scores)),
+        "<br>".join(map(escape, scores)).replace(", ", ",&nbsp;"),  # an interval in one line
         escape("; ".join(dict.fromkeys(filter(None, unfinished)))) or "complete",
         shelf.told_of(number),
     )
