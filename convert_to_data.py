@@ -10,19 +10,20 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tasks import FILES, full_name, load_task
+from tasks import FILES, full_name, load_task, task_of
 from util import cli
 from util.data.rows import open_rows, problems
 from util.data.system_prompts import system_prompt
 from util.errors import UserError
 from util.machines.versions import made_with
+from util.records import TestSuite
 from util.response import IN_FIELD, WITH_MARKERS
 from util.runs.folder import find_runs, read_run_json
 from util.runs.journal import write_all
-from util.runs.opinions import trusted_opinions
+from util.runs.opinions import Opinions, trusted_opinions
 from util.settings import at_least, number_in
 from util.terminal import Progress, print_result, say
 from util.training.curation import BenchmarkText
@@ -31,6 +32,7 @@ from util.training.export import Export, ExportOptions, Summary
 from util.training.extra_rows import SetAside
 from util.training.formats import (
     FORMATS,
+    RL_FORMATS,
     ExampleFile,
     check_output,
     check_repository,
@@ -39,6 +41,7 @@ from util.training.formats import (
     publish,
     sha256_of,
 )
+from util.training.rl_sets import RlExport
 from util.training.thoughts import chosen_form
 
 TRAINING_POOLS = ("NUMINA",)  # problems to train on: nobody is tested on them
@@ -56,10 +59,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--format",
-        choices=tuple(FORMATS),
+        choices=(*FORMATS, *RL_FORMATS),
         default="sharegpt",
         metavar="FORMAT",
-        help=f"what a row looks like: {', '.join(FORMATS)} (sharegpt)",
+        help=f"what a row looks like: {', '.join(FORMATS)} (sharegpt); for reinforcement learning, with one "
+        f"row for each problem: {', '.join(RL_FORMATS)}",
     )
     cli.add_thought_flag(parser)
     parser.add_argument("--force", action="store_true", help="replace --output if it exists")
@@ -106,6 +110,14 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         help="share of the rows that have no thought: those that came without one, then others whose thought "
         "is dropped; default: rows without a thought stay out",
     )
+    rows.add_argument(
+        "--pass-rate-band",
+        type=number_in(0, 1),
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help=f"with {', '.join(RL_FORMATS)}: problems of which the model solved a share from LOW to HIGH, "
+        "both included; default: all",
+    )
     cli.add_trust_flag(rows)
     cli.add_keep_budget_flag(rows)
     rows.add_argument(
@@ -147,6 +159,7 @@ def _keep_rule(text: str) -> str | int:
 def run(args: argparse.Namespace) -> int:
     if None not in (args.min_tokens, args.max_tokens) and args.min_tokens > args.max_tokens:
         raise UserError(f"--min-tokens {args.min_tokens} is more than --max-tokens {args.max_tokens}")
+    _check_rows(args)
     _check_output(args)
     if args.push_to_hub:
         check_repository(args.push_to_hub)
@@ -176,7 +189,7 @@ def run(args: argparse.Namespace) -> int:
     opinions = trusted_opinions(list(runs), args.trust_opinion)
     _make_folder(args.output.parent)
     with (
-        Export(runs, args.extra, options, opinions) as export,
+        _opened(args, runs, options, opinions) as export,
         ExampleFile(args.output, args.format) as output,
     ):
         names = _benchmarks(args, export.infos)
@@ -215,6 +228,55 @@ def run(args: argparse.Namespace) -> int:
 def _is_reserved(task: str) -> bool:
     """Whether the authors of a benchmark ask that its rows are not published."""
     return task in FILES and "publishing" in load_task(task).notes
+
+
+def _check_rows(args: argparse.Namespace) -> None:
+    """Raise UserError where flags about responses meet rows of problems, or the other way round."""
+    if args.format not in RL_FORMATS:
+        if args.pass_rate_band is not None:
+            raise UserError(
+                f"--pass-rate-band chooses problems, and --format {args.format} has responses: choose "
+                f"{', '.join(RL_FORMATS)}, or leave it out"
+            )
+        return
+    given = {
+        "--thought": args.thought is not None,
+        "--extra": bool(args.extra),
+        "--keep": args.keep != "shortest",
+        "--min-tokens": args.min_tokens is not None,
+        "--max-tokens": args.max_tokens is not None,
+        "--max-repetition": args.max_repetition is not None,
+        "--include-unformatted": args.include_unformatted,
+        "--plain-share": args.plain_share is not None,
+        "--keep-budget": args.keep_budget,
+    }
+    if any(given.values()):
+        flags = ", ".join(flag for flag, is_given in given.items() if is_given)
+        raise UserError(
+            f"{flags}: for responses, and --format {args.format} has problems alone: leave it out"
+        )
+    low, high = args.pass_rate_band or (0.0, 1.0)
+    if low > high:
+        raise UserError(f"--pass-rate-band {low:g} {high:g}: give the lower number first")
+
+
+def _opened(
+    args: argparse.Namespace,
+    runs: dict[Path, dict],
+    options: ExportOptions,
+    opinions: Mapping[Path, Opinions],
+) -> Export:
+    if args.format not in RL_FORMATS:
+        return Export(runs, args.extra, options, opinions)
+
+    def tests(folder: Path) -> dict[str, TestSuite]:
+        from util.generation.judging import references_of  # loads the graders, which --help need not wait for
+
+        task = task_of(runs[folder])
+        return {} if task is None else references_of(folder, task, runs[folder], args.data_dir)
+
+    low, high = args.pass_rate_band or (0.0, 1.0)
+    return RlExport(runs, options, opinions, band=(low, high), tests=tests)
 
 
 def _message(args: argparse.Namespace, name: str) -> str | None:
@@ -304,17 +366,22 @@ def _write_card(
     summary = export.summary
     picture, text = _beside(args.output, "lengths.svg"), _beside(args.output, "card.md")
     revisions = {} if benchmarks is None else benchmarks.revisions
-    settings = {
-        "format": args.format,
+    about_rows = {
         "keep": args.keep,
         "tokens": f"{_open_end(args.min_tokens)} to {_open_end(args.max_tokens)}",
         "max repetition": _open_end(args.max_repetition),
-        "max per source": _open_end(args.max_per_source),
-        "graded by": ", ".join(sorted(summary.graders)),
         "forced answers": "included" if args.keep_budget else "left out",
         "thought": export.options.form,
         "share of plain rows": _open_end(args.plain_share),
         "unformatted samples": "included" if args.include_unformatted else "left out",
+    }
+    if args.format in RL_FORMATS:
+        about_rows = {"pass rates": " to ".join(f"{share:g}" for share in args.pass_rate_band or (0, 1))}
+    settings = {
+        "format": args.format,
+        **about_rows,
+        "max per source": _open_end(args.max_per_source),
+        "graded by": ", ".join(sorted(summary.graders)),
         **({} if args.trust_opinion is None else {"trusted second opinions": _trusted(args)}),
         "dedup": args.dedup,
         "decontaminated against": ", ".join(

@@ -22,7 +22,7 @@ from test_imports import GROUND, ROOMS
 
 from tasks import FAMILIES, FILES, load_task
 from util.generation.order import DEFAULT_PROMPT
-from util.training.formats import FORMATS
+from util.training.formats import FORMATS, RL_FORMATS
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -195,7 +195,8 @@ def further_flags(command: str) -> list[str] | None:
         return []
     if script == "convert_to_data.py":
         # The other benchmarks are not at hand everywhere; the runs made here were not formatted.
-        return ["--decontaminate", "Warmup", "--include-unformatted"]
+        about_rows = [] if set(flags) & set(RL_FORMATS) else ["--include-unformatted"]
+        return ["--decontaminate", "Warmup", *about_rows]
     if script in ("convert_format.py", "response_rewrite.py") and {"--no-llm", "--dry-run"} & set(flags):
         return []
     if "--dry-run" in flags:
@@ -341,7 +342,7 @@ def test_the_ground_is_named_as_it_is_tested():
 
 def test_every_format_of_a_training_file_is_described():
     formats = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
-    assert all(f"`{name}`" in formats for name in FORMATS)
+    assert all(f"`{name}`" in formats for name in (*FORMATS, *RL_FORMATS))
 
 
 @pytest.mark.parametrize("name", FILES)

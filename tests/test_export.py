@@ -494,7 +494,7 @@ def write_examples(path, name, number=3):
         file.commit()
 
 
-@pytest.mark.parametrize("name", [name for name in FORMATS if name != "verl-parquet"])
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "verl-sft"])
 @pytest.mark.parametrize("suffix", [".json", ".jsonl"])
 def test_every_row_says_where_it_is_from(tmp_path, name, suffix):
     path = tmp_path / f"train{suffix}"
@@ -512,19 +512,17 @@ def test_the_fields_are_those_that_the_trainers_read():
     assert (trl["prompt"], trl["completion"]) == ([system, user], [assistant])
     alpaca = FORMATS["alpaca"](EXAMPLE)
     assert [alpaca[name] for name in ("instruction", "input", "output", "system")] == ["P", "", "R", "S"]
-    verl = FORMATS["verl-parquet"](EXAMPLE)
-    assert verl["reward_model"] == {"style": "rule", "ground_truth": "7"}
-    assert (verl["data_source"], verl["prompt"]) == ("org/name", [system, user])
+    assert FORMATS["verl-sft"](EXAMPLE)["messages"] == [system, user, assistant]
 
 
 def test_parquet_is_read_back(tmp_path):
     import pyarrow.parquet
 
     path = tmp_path / "train.parquet"
-    write_examples(path, "verl-parquet", number=2500)
+    write_examples(path, "verl-sft", number=2500)
     table = pyarrow.parquet.read_table(path)
     assert table.num_rows == 2500
-    assert table.to_pylist()[-1] == FORMATS["verl-parquet"](EXAMPLE)
+    assert table.to_pylist()[-1] == FORMATS["verl-sft"](EXAMPLE)
 
 
 def test_llama_factory_finds_the_file_by_its_entry(tmp_path):
@@ -633,7 +631,7 @@ def test_a_hub_that_is_away_takes_nothing_of_the_files(tmp_path):
 
 def test_half_a_character_does_not_spoil_the_file(tmp_path):
     for name in FORMATS:
-        with ExampleFile(tmp_path / f"train.{'parquet' if name == 'verl-parquet' else 'json'}", name) as file:
+        with ExampleFile(tmp_path / f"train.{'parquet' if name == 'verl-sft' else 'json'}", name) as file:
             file.write(replace(EXAMPLE, response="smile \ud83d"))
             file.finish()
             file.commit()
@@ -646,7 +644,7 @@ def test_datasets_loads_what_we_export(tmp_path, name, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     import datasets
 
-    kind = "parquet" if name == "verl-parquet" else "json"
+    kind = "parquet" if name == "verl-sft" else "json"
     path = tmp_path / f"train.{kind}"
     write_examples(path, name)
     loaded = datasets.load_dataset(
@@ -870,7 +868,7 @@ def test_extra_rows_that_are_no_examples_are_set_aside_and_told(tmp_path):
     assert "others (2)" in done.stderr
 
 
-@pytest.mark.parametrize("name", [name for name in FORMATS if name != "verl-parquet"])
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "verl-sft"])
 def test_rows_of_each_format_can_be_mixed_in_again(tmp_path, name):
     folder = write_run(tmp_path / "run", samples(about={"source": "math"}))
     first = rows(folder, "--format", name, output="first.jsonl")

@@ -119,9 +119,9 @@ def _truth(value: object, *, is_code: bool) -> str:
 def _seconds(value: object) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise BadCall(f"the time limit is {_named(value)}: it has to be a number of seconds")
-    return float(value)
+    return float(value) or None  # rows that say nothing hold 0
 
 
 def _named(value: object) -> str:

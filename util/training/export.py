@@ -70,6 +70,9 @@ ADVICE = {
     "forced answer (--keep-budget takes those)",
     FORMATTED: "run convert_format.py on the folder; --include-unformatted takes answers without a thought, "
     "--thought none writes all rows without one",
+    "within the band": "widen --pass-rate-band, or sample more (--n)",
+    "problems with a judged sample": "judge with inference_and_check.py --check",
+    "with a reference": "the data set has neither answers nor tests for these problems",
     FITTING: "widen --min-tokens, --max-tokens and --max-repetition",
     CLEAN: "see the side file of passages; --decontaminate chooses the benchmarks",
     FINAL: "widen --max-per-source",
@@ -501,7 +504,7 @@ class Export:
             assert isinstance(answer, Answer), "only samples with an answer are chosen"
             plain = answer.plain or form == WITHOUT
             system = self._systems[origin][plain]
-            example = _own_example(record, self.infos[origin], self._folders[origin].name, system, tokens)
+            example = own_example(record, self.infos[origin], self._folders[origin].name, system, tokens)
         thought = None if self.options.form != IN_FIELD else "" if plain else answer.thought
         tokens = estimate_tokens(answer.solution) if drop else tokens
         example = replace(example, response=written(answer, form), thought=thought, tokens=tokens)
@@ -556,7 +559,7 @@ def _written(origin: int, example: Example, plain: bool, dropped: bool, other_sy
     )
 
 
-def _own_example(record: Record, info: dict, folder: str, system: str | None, tokens: int) -> Example:
+def own_example(record: Record, info: dict, folder: str, system: str | None, tokens: int) -> Example:
     settings, sample, about = info["settings"], record.sample, record.about
     return Example(
         system=system,

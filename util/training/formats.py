@@ -65,6 +65,37 @@ class Example:
 
 
 @dataclass(frozen=True)
+class RlProblem:
+    """A problem for reinforcement learning: what is asked, how an answer is judged, how the model did."""
+
+    example: Example  # without a response
+    kind: str  # of its grader: a benchmark, or "maths", "number", "letter" or "code"
+    truth: str  # an answer, a letter, or tests as JSON
+    index: int  # a number of its own, the same in every export
+    choices: tuple[str, ...]
+    time_limit_s: float  # of each test; 0.0: the data set does not say
+    pass_rate: float
+    n: int  # judged samples
+    undecided: int  # samples without a judgement besides
+    mean_tokens: float
+
+    def facts(self) -> dict[str, Any]:
+        """What a reward may need besides the reference, and how the model did."""
+        return {
+            **self.example.about(),
+            "task": self.kind,
+            "question": self.example.question,
+            "choices": list(self.choices),
+            "time_limit_s": self.time_limit_s,
+            "pass_rate": self.pass_rate,
+            "n": self.n,
+            "undecided": self.undecided,
+            "spread": (self.pass_rate * (1 - self.pass_rate)) ** 0.5,  # standard deviation of the reward
+            "mean_tokens": self.mean_tokens,
+        }
+
+
+@dataclass(frozen=True)
 class Pair:
     """Two answers to one prompt, the first one preferred."""
 
@@ -123,15 +154,33 @@ def trl_sft(example: Example) -> dict:
     }
 
 
-def verl(example: Example) -> dict:
-    """verl's columns for reinforcement learning, and `messages` for its supervised trainer."""
+def verl(problem: RlProblem) -> dict:
+    """verl's columns for reinforcement learning; rewards.py at the top level has its reward function."""
     return {
-        "data_source": example.data_source,
-        "prompt": example.request(),
-        "ability": example.task,
-        "reward_model": {"style": "rule", "ground_truth": example.answer or ""},
-        "extra_info": {"split": "train", "question": example.question, **example.about()},
-        "messages": example.messages(),
+        "data_source": problem.example.data_source,
+        "prompt": problem.example.request(),
+        "ability": problem.example.task,
+        "reward_model": {"style": "rule", "ground_truth": problem.truth},
+        "extra_info": {"split": "train", "index": problem.index, **problem.facts()},
+    }
+
+
+def trl_grpo(problem: RlProblem) -> dict:
+    """TRL's conversational prompt; its reward functions get the other columns by name."""
+    return {
+        "prompt": problem.example.request(),
+        "ground_truth": problem.truth,
+        "data_source": problem.example.data_source,
+        **problem.facts(),
+    }
+
+
+def rl_jsonl(problem: RlProblem) -> dict:
+    """Prompt, answer and all else in one field, as verifiers reads it."""
+    return {
+        "prompt": problem.example.request(),
+        "answer": problem.truth,
+        "info": {"data_source": problem.example.data_source, **problem.facts()},
     }
 
 
@@ -161,7 +210,12 @@ FORMATS: dict[str, Callable[[Example], dict]] = {
     "alpaca": alpaca,
     "trl-sft": trl_sft,
     "llamafactory": sharegpt,  # the same rows, and an entry in dataset_info.json
+    "verl-sft": messages,  # as verl's supervised trainer reads it
+}
+RL_FORMATS: dict[str, Callable[[RlProblem], dict]] = {
     "verl-parquet": verl,
+    "trl-grpo": trl_grpo,
+    "rl-jsonl": rl_jsonl,
 }
 PAIR_FORMATS: dict[str, Callable[[Pair], dict]] = {
     "sharegpt-dpo": sharegpt_dpo,
@@ -172,7 +226,7 @@ PAIR_FORMATS: dict[str, Callable[[Pair], dict]] = {
 MESSAGE_FORMATS = (
     "messages",
     "trl-sft",
-    "verl-parquet",
+    "verl-sft",
     "trl-dpo",
 )  # rows with messages as chat templates read
 
@@ -193,7 +247,7 @@ def check_output(format_name: str, path: Path) -> None:
         raise UserError(f"{path} is a folder: name the file to write with --output")
     if path.name == DATASET_INFO:
         raise UserError(f"{path} is where LLaMA-Factory looks up data sets: choose another --output")
-    fitting = (".parquet",) if format_name == "verl-parquet" else (".json", ".jsonl")
+    fitting = (".parquet",) if format_name.startswith("verl-") else (".json", ".jsonl")
     if path.suffix not in fitting:
         raise UserError(f"--format {format_name} writes {' or '.join(fitting)} files: rename --output {path}")
 
@@ -204,7 +258,8 @@ class ExampleFile:
     def __init__(self, path: Path, format_name: str) -> None:
         self.path = path
         self.rows = 0
-        self._as_row = FORMATS[format_name]
+        rows: dict[str, Callable[[Any], dict]] = {**FORMATS, **RL_FORMATS}
+        self._as_row = rows[format_name]
         self._part = path.with_name(f".{path.name}.part")
         try:
             self._file = open(self._part, "ab")
@@ -221,7 +276,7 @@ class ExampleFile:
         self._rows: list[dict] = []  # of a parquet file, until there are enough
         self._table: Any = None  # pyarrow's writer, once there are rows
 
-    def encode(self, example: Example) -> bytes:
+    def encode(self, example: Example | RlProblem) -> bytes:
         """The example as `write_encoded` takes it; may be called in another process."""
         text = json.dumps(self._as_row(example), ensure_ascii=False)
         try:
@@ -229,7 +284,7 @@ class ExampleFile:
         except UnicodeEncodeError:  # half a character, which no reader of the file would take
             return _HALF_CHARACTER.sub("\ufffd", text).encode()
 
-    def write(self, example: Example) -> None:
+    def write(self, example: Example | RlProblem) -> None:
         self.write_encoded(self.encode(example))
 
     def write_encoded(self, row: bytes) -> None:
@@ -288,14 +343,28 @@ class ExampleFile:
         import pyarrow
         import pyarrow.parquet
 
-        batch = pyarrow.Table.from_pylist(self._rows)
         if self._table is None:
-            self._table = pyarrow.parquet.ParquetWriter(self._file, batch.schema)
-        self._table.write_table(batch)
+            guessed = pyarrow.Table.from_pylist(self._rows).schema
+            schema = pyarrow.schema([field.with_type(_with_texts(field.type)) for field in guessed])
+            self._table = pyarrow.parquet.ParquetWriter(self._file, schema)
+        self._table.write_table(pyarrow.Table.from_pylist(self._rows, schema=self._table.schema))
         self._rows = []
 
     def _trouble(self, error: OSError) -> RunStopped:
         return disk_trouble(self.path, error)
+
+
+def _with_texts(kind: Any) -> Any:
+    """A type of pyarrow's in which lists that were empty so far are lists of texts."""
+    import pyarrow
+
+    if pyarrow.types.is_null(kind):
+        return pyarrow.string()
+    if pyarrow.types.is_list(kind):
+        return pyarrow.list_(_with_texts(kind.value_type))
+    if pyarrow.types.is_struct(kind):
+        return pyarrow.struct([field.with_type(_with_texts(field.type)) for field in kind])
+    return kind
 
 
 def dataset_info(paths: Sequence[Path], *, pairs: bool = False, with_system: bool = True) -> tuple[Path, str]:

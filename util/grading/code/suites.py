@@ -92,6 +92,19 @@ def carry_tests(suite: TestSuite) -> TestSuite:
     return replace(suite, place=None, texts=texts)
 
 
+def plain_tests(suite: TestSuite) -> str:
+    """The tests as text for other programs: the columns as JSON, nothing packed; raises BadRow."""
+    layout = LAYOUTS[suite.layout]
+    read_tests(suite)  # raises BadRow where nothing can be graded with them
+    texts = dict(zip(layout.columns, carry_tests(suite).texts, strict=True))
+    if len(texts) == 1:
+        return next(iter(texts.values()))
+    private = texts["private_test_cases"].strip()
+    if private and not private.startswith("["):
+        texts["private_test_cases"] = _unpacked(private)
+    return json.dumps(texts)
+
+
 @functools.lru_cache(maxsize=2)  # the samples of one problem come one after the other
 def read_tests(suite: TestSuite) -> Tests:
     """The tests themselves; raises BadRow with the reason when there are none that can be used."""
