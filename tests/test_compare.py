@@ -347,6 +347,21 @@ def test_a_folder_with_two_runs_of_a_benchmark_is_ambiguous_beside_another(tmp_p
         compared(capsys, results, evaluated(tmp_path / "new", "c", {"AIME": [2] * 9}))
 
 
+def test_a_folder_with_nothing_to_compare_says_what_it_lacks(tmp_path, capsys):
+    alone = evaluated(tmp_path / "alone", "a", {"AIME": [1], "MATH500": [1]})
+    with pytest.raises(
+        UserError, match=r"alone has one run of each benchmark \(AIME, MATH500\): name another"
+    ):
+        compared(capsys, alone)
+    with pytest.raises(UserError, match="none of 2 benchmarks can be compared: see the warnings"):
+        compared(capsys, alone, alone)  # the same runs
+    assert "are the same run" in capsys.readouterr().err
+    for run in alone.glob("*/run.json"):
+        run.write_text("{")
+    with pytest.raises(UserError, match="a_AIME/run.json cannot be read"):
+        compared(capsys, alone)
+
+
 def test_a_damaged_run_in_a_folder_is_named_and_the_others_are_compared(tmp_path, capsys):
     folders = [
         evaluated(tmp_path / name, name, {"AIME": [1] * 9, "MATH500": [1] * 9, "GSM8K": [1] * 9})

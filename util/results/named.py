@@ -89,6 +89,13 @@ def by_benchmark(paths: Sequence[Path]) -> Benchmarks:
         else:
             here = " and ".join(map(str, runs))
             left_out.append(f"of {name} there is no other run to compare with {here}")
+    if not names:
+        raise UserError(left_out[0])
+    if not together and len(paths) == 1:
+        there = ", ".join(names.values())
+        raise UserError(
+            f"{paths[0]} has one run of each benchmark ({there}): name another folder or run to compare with"
+        )
     if not together:
         there = "; ".join(
             f"{path} has {', '.join(names[which] for which in column) or 'none'}"
