@@ -203,6 +203,7 @@ def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | No
         max_tokens=opened.order.plan.max_tokens,
         max_cost=args.max_cost,
         max_tokens_total=args.max_tokens_total,
+        until=cli.end_of_time(args),
     )
     with closing(opened_engine) as engine, Progress(total, opened.order.task.name, unit) as progress:
         opened.note_engine(engine)
@@ -425,7 +426,7 @@ def _rest_of_budget(args: argparse.Namespace, spent: Spent) -> dict[str, Any] | 
     )
     if spent.is_all or (too_little and spent.completion_tokens):
         return None
-    return {"max_cost": cost, "max_tokens_total": tokens}
+    return {"max_cost": cost, "max_tokens_total": tokens, "until": cli.end_of_time(args)}
 
 
 def _verifier_options(args: argparse.Namespace, log: Path) -> EngineOptions:

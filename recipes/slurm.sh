@@ -5,8 +5,8 @@
 #   sbatch --nodes 4 --gpus-per-node 8 --time 1-0 recipes/slurm.sh inference_and_check.py --dataset NUMINA \
 #       --model Qwen/QwQ-32B-Preview --tp 4 --replicas 8 --max-tokens 16384 --result-dir results
 #
-# Results must lie on a disk that the first node can write. Three minutes before the time limit the command stops, with
-# everything kept, and the job is queued again; so it is after a preemption. The same command then resumes. `scancel`
+# Results must lie on a disk that the first node can write. The command begins no request that would not end within the
+# time limit, and three minutes before it stops; everything is kept, and the job is queued again, as after a preemption. The same command then resumes. `scancel`
 # ends it for good. Environment: PYTHON (the same path on all nodes), RAY_PORT.
 #SBATCH --job-name=distillery
 #SBATCH --ntasks-per-node=1
@@ -63,5 +63,10 @@ while kill -0 "$command_process" 2>/dev/null; do
     status=0
     wait "$command_process" || status=$?
 done
-[ "$status" -ne 0 ] || again= # it was done before it could stop
+# Status 1 in the last quarter of the time: what is left would not have ended. Status 2 needs a person.
+if [ "$status" -eq 1 ] && [ -n "${SLURM_JOB_END_TIME:-}" ]; then
+    left=$((SLURM_JOB_END_TIME - $(date +%s)))
+    if [ $((4 * left)) -lt $((SLURM_JOB_END_TIME - ${SLURM_JOB_START_TIME:-$SLURM_JOB_END_TIME})) ]; then again=yes; fi
+fi
+case $status in 0 | 2) again= ;; esac # it was done before it could stop, or cannot go on by itself
 exit "$status"

@@ -108,6 +108,20 @@ def test_on_slurm_a_job_that_runs_out_of_time_stops_cleanly_and_is_queued_again(
     assert sum(line.startswith("end ray") for line in lines) == 3
 
 
+@pytest.mark.parametrize(
+    ("status", "left_s", "is_queued"), [(1, 100, True), (1, 5000, False), (2, 100, False), (0, 100, False)]
+)
+def test_on_slurm_a_command_that_stops_as_its_time_ends_is_queued_again(
+    recipe, monkeypatch, status, left_s, is_queued
+):
+    start, said, _ = recipe
+    monkeypatch.setenv("SLURM_JOB_START_TIME", str(int(time.time()) - 1000))
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + left_s))
+    process = start("slurm.sh", *COMMAND, quick=str(status))
+    assert process.wait(timeout=60) == status
+    assert any("requeue" in line for line in said()) == is_queued
+
+
 def test_on_slurm_a_cancelled_job_is_not_queued_again(recipe):
     start, said, _ = recipe
     process = start("slurm.sh", *COMMAND)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from util import __version__
+from util.engines.deadline import Deadline, end_of_job, moment, shown_time
 from util.engines.options import EMBEDDED, STREAM_CHOICES, EngineOptions
 from util.errors import RunStopped, UserError
 from util.response import THOUGHT_FORMS
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from util.generation.rounds import Stopping
     from util.task import Task
 
+LARGEST_ALARM_S = 10**6  # twelve days: a deadline beyond it rings nobody
 MESSAGE_CHARS = 800  # of what is wrong with a flag: its value may be a whole file
 
 # What --help does not need is imported where it is used: a script's help is there at once.
@@ -150,8 +152,11 @@ def main(parse: Callable[[Sequence[str]], argparse.Namespace], run: Callable[...
 
     prepare_streams()
     signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGUSR1, _told_to_stop)
     try:
-        status = run(parse(sys.argv[1:]))
+        args = parse(sys.argv[1:])
+        _wake_before_the_end(args)
+        status = run(args)
     except UserError as error:
         say(f"error: {error}")
         status = 2
@@ -184,6 +189,33 @@ def add_input_flag(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--input_dir", required=True, type=Path, metavar="DIR", help="folder of runs, or one run"
     )
+
+
+def end_of_time(args: argparse.Namespace) -> float | None:
+    """When a command has to have ended, in seconds since 1970: what --until says, else the end of the job."""
+    return args.until or end_of_job()
+
+
+def _told_to_stop(*_: object) -> NoReturn:
+    raise RunStopped("SIGUSR1 says that the time of this job ends; what is finished is kept: run it again")
+
+
+def _wake_before_the_end(args: argparse.Namespace) -> None:
+    """Stop shortly before the time of a job is over, whatever is still under way then."""
+    import signal
+
+    end = end_of_time(args) if hasattr(args, "until") else None
+    if end is None or (left := Deadline(end).left_s()) > LARGEST_ALARM_S:
+        return
+
+    def over(*_: object) -> NoReturn:
+        raise RunStopped(
+            f"the time of this job ends at {shown_time(end)}, and what was under way was left; what "
+            "is finished is kept: run the same command again"
+        )
+
+    signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, left)
 
 
 def add_data_flags(parser: argparse._ActionsContainer) -> None:
@@ -323,6 +355,13 @@ def add_budget_flags(parser: argparse.ArgumentParser) -> None:
         "--max-tokens-total",
         "stop before this command has used more tokens, prompts and answers together",
     )
+    group.add_argument(
+        "--until",
+        type=moment,
+        metavar="TIME",
+        help="begin no request that would not end by then: 2h30m, 18:30 or 2026-12-01T06:00; default: "
+        "the end of the Slurm job",
+    )
 
 
 def add_overwrite_flag(parser: argparse._ActionsContainer) -> None:
@@ -455,6 +494,7 @@ def open_within_budget(args: argparse.Namespace, options: EngineOptions) -> Mete
         max_tokens=args.max_tokens,
         max_cost=args.max_cost,
         max_tokens_total=args.max_tokens_total,
+        until=end_of_time(args),
     )
 
 

@@ -5,10 +5,12 @@ Call `open_metered` instead of open_engine.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from util.engines import open_engine
+from util.engines.deadline import Deadline, shown_time
 from util.engines.options import Engine, EngineOptions
 from util.engines.prices import PRICES, price_of
 from util.errors import UserError
@@ -23,6 +25,7 @@ def open_metered(
     max_tokens: int,
     max_cost: float | None = None,
     max_tokens_total: int | None = None,
+    until: float | None = None,
 ) -> MeteredEngine:
     """Start an engine that stops asking before it has spent `max_cost` dollars or `max_tokens_total` tokens.
 
@@ -50,7 +53,8 @@ def open_metered(
     for limit in limits:
         limit.check_allows(limit.spent_on(0, max_tokens))
     budget = options.thinking_budget if options.engine_name == "openai" else None
-    return MeteredEngine(open_engine(options), tuple(limits), budget)
+    deadline = None if until is None else Deadline(until)  # before an engine starts: it may be past
+    return MeteredEngine(open_engine(options), tuple(limits), budget, deadline)
 
 
 @dataclass(frozen=True)
@@ -76,14 +80,20 @@ class MeteredEngine:
 
     A request under way counts with the most it can use, `max_tokens` and a token for each byte of its
     prompt; when it is answered it counts with what it used, and so do answers that broke off. So a limit is
-    never passed, but for those, as the request is asked again. `exhausted` says whether requests were left
-    out.
+    never passed, but for those, as the request is asked again. No request begins that would not end before
+    the deadline. `exhausted` says whether requests were left out.
     """
 
     def __init__(
-        self, engine: Engine, limits: tuple[Limit, ...] = (), thinking_budget: int | None = None
+        self,
+        engine: Engine,
+        limits: tuple[Limit, ...] = (),
+        thinking_budget: int | None = None,
+        deadline: Deadline | None = None,
     ) -> None:
         self._engine = engine
+        self._deadline = deadline
+        self._begun: dict[int, float] = {}  # id of a request -> when it was handed to the engine
         self._thinking_budget = thinking_budget  # prompt and thought are sent again when it is used up
         self._limits = limits
         self._answered = [0.0] * len(limits)  # spent on what was answered
@@ -101,6 +111,8 @@ class MeteredEngine:
         """Raises UserError when a limit does not even allow the first request."""
         for request, result in self._engine.generate(self._allowed(requests)):
             self._under_way.pop(id(request))
+            if self._deadline is not None:
+                self._deadline.note(time.monotonic() - self._begun.pop(id(request)))
             if isinstance(result, Completion):
                 used = (result.prompt_tokens, result.completion_tokens)
                 self._answered = [
@@ -127,6 +139,11 @@ class MeteredEngine:
                 if limit is not None:
                     self._stop(limit, most)
                     return
+                if self._deadline is not None:
+                    if not self._deadline.allows_another():
+                        self._stop_in_time(self._deadline)
+                        return
+                    self._begun[id(request)] = time.monotonic()
                 self._under_way[id(request)] = most
             yield request
 
@@ -142,6 +159,12 @@ class MeteredEngine:
             if self._spent(number) + under_way + more[number] > limit.most:
                 return limit
         return None
+
+    def _stop_in_time(self, deadline: Deadline) -> None:
+        self.exhausted = (
+            f"the time of this job ends at {shown_time(deadline.end)}, and a request takes about "
+            f"{deadline.expected_s():,.0f} s: run the same command again for the rest"
+        )
 
     def _stop(self, limit: Limit, most: list[float]) -> None:
         number = self._limits.index(limit)

@@ -1,0 +1,137 @@
+"""Does a command end before the time of its job, with everything that was finished kept?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+import pytest
+from helpers import ROOT, json_lines, paper_engine, script
+
+from util.engines.deadline import Deadline, end_of_job, moment
+from util.engines.metered import MeteredEngine
+from util.errors import UserError
+from util.records import Completion, Request
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("2h30m", 9000), ("1d", 86400), ("1.5h", 5400), ("1d2h3m4s", 93784)]
+)
+def test_a_duration_counts_from_now(text, seconds):
+    assert abs(moment(text) - time.time() - seconds) < 5
+
+
+def test_a_time_of_day_is_the_next_one_and_a_date_is_itself():
+    assert 0 < moment("00:00") - time.time() <= 25 * 3600
+    assert moment("2126-01-02T03:04") == moment("2126-01-02 03:04:00")
+
+
+@pytest.mark.parametrize("text", ["soon", "2x", "25:61", "h", "2020-01-01T00:00", "", "-3h"])
+def test_what_is_no_time_to_come_is_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="is no time|is past"):
+        moment(text)
+
+
+@pytest.mark.parametrize(("said", "end"), [("", None), ("1795000000", 1795000000.0)])
+def test_slurm_says_when_its_job_ends(said, end, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_END_TIME", said)
+    assert end_of_job() == end
+    monkeypatch.setenv("SLURM_JOB_END_TIME", "tomorrow")
+    with pytest.raises(UserError, match="SLURM_JOB_END_TIME is 'tomorrow'"):
+        end_of_job()
+
+
+def test_a_deadline_that_is_past_is_refused():
+    with pytest.raises(UserError, match="give a later --until"):
+        Deadline(time.time() - 1)
+
+
+def test_a_request_may_begin_while_nearly_all_so_far_would_have_ended_in_time():
+    deadline = Deadline(time.time() + 1000)
+    assert deadline.allows_another()  # nobody knows yet
+    for seconds in [1] * 97 + [5000] * 3:
+        deadline.note(seconds)
+    assert deadline.allows_another()
+    for _ in range(10):
+        deadline.note(5000)
+    assert not deadline.allows_another()
+
+
+@dataclass
+class OneByOne:
+    """Answers each request before it asks for the next."""
+
+    asked: int = 0
+
+    def generate(self, requests):
+        for request in requests:
+            if request is not None:
+                self.asked += 1
+                yield request, Completion("x", None, "stop", 1, 1)
+
+    def close(self):
+        pass
+
+
+def test_an_engine_is_asked_nothing_that_would_not_end_in_time():
+    deadline = Deadline(time.time() + 3600)
+    inner = OneByOne()
+    engine = MeteredEngine(inner, deadline=deadline)
+    found = []
+    requests = (Request(str(n), [{"role": "user", "content": "?"}], 0.0, 0, 0, 9) for n in range(9))
+    for request, _ in engine.generate(requests):
+        found.append(request.problem_id)
+        if len(found) == 4:
+            deadline._durations.clear()
+            deadline.note(7200)
+    assert found == ["0", "1", "2", "3"] and inner.asked == 4
+    assert "a request takes about 7,200 s: run the same command again" in engine.exhausted
+
+
+def command(tmp_path, *flags, delay_s=600):
+    """The second sample of a problem takes so long."""
+    answer = {"text": "It is \\boxed{1}."}
+    engine = paper_engine(tmp_path, {**answer, "index": 0}, {**answer, "delay_s": delay_s})
+    where = ["--dataset", "Warmup", "--model", "m", "--limit", "2", "--result-dir", str(tmp_path / "r")]
+    return [*where, "--n", "2", "--temperatures", "0.7", *engine, *flags]
+
+
+def test_what_is_under_way_at_the_end_is_left_and_the_same_command_goes_on(tmp_path):
+    done = script("inference_and_check.py", *command(tmp_path, "--until", "6s"))
+    assert done.returncode == 1, done.stderr
+    assert "what was under way was left" in done.stderr and "Traceback" not in done.stderr
+    done = script("inference_and_check.py", *command(tmp_path, delay_s=0))
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "r").iterdir()
+    keys = [(line["problem_id"], line["index"]) for line in json_lines(folder / "samples.jsonl")]
+    assert len(keys) == len(set(keys)) == 4
+
+
+def test_a_signal_stops_a_command_with_everything_kept(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "inference_and_check.py"), *command(tmp_path)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    samples, end = tmp_path / "r" / "m_Warmup_test_all_0_-1" / "samples.jsonl", time.monotonic() + 120
+    while not samples.exists() or not samples.read_bytes().count(b"\n"):
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(signal.SIGUSR1)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1 and "SIGUSR1 says that the time of this job ends" in said
+    assert len(json_lines(samples)) == 1
+
+
+def test_a_time_that_is_past_is_refused_in_one_line(tmp_path, monkeypatch):
+    done = script("inference_and_check.py", *command(tmp_path, "--until", "2020-01-01T00:00"))
+    assert done.returncode == 2 and "is past" in done.stderr
+    monkeypatch.setenv("SLURM_JOB_END_TIME", "1000")
+    done = script("inference_and_check.py", *command(tmp_path))
+    assert done.returncode == 2 and "the time of this job ended at" in done.stderr
+    assert json.dumps(done.stderr).count("\\n") == 1
