@@ -207,6 +207,64 @@ def test_what_a_model_writes_never_runs_and_is_shown_as_it_is(shown):
     assert "<b>model<b>" in shown.find_element(By.TAG_NAME, "h1").text
 
 
+ATTACKS = [
+    "</script><script>window.hacked = 1</script>",
+    "<img src=x onerror='window.hacked = 1'>",
+    "$\\text{</math><img src=x onerror='window.hacked = 1'>}$",
+    "\\[\\href{javascript:window.hacked = 1}{click}\\]",
+    "\\(\\htmlData{x=1}{\\includegraphics{https://example.org/x.png}}\\)",
+    "$\\def\\a{\\a\\a}\\a$",
+    "```<b>html\n<script>window.hacked = 1</script>\n```",
+    "| <img src=x onerror='window.hacked = 1'> |\n|---|\n| <svg onload='window.hacked = 1'> |",
+    "# <style>body { display: none }</style>",
+    "[a link](javascript:window.hacked)  ![a picture](https://example.org/x.png)",
+    "&lt;script&gt; &#x3c;img&#x3e;",
+    "\u202e right to left \u2066 and \x00 \x1b[31m back",
+    "<!-- <base href='https://example.org'> -->",
+    "$" + "{" * 2000 + "x" + "}" * 2000 + "$",
+    "$" + "\\frac{1}{" * 300 + "x" + "}" * 300 + "$",
+    "$" * 5000,
+    "`" * 3 + "\n" + "`" * 2000,
+    "**" * 3000,
+    "|" * 3000 + "\n" + "|---" * 1000,
+    "__proto__ constructor toString",
+]  # fmt: skip
+
+
+def test_no_text_in_any_place_runs_asks_or_hides_anything(browser, tmp_path):
+    problems = [
+        {"id": text[:300], "question": text, "answer": text, "prompt": f"Say: {text}", "choices": [text],
+         "about": {"subject": text[:300]}}
+        for text in ATTACKS
+    ]  # fmt: skip
+    samples = [
+        {"problem_id": text[:300], "index": 0, "text": text, "reasoning": text, "extracted": text,
+         "detail": text, "how": text, "cause": text, "grader": text}
+        for text in ATTACKS
+    ]  # fmt: skip
+    settings = {"model": ATTACKS[0], "system_prompt": ATTACKS[1], "task": ATTACKS[2]}
+    run = make_run(tmp_path / "run", samples, problems=problems, settings=settings)
+    page = report_of(run, output=tmp_path / "report.html")
+    browser.get_log("performance")
+    go(browser, page, "#view=samples&order=longest")
+    browser.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
+    wait_for(lambda: all(one.find_elements(By.CSS_SELECTOR, ".facts") for one in rows(browser)))
+    browser.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
+    seen = browser.execute_script("""const all = [...document.querySelectorAll('main *')];
+        return [window.hacked ?? null, [...new Set(all.map((one) => one.localName))],
+        [...new Set(all.flatMap((one) => one.getAttributeNames()))], document.body.innerText,
+        [...document.querySelectorAll('main a')].every((one) => one.getAttribute('href').startsWith('#'))]""")
+    hacked, names, attributes, text, links_stay = seen
+    assert hacked is None and links_stay
+    assert not {"img", "iframe", "style", "base", "object", "annotation-xml", "foreignObject"} & set(names)
+    assert not [name for name in attributes if re.match("on|src|action|xlink", name)]
+    assert "<style>body { display: none }</style>" in text and "javascript:window.hacked = 1" in text
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    sent = [one["params"]["request"] for one in messages if one["method"] == "Network.requestWillBeSent"]
+    assert {one["url"].partition("#")[0] for one in sent} - {"data:,", "about:blank"} == {page.as_uri()}
+    assert [entry for entry in browser.get_log("browser") if "hacked" in entry["message"]] == []
+
+
 def test_the_page_asks_no_server_for_anything(shown, page):
     shown.find_element(By.ID, "open-all").click()
     wait_for(lambda: all(len(row.text) > 100 for row in rows(shown)))
@@ -301,7 +359,7 @@ def test_the_page_shows_scores_pictures_levels_and_the_funnel(shown):
 
 
 def test_ten_thousand_samples_can_be_opened_and_searched(browser, tmp_path):
-    characters = make_large_run(tmp_path / "run", problems=500, n=20, characters=1600)
+    characters = make_large_run(tmp_path / "run", problems=500, n=20, characters=800)
     page = report_of(tmp_path / "run", output=tmp_path / "report.html")
     assert page.stat().st_size <= 1.2 * characters
     browser.get_log("browser")
@@ -547,6 +605,9 @@ def asked(tmp_path_factory):
     samples[-1] |= {**cut, "text": "<think>So it is 1 / 2. Let me check"}
     samples[-2] |= {**cut, "text": "<think>So it is 11/25. Let me check"}
     samples[-3] |= {"reason": "undecided", "cause": "several candidates of equal rank"}
+    samples[-5] |= {"reason": "no_answer", "extracted": None}
+    samples[-6] |= {"reason": "grader_error", "extracted": None}
+    samples[-8] |= {"text": f"<think>Hm.</think>{MARKED_UP}"}
     run = make_run(folder / "run", samples, problems=problems, settings={"system_prompt": "Be brief."})
     return report_of(run, output=folder / "report.html")
 
@@ -554,7 +615,7 @@ def asked(tmp_path_factory):
 ROW = ".sample:not(.problem)[open]"
 QUESTIONS = {
     "which problems split?": ([], ".few ~ .few, .few", "4 of 8 Question 12?"),
-    "which is the hardest?": ([], ".few + .few", "0 of 8 Question 3?"),
+    "which is the hardest?": ([], ".few + .few", "0 of 7 Question 3?"),
     "what did it answer on problem 12 at 0.7?": (
         [".few a[title='problem 12']", "//summary[contains(., 'T 0.7 · index 3')]"], ROW, "extracted\n3/7",
     ),
@@ -563,7 +624,7 @@ QUESTIONS = {
     ),
     "how was it asked?": ([".few a[title='problem 3']", ".asked > summary"], ".asked[open]", "Be brief."),
     "which problems are never right?": (
-        ["//button[contains(@aria-label, 'right in 0 of 8')]"], "#samples", "Question 3?",
+        ["//button[contains(@aria-label, 'right in 0 %')]"], "#samples", "Question 3?",
     ),
     "which truncated answers had the right value in the thought?": (
         ["//a[contains(., 'truncated with the right value')]"], "#samples", "T 1 · index 3 · ended by length",
@@ -612,26 +673,26 @@ def serious(browser, axe):
 @pytest.mark.parametrize(
     ("width", "scheme"), [(1400, "light"), (1400, "dark"), (390, "light"), (390, "dark")]
 )
-def test_axe_finds_nothing_serious(browser, page, two_temperatures, width, scheme):
+def test_axe_finds_nothing_serious(browser, asked, width, scheme):
     axe = pytest.importorskip("axe_selenium_python", reason="pip install -r requirements/dev.txt has axe")
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
-    # All outcomes stand on one of the pages; on the other a problem is open, a sample of it, its prompt.
-    shown = [(two_temperatures, "#problem=p3")] + [(page, "#view=samples&order=outcome")] * (
-        scheme == "light"
-    )
-    found = []
-    for one, address in shown:
-        go(browser, one, address)
-        for place in (".sample", ".sample .sample", ".asked, .thought"):
-            browser.execute_script(f"(document.querySelector({place!r}) ?? {{}}).open = true")
-            wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, ".sample[open] > :not(summary)"))
-        found += serious(browser, axe)
+    go(browser, asked, "#order=hardest")
+    for place in (".sample", ".sample .sample", ".asked, .thought"):
+        browser.execute_script(f"document.querySelector({place!r}).open = true")
+        wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, ".sample[open] > :not(summary)"))
+    browser.find_element(By.CSS_SELECTOR, ".sample[open]:not(.problem) pre")
+    badges = {badge.text for badge in browser.find_elements(By.CSS_SELECTOR, ".sample .sample .badge")}
+    assert badges == {"wrong", "truncated", "undecided", "no answer", "not judged"}
+    tool = axe.Axe(browser)
+    tool.inject()
+    found = tool.run()["violations"]
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-    assert found == []
+    serious = [one for one in found if one["impact"] in ("serious", "critical")]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in serious] == []
 
 
 # --- formulas ---

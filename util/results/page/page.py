@@ -288,7 +288,7 @@ def _by(name: str, rows: Sequence[Row], title: str) -> str:
     head = (escape(name), "problems", *(escape(row.label) for row in rows))
     more = len(values) - GROUPS_SHOWN
     rest = f'<p class="faint">and {more} more</p>' if more > 0 else ""
-    return f"<h3>{escape(title)}</h3>{table(head, lines, cards=True)}{rest}"
+    return f"<h3>{escape(title)}</h3>{table(head, lines, cards=True, frame='groups')}{rest}"
 
 
 def _with_bar(entry: dict | None) -> str:

@@ -278,7 +278,7 @@ function show(note = "") {
   const entries = shown.slice(page * PAGE, (page + 1) * PAGE);
   const byProblem = $("view").value === "problems";
   $("samples").replaceChildren(...entries.map((entry) => (byProblem ? problemCard(entry) : card(entry, true))));
-  const problems = byProblem ? `${shown.length} problems, ` : "";
+  const problems = byProblem ? `${shown.length} ${shown.length === 1 ? "problem" : "problems"}, ` : "";
   $("count").textContent = note || `${problems}${rowsFound} of ${index.problem.length} samples`;
   $("count").dataset.busy = note ? "yes" : "no";
   for (const place of document.querySelectorAll(".page-number")) place.textContent = `page ${page + 1} of ${pages}`;
@@ -388,7 +388,8 @@ async function fill(place, row, isAlone) {
   const fact = (name, value, formula = false) => {
     if (value === null || value === undefined || value === "") return;
     const shownValue = el("dd", { dir: "auto" });
-    if (formula && String(value).includes("\n")) shownValue.append(code(String(value), "python"));
+    const lines = String(value).split("\n").length;
+    if (formula && lines > 1) shownValue.append(fold(`${lines} lines`, () => code(String(value), "python")));
     else if (formula) Formulas.append(shownValue, maths(String(value)));
     else shownValue.append(String(value));
     facts.append(el("dt", {}, name), shownValue);
