@@ -69,6 +69,23 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name, why):
         own_task(str(tmp_path / name))
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("torn.jsonl", '{"question": "1+1?", "answer": "2"}\n{"question": "1+', "line 2: .*mend the file"),
+        ("list.jsonl", "[1, 2]\n", "line 1 is not a JSON object"),
+        ("cells.csv", "question,answer\nWhat?,2,3\n", "different number of cells"),
+        ("not.parquet", "PAR1", "cannot be read"),
+    ],
+)
+def test_a_damaged_file_is_named_with_its_line(tmp_path, name, content, why):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(
+        UserError, match=f"^{tmp_path / name} cannot be read .*{why}" if why[0] != "c" else why
+    ):
+        own_task(str(tmp_path / name))
+
+
 # --- what the columns are ---
 
 QUESTION = "Which is prime?"

@@ -71,6 +71,8 @@ class Rows:
                     done += 1
                 return
             except DamagedFile as error:
+                if os.path.isabs(self.path):
+                    raise UserError(f"{self.path} cannot be read ({error}): mend the file") from error
                 if attempt == 2 or self.folder is not None or hub.is_intact(local):
                     raise UserError(
                         f"{name} of {self.path} cannot be read ({error}): "
