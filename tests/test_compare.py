@@ -328,6 +328,8 @@ def test_folders_that_share_one_benchmark_are_compared_problem_by_problem(tmp_pa
     assert found["higher_in_b"] == 20 and "higher in B: 20 problems" in text
     one = run_of(tmp_path / "one", [1] * 20, settings={"task": "AIME"})
     assert compared(capsys, one, old)[1]["higher_in_a"] == 20  # a run and a folder
+    report.run(report.parse(["compare", str(one), str(tmp_path / "new")]))
+    assert "not compared" not in capsys.readouterr().err  # of which only the same benchmark counts
 
 
 def test_runs_of_other_problems_of_a_benchmark_are_not_paired(tmp_path, capsys):

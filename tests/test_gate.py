@@ -387,6 +387,15 @@ def test_a_gate_of_a_folder_holds_if_it_holds_for_each_run(tmp_path, capsys):
     assert reported(capsys, "gate", good, "--over", worse, "--margin", 20)[0] == 0
 
 
+def test_a_run_is_judged_against_that_of_its_benchmark_in_a_folder(tmp_path, capsys):
+    base = several(tmp_path / "base", AIME=[4] * 30, MATH500=[3] * 80)
+    run = run_of(tmp_path / "run", [1] * 80, settings={"task": "MATH500"})
+    status, text, found = reported(capsys, "gate", run, "--over", base)
+    assert (status, len(found["rules"])) == (1, 1) and f"against {base}/MATH500" in text
+    with pytest.raises(UserError, match="of MMLU there is no other run|no benchmark has a run in each"):
+        reported(capsys, "gate", run_of(tmp_path / "x", [1], settings={"task": "MMLU"}), "--over", base)
+
+
 def test_a_gate_of_a_folder_judges_all_runs_or_none(tmp_path, capsys):
     base = several(tmp_path / "base", AIME=[4] * 30, MATH500=[3] * 80)
     part = several(tmp_path / "part", AIME=[4] * 30)

@@ -71,16 +71,18 @@ def runs_in(paths: Sequence[Path]) -> Named:
 def by_benchmark(paths: Sequence[Path]) -> Benchmarks:
     """The runs of the same benchmark in each of the paths, or all of them in a single one.
 
-    Runs that are named one by one are compared as they are. Raises UserError where there is nothing to pair.
+    Runs that are named one by one are compared as they are; beside a run only its own benchmark counts.
+    Raises UserError where there is nothing to pair.
     """
     if all((path / "run.json").exists() for path in paths):
         return Benchmarks([Together("", list(paths))])
     left_out: list[str] = []
     columns = [_of_path(path, left_out) for path in paths]
-    names = _names([which for column in columns for which in column])
+    single = [column for path, column in zip(paths, columns, strict=True) if (path / "run.json").exists()]
+    names = _names([which for column in single or columns for which in column])
     if len(paths) > 1:
         for path, column in zip(paths, columns, strict=True):
-            _refuse_two_of_one(path, {names[which]: runs for which, runs in column.items()})
+            _refuse_two_of_one(path, {name: column.get(which, []) for which, name in names.items()})
     together = []
     for which, name in names.items():
         runs = [run for column in columns for run in column.get(which, ())]
@@ -98,7 +100,7 @@ def by_benchmark(paths: Sequence[Path]) -> Benchmarks:
         )
     if not together:
         there = "; ".join(
-            f"{path} has {', '.join(names[which] for which in column) or 'none'}"
+            f"{path} has {', '.join(names.get(which, which[0]) for which in column) or 'none'}"
             for path, column in zip(paths, columns, strict=True)
         )
         raise UserError(f"nothing to compare: no benchmark has a run in each ({there}); name other folders")
