@@ -127,6 +127,9 @@ def rubric(*, undecided: float = 0.0, **options: Any) -> Any:
     """A rubric of verifiers before 0.4, for rows of the format rl-jsonl (`answer` and `info`)."""
     import verifiers  # type: ignore[import-not-found]
 
+    if not hasattr(verifiers, "Rubric"):
+        raise ImportError("verifiers has no rubrics from 0.4 on: await compute_score_async in a @vf.reward")
+
     async def correct(completion: Any, answer: Any = None, info: Any = None, **_: Any) -> float:
         facts = _as_dict(info)
         found = await compute_score_async(
@@ -226,7 +229,7 @@ class _Process:
             threading.Thread(target=work, name="rewards", daemon=True).start()
 
     def ask(self, message: bytes, *, silent_s: float) -> Future[dict[str, Any]]:
-        """The answer to a call, a JSON object without its last brace; `silent_s`: see `_read`."""
+        """The answer to a call, the inside of a JSON object; `silent_s`: see `_read`."""
         future: Future[dict[str, Any]] = Future()
         with self._lock:
             if self.ended_because:
@@ -237,7 +240,7 @@ class _Process:
                 self._heard = time.monotonic()
             self._silent_s = silent_s
             self._waiting[number] = future
-        self._lines.put(message + b', "id": %d}\n' % number)
+        self._lines.put(b'{"id": %d%s%s}\n' % (number, b", " if message else b"", message))
         return future
 
     def end(self, why: str) -> None:
@@ -269,9 +272,10 @@ class _Process:
                 view = memoryview(line)
                 while view:
                     view = view[stream.write(view) :]
-            stream.close()
         except OSError:  # it has ended, and `_read` sees to that
             return
+        finally:
+            stream.close()
 
     def _read(self) -> None:
         """Take answers until it ends; graders that say nothing for `silent_s` while calls wait are killed."""
@@ -291,6 +295,8 @@ class _Process:
             *lines, heard = (heard + data).split(b"\n")
             for line in lines:
                 self._take(json.loads(line))
+        stream.close()
+        self._lines.put(None)
         status = self._process.wait()
         with self._lock:
             self.ended_because = self.ended_because or (
@@ -339,7 +345,7 @@ class _Graders:
         """The answer to a call; never raises."""
         answer: Future[dict[str, Any]] = Future()
         try:
-            line = json.dumps(message, default=_plain).encode()[:-1]
+            line = json.dumps(message, default=_plain).encode()[1:-1]
         except (TypeError, ValueError, RecursionError) as error:
             told = f"the call is no JSON ({type(error).__name__}): give texts, numbers and lists of them"
             answer.set_result(self._told({**_unanswered(told), "reason": "bad_call"}))

@@ -14,7 +14,7 @@ import pytest
 from helpers import ROOT
 
 import rewards
-from tasks import load_task
+from tasks import FILES, load_task
 from util.errors import UserError
 from util.grading.rewards import BadCall, RewardGrader, answer_of, read_call
 from util.machines.versions import suite_version
@@ -56,6 +56,7 @@ found = {
     "wrong code": score("code", "```python\nprint(1)\n```", sys.argv[3]),
     "unknown task": score("who/knows", "1", "1"),
     "no task": score(None, "1", "1"),
+    "nothing": score(None, None, None),
     "no truth": score("maths", "1", None),
     "an empty truth": score("maths", "1", " "),
     "a number as solution": score("maths", 5, "1"),
@@ -177,6 +178,7 @@ def test_undecided_is_what_the_caller_says(trainer):
     [
         ("unknown task", "unknown task: who/knows"),
         ("no task", "unknown task: none was named"),
+        ("nothing", "the solution is missing"),
         ("no truth", "the ground truth is missing"),
         ("an empty truth", "there is no ground truth"),
         ("a number as solution", "the solution is 5"),
@@ -190,7 +192,7 @@ def test_a_call_that_cannot_be_graded_has_a_value_and_a_reason(trainer, name, to
     assert (found[name]["score"], found[name]["undecided"]) == (0.0, 1.0)
     assert found[name]["reason"] == "bad_call" and told in found[name]["detail"]
     assert "no verdict (bad_call, 1 so far): unknown task: who/knows" in log
-    assert "(bad_call, 8 so far)" in log and "(bad_call, 7 so far)" not in log
+    assert "(bad_call, 8 so far)" in log and "(bad_call, 9 so far)" not in log
 
 
 def test_rewards_work_in_threads_in_asyncio_and_in_a_forked_child(trainer):
@@ -212,7 +214,78 @@ def test_the_graders_end_with_a_trainer_that_is_killed(trainer):
     wait_for_end_of(below)
 
 
+# --- graders that fail ---
+
+# What stands in for the graders: notes that it was started, then does what its name says.
+STAND_IN = """
+import json, sys
+open(sys.argv[1], "a").write("started ")
+def answer(line):
+    print(json.dumps({"id": json.loads(line)["id"], "correct": True, "reason": "", "detail": "",
+                      "extracted": "", "grader": "", "suite": ""}), flush=True)
+for number, line in enumerate(sys.stdin):
+    if sys.argv[2] == "dies at once":
+        sys.exit(3)
+    if sys.argv[2] == "dies with the second" and number == 1:
+        sys.exit(3)
+    if sys.argv[2] != "is silent":
+        answer(line)
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """Graders whose process is the stand-in, and how often it was started."""
+    monkeypatch.setattr(rewards, "LOOK_S", 0.02)
+    made = []
+
+    def graders(does, program=sys.executable):
+        one = rewards._Graders(60.0, 1, None, None)
+        one._command = [program, "-c", STAND_IN, str(tmp_path / "starts"), does]
+        one._silent_s = 0.2 if does == "is silent" else 60
+        made.append(one)
+        return one, lambda: (tmp_path / "starts").read_text().count("started")
+
+    yield graders
+    for one in made:
+        one.close()
+
+
+def test_graders_that_die_once_are_started_again_and_asked_again(stand_in):
+    graders, starts = stand_in("dies with the second")
+    assert [graders.ask({}).result()["correct"] for _ in range(4)] == [True] * 4
+    assert starts() == 4
+
+
+def test_graders_that_cannot_work_are_not_started_for_every_call(stand_in):
+    graders, starts = stand_in("dies at once")
+    answers = [graders.ask({}).result() for _ in range(5)]
+    assert {(answer["correct"], answer["reason"]) for answer in answers} == {(None, "grader_error")}
+    assert "exit status 3" in answers[0]["detail"] and starts() == 1
+
+
+def test_graders_that_say_nothing_are_ended(stand_in):
+    graders, starts = stand_in("is silent")
+    answer = graders.ask({}).result()
+    assert answer["correct"] is None and "silent for 0.2 s" in answer["detail"]
+
+
+def test_an_interpreter_that_is_not_there_is_a_reason(stand_in):
+    graders, _ = stand_in("answers", program="/nowhere/python")
+    answer = graders.ask({}).result()
+    assert answer["correct"] is None and "cannot be started" in answer["detail"]
+
+
 # --- the same verdicts ---
+
+
+def test_every_benchmark_is_known_by_its_name_and_its_data_set():
+    kinds = rewards._kinds()
+    for task in map(load_task, FILES):
+        assert kinds[task.name.lower()] == kinds[task.source.path.lower()]
+        assert kinds[task.name.lower()].is_code == task.source.tests_on_disk
+    letters = {name for name, kind in kinds.items() if kind.is_letter}
+    assert {"gpqadiamond", "mmlu", "mmlupro", "arc-c", "letter"} <= letters and "aime" not in letters
 
 
 @pytest.fixture
