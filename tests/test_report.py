@@ -291,6 +291,9 @@ def test_the_page_follows_the_system_and_its_own_button_between_light_and_dark(s
     assert (button.text, ground() > 600) == ("theme: light", True)
     button.click()
     assert (button.text, ground() < 150) == ("theme: dark", True)
+    shown.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})  # dark on white, without buttons
+    assert ground() > 600 and not button.is_displayed()
+    shown.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
 def test_the_page_fits_a_phone(shown):

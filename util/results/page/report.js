@@ -197,6 +197,7 @@ const MOST_LISTED = 5;
 // The problems by their pass rates, those that are split and the hardest ones, and ways to samples of a kind.
 function drawOverview() {
   const places = [...new Set(index.problem.filter((_, row) => $("run").value === "" || FACTS.run(row) === $("run").value))];
+  if (!places.length) return;
   const problems = places.map((place) => ({ place, rate: rateOf(index.problems[place]) }));
   const judged = problems.filter(({ rate }) => rate[1]);
   const open = judged.filter(({ rate }) => share(rate) < 1);
@@ -206,7 +207,7 @@ function drawOverview() {
   $("overview").replaceChildren(
     el("div", { class: "columns" }, drawRates(problems.map(({ rate }) => rate)),
       ...(usualView === "problems" ? [drawList("Most split", split, "split", "No problem is right in some samples and wrong in others.")] : []),
-      drawList("Hardest", hardest, "hardest", "Every problem is right in all samples.")),
+      drawList("Hardest", hardest, "hardest", judged.length ? "Every problem is right in all samples." : "Nothing is judged.")),
     drawKinds());
 }
 
