@@ -222,10 +222,12 @@ def test_equivalence_is_said_with_its_margin(tmp_path, capsys):
 def test_a_comparison_says_that_a_run_is_incomplete(tmp_path, capsys):
     first = run_of(tmp_path / "a", [1, 2])
     second = run_of(tmp_path / "b", [1, 2], extra=["q0"])
-    assert (
-        f"{second} is INCOMPLETE: 8 of 12 asked, 1 of 3 problems without a sample"
-        in (reported(capsys, "compare", first, second)[1])
-    )
+    for others in ([second], [second, run_of(tmp_path / "c", [1, 2])]):
+        text = reported(capsys, "compare", first, *others, "-o", tmp_path / "page.html")[1]
+        assert f"{second} is INCOMPLETE: 8 of 12 asked, 1 of 3 problems without a sample" in text
+        assert "A  org/model-a at temperature 0.7  avg@4 37.5 [" in text
+        assert "B  org/model-a at temperature 0.7  INCOMPLETE avg@4 37.5 [" in text
+        assert "INCOMPLETE avg@4 37.5 [" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 # --- a published number ---

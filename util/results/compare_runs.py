@@ -162,8 +162,8 @@ def several_as_json(found: Sequence[SeveralRuns]) -> dict:
 def as_text(found: RunComparison) -> str:
     """The comparison for the terminal."""
     lines = [
-        f"A  {found.first.name}  {found.first.score}  ({found.first.folder})",
-        f"B  {found.second.name}  {found.second.score}  ({found.second.folder})",
+        f"A  {found.first.name}  {found.first.result}  ({found.first.folder})",
+        f"B  {found.second.name}  {found.second.result}  ({found.second.folder})",
         "",
         *(f"WARNING: {warning}" for warning in found.warnings),
         *numbers_lines(found),
@@ -192,10 +192,10 @@ def table_text(found: Sequence[SeveralRuns]) -> str:
     lines = []
     for one in found:
         lines += [f"{one.name}:"] * (len(found) > 1)
-        lines.append(f"A  {one.first.name}  {one.first.score}  ({one.first.folder})")
+        lines.append(f"A  {one.first.name}  {one.first.result}  ({one.first.folder})")
         for letter, pair, p_value, difference in lettered(one):
             lines += [
-                f"{letter}  {pair.second.name}  {pair.second.score}  ({pair.second.folder})",
+                f"{letter}  {pair.second.name}  {pair.second.result}  ({pair.second.folder})",
                 f"   {letter} - A {points_text(difference)}, p = {p_value:.3g}: {in_a_word(pair, p_value)}",
             ]
         warnings = dict.fromkeys(

@@ -81,6 +81,11 @@ class Side:
         """`avg@8 45.0 [31.8, 58.7]`."""
         return self.headline.score()
 
+    @property
+    def result(self) -> str:
+        """The same, with INCOMPLETE before it where it is."""
+        return f"INCOMPLETE {self.score}" if self.headline.unfinished() else self.score
+
     @cached_property
     def counts(self) -> dict[str, tuple[int, int]]:
         """(correct, judged) of each problem that has a judged sample."""

@@ -59,7 +59,7 @@ def write_comparison(path: Path, found: RunComparison, shelf: Shelf, reports: Se
         [
             (
                 f"{letter} · {escape(side.name)}",
-                escape(side.score),
+                escape(side.result),
                 escape(str(side.folder)),
                 link,
             )
@@ -146,7 +146,7 @@ def _link(file: Path, page: Path) -> str:
 
 
 def _named(letter: str, side: Side) -> tuple[str, str]:
-    return f"{letter} · {escape(side.name)}", escape(side.score)
+    return f"{letter} · {escape(side.name)}", escape(side.result)
 
 
 def _title(found: RunComparison) -> str:
