@@ -30,6 +30,7 @@ from util.training.curation import BenchmarkText
 from util.training.datacard import card, described_file, lengths_picture, token_statistics
 from util.training.export import Export, ExportOptions, Summary
 from util.training.extra_rows import SetAside
+from util.training.filters import FILTERS, MAX_REPETITION, MIN_SOLUTION_WORDS, Limits
 from util.training.formats import (
     FORMATS,
     RL_FORMATS,
@@ -88,8 +89,27 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     rows.add_argument(
         "--max-repetition",
         type=number_in(0, 1),
+        default=MAX_REPETITION,
         metavar="SHARE",
-        help="largest share of a response's 20-word passages that may be repetitions; default: not checked",
+        help="largest share of a response's 20-word passages that may be repetitions "
+        f"({MAX_REPETITION}; 1: any)",
+    )
+    rows.add_argument(
+        "--min-solution-words",
+        type=at_least(0),
+        default=MIN_SOLUTION_WORDS,
+        metavar="N",
+        help="fewest words of a solution, or of an answer without a thought; two characters of Chinese, "
+        f"Japanese or Korean count as a word ({MIN_SOLUTION_WORDS})",
+    )
+    rows.add_argument(
+        "--no-filter",
+        nargs="+",
+        choices=tuple(FILTERS),
+        default=[],
+        metavar="NAME",
+        help="filters to switch off: "
+        + ", ".join(f"{name} ({one.against})" for name, one in FILTERS.items()),
     )
     cli.add_count(rows, "--max-per-source", "most rows of a source; default: no limit")
     rows.add_argument(
@@ -174,7 +194,7 @@ def run(args: argparse.Namespace) -> int:
         keep=args.keep,
         min_tokens=args.min_tokens,
         max_tokens=args.max_tokens,
-        max_repetition=args.max_repetition,
+        limits=Limits(args.min_solution_words, args.max_repetition, frozenset(args.no_filter)),
         max_per_source=args.max_per_source,
         include_unformatted=args.include_unformatted,
         include_unjudged=args.include_unjudged,
@@ -245,7 +265,9 @@ def _check_rows(args: argparse.Namespace) -> None:
         "--keep": args.keep != "shortest",
         "--min-tokens": args.min_tokens is not None,
         "--max-tokens": args.max_tokens is not None,
-        "--max-repetition": args.max_repetition is not None,
+        "--max-repetition": args.max_repetition != MAX_REPETITION,
+        "--min-solution-words": args.min_solution_words != MIN_SOLUTION_WORDS,
+        "--no-filter": bool(args.no_filter),
         "--include-unformatted": args.include_unformatted,
         "--plain-share": args.plain_share is not None,
         "--keep-budget": args.keep_budget,
@@ -369,7 +391,9 @@ def _write_card(
     about_rows = {
         "keep": args.keep,
         "tokens": f"{_open_end(args.min_tokens)} to {_open_end(args.max_tokens)}",
-        "max repetition": _open_end(args.max_repetition),
+        "max repetition": args.max_repetition,
+        "min solution words": args.min_solution_words,
+        "filters switched off": ", ".join(args.no_filter) or NONE,
         "forced answers": "included" if args.keep_budget else "left out",
         "thought": export.options.form,
         "share of plain rows": _open_end(args.plain_share),
@@ -396,6 +420,8 @@ def _write_card(
         "file": args.output.name,
         "funnel": summary.funnel,
         "undecided": dict(summary.undecided.most_common()),
+        "filtered": dict(summary.filtered),
+        "rules": dict(summary.counts["rule"].most_common()),
         "sha256": sha256,
     }
     files = {
@@ -460,6 +486,8 @@ def _notes(summary: Summary) -> list[str]:
         notes.append(f"{number:,} samples could not be judged and were left out: {reason}")
     for why, number in summary.not_apart.most_common():
         notes.append(f"{number:,} correct samples were left out: {why}")
+    for name, number in summary.filtered.items():
+        notes.append(f"{number:,} correct samples were left out: {FILTERS[name].against}")
     for path, rows in summary.set_aside.items():
         notes.append(f"{len(rows):,} rows of {path.name} were set aside: {_told(rows)}")
     for why, number in summary.unfit_extras.most_common():

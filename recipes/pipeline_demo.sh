@@ -40,7 +40,7 @@ rewrite=("$python" convert_format.py --input_dir "$out/results" --model "openai/
 # shellcheck disable=SC2086
 "${answer[@]}" --check $flags
 "$python" convert_to_data.py --input_dir "$out/results" --output "$out/train.json" --format llamafactory --seed 1 \
-    --include-unformatted --decontaminate none --force
+    --include-unformatted --decontaminate none --force --min-solution-words 1
 runs=("$out"/results/*_Warmup_*)
 # shellcheck disable=SC2086
 "$python" response_rewrite.py --SILC --variants whole fcs fcs_plus1 fcs_reflection --dataset "${runs[0]}" \

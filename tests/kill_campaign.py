@@ -55,7 +55,8 @@ def steps(place: Path, data: Path) -> dict[str, list[object]]:
         "format": ["convert_format.py", "--input_dir", runs, "--no-llm"],
         "check": [*answer, "--check"],
         "export": ["convert_to_data.py", "--input_dir", runs, "--output", place / "train.json"]
-        + ["--decontaminate", "none", "--format", "llamafactory", "--seed", 1, "--force"],
+        + ["--decontaminate", "none", "--format", "llamafactory", "--seed", 1, "--force"]
+        + ["--no-filter", "short"],
         "pairs": ["response_rewrite.py", "--SILC", "--no-llm", "--tokenizer", "none", "--target-model", "m"]
         + ["--variants", "whole", "--dataset", run, "--result-dir", place / "pairs"],
         "eval": ["eval.py", "--model", "org/fake", "--evals", "math500,gsm8k", "--data-dir", data / "hub"]

@@ -93,7 +93,7 @@ def flags_of(script: str, here: Path) -> list[object]:
         "eval": ["eval", "--evals", "Warmup", "--output-file", here / "out.json", *asked],
         "format": ["convert_format", "--input_dir", here / "r", "--no-llm"],
         "export": ["convert_to_data", "--input_dir", here / "r", "--output", here / "train.json",
-                   "--decontaminate", "Warmup"],
+                   "--decontaminate", "Warmup", "--no-filter", "short"],
         "pairs": ["response_rewrite", "--dataset", here / "r", "--result-dir", here / "pairs", "--no-llm",
                   "--SILC", "--target-model", "paper"],
         "page": ["report", run, "-o", here / "page.html"],

@@ -90,7 +90,7 @@ def test_the_chain_runs_from_question_to_training_file(tmp_path):
     done = script(
         "convert_to_data.py",
         *("--input_dir", results, "--output", tmp_path / "train.json", "--decontaminate", "Warmup"),
-        *("--thought", "markers"),
+        *("--thought", "markers", "--min-solution-words", "3"),
     )
     assert done.returncode == 0, done.stderr
     assert "Warmup is not kept out" in done.stderr

@@ -211,7 +211,9 @@ def response(attempts: int, value: int) -> str:
     """A response that reaches its answer several times."""
     again = "\n\nWait, let me check that again. 6 times 7 is 42, so the answer is 42. " * (attempts - 1)
     thought = f"6 times 7 is 42, so the answer is {value}. {again}"
-    return f"<think>\n{thought}\n</think>\n\nThe answer is \\boxed{{{value}}}."
+    return (
+        f"<think>\n{thought}</think>\n\nSix times seven was worked out, so the answer is \\boxed{{{value}}}."
+    )
 
 
 @pytest.fixture(scope="session")

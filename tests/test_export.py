@@ -22,13 +22,17 @@ from util.errors import RunStopped
 from util.grading.maths import grade_maths
 from util.response import join_parts
 from util.results.page.counts import read_counts
+from util.training.filters import FILTERS, Draft, Limits
 from util.training.formats import FORMATS, Example, ExampleFile
+from util.training.thoughts import Answer, read_answer
 
 QUESTIONS = {
     "a": "Anna cuts a round cake into equal slices for her guests, how many slices are there?",
     "b": "Ben paints every second post of the long fence around the garden, how many posts stay bare?",
     "c": "Carla stacks wooden blocks into towers of different heights, how many blocks does she need?",
 }
+
+ANY = ("--no-filter", "short", "repetition")  # filters
 
 
 def samples(**changes) -> list[PaperSample]:
@@ -74,6 +78,11 @@ def test_wrong_truncated_ungraded_and_unformatted_samples_stay_out(tmp_path):
         "not truncated": 4,
         "formatted": 3,
         "within the limits": 3,
+        "with a solution": 3,
+        "with one thought": 3,
+        "boxes agree": 3,
+        "in one language": 3,
+        "not repetitive": 3,
         "kept per problem": 3,
         "after dedup": 3,
         "final": 3,
@@ -140,7 +149,11 @@ def test_the_keep_rule_and_the_limits_apply(tmp_path):
         tmp_path / "run",
         [
             PaperSample(
-                "a", QUESTIONS["a"], index=number, tokens=tokens, response=f"It is \\boxed{{{tokens}}}."
+                "a",
+                QUESTIONS["a"],
+                index=number,
+                tokens=tokens,
+                response=f"All slices are counted one by one, which makes \\boxed{{{tokens}}}.",
             )
             for number, tokens in enumerate(lengths)
         ],
@@ -209,7 +222,7 @@ def test_extra_rows_of_all_forms_are_mixed_in_and_deduplicated(tmp_path):
     extra.write_text("".join(json.dumps(line) + "\n" for line in lines))
     found = {
         row["conversations"][0]["value"]: row
-        for row in rows(folder, "--extra", extra, "--dedup", "exact", "--include-unformatted")
+        for row in rows(folder, "--extra", extra, "--dedup", "exact", "--include-unformatted", *ANY)
     }
     assert len(found) == 6
     assert found["Q1?"]["system"] == "S"
@@ -235,7 +248,7 @@ def test_extra_rows_come_from_their_own_file_where_several_are_given(tmp_path):
     for extra in extras:
         line = {"question": f"What is in the {extra.stem} file?", "combined_text": f"The {extra.stem} rows."}
         extra.write_text(json.dumps(line) + "\n")
-    found = rows(write_run(tmp_path / "run", samples()), "--include-unformatted", "--extra", *extras)
+    found = rows(write_run(tmp_path / "run", samples()), "--include-unformatted", *ANY, "--extra", *extras)
     told = {row["conversations"][0]["value"]: row["conversations"][1]["value"] for row in found}
     expected = {f"What is in the {extra.stem} file?": f"The {extra.stem} rows." for extra in extras}
     assert len(found) == 6 and expected.items() <= told.items()
@@ -247,7 +260,7 @@ def test_the_limits_hold_for_extra_rows_too(tmp_path):
         {"question": f"Q{words}?", "combined_text": "and one more word " * words} for words in (5, 50_000)
     ]
     extra.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    flags = ("--extra", extra, "--max-tokens", "1000", "--include-unformatted")
+    flags = ("--extra", extra, "--max-tokens", "1000", "--include-unformatted", *ANY)
     done = export(write_run(tmp_path / "run", samples()), *flags)
     assert last_line(done)["funnel"]["with extra rows"] == 4
     assert "1 extra rows were left out: not within the limits" in done.stderr
@@ -258,7 +271,7 @@ def test_every_row_of_an_extra_file_counts_however_its_lines_end(tmp_path, writt
     extra = tmp_path / "extra.jsonl"
     lines = [json.dumps({"question": f"Q{number}?", "combined_text": "A"}) for number in range(2)]
     extra.write_bytes(written.format(*lines).encode())
-    flags = ("--extra", extra, "--include-unformatted")
+    flags = ("--extra", extra, "--include-unformatted", *ANY)
     assert len(rows(write_run(tmp_path / "run", samples()), *flags)) == 5
 
 
@@ -369,6 +382,7 @@ def test_a_full_disk_leaves_the_old_file_whole(tmp_path):
     (tmp_path / "train.jsonl").write_text("the old file\n")
     command = [
         *(sys.executable, str(ROOT / "convert_to_data.py"), "--input_dir", str(folder), "--force"),
+        *("--max-repetition", "1"),
         *("--output", str(tmp_path / "train.jsonl"), "--decontaminate", "none"),
     ]
 
@@ -656,7 +670,10 @@ def test_datasets_loads_what_we_export(tmp_path, name, monkeypatch):
 
 # --- the form of the thought ---
 
-THOUGHT, SOLUTION = "I add three and four.", "Three and four are counted together, which makes \\boxed{7}."
+THOUGHT, SOLUTION = (
+    "I add three and four.",
+    "Three and four are counted together, which makes \\boxed{7} now.",
+)
 AS_TAGS = f"<think>\n{THOUGHT}\n</think>\n\n{SOLUTION}"
 AS_MARKERS = join_parts(THOUGHT, SOLUTION)
 MARKED_OTHERWISE = (
@@ -876,3 +893,172 @@ def test_rows_of_each_format_can_be_mixed_in_again(tmp_path, name):
     flags = ("--extra", tmp_path / "first.jsonl", "--dedup", "none", "--format", name)
     found = rows(other, *flags)
     assert len(found) == 4 and all(row in found for row in first)
+
+
+# --- filters ---
+
+LONGER = "All seven of them are counted once more, one after the other."
+
+
+def draft(thought=THOUGHT, solution=f"{LONGER} \\boxed{{7}}", prompt="How many?", text=None):
+    text = f"<think>\n{thought}\n</think>\n\n{solution}" if text is None else text
+    answer = read_answer(text)
+    assert isinstance(answer, Answer), answer
+    return Draft(prompt, text, answer)
+
+
+def failed(one, **limits):
+    return [name for name, kind in FILTERS.items() if not kind.passes(one, Limits(**limits))]
+
+
+@pytest.mark.parametrize(
+    ("solution", "is_short"),
+    [
+        ("\\boxed{7}", True),
+        ("So the answer is \\boxed{7}.", True),
+        ("one two three four five six seven eight nine", True),
+        ("one two three four five six seven eight nine ten", False),
+        ("答案是" + "一" * 16, True),
+        ("答案是" + "一" * 17, False),
+        ("답은 칠이다.", True),
+        ("先数三个再数四个合起来一共是 \\boxed{7} and so on here", False),
+    ],
+)
+def test_a_solution_has_ten_words_or_twenty_characters_of_chinese(solution, is_short):
+    one = draft(thought="我想。" if solution[0] > "z" else THOUGHT, solution=solution, prompt="多少 몇 개?")
+    assert ("short" in failed(one)) == is_short
+    assert "short" not in failed(one, min_solution_words=0)
+
+
+@pytest.mark.parametrize(
+    ("thought", "solution", "differ"),
+    [
+        ("So \\boxed{7}.", "\\boxed{8}", True),
+        ("So \\boxed{7}.", "\\boxed{7}", False),
+        ("First \\boxed{8}, no, \\boxed{7}.", "\\boxed{7.0}", False),
+        ("So \\boxed{0.5}.", "\\boxed{\\frac12}", False),
+        ("So \\boxed{2} and \\boxed{3}.", "\\boxed{2, 3}", False),
+        ("So \\boxed{B}.", "\\boxed{\\text{B}}", False),
+        ("So \\boxed{B}.", "\\boxed{C}", True),
+        ("It is 8.", "\\boxed{7}", False),
+        ("So \\boxed{7}.", "It is 8.", False),
+        ("So \\boxed{x+1}.", "\\boxed{x+2}", True),
+        ("So \\boxed{x = 4}.", "\\boxed{4}", False),
+    ],
+)
+def test_the_boxes_of_thought_and_solution_agree(thought, solution, differ):
+    assert ("boxes" in failed(draft(thought, f"{LONGER} {solution}"))) == differ
+
+
+@pytest.mark.parametrize(
+    ("text", "several"),
+    [
+        (AS_TAGS, False),
+        (AS_MARKERS, False),
+        (f"<think>\n<think>\n{THOUGHT}</think>{SOLUTION}", False),
+        (f"<think>\n\n</think>\n<think>{THOUGHT}</think>{SOLUTION}", False),
+        (f"{THOUGHT}</think>{SOLUTION}", False),
+        (MARKED_OTHERWISE[-1], False),
+        (f"<think>{THOUGHT}</think> Hm. <think>{THOUGHT}</think>{SOLUTION}", True),
+        (f"<think>{THOUGHT}</think> Hm. </think>{SOLUTION}", True),
+        (f"<think>{THOUGHT} <think> Again. </think>{SOLUTION}", True),
+        (f"<reasoning>{THOUGHT}</reasoning> Hm. [THINK]{THOUGHT}[/THINK]{SOLUTION}", True),
+    ],
+)
+def test_a_response_that_thinks_several_times_is_filtered(text, several):
+    assert ("tags" in failed(draft(text=text))) == several
+
+
+ENGLISH = "We count three apples and then four apples more, so that there are seven of them in the end."
+CHINESE = "我们先数三个苹果，再数四个苹果，把它们加在一起，所以最后一共有七个苹果。"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "thought", "solution", "mixed"),
+    [
+        ("How many?", ENGLISH, LONGER, False),
+        ("How many?", f"{ENGLISH} 所以再算一次。", LONGER, True),
+        ("How many?", f"{ENGLISH} Значит семь.", LONGER, True),
+        ("How many?", f"{ENGLISH} いくつ", LONGER, True),
+        ("How many?", f"{ENGLISH} يساوي سبعة", LONGER, True),
+        ("How many?", f"{ENGLISH} With α and ℵ, naïve café, – “so” … ≤ 7 ✓", LONGER, False),
+        ("What is 苹果 in English?", f"{ENGLISH} 苹果 is apple.", LONGER, False),
+        ("一共有多少个苹果?", CHINESE, CHINESE, False),
+        ("一共有多少个苹果?", f"{CHINESE} $x_{{total}} = \\text{{apples}}$", CHINESE, False),
+        ("一共有多少个苹果?", ENGLISH, CHINESE, True),
+        (
+            "一共有多少个苹果?",
+            CHINESE,
+            f"{CHINESE}\n```python\nprint(sum(apples), apples)\n```",
+            False,
+        ),
+        ("一共有多少个苹果?", CHINESE, "\\boxed{7}", False),
+        ("몇 개입니까?", "우리는 사과를 세어 봅니다. 所以七个。", "모두 일곱 개입니다.", True),
+    ],
+)
+def test_a_response_in_mixed_languages_is_filtered(prompt, thought, solution, mixed):
+    assert ("language" in failed(draft(thought, solution, prompt))) == mixed
+
+
+@pytest.mark.parametrize(
+    ("thought", "repeats"),
+    [
+        (" ".join(map(str, range(300))), False),
+        (" ".join(map(str, range(300))) + " ".join(map(str, range(100))), False),
+        ("Wait, let me check that once more. " * 60, True),
+        ("等等，让我再核对一遍这个式子。" * 30, True),
+        (ENGLISH, False),
+    ],
+)
+def test_a_response_that_repeats_itself_is_filtered(thought, repeats):
+    one = draft(thought, LONGER, "多少?")
+    assert ("repetition" in failed(one)) == repeats
+    assert "repetition" not in failed(one, max_repetition=1)
+
+
+BAD = {
+    "short": PaperSample("short", "One?", response="So \\boxed{7}."),
+    "tags": PaperSample(
+        "tags", "Two?", text=f"<think>{THOUGHT}</think>Hm.<think>Yes.</think>{SOLUTION}", formatted=False
+    ),
+    "boxes": PaperSample("boxes", "Three?", text=f"<think>\\boxed{{8}}</think>{SOLUTION}", formatted=False),
+    "language": PaperSample("language", "Four?", response=f"{LONGER} 所以是七。"),
+    "repetition": PaperSample("repetition", "Five?", response=f"{LONGER} " * 20),
+}
+
+
+def test_each_filter_is_counted_in_funnel_and_card_and_can_be_switched_off(tmp_path):
+    folder = write_run(tmp_path / "run", [*samples(), *BAD.values()])
+    done = export(folder, "--dedup", "none")
+    funnel = last_line(done)["funnel"]
+    assert [funnel[one.stage] for one in FILTERS.values()] == [7, 6, 5, 4, 3]
+    card = (tmp_path / "train.card.md").read_text()
+    for one in FILTERS.values():
+        assert f"1 correct samples were left out: {one.against}" in done.stderr and f"{one.against}\n" in card
+    assert json.loads((tmp_path / "train.card.json").read_text())["filtered"] == dict.fromkeys(BAD, 1)
+    for name in BAD:
+        found = rows(folder, "--dedup", "none", "--no-filter", name, "--force")
+        assert {row["sample_id"].split("/")[1] for row in found} == {*QUESTIONS, name}
+    assert len(rows(folder, "--dedup", "none", "--no-filter", *BAD, "--force")) == 8
+
+
+def test_the_filters_hold_for_extra_rows_too(tmp_path):
+    texts = [sample.text or join_parts(THOUGHT, sample.response) for sample in BAD.values()]
+    lines = [{"question": f"Extra {n}?", "combined_text": text} for n, text in enumerate((*texts, AS_TAGS))]
+    done = export(write_run(tmp_path / "run", samples()), "--extra", extra_file(tmp_path, *lines))
+    assert last_line(done)["funnel"]["with extra rows"] == 4
+    for one in FILTERS.values():
+        assert f"1 extra rows were left out: {one.against}" in done.stderr
+
+
+def test_the_card_says_by_which_rules_thought_and_solution_are_known(tmp_path):
+    tagged = PaperSample("tagged", "One?", text=AS_TAGS, formatted=False)
+    plain = PaperSample("plain", "Two?", text=SOLUTION, formatted=False)
+    rows(write_run(tmp_path / "run", [*samples(), tagged, plain]), "--include-unformatted")
+    table = (tmp_path / "train.card.md").read_text().partition("## Rows by rule")[2].partition("##")[0]
+    for line in (
+        "| rule: paper | 3 | 60.0% |",
+        "| marks in the text | 1 | 20.0% |",
+        "| no thought | 1 | 20.0% |",
+    ):
+        assert line in table

@@ -438,7 +438,7 @@ def test_export_takes_opinions_only_where_they_are_trusted(tmp_path):
 
     def export(*flags, output="train.jsonl"):
         where = ("--input_dir", folder, "--output", tmp_path / output, "--decontaminate", "none")
-        return script("convert_to_data.py", *where, "--include-unformatted", *flags)
+        return script("convert_to_data.py", *where, "--include-unformatted", "--no-filter", "short", *flags)
 
     refused = export("--trust-opinion")
     assert refused.returncode == 2 and "there are no opinions on" in refused.stderr

@@ -125,6 +125,10 @@ class RunReader:
         sample = sample_from(read_line_at(self._sample_file, place.sample))
         return self._record(place, sample, self._formatted_text(place), None)
 
+    def formatted_by(self, place: RecordPlace) -> str:
+        """The rule or the model that formatted the text at a place; "" where none did."""
+        return "" if place.formatted < 0 else read_line_at(self._formatted_file, place.formatted)["by"]
+
     def problem_line(self, offset: int) -> dict:
         """The line of problems.jsonl at `offset`; the samples of a problem mostly follow one another."""
         if self._last_problem[0] != offset:

@@ -35,8 +35,13 @@ def card(
         f"![Length of responses]({picture})",
     ]
     for column, counter in counts.items():
-        rows = [(value, f"{number:,}") for value, number in _ordered(column, counter)]
-        parts += [f"## Rows by {column}", _table((column, "rows"), rows)]
+        if set(counter) == {"-"}:
+            continue
+        rows = [
+            (value, f"{number:,}", f"{number / counter.total():.1%}")
+            for value, number in _ordered(column, counter)
+        ]
+        parts += [f"## Rows by {column}", _table((column, "rows", "share"), rows)]
     parts += [
         "## Where the questions are from",
         _table(tuple(sources[0]), [tuple(source.values()) for source in sources]) if sources else "-",

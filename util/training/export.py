@@ -33,11 +33,11 @@ from util.training.curation import (
     first_of_each,
     keep_per_problem,
     question_digest,
-    repeated_share,
     words_of,
 )
 from util.training.datacard import grader_named
 from util.training.extra_rows import ExtraRow, SetAside, extra_at, read_extra
+from util.training.filters import FILTERS, REPETITION, SHORT, Draft, Limits
 from util.training.formats import Example, ExampleFile
 from util.training.thoughts import (
     Answer,
@@ -73,7 +73,9 @@ ADVICE = {
     "within the band": "widen --pass-rate-band, or sample more (--n)",
     "problems with a judged sample": "judge with inference_and_check.py --check",
     "with a reference": "the data set has neither answers nor tests for these problems",
-    FITTING: "widen --min-tokens, --max-tokens and --max-repetition",
+    FITTING: "widen --min-tokens and --max-tokens",
+    FILTERS[SHORT].stage: "lower --min-solution-words, or let a model format the rest with convert_format.py",
+    FILTERS[REPETITION].stage: "raise --max-repetition",
     CLEAN: "see the side file of passages; --decontaminate chooses the benchmarks",
     FINAL: "widen --max-per-source",
 }
@@ -92,7 +94,7 @@ class ExportOptions:
     keep: str | int = "shortest"
     min_tokens: int | None = None
     max_tokens: int | None = None
-    max_repetition: float | None = None
+    limits: Limits = Limits()
     max_per_source: int | None = None
     include_unformatted: bool = False
     include_unjudged: bool = False  # also of a run of which samples wait for a verdict
@@ -116,7 +118,9 @@ class Summary:
 
     funnel: dict[str, int] = field(default_factory=dict)
     counts: dict[str, Counter[str]] = field(
-        default_factory=lambda: {name: Counter() for name in ("source", "difficulty", "task", "model")}
+        default_factory=lambda: {
+            name: Counter() for name in ("source", "difficulty", "task", "model", "rule")
+        }
     )
     origins: Counter[int] = field(default_factory=Counter)  # number of the run or extra file -> rows
     tokens: array[int] = field(default_factory=lambda: array("I"))
@@ -130,6 +134,7 @@ class Summary:
         default_factory=Counter
     )  # why thought and solution are not known -> samples
     undecided: Counter[str] = field(default_factory=Counter)  # kind of cause -> samples, all left out
+    filtered: Counter[str] = field(default_factory=Counter)  # filter -> samples that it leaves out
     graders: set[str] = field(default_factory=set)  # of the samples that may enter
     unfit_extras: Counter[str] = field(default_factory=Counter)  # why extra rows are left out -> rows
     set_aside: dict[Path, list[SetAside]] = field(default_factory=dict)  # extra rows of no known form
@@ -145,7 +150,9 @@ class Summary:
         self.funnel[stage] = number
         if number == 0:
             told = f"none of {before[-1][1]} ({before[-1][0]})" if before else "no sample"
-            advice = self._why_not_correct() if stage == CORRECT else ADVICE.get(stage, "")
+            off = next((name for name, one in FILTERS.items() if one.stage == stage), "")
+            advice = ADVICE.get(stage, f"--no-filter {off} switches this filter off" if off else "")
+            advice = self._why_not_correct() if stage == CORRECT else advice
             raise UserError(f'no row is left: {told} passed the stage "{stage}"; {advice}')
 
     def _why_not_correct(self) -> str:
@@ -189,6 +196,7 @@ class Export:
         self._opinions = opinions or {}
         self.infos = list(runs.values())
         sent = [info["settings"].get("system_prompt") for info in self.infos]
+        self._filters = [name for name in FILTERS if name not in options.limits.off]
         self._systems = [self._system_of(message) for message in sent]
         self._readers: dict[int, RunReader] = {}
         self._extra_paths = extras
@@ -214,7 +222,8 @@ class Export:
                 self._look_at(origin, place, judged, stages)
         if not self.options.include_unjudged:
             self.summary.check_waiting(stages[GENERATED])
-        for stage in (GENERATED, CORRECT, WHOLE, FORMATTED, FITTING):
+        filters = [FILTERS[name].stage for name in self._filters]
+        for stage in (GENERATED, CORRECT, WHOLE, FORMATTED, FITTING, *filters):
             self.summary.passed(stage, stages[stage])
 
     def choose(self, benchmarks: BenchmarkText | None, side_file: Path) -> NDArray[Any]:
@@ -331,9 +340,14 @@ class Export:
             return
         stages[FORMATTED] += 1
         tokens = self._tokens(answer, text, sample.completion_tokens)
-        if not self._fits(text, tokens):
+        if not self._fits(tokens):
             return
         stages[FITTING] += 1
+        for name, passed in self._filtered(Draft(record.prompt, text, answer)):
+            if not passed:
+                self.summary.filtered[name] += 1
+                return
+            stages[FILTERS[name].stage] += 1
         self.summary.graders.add(grader_named(verdict))
         settings = self.infos[origin]["settings"]
         problem = (settings.get("task"), settings.get("split"), sample.problem_id)
@@ -356,13 +370,16 @@ class Export:
             return estimate_tokens(answer.solution)
         return counted or estimate_tokens(text)
 
-    def _fits(self, text: str, tokens: int) -> bool:
+    def _filtered(self, draft: Draft) -> Iterator[tuple[str, bool]]:
+        """Each filter that is on, and whether a response passes it."""
+        limits = self.options.limits
+        return ((name, FILTERS[name].passes(draft, limits)) for name in self._filters)
+
+    def _fits(self, tokens: int) -> bool:
         """Whether a response is within the limits."""
         options = self.options
-        return (
-            (options.min_tokens is None or tokens >= options.min_tokens)
-            and (options.max_tokens is None or tokens <= options.max_tokens)
-            and (options.max_repetition is None or repeated_share(text) <= options.max_repetition)
+        return (options.min_tokens is None or tokens >= options.min_tokens) and (
+            options.max_tokens is None or tokens <= options.max_tokens
         )
 
     def _find_extras(self) -> None:
@@ -378,8 +395,13 @@ class Export:
                     continue
                 text = row.reasoning + row.response
                 tokens = self._tokens(answer, text, 0)
-                if not self._fits(text, tokens):
+                if not self._fits(tokens):
                     self.summary.unfit_extras[NO_LIMITS] += 1
+                    continue
+                draft = Draft(row.prompt, text, answer)
+                failed = next((name for name, passed in self._filtered(draft) if not passed), "")
+                if failed:
+                    self.summary.unfit_extras[FILTERS[failed].against] += 1
                     continue
                 name = name_digest("extra", number, offset)
                 rank = name_digest(self.options.seed, name)
@@ -487,7 +509,7 @@ class Export:
         """A row as it is written, and what the card says of it; `drop`: its thought is not wanted."""
         origin, tokens = candidate.origin, candidate.tokens
         form = WITHOUT if drop else self.options.form
-        other_system = False
+        other_system, rule = False, ""
         if origin >= len(self._folders):
             path = self._extra_paths[origin - len(self._folders)]
             row = self._extra(candidate)
@@ -502,14 +524,17 @@ class Export:
             record = self._readers[origin].at(place)
             answer = read_answer(record.text())
             assert isinstance(answer, Answer), "only samples with an answer are chosen"
+            rule = self._readers[origin].formatted_by(place)
             plain = answer.plain or form == WITHOUT
             system = self._systems[origin][plain]
             example = own_example(record, self.infos[origin], self._folders[origin].name, system, tokens)
+        if not rule:
+            rule = "no thought" if answer.plain else "marks in the text"
         thought = None if self.options.form != IN_FIELD else "" if plain else answer.thought
         tokens = estimate_tokens(answer.solution) if drop else tokens
         example = replace(example, response=written(answer, form), thought=thought, tokens=tokens)
         dropped = plain and not answer.plain
-        return output.encode(example), _written(origin, example, plain, dropped, other_system)
+        return output.encode(example), _written(origin, example, rule, plain, dropped, other_system)
 
     def _system_of(self, message: str | None) -> dict[bool, str | None]:
         """The system message of a run's rows: without a thought (True) and with one."""
@@ -543,9 +568,12 @@ class Written(NamedTuple):
     plain: bool  # without a thought
     dropped: bool  # the response had one
     other_system: bool  # than the one that an extra row came with
+    rule: str = ""  # by which thought and solution are known
 
 
-def _written(origin: int, example: Example, plain: bool, dropped: bool, other_system: bool) -> Written:
+def _written(
+    origin: int, example: Example, rule: str, plain: bool, dropped: bool, other_system: bool
+) -> Written:
     return Written(
         origin=origin,
         source=example.source,
@@ -553,6 +581,7 @@ def _written(origin: int, example: Example, plain: bool, dropped: bool, other_sy
         task=example.task,
         model=example.model,
         tokens=example.tokens,
+        rule=rule,
         plain=plain,
         dropped=dropped,
         other_system=other_system,

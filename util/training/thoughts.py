@@ -19,6 +19,8 @@ from util.response import (
     WITH_MARKERS,
     WITH_TAGS,
     WITHOUT,
+    Mark,
+    Parts,
     forms_named,
     join_parts,
     join_tags,
@@ -35,6 +37,7 @@ class Answer:
 
     thought: str
     solution: str
+    thoughts: int = 1  # how often it begins or ends to think, by its marks
 
     @property
     def plain(self) -> bool:
@@ -57,12 +60,26 @@ def read_answer(text: str, reasoning: str = "") -> Answer | NoAnswer:
         return NoAnswer("text after the end of the solution")
     apart = trimmed(part(reasoning).without_marks()) if reasoning else ""
     within = trimmed(parts.thought) if parts.marks else ""
-    answer = Answer("\n\n".join(filter(None, (apart, within))), parts.solution or "")
+    thought = "\n\n".join(filter(None, (apart, within)))
+    answer = Answer(thought, parts.solution or "", _times_thought(parts) + bool(apart))
     if not answer.solution.strip():
         return NoAnswer("nothing after the thought")
     if any(_holds_marks(one) for one in (answer.thought, answer.solution)):
         return NoAnswer("marks within the thought or the solution")
     return answer
+
+
+def _times_thought(parts: Parts) -> int:
+    """How many thoughts the marks of a response tell of; messages in several channels are one."""
+    ended = begun = 0
+    before: Mark | None = None
+    for mark in parts.marks:
+        if mark.form in (TAGGED, MARKED) and mark.kind in ("open", "close"):
+            says_something = parts.text[before.end if before else 0 : mark.begin].strip() != ""
+            ended += says_something and mark.kind == "close"
+            begun += says_something and mark.kind == "open" and before is not None and before.kind == "open"
+            before = mark
+    return ended + begun
 
 
 def _holds_marks(text: str) -> bool:
