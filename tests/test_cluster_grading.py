@@ -17,7 +17,7 @@ from util.grading.code.suites import carry_tests, read_tests, suite_of
 from util.machines.replicas import Died, Replicas
 from util.records import Problem, Sample
 from util.runs.folder import Run
-from util.runs.reader import RecordPlace
+from util.runs.reader import RecordPlaces
 
 PROBLEM = Problem("1", "2 + 3?", "5")
 
@@ -121,7 +121,7 @@ def test_tests_travel_with_the_problem(tmp_path, pool):
     with Run(tmp_path / "run", settings={}, made_with={}) as run:
         run.add_problem(problem, "?")
         offsets = [run.add_sample(Sample("1", 0.7, i, answer, None, "stop", 1, 1)) for i in range(2)]
-    first, second = (ToGrade((RecordPlace(offset, 0, -1),), problem.reference) for offset in offsets)
+    first, second = (ToGrade(RecordPlaces((offset, 0, -1)), problem.reference) for offset in offsets)
     judge, work = Judge(tmp_path / "run", grade_code), CarriedJudge(grade_code)
     with closing(judge), pool([FOREVER], work=work, read=judge.carried) as open_pool:
         open_pool.submit("first", first, 60)

@@ -13,7 +13,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,13 +41,12 @@ LONG_S = 600.0  # people are told beforehand what may take longer
 TOGETHER_S = 1.0  # a grader that has so many samples at once gives back those it has not begun by then
 LAST = 64  # samples per worker that are handed out one by one, so that all workers end together
 OnCounted = Callable[[Counted], None]
-Places = tuple[RecordPlace, ...]  # of samples that are graded one after the other
 
 
 class ToGrade(NamedTuple):
     """Samples to grade: where they lie, and their problem's tests where problems.jsonl holds no reference."""
 
-    places: Places
+    places: RecordPlaces
     suite: TestSuite | None
 
 
@@ -199,7 +197,7 @@ class Grading:
         self._reader = RunReader(run.folder)
         self._problems = StoredProblems(run.folder)
         # Samples are known by their offset.
-        self._waiting: deque[Places] = deque()  # those for which the pool had no room
+        self._waiting: deque[RecordPlaces] = deque()  # those for which the pool had no room
         self._in_flight: dict[int, int] = {}  # sample -> its problem
         self._tried: set[int] = set()  # by this command, and worth another try by a later one
         self.without_problem = 0  # samples whose problem has no reference any more
@@ -207,7 +205,7 @@ class Grading:
 
     def offer(self, sample: Sample, offset: int) -> None:
         """Grade a new sample, which lies at `offset` of its file, as soon as there is room; never waits."""
-        self._waiting.append((RecordPlace(offset, self._problems.offset(sample.problem_id), -1),))
+        self._waiting.append(RecordPlaces((offset, self._problems.offset(sample.problem_id), -1)))
         self._fill()
 
     def collect(self, *, block: bool) -> list[Graded]:
@@ -230,7 +228,7 @@ class Grading:
                     self._tried.add(place.sample)
                 self.without_problem += not one.line
                 found.append(one)
-            self._waiting.extend((place,) for place in places[len(results) :])
+            self._waiting.extend(places.part(left, 1) for left in range(len(results), len(places)))
         self._judged += sum(OUTCOMES[one.counted.outcome] != "not_judged" for one in found)
         self._correct += sum(one.is_correct for one in found)
         if lines := b"".join(one.line for one in found):
@@ -240,10 +238,10 @@ class Grading:
         self._fill()
         return found
 
-    def _instead(self, places: Places, verdict: Verdict) -> list[Graded]:
+    def _instead(self, places: RecordPlaces, verdict: Verdict) -> list[Graded]:
         """What follows where the pool says a verdict of its own, as there was no grader to say it: of several
         samples nothing, as it is not known which is to blame, and each is graded by itself."""
-        return [graded(self._reader.at(places[0]), verdict)] if len(places) == 1 else []
+        return [graded(self._reader.at(place), verdict) for place in places] if len(places) == 1 else []
 
     def so_far(self) -> str:
         """The accuracy of what this command has graded, for people; "" before the first verdict."""
@@ -343,22 +341,21 @@ class Grading:
         while self._waiting and self._pool.has_room():
             self._submit(self._waiting.popleft())
 
-    def _together(self, places: RecordPlaces) -> Iterator[Places]:
+    def _together(self, places: RecordPlaces) -> Iterator[RecordPlaces]:
         """The places as they are handed out: many at once, as each may take less than handing it out; the
         last ones, and programs, one by one."""
-        rest, left = iter(places), len(places)
-        most = 1 if self._references else self._pool.together
-        while left > 0:
-            number = max(1, min(most, left // (LAST * self._pool.workers)))
-            yield tuple(islice(rest, number))
-            left -= number
+        begin, most = 0, 1 if self._references else self._pool.together
+        while begin < len(places):
+            number = max(1, min(most, (len(places) - begin) // (LAST * self._pool.workers)))
+            yield places.part(begin, number)
+            begin += number
 
-    def _submit(self, places: Places) -> None:
+    def _submit(self, places: RecordPlaces) -> None:
         suite = None
-        if self._references:
-            suite = self._references.get(self._reader.problem_line(places[0].problem)["id"])
         for place in places:
             self._in_flight[place.sample] = place.problem
+            if self._references:
+                suite = self._references.get(self._reader.problem_line(place.problem)["id"])
         self._pool.submit(places, ToGrade(places, suite), self._timeout_s)
 
 

@@ -172,8 +172,7 @@ class RunReader:
 
 
 class RecordPlace(NamedTuple):
-    """Where the parts of a record lie, as offsets in bytes; -1: there is none. A tuple, as it travels to
-    graders by the hundred thousand."""
+    """Where the parts of a record lie, as offsets in bytes; -1: there is none."""
 
     sample: int
     problem: int
@@ -189,10 +188,10 @@ class RecordLine(NamedTuple):
 
 
 class RecordPlaces:
-    """Many places in little memory."""
+    """Many places in little memory, and quick to send."""
 
-    def __init__(self) -> None:
-        self._offsets = array("q")
+    def __init__(self, offsets: Iterable[int] = ()) -> None:
+        self._offsets = array("q", offsets)
 
     def append(self, place: RecordPlace) -> None:
         self._offsets.extend((place.sample, place.problem, place.formatted))
@@ -203,6 +202,10 @@ class RecordPlaces:
 
     def __len__(self) -> int:
         return len(self._offsets) // 3
+
+    def part(self, begin: int, number: int) -> RecordPlaces:
+        """So many places from the one at `begin` on, or as many as there are."""
+        return RecordPlaces(self._offsets[3 * begin : 3 * (begin + number)])
 
 
 class StoredProblems:
