@@ -606,7 +606,9 @@ def judged_otherwise(cases):
     wrong = []
     for case in cases:
         layout = "livecodebench" if case["dataset"] == "LiveCodeBench" else "apps"
-        verdict = grade_code(Problem(case["id"], "", suite_of(case["problem"], layout)), case["response"])
+        problem = Problem(case["id"], "", suite_of(case["problem"], layout))
+        limits = SHORT if "loops" in case["id"] else code.DEFAULT_LIMITS
+        verdict = grade_code(problem, case["response"], limits=limits)
         if verdict.correct != case["expected"]:
             wrong.append((case["id"], case["expected"], verdict))
     return wrong
