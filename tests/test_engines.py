@@ -9,7 +9,7 @@ import pytest
 from helpers import ROOT
 
 from util.data.generation_config import known_sampling
-from util.engines import vllm_worker
+from util.engines import vllm_local, vllm_worker
 from util.engines.embedded import embedded_model
 from util.engines.endings import last_words, latest_words
 from util.engines.options import EngineOptions
@@ -334,3 +334,16 @@ def test_greedy_decoding_needs_one_sample():
 
 def test_a_model_takes_the_gpus_of_all_its_copies():
     assert EngineOptions("a/b", tp=2, pp=3, dp=5, replicas=7).gpus == 210
+
+
+def test_a_model_that_nobody_has_is_refused_after_one_question_to_the_hub(monkeypatch):
+    asked = []
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(
+        vllm_local, "refusal_of_hub", lambda *name, **_: asked.append(name) or "the hub answers 401"
+    )
+    with pytest.raises(
+        UserError, match=r"nobody/no-such-model is not on this machine.*\(the hub answers 401\)"
+    ):
+        vllm_local.check_known("nobody/no-such-model")
+    assert len(asked) == 1

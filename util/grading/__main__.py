@@ -26,6 +26,10 @@ from util.terminal import print_text
 PATH = re.compile(r"(?:~|\.{1,2})?/[^\W\d][^\s\\${}]*|[^\s\\${}]*[^\W\d_]\.(?:txt|md|tex|jsonl?|log|out)")
 
 
+# Flags of `explain` that say nothing about the references of a benchmark.
+OF_EXPLAIN = "gold problem tests response kind choice question accept finish_reason tolerance".split()
+
+
 def _any_text(text: str) -> str:
     """An argparse type: a text, also an empty one."""
     return text
@@ -107,14 +111,23 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         references = [name for name in ("gold", "tests", "problem") if getattr(args, name) is not None]
         if args.response is None or len(references) != 1:
             parser.error("explain needs --response, and --gold, --tests or --problem")
+        if args.limit is not None:
+            parser.error(f"--limit {args.limit} is for check-golds: leave it out")
         if (args.problem is None) != (args.dataset is None):
             parser.error("give --problem and --dataset, which has it, together")
         if args.response == args.tests == "-":
             parser.error("--response - and --tests - both read stdin: give a file for one of them")
     if args.gold is not None and not args.gold.strip():
         parser.error("--gold is empty: give the reference answer")
-    if args.command == "check-golds" and args.dataset is None:
-        parser.error("check-golds needs --dataset")
+    if args.command == "check-golds":
+        if args.dataset is None:
+            parser.error("check-golds needs --dataset")
+        for name in OF_EXPLAIN:
+            if (value := getattr(args, name)) != parser.get_default(name):
+                flag = f"--{name.replace('_', '-')}"
+                parser.error(
+                    f"{flag} {value} is for explain; check-golds grades as the benchmark does: leave it out"
+                )
     return args
 
 
