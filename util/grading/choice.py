@@ -302,7 +302,8 @@ def _signs(valid: str, is_foreign: bool = False, is_script: bool = False) -> _Si
         ),
         concluded=re.compile(
             r"(?:\b(?:so|thus|hence|therefore|is|be|say|think|believe|guess|answer"
-            r"|ans|conclusion|yes|match(?:es|ing)?|correspond(?:s|ing)? to|(?:points|leads) to|leaves"
+            r"|ans|conclusion|yes|match(?:es|ing)?|correspond(?:s|ing)? to"
+            r"|(?:points|leads|brings)(?: us)? to|leaves"
             r"|supports|actually|rather|wait|instead|no(?=[\s,.:;–—-]+[(\[]?[A-J]\b))\b|=>|->|∴|→|⇒|[:：])"
             r"[\s,:：.–—-]*(?:(?:the|with|for|it['’]s|it is|option|choice|letter|answer)\s+)*"
             rf"[(\[]?([{valid}])[)\]]?(?:\s+it\s+is)?\s*[.!。)]*\s*$",

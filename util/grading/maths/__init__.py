@@ -216,11 +216,20 @@ _ASKED = re.compile(  # the formula behind "find the value of"
 )
 
 
+_STEP = re.compile(
+    r"\\(?:Rightarrow|Longrightarrow|rightarrow|implies|iff|to|therefore|because|quad|qquad)\b|[⇒→∴]|=>"
+)
+_DRESS = re.compile(
+    r"\\(?:text|mathrm|textbf)\s*\{[^{}]*\}|\\(?:angle|displaystyle|left|right)\b|\\[^a-zA-Z]|[\s{}&$*°∠]"
+)
+
+
 def _is_of_another(left: str, question: str) -> bool:
     """Whether an answer is said of an expression in the one letter that the question asks for: x^2 for x."""
-    asked = [re.sub(r"[\s{}]", "", match[match.lastindex or 1]) for match in _ASKED.finditer(question)]
-    said = re.sub(r"[\s{}]", "", left)
-    letters = re.findall(r"(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])", left)
+    step = _STEP.split(left)[-1]
+    said = _DRESS.sub("", step)
+    letters = re.findall(r"(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])", step)
+    asked = [_DRESS.sub("", match[match.lastindex or 1]) for match in _ASKED.finditer(question)]
     return said not in asked and any(len(name) == 1 and name in letters and name != said for name in asked)
 
 

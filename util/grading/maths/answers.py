@@ -21,6 +21,7 @@ from util.grading.maths.spans import (
     BOUND,
     CLAUSE,
     DENIED,
+    EXPANDED,
     REASON,
     SEVERAL,
     TAKEN_BACK,
@@ -208,7 +209,7 @@ _LEFT_SIDE = re.compile(r"(?:^|[$\n=,;:(]|(?<![\\a-zA-Z])[a-z]{2,}\s)([^$\n=,;:]
 def _settled(text: str, before: str, end: int, found: Found) -> Found:
     """An answer; not, where the words in front of it deny it or what stands behind it takes it back."""
     behind = text[end : end + TAIL]
-    if about := ABOUT.match(behind.lstrip(" $,\n")):
+    if about := ABOUT.match(behind.lstrip(" $,\n")) or EXPANDED.match(behind.lstrip(" $")):
         found = found._replace(about=next(filter(None, about.groups())))
     if not _LETTERS.search(behind):
         return found._replace(cause=TAKEN_BACK) if is_denied(before) or _REFUTED.match(behind) else found
@@ -294,8 +295,8 @@ def _joined_boxes(text: str, found: list[tuple[int, int, str]]) -> tuple[str, bo
 
 
 _COMES_TO = re.compile(  # in the same sentence: " per box, so 36 in all", " apples for 3 days = 36 apples"
-    r"\b(?:so|hence|thus|therefore|giving|gives|making|makes|yields?|yielding|totall?ing|adding|that is"
-    r"|meaning|means|to (?:get|obtain|give)|we (?:get|obtain|have)|for a total of|i\.e\."
+    r"\b(?:so|hence|thus|therefore|giving|gives|making|makes|yields?|yielding|totall?ing|adding"
+    r"|meaning|means|to (?:get|obtain|give)|we (?:get|obtain|have)|for a total of|i\.e\.|that is(?=,| \$?\d)"
     r"|(?:requested|required|desired|wanted|final|total|sum|asked|result|value)\b[^.,;]{0,40}?\b(?:is|are|equals|of)"
     r"|donc|así que|entonces|portanto|então|quindi|così|dus|daher|somit|итого|значит|поэтому)(?!\w)"
     r"|[^\W\d_]{2}\.?[$)\s]*=|所以|因此|一共|总共|共有|합계|모두|合計"
@@ -450,6 +451,7 @@ _ASIDE = re.compile(  # what is said of another value: "6 (12 is extraneous)"
 _NO_DOUBT = re.compile(r"\b(?:no|without(?: a)?|beyond) doubt\b")
 _OTHERWISE = re.compile(  # behind an answer: another one is as good
     r"[\s*_.]*(?:(?:and|or)\s+(?=[$\\\d-])|(?:on the other hand|alternatively|(?:but )?it (?:could|may|might)"
+    r"|or is it"
     r"|or (?:maybe|perhaps|possibly)|both)\b)"
     r"[^\n]{0,100}\d",
     re.IGNORECASE,

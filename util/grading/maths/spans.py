@@ -59,7 +59,7 @@ def read_span(span: str, *, declared: bool = False) -> Statement:
         words = SPELLED.sub(chr(_FIRST), words)
     if not values:
         return Statement(_first_kept(words, REASON, _NOT_THAT).strip(" .,:;"))
-    if _MONTH.search(words):
+    if _DATE.search(words):
         return Statement(span)
     if contrast := _NOT_BUT.search(words):
         words = contrast.group(1)
@@ -70,7 +70,9 @@ def read_span(span: str, *, declared: bool = False) -> Statement:
     words = _first_kept(words, _NOT_THAT, _WHICH, needed=_VALUE)
     if not _VALUE.search(words) or _DENIAL.search(words):
         return Statement(span, DENIED)
-    words = _ASIDE.sub(lambda aside: f" {aside.group(1)} " if _OR.search(aside.group()) else " ", words)
+    words = _ASIDE.sub(
+        lambda aside: f" {aside.group(1)} " if _KEPT_ASIDE.search(aside.group()) else " ", words
+    )
     if _CASE.search(words):
         return Statement(span, CASES)
     before = _first_kept(words, _CONDITION, needed=_VALUE)
@@ -101,6 +103,7 @@ def read_span(span: str, *, declared: bool = False) -> Statement:
 
 _ROUGHLY = r"(?:about|approx(?:imately|\.)?|roughly|around|≈|\\approx|(?:more )?(?:exactly|precisely))"
 _DECIMAL = r"\$?\s*(-?\d[\d,]*(?:\.\d+)?(?:\s*\\?%)?)\$?"
+EXPANDED = re.compile(rf"(?:≈|\\approx)\s*{_DECIMAL}")  # right behind a value
 _MAY_BE_ABOUT = re.compile(r"\)[ .$*]*$|about|approx|roughly|around|exactly|precisely|≈")
 ABOUT = re.compile(
     rf"(?:\(\s*(?:(?:or|i\.e\.|that is|which is)[\s,]*)?{_ROUGHLY}\s*{_DECIMAL}\s*\)"
@@ -303,9 +306,8 @@ REASON = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _WHICH = re.compile(r"[\s,;(—-]*\bwhich (?:is|was|are|equals|can|we|follows)\b.*$", re.IGNORECASE | re.DOTALL)
-_MONTH = re.compile(
-    r"\b(?:January|February|March|April|May|June|July|August|September|October|November|December)\b"
-)
+_MONTH = r"\b(?:January|February|March|April|May|June|July|August|September|October|November|December)\b"
+_DATE = re.compile(rf"{_MONTH},? (?:the )?{_V}|{_V} (?:of )?{_MONTH}")
 _REFUSED = (
     r"excluded|rejected|discarded|extraneous|ruled out|not allowed|impossible|fails?|too (?:small|large"
     r"|big)"
@@ -363,11 +365,16 @@ _NOT_THAT = re.compile(
     r"[\s,;(]*\b(?:and not|but not|rather than|instead of|as opposed to|"
     r"(?<!does )(?<!do )(?<!did )(?<!is )(?<!are )(?<!was )(?<!will )(?<!can )(?<!could )(?<!would"
     r" )(?<!it )(?<!need )not)\b"
-    r"(?![^()]*\bbut\b).*$",
+    r"(?![^()]*\bbut\b).*$"
+    r"|[,，]\s*(?:而不是|而非|não|nicht|no|non|y no|e não|et non|e non|en niet|niet|а не)(?!\w).*$",
     re.IGNORECASE | re.DOTALL,
 )
 _ASIDE = re.compile(r"\(([^()]*)\)")
-_OR = re.compile(r"^\(\s*and\b|\b(?:or|possibly|possible|maybe|perhaps|alternatively)\b", re.IGNORECASE)
+_KEPT_ASIDE = re.compile(
+    r"^\(\s*(?:and|if|unless|only (?:for|when|if|in))\b"
+    r"|\b(?:or|possibly|possible|maybe|perhaps|alternatively)\b",
+    re.IGNORECASE,
+)
 _CASE = re.compile(
     r"\b(?:if|unless|otherwise|else|provided|depending|depends|in (?:the )?case|assuming|only (?:for"
     r"|when|in))\b|如果|否则|或?当",
@@ -574,7 +581,8 @@ def _joined(words: str, values: list[str], span: str) -> Statement:
     if len(said) > 1:
         between = tokens[places[0] : places[-1]]
         if _OF_TWO.search(" ".join(tokens[: places[0]])) or not _are_joined(between):
-            return Statement(span, "" if _is_compound(tokens, places) else SEVERAL)
+            is_one = _is_compound(tokens, places) and "or" not in between
+            return Statement(span, "" if is_one else SEVERAL)
         if any(_INEQUALITY.search(value) for value in said) and {"or", "或"} & {*between}:
             return Statement(r" \text{ or } ".join(said))
         return Statement(", ".join(said))
