@@ -368,6 +368,7 @@ def test_ten_thousand_samples_can_be_opened_and_searched(browser, tmp_path):
     browser.get_log("browser")
     browser.get(page.as_uri())
     wait_for(lambda: len(rows(browser)) == 25)
+    assert browser.find_elements(By.CSS_SELECTOR, "math") == []  # those of the responses wait to be looked at
     search(browser, "question that is not there")
     assert count(browser) == "0 problems, 0 of 10000 samples"
     assert browser.get_log("browser") == []

@@ -185,7 +185,8 @@ const Formulas = (() => {
   function outside(text, most) {
     for (const match of text.matchAll(FORMULA)) {
       const end = match.index + match[0].length;
-      if (match.index < most && end > most) return end < 2 * most ? end : match.index;
+      if (match.index >= most) break;
+      if (end > most) return end < 2 * most ? end : match.index;
     }
     return most;
   }

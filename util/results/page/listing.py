@@ -119,9 +119,9 @@ def _controls(runs: Sequence[RunFacts]) -> str:
         "reason": {"": "all reasons"},
         "finish": {"": "all endings"},
         "named": {
-            "": "right value anywhere or not",
-            "yes": "right value in the text",
-            "no": "right value not in the text",
+            "": "with or without the right value",
+            "yes": "with the right value in the text",
+            "no": "without it",
         },
     }
     groups = dict.fromkeys(name for run in runs for name in groups_of(run.info))

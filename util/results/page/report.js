@@ -211,10 +211,12 @@ function drawOverview() {
     drawKinds());
 }
 
+const nameOf = (place) => `${index.runs.length > 1 ? `${index.runs[runOf[place]]} · ` : ""}${index.problems[place].id}`;
+
 function drawList(title, problems, order, none) {
   const entries = problems.slice(0, MOST_LISTED).map(({ place, rate: [right, all] }) => {
     const problem = index.problems[place];
-    return el("li", {}, el("a", { href: addressOf({ view: "problems", run: runOf[place], problem: problem.id }), title: problem.id },
+    return el("li", {}, el("a", { href: addressOf({ view: "problems", run: runOf[place], problem: problem.id }), title: nameOf(place) },
       el("strong", {}, `${right} of ${all}`), " ", titled(problem)));
   });
   const all = el("a", { href: addressOf({ view: "problems", order }) }, `all, ${title.toLowerCase()} first`);
