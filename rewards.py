@@ -575,6 +575,7 @@ def _serve(args: argparse.Namespace, service: RewardService, token: str | None) 
 def _token(args: argparse.Namespace) -> str | None:
     """The token that clients have to send; raises UserError where one is needed and none is given."""
     from util.errors import UserError
+    from util.grading.reward_service import is_loopback
 
     token, where = os.environ.get(TOKEN_VARIABLE, "").strip(), TOKEN_VARIABLE
     if args.token_file is not None:
@@ -589,21 +590,12 @@ def _token(args: argparse.Namespace) -> str | None:
         raise UserError(
             f"the token of {where} will not do: give {TOKEN_CHARS} characters or more, letters and digits"
         )
-    if not token and not _is_loopback(args.host):
+    if not token and not is_loopback(args.host):
         raise UserError(
             f"--host {args.host} can be reached from other machines: put a token into {TOKEN_VARIABLE} or "
             "--token-file, or listen at 127.0.0.1"
         )
     return token or None
-
-
-def _is_loopback(host: str) -> bool:
-    from ipaddress import ip_address
-
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 if __name__ == "__main__":

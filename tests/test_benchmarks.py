@@ -27,6 +27,7 @@ SMALLEST = {
     "numina": "--rows 3000 --folder {}",
     "pairs": "--samples 40",
     "report": "--samples 40 --dir {}",
+    "rewards": "--maths 20 --programs 4 --threads 2 --workers 1",
     "rewrites": "",
     "startup": "--rounds 1",
 }

@@ -37,7 +37,7 @@ rewards = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(rewards)
 options = {"workers": 1}
 nested = last = []
-for _ in range(5000):
+for _ in range(200_000):
     last.append([])
     last = last[0]
 circle = []
@@ -435,6 +435,24 @@ def test_programs_from_the_network_run_in_the_sandbox_alone(server, tmp_path):
 def test_the_server_refuses_what_it_need_not_bear(server, body, more, status):
     found, answer = answered(server, body, **more)
     assert found == status and answer["error"]
+
+
+def test_a_page_that_names_this_machine_differently_is_refused_where_no_token_is_asked_for():
+    from aiohttp.test_utils import make_mocked_request
+
+    from util.grading.reward_service import _Http
+
+    http = _Http(None, token=None, undecided=0.0, request_bytes=1)
+    hosts = {
+        "127.0.0.1:8765": None,
+        "localhost": None,
+        "[::1]:8765": None,
+        "evil.example": 403,
+        "10.0.0.1": 403,
+    }
+    for host, status in hosts.items():
+        refused = http._refused(make_mocked_request("POST", "/reward", headers={"Host": host}))
+        assert (refused and refused.status) == status, host
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from util.errors import UserError
@@ -146,6 +147,14 @@ def end_with(process: int) -> None:
 # ---------------------------------------------------------------- over HTTP
 
 
+def is_loopback(host: str) -> bool:
+    """Whether this name or address can be this machine's own alone."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class _Door(asyncio.Protocol):
     """What a connection meets where there are too many."""
 
@@ -206,6 +215,9 @@ class _Http:
 
     def _refused(self, request: web.Request) -> web.Response | None:
         self.silent.discard(request.protocol)
+        # Without a token, a page in a browser could reach this machine under a name of its own.
+        if self._token is None and not is_loopback(request.url.host or ""):
+            return _json({"error": f"ask for 127.0.0.1 or localhost, not {request.host}"}, status=403)
         given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
         if self._token is not None and not hmac.compare_digest(given, self._token):
             return _json({"error": "a token is needed: Authorization: Bearer TOKEN"}, status=401)
