@@ -407,3 +407,42 @@ def test_silc_takes_the_best_of_all_pairs(correct, incorrect, least):
     else:
         lengths = incorrect[pair.rejected - len(right)], correct[pair.chosen]
         assert lengths == max(pairs)[1:]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "reference"),
+    [
+        ("This gives the set {2, 3, 6}.", "2,3,6"), ("So the set is \\{2, 3, 6\\}.", "\\{2,3,6\\}"),
+        ("So the pair is (2, 3).", "(2,3)"), ("So x = 2 or x = 3.", "2, 3"),
+        ("Hence the interval is [2, 5].", "[2,5]"),
+        ("So the day is Sunday.", "Sunday"), ("That means it falls on a Sunday.", "Sunday"),
+        ("So it's **Tuesday**.", "Tuesday"), ("So the winner is Bob.", "Bob"), ("所以是星期天。", "星期天"),
+        ("所以答案集合是{2,3,6}。", "\\{2,3,6\\}"),
+    ],
+)  # fmt: skip
+def test_a_set_and_a_name_are_values_of_an_attempt(sentence, reference):
+    again = f"{sentence}\n\nLet me double-check this. "
+    assert cut(f"First we look. {again}{sentence}") == [
+        f"First we look. {sentence}\n\n",
+        again[len(sentence) + 2 :] + sentence,
+    ]
+    correct, _ = score_piece(sentence, lambda text: grade_maths(reference, text, symbolic=False))
+    assert correct
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "So why did I get 61 earlier?", "So that means 61?", "So earlier I got 61.", "So it is 61?",
+        "所以为什么刚才得到61？", "所以刚才是61。", "So it is not Sunday.", "So he never works on a Sunday.",
+        "所以不是星期天。",
+    ],
+)  # fmt: skip
+def test_a_question_an_earlier_value_and_a_denied_name_are_no_attempt(sentence):
+    text = f"We look at it. {sentence}\n\nLet me double-check this. So it is 15."
+    assert cut(text) == [text]
+
+
+def test_a_name_that_is_not_the_right_one_tells_nothing():
+    """It may be that of something on the way, about which a model can be asked."""
+    assert score_piece("So the first one is Bob.", grade) == (None, "Bob")

@@ -17,7 +17,7 @@ from util.response import Parts, part, split_parts
 from util.training.formatting import DECLARING, Formatted, format_by_rule
 from util.training.pairs.turns import takes_back, turns
 
-RULES = "rule-5"  # goes up when the rules cut otherwise
+RULES = "rule-6"  # goes up when the rules cut otherwise
 _DOUBT_CHARS = 160
 
 
@@ -158,10 +158,33 @@ _COMPUTED = re.compile(
 _EQUALS = re.compile(r"=|≡|\\equiv\b")
 
 
+_NO_VALUE = re.compile(  # a question, or what was found earlier: "why did I get 61 earlier?"
+    r"[?？]|\b(?:earlier|previously|last time|(?:got|had) before|initially|originally)\b|之前|刚才|刚刚|先前",
+    re.IGNORECASE,
+)
+# "So it falls on a Sunday", "所以是星期天": a name at the end of a conclusion
+_NAME = re.compile(
+    r"(?:\b(?:is|was|are|be|on|gives?|means)|(?<=\w)['’]s)[ \t]+(?:(?:an?|the|on)[ \t]+)?[*$\"“]*"
+    r"(?P<name>[A-Z][a-z]+(?:[ \t]+(?:and[ \t]+)?[A-Z][a-z]+)*)[*$\"”]*\Z"
+    r"|[是为](?P<wide>[\u4e00-\u9fff]{1,6})\Z"
+)
+_DENIED = re.compile(r"\bnot\b|n['’]t\b|\bnever\b|[不没]", re.IGNORECASE)
+
+
 def _end_of_chain(text: str) -> str:
-    """15, of 3^5 = 15; x = 15 as it is."""
+    """15, of 3^5 = 15; x = 15 as it is, and so x = 2, x = 3."""
     sides = _EQUALS.split(text)
-    return text if len(sides) == 2 and len(sides[0].strip(" $")) < 2 else sides[-1].strip(" $")
+    is_equation = len(sides[0].strip(" $")) < 2 and (len(sides) == 2 or "," in text)
+    return text if is_equation else sides[-1].strip(" $")
+
+
+def _concluded(sentence: str) -> str:
+    """The value that a conclusion arrives at: a number, a set, a name; "" where it says none."""
+    answer = find_answer(_MODULUS.sub("", sentence))
+    if answer is not None and answer.how != "whole response":
+        return _end_of_chain(answer.text)
+    name = _NAME.search(sentence.strip())
+    return "" if name is None or _DENIED.search(sentence) else name["name"] or name["wide"]
 
 
 def declared_answer(piece: str) -> str | None:
@@ -178,10 +201,14 @@ def value_reached(piece: str, *, computed: bool) -> str | None:
     tail = piece.rstrip()[-_LAST_CHARS:]
     found: list[tuple[int, str]] = []  # where the sentence ends, its value
     for sentence in _CONCLUSION.finditer(tail):
-        answer = find_answer(_MODULUS.sub("", sentence.group()))
-        found.append((sentence.end(), "" if answer is None else _end_of_chain(answer.text)))
+        if not _NO_VALUE.search(tail, sentence.start(), sentence.end() + 1):
+            found.append((sentence.end(), _concluded(sentence.group())))
     if computed:
-        found += [(equation.end(), equation["value"]) for equation in _COMPUTED.finditer(tail)]
+        found += [
+            (equation.end(), equation["value"])
+            for equation in _COMPUTED.finditer(tail)
+            if tail[equation.end() : equation.end() + 1] != "?"
+        ]
     if not found:
         return None
     end, value = max(found, key=lambda entry: entry[0])
@@ -204,7 +231,9 @@ def score_piece(piece: str, grade: Callable[[str], Verdict]) -> tuple[bool | Non
     if answer is None:
         return None, None
     verdict = grade(f"\\boxed{{{answer}}}")
-    unknown = verdict.reason in ("no_answer", "undecided", *NOT_JUDGED)
+    # A name that is not the right one may be that of something on the way.
+    is_name = not verdict.correct and not any(character.isdigit() for character in answer)
+    unknown = is_name or verdict.reason in ("no_answer", "undecided", *NOT_JUDGED)
     return None if unknown else verdict.correct, answer
 
 
