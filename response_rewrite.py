@@ -35,17 +35,28 @@ from util.runs.reader import RunReader
 from util.settings import number_in
 from util.task import Task
 from util.terminal import Progress, print_result, say
-from util.training.formats import PAIR_FORMATS, check_thought_field, dataset_info
+from util.training.formats import JUDGED_FORMATS, PAIR_FORMATS, check_thought_field, dataset_info
 from util.training.pairs.survey import (
+    CORRECT,
+    WRONG,
     PossiblePairs,
     Survey,
+    check_labels,
     check_references,
     check_samples,
     is_code,
     possible_pairs,
     survey,
 )
-from util.training.pairs.variants import CUT_VARIANTS, VARIANTS, WHOLE, pairs_file
+from util.training.pairs.variants import (
+    CUT_VARIANTS,
+    JUDGED,
+    MARGIN,
+    SILC_PAIRINGS,
+    VARIANTS,
+    WHOLE,
+    pairs_file,
+)
 from util.training.thoughts import chosen_form, fitting, suits
 
 # What grades, or cuts by what the grader reads, is imported where it is used: it takes longer than all else.
@@ -84,6 +95,18 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "model does not learn mere brevity",
     )
     parser.add_argument(
+        "--silc-pairing",
+        choices=SILC_PAIRINGS,
+        default=MARGIN,
+        help="with --SILC: the incorrect response with the largest difference in length to the next longer "
+        "correct one (margin), or the shortest incorrect one and the next longer correct one (next-longer)",
+    )
+    parser.add_argument(
+        "--else-whole",
+        action="store_true",
+        help="where there is nothing to cut, prefer the shortest correct response as it is",
+    )
+    parser.add_argument(
         "--variants",
         nargs="+",
         choices=VARIANTS,
@@ -101,9 +124,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--format",
-        choices=tuple(PAIR_FORMATS),
+        choices=(*PAIR_FORMATS, *JUDGED_FORMATS),
         default="sharegpt-dpo",
-        help="rows of the files (sharegpt-dpo); llamafactory-dpo adds dataset_info.json",
+        help="rows of the files (sharegpt-dpo); llamafactory-dpo adds dataset_info.json; trl-kto "
+        "and swift-kto are rows without pairs: each response with whether it is correct",
     )
     cli.add_thought_flag(parser)
     cli.add_trust_flag(parser)
@@ -144,8 +168,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     if args.thought == IN_FIELD:
         check_thought_field(args.format)
-    if args.thought == WITHOUT and set(args.variants) != {WHOLE}:
+    if args.thought == WITHOUT and set(args.variants) != {WHOLE} and args.format not in JUDGED_FORMATS:
         raise UserError("--thought none leaves nothing of what is cut in a thought: add --variants whole")
+    if args.format in JUDGED_FORMATS:
+        _check_no_pairs(args)
     if args.format == "llamafactory-dpo":
         dataset_info([pairs_file(args.result_dir, WHOLE)], pairs=True)  # refused before any work
     with _steps_folder(args) as steps:
@@ -155,6 +181,22 @@ def run(args: argparse.Namespace) -> int:
         found = _graded_survey(folder, task, args, may_grade=not args.dry_run or folder.is_relative_to(steps))
         with RunReader(folder) as reader:
             return _make_pairs(args, info, task, found, reader, steps)
+
+
+def _check_no_pairs(args: argparse.Namespace) -> None:
+    """Raise UserError for a flag that is about pairs."""
+    given = {
+        "--SILC": args.SILC,
+        "--else-whole": args.else_whole,
+        "--silc-pairing": args.silc_pairing != MARGIN,
+        "--variants": tuple(args.variants) != CUT_VARIANTS,
+        "--rewrite-model": args.rewrite_model is not None,
+    }
+    if flags := [flag for flag, is_given in given.items() if is_given]:
+        raise UserError(
+            f"{flags[0]} is about pairs, and rows of --format {args.format} are in none: leave it out, or "
+            f"choose one of {', '.join(PAIR_FORMATS)}"
+        )
 
 
 @contextmanager
@@ -212,7 +254,7 @@ def _graded_survey(folder: Path, task: Task | None, args: argparse.Namespace, *,
     """What is known of each sample, after those without a verdict were graded where that may be."""
     opinions = trusted_opinions([folder], args.trust_opinion).get(folder)
     found = _survey(folder, opinions, args.keep_budget)
-    if not is_code(task) and set(args.variants) != {WHOLE}:
+    if not is_code(task) and set(args.variants) != {WHOLE} and args.format not in JUDGED_FORMATS:
         check_references(found, folder)
     if found.ungraded and not may_grade:
         say(
@@ -261,9 +303,14 @@ def _make_pairs(
     from util.training.pairs.cutter import Cutter
     from util.training.pairs.writer import PairOptions, PairWriter
 
-    variants = _variants(args, task)
-    problems = possible_pairs(found, silc=args.SILC, min_margin=args.min_margin)
-    check_samples(found, problems, reader.folder)
+    variants = [JUDGED] if args.format in JUDGED_FORMATS else _variants(args, task)
+    problems = possible_pairs(
+        found, silc=args.SILC, min_margin=args.min_margin, silc_pairing=args.silc_pairing
+    )
+    if args.format in JUDGED_FORMATS:
+        check_labels(found, reader.folder)
+    else:
+        check_samples(found, problems, reader.folder)
     system, _ = system_prompt(args.system_prompt, args.target_model, data_dir=args.data_dir)
     sent = info["settings"].get("system_prompt")
     named = None if args.system_prompt is None else system
@@ -279,9 +326,11 @@ def _make_pairs(
     symbolic.use(False)  # thousands of short answers: what rules do not know of an attempt stays unknown
     grade, grade_fully = _grade_with(task, info), _grade_with(task, info, symbolic=True)
     model = args.rewrite_model
-    options = PairOptions(tuple(variants), args.min_margin, args.seed, args.format, system, form)
+    options = PairOptions(
+        tuple(variants), args.min_margin, args.seed, args.format, system, form, else_whole=args.else_whole
+    )
     with closing(Cutter(steps, reader, found, grade, model=model)) as cutter:
-        rest = [] if variants == [WHOLE] else _cut_by_rule(cutter, problems)
+        rest = [] if variants in ([WHOLE], [JUDGED]) else _cut_by_rule(cutter, problems)
         if args.dry_run:
             return _forecast(args, cutter, rest)
         if model is None:
@@ -291,11 +340,31 @@ def _make_pairs(
             _ask(args, cutter, rest, model)
         writer = PairWriter(args.result_dir, cutter, counter, options, grade=grade, grade_fully=grade_fully)
         with closing(writer):
+            if args.format in JUDGED_FORMATS:
+                return _write_judged(args, writer, found)
             with Progress(len(problems), "pairing") as progress:
                 for possible in problems:
                     writer.add(possible)
                     progress.step(0)
             return _finish(args, writer, cutter, len(problems), reader.folder, counter.by, found)
+
+
+def _write_judged(args: argparse.Namespace, writer: PairWriter, found: Survey) -> int:
+    """Write each response with its label instead of pairs."""
+    with Progress(len(found), "writing") as progress:
+        for number, correct in found.judged():
+            writer.add_judged(number, correct=correct)
+            progress.step(0)
+    counts = {"correct": found.counts[CORRECT], "wrong": found.counts[WRONG]}
+    say(f"{counts['correct']} correct and {counts['wrong']} wrong responses, each for a row of its own")
+    for reason, number in writer.counts[JUDGED].fell_out.items():
+        say(f"{number} of them were left out: {reason}")
+    if found.undecided:
+        say(f"{found.undecided} undecided samples were left out: they are neither right nor wrong")
+    files = {name: str(path) for name, path in writer.finish().items()}
+    rows = writer.counts[JUDGED].written
+    print_result({"files": files, "rows": rows, **counts, "undecided": found.undecided})
+    return 0
 
 
 def _variants(args: argparse.Namespace, task: Task | None) -> list[str]:
@@ -412,6 +481,8 @@ def _finish(
             "target_model": args.target_model,
             "rewrite_model": args.rewrite_model,
             "SILC": args.SILC,
+            "silc_pairing": args.silc_pairing,
+            "else_whole": args.else_whole,
             "variants": list(paths),
             "min_margin": args.min_margin,
             "format": args.format,

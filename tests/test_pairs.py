@@ -25,6 +25,7 @@ from util import prompts
 from util.errors import RunStopped, UserError
 from util.grading.maths import grade_maths, symbolic
 from util.results.page.counts import read_counts
+from util.training.pairs.variants import Ordered, silc_pair
 
 LONG = think(*[attempt(15, "Wait. " if number else "", 8) for number in range(5)])
 SHORT = think(
@@ -289,6 +290,95 @@ def test_rows_for_trl_and_for_llamafactory(pair, tmp_path):
     entry = json.loads((tmp_path / "out" / "dataset_info.json").read_text())["fcs-conversations"]
     assert entry["ranking"] and entry["file_name"] == "fcs-conversations.json"
     assert {entry["columns"][name] for name in ("messages", "chosen", "rejected", "system")} <= set(row)
+
+
+@pytest.mark.parametrize("system", ["", "Think."])
+def test_rows_for_axolotl_and_for_ms_swift(pair, tmp_path, system):
+    make_run(tmp_path / "run", {"p": [(LONG, True), (SHORT, True)]})
+    (tmp_path / "system.txt").write_text(system)
+    flags = (
+        "--system-prompt",
+        tmp_path / "system.txt" if system else "none",
+        "--variants",
+        "fcs",
+        "--format",
+    )
+    asked = [{"role": "system", "content": system}] * bool(system)
+    asked += [{"role": "user", "content": "What is three times five (p)? Put it into a box."}]
+    chosen, rejected = ({"role": "assistant", "content": text} for text in (FIRST_TWO, LONG))
+    pair(*flags, "axolotl-dpo")
+    assert rows(tmp_path / "out") == [{"messages": asked, "chosen": chosen, "rejected": rejected}]
+    pair(*flags, "swift-dpo")
+    assert rows(tmp_path / "out") == [{"messages": [*asked, chosen], "rejected_response": LONG}]
+
+
+def test_rows_without_pairs_are_all_responses_with_their_labels(pair, tmp_path):
+    """A problem with one sample, or with right or wrong ones alone, has rows, too."""
+    make_run(
+        tmp_path / "run",
+        {"both": [(LONG, True), (WRONG, False)], "right": [(SHORT, True)], "wrong": [(WRONG, False)]},
+    )
+    result = pair("--format", "trl-kto")
+    assert (result["correct"], result["wrong"]) == (2, 2)
+    found = rows(tmp_path / "out", "judged")
+    labels = [(row["completion"][0]["content"], row["label"]) for row in found]
+    assert sorted(labels) == sorted([(LONG, True), (WRONG, False), (SHORT, True), (WRONG, False)])
+    assert {message["role"] for row in found for message in row["prompt"]} == {"user"}
+    assert not list((tmp_path / "out").glob("fcs*"))
+    pair("--format", "swift-kto", out=tmp_path / "swift")
+    assert [
+        (row["messages"][-1]["content"], row["label"]) for row in rows(tmp_path / "swift", "judged")
+    ] == labels
+
+
+@pytest.mark.parametrize(
+    "flags", ["--SILC", "--else-whole", "--silc-pairing next-longer", "--variants whole", "--rewrite-model m"]
+)
+def test_a_flag_about_pairs_does_not_go_with_rows_without_pairs(pair, tmp_path, flags):
+    make_run(tmp_path / "run", {"p": [(LONG, True), (WRONG, False)]})
+    with pytest.raises(UserError, match=f"{flags.split()[0]} is about pairs"):
+        pair("--format", "trl-kto", *flags.split())
+
+
+@pytest.mark.parametrize(("right", "kind"), [(True, "wrong"), (False, "correct")])
+def test_labels_that_are_all_the_same_are_named(pair, tmp_path, right, kind):
+    make_run(tmp_path / "run", {"p": [(LONG, right), (SHORT, right)]})
+    with pytest.raises(UserError, match=f"no usable one of the 2 samples of .* is {kind}"):
+        pair("--format", "trl-kto")
+
+
+def test_where_there_is_nothing_to_cut_the_whole_response_is_taken_on_request(pair, tmp_path):
+    single, last = think(attempt(15)), think(attempt(14), attempt(15, "Wait. "))
+    make_run(
+        tmp_path / "run",
+        {
+            "single": [(single, True), (LONG, True)],
+            "last": [(last, True), (LONG, True)],
+            "cut": [(LONG, True), (SHORT, True)],
+        },
+    )
+    assert pair("--variants", "fcs", "fcs_plus1")["pairs"]["fcs"] == 1
+    result = pair("--variants", "fcs", "fcs_plus1", "--else-whole")
+    assert result["pairs"] == {"fcs": 3, "fcs_plus1": 3, "silc": 0}
+    assert {row["chosen"]["value"] for row in rows(tmp_path / "out")} == {single, last, FIRST_TWO}
+    assert summary(tmp_path / "out")["pairs"]["fcs"]["whole"] == 2
+    assert "2 of these whole responses, as there was nothing to cut" in result["said"]
+
+
+def test_silc_takes_the_shortest_incorrect_response_or_the_largest_difference():
+    correct, incorrect = [(30, 1), (50, 2), (200, 3)], [(28, 4), (60, 5), (400, 6)]
+    assert silc_pair(correct, incorrect, min_margin=0.0) == Ordered(3, 5)
+    assert silc_pair(correct, incorrect, min_margin=0.0, pairing="next-longer") == Ordered(1, 4)
+    assert silc_pair(correct, incorrect, min_margin=0.1, pairing="next-longer") is None
+
+
+def test_the_pairing_of_short_incorrect_with_long_correct_is_a_flag(pair, tmp_path):
+    texts = [(think(attempt(14, padding=size)), False) for size in (1, 9)]
+    texts += [(think(attempt(15, padding=size)), True) for size in (2, 40)]
+    make_run(tmp_path / "run", {"p": texts})
+    for pairing, rejected in (("margin", texts[1][0]), ("next-longer", texts[0][0])):
+        pair("--variants", "whole", "--SILC", "--silc-pairing", pairing)
+        assert rejected in {row["rejected"]["value"] for row in rows(tmp_path / "out", "whole")}
 
 
 @pytest.mark.parametrize("content", ["[]", "{"])

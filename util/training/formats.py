@@ -109,6 +109,20 @@ class Pair:
         return _request(self.system, self.prompt)
 
 
+@dataclass(frozen=True)
+class Judged:
+    """An answer to a prompt, and whether it is correct."""
+
+    system: str | None
+    prompt: str  # the user message as the run sent it
+    response: str
+    thought: str | None  # in a field of its own
+    correct: bool
+
+    def request(self) -> list[dict[str, str]]:
+        return _request(self.system, self.prompt)
+
+
 def _request(system: str | None, prompt: str) -> list[dict[str, str]]:
     message = [{"role": "system", "content": system}] if system else []
     return [*message, {"role": "user", "content": prompt}]
@@ -204,6 +218,37 @@ def trl_dpo(pair: Pair) -> dict:
     }
 
 
+def axolotl_dpo(pair: Pair) -> dict:
+    """As axolotl's `chat_template.default` reads it with `rl: dpo`."""
+    return {
+        "messages": pair.request(),
+        "chosen": _reply(pair.chosen, None),
+        "rejected": _reply(pair.rejected, None),
+    }
+
+
+def swift_dpo(pair: Pair) -> dict:
+    """ms-swift's standard messages with the answer that is not preferred beside them."""
+    return {
+        "messages": [*pair.request(), _reply(pair.chosen, None)],
+        "rejected_response": pair.rejected,
+    }
+
+
+def trl_kto(answer: Judged) -> dict:
+    """TRL's conversational unpaired preference rows."""
+    return {
+        "prompt": answer.request(),
+        "completion": [_reply(answer.response, answer.thought)],
+        "label": answer.correct,
+    }
+
+
+def swift_kto(answer: Judged) -> dict:
+    """ms-swift's standard messages with a label."""
+    return {"messages": [*answer.request(), _reply(answer.response, None)], "label": answer.correct}
+
+
 FORMATS: dict[str, Callable[[Example], dict]] = {
     "sharegpt": sharegpt,
     "messages": messages,
@@ -221,13 +266,17 @@ PAIR_FORMATS: dict[str, Callable[[Pair], dict]] = {
     "sharegpt-dpo": sharegpt_dpo,
     "trl-dpo": trl_dpo,
     "llamafactory-dpo": sharegpt_dpo,  # the same rows, and entries in dataset_info.json
+    "axolotl-dpo": axolotl_dpo,
+    "swift-dpo": swift_dpo,
 }
+JUDGED_FORMATS: dict[str, Callable[[Judged], dict]] = {"trl-kto": trl_kto, "swift-kto": swift_kto}
 
 MESSAGE_FORMATS = (
     "messages",
     "trl-sft",
     "verl-sft",
     "trl-dpo",
+    "trl-kto",
 )  # rows with messages as chat templates read
 
 

@@ -33,6 +33,8 @@ def table(
             f"{_mean(one.rejected_tokens, one.written) or 0:>9.1f} "
             f"{_mean(one.chosen_tokens, one.written) or 0:>9.1f}  {_change(one)}"
         )
+        if one.whole:
+            lines.append(f"{'':>16} {one.whole:>6} of these whole responses, as there was nothing to cut")
         lines += [f"{'':>16} {number:>6} {reason}" for reason, number in one.fell_out.most_common()]
     lines.append(f"mean tokens by {counted_by}; {problems} problems")
     if attempts:
@@ -74,6 +76,7 @@ def write_reports(folder: Path, counts: Mapping[str, VariantCounts], cutter: Cut
     pairs = {
         name: {
             "pairs": one.written,
+            "whole": one.whole,
             "fell_out": dict(one.fell_out.most_common()),
             "mean_tokens_chosen": _mean(one.chosen_tokens, one.written),
             "mean_tokens_rejected": _mean(one.rejected_tokens, one.written),

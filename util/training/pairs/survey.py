@@ -20,7 +20,7 @@ from util.runs.reader import RecordPlace
 from util.runs.repeat import more_samples_command
 from util.task import Task
 from util.training.datacard import grader_named
-from util.training.pairs.variants import NO_CORRECT, ONE_CORRECT, Ordered, silc_pair
+from util.training.pairs.variants import MARGIN, NO_CORRECT, ONE_CORRECT, Ordered, silc_pair
 
 UNUSABLE, WRONG, CORRECT = -1, 0, 1
 USUAL_SAMPLES = 8  # per problem
@@ -67,6 +67,11 @@ class Survey:
         for _, numbers in itertools.groupby(order, key=self._problems.__getitem__):
             yield list(numbers)
 
+    def judged(self) -> Iterator[tuple[int, bool]]:
+        """The samples that are correct or wrong, in the order of the run."""
+        states = enumerate(self._states)
+        return ((number, state == CORRECT) for number, state in states if state != UNUSABLE)
+
     def of_state(self, numbers: Iterable[int], state: int) -> list[tuple[int, int]]:
         """(tokens, number) of those samples that are CORRECT, or WRONG."""
         return [(self.tokens[number], number) for number in numbers if self._states[number] == state]
@@ -110,7 +115,9 @@ class PossiblePairs:
     why_not: str = ""  # why there is no base
 
 
-def possible_pairs(found: Survey, *, silc: bool, min_margin: float) -> list[PossiblePairs]:
+def possible_pairs(
+    found: Survey, *, silc: bool, min_margin: float, silc_pairing: str = MARGIN
+) -> list[PossiblePairs]:
     """What each problem offers, by the run's own token counts."""
     chosen = []
     for numbers in found.problems():
@@ -118,7 +125,7 @@ def possible_pairs(found: Survey, *, silc: bool, min_margin: float) -> list[Poss
         pair = None
         if silc:
             incorrect = found.of_state(numbers, WRONG)
-            pair = silc_pair(correct, incorrect, min_margin=min_margin)
+            pair = silc_pair(correct, incorrect, min_margin=min_margin, pairing=silc_pairing)
         if len(correct) < 2:
             why_not = ONE_CORRECT if correct else NO_CORRECT
             chosen.append(PossiblePairs(None, pair, why_not))
@@ -141,12 +148,28 @@ def check_references(found: Survey, folder: Path) -> None:
         )
 
 
+def check_labels(found: Survey, folder: Path) -> None:
+    """Raise UserError where responses with labels would all have the same one."""
+    if not len(found):
+        raise _no_samples(folder)
+    if not (found.counts[CORRECT] and found.counts[WRONG]):
+        kind = "wrong" if found.counts[CORRECT] else "correct"
+        raise UserError(
+            f"no usable one of the {len(found)} samples of {folder} is {kind}, and a trainer needs right and "
+            "wrong ones: draw more, or choose problems of another difficulty"
+        )
+
+
+def _no_samples(folder: Path) -> UserError:
+    return UserError(
+        f"{folder} has no samples: generate first\n  {more_samples_command(folder, n=USUAL_SAMPLES)}"
+    )
+
+
 def check_samples(found: Survey, problems: list[PossiblePairs], folder: Path) -> None:
     """Raise UserError where no pair can come of the samples, whatever is done with them."""
     if not len(found):
-        raise UserError(
-            f"{folder} has no samples: generate first\n  {more_samples_command(folder, n=USUAL_SAMPLES)}"
-        )
+        raise _no_samples(folder)
     if len(found) == len(problems):
         raise UserError(
             f"{folder} has one sample per problem; a pair needs at least two, {USUAL_SAMPLES} are usual:\n"

@@ -18,6 +18,9 @@ if TYPE_CHECKING:  # the module reads answers with the grader, which --help need
     from util.training.pairs.attempts import Slices
 
 FCS, FCS_PLUS1, FCS_REFLECTION, WHOLE = "fcs", "fcs_plus1", "fcs_reflection", "whole"
+JUDGED = "judged"  # no variant: every response with its label, in no pairs
+NEXT_LONGER, MARGIN = "next-longer", "margin"
+SILC_PAIRINGS = (MARGIN, NEXT_LONGER)
 VARIANTS = (FCS, FCS_PLUS1, FCS_REFLECTION, WHOLE)
 CUT_VARIANTS = (FCS, FCS_PLUS1, FCS_REFLECTION)
 
@@ -34,6 +37,7 @@ NO_CORRECT_PIECE = "no attempt is correct by itself"
 NO_NEXT_PIECE = "nothing follows the first correct attempt"
 NO_SECOND_CORRECT = "no second correct attempt"
 FULL_TEXT = "equal to the full text"
+NOTHING_TO_CUT = (ONE_PIECE, NO_NEXT_PIECE, FULL_TEXT)  # the variant would be the whole response
 OTHER_VARIANT = "equal to another variant"
 SMALL_MARGIN = "margin too small"
 NOT_CORRECT = "not correct under the grader when cut"
@@ -93,16 +97,21 @@ class Ordered:
 
 
 def silc_pair(
-    correct: Sequence[tuple[int, int]], incorrect: Sequence[tuple[int, int]], *, min_margin: float
+    correct: Sequence[tuple[int, int]],
+    incorrect: Sequence[tuple[int, int]],
+    *,
+    min_margin: float,
+    pairing: str = MARGIN,
 ) -> Ordered | None:
     """An incorrect sample and the next longer correct one, with the largest margin among all such pairs; of
     equal margins the one of more tokens.
 
-    Samples come as (tokens, number).
+    With the pairing NEXT_LONGER, only the shortest incorrect sample is looked at. Samples come as (tokens,
+    number).
     """
     longer = sorted(correct)
     best: tuple[tuple[float, int], Ordered] | None = None
-    for tokens, number in sorted(incorrect):
+    for tokens, number in sorted(incorrect)[: 1 if pairing == NEXT_LONGER else None]:
         at = bisect_right(longer, tokens, key=lambda sample: sample[0])
         if at == len(longer):
             break

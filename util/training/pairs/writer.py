@@ -17,13 +17,15 @@ from typing import BinaryIO
 from util.engines.tokens import TokenCounter
 from util.response import IN_FIELD, WITHOUT
 from util.runs.journal import json_list, write_lines
-from util.training.formats import PAIR_FORMATS, Pair
+from util.training.formats import JUDGED_FORMATS, PAIR_FORMATS, Judged, Pair
 from util.training.pairs.attempts import pieces_of
 from util.training.pairs.cutter import Cutter, Grade, Response
 from util.training.pairs.survey import PossiblePairs, rate_of
 from util.training.pairs.variants import (
     CUT_VARIANTS,
+    JUDGED,
     NOT_CORRECT,
+    NOTHING_TO_CUT,
     OTHER_FORM,
     OTHER_VARIANT,
     SMALL_MARGIN,
@@ -47,6 +49,7 @@ class VariantCounts:
     """What became of one variant, or of SILC."""
 
     written: int = 0
+    whole: int = 0  # of those written: the response as it is, as there was nothing to cut
     fell_out: Counter[str] = field(default_factory=Counter)
     chosen_tokens: int = 0
     rejected_tokens: int = 0
@@ -71,6 +74,7 @@ class PairOptions:
     format: str
     system: str | None
     form: str  # of the thought in all rows
+    else_whole: bool = False  # a response in which there is nothing to cut enters as it is
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,7 @@ class PairWriter:
                 continue
             assert better is not None and worse is not None, "both have an answer"
             kept.add(keep)
+            self.counts[variant].whole += not keep and variant != WHOLE
             about = {"attempts": len(scores) or None, "kept": keep or None}
             self._write(variant, better, worse, about)
 
@@ -168,6 +173,8 @@ class PairWriter:
         if chosen.record.answer is None:
             return "", 0, NO_REFERENCE
         cut = cut_for(variant, scores)
+        if self._options.else_whole and cut.why_not in NOTHING_TO_CUT:
+            return chosen.closed_text, 0, ""
         if cut.why_not:
             return "", 0, cut.why_not
         if cut.pieces in kept:
@@ -209,7 +216,35 @@ class PairWriter:
             "margin": share,
             "about": record.about,
         }
-        line = json.dumps([note, PAIR_FORMATS[self._options.format](pair)], ensure_ascii=False) + "\n"
+        self._keep(kind, note, PAIR_FORMATS[self._options.format](pair))
+
+    def add_judged(self, number: int, *, correct: bool) -> None:
+        """Take a response with its label instead of a pair."""
+        response = self._cutter.read(number)
+        reply = self._reply(response, response.closed_text)
+        if reply is None:
+            self.counts[JUDGED].fell_out[TOLD_NOT_APART] += 1
+            return
+        self.counts[JUDGED].written += 1
+        record = response.record
+        judged = Judged(
+            system=fitting((self._options.system,), self._options.form, plain=not reply.thought),
+            prompt=record.prompt,
+            response=reply.content,
+            thought=reply.thought or "" if self._options.form == IN_FIELD else None,
+            correct=correct,
+        )
+        note = {
+            "kind": JUDGED,
+            "problem_id": record.sample.problem_id,
+            "sample": _named(reply),
+            "correct": correct,
+            "about": record.about,
+        }
+        self._keep(JUDGED, note, JUDGED_FORMATS[self._options.format](judged))
+
+    def _keep(self, kind: str, note: dict, row: dict) -> None:
+        line = json.dumps([note, row], ensure_ascii=False) + "\n"
         self._places[kind].append(self._spool.tell())
         self._spool.write(line.encode("utf-8", "backslashreplace"))
 
