@@ -12,8 +12,8 @@ an attempt's answer cannot be read. Stop it at any moment; the same command resu
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ from util.runs.journal import write_whole
 from util.runs.lock import locked_folder
 from util.runs.older_layout import import_results, read_old_file
 from util.runs.opinions import Opinions, trusted_opinions
-from util.runs.reader import RunReader
+from util.runs.reader import RecordPlace, RunReader
 from util.settings import number_in
 from util.task import Task
 from util.terminal import Progress, print_result, say
@@ -72,9 +72,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--dataset",
         required=True,
+        nargs="+",
         type=Path,
         metavar="PATH",
-        help="run folder with several samples per problem, or a result file of the older layout",
+        help="run folder with several samples per problem, or a result file of the older layout; of several "
+        "runs of one benchmark, each problem's pair is from the first one that has such a pair",
     )
     parser.add_argument(
         "--target-model",
@@ -175,12 +177,26 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "llamafactory-dpo":
         dataset_info([pairs_file(args.result_dir, WHOLE)], pairs=True)  # refused before any work
     with _steps_folder(args) as steps:
-        folder = _run_folder(args, steps)
-        info = read_run_json(folder)
-        task = task_of(info)
-        found = _graded_survey(folder, task, args, may_grade=not args.dry_run or folder.is_relative_to(steps))
-        with RunReader(folder) as reader:
-            return _make_pairs(args, info, task, found, reader, steps)
+        folders = [_run_folder(path, args, steps) for path in args.dataset]
+        infos = [read_run_json(folder) for folder in folders]
+        task = _common_task(folders, infos)
+        found = _graded_survey(folders, task, args, steps)
+        with ExitStack() as opened:
+            readers = [opened.enter_context(RunReader(folder)) for folder in folders]
+            return _make_pairs(args, infos, task, found, readers, steps)
+
+
+def _common_task(folders: list[Path], infos: list[dict]) -> Task | None:
+    """The benchmark of all runs. Raises UserError where they have several, or one run is given twice."""
+    if len(set(folders)) < len(folders):
+        raise UserError(f"--dataset names a run twice ({', '.join(map(str, folders))}): name each once")
+    names = [info["settings"].get("task") for info in infos]
+    for folder, name in zip(folders, names, strict=True):
+        if name != names[0]:
+            raise UserError(
+                f"{folders[0]} answers {names[0]} and {folder} answers {name}: give runs of one benchmark"
+            )
+    return task_of(infos[0])
 
 
 def _check_no_pairs(args: argparse.Namespace) -> None:
@@ -213,35 +229,35 @@ def _steps_folder(args: argparse.Namespace) -> Iterator[Path]:
         yield args.result_dir
 
 
-def _run_folder(args: argparse.Namespace, steps: Path) -> Path:
-    if not args.dataset.exists():
-        raise UserError(f"no run at {args.dataset}: give the folder of a run, or a result file")
-    if args.dataset.is_file():
-        return _imported(args, steps)
-    folders = find_runs(args.dataset)
+def _run_folder(path: Path, args: argparse.Namespace, steps: Path) -> Path:
+    if not path.exists():
+        raise UserError(f"no run at {path}: give the folder of a run, or a result file")
+    if path.is_file():
+        return _imported(path, args, steps)
+    folders = find_runs(path)
     if len(folders) > 1:
         names = ", ".join(str(folder) for folder in folders[:5])
-        raise UserError(f"{args.dataset} holds {len(folders)} runs: give one of them, such as {names}")
+        raise UserError(
+            f"{path} holds {len(folders)} runs: name those you want, the preferred one first, such as {names}"
+        )
     return folders[0]
 
 
-def _imported(args: argparse.Namespace, steps: Path) -> Path:
+def _imported(path: Path, args: argparse.Namespace, steps: Path) -> Path:
     """The run folder made from a result file of the older layout, without that layout's verdicts."""
-    content = read_old_file(args.dataset)
-    words = args.dataset.stem.lower().split("_")
+    content = read_old_file(path)
+    words = path.stem.lower().split("_")
     named = args.task or next((name for name in FILES if name.lower() in words), None)
     task = _task(named)
     if task is None:
         known = ", ".join(FILES)
-        raise UserError(
-            f"{args.dataset} does not say which benchmark it answers: give --task NAME, one of {known}"
-        )
-    model = args.dataset.stem[: args.dataset.stem.lower().find(f"_{task.name.lower()}")].strip("_")
-    folder = steps / "imported" / args.dataset.stem
+        raise UserError(f"{path} does not say which benchmark it answers: give --task NAME, one of {known}")
+    model = path.stem[: path.stem.lower().find(f"_{task.name.lower()}")].strip("_")
+    folder = steps / "imported" / path.stem
     settings = {"task": task.name, "model": model, "split": task.source.split}
     counts = import_results(content, task, folder, settings, with_verdicts=False)
     if counts["samples"]:
-        say(f"{counts['samples']} samples of {args.dataset} were read into {folder} and will be judged again")
+        say(f"{counts['samples']} samples of {path} were read into {folder} and will be judged again")
     return folder
 
 
@@ -250,53 +266,64 @@ def _task(name: str | None) -> Task | None:
     return None if known is None else load_task(known)
 
 
-def _graded_survey(folder: Path, task: Task | None, args: argparse.Namespace, *, may_grade: bool) -> Survey:
+def _graded_survey(folders: list[Path], task: Task | None, args: argparse.Namespace, steps: Path) -> Survey:
     """What is known of each sample, after those without a verdict were graded where that may be."""
-    opinions = trusted_opinions([folder], args.trust_opinion).get(folder)
-    found = _survey(folder, opinions, args.keep_budget)
+    opinions = trusted_opinions(folders, args.trust_opinion)
+    found = _survey(folders, opinions, args.keep_budget)
     if not is_code(task) and set(args.variants) != {WHOLE} and args.format not in JUDGED_FORMATS:
-        check_references(found, folder)
-    if found.ungraded and not may_grade:
+        check_references(found, folders[0])
+    graded = [
+        _grade_rest(folder, task, args, steps, left=found.ungraded_in[number])
+        for number, folder in enumerate(folders)
+        if found.ungraded_in[number]
+    ]
+    return _survey(folders, opinions, args.keep_budget) if any(graded) else found
+
+
+def _grade_rest(folder: Path, task: Task | None, args: argparse.Namespace, steps: Path, *, left: int) -> bool:
+    """Grade so many samples of a run that have no verdict; returns whether that was done."""
+    if args.dry_run and not folder.is_relative_to(steps):
         say(
-            f"{found.ungraded} samples of {folder} have no verdict and would be graded first; "
+            f"{left} samples of {folder} have no verdict and would be graded first; "
             "what follows counts the others"
         )
-    elif found.ungraded:
-        if task is None:
-            raise UserError(
-                f"{found.ungraded} samples of {folder} have no verdict, and run.json names no benchmark that "
-                "could judge them"
-            )
-        from util.generation.judging import grade_ungraded
-
-        with Progress(found.ungraded, "grading") as progress:
-            left = grade_ungraded(
-                folder,
-                task,
-                left=found.ungraded,
-                data_dir=args.data_dir,
-                on_progress=lambda tokens: progress.step(0),
-            )
-        if left:
-            say(f"{left} samples could not be graded: their problems are no longer among the rows")
-        found = _survey(folder, opinions, args.keep_budget)
-    return found
-
-
-def _survey(folder: Path, opinions: Opinions | None, keep_budget: bool) -> Survey:
-    with RunReader(folder) as reader, Progress(0, "reading") as progress:
-        judged = (
-            (place, record if opinions is None else opinions.applied(record)) for place, record in reader
+        return False
+    if task is None:
+        raise UserError(
+            f"{left} samples of {folder} have no verdict, and run.json names no benchmark that "
+            "could judge them"
         )
-        return survey(judged, lambda tokens: progress.step(0), keep_budget=keep_budget)
+    from util.generation.judging import grade_ungraded
+
+    with Progress(left, "grading") as progress:
+        gone = grade_ungraded(
+            folder,
+            task,
+            left=left,
+            data_dir=args.data_dir,
+            on_progress=lambda tokens: progress.step(0),
+        )
+    if gone:
+        say(f"{gone} samples could not be graded: their problems are no longer among the rows")
+    return True
+
+
+def _survey(folders: list[Path], opinions: Mapping[Path, Opinions], keep_budget: bool) -> Survey:
+    def judged(reader: RunReader) -> Iterator[tuple[RecordPlace, Record]]:
+        known = opinions.get(reader.folder)
+        return ((place, record if known is None else known.applied(record)) for place, record in reader)
+
+    with ExitStack() as opened, Progress(0, "reading") as progress:
+        readers = [opened.enter_context(RunReader(folder)) for folder in folders]
+        return survey(map(judged, readers), lambda tokens: progress.step(0), keep_budget=keep_budget)
 
 
 def _make_pairs(
     args: argparse.Namespace,
-    info: dict,
+    infos: list[dict],
     task: Task | None,
     found: Survey,
-    reader: RunReader,
+    readers: list[RunReader],
     steps: Path,
 ) -> int:
     from util.grading.maths import symbolic
@@ -308,28 +335,30 @@ def _make_pairs(
         found, silc=args.SILC, min_margin=args.min_margin, silc_pairing=args.silc_pairing
     )
     if args.format in JUDGED_FORMATS:
-        check_labels(found, reader.folder)
+        check_labels(found, readers[0].folder)
     else:
-        check_samples(found, problems, reader.folder)
+        check_samples(found, problems, readers[0].folder)
     system, _ = system_prompt(args.system_prompt, args.target_model, data_dir=args.data_dir)
-    sent = info["settings"].get("system_prompt")
+    sent = infos[0]["settings"].get("system_prompt")
     named = None if args.system_prompt is None else system
-    form = chosen_form(args.thought, named, [system or sent])
+    form = chosen_form(
+        args.thought, named, [system or info["settings"].get("system_prompt") for info in infos]
+    )
     if args.system_prompt is None and system is None and suits(sent, form):
         system = sent
     if system != fitting([system], form, plain=False):
         say(f"the rows get no system message: that of {args.target_model} asks for another form of thought")
-    elif system != info["settings"].get("system_prompt", system):
+    elif any(system != info["settings"].get("system_prompt", system) for info in infos):
         say(f"the rows get the system prompt of {args.target_model}, the run was made with another one")
     counter = open_counter(args.tokenizer or args.target_model)
     say(f"tokens are counted by {counter.by}")
     symbolic.use(False)  # thousands of short answers: what rules do not know of an attempt stays unknown
-    grade, grade_fully = _grade_with(task, info), _grade_with(task, info, symbolic=True)
+    grade, grade_fully = _grade_with(task, infos[0]), _grade_with(task, infos[0], symbolic=True)
     model = args.rewrite_model
     options = PairOptions(
         tuple(variants), args.min_margin, args.seed, args.format, system, form, else_whole=args.else_whole
     )
-    with closing(Cutter(steps, reader, found, grade, model=model)) as cutter:
+    with closing(Cutter(steps, readers, found, grade, model=model)) as cutter:
         rest = [] if variants in ([WHOLE], [JUDGED]) else _cut_by_rule(cutter, problems)
         if args.dry_run:
             return _forecast(args, cutter, rest)
@@ -346,7 +375,7 @@ def _make_pairs(
                 for possible in problems:
                     writer.add(possible)
                     progress.step(0)
-            return _finish(args, writer, cutter, len(problems), reader.folder, counter.by, found)
+            return _finish(args, writer, cutter, len(problems), readers[0].folder, counter.by, found)
 
 
 def _write_judged(args: argparse.Namespace, writer: PairWriter, found: Survey) -> int:
@@ -472,6 +501,7 @@ def _finish(
         write_whole(*dataset_info(list(paths.values()), pairs=True, with_system=with_system))
     about = {
         "run": str(folder),
+        "pairs_of_runs": {str(run): number for run, number in writer.runs.items()},
         "problems": problems,
         "undecided": found.undecided,
         "graded_by": sorted(found.graders),

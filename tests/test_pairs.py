@@ -47,7 +47,16 @@ def pair(tmp_path, capsys):
     """Run the script in this process; returns its last line."""
 
     def start(*flags, run=tmp_path / "run", out=tmp_path / "out", status=0):
-        words = ["--dataset", run, "--result-dir", out, "--target-model", "m", "--tokenizer", "none"]
+        words = [
+            "--dataset",
+            *([run] if isinstance(run, Path) else run),
+            "--result-dir",
+            out,
+            "--target-model",
+            "m",
+            "--tokenizer",
+            "none",
+        ]
         words += [*(() if "--thought" in flags else ("--thought", "markers")), *flags]
         assert response_rewrite.run(response_rewrite.parse(list(map(str, words)))) == status
         printed = capsys.readouterr()
@@ -338,6 +347,41 @@ def test_a_flag_about_pairs_does_not_go_with_rows_without_pairs(pair, tmp_path, 
     make_run(tmp_path / "run", {"p": [(LONG, True), (WRONG, False)]})
     with pytest.raises(UserError, match=f"{flags.split()[0]} is about pairs"):
         pair("--format", "trl-kto", *flags.split())
+
+
+def test_of_several_teachers_the_first_one_with_a_pair_is_taken(pair, tmp_path):
+    longer = think(attempt(14), attempt(15, "Wait. "), attempt(15, "Hmm. ", 30))
+    make_run(tmp_path / "a", {"p": [(LONG, True), (SHORT, True)], "q": [(SHORT, True), (WRONG, False)]})
+    make_run(
+        tmp_path / "b",
+        {
+            "r": [(longer, True), (SHORT, True)],
+            "q": [(longer, True), (SHORT, True)],
+            "p": [(longer, True), (SHORT, True)],
+        },
+    )
+    teachers = {}
+    for order in (("a", "b"), ("b", "a")):
+        folders = [tmp_path / name for name in order]
+        assert pair("--variants", "fcs", run=folders)["pairs"]["fcs"] == 3
+        notes = json_lines(tmp_path / "out" / "pairs.jsonl")
+        teachers[order] = {note["problem_id"]: Path(note["run"]).name for note in notes}
+        rejected = {row["rejected"]["value"] for row in rows(tmp_path / "out")}
+        assert rejected == ({LONG, longer} if order[0] == "a" else {longer})
+    assert teachers == {
+        ("a", "b"): {"p": "a", "q": "b", "r": "b"},
+        ("b", "a"): {"p": "b", "q": "b", "r": "b"},
+    }
+    assert summary(tmp_path / "out")["pairs_of_runs"] == {str(tmp_path / "b"): 3}
+
+
+def test_teachers_of_several_benchmarks_or_one_given_twice_are_refused(pair, tmp_path):
+    make_run(tmp_path / "a", {"p": [(LONG, True)]})
+    make_run(tmp_path / "b", {"p": [(LONG, True)]}, settings={"task": "AIME"})
+    with pytest.raises(UserError, match="a answers MATH500 and .*b answers AIME: give runs of one benchmark"):
+        pair(run=[tmp_path / "a", tmp_path / "b"])
+    with pytest.raises(UserError, match="names a run twice"):
+        pair(run=[tmp_path / "a", tmp_path / "a"])
 
 
 @pytest.mark.parametrize(("right", "kind"), [(True, "wrong"), (False, "correct")])

@@ -7,7 +7,7 @@ keep what was found (split.jsonl: where attempts begin, scores.jsonl: which of t
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +37,7 @@ class Response:
 
     record: Record
     text: str
+    run: Path  # the folder of the run that it is from
 
     @cached_property
     def slices(self) -> Slices:
@@ -61,9 +62,9 @@ class Cutter:
     """
 
     def __init__(
-        self, folder: Path, reader: RunReader, found: Survey, grade: Grade, *, model: str | None
+        self, folder: Path, readers: Sequence[RunReader], found: Survey, grade: Grade, *, model: str | None
     ) -> None:
-        self._reader = reader
+        self._readers = readers
         self._survey = found
         self._grade = grade
         self._model = model
@@ -73,8 +74,8 @@ class Cutter:
         self.split_by_model = 0
 
     def read(self, number: int) -> Response:
-        record = self._reader.at(self._survey.place(number))
-        return Response(record, record.text())
+        record = self._readers[self._survey.run_of(number)].at(self._survey.place(number))
+        return Response(record, record.text(), self._readers[self._survey.run_of(number)].folder)
 
     def cuts(self, response: Response) -> list[int]:
         """Where attempts begin, by rule, else as the model said."""

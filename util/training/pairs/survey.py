@@ -34,19 +34,28 @@ class Survey:
     def __init__(self, *, keep_budget: bool = False) -> None:
         self._keep_budget = keep_budget  # also take samples whose thought its budget ended
         self._problems, self._samples, self._formatted = array("q"), array("q"), array("q")
+        self._runs = array("h")  # the number of each sample's run
+        self._names = array("q")  # of problems, where several runs have them
         self.tokens = array("q")
         self._states = array("b")
-        self.ungraded = self.undecided = self.with_reference = 0
+        self.undecided = self.with_reference = 0
+        self.ungraded_in: Counter[int] = Counter()  # number of a run -> samples
         self.counts: Counter[int] = Counter()
         self.graders: set[str] = set()  # of the correct samples
 
-    def add(self, place: RecordPlace, record: Record) -> None:
+    @property
+    def ungraded(self) -> int:
+        return self.ungraded_in.total()
+
+    def add(self, place: RecordPlace, record: Record, run: int = 0) -> None:
         text = record.text()
         self._problems.append(place.problem)
         self._samples.append(place.sample)
         self._formatted.append(place.formatted)
+        self._runs.append(run)
+        self._names.append(hash(record.sample.problem_id))
         self.tokens.append(round(len(text) * rate_of(record)))
-        self.ungraded += record.verdict is None
+        self.ungraded_in[run] += record.verdict is None
         self.undecided += record.verdict is not None and record.verdict.reason == "undecided"
         self.with_reference += record.answer is not None
         state = _state(record, text, keep_budget=self._keep_budget)
@@ -62,10 +71,26 @@ class Survey:
         return RecordPlace(self._samples[number], self._problems[number], self._formatted[number])
 
     def problems(self) -> Iterator[list[int]]:
-        """The samples of each problem, in the order in which the problems were asked."""
-        order = sorted(range(len(self)), key=self._problems.__getitem__)
-        for _, numbers in itertools.groupby(order, key=self._problems.__getitem__):
+        """The samples of each problem, in the order in which the problems were asked, whoever answered."""
+        names = self._names
+        if not any(self._runs):
+            names = self._problems
+        first = {} if names is self._problems else {name: at for at, name in reversed(list(enumerate(names)))}
+
+        def place(number: int) -> int:
+            return first.get(names[number], names[number])
+
+        for _, numbers in itertools.groupby(sorted(range(len(self)), key=place), key=place):
             yield list(numbers)
+
+    def run_of(self, number: int) -> int:
+        """The number of the run that a sample is from."""
+        return self._runs[number]
+
+    def by_run(self, numbers: Iterable[int]) -> list[list[int]]:
+        """Samples of each run, in the order of preference."""
+        ordered = sorted(numbers, key=self.run_of)
+        return [list(alike) for _, alike in itertools.groupby(ordered, key=self.run_of)]
 
     def judged(self) -> Iterator[tuple[int, bool]]:
         """The samples that are correct or wrong, in the order of the run."""
@@ -78,15 +103,16 @@ class Survey:
 
 
 def survey(
-    records: Iterable[tuple[RecordPlace, Record]],
+    runs: Iterable[Iterable[tuple[RecordPlace, Record]]],
     on_progress: OnProgress = lambda tokens: None,
     *,
     keep_budget: bool = False,
 ) -> Survey:
     found = Survey(keep_budget=keep_budget)
-    for place, record in records:
-        found.add(place, record)
-        on_progress(record.sample.completion_tokens)
+    for number, records in enumerate(runs):
+        for place, record in records:
+            found.add(place, record, number)
+            on_progress(record.sample.completion_tokens)
     return found
 
 
@@ -118,20 +144,37 @@ class PossiblePairs:
 def possible_pairs(
     found: Survey, *, silc: bool, min_margin: float, silc_pairing: str = MARGIN
 ) -> list[PossiblePairs]:
-    """What each problem offers, by the run's own token counts."""
+    """What each problem offers, by the run's own token counts.
+
+    Both sides of a pair are from one run: of several, from the first one that has such a pair.
+    """
     chosen = []
     for numbers in found.problems():
-        correct = found.of_state(numbers, CORRECT)
-        pair = None
-        if silc:
-            incorrect = found.of_state(numbers, WRONG)
-            pair = silc_pair(correct, incorrect, min_margin=min_margin, pairing=silc_pairing)
-        if len(correct) < 2:
-            why_not = ONE_CORRECT if correct else NO_CORRECT
-            chosen.append(PossiblePairs(None, pair, why_not))
-        else:
-            chosen.append(PossiblePairs(Ordered(min(correct)[1], max(correct)[1]), pair))
+        offers = [
+            _offer(found, of_run, silc=silc, min_margin=min_margin, pairing=silc_pairing)
+            for of_run in found.by_run(numbers)
+        ]
+        best = next((offer for offer in offers if offer.base), None) or max(offers, key=_has_correct)
+        pair = next((offer.silc for offer in offers if offer.silc), None)
+        chosen.append(PossiblePairs(best.base, pair, best.why_not))
     return chosen
+
+
+def _has_correct(offer: PossiblePairs) -> bool:
+    return offer.why_not != NO_CORRECT
+
+
+def _offer(
+    found: Survey, numbers: list[int], *, silc: bool, min_margin: float, pairing: str
+) -> PossiblePairs:
+    correct = found.of_state(numbers, CORRECT)
+    pair = None
+    if silc:
+        incorrect = found.of_state(numbers, WRONG)
+        pair = silc_pair(correct, incorrect, min_margin=min_margin, pairing=pairing)
+    if len(correct) < 2:
+        return PossiblePairs(None, pair, ONE_CORRECT if correct else NO_CORRECT)
+    return PossiblePairs(Ordered(min(correct)[1], max(correct)[1]), pair)
 
 
 def is_code(task: Task | None) -> bool:

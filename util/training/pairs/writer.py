@@ -110,6 +110,7 @@ class PairWriter:
         self._spool: BinaryIO = tempfile.TemporaryFile(dir=folder)
         self._places: dict[str, array] = {name: array("q") for name in (*options.variants, SILC)}
         self.counts = {name: VariantCounts() for name in (*options.variants, SILC)}
+        self.runs: Counter[Path] = Counter()  # where pairs or rows are from
         self.attempts: Counter[int] = Counter()  # attempts per response -> responses
 
     def add(self, possible: PossiblePairs) -> None:
@@ -198,6 +199,7 @@ class PairWriter:
         self._write(SILC, better, worse, {})
 
     def _write(self, kind: str, chosen: Reply, rejected: Reply, about: dict) -> None:
+        self.runs[chosen.response.run] += 1
         share = self.counts[kind].add(chosen.tokens, rejected.tokens)
         record = chosen.response.record
         thoughts = (chosen.thought or "", rejected.thought or "")
@@ -214,6 +216,7 @@ class PairWriter:
             "chosen": _named(chosen) | {name: value for name, value in about.items() if value},
             "rejected": _named(rejected),
             "margin": share,
+            "run": str(chosen.response.run),
             "about": record.about,
         }
         self._keep(kind, note, PAIR_FORMATS[self._options.format](pair))
@@ -226,6 +229,7 @@ class PairWriter:
             self.counts[JUDGED].fell_out[TOLD_NOT_APART] += 1
             return
         self.counts[JUDGED].written += 1
+        self.runs[response.run] += 1
         record = response.record
         judged = Judged(
             system=fitting((self._options.system,), self._options.form, plain=not reply.thought),
@@ -239,6 +243,7 @@ class PairWriter:
             "problem_id": record.sample.problem_id,
             "sample": _named(reply),
             "correct": correct,
+            "run": str(response.run),
             "about": record.about,
         }
         self._keep(JUDGED, note, JUDGED_FORMATS[self._options.format](judged))
