@@ -214,12 +214,7 @@ def _by_ending(text: str, rule_prefix: str, reader: _AnswerReader) -> Formatted 
     if fenced and not fenced[-1].closed:
         return NotFormatted("a code block is not closed")
     read = reader.read(text)
-    for rule, border in (
-        ("final heading", _last_heading(text, fenced)),
-        *(("last box", begin) for begin in _box_paragraphs(text, fenced)),
-        ("last code block", _code_paragraph(text, fenced)),
-        ("declared answer", _declaring_paragraph(text)),
-    ):
+    for rule, border in _borders(text, fenced):
         if border and text[:border].strip() and reader.read(trimmed(text[border:])) == read:
             found = _joined(rule_prefix + rule, text[:border], text[border:])
             if isinstance(found, Formatted):
@@ -230,6 +225,15 @@ def _by_ending(text: str, rule_prefix: str, reader: _AnswerReader) -> Formatted 
     if block is not None and not text[: block.begin].strip():
         return NotFormatted("no thought before the program", hopeless=True)
     return NotFormatted("no part of the text is recognisably the solution")
+
+
+def _borders(text: str, fenced: list[Block]) -> Iterator[tuple[str, int | None]]:
+    """Each rule with where the solution would begin by it; one is looked at when those before it fail."""
+    yield "final heading", _last_heading(text, fenced)
+    for begin in _box_paragraphs(text, fenced):
+        yield "last box", begin
+    yield "last code block", _code_paragraph(text, fenced)
+    yield "declared answer", _declaring_paragraph(text)
 
 
 def _last_heading(text: str, fenced: list[Block]) -> int | None:
