@@ -43,12 +43,17 @@ const Formulas = (() => {
     const place = document.createElement("span");
     const displayMode = display || DISPLAYED.test(source);
     try {
-      katex.render(source, place, { output: "mathml", displayMode, throwOnError: true, strict: "ignore", trust: false,
+      katex.render(asMeant(source), place, { output: "mathml", displayMode, throwOnError: true, strict: "ignore", trust: false,
         maxExpand: 300, maxSize: MOST_EM, errorColor: NOT_SET, macros: { ...MACROS } });
       return finished(place.querySelector("math"), source);
     } catch {
       return null; // whatever a text does to KaTeX, it is shown as it was written
     }
+  }
+
+  // A percent sign is no comment that swallows the rest, and how far apart two lines are may stand behind a space.
+  function asMeant(source) {
+    return source.replace(/\\\\\s+(?=\[-?[\d.]+ ?[a-z]{2}\])/g, "\\\\").replace(/(\\[\s\S])|%/g, (_, escaped) => escaped ?? "\\%");
   }
 
   // --- what KaTeX made: looked through, and said in the words that browsers know ---
