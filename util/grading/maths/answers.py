@@ -34,6 +34,7 @@ from util.grading.maths.spans import (
     read_span,
 )
 from util.grading.maths.spelling import clean, mended
+from util.grading.maths.spoken import in_notation
 from util.response import without_turn_tokens
 
 MAX_ANSWER = 4_000  # characters of one answer; what is longer is no answer
@@ -309,7 +310,9 @@ _CHECKS = re.compile(
     r"\W*(?:check|v[eé]rif|proof|indeed|note|remark|here|prob[ea]|comproba|conferi|sprawdz|провер|kontrol)",
     re.IGNORECASE,
 )
-_SAME_AGAIN = re.compile(r"[\s$]*(?:=|≈|\\(?:approx|simeq|doteq)\b)")
+_SAME_AGAIN = re.compile(
+    r"[\s$]*(?:is (?:the|our|my) (?:final |correct )?answer\b|=|≈|\\(?:approx|simeq|doteq)\b)"
+)
 _IT = (
     r"\b(?:th(?:is|at|ese)|it|which|he|she|the above"
     r"|(?:this|that|the|my) (?:value|result|answer|number|calculation|computation|choice|option|guess"
@@ -703,11 +706,19 @@ def _whole(text: str) -> Found | None:
     if not span or "\n" in span or len(span) > 200:
         return None
     is_name = re.fullmatch(r"[^\W\d_][\w'’-]*(?: [\w'’-]+)?[.!]?", span) and not re.search(r"\d", span)
-    if not is_name and (has_words(span) or len(span.split()) > 12 and not formulas(span)):
+    if not is_name and (
+        has_words(span) and not _is_count(span) or len(span.split()) > 12 and not formulas(span)
+    ):
         return None
     return _found(
         span, Statement(span.rstrip(".!")) if is_name else read_span(span), "whole response", "medium"
     )
+
+
+def _is_count(span: str) -> bool:
+    """Whether words are a number, perhaps of something: three and a half hours."""
+    is_short = span[0].isalpha() and len(span) < 60 and " to " not in span
+    return is_short and in_notation(clean(span.lower()))[:1].isdecimal()
 
 
 def _is_label(match: re.Match[str], line: str) -> bool:
@@ -781,8 +792,8 @@ _TELLS = re.compile(  # three apples left; Tim has six
 
 
 _ROOT = re.compile(
-    r"(?:[\w ]{1,40}:[\s*]*)?(?:[-*•]|\d{1,2}[.)])?[\s$(\\[]*([a-zA-Z])(?:_\{?\d\}?)?\s*=\s*([^=,;]+?)"
-    r"(?:[\s;.,$)\]\\]|\b(?:or|and))*"
+    r"(?:[\w ]{1,40}:[\s*]*)?(?:[-*•]|\d{1,2}[.)])?[\s$(\\[]*([a-zA-Z])(?:_\{?\d\}?|[₀-₉])?\s*=\s*([^=,;]+?)"
+    r"(?:\s\([^()\d]+\))?(?:[\s;.,$)\]\\]|\b(?:or|and))*"
 )
 
 
@@ -790,6 +801,10 @@ def _listed(text: str) -> Found | None:
     """Several values on the last lines, such as x = 7 and below it x = 8, or y = 8: one line says not all."""
     names: list[str] = []
     values: list[str] = []
+    lines = _lines(text[-_BEHIND:])
+    if len(lines) > 1 and all(map(plain_number, lines)):
+        span = ", ".join(lines)
+        return Found(span, "last line", "medium", span)
     for line in reversed(_lines(text)[-_MOST_DECLARATIONS:]):
         if line in ("or", "and"):
             continue

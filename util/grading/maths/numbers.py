@@ -140,7 +140,8 @@ _WORDS.update({word: 10 * (place + 2) for place, word in enumerate(_TENS)})
 _LARGE = {"thousand": 10**3, "million": 10**6, "billion": 10**9}
 _SMALL = "|".join((*_UNITS[:1:-1], *_TENS))
 SPELLED = re.compile(  # a whole number above one in words, that counts: no part of a fraction or comparison
-    rf"(?<![\w-])(?:{_SMALL})(?:[ -](?:and )?(?:{_SMALL}|hundred|{'|'.join(_LARGE)}))*(?![\w-])"
+    rf"(?<![\w-])(?:{_SMALL}|one(?= (?:hundred|{'|'.join(_LARGE)})))"
+    rf"(?:[ -](?:and )?(?:{_SMALL}|one|hundred|{'|'.join(_LARGE)}))*(?![\w-])"
     r"(?! (?:hal(?:f|ves)|thirds?|quarters?|(?:four|fif|six|seven|eigh|nin|ten|hundred)ths?|dozen"
     r"|percent|per cent|over|out|to|times|more|less|fewer|and|or|point|of|by)\b)",
     re.IGNORECASE,

@@ -47,6 +47,8 @@ def read_span(span: str, *, declared: bool = False) -> Statement:
             return read_span(before, declared=declared)._replace(about=next(filter(None, match.groups())))
     if not has_words(span):
         return Statement(_bare(span))
+    if ")" in span and (twice := _SAID_TWICE.search(span)) and number_word(twice[1]) == int(twice[2]):
+        span = f"{span[: twice.start()]}{twice[2]}{span[twice.end() :]}"
     if ")" in span and (parts := labelled(span)):
         return Statement(", ".join(read_span(part).text for part in parts))
     if len(span) > MAX_SPAN:
@@ -101,6 +103,7 @@ def read_span(span: str, *, declared: bool = False) -> Statement:
     )
 
 
+_SAID_TWICE = re.compile(rf"({SPELLED.pattern})\s*\((\d{{1,9}})\)", re.IGNORECASE)
 _ROUGHLY = r"(?:about|approx(?:imately|\.)?|roughly|around|≈|\\approx|(?:more )?(?:exactly|precisely))"
 _DECIMAL = r"\$?\s*(-?\d[\d,]*(?:\.\d+)?(?:\s*\\?%)?)\$?"
 EXPANDED = re.compile(rf"(?:≈|\\approx)\s*{_DECIMAL}")  # right behind a value
@@ -247,7 +250,7 @@ def _in_signs(span: str) -> tuple[str, list[str]]:
                 words.append(token[1:])
             elif not core or core in ",;:—!?、，。；：":
                 words.append(token)
-            elif token == "=" and words and _LONG_WORD.fullmatch(words[-1]):
+            elif token == "=" and not values and words and _LONG_WORD.fullmatch(words[-1]):
                 words.append(token)
             elif token[0] in _RAISED and words and words[-1][-1:].isalpha():
                 words[-1] += token  # the square of a unit
@@ -265,7 +268,7 @@ def _in_signs(span: str) -> tuple[str, list[str]]:
     at = 0
     for start, end, inside in formulas(span):
         prose(span[at:start])
-        if inside[0] == "=" and words and _LONG_WORD.fullmatch(words[-1]):
+        if inside[0] == "=" and not values and words and _LONG_WORD.fullmatch(words[-1]):
             words.append("=")
             inside = inside[1:].strip()
         value(inside)
@@ -288,7 +291,7 @@ def _closed_up(group: re.Match[str]) -> str:
 def _is_word(token: str, following: str, before: list[str]) -> bool:
     """Whether letters are a word and no variable, function or unit of a formula."""
     if token.lower() in _MATHS_WORDS or len(token) < 4 and following[:1] == "=":
-        return False  # ab = 27
+        return token.lower() == "not"  # ab = 27
     if _POWERS & {*token}:
         return False  # x²
     if len(token) == 1 and ord(token) < 0x2000:
