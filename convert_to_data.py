@@ -28,7 +28,8 @@ from util.settings import at_least, number_in
 from util.terminal import Progress, print_result, say
 from util.training.curation import BenchmarkText
 from util.training.datacard import card, described_file, lengths_picture, token_statistics
-from util.training.export import Export, ExportOptions, Summary
+from util.training.drawing import Mix
+from util.training.export import UNDECIDED, Export, ExportOptions, Summary
 from util.training.extra_rows import SetAside
 from util.training.filters import FILTERS, MAX_REPETITION, MIN_SOLUTION_WORDS, Limits
 from util.training.formats import (
@@ -49,6 +50,7 @@ TRAINING_POOLS = ("NUMINA",)  # problems to train on: nobody is tested on them
 KEEP_RULES = ("shortest", "longest", "random", "all")
 ALL, NONE = "all", "none"
 MOST_REASONS = 5  # why extra rows were set aside
+MAX_WEIGHT = 100.0  # copies of a row
 PASSAGES = "contaminated.jsonl"  # what was taken out for standing in a benchmark, too
 
 
@@ -95,6 +97,43 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         f"({MAX_REPETITION}; 1: any)",
     )
     rows.add_argument(
+        "--spread",
+        action="store_true",
+        help="with --keep K: keep those that differ most from each other in their words",
+    )
+    rows.add_argument(
+        "--unverified",
+        action="store_true",
+        help="also take samples without a verdict or with an undecided one; the column verdict of a row says "
+        "correct, undecided or none",
+    )
+    rows.add_argument(
+        "--weights",
+        nargs="+",
+        type=_weight,
+        default=[],
+        metavar="SOURCE=W",
+        help="how often rows of a source are taken: 0.5 half of them, 2 each twice; default: each once",
+    )
+    rows.add_argument("--max-rows", type=at_least(1), metavar="N", help="most rows; default: no limit")
+    rows.add_argument(
+        "--token-budget",
+        type=at_least(1),
+        metavar="N",
+        help="most tokens of all responses together; default: no limit",
+    )
+    rows.add_argument(
+        "--balance-lengths",
+        action="store_true",
+        help="with --max-rows or --token-budget: take as many rows of each class of lengths; a class is "
+        "twice as long as the one before",
+    )
+    rows.add_argument(
+        "--no-extra-columns",
+        action="store_true",
+        help="write only the columns that a trainer reads, without source, task, model and so on",
+    )
+    rows.add_argument(
         "--min-solution-words",
         type=at_least(0),
         default=MIN_SOLUTION_WORDS,
@@ -105,10 +144,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     rows.add_argument(
         "--no-filter",
         nargs="+",
-        choices=tuple(FILTERS),
+        choices=(*FILTERS, UNDECIDED),
         default=[],
         metavar="NAME",
-        help="filters to switch off: "
+        help=f"filters to switch off: {UNDECIDED} (verdict), "
         + ", ".join(f"{name} ({one.against})" for name, one in FILTERS.items()),
     )
     cli.add_count(rows, "--max-per-source", "most rows of a source; default: no limit")
@@ -176,9 +215,20 @@ def _keep_rule(text: str) -> str | int:
     raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(KEEP_RULES)} and no number from 1 on")
 
 
+def _weight(text: str) -> tuple[str, float]:
+    source, sign, weight = text.rpartition("=")
+    if not sign or not source:
+        raise argparse.ArgumentTypeError(f"{text!r} is not SOURCE=WEIGHT, such as math=0.5")
+    return source, number_in(0, MAX_WEIGHT)(weight)
+
+
 def run(args: argparse.Namespace) -> int:
     if None not in (args.min_tokens, args.max_tokens) and args.min_tokens > args.max_tokens:
         raise UserError(f"--min-tokens {args.min_tokens} is more than --max-tokens {args.max_tokens}")
+    if args.spread and not isinstance(args.keep, int):
+        raise UserError(f"--spread chooses among several, and --keep {args.keep} does not: give --keep K")
+    if args.balance_lengths and args.max_rows is None and args.token_budget is None:
+        raise UserError("--balance-lengths needs a size to share out: give --max-rows or --token-budget")
     _check_rows(args)
     _check_output(args)
     if args.push_to_hub:
@@ -192,6 +242,9 @@ def run(args: argparse.Namespace) -> int:
         named = _message(args, "system_thought")
     options = ExportOptions(
         keep=args.keep,
+        spread=args.spread,
+        unverified=args.unverified,
+        mix=Mix(dict(args.weights), args.max_rows, args.token_budget, args.balance_lengths),
         min_tokens=args.min_tokens,
         max_tokens=args.max_tokens,
         limits=Limits(args.min_solution_words, args.max_repetition, frozenset(args.no_filter)),
@@ -210,7 +263,7 @@ def run(args: argparse.Namespace) -> int:
     _make_folder(args.output.parent)
     with (
         _opened(args, runs, options, opinions) as export,
-        ExampleFile(args.output, args.format) as output,
+        ExampleFile(args.output, args.format, extra_columns=not args.no_extra_columns) as output,
     ):
         names = _benchmarks(args, export.infos)
         benchmarks = _benchmark_text(names, args.data_dir) if names else None
@@ -224,6 +277,8 @@ def run(args: argparse.Namespace) -> int:
             _beside(args.output, PASSAGES).unlink(missing_ok=True)
         output.commit()  # last: while it is not there, the same command may be given again
     _say(export.summary)
+    for note in _notes_on_format(args, export.summary):
+        say(note)
     if args.push_to_hub:
         files = ", ".join(path.name for path in (args.output, card, *others))
         say(
@@ -267,6 +322,10 @@ def _check_rows(args: argparse.Namespace) -> None:
         "--max-tokens": args.max_tokens is not None,
         "--max-repetition": args.max_repetition != MAX_REPETITION,
         "--min-solution-words": args.min_solution_words != MIN_SOLUTION_WORDS,
+        "--unverified": args.unverified,
+        "--weights": bool(args.weights),
+        "--max-rows": args.max_rows is not None,
+        "--token-budget": args.token_budget is not None,
         "--no-filter": bool(args.no_filter),
         "--include-unformatted": args.include_unformatted,
         "--plain-share": args.plain_share is not None,
@@ -394,6 +453,12 @@ def _write_card(
         "max repetition": args.max_repetition,
         "min solution words": args.min_solution_words,
         "filters switched off": ", ".join(args.no_filter) or NONE,
+        "spread": "the most different ones" if args.spread else "by seed or length",
+        "without verdict": "included" if args.unverified else "left out",
+        "weights": ", ".join(f"{source}={weight:g}" for source, weight in args.weights) or NONE,
+        "most rows": _open_end(args.max_rows),
+        "token budget": _open_end(args.token_budget),
+        "lengths balanced": "yes" if args.balance_lengths else "no",
         "forced answers": "included" if args.keep_budget else "left out",
         "thought": export.options.form,
         "share of plain rows": _open_end(args.plain_share),
@@ -432,7 +497,7 @@ def _write_card(
             tokens=summary.tokens,
             settings=settings,
             sources=_sources(export.infos, args.extra, summary.origins),
-            notes=_notes(summary),
+            notes=[*_notes(summary), *_notes_on_format(args, summary)],
             sha256=sha256,
             picture=picture.name,
         ),
@@ -508,6 +573,13 @@ def _notes(summary: Summary) -> list[str]:
             "which was replaced or left out"
         )
     return notes
+
+
+def _notes_on_format(args: argparse.Namespace, summary: Summary) -> list[str]:
+    if args.format == "sharegpt" and summary.with_system:
+        told = "rows have their system message in the column system, which TRL and axolotl leave out"
+        return [f"{summary.with_system:,} {told}: --format messages has it among the messages"]
+    return []
 
 
 def _told(rows: list[SetAside]) -> str:

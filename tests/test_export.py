@@ -22,6 +22,7 @@ from util.errors import RunStopped
 from util.grading.maths import grade_maths
 from util.response import join_parts
 from util.results.page.counts import read_counts
+from util.training.drawing import Mix, drawn
 from util.training.filters import FILTERS, Draft, Limits
 from util.training.formats import FORMATS, Example, ExampleFile
 from util.training.thoughts import Answer, read_answer
@@ -1062,3 +1063,106 @@ def test_the_card_says_by_which_rules_thought_and_solution_are_known(tmp_path):
         "| no thought | 1 | 20.0% |",
     ):
         assert line in table
+
+
+# --- choosing ---
+
+
+def test_several_answers_that_differ_most_are_kept_on_request(tmp_path):
+    same = [f"{THOUGHT} {ENGLISH} Number {number} of these." for number in range(6)]
+    others = [
+        LONGER * 2 + " I draw a picture of it first.",
+        "Let us go backwards from seven to nothing at all here.",
+    ]
+    texts = [f"<think>{thought}</think>{SOLUTION}" for thought in (*same, *others)]
+    own = [PaperSample("p", "One?", text=text, index=at, formatted=False) for at, text in enumerate(texts)]
+    folder = write_run(tmp_path / "run", own)
+    for seed in range(4):
+        found = rows(
+            folder, "--keep", "3", "--spread", "--no-filter", "repetition", "--seed", seed, "--force"
+        )
+        assert {"6", "7"} < {row["sample_id"].rsplit("/", 1)[1] for row in found} and len(found) == 3
+    assert len(rows(folder, "--keep", "20", "--spread", "--force")) == 8
+
+
+@pytest.mark.parametrize(
+    ("mix", "kept"),
+    [
+        (Mix(), [0, 1, 2, 3, 4, 5]),
+        (Mix(weights={"a": 0.5}), [0, 1, 4, 5]),
+        (Mix(weights={"a": 0, "b": 1.5}), [4, 4, 5]),
+        (Mix(weights={"b": 2}), [0, 1, 2, 3, 4, 4, 5, 5]),
+        (Mix(max_rows=2), [0, 1]),
+        (Mix(token_budget=35), [0, 1, 2]),
+        (Mix(token_budget=5), []),
+        (Mix(max_rows=3, balance_lengths=True), [0, 3, 4]),
+        (Mix(token_budget=1125, balance_lengths=True), [0, 1, 3, 4]),
+    ],
+)
+def test_rows_are_drawn_by_source_and_size(mix, kept):
+    assert drawn(["a", "a", "a", "a", "b", "b"], [10, 10, 10, 100, 1000, 1000], mix) == kept
+
+
+def test_weights_and_budgets_are_a_stage_of_the_funnel(tmp_path):
+    own = [PaperSample(f"p{n}", f"Question {n}?", about={"source": "ab"[n % 2]}) for n in range(8)]
+    folder = write_run(tmp_path / "run", own)
+    done = export(folder, "--weights", "a=0.5", "b=2", "--dedup", "none")
+    assert last_line(done)["funnel"]["drawn"] == last_line(done)["rows"] == 10
+    assert len(rows(folder, "--token-budget", "35", "--dedup", "none", "--force")) == 3
+    done = export(folder, "--weights", "c=1", "--force")
+    assert (done.returncode, "the rows are from: a, b" in done.stderr) == (2, True), done.stderr
+    assert export(folder, "--token-budget", "5", "--force").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [(("--spread",), "give --keep K"), (("--balance-lengths",), "give --max-rows or --token-budget")],
+)
+def test_flags_of_choosing_that_choose_nothing_are_refused(tmp_path, flags, told):
+    done = export(write_run(tmp_path / "run", samples()), *flags)
+    assert (done.returncode, told in done.stderr) == (2, True), done.stderr
+
+
+def test_unverified_samples_come_in_on_request_and_say_what_was_judged(tmp_path):
+    own = [
+        *samples(),
+        PaperSample("wrong", "One?", correct=False),
+        PaperSample("open", "Two?", correct=False, reason="undecided", cause="two candidates"),
+        PaperSample("waiting", "Three?", correct=None),
+        PaperSample("no tests", "Four?", correct=False, reason="no_tests"),
+    ]
+    folder = write_run(tmp_path / "run", own)
+
+    def verdicts(*flags):
+        found = rows(folder, *flags, "--force")
+        return {row["sample_id"].split("/")[1]: row["verdict"] for row in found}
+
+    correct = dict.fromkeys("abc", "correct")
+    assert verdicts("--include-unjudged") == correct
+    assert verdicts("--include-unjudged", "--no-filter", "undecided") == correct | {"open": "undecided"}
+    unverified = {"open": "undecided", "waiting": "none", "no tests": "none"}
+    assert verdicts("--unverified") == correct | unverified
+    assert "| none | 2 | 33.3% |" in (tmp_path / "train.card.md").read_text()
+
+
+# --- trainers ---
+
+
+@pytest.mark.parametrize("name", ["sharegpt", "messages", "alpaca", "trl-sft"])
+def test_only_the_columns_of_the_trainer_are_written_on_request(tmp_path, name):
+    folder = write_run(tmp_path / "run", samples())
+    every, few = (
+        rows(folder, "--format", name, *flags, "--force") for flags in ((), ("--no-extra-columns",))
+    )
+    dropped = {"source", "subject", "difficulty", "task", "model", "sample_id", "verdict"}
+    assert [{key: row[key] for key in row.keys() - dropped} for row in every] == few
+    assert dropped < every[0].keys()
+
+
+def test_a_system_message_that_trl_leaves_out_is_told(tmp_path):
+    folder = write_run(tmp_path / "run", samples())
+    told = "3 rows have their system message in the column system, which TRL and axolotl leave out"
+    done = export(folder, "--thought", "markers")
+    assert told in done.stderr and told in (tmp_path / "train.card.md").read_text()
+    assert told not in export(folder, "--thought", "markers", "--format", "messages", "--force").stderr
+    assert told not in export(folder, "--force").stderr

@@ -49,13 +49,18 @@ class Candidate(NamedTuple):
     rank: int  # drawn by seed: the order of the export
     tokens: int
     plain: bool = False  # its response has no thought
+    verdict: int = 0  # number of what was judged, in `export.VERDICTS`
+    source: int = 0  # number of its source
+    sketch: int = 0  # of its response, where different ones are wanted
 
 
 class Candidates:
-    """Candidates in columns, 47 bytes each."""
+    """Candidates in columns, 60 bytes each."""
 
     def __init__(self) -> None:
-        self._columns = {name: array(kind) for name, kind in zip(Candidate._fields, "HqqqQQIB", strict=True)}
+        self._columns = {
+            name: array(kind) for name, kind in zip(Candidate._fields, "HqqqQQIBBIQ", strict=True)
+        }
 
     def add(self, candidate: Candidate) -> None:
         for column, value in zip(self._columns.values(), candidate, strict=True):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from util.engines.tokens import estimate_tokens
 from util.errors import UserError
 from util.machines.cores import usable_cores
-from util.records import NOT_JUDGED, Record, exact_number, may_train
+from util.records import NOT_JUDGED, Record, Verdict, exact_number, may_train
 from util.response import IN_FIELD, WITH_TAGS, WITHOUT
 from util.runs.journal import write_lines
 from util.runs.offsets import name_digest
@@ -36,6 +36,7 @@ from util.training.curation import (
     words_of,
 )
 from util.training.datacard import grader_named
+from util.training.drawing import Mix, drawn, sketch, spread_out
 from util.training.extra_rows import ExtraRow, SetAside, extra_at, read_extra
 from util.training.filters import FILTERS, REPETITION, SHORT, Draft, Limits
 from util.training.formats import Example, ExampleFile
@@ -64,6 +65,7 @@ GENERATED, CORRECT, WHOLE, FORMATTED, FITTING, KEPT, EXTRA, UNIQUE, CLEAN, FINAL
     "decontaminated",
     "final",
 )
+DRAWN = "drawn"
 ADVICE = {
     GENERATED: "generate samples first with inference_and_check.py",
     WHOLE: "all correct samples were cut off (generate with more --max-tokens), went in circles, or have a "
@@ -76,9 +78,12 @@ ADVICE = {
     FITTING: "widen --min-tokens and --max-tokens",
     FILTERS[SHORT].stage: "lower --min-solution-words, or let a model format the rest with convert_format.py",
     FILTERS[REPETITION].stage: "raise --max-repetition",
+    DRAWN: "widen --weights, --max-rows and --token-budget",
     CLEAN: "see the side file of passages; --decontaminate chooses the benchmarks",
     FINAL: "widen --max-per-source",
 }
+JUDGED_CORRECT, UNDECIDED, UNJUDGED = "correct", "undecided", "none"
+VERDICTS = (JUDGED_CORRECT, UNDECIDED, UNJUDGED)  # what the rows of a run say was judged
 NO_THOUGHT = "no thought"  # why a response is left out where plain rows are not wanted
 NO_LIMITS = "not within the limits"
 
@@ -92,6 +97,9 @@ class ExportOptions:
     """What is wanted of the training set."""
 
     keep: str | int = "shortest"
+    spread: bool = False  # whether of several the most different ones are kept
+    unverified: bool = False  # also samples without a verdict
+    mix: Mix = Mix()
     min_tokens: int | None = None
     max_tokens: int | None = None
     limits: Limits = Limits()
@@ -119,7 +127,7 @@ class Summary:
     funnel: dict[str, int] = field(default_factory=dict)
     counts: dict[str, Counter[str]] = field(
         default_factory=lambda: {
-            name: Counter() for name in ("source", "difficulty", "task", "model", "rule")
+            name: Counter() for name in ("source", "difficulty", "task", "model", "rule", "verdict")
         }
     )
     origins: Counter[int] = field(default_factory=Counter)  # number of the run or extra file -> rows
@@ -142,6 +150,7 @@ class Summary:
     plain: int = 0  # rows without a thought
     surplus_plain: int = 0  # rows without a thought that are more than the wanted share
     dropped: int = 0  # rows whose response had a thought
+    with_system: int = 0  # rows with a system message
     other_system: int = 0  # extra rows whose system message asks for another form of thought
 
     def passed(self, stage: str, number: int) -> None:
@@ -197,6 +206,7 @@ class Export:
         self.infos = list(runs.values())
         sent = [info["settings"].get("system_prompt") for info in self.infos]
         self._filters = [name for name in FILTERS if name not in options.limits.off]
+        self._sources: dict[str, int] = {}  # source -> its number
         self._systems = [self._system_of(message) for message in sent]
         self._readers: dict[int, RunReader] = {}
         self._extra_paths = extras
@@ -230,7 +240,7 @@ class Export:
         """Keep rule, extra rows, dedup and decontamination: positions of the chosen, in their final order."""
         import numpy as np
 
-        own = keep_per_problem(self._candidates, self.options.keep)
+        own = self._kept()
         self.summary.passed(KEPT, len(own))
         before = len(self._candidates)
         self._candidates.extend(self._extra_candidates)
@@ -248,7 +258,24 @@ class Export:
         chosen = chosen[alive[of_group]]
         order_by = ("sample", "origin", "rank")  # the most important last
         chosen = chosen[np.lexsort([self._candidates.column(name)[chosen] for name in order_by])]
+        if not self.options.mix.takes_all:
+            names = list(self._sources)
+            sources = [names[number] for number in self._candidates.column("source")[chosen]]
+            tokens = self._candidates.column("tokens")[chosen].tolist()
+            chosen = chosen[drawn(sources, tokens, self.options.mix)]
+            self.summary.passed(DRAWN, len(chosen))
         return self._with_plain_share(chosen)
+
+    def _kept(self) -> NDArray[Any]:
+        """Positions of the candidates that the keep rule takes."""
+        import numpy as np
+
+        options, candidates = self.options, self._candidates
+        if not (options.spread and isinstance(options.keep, int)):
+            return keep_per_problem(candidates, options.keep)
+        order = keep_per_problem(candidates, "all")
+        group, sketches = candidates.column("group"), candidates.column("sketch")
+        return np.array(spread_out(order, group, sketches, options.keep), np.int64)
 
     def _with_plain_share(self, chosen: NDArray[Any]) -> NDArray[Any]:
         """Those of the chosen that stay so that the wanted share of rows is plain.
@@ -318,15 +345,9 @@ class Export:
     def _look_at(self, origin: int, place: RecordPlace, record: Record, stages: Counter[str]) -> None:
         sample, verdict = record.sample, record.verdict
         stages[GENERATED] += 1
-        if verdict is None:
-            self.summary.ungraded += 1
-            self.summary.waiting[self._folders[origin]] += 1
-            self.summary.never_judged += record.formatted is not None
-        elif verdict.reason == "undecided":
-            self.summary.undecided[verdict.cause.partition(":")[0] or "no cause given"] += 1
-        elif verdict.reason in NOT_JUDGED:
-            self.summary.unjudged[verdict.reason] += 1
-        if verdict is None or not verdict.correct:
+        judged = self._judged(verdict)
+        if judged is None:
+            self._count_left_out(origin, record)
             return
         stages[CORRECT] += 1
         if not may_train(sample.finish_reason, keep_budget=self.options.keep_budget):
@@ -348,14 +369,42 @@ class Export:
                 self.summary.filtered[name] += 1
                 return
             stages[FILTERS[name].stage] += 1
-        self.summary.graders.add(grader_named(verdict))
+        if verdict is not None:
+            self.summary.graders.add(grader_named(verdict))
         settings = self.infos[origin]["settings"]
         problem = (settings.get("task"), settings.get("split"), sample.problem_id)
         drawn = (self.options.seed, *problem, settings.get("model"), sample.temperature, sample.index)
         group, rank = name_digest(*problem), name_digest(*drawn)
+        source = str(record.about.get("source") or settings.get("task"))
         self._candidates.add(
-            Candidate(origin, place.sample, place.problem, place.formatted, group, rank, tokens, answer.plain)
+            Candidate(
+                *(origin, place.sample, place.problem, place.formatted, group, rank, tokens, answer.plain),
+                verdict=VERDICTS.index(judged),
+                source=self._sources.setdefault(source, len(self._sources)),
+                sketch=sketch(text) if self.options.spread else 0,
+            )
         )
+
+    def _judged(self, verdict: Verdict | None) -> str | None:
+        """What the row of a sample says of its verdict; None: the sample stays out."""
+        unverified = self.options.unverified
+        if verdict is None or verdict.reason in NOT_JUDGED:
+            return UNJUDGED if unverified else None
+        if verdict.reason == "undecided":
+            return UNDECIDED if unverified or UNDECIDED in self.options.limits.off else None
+        return JUDGED_CORRECT if verdict.correct else None
+
+    def _count_left_out(self, origin: int, record: Record) -> None:
+        """Note why a sample that is not judged correct stays out."""
+        verdict = record.verdict
+        if verdict is None:
+            self.summary.ungraded += 1
+            self.summary.waiting[self._folders[origin]] += 1
+            self.summary.never_judged += record.formatted is not None
+        elif verdict.reason == "undecided":
+            self.summary.undecided[verdict.cause.partition(":")[0] or "no cause given"] += 1
+        elif verdict.reason in NOT_JUDGED:
+            self.summary.unjudged[verdict.reason] += 1
 
     def _answer(self, text: str, reasoning: str = "") -> Answer | NoAnswer:
         """Thought and solution of a response that may enter."""
@@ -406,7 +455,10 @@ class Export:
                 name = name_digest("extra", number, offset)
                 rank = name_digest(self.options.seed, name)
                 self._extra_candidates.add(
-                    Candidate(origin, offset, -1, -1, name, rank, tokens, answer.plain)
+                    Candidate(
+                        *(origin, offset, -1, -1, name, rank, tokens, answer.plain),
+                        source=self._sources.setdefault(row.about["source"] or path.stem, len(self._sources)),
+                    )
                 )
 
     # --- questions ---
@@ -532,6 +584,8 @@ class Export:
             rule = "no thought" if answer.plain else "marks in the text"
         thought = None if self.options.form != IN_FIELD else "" if plain else answer.thought
         tokens = estimate_tokens(answer.solution) if drop else tokens
+        if origin < len(self._folders):
+            example = replace(example, verdict=VERDICTS[candidate.verdict])
         example = replace(example, response=written(answer, form), thought=thought, tokens=tokens)
         dropped = plain and not answer.plain
         return output.encode(example), _written(origin, example, rule, plain, dropped, other_system)
@@ -553,6 +607,7 @@ class Export:
         summary.tokens.append(about.tokens)
         summary.plain += about.plain
         summary.dropped += about.dropped
+        summary.with_system += about.has_system
         summary.other_system += about.other_system
 
 
@@ -569,6 +624,8 @@ class Written(NamedTuple):
     dropped: bool  # the response had one
     other_system: bool  # than the one that an extra row came with
     rule: str = ""  # by which thought and solution are known
+    verdict: str = ""
+    has_system: bool = False
 
 
 def _written(
@@ -580,6 +637,8 @@ def _written(
         difficulty=example.difficulty,
         task=example.task,
         model=example.model,
+        verdict=example.verdict or "",
+        has_system=bool(example.system),
         tokens=example.tokens,
         rule=rule,
         plain=plain,
@@ -622,6 +681,7 @@ def _extra_example(row: ExtraRow, path: Path, name: str, system: str | None, tok
         model=row.about["model"],
         sample_id=row.about["sample_id"] or name,
         tokens=tokens,
+        verdict=row.about["verdict"] or UNJUDGED,
     )
 
 

@@ -27,6 +27,7 @@ _ABOUT = {
     "task": ("task",),
     "model": ("model",),
     "sample_id": ("sample_id",),
+    "verdict": ("verdict",),
 }
 
 

@@ -42,6 +42,7 @@ class Example:
     sample_id: str
     tokens: int  # of the response
     thought: str | None = None  # in a field of its own; None: the file has no such field
+    verdict: str | None = None  # what was judged of the response; None: the row has none
 
     def about(self) -> dict[str, str]:
         """Where the row comes from; all as text, since readers guess a column's type from its first rows."""
@@ -52,6 +53,7 @@ class Example:
             "task": self.task,
             "model": self.model,
             "sample_id": self.sample_id,
+            **({} if self.verdict is None else {"verdict": self.verdict}),
         }
 
     def messages(self) -> list[dict[str, str]]:
@@ -304,8 +306,9 @@ def check_output(format_name: str, path: Path) -> None:
 class ExampleFile:
     """A training file that appears whole or not at all; the old one stays until `commit`."""
 
-    def __init__(self, path: Path, format_name: str) -> None:
+    def __init__(self, path: Path, format_name: str, *, extra_columns: bool = True) -> None:
         self.path = path
+        self._extra_columns = extra_columns
         self.rows = 0
         rows: dict[str, Callable[[Any], dict]] = {**FORMATS, **RL_FORMATS}
         self._as_row = rows[format_name]
@@ -327,7 +330,10 @@ class ExampleFile:
 
     def encode(self, example: Example | RlProblem) -> bytes:
         """The example as `write_encoded` takes it; may be called in another process."""
-        text = json.dumps(self._as_row(example), ensure_ascii=False)
+        row = self._as_row(example)
+        if not self._extra_columns and isinstance(example, Example):
+            row = {name: value for name, value in row.items() if name not in example.about()}
+        text = json.dumps(row, ensure_ascii=False)
         try:
             return text.encode()
         except UnicodeEncodeError:  # half a character, which no reader of the file would take
