@@ -7,7 +7,7 @@ import zlib
 
 import pyarrow.parquet
 import pytest
-from helpers import json_lines, last_line, script
+from helpers import json_lines
 from runs_on_paper import PaperSample, write_run
 
 import convert_to_data
@@ -34,24 +34,16 @@ def samples():
     ]
 
 
-def export(folder, *flags):
-    return script("convert_to_data.py", *flags_of(folder, *flags))
-
-
-def export_here(folder, *flags, format_name="trl-grpo"):
-    """In this process, which is faster."""
-    return convert_to_data.run(convert_to_data.parse(flags_of(folder, *flags, format_name=format_name)))
-
-
-def flags_of(folder, *flags, format_name="trl-grpo"):
+def export(folder, *flags, format_name="trl-grpo"):
     named = ("--input_dir", folder, "--output", folder.parent / "rl.jsonl", "--decontaminate", "none")
-    return [*map(str, named), "--format", format_name, *map(str, flags)]
+    words = map(str, (*named, "--format", format_name, *flags))
+    return convert_to_data.run(convert_to_data.parse([*words]))
 
 
-def test_each_problem_of_the_band_is_one_row_with_its_pass_rate(tmp_path):
+def test_each_problem_of_the_band_is_one_row_with_its_pass_rate(tmp_path, capsys):
     folder = write_run(tmp_path / "run", samples())
-    done = export(folder, "--pass-rate-band", 0.1, 0.75)
-    assert last_line(done)["funnel"] == {
+    export(folder, "--pass-rate-band", 0.1, 0.75)
+    assert json.loads(capsys.readouterr().out)["funnel"] == {
         "generated": 16,
         "problems with a judged sample": 4,
         "with a reference": 4,
@@ -75,7 +67,7 @@ def test_undecided_samples_count_apart_and_problems_without_a_verdict_stay_out(t
         PaperSample("half", QUESTIONS["half"], index=5, correct=False, reason="grader_error"),
         PaperSample("open", "Who is it that nobody knows?", correct=False, reason="undecided"),
     ]
-    export_here(write_run(tmp_path / "run", [*samples(), *more]))
+    export(write_run(tmp_path / "run", [*samples(), *more]))
     assert len(json_lines(tmp_path / "rl.jsonl")) == 4
     (row,) = (row for row in json_lines(tmp_path / "rl.jsonl") if row["question"] == QUESTIONS["half"])
     assert (row["pass_rate"], row["n"], row["undecided"]) == (0.5, 4, 2)
@@ -97,7 +89,7 @@ def test_undecided_samples_count_apart_and_problems_without_a_verdict_stay_out(t
 )
 def test_flags_that_do_not_fit_are_refused_in_one_sentence(tmp_path, flags, format_name, told):
     with pytest.raises(UserError, match=told):
-        export_here(write_run(tmp_path / "run", samples()), *flags, format_name=format_name)
+        export(write_run(tmp_path / "run", samples()), *flags, format_name=format_name)
     assert not (tmp_path / "rl.jsonl").exists()
 
 
@@ -105,7 +97,7 @@ def test_a_pass_rate_is_of_one_model(tmp_path):
     write_run(tmp_path / "runs" / "one", samples(), model="one")
     write_run(tmp_path / "runs" / "two", samples(), model="two")
     with pytest.raises(UserError, match=r"the runs are of 2 models \(one, two\)"):
-        export_here(tmp_path / "runs")
+        export(tmp_path / "runs")
 
 
 def test_a_problem_of_programs_carries_its_tests_and_stays_out_without_them(tmp_path, monkeypatch):
@@ -115,7 +107,7 @@ def test_a_problem_of_programs_carries_its_tests_and_stays_out_without_them(tmp_
     tests = json.dumps({"inputs": ["1\n"], "outputs": ["2\n"]})
     suites = {"half": suite_of({"input_output": tests}, "apps", time_s=2.5)}
     monkeypatch.setattr("util.generation.judging.references_of", lambda *_: suites)
-    export_here(folder)
+    export(folder)
     (row,) = json_lines(tmp_path / "rl.jsonl")
     assert (row["ground_truth"], row["time_limit_s"], row["task"]) == (tests, 2.5, "TACO")
     call = read_call(message_of("trl-grpo", row), rewards._kinds())
@@ -173,11 +165,12 @@ def test_the_reward_function_understands_every_row(name):
     assert call.time_limit_s is None
 
 
-def test_parquet_keeps_its_types_where_the_first_rows_have_no_options(tmp_path):
+def test_parquet_keeps_its_types_where_the_first_rows_have_no_options(tmp_path, monkeypatch):
+    monkeypatch.setattr("util.training.formats.PARQUET_ROWS", 2)  # written at a time
     path = tmp_path / "rl.parquet"
     with_options = RlProblem(**{**vars(PROBLEM), "choices": ("one", "two"), "index": 6})
     with ExampleFile(path, "verl-parquet") as file:
-        for problem in [PROBLEM] * 1000 + [with_options]:
+        for problem in (PROBLEM, PROBLEM, with_options):
             file.write(problem)
         file.finish()
         file.commit()
