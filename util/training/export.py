@@ -74,7 +74,8 @@ ADVICE = {
     "--thought none writes all rows without one",
     "within the band": "widen --pass-rate-band, or sample more (--n)",
     "problems with a judged sample": "judge with inference_and_check.py --check",
-    "with a reference": "the data set has neither answers nor tests for these problems",
+    "with a sure reference": "the data set has neither answers nor tests for these problems, or several "
+    "answers are right",
     FITTING: "widen --min-tokens and --max-tokens",
     FILTERS[SHORT].stage: "lower --min-solution-words, or let a model format the rest with convert_format.py",
     FILTERS[REPETITION].stage: "raise --max-repetition",

@@ -22,7 +22,7 @@ from util.training.datacard import grader_named
 from util.training.export import GENERATED, Export, ExportOptions, Written, own_example
 from util.training.formats import ExampleFile, RlProblem
 
-PROBLEMS, WITH_TRUTH, IN_BAND = "problems with a judged sample", "with a reference", "within the band"
+PROBLEMS, WITH_TRUTH, IN_BAND = "problems with a judged sample", "with a sure reference", "within the band"
 INDEX_BITS = 53  # as many as every reader of JSON keeps
 
 Tests = Callable[[Path], Mapping[str, TestSuite]]  # of a run that is judged by tests, by problem
@@ -130,7 +130,9 @@ class RlExport(Export):
             return True
         if tally.origin not in self._suites:
             self._suites[tally.origin] = self._tests(self._folders[tally.origin])
-        return tally.problem_id in self._suites[tally.origin]
+        suite = self._suites[tally.origin].get(tally.problem_id)
+        # A note says that several answers are right, or that the tests are wrong: no reward to learn from.
+        return suite is not None and not suite.note
 
     def _encoded(self, candidate: Candidate, output: ExampleFile, *, drop: bool) -> tuple[bytes, Written]:
         info, tally = self.infos[candidate.origin], self._tallies[candidate.group]
