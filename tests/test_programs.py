@@ -16,7 +16,8 @@ from util.grading.__main__ import parse, run
 from util.grading.code import grade_code
 from util.grading.code.suites import suite_of
 from util.grading.sandbox import Limits, Program, Sandbox, SandboxError, nodes, warm_sandbox, wire
-from util.records import REASONS, Problem
+from util.records import REASONS, Problem, Sample
+from util.runs.folder import Run
 
 TWO = ["4 7\n", "20 31\n"]
 SUMS = ["11\n", "51\n"]
@@ -122,7 +123,32 @@ def test_explain_takes_the_problem_of_a_benchmark_and_its_tests(capsys, tmp_path
     assert explained(capsys, *of, "7", *answer)[0] == "correct"
     with pytest.raises(UserError, match="--problem 8: APPS has no such problem"):
         run(parse(["explain", *of, "8", *answer]))
+    with Run(
+        tmp_path / "run", settings={"task": "APPS", "model": "m", "time_limit": 0.3}, made_with={}
+    ) as run_:
+        run_.info["asked"] = {"data_dir": str(tmp_path)}
+        run_.save_info()
+        run_.add_problem(load_task("APPS").problem(row), "?")
+        for index, text in enumerate(["print(3)", "```python\nwhile True: pass\n```"]):
+            run_.add_sample(Sample("7", 0.7, index, text, None, "stop", 1, 1))
+    of = ["--run", str(tmp_path / "run"), "--problem", "7", "--index"]
+    assert explained(capsys, *of, "0")[0] == "correct"
+    assert explained(capsys, *of, "1", "--temperature", "0.7")[2] == "1     timeout: over 0.3 s of CPU time"
+    for others in (["2"], ["1", "--temperature", "0"]):
+        with pytest.raises(UserError, match=r"--problem 7 --index \d.* has no such sample"):
+            run(parse(["explain", *of, *others]))
+
+
+def test_explain_takes_answers_of_a_benchmark_and_of_a_run_too(capsys, tmp_path):
     problem = next(iter(problems(load_task("Warmup"), open_rows(load_task("Warmup").source))))
+    with Run(tmp_path / "run", settings={"task": "Warmup", "model": "m"}, made_with={}) as run_:
+        run_.add_problem(problem, "?")
+        for index, ending in enumerate(("stop", "length")):
+            text = f"The answer is {problem.reference}"
+            run_.add_sample(Sample(problem.id, 0.0, index, text, None, ending, 1, 1))
+    of = ["--run", str(tmp_path / "run"), "--problem", problem.id]
+    assert explained(capsys, *of)[0] == "correct"
+    assert explained(capsys, *of, "--index", "1")[0] == "not correct: truncated"
     of = ["--dataset", "Warmup", "--problem", problem.id, "--response", f"It is {problem.reference}."]
     assert explained(capsys, *of)[0] == "correct"
     with pytest.raises(UserError, match="--time-limit is for programs"):
@@ -139,6 +165,10 @@ def test_explain_takes_the_problem_of_a_benchmark_and_its_tests(capsys, tmp_path
         (["--tests", "-", "--response", "-"], "both read stdin"),
         (["--tests", "{}", "--gold", "4", "--response", "x"], "--gold, --tests or --problem"),
         (["--problem", "4", "--response", "x"], "together"),
+        (["--problem", "4", "--run", "/no/run", "--response", "x"], "or --run and --problem"),
+        (["--problem", "4", "--run", "/no/run", "--dataset", "APPS"], "together"),
+        (["--gold", "4", "--run", "/no/run"], "together"),
+        (["--problem", "4", "--run", "/no/run"], "no run at /no/run"),
         (["--gold", "4", "--dataset", "APPS", "--response", "x"], "together"),
     ],
 )

@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from util import cli
 from util.errors import UserError
@@ -18,7 +19,7 @@ from util.grading.code import limits_of
 from util.grading.explain import explain, explain_program, given_text, problem_of, shown, span_of
 from util.grading.maths import least_trust, symbolic
 from util.records import ENDINGS, TRUSTS, Problem, as_finished
-from util.settings import at_least
+from util.settings import at_least, values_of
 from util.task import Task
 from util.terminal import print_text
 
@@ -27,7 +28,9 @@ PATH = re.compile(r"(?:~|\.{1,2})?/[^\W\d][^\s\\${}]*|[^\s\\${}]*[^\W\d_]\.(?:tx
 
 
 # Flags of `explain` that say nothing about the references of a benchmark.
-OF_EXPLAIN = "gold problem tests response kind choice question accept finish_reason tolerance".split()
+OF_EXPLAIN = (
+    "gold problem run index temperature tests response kind choice question accept finish_reason tolerance"
+).split()
 
 
 def _any_text(text: str) -> str:
@@ -57,6 +60,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         metavar="ID",
         help="the problem of --dataset that the response answers, by its id in a run",
     )
+    parser.add_argument(
+        "--run",
+        type=Path,
+        metavar="RUN",
+        help="explain a sample of this run: that of --problem with --index and, where the run has several, "
+        "--temperature",
+    )
+    parser.add_argument("--index", type=int, default=0, metavar="N", help="which sample of a run (0)")
+    parser.add_argument("--temperature", type=float, metavar="T", help="of the sample of a run; default: any")
     parser.add_argument(
         "--tests",
         metavar="FILE|JSON",
@@ -109,12 +121,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.command == "explain":
         references = [name for name in ("gold", "tests", "problem") if getattr(args, name) is not None]
-        if args.response is None or len(references) != 1:
-            parser.error("explain needs --response, and --gold, --tests or --problem")
+        if (args.response is None) == (args.run is None) or len(references) != 1:
+            parser.error("explain needs --response, and --gold, --tests or --problem; or --run and --problem")
         if args.limit is not None:
             parser.error(f"--limit {args.limit} is for check-golds: leave it out")
-        if (args.problem is None) != (args.dataset is None):
-            parser.error("give --problem and --dataset, which has it, together")
+        places = [place for place in (args.dataset, args.run) if place is not None]
+        if len(places) != (args.problem is not None):
+            parser.error("give --problem together with the --dataset that has it, or a --run")
         if args.response == args.tests == "-":
             parser.error("--response - and --tests - both read stdin: give a file for one of them")
     if args.gold is not None and not args.gold.strip():
@@ -135,9 +148,12 @@ def run(args: argparse.Namespace) -> int:
     symbolic.use(not args.no_symbolic)
     if args.command == "check-golds":
         return _check_golds(args)
+    if args.run is not None:
+        return _explain_sample(args)
     response = _given(args.response, "--response")
     if args.tests is not None:
-        return _explain_program(args, problem_of(_given(args.tests, "--tests"), args.question), response, {})
+        problem = problem_of(_given(args.tests, "--tests"), args.question)
+        return _explain_program(args, problem, response, {}, args.finish_reason)
     if args.problem is not None:
         return _explain_problem(args, response)
     verdict = explain(
@@ -164,27 +180,72 @@ def _explain_problem(args: argparse.Namespace, response: str) -> int:
             "samples.jsonl, and the run's --split and --revision"
         )
     if task.limits:
-        return _explain_program(args, problem, response, task.limits)
+        return _explain_program(args, problem, response, task.limits, args.finish_reason)
+    return _explain_answer(args, task, problem, response, args.finish_reason)
+
+
+def _explain_sample(args: argparse.Namespace) -> int:
+    """Explain a sample of a run as `--check` would judge it, but for what flags say."""
+    import tasks
+    from util.generation.judging import references_of
+    from util.runs.folder import read_run_json
+    from util.runs.reader import read_records
+
+    info = read_run_json(args.run)
+    task, values = tasks.task_of(info), values_of(info)
+    if task is None:
+        raise UserError(f"{args.run} is of a benchmark that this version does not know")
+    wanted = (args.problem, args.index)
+    record = next(
+        (
+            record
+            for record in read_records(args.run)
+            if (record.sample.problem_id, record.sample.index) == wanted
+            and args.temperature in (None, record.sample.temperature)
+        ),
+        None,
+    )
+    if record is None:
+        at = "" if args.temperature is None else f" --temperature {args.temperature:g}"
+        raise UserError(
+            f"--problem {args.problem} --index {args.index}{at}: {args.run} has no such sample; "
+            "samples.jsonl names them"
+        )
+    sample, reference = record.sample, record.answer
+    suite = references_of(args.run, task, info, args.data_dir).get(args.problem) if task.limits else None
+    problem = Problem(args.problem, record.question, suite or reference, record.choices, record.about)
+    if task.limits:
+        return _explain_program(args, problem, record.graded_text, values, sample.finish_reason)
+    return _explain_answer(args, task, problem, record.graded_text, sample.finish_reason)
+
+
+def _explain_answer(
+    args: argparse.Namespace, task: Task, problem: Problem, response: str, finish_reason: str
+) -> int:
     cli.check_limits(args, [task])
-    print_text(shown(as_finished(task.grade(problem, response), args.finish_reason)))
+    if problem.reference is None:
+        raise UserError(f"--problem {problem.id}: it has no reference, so that nothing can be judged")
+    print_text(shown(as_finished(task.grade(problem, response), finish_reason)))
     return 0
 
 
-def _explain_program(args: argparse.Namespace, problem: Problem, response: str, usual: dict) -> int:
-    """`usual`: what limits are where no flag says another."""
+def _explain_program(
+    args: argparse.Namespace, problem: Problem, response: str, usual: Mapping, finish_reason: str
+) -> int:
+    """`usual`: settings where no flag says another."""
     from util.generation.judging import check_isolation
 
     found = check_isolation(args.require_isolation)
-    time_limit, memory_limit = (
+    time_limit, memory_limit, compare = (
         getattr(args, name) if name in args.given else usual.get(name, getattr(args, name))
-        for name in ("time_limit", "memory_limit")
+        for name in ("time_limit", "memory_limit", "compare")
     )
     limits = limits_of(time_limit, memory_limit)
     told = explain_program(
         problem,
         response,
-        finish_reason=args.finish_reason,
-        compare=args.compare,
+        finish_reason=finish_reason,
+        compare=compare,
         all_tests=args.all_tests,
         limits=limits,
         time_of_row=time_limit == "row",
