@@ -413,6 +413,10 @@ class _Shared:
         os.register_at_fork(after_in_child=self._forget)
         atexit.register(self._close)
 
+    def __reduce__(self) -> tuple[type[_Shared], tuple[()]]:
+        """Another process that the functions travel to, such as a worker of Ray, has graders of its own."""
+        return _Shared, ()
+
     def _forget(self) -> None:
         self._lock = threading.Lock()
         self._inherited, self._graders = self._graders, {}

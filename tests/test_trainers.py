@@ -5,6 +5,8 @@ They are installed nowhere by default: `pip install trl`, `pip install verl`, `p
 
 import asyncio
 import importlib.util
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -50,6 +52,7 @@ def tokenizer():
     return made
 
 
+@pytest.mark.engine
 def test_trl_trains_a_step_on_our_rows_with_our_reward(tmp_path):
     trl = pytest.importorskip("trl", reason="TRL is not installed: pip install trl")
     import datasets
@@ -93,6 +96,7 @@ def test_trl_trains_a_step_on_our_rows_with_our_reward(tmp_path):
     assert grpo_reward(prompts=texts, completions=texts, **columns) == [1.0, 0.0]
 
 
+@pytest.mark.engine
 def test_verl_loads_our_rows_and_our_reward(tmp_path):
     pytest.importorskip("verl", reason="verl is not installed: pip install verl")
     import torch
@@ -139,3 +143,15 @@ def test_a_rubric_of_verifiers_gives_our_rewards():
     state["timing"] = {"scoring_ms": 0.0, "total_ms": 0.0}
     asyncio.run(rubric.score_rollout(state))
     assert state["reward"] == 1.0
+
+
+@pytest.mark.engine
+def test_the_reward_function_travels_to_the_workers_of_ray(tmp_path):
+    travelling = pytest.importorskip("ray.cloudpickle", reason="Ray is not installed")
+    (tmp_path / "function").write_bytes(travelling.dumps(loaded_rewards().compute_score))
+    program = (
+        "import pickle; score = pickle.load(open('function', 'rb'))\n"
+        "print(score('maths', '1 and \\\\boxed{2}', '2', workers=1)['score'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "1.0\n", done.stderr
