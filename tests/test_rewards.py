@@ -1,6 +1,7 @@
 """Do trainers get the verdicts of --check as rewards, whatever they send and wherever they load the file?"""
 
 import http.client
+import io
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers import ROOT
@@ -16,6 +18,7 @@ from helpers import ROOT
 import rewards
 from tasks import FILES, load_task
 from util.errors import UserError
+from util.grading.reward_service import answer_lines
 from util.grading.rewards import BadCall, RewardGrader, answer_of, read_call
 from util.machines.versions import suite_version
 from util.records import BY_THE_CLOCK, Problem, Verdict, as_finished
@@ -274,6 +277,15 @@ def test_an_interpreter_that_is_not_there_is_a_reason(stand_in):
     graders, _ = stand_in("answers", program="/nowhere/python")
     answer = graders.ask({}).result()
     assert answer["correct"] is None and "cannot be started" in answer["detail"]
+
+
+def test_a_line_that_cannot_be_read_is_answered_under_its_number():
+    service = SimpleNamespace(refused=lambda why: {"detail": why}, ask=None)
+    lines, answers = io.BytesIO(b'{"id": 7, "x": ' + b"[" * 200_000 + b"\n\nno JSON\n"), io.BytesIO()
+    answer_lines(service, lines, answers)
+    found = [json.loads(line) for line in answers.getvalue().splitlines()]
+    assert [answer["id"] for answer in found] == [7, None]
+    assert all("no JSON" in answer["detail"] for answer in found)
 
 
 # --- the same verdicts ---

@@ -9,6 +9,7 @@ import asyncio
 import hmac
 import json
 import os
+import re
 import select
 import threading
 import traceback
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 MOST_CALLS = 512  # in one request
 MOST_CONNECTIONS = 256
 MOST_PENDING = 1024  # calls that are being answered over HTTP: a pool has room for so many
+_ID = re.compile(rb'\{"id": (\d{1,18})\b')  # as rewards.py begins each line
 READ_S = 30.0  # within which a client has to have sent its request
 
 
@@ -117,7 +119,9 @@ def answer_lines(service: RewardService, calls: BinaryIO, answers: BinaryIO) -> 
             message = json.loads(line)
             name = message.get("id") if isinstance(message, dict) else None
             future = service.ask(message)
-        except (ValueError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # nested too deeply for this Python, for example
+            found = _ID.match(line)
+            name = int(found[1]) if found else None
             future.set_result(service.refused(f"a line is no JSON: {error}"))
         asked += 1
         future.add_done_callback(partial(write, name))
