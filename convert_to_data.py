@@ -2,7 +2,7 @@
 
 python convert_to_data.py --input_dir results --output data/train.json --format llamafactory --seed 1
 
-Each question is kept once, and none that shares a long passage with a benchmark of the suite.
+Each question is kept once, and none that repeats one of a benchmark of the suite.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from tasks import FILES, full_name, load_task, task_of
 from util import cli
-from util.data.rows import open_rows, problems
+from util.data import hub
+from util.data.rows import is_here, open_rows, problems
 from util.data.system_prompts import system_prompt
 from util.errors import UserError
 from util.machines.versions import made_with
@@ -26,7 +27,6 @@ from util.runs.journal import write_all
 from util.runs.opinions import Opinions, trusted_opinions
 from util.settings import at_least, number_in
 from util.terminal import Progress, print_result, say
-from util.training.curation import BenchmarkText
 from util.training.datacard import card, described_file, lengths_picture, token_statistics
 from util.training.drawing import Mix
 from util.training.export import UNDECIDED, Export, ExportOptions, Summary
@@ -43,6 +43,7 @@ from util.training.formats import (
     publish,
     sha256_of,
 )
+from util.training.leaks import BenchmarkText
 from util.training.rl_sets import RlExport
 from util.training.thoughts import chosen_form
 
@@ -51,7 +52,7 @@ KEEP_RULES = ("shortest", "longest", "random", "all")
 ALL, NONE = "all", "none"
 MOST_REASONS = 5  # why extra rows were set aside
 MAX_WEIGHT = 100.0  # copies of a row
-PASSAGES = "contaminated.jsonl"  # what was taken out for standing in a benchmark, too
+LEAKS = "contaminated.jsonl"  # what was taken out for standing in a benchmark, too
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -192,6 +193,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         metavar="NAME",
         help=f"benchmarks whose questions are excluded: names, {ALL} or {NONE} ({ALL})",
     )
+    rows.add_argument(
+        "--decontaminate-ngram",
+        type=at_least(1),
+        metavar="N",
+        help="exclude every question with N words in a row of a benchmark, and no other; default: weigh what "
+        "both have in common",
+    )
     rows.add_argument("--seed", type=int, default=0, help="seed of the order and of what is drawn (0)")
     parser.add_argument(
         "--system-prompt",
@@ -266,15 +274,15 @@ def run(args: argparse.Namespace) -> int:
         ExampleFile(args.output, args.format, extra_columns=not args.no_extra_columns) as output,
     ):
         names = _benchmarks(args, export.infos)
-        benchmarks = _benchmark_text(names, args.data_dir) if names else None
+        benchmarks = _benchmark_text(names, args.data_dir, args.decontaminate_ngram) if names else None
         with Progress(None, "reading") as progress:
             export.collect(lambda: progress.step(0))
-        chosen = export.choose(benchmarks, _beside(args.output, PASSAGES))
+        chosen = export.choose(benchmarks, _beside(args.output, LEAKS))
         with Progress(len(chosen), "writing") as progress:
             sha256 = export.write(chosen, output, lambda: progress.step(0))
         card, *others = _write_card(args, export, benchmarks, sha256)
-        if benchmarks is None:  # the passages of an earlier export
-            _beside(args.output, PASSAGES).unlink(missing_ok=True)
+        if benchmarks is None:  # the leaks of an earlier export
+            _beside(args.output, LEAKS).unlink(missing_ok=True)
         output.commit()  # last: while it is not there, the same command may be given again
     _say(export.summary)
     for note in _notes_on_format(args, export.summary):
@@ -411,9 +419,16 @@ def _benchmarks(args: argparse.Namespace, infos: list[dict]) -> list[str]:
     return names
 
 
-def _benchmark_text(names: list[str], data_dir: Path | None) -> BenchmarkText:
+def _benchmark_text(names: list[str], data_dir: Path | None, ngram: int | None) -> BenchmarkText:
     """The questions of the benchmarks, on the split that results are reported on."""
-    text, missing = BenchmarkText(), {}
+    afar = [name for name in names if not is_here(load_task(name).source, data_dir=data_dir)]
+    if afar and not hub.answers():
+        raise UserError(
+            f"{', '.join(afar)} cannot be read to be kept out of the training set: they are not on this "
+            f"machine, and {hub.endpoint()} does not answer; fetch them once where it does "
+            f"(recipes/fetch_benchmarks.sh), {_without(afar, names)}"
+        )
+    text, missing = BenchmarkText(ngram), {}
     for name in names:
         task = load_task(name)
         try:
@@ -425,15 +440,20 @@ def _benchmark_text(names: list[str], data_dir: Path | None) -> BenchmarkText:
             say(f"{name}: {error}")
             missing[name] = error
     if missing:
-        others = " ".join(name for name in names if name not in missing)
         raise UserError(
-            f"{', '.join(missing)} cannot be read to be kept out of the training set: fix that, or "
-            f"{f'check the others only, with --decontaminate {others}, or ' if others else ''}"
-            f"skip the check with --decontaminate {NONE}"
+            f"{', '.join(missing)} cannot be read to be kept out of the training set: fix that, "
+            f"{_without(missing, names)}"
         )
     text.close()
     say(f"{len(text):,} questions of {', '.join(names)} are excluded")
     return text
+
+
+def _without(missing: Collection[str], names: list[str]) -> str:
+    """How to go on without some of the benchmarks."""
+    others = " ".join(name for name in names if name not in missing)
+    check = f"or check the others only, with --decontaminate {others}, " if others else ""
+    return f"{check}or skip the check with --decontaminate {NONE}"
 
 
 def _beside(output: Path, ending: str) -> Path:
@@ -477,6 +497,11 @@ def _write_card(
             f"{name} at {revision[:12]}" for name, revision in revisions.items()
         )
         or NONE,
+        **(
+            {}
+            if args.decontaminate_ngram is None
+            else {"decontaminated by": f"{args.decontaminate_ngram} words in a row"}
+        ),
         "seed": args.seed,
         "system prompt": args.system_prompt or ("system_thought" if export.options.system else "of the run"),
         **{f"made with {name}": version for name, version in made_with().items()},
@@ -557,8 +582,8 @@ def _notes(summary: Summary) -> list[str]:
         notes.append(f"{len(rows):,} rows of {path.name} were set aside: {_told(rows)}")
     for why, number in summary.unfit_extras.most_common():
         notes.append(f"{number:,} extra rows were left out: {why}")
-    for benchmark, number in summary.contaminated.most_common():
-        notes.append(f"{number:,} problems were removed for a passage that also occurs in {benchmark}")
+    for (benchmark, how), number in summary.contaminated.most_common():
+        notes.append(f"{number:,} problems were removed for {how} as in {benchmark}")
     if summary.dropped:
         notes.append(f"{summary.dropped:,} rows are written without the thought that their response had")
     if summary.plain - summary.dropped:

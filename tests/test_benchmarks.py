@@ -14,6 +14,7 @@ SMALLEST = {
     "checking": "--samples 40",
     "api_client": "--service-s 0.2 --slots 8 --rounds 2 --found-slots 4 --find-s 1 --found-s 2 --requests 99",
     "curation": "--samples 40 --folder {}",
+    "curation found": "",
     "generation": "--rounds 1 --n 1",
     "generation --beside-programs": "--rounds 1 --n 1",
     "grading_code light": f"--rounds 1 --cases {CODE_CASES}",

@@ -306,8 +306,34 @@ def test_a_benchmark_question_is_taken_out_and_shown(tmp_path):
     folder = write_run(tmp_path / "run", [*samples(), PaperSample("copied", question)])
     done = export(folder, "--decontaminate", "Warmup")
     assert last_line(done)["funnel"]["decontaminated"] == 3
-    (passage,) = json_lines(tmp_path / "train.contaminated.jsonl")
-    assert (passage["benchmark"], passage["passage"]) == ("Warmup", question)
+    (leak,) = json_lines(tmp_path / "train.contaminated.jsonl")
+    assert (leak["benchmark"], leak["how"], leak["score"]) == ("Warmup", "the same words", 1.0)
+    assert leak["passages"] == [leak["question"]] == [question]
+    assert "1 problems were removed for the same words as in Warmup" in done.stderr
+
+
+def test_benchmarks_that_are_neither_here_nor_at_the_hub_end_the_export_after_one_try(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    folder = write_run(tmp_path / "run", samples())
+    done = export(folder, "--decontaminate", "MATH500", "Warmup", "AIME")
+    assert done.returncode == 2
+    assert (
+        "MATH500, AIME cannot be read" in done.stderr and "http://127.0.0.1:9 does not answer" in done.stderr
+    )
+    assert "recipes/fetch_benchmarks.sh" in done.stderr and "--decontaminate Warmup" in done.stderr
+    assert "trying again" not in done.stderr
+
+
+def test_the_older_rule_takes_out_what_shares_words_in_a_row(tmp_path):
+    question = max((row["question"] for row in json_lines(ROOT / "tasks" / "warmup.jsonl")), key=len)
+    part = " ".join(question.split()[:8])
+    rest = "and 45 walls, which a painter from far away wants to paint in 77 days, with brushes of straw"
+    longer = f"{part} {rest}. How much does he earn a day?"
+    folder = write_run(tmp_path / "run", [*samples(), PaperSample("copied", longer)])
+    assert last_line(export(folder, "--decontaminate", "Warmup"))["funnel"]["decontaminated"] == 4
+    done = export(folder, "--decontaminate", "Warmup", "--decontaminate-ngram", 8, "--force")
+    assert last_line(done)["funnel"]["decontaminated"] == 3
+    assert "8 words in a row" in (tmp_path / "train.card.md").read_text()
 
 
 def test_all_benchmarks_that_cannot_be_read_are_named(tmp_path):

@@ -29,7 +29,7 @@ GROUND_IMPORTS = {"terminal": {"errors"}}
 # What takes long to load; of our own modules the grader for maths, with some hundred patterns.
 HEAVY = (
     "vllm torch transformers ray openai aiohttp huggingface_hub pyarrow datasets math_verify sympy pebble "
-    "tqdm numpy latex2sympy2_extended datasketch tokenizers util.grading.maths"
+    "tqdm numpy latex2sympy2_extended tokenizers util.grading.maths"
 ).split()
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
 MODULES = sorted([*ROOT.glob("util/**/*.py"), *ROOT.glob("tasks/*.py"), *ROOT.glob("*.py")])

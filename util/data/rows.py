@@ -132,6 +132,16 @@ def open_rows(
     )
 
 
+def is_here(source: Source, *, data_dir: str | Path | None = None) -> bool:
+    """Whether the rows of a benchmark can be read without the hub."""
+    if data_dir is not None or (Path(__file__).resolve().parents[2] / source.path).is_file():
+        return True
+    pinned = hub.is_commit(source.revision)
+    commit = source.revision if pinned else hub.remembered(source.path, source.revision)
+    names = source.files[source.split]
+    return commit is not None and all(hub.cached(source.path, name, commit) for name in names)
+
+
 def file_names(
     path: str, folder: str, *, revision: str | None = None, data_dir: str | Path | None = None
 ) -> list[str]:

@@ -12,7 +12,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -26,20 +26,20 @@ from util.runs.offsets import name_digest
 from util.runs.opinions import Opinions
 from util.runs.reader import RecordPlace, RunReader
 from util.training.curation import (
-    BenchmarkText,
     Candidate,
     Candidates,
     NearDuplicates,
     first_of_each,
     keep_per_problem,
     question_digest,
-    words_of,
 )
 from util.training.datacard import grader_named
 from util.training.drawing import Mix, drawn, sketch, spread_out
 from util.training.extra_rows import ExtraRow, SetAside, extra_at, read_extra
 from util.training.filters import FILTERS, REPETITION, SHORT, Draft, Limits
 from util.training.formats import Example, ExampleFile
+from util.training.leaks import BenchmarkText, Leak, Look, nothing_found
+from util.training.questions import read_question
 from util.training.thoughts import (
     Answer,
     NoAnswer,
@@ -80,7 +80,7 @@ ADVICE = {
     FILTERS[SHORT].stage: "lower --min-solution-words, or let a model format the rest with convert_format.py",
     FILTERS[REPETITION].stage: "raise --max-repetition",
     DRAWN: "widen --weights, --max-rows and --token-budget",
-    CLEAN: "see the side file of passages; --decontaminate chooses the benchmarks",
+    CLEAN: "see the side file of leaks; --decontaminate chooses the benchmarks",
     FINAL: "widen --max-per-source",
 }
 JUDGED_CORRECT, UNDECIDED, UNJUDGED = "correct", "undecided", "none"
@@ -147,7 +147,7 @@ class Summary:
     graders: set[str] = field(default_factory=set)  # of the samples that may enter
     unfit_extras: Counter[str] = field(default_factory=Counter)  # why extra rows are left out -> rows
     set_aside: dict[Path, list[SetAside]] = field(default_factory=dict)  # extra rows of no known form
-    contaminated: Counter[str] = field(default_factory=Counter)  # benchmark -> rows taken out
+    contaminated: Counter[tuple[str, str]] = field(default_factory=Counter)  # benchmark, how -> taken out
     plain: int = 0  # rows without a thought
     surplus_plain: int = 0  # rows without a thought that are more than the wanted share
     dropped: int = 0  # rows whose response had a thought
@@ -253,8 +253,9 @@ class Export:
         alive, suspect = self._compare_questions(groups, benchmarks)
         self.summary.passed(UNIQUE, int(alive[of_group].sum()))
         if benchmarks is not None:
-            self._write_passages(groups[alive & suspect], benchmarks, side_file)
-            alive &= ~suspect
+            leaks = self._leaks(groups, np.flatnonzero(alive & suspect), benchmarks)
+            self._write_leaks(groups, leaks, side_file)
+            alive[list(leaks)] = False
             self.summary.passed(CLEAN, int(alive[of_group].sum()))
         chosen = chosen[alive[of_group]]
         order_by = ("sample", "origin", "rank")  # the most important last
@@ -476,7 +477,7 @@ class Export:
         self, groups: NDArray[Any], benchmarks: BenchmarkText | None
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Which problems stay when those with the same question are dropped (extra rows come last), and
-        which share a passage with a benchmark."""
+        which may be a benchmark's."""
         import numpy as np
 
         dedup = self.options.dedup
@@ -484,17 +485,23 @@ class Export:
         suspect = np.zeros(len(groups), bool)
         near = NearDuplicates(len(groups)) if dedup == "near" else None
 
-        def look(span: range) -> tuple[slice, NDArray[Any], Sequence[bool], Any, Any]:
+        def look(span: range) -> tuple[slice, NDArray[Any], Sequence[bool], Any, Any, Any]:
             found = [self._look_at_question(self._candidates[groups[at]], benchmarks, near) for at in span]
-            digests, shares, signatures = zip(*found, strict=True)
+            digests, looks, signatures = zip(*found, strict=True)
+            suspects, speech = zip(*looks, strict=True)
             hashes, numbers = ((), ()) if near is None else zip(*signatures, strict=True)
             columns = np.array(hashes), np.array(numbers, np.uint64)  # arrays travel faster than lists
-            return slice(span.start, span.stop), np.array(digests, np.uint64), shares, *columns
+            place = slice(span.start, span.stop)
+            return place, np.array(digests, np.uint64), suspects, np.concatenate(speech), *columns
 
-        for span, digests, shares, hashes, numbers in self._shared_out(look, len(groups)):
-            keys[span], suspect[span] = digests, shares
+        for span, digests, suspects, speech, hashes, numbers in self._shared_out(look, len(groups)):
+            keys[span], suspect[span] = digests, suspects
+            if benchmarks is not None:
+                benchmarks.note_speech(speech)
             if near is not None:
                 near.set_signatures(span, hashes, numbers)
+        if benchmarks is not None:
+            benchmarks.heed_speech()
         if dedup == "none":
             return np.ones(len(groups), bool), suspect
         priority = self._priority(groups)
@@ -505,16 +512,18 @@ class Export:
 
     def _look_at_question(
         self, candidate: Candidate, benchmarks: BenchmarkText | None, near: NearDuplicates | None
-    ) -> tuple[tuple[int, int], bool, tuple[NDArray[Any], int] | None]:
-        """A question's digests, whether it shares a passage with a benchmark, and its signature.
+    ) -> tuple[tuple[int, int], Look, tuple[NDArray[Any], int] | None]:
+        """A question's digests, what it has in common with benchmarks, and its signature.
 
         The second digest is that of the whole prompt, by which an extra row repeats what a run has asked.
         """
         question, prompt = self._asked(candidate)
-        words = words_of(question)
-        shares = benchmarks is not None and benchmarks.shares(words)
         digests = question_digest(question), question_digest(prompt)
-        return digests, shares, None if near is None else near.signature(words)
+        if benchmarks is None and near is None:
+            return digests, nothing_found(), None
+        read = read_question(question)
+        found = nothing_found() if benchmarks is None else benchmarks.look(read)
+        return digests, found, None if near is None else near.signature(read)
 
     def _priority(self, groups: NDArray[Any]) -> NDArray[Any]:
         """Ranks without ties: problems of the runs by name, then extra rows in the order of their files."""
@@ -529,21 +538,20 @@ class Export:
         priority[order] = np.arange(len(groups), dtype=np.uint32)
         return priority
 
-    def _write_passages(self, suspects: NDArray[Any], benchmarks: BenchmarkText, side_file: Path) -> None:
+    def _leaks(
+        self, groups: NDArray[Any], suspects: NDArray[Any], benchmarks: BenchmarkText
+    ) -> dict[int, Leak]:
+        """What the suspects repeat, by their positions, now that one knows what is a form of speech."""
+        found = ((int(at), benchmarks.find(self._asked(self._candidates[groups[at]])[0])) for at in suspects)
+        return {at: leak for at, leak in found if leak is not None}
+
+    def _write_leaks(self, groups: NDArray[Any], leaks: dict[int, Leak], side_file: Path) -> None:
         """Write down what each of these problems shares with a benchmark, for a person to judge."""
 
         def lines() -> Iterator[str]:
-            for position in suspects:
-                question, _ = self._asked(self._candidates[position])
-                passage = benchmarks.find(question)
-                assert passage is not None, "a suspect shares a passage"
-                self.summary.contaminated[passage.benchmark] += 1
-                line = {
-                    "benchmark": passage.benchmark,
-                    "problem_id": passage.problem_id,
-                    "passage": passage.text,
-                    "question": question,
-                }
+            for at, leak in leaks.items():
+                self.summary.contaminated[leak.benchmark, leak.how] += 1
+                line = {**asdict(leak), "question": self._asked(self._candidates[groups[at]])[0]}
                 yield json.dumps(line, ensure_ascii=False) + "\n"
 
         write_lines(side_file, lines())
