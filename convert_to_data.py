@@ -109,6 +109,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "correct, undecided or none",
     )
     rows.add_argument(
+        "--majority",
+        type=number_in(0, 1, above_low=True),
+        metavar="SHARE",
+        help="of problems without a reference, take the samples that give the answer of most, where at least "
+        "this share gives it; columns label and agreement say which and how many; default: none",
+    )
+    rows.add_argument(
         "--weights",
         nargs="+",
         type=_weight,
@@ -252,6 +259,7 @@ def run(args: argparse.Namespace) -> int:
         keep=args.keep,
         spread=args.spread,
         unverified=args.unverified,
+        majority=args.majority,
         mix=Mix(dict(args.weights), args.max_rows, args.token_budget, args.balance_lengths),
         min_tokens=args.min_tokens,
         max_tokens=args.max_tokens,
@@ -331,6 +339,7 @@ def _check_rows(args: argparse.Namespace) -> None:
         "--max-repetition": args.max_repetition != MAX_REPETITION,
         "--min-solution-words": args.min_solution_words != MIN_SOLUTION_WORDS,
         "--unverified": args.unverified,
+        "--majority": args.majority is not None,
         "--weights": bool(args.weights),
         "--max-rows": args.max_rows is not None,
         "--token-budget": args.token_budget is not None,
@@ -475,6 +484,7 @@ def _write_card(
         "filters switched off": ", ".join(args.no_filter) or NONE,
         "spread": "the most different ones" if args.spread else "by seed or length",
         "without verdict": "included" if args.unverified else "left out",
+        "majority for problems without a reference": args.majority or NONE,
         "weights": ", ".join(f"{source}={weight:g}" for source, weight in args.weights) or NONE,
         "most rows": _open_end(args.max_rows),
         "token budget": _open_end(args.token_budget),
@@ -576,6 +586,9 @@ def _notes(summary: Summary) -> list[str]:
         notes.append(f"{number:,} samples could not be judged and were left out: {reason}")
     for why, number in summary.not_apart.most_common():
         notes.append(f"{number:,} correct samples were left out: {why}")
+    if summary.not_agreed:
+        told = "samples of problems without a reference were left out: too few agree with them"
+        notes.append(f"{summary.not_agreed:,} {told}")
     for name, number in summary.filtered.items():
         notes.append(f"{number:,} correct samples were left out: {FILTERS[name].against}")
     for path, rows in summary.set_aside.items():

@@ -28,6 +28,7 @@ class PaperSample:
     text: str | None = None  # as generated; otherwise `response` behind a thought without marks
     reasoning: str | None = None  # a thought that the endpoint returned apart
     reason: str = "wrong_answer"  # of a sample that is not correct
+    reference: str | None = "7"
     cause: str = ""
     detail: str = ""
 
@@ -46,7 +47,7 @@ def write_run(
         run.info["dataset"] = {"path": "org/name", "split": "train", "revision": "abc", "licence": "MIT"}
         run.save_info()
         for paper in samples:
-            problem = Problem(paper.problem_id, paper.question, "7", paper.choices, paper.about)
+            problem = Problem(paper.problem_id, paper.question, paper.reference, paper.choices, paper.about)
             run.add_problem(problem, f"{paper.question} Think first.")
             key = (paper.problem_id, 0.7, paper.index)
             text = f"I think about it.\n\n{paper.response}" if paper.text is None else paper.text

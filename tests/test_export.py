@@ -1192,3 +1192,33 @@ def test_a_system_message_that_trl_leaves_out_is_told(tmp_path):
     assert told in done.stderr and told in (tmp_path / "train.card.md").read_text()
     assert told not in export(folder, "--thought", "markers", "--format", "messages", "--force").stderr
     assert told not in export(folder, "--force").stderr
+
+
+def voters(name, *answers, **changes):
+    about = {"correct": False, "reason": "no_tests", "reference": None, **changes}
+    return [
+        PaperSample(name, f"{name}?", index=at, response=f"{LONGER} \\boxed{{{answer}}}", **about)
+        for at, answer in enumerate(answers)
+    ]
+
+
+def test_the_answer_of_most_is_the_label_where_there_is_no_reference(tmp_path):
+    own = [
+        *samples(),
+        *voters("half", "0.5", "\\frac12", "3", "1/2"),
+        *voters("split", "1", "1", "2", "2"),
+        *voters("few", "1", "2", "3", "1", "4"),
+        *voters("ungraded", "9", "9", correct=None),
+        *voters("gold", "5", "5", reference="7", reason="wrong_answer"),
+    ]
+    folder = write_run(tmp_path / "run", own)
+    done = export(folder, "--majority", "0.6", "--keep", "all", "--include-unjudged")
+    found = [row for row in json_lines(tmp_path / "train.jsonl") if row["verdict"] != "correct"]
+    assert {(*row["sample_id"].split("/")[1::2], row["verdict"], row["agreement"]) for row in found} == {
+        *(("half", index, "majority", "0.750") for index in "013"),
+        *(("ungraded", index, "majority", "1.000") for index in "01"),
+    }, done.stderr
+    assert {row["label"] for row in found if "half" in row["sample_id"]} < {"0.5", "\\frac12", "1/2"}
+    assert "10 samples of problems without a reference were left out" in done.stderr
+    assert last_line(done)["funnel"]["agreed on"] == 8
+    assert len(rows(folder, "--keep", "all", "--include-unjudged", "--force")) == 3

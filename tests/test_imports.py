@@ -21,7 +21,16 @@ ROOMS = {
     "grading": {"machines"},
     "results": {"runs", "grading"},
     "generation": {"data", "runs", "engines", "grading", "results", "machines", "task"},
-    "training": {"runs", "engines", "grading", "machines", "prompts", "task", "results.page.charts"},
+    "training": {
+        "runs",
+        "engines",
+        "grading",
+        "machines",
+        "prompts",
+        "task",
+        "results.page.charts",
+        "results.voting",
+    },
     "cli": {"generation", "engines", "data", "task"},
     "tasks": {"task", "data", "grading", "prompts"},
 }

@@ -20,7 +20,7 @@ from util.engines.tokens import estimate_tokens
 from util.errors import UserError
 from util.machines.cores import usable_cores
 from util.records import NOT_JUDGED, Record, Verdict, exact_number, may_train
-from util.response import IN_FIELD, WITH_TAGS, WITHOUT
+from util.response import IN_FIELD, WITH_TAGS, WITHOUT, program, solution_part
 from util.runs.journal import write_lines
 from util.runs.offsets import name_digest
 from util.runs.opinions import Opinions
@@ -40,6 +40,7 @@ from util.training.filters import FILTERS, REPETITION, SHORT, Draft, Limits
 from util.training.formats import Example, ExampleFile
 from util.training.leaks import BenchmarkText, Leak, Look, nothing_found
 from util.training.questions import read_question
+from util.training.majority import Label, Votes
 from util.training.thoughts import (
     Answer,
     NoAnswer,
@@ -66,6 +67,7 @@ GENERATED, CORRECT, WHOLE, FORMATTED, FITTING, KEPT, EXTRA, UNIQUE, CLEAN, FINAL
     "final",
 )
 DRAWN = "drawn"
+AGREED = "agreed on"
 ADVICE = {
     GENERATED: "generate samples first with inference_and_check.py",
     WHOLE: "all correct samples were cut off (generate with more --max-tokens), went in circles, or have a "
@@ -79,12 +81,13 @@ ADVICE = {
     FITTING: "widen --min-tokens and --max-tokens",
     FILTERS[SHORT].stage: "lower --min-solution-words, or let a model format the rest with convert_format.py",
     FILTERS[REPETITION].stage: "raise --max-repetition",
+    AGREED: "lower --majority, or sample more (--n)",
     DRAWN: "widen --weights, --max-rows and --token-budget",
     CLEAN: "see the side file of leaks; --decontaminate chooses the benchmarks",
     FINAL: "widen --max-per-source",
 }
-JUDGED_CORRECT, UNDECIDED, UNJUDGED = "correct", "undecided", "none"
-VERDICTS = (JUDGED_CORRECT, UNDECIDED, UNJUDGED)  # what the rows of a run say was judged
+JUDGED_CORRECT, UNDECIDED, UNJUDGED, MAJORITY = "correct", "undecided", "none", "majority"
+VERDICTS = (JUDGED_CORRECT, UNDECIDED, UNJUDGED, MAJORITY)  # what the rows of a run say was judged
 NO_THOUGHT = "no thought"  # why a response is left out where plain rows are not wanted
 NO_LIMITS = "not within the limits"
 
@@ -101,6 +104,7 @@ class ExportOptions:
     spread: bool = False  # whether of several the most different ones are kept
     unverified: bool = False  # also samples without a verdict
     mix: Mix = Mix()
+    majority: float | None = None  # least share of samples that agree, for problems without a reference
     min_tokens: int | None = None
     max_tokens: int | None = None
     limits: Limits = Limits()
@@ -143,6 +147,7 @@ class Summary:
         default_factory=Counter
     )  # why thought and solution are not known -> samples
     undecided: Counter[str] = field(default_factory=Counter)  # kind of cause -> samples, all left out
+    not_agreed: int = 0  # samples without a reference that are not of a large enough majority
     filtered: Counter[str] = field(default_factory=Counter)  # filter -> samples that it leaves out
     graders: set[str] = field(default_factory=set)  # of the samples that may enter
     unfit_extras: Counter[str] = field(default_factory=Counter)  # why extra rows are left out -> rows
@@ -207,6 +212,9 @@ class Export:
         self.infos = list(runs.values())
         sent = [info["settings"].get("system_prompt") for info in self.infos]
         self._filters = [name for name in FILTERS if name not in options.limits.off]
+        self._votes: dict[int, Votes] = {}  # problem without a reference -> what its samples answer
+        self._voters: list[tuple[Candidate, str]] = []  # samples of such problems, and their answers
+        self._labels: dict[int, Label] = {}  # problem -> the answer of most
         self._sources: dict[str, int] = {}  # source -> its number
         self._systems = [self._system_of(message) for message in sent]
         self._readers: dict[int, RunReader] = {}
@@ -236,6 +244,7 @@ class Export:
         filters = [FILTERS[name].stage for name in self._filters]
         for stage in (GENERATED, CORRECT, WHOLE, FORMATTED, FITTING, *filters):
             self.summary.passed(stage, stages[stage])
+        self._elect()
 
     def choose(self, benchmarks: BenchmarkText | None, side_file: Path) -> NDArray[Any]:
         """Keep rule, extra rows, dedup and decontamination: positions of the chosen, in their final order."""
@@ -348,6 +357,10 @@ class Export:
         sample, verdict = record.sample, record.verdict
         stages[GENERATED] += 1
         judged = self._judged(verdict)
+        voted: str | None = None
+        if judged is None and self._has_no_reference(record):
+            voted = self._vote(origin, record)
+            judged = None if voted is None else MAJORITY
         if judged is None:
             self._count_left_out(origin, record)
             return
@@ -378,14 +391,53 @@ class Export:
         drawn = (self.options.seed, *problem, settings.get("model"), sample.temperature, sample.index)
         group, rank = name_digest(*problem), name_digest(*drawn)
         source = str(record.about.get("source") or settings.get("task"))
-        self._candidates.add(
-            Candidate(
-                *(origin, place.sample, place.problem, place.formatted, group, rank, tokens, answer.plain),
-                verdict=VERDICTS.index(judged),
-                source=self._sources.setdefault(source, len(self._sources)),
-                sketch=sketch(text) if self.options.spread else 0,
-            )
+        candidate = Candidate(
+            *(origin, place.sample, place.problem, place.formatted, group, rank, tokens, answer.plain),
+            verdict=VERDICTS.index(judged),
+            source=self._sources.setdefault(source, len(self._sources)),
+            sketch=sketch(text) if self.options.spread else 0,
         )
+        if voted is None:
+            self._candidates.add(candidate)
+        else:
+            self._voters.append((candidate, voted))
+
+    def _has_no_reference(self, record: Record) -> bool:
+        """Whether a majority stands for the reference that the problem of a record lacks."""
+        if self.options.majority is None or record.answer is not None or record.choices:
+            return False
+        # Tests of a program are no text either: only a verdict can say that there are none.
+        return record.verdict is None or record.verdict.reason == "no_tests"
+
+    def _vote(self, origin: int, record: Record) -> str | None:
+        """Count the answer of a sample; None where it has none that can be read, or was cut off."""
+        from util.grading.maths.answers import find_answer  # takes longer to load than all else
+
+        solution = solution_part(record.graded_text) if may_train(record.sample.finish_reason) else None
+        found = None if solution is None or program(solution) else find_answer(solution, lowest="medium")
+        answer = None if found is None or found.cause else found.text
+        self._votes.setdefault(self._group(origin, record), Votes()).add(answer)
+        return answer
+
+    def _group(self, origin: int, record: Record) -> int:
+        settings = self.infos[origin]["settings"]
+        return name_digest(settings.get("task"), settings.get("split"), record.sample.problem_id)
+
+    def _elect(self) -> None:
+        """Take up the samples that give the answer of most, where enough agree."""
+        floor = self.options.majority
+        if floor is None:
+            return
+        found = {group: votes.elected(floor) for group, votes in self._votes.items()}
+        self._labels = {group: label for group, label in found.items() if label is not None}
+        for candidate, answer in self._voters:
+            label = self._labels.get(candidate.group)
+            if label is not None and self._votes[candidate.group].agree(answer, label):
+                self._candidates.add(candidate)
+            else:
+                self.summary.not_agreed += 1
+        self._voters = []
+        self.summary.passed(AGREED, len(self._candidates))
 
     def _judged(self, verdict: Verdict | None) -> str | None:
         """What the row of a sample says of its verdict; None: the sample stays out."""
@@ -594,7 +646,16 @@ class Export:
         thought = None if self.options.form != IN_FIELD else "" if plain else answer.thought
         tokens = estimate_tokens(answer.solution) if drop else tokens
         if origin < len(self._folders):
+            label = self._labels.get(candidate.group) if VERDICTS[candidate.verdict] == MAJORITY else None
             example = replace(example, verdict=VERDICTS[candidate.verdict])
+            if self.options.majority is not None:
+                example = replace(
+                    example,
+                    label="" if label is None else label.answer,
+                    agreement="" if label is None else f"{label.agreement:.3f}",
+                )
+        elif self.options.majority is not None:
+            example = replace(example, label="", agreement="")
         example = replace(example, response=written(answer, form), thought=thought, tokens=tokens)
         dropped = plain and not answer.plain
         return output.encode(example), _written(origin, example, rule, plain, dropped, other_system)

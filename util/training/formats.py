@@ -43,6 +43,8 @@ class Example:
     tokens: int  # of the response
     thought: str | None = None  # in a field of its own; None: the file has no such field
     verdict: str | None = None  # what was judged of the response; None: the row has none
+    label: str | None = None  # the answer of most samples, where there is no reference; None: no such column
+    agreement: str | None = None  # which share of the samples give it
 
     def about(self) -> dict[str, str]:
         """Where the row comes from; all as text, since readers guess a column's type from its first rows."""
@@ -53,7 +55,11 @@ class Example:
             "task": self.task,
             "model": self.model,
             "sample_id": self.sample_id,
-            **({} if self.verdict is None else {"verdict": self.verdict}),
+            **{
+                name: value
+                for name in ("verdict", "label", "agreement")
+                if (value := getattr(self, name)) is not None
+            },
         }
 
     def messages(self) -> list[dict[str, str]]:
