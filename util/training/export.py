@@ -39,8 +39,8 @@ from util.training.extra_rows import ExtraRow, SetAside, extra_at, read_extra
 from util.training.filters import FILTERS, REPETITION, SHORT, Draft, Limits
 from util.training.formats import Example, ExampleFile
 from util.training.leaks import BenchmarkText, Leak, Look, nothing_found
-from util.training.questions import read_question
 from util.training.majority import Label, Votes
+from util.training.questions import read_question
 from util.training.thoughts import (
     Answer,
     NoAnswer,
