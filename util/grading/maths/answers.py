@@ -210,7 +210,8 @@ _LEFT_SIDE = re.compile(r"(?:^|[$\n=,;:(]|(?<![\\a-zA-Z])[a-z]{2,}\s)([^$\n=,;:]
 def _settled(text: str, before: str, end: int, found: Found) -> Found:
     """An answer; not, where the words in front of it deny it or what stands behind it takes it back."""
     behind = text[end : end + TAIL]
-    if about := ABOUT.match(behind.lstrip(" $,\n")) or EXPANDED.match(behind.lstrip(" $")):
+    head = behind[:_NEAR].lstrip(" $,\n")
+    if head[:1] in _OPENS and (about := ABOUT.match(head) or EXPANDED.match(head)):
         found = found._replace(about=next(filter(None, about.groups())))
     if not _LETTERS.search(behind):
         return found._replace(cause=TAKEN_BACK) if is_denied(before) or _REFUTED.match(behind) else found
@@ -354,6 +355,7 @@ _SCALE = re.compile(
 )
 
 
+_OPENS = frozenset("(≈\\oit")  # what says again how much an answer is: (about 7.2), ≈ 7.2, or about, i.e.
 _LETTERS, _DIGIT = re.compile(r"[^\W\d_]{2}"), re.compile(r"\d")
 
 
@@ -717,8 +719,10 @@ def _whole(text: str) -> Found | None:
 
 def _is_count(span: str) -> bool:
     """Whether words are a number, perhaps of something: three and a half hours."""
-    is_short = span[0].isalpha() and len(span) < 60 and " to " not in span
-    return is_short and in_notation(clean(span.lower()))[:1].isdecimal()
+    first = re.split(r"[ -]", span.lower(), maxsplit=1)[0]
+    if len(span) > 60 or " to " in span or first != "half" and number_word(first) is None:
+        return False
+    return in_notation(clean(span.lower()))[:1].isdecimal()
 
 
 def _is_label(match: re.Match[str], line: str) -> bool:
@@ -766,7 +770,7 @@ def _last_line(text: str) -> Found | None:
         return found
     sentence = _last_sentence(text)
     behind = text.rpartition(sentence)[2] if sentence else "\n".join(_lines(text)[-1:])
-    if spelled := _TELLS.search(behind):
+    if spelled := _TELLS.search(behind) or _TELLS.search(sentence):
         sentence = sentence or behind
     if not sentence or _TENTATIVE.search(sentence):
         return None
@@ -801,11 +805,11 @@ def _listed(text: str) -> Found | None:
     """Several values on the last lines, such as x = 7 and below it x = 8, or y = 8: one line says not all."""
     names: list[str] = []
     values: list[str] = []
-    lines = _lines(text[-_BEHIND:])
-    if len(lines) > 1 and all(map(plain_number, lines)):
+    lines = _lines(text)
+    if 1 < len(lines) < _MOST_DECLARATIONS and all(map(plain_number, lines)):
         span = ", ".join(lines)
         return Found(span, "last line", "medium", span)
-    for line in reversed(_lines(text)[-_MOST_DECLARATIONS:]):
+    for line in reversed(lines[-_MOST_DECLARATIONS:]):
         if line in ("or", "and"):
             continue
         if not (root := _ROOT.fullmatch(line)) or plain_number(clean(root[2])) is None:

@@ -41,7 +41,9 @@ class Statement(NamedTuple):
 def read_span(span: str, *, declared: bool = False) -> Statement:
     """What a span says; `declared`: it stands behind "the answer is"."""
     span = span.strip().strip("*").strip()
-    if _MAY_BE_ABOUT.search(span) and (match := ABOUT.search(span)):
+    if (")" in span or "or " in span or "h is" in span or "at is" in span or "i.e." in span) and (
+        match := ABOUT.search(span)
+    ):
         before, behind = span[: match.start()].rstrip(" ,"), span[match.end() :]
         if before and not behind.strip(" .$*"):
             return read_span(before, declared=declared)._replace(about=next(filter(None, match.groups())))
@@ -107,7 +109,6 @@ _SAID_TWICE = re.compile(rf"({SPELLED.pattern})\s*\((\d{{1,9}})\)", re.IGNORECAS
 _ROUGHLY = r"(?:about|approx(?:imately|\.)?|roughly|around|≈|\\approx|(?:more )?(?:exactly|precisely))"
 _DECIMAL = r"\$?\s*(-?\d[\d,]*(?:\.\d+)?(?:\s*\\?%)?)\$?"
 EXPANDED = re.compile(rf"(?:≈|\\approx)\s*{_DECIMAL}")  # right behind a value
-_MAY_BE_ABOUT = re.compile(r"\)[ .$*]*$|about|approx|roughly|around|exactly|precisely|≈")
 ABOUT = re.compile(
     rf"(?:\(\s*(?:(?:or|i\.e\.|that is|which is)[\s,]*)?{_ROUGHLY}\s*{_DECIMAL}\s*\)"
     rf"|\b(?:or|i\.e\.|that is|which is)[\s,]*{_ROUGHLY}\s*{_DECIMAL}(?=[.*]*(?:\s|$))"
@@ -122,7 +123,8 @@ def is_denied(before: str) -> bool:
     if _OTHER_VALUE.search(_SENTENCE_START.split(before_value)[-1]):
         return True
     clause = CLAUSE.split(before_value)[-1]
-    if not _LONG_WORD.search(clause) and not _CJK_WORD.search(clause):
+    words = {word.lower() for word in _LONG_WORD.findall(clause)}
+    if words <= _LEAVE_IT and not _CJK_WORD.search(clause):
         return _STRUCK.search(before) is not None
     said = f"{clause.rstrip()} {chr(_FIRST)}"
     return (
@@ -324,7 +326,7 @@ _WRONG = re.compile(
 _DENIAL = re.compile(
     r"\b(?:not|never|neither|nor|isn['’]t|aren['’]t|wasn['’]t"
     r"|don['’]t|doesn['’]t|won['’]t|cannot|can['’]t|couldn['’]t|unsure|unclear"
-    r"|hardly|nobody|no way (?:the|that|it|this)"
+    r"|hardly|nobody|(?:remains?|is|are) (?:unknown|undetermined)|no way (?:the|that|it|this)"
     r"|rules? out|ruled out|exclud\w+|no solution|niet|nicht|kein\w*|n['’]est pas"
     r"|ne peut|no (?:es|puede)"
     r"|non (?:è|può|credo|penso)|não|не|nie|değil|không|no creo|ne (?:crois|pense))\b"
@@ -338,15 +340,15 @@ _DOUBT = re.compile(  # in front of a value
     re.IGNORECASE,
 )
 _OTHER_VALUE = re.compile(  # twice the number is, one less than the answer is
-    r"\b(?:twice|double|thrice|triple|half|(?:negative|opposite|reciprocal|inverse|square|cube|root|half"
-    r"|third"
-    r"|quarter|double) of|(?:less|more|greater|fewer) than|minus|plus|times)\s+(?:of\s+)?(?:the|our|this)\s+"
-    r"(?:\w+\s+)?(?:answer|number|value|result|solution)\b|^\W*the (?:reciprocal|opposite|negative) is\b"
-    r"|^\W*(?:twice|double|thrice|triple|half)\s+(?:of\s+)?(?:the|our|this|its)\s"
-    r"|\b(?:answer|number|value|result) (?:squared|cubed|doubled|tripled|minus|plus|times|divided)\b"
-    r"|\banswer to part\b|\bthere are no\b"
-    r"|\b(?:given|determined|defined|described) (?:by|in) (?:the )?(?:equation|eq|formula|expression|figure"
-    r"|table|theorem|option)s?\b",
+    r"\b(?:(?:twice|double|thrice|triple|half|(?:less|more|greater|fewer) than|minus|plus|times"
+    r"|(?:negative|opposite|reciprocal|inverse|square|cube|root|half|third|quarter|double) of)"
+    r"\s+(?:of\s+)?(?:the|our|this)\s+(?:\w+\s+)?(?:answer|number|value|result|solution)\b"
+    r"|(?:answer|number|value|result) (?:squared|cubed|doubled|tripled|minus|plus|times|divided)\b"
+    r"|answer to part\b|there are no\b"
+    r"|(?:given|determined|defined|described) (?:by|in) (?:the )?(?:equation|eq|formula|expression|figure"
+    r"|table|theorem|option)s?\b)"
+    r"|^\W*(?:the (?:reciprocal|opposite|negative) is\b"
+    r"|(?:twice|double|thrice|triple|half)\s+(?:of\s+)?(?:the|our|this|its)\s)",
     re.IGNORECASE,
 )
 _SENTENCE_START = re.compile(r"[.!?]\s|\n")
@@ -502,6 +504,7 @@ _NEUTRAL = frozenset(
     " genau exactement exactamente circa ungefähr environ aproximadamente примерно около ровно равен"
     " равно dus pois demnach somit".split()
 )
+_LEAVE_IT = _NEUTRAL - {"root"}  # the root of a value is another one
 _VERBS = frozenset(
     "consists consist includes meet meets intersect intersects lies occurs reaches has have had gets"
     " get got makes made takes took costs cost needs need pays paid earns earned spends spent sold sells"
