@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import random
 import re
 import resource
 import subprocess
@@ -22,6 +23,7 @@ from util.errors import RunStopped
 from util.grading.maths import grade_maths
 from util.response import join_parts
 from util.results.page.counts import read_counts
+from util.training.curation import repeated_share
 from util.training.drawing import Mix, drawn
 from util.training.filters import FILTERS, Draft, Limits
 from util.training.formats import FORMATS, Example, ExampleFile
@@ -1222,3 +1224,13 @@ def test_the_answer_of_most_is_the_label_where_there_is_no_reference(tmp_path):
     assert "10 samples of problems without a reference were left out" in done.stderr
     assert last_line(done)["funnel"]["agreed on"] == 8
     assert len(rows(folder, "--keep", "all", "--include-unjudged", "--force")) == 3
+
+
+@pytest.mark.parametrize("most", [0.0, 0.05, 0.3, 0.6])
+def test_the_quick_look_at_repetition_changes_no_decision(most):
+    dice = random.Random(3)
+    for _ in range(60):
+        part = " ".join(dice.choices("abcdefgh", k=dice.randint(1, 60)))
+        thought = " ".join([part] * dice.randint(1, 4) + dice.choices(["x y", "z", part], k=5))
+        one = draft(thought)
+        assert ("repetition" in failed(one, max_repetition=most)) == (repeated_share(one.text) > most)
