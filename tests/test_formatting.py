@@ -356,6 +356,45 @@ def test_a_touch_of_wording_or_another_spelling_of_formulas_is_no_change(said, i
         assert wrong_with(*((changed, SEATED) if where is SEATS else (SEATS, changed))) is None
 
 
+ABROAD = (
+    (
+        "Sei x die Zahl. Dann ist 3x = 12. Sie ist größer als 3, gerade, und zwei gibt es nicht.",
+        "Die Antwort lautet 4.",
+    ),
+    (
+        "设甲有30元，乙有20元。甲比乙多10元，两人一共50元。不是25元，都是偶数。",
+        "所以答案是\\boxed{30}。",
+    ),
+    (
+        "Soit x le nombre. On a 2x = 10. Il est impair et le plus petit. Il n'y en a pas deux.",
+        "La réponse est 5.",
+    ),
+    (
+        "Let $f'(x) = -3x$ for $A \\leq 25\\%$. It is unique, every point of AB inside.",
+        "So it is $\\boxed{-3}$.",
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("number", "said", "instead"),
+    [
+        (0, "größer", "kleiner"), (0, "gerade", "ungerade"), (0, "zwei", "drei"), (0, " nicht", ""),
+        (1, "多", "少"), (1, "两人", "三人"), (1, "不是", "是"), (1, "偶数", "奇数"),
+        (2, "impair", "pair"), (2, "petit", "grand"), (2, " pas", ""), (2, "deux", "trois"),
+        (3, "f'", "f"), (3, "-3x", "3x"), (3, "$A", "$B"), (3, "\\leq", "<"), (3, "\\%", ""), (3, "AB", "AC"),
+        (3, "inside", "outside"), (3, "every", "no"), (3, "unique", "not unique"),
+    ],
+)  # fmt: skip
+def test_what_turns_a_sentence_round_must_stay_in_other_languages_too(number, said, instead):
+    thought, solution = ABROAD[number]
+    original = f"{thought}\n\n{solution}"
+    assert said in thought
+    assert check_rewrite(original, join_parts(thought, solution), min_fidelity=0.9) is None
+    changed = join_parts(thought.replace(said, instead, 1), solution)
+    assert "must stay" in check_rewrite(original, changed, min_fidelity=0.5)
+
+
 @pytest.mark.parametrize(
     ("original", "rewritten"),
     [

@@ -314,10 +314,10 @@ _TOKEN = re.compile(
     r"(?P<number>\d{1,3}(?:(?:,|\{,\})\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?)"
     rf"|(?P<wide>[{_CJK}])"
     rf"|(?P<word>(?:(?![{_CJK}])[^\W\d_])+(?:['’](?:(?![{_CJK}])[^\W\d_])+)*)"
-    r"|(?P<sign>\\[A-Za-z]+|\\[{}%]|<=|>=|!=|==|[+/=<>^_|%⦃⦄°±×·⋅÷−－≤≥≠≈≡∈∉⊂∪∩√∞∑∏∫→⇒()\[\]{}＝＋＜＞（）]"
+    r"|(?P<sign>\\[A-Za-z]+|\\[{}%]|<=|>=|(?<![\d)\]}])!=|==|[+/=<>^_|%⦃⦄°±×·⋅÷−－≤≥≠≈≡∈∉⊂∪∩√∞∑∏∫→⇒()\[\]{}＝＋＜＞（）]"
     r"|(?<=[\w)}\]])\*{1,2}(?=[\w(\\{])|(?<=[^\s] )\*(?=\s)"
     r"|(?<![^\W\d_-])-(?!-)|(?<=\b[A-Za-z])-(?!-)|-(?=[A-Za-z]\b)"
-    r"|(?<=[\d)\]}])!|(?<=\d):(?=\d))"
+    r"|(?<=[\d)\]}])!|(?<=\d):(?=\d)|(?<=\b[A-Za-z])['′]+(?!\w))"
     r"|(?P<end>[.,!?;:。，、！？；：]|\n)"
 )
 _WEIGHTY_ZH = frozenset(
@@ -336,9 +336,15 @@ _WEIGHTY = re.compile(  # words that turn a sentence round, or count
     r"|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundreds?|thousands?"
     r"|millions?|billions?|half|halves|thirds?|fourths?|fifths?|quarters?|dozens?|once|twice|thrice|doubl(?:e|ed)"
     r"|tripl(?:e|ed)|first|second|sixth|tenth|last"
+    r"|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|größer\w*|kleiner\w*|mehr|weniger|(?:un)?gerade\w*|höher\w*"
+    r"|mindestens|höchstens|größte\w*|kleinste\w*|falsch|richtig|positiv|negativ|gleich|ungleich|alle|immer|nur"
+    r"|deux|trois|quatre|cinq|sept|huit|neuf|moins|(?:im)?pairs?|petite?s?|grande?s?|tous|toutes|toujours|seulement"
+    r"|vrai|faux|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|más|menos|mayor|menor|(?:im)?par|todos|siempre"
+    r"|sólo|solo|falso|verdadero|больше|меньше|(?:не)?чётн\w*|(?:не)?четн\w*|два|две|три|четыре|пять|все|всегда"
     r"|nicht|kein\w*|nie|ohne|ne|pas|jamais|sans|non|sin|nunca|ningun\w*|não|sem|не|нет|ни|без|нельзя"
 )
 _JOINING = frozenset("=+/^_<>≤≥")  # a word beside one of these is the name of a value
+_NO_LETTER = re.compile(r"[:：]| [a-z]")  # behind the article, or the label "A:"
 _NEAR = 6  # characters around a word in which such a sign is looked for
 _LINKS = frozenset(  # may be added: they join what is said, or announce the answer
     "so thus therefore hence then now and or but also as since because the a an this that these it its we "
@@ -367,7 +373,10 @@ def tokens(text: str) -> list[Token]:
         else:
             begin, end = match.span()
             beside = (text[max(0, begin - _NEAR) : begin].rstrip()[-1:], text[end : end + _NEAR].lstrip()[:1])
-            _add_word(found, said, is_name=not _JOINING.isdisjoint(beside))
+            is_letter = (
+                len(said) == 1 and said not in "aI" and not (said == "A" and _NO_LETTER.match(text, end))
+            )
+            _add_word(found, said, is_name=is_letter or not _JOINING.isdisjoint(beside))
     return found
 
 
@@ -384,7 +393,7 @@ def _add_word(found: list[Token], word: str, *, is_name: bool) -> None:
     said = word.lower().replace("’", "'")
     if said == "cannot":
         said = "can't"
-    if is_name or len(word) == 1 and word not in "aAI" or 1 < len(word) < 4 and word.isupper():
+    if is_name or 1 < len(word) < 4 and word.isupper():
         found.append(Token(word, True))
     elif said.endswith("n't"):
         found += (Token(said.removesuffix("n't"), False), Token("not", True))
