@@ -409,6 +409,23 @@ def test_two_spellings_of_a_text_have_the_same_words_and_signs(original, rewritt
     assert first == second
 
 
+def test_a_thought_that_breaks_off_before_a_number_is_refused():
+    thought, solution = (
+        "With c = 17 the sides are 8 and 15. So its perimeter is 40.",
+        "The perimeter is \\boxed{40}.",
+    )
+    original = f"{thought}\n\n{solution}"
+    for ending, is_right in (
+        (" So its perimeter is.", False),
+        ("", True),
+        (" So its perimeter is 40.", True),
+    ):
+        written = thought.replace(" So its perimeter is 40.", ending)
+        last = solution if "40" in ending else f"So its perimeter is 40.\n\n{solution}"
+        found = check_rewrite(original, join_parts(written, last), min_fidelity=0.8)
+        assert (found is None) == is_right, found
+
+
 def test_a_long_text_is_compared_in_little_time():
     thought = "\n\n".join(
         f"Then {number} + {number} = {2 * number}, which is even." for number in range(1000)

@@ -61,8 +61,8 @@ def check_rewrite(
     for where, found in (("thought", thought), ("solution", solution)):
         if own := _invented(whole, found, most=NEW_WORDS[where]):
             return f"the {where} has words of its own: {own!r}"
-    if added := _added_behind(source, thought):
-        return f"the thought has {added!r} where the original goes on with something else"
+    if said := _broken_off(source, thought):
+        return f"the thought ends with {said!r} where the original goes on"
     answer = find_answer(parts[1])
     if unfounded := _unfounded(whole, solution, "" if answer is None else answer.text):
         return f"the solution has {unfounded!r}, which does not stand like that in the original"
@@ -165,25 +165,32 @@ def _invented(whole: list[Token], written: list[Token], *, most: int) -> str | N
     return None
 
 
-def _added_behind(source: list[Token], thought: list[Token]) -> str | None:
-    """What the thought says behind the last number or sign that it keeps, and the original does not."""
+def _broken_off(source: list[Token], thought: list[Token]) -> str | None:
+    """How the thought ends behind the last number or sign that it keeps, where the original does not end so.
+
+    It holds other words there, or the original goes on with a number in the same clause.
+    """
     kept = len(_carried(thought))
-    goes_on, behind = (_behind(found, kept) for found in (source, thought))
-    return next((word for word in behind if word not in goes_on and word not in _LINKS), None)
+    goes_on, behind = _behind(source, kept), _behind(thought, kept)
+    if behind and behind[-1] is END:
+        behind.pop()
+    said = [token.text for token in behind if token is not END]
+    is_broken = kept < len(_carried(source)) and behind.count(END) >= goes_on.count(END)
+    is_other = any(token not in goes_on and token.text not in _LINKS for token in behind if token is not END)
+    return " ".join(said) if said and (is_broken or is_other) else None
 
 
-def _behind(found: list[Token], number: int) -> list[str]:
+def _behind(found: list[Token], number: int) -> list[Token]:
     """The words between what carries meaning for the so-manieth time and for the next one."""
-    words: list[str] = []
-    for token in found:
+    begin = end = 0
+    for at, token in enumerate(found):
         if token.carries:
             number -= 1
-            words = [] if number >= 0 else words
             if number < 0:
                 break
-        elif number <= 0 and token is not END:
-            words.append(token.text)
-    return words
+            begin = at + 1
+        end = at + 1
+    return found[begin:end]
 
 
 def _new(whole: list[Token], written: list[Token]) -> list[bool]:
