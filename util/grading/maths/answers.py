@@ -315,7 +315,7 @@ _SAME_AGAIN = re.compile(
     r"[\s$]*(?:is (?:the|our|my) (?:final |correct )?answer\b|=|≈|\\(?:approx|simeq|doteq)\b)"
 )
 _IT = (
-    r"\b(?:th(?:is|at|ese)|it|which|he|she|the above"
+    r"(?:th(?:is|at|ese)|it|which|he|she|the above"
     r"|(?:this|that|the|my) (?:value|result|answer|number|calculation|computation|choice|option|guess"
     r"|solution))"
 )
@@ -325,20 +325,19 @@ _WRONG = (
     r"|value|result)))"
 )
 _RETRACTS = re.compile(
-    rf"{_IT}(?: is| was| are|['’]s) {_WRONG}\b|{_IT} (?:cannot|can['’]t) be\b|{_IT} is(?:n['’]t"
-    rf"| what you get)\b"
-    r"|\b(?:there (?:is|was)|there['’]s|made|had|contains?) an? (?:\w+ )?(?:error|mistake|slip)\b"
-    r"|\b(?:wait|hmm+|oops|hold on|actually|sorry|correction|updated|scratch that|strike that|i meant"
+    rf"\b(?:{_IT}(?:(?: is| was| are|['’]s) {_WRONG}| (?:cannot|can['’]t) be| is(?:n['’]t| what you get))\b"
+    r"|(?:there (?:is|was)|there['’]s|made|had|contains?) an? (?:\w+ )?(?:error|mistake|slip)\b"
+    r"|(?:wait|hmm+|oops|hold on|actually|sorry|correction|updated|scratch that|strike that|i meant"
     r"|my (?:mistake|bad)|on second thoughts?|reconsider\w*|upon reflection|recompute|redo)\b"
-    r"|\bedit:|\blet me (?:correct|fix|redo|recalculate|rethink)\b|\bi['’]d go with\b|\bno[,:] (?=\(?[A-J]\b)"
-    r"|\b(?:correct|right|true|actual|valid) (?:answer|value|result|one) (?:is|should|would)\b"
-    r"|\bshould have been\b|\bis not (?:a|the) (?:solution|answer|result)\b|\bno (?:\w+ )?solutions?\b"
-    r"|\bit should be\b|\bfirst (?:guess|attempt)\b|\bbut (?:the|this) (?:question|problem|task) (?:asks"
-    r"|wants)\b"
-    r"|~~\d|\boff by one\b|\bthis (?:fails|ignores)\b|\bverification fails\b|\bcounts each\b|\bthat forgets\b"
-    r"|\bstill (?:have|need) to\b|\b(?:rejected|extraneous|contradicts|violates)\b"
-    r"|\b(?:does not|doesn['’]t) satisfy\b|是错误|漏掉|应为|不对|错了|应该是"
-    r"|\b(?:falsch|faux|equivoqu\w+|неверно|sbagliat\w|errad\w)(?!\w)|間違",
+    r"|edit:|let me (?:correct|fix|redo|recalculate|rethink)\b|i['’]d go with\b|no[,:] (?=\(?[A-J]\b)"
+    r"|(?:correct|right|true|actual|valid) (?:answer|value|result|one) (?:is|should|would)\b"
+    r"|should have been\b|is not (?:a|the) (?:solution|answer|result)\b|no (?:\w+ )?solutions?\b"
+    r"|it should be\b|first (?:guess|attempt)\b|but (?:the|this) (?:question|problem|task) (?:asks|wants)\b"
+    r"|off by one\b|this (?:fails|ignores)\b|verification fails\b|counts each\b|that forgets\b"
+    r"|still (?:have|need) to\b|(?:rejected|extraneous|contradicts|violates)\b"
+    r"|(?:does not|doesn['’]t) satisfy\b"
+    r"|(?:falsch|faux|equivoqu\w+|неверно|sbagliat\w|errad\w)(?!\w))"
+    r"|~~\d|是错误|漏掉|应为|不对|错了|应该是|間違",
     re.IGNORECASE,
 )
 _IS_A_PART = re.compile(  # a box inside a larger formula
