@@ -171,6 +171,12 @@ def test_the_old_rule_counts_words_in_a_row_and_nothing_else():
     )
 
 
+@pytest.mark.parametrize("signs", ["\n", "\\", "{", "\\frac{", "(", "-", "1,234,", "a. ", "\ud800"])
+def test_any_number_of_signs_is_read_in_no_time(signs):
+    """A rule that looks back over the whole text would take minutes."""
+    assert read_question(signs * 50_000).asked == []
+
+
 def shared_cases(area: str) -> list[dict]:
     lines = json_lines(SHARED) if SHARED.is_file() else []
     return [case for case in lines if case["area"] == area]

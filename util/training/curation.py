@@ -140,7 +140,7 @@ class NearDuplicates:
 
         hashes = np.array(list(map(_word_hash, read.marked)) or [0], np.uint32)
         # Numbers are compared apart, so that a list of them may have any order.
-        follows = np.array([word > ":" for word in read.marked] or [False], bool)
+        follows = np.array([word > ":" for word in read.marked], bool)
         pairs = (hashes[:-1] * np.uint32(_MIX >> 32 | 1) + hashes[1:])[(hashes[:-1] != 0) & follows[1:]]
         words = hashes[hashes != 0]
         pieces = np.concatenate((words if len(words) else hashes, pairs)) * np.uint32(_MIX >> 32 | 1)

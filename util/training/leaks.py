@@ -255,11 +255,12 @@ class BenchmarkText:
             return None
         numbers = _telling_numbers(words)
         weight_of = self._number_weights
-        if sum(number not in weight_of for number in numbers) > 1:
-            return None  # several numbers that no benchmark has
+        foreign = sum(number not in weight_of for number in numbers)  # that no benchmark has
+        if foreign > 1:
+            return None
         telling = sum(weight_of.get(number, 0.0) for number in numbers)
         ids, unknown = None, 0
-        if telling < TELLING:
+        if telling < TELLING and not foreign:
             ids, unknown = self._known_meanings(words)
         owners = self._owners_of(self._keys(numbers, ids))
         owners = owners[~np.isin(owners, list(besides))] if besides else owners

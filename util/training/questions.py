@@ -143,7 +143,7 @@ def _said(command: re.Match[str]) -> str:
 
 _TOKEN = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)?|[-/\n.?!;:,()]")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d\d\d(?!\d))")
-_LABEL = re.compile(r"(?:^|(?<=\n))\s*\(?[a-j][).:]\s|(?<!\w)\([a-j]\)(?=[\s}~])")  # of an option
+_LABEL = re.compile(r"(?:^|(?<=\n))[ \t]*\(?[a-j][).:]\s|(?<!\w)\([a-j]\)(?=[\s}~])")  # of an option
 _BRACED = re.compile(r"\{\s*(\w)\s*\}")  # a single letter or digit
 _FRACTION = re.compile(r"\\[dtc]?frac\s*(?:\{([^{}]*)\}|(\w))\s*(?:\{([^{}]*)\}|(\w))")
 _COMMAND = re.compile(r"\\([a-z]+|.)(?<![^a-z])|\\.", re.DOTALL)
