@@ -128,8 +128,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--format",
         choices=(*PAIR_FORMATS, *JUDGED_FORMATS),
         default="sharegpt-dpo",
-        help="rows of the files (sharegpt-dpo); llamafactory-dpo adds dataset_info.json; trl-kto "
-        "and swift-kto are rows without pairs: each response with whether it is correct",
+        metavar="FORMAT",
+        help=f"rows of the files: {', '.join(PAIR_FORMATS)} (sharegpt-dpo); llamafactory-dpo adds "
+        f"dataset_info.json; {' and '.join(JUDGED_FORMATS)} are rows without pairs: each response with whether "
+        "it is correct",
     )
     cli.add_thought_flag(parser)
     cli.add_trust_flag(parser)
