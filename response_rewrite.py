@@ -130,7 +130,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         default="sharegpt-dpo",
         metavar="FORMAT",
         help=f"rows of the files: {', '.join(PAIR_FORMATS)} (sharegpt-dpo); llamafactory-dpo adds "
-        f"dataset_info.json; {' and '.join(JUDGED_FORMATS)} are rows without pairs: each response with whether "
+        f"dataset_info.json; {' and '.join(JUDGED_FORMATS)} are rows without pairs: a response and whether "
         "it is correct",
     )
     cli.add_thought_flag(parser)
