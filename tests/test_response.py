@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_code_grading import ADD, SUM
 
@@ -298,6 +298,7 @@ def assert_formatting_keeps(text):
 
 
 @settings(deadline=None, max_examples=300)
+@example("[THINK][/THINK]Answer: \n   ```\n")  # a fence that nothing follows is no answer
 @given(TEXTS)
 def test_formatting_changes_no_verdict_and_no_program(text):
     assert_formatting_keeps(text)

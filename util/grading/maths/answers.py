@@ -436,7 +436,7 @@ _PREDICATE = re.compile(  # what an answer is said to be without saying which: "
 )
 _LINE_A = re.compile(r"^\s*\**A\**\s*[:：]\**", re.MULTILINE)
 _MOST_DECLARATIONS = 20
-_FENCE = re.compile(r"^```\w*\n")
+_FENCE = re.compile(r"^```\w*(?:\n|$)")
 _COPULA = re.compile(r"\s*(?:입니다|이다|이에요|예요|です|である|となります|ครับ|ค่ะ)\s*[.。]?\s*$")  # is
 _SENTENCE_END = re.compile(
     r"(?<!\bi\.e)(?<!\be\.g)[.?](?=(?:\$|\\[)\]])?(?:\s|$))|\n|。|．(?!\d)|;\s(?=[A-Za-z])|；|！|!(?=\s|$)"
