@@ -75,11 +75,22 @@ def all_right(mode: str) -> bool:
     return verdict.correct
 
 
+def could_be_left(file: Path) -> bool:
+    """Whether a program may have left this file: it has a name of theirs, and no program runs as root.
+
+    Others work in the same places: an engine has shared memory, as root.
+    """
+    try:
+        return "left" in file.name or (file.name.startswith("psm_") and file.stat().st_uid != 0)
+    except FileNotFoundError:
+        return False
+
+
 def state(folder: Path) -> list:
     """What attacks could have changed outside."""
     found = [sorted(os.listdir(folder))]
-    for place in ("/tmp", "/dev/shm"):  # others work there too
-        found.append([name for name in os.listdir(place) if "left" in name or name.startswith("psm_")])
+    for place in (Path("/tmp"), Path("/dev/shm")):
+        found.append(sorted(file.name for file in place.iterdir() if could_be_left(file)))
     secret = folder / "secret"
     status = secret.stat()
     return [*found, secret.read_text(), status.st_mode, status.st_mtime, status.st_uid, os.uname().nodename]
