@@ -1,7 +1,6 @@
 """Is a benchmark's question found in the pool however it is written, and is nothing else taken for one?"""
 
 import re
-from pathlib import Path
 
 import pytest
 from helpers import ROOT, json_lines
@@ -9,7 +8,7 @@ from helpers import ROOT, json_lines
 from util.training.leaks import PASSAGES, POOL_SPEECH, REWORDING, SAME, BenchmarkText
 from util.training.questions import read_question
 
-SHARED = Path("/work/shared/data/cases/training_data.jsonl")
+SHARED = ROOT.parent / "shared" / "data" / "cases" / "training_data.jsonl"
 CASES = json_lines(ROOT / "tests" / "cases" / "leaks.jsonl")
 OWN = [case for case in CASES if "benchmark" in case]
 LONG = (
@@ -177,12 +176,8 @@ def test_any_number_of_signs_is_read_in_no_time(signs):
     assert read_question(signs * 50_000).asked == []
 
 
-def shared_cases(area: str) -> list[dict]:
-    lines = json_lines(SHARED) if SHARED.is_file() else []
-    return [case for case in lines if case["area"] == area]
-
-
+@pytest.mark.skipif(not SHARED.is_file(), reason=f"no cases at {SHARED}")
 def test_the_cases_seen_in_practice():
-    for case in shared_cases("decontaminate"):
+    for case in (case for case in json_lines(SHARED) if case["area"] == "decontaminate"):
         leak = one_of_many(case["benchmark"]).find(case["training"])
         assert (leak is not None) == case["right"], case
