@@ -139,7 +139,12 @@ def _tasks(args: argparse.Namespace) -> list[Task]:
             return load_task(name, **own, **cli.place_of_rows(args))
         return load_task(name, **(livecodebench if name == "LiveCodeBench" else {}))
 
-    return [load(name) for name in known]
+    tasks = [load(name) for name in known]
+    names = [task.name for task in tasks]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"two of --evals are called {name}: their results would be one; rename a file")
+    return tasks
 
 
 if __name__ == "__main__":

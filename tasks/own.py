@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,7 @@ NAMES = {
     "options": "options choices",
     "tests": "input_output tests test_cases",
     "starter": "starter_code",
+    "function": "fn_name function_name",
     "id": "id problem_id question_id unique_id task_id uid _id idx",
 }
 FACTS = "subject category topic field domain type level difficulty source language".split()
@@ -109,10 +111,11 @@ def task_of_columns(
 
 
 def problem(row: dict, *, columns: Mapping[str, str], grade: str, facts: tuple[str, ...]) -> Problem:
-    question = _question(_at(row, columns["question"]))
-    options, labels = _options(row, columns.get("options"))
-    reference, unusable = None, ""
+    question, reference, unusable = "", None, ""
+    options: tuple[str, ...] = ()
     try:
+        question = _question(_at(row, columns["question"]))
+        options, labels = _options(row, columns.get("options"))
         if grade == "code":
             reference = _suite(row, columns)
         elif grade == "letter":
@@ -157,11 +160,22 @@ def _fact(value: Any) -> Any:
 
 
 def _question(value: Any) -> str:
-    """The text of a question, which may stand in a list of messages."""
-    if isinstance(value, list):
-        asked = [m.get("content") for m in value if isinstance(m, Mapping) and m.get("role") == "user"]
-        value = asked[-1] if asked else None
-    return value if isinstance(value, str) else ""
+    """The text of a question, which may be the only message of a list."""
+    if not isinstance(value, list):
+        return value if isinstance(value, str) else ""
+    messages = [each for each in value if isinstance(each, Mapping)]
+    roles = [each.get("role", each.get("from")) for each in messages]
+    if "system" in roles:
+        raise BadRow("a system message stands before the question")
+    if len(value) != 1 or roles[0] not in ("user", "human"):
+        raise BadRow("a conversation instead of a question")
+    content = messages[0].get("content", messages[0].get("value"))
+    if isinstance(content, list):
+        parts = [part.get("text") if isinstance(part, Mapping) else None for part in content]
+        if not all(isinstance(part, str) for part in parts):
+            raise BadRow("a question that is not all text")
+        content = "\n".join(map(str, parts))
+    return content if isinstance(content, str) else ""
 
 
 def _answer(value: Any) -> str:
@@ -169,7 +183,7 @@ def _answer(value: Any) -> str:
         if len(value) != 1:
             raise BadRow("no answer" if not value else "several answers")
         value = value[0]
-    if value is None or isinstance(value, dict):
+    if value is None or isinstance(value, dict) or (isinstance(value, float) and not math.isfinite(value)):
         raise BadRow("no answer")
     text = str(value).strip()
     if "####" in text:  # a worked solution that ends so
@@ -187,7 +201,9 @@ def _options(row: Mapping[str, Any], name: str | None) -> tuple[tuple[str, ...],
         return (), ()
     if "," in name:
         texts = [_at(row, one) for one in name.split(",")]
-        return tuple(str(text) for text in texts if text not in (None, "")), ()
+        while texts and texts[-1] in (None, ""):  # this row has fewer
+            texts.pop()
+        return tuple("" if text is None else str(text) for text in texts), ()
     value = _at(row, name)
     if isinstance(value, str):
         try:
@@ -202,7 +218,7 @@ def _options(row: Mapping[str, Any], name: str | None) -> tuple[tuple[str, ...],
             value, labels = list(value.values()), list(value)
     if not isinstance(value, list):
         return (), ()
-    return tuple(map(str, value)), tuple(map(str, labels))
+    return tuple("" if text is None else str(text) for text in value), tuple(map(str, labels))
 
 
 def _listed_options(question: str) -> tuple[str, ...]:
@@ -218,6 +234,10 @@ def _letter(value: Any, options: Sequence[str], labels: Sequence[str], first: st
     """The letter of the right option, which a row may name by letter, label, number or text."""
     if len(options) < 2:
         raise BadRow("no options")
+    if not all(option.strip() for option in options):
+        raise BadRow("an option is empty")
+    if len(set(options)) < len(options):
+        raise BadRow("two options are equal")
     if len(options) > len(LETTERS):
         raise BadRow(f"{len(options)} options")
     if isinstance(value, list) and len(value) == 1:
@@ -245,11 +265,15 @@ def _suite(row: Mapping[str, Any], columns: Mapping[str, str]) -> Any:
             value = json.loads(value)
         except ValueError as error:
             raise BadRow("the tests are no JSON") from error
+    named = _at(row, columns["function"]) if "function" in columns else None
     if isinstance(value, list):
         pairs = [each for each in value if isinstance(each, Mapping) and {"input", "output"} <= each.keys()]
         if len(pairs) < len(value):
             raise BadRow("a test without input and output")
-        value = {"inputs": [each["input"] for each in pairs], "outputs": [each["output"] for each in pairs]}
+        inputs = [each["input"] for each in pairs]
+        if not named and any(isinstance(one, list | dict) for one in inputs):
+            raise BadRow("the tests hand over arguments, and no function is named")
+        value = {"inputs": inputs, "outputs": [each["output"] for each in pairs], "fn_name": named}
     text = value if isinstance(value, str) else json.dumps(value)
     starter = _at(row, columns["starter"]) if "starter" in columns else None
     return suite_of({"input_output": text}, "apps", starter_code=starter if isinstance(starter, str) else "")
@@ -295,7 +319,9 @@ def _columns(address: Address, rows: list[dict], named: dict[str, str], grade: s
     named = {what: name for what, name in named.items() if name != NO_COLUMN}
     for what, name in named.items():
         if what not in (*NAMES, FIRST):
-            raise UserError(f"--columns {what}={name}: it can name {', '.join(NAMES)}")
+            raise UserError(f"--columns {what}={name}: it can name {', '.join(NAMES)}, and say {FIRST}")
+        if what == FIRST and name not in ("0", "1"):
+            raise UserError(f"--columns {FIRST}={name}: the first option has the number 0 or 1")
         for one in () if what == FIRST else name.split(",") if what == "options" else (name,):
             if all(_at(row, one) is None for row in rows):
                 raise UserError(f"{address} has no column {one!r}: {_what_is_there(rows)}")
@@ -338,7 +364,9 @@ def _holds(rows: list[dict], name: str, what: str) -> bool:
     """Whether a column holds something that can be `what`: in most rows, options and tests in any."""
     values = [value for row in rows if (value := _at(row, name)) not in (None, "", [])]
     if what == "question":
-        fitting = sum(bool(_question(value).strip()) for value in values)
+        fitting = sum(
+            bool(value.strip()) if isinstance(value, str) else isinstance(value, list) for value in values
+        )
     elif what == "options":
         fitting = sum(not isinstance(value, int | float) for value in values)
     elif what == "tests":
@@ -383,7 +411,8 @@ def _guess_grade(address: Address, rows: list[dict], columns: Mapping[str, str])
             kinds["letter"] += 1
             continue
         value = str(_at(row, columns["answer"]) or "").strip().strip("().")
-        listed = _listed_options(_question(_at(row, columns["question"])))
+        asked = _at(row, columns["question"])
+        listed = _listed_options(asked if isinstance(asked, str) else "")
         kinds["letter" if len(value) == 1 and value in listed else "maths"] += 1
     (grade, count), *others = kinds.most_common()
     if others:

@@ -915,6 +915,15 @@ def test_extra_rows_that_are_no_examples_are_set_aside_and_told(tmp_path):
     assert "others (2)" in done.stderr
 
 
+def test_extra_rows_that_say_that_they_are_wrong_are_set_aside(tmp_path):
+    turns = [{"role": "user", "content": "What is it?"}, {"role": "assistant", "content": AS_TAGS}]
+    said = [{"correct": False}, {"verdict": "wrong"}, {"correct": True}, {"verdict": ["x"]}]
+    extra = extra_file(tmp_path, *({"messages": turns, **one} for one in said))
+    done = export(write_run(tmp_path / "run", samples()), "--extra", extra, "--dedup", "none")
+    assert last_line(done)["funnel"]["with extra rows"] == 5
+    assert "line 1 says that it is wrong (2)" in done.stderr
+
+
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "verl-sft"])
 def test_rows_of_each_format_can_be_mixed_in_again(tmp_path, name):
     folder = write_run(tmp_path / "run", samples(about={"source": "math"}))
@@ -1172,6 +1181,17 @@ def test_unverified_samples_come_in_on_request_and_say_what_was_judged(tmp_path)
     unverified = {"open": "undecided", "waiting": "none", "no tests": "none"}
     assert verdicts("--unverified") == correct | unverified
     assert "| none | 2 | 33.3% |" in (tmp_path / "train.card.md").read_text()
+
+
+def test_a_text_that_was_formatted_after_grading_is_no_unjudged_one(tmp_path):
+    """It may have been wrong: what was judged was another text of it."""
+    folder = write_run(tmp_path / "run", [*samples(), PaperSample("changed", "One?", correct=None)])
+    info = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**info, "grading": {}}))
+    done = export(folder, "--unverified")
+    assert done.returncode == 2 and "1 of 4 samples" in done.stderr and "wait for a verdict" in done.stderr
+    found = rows(folder, "--unverified", "--include-unjudged")
+    assert {row["sample_id"].split("/")[1] for row in found} == {*"abc"}
 
 
 # --- trainers ---

@@ -162,6 +162,48 @@ def test_rows_without_an_answer_or_a_question_are_counted(tmp_path):
     ]
 
 
+USER = {"role": "user", "content": "1+1?"}
+UNUSABLE = [
+    ({"question": QUESTION, "A": "1", "B": "", "C": "3", "answer": "C"}, "an option is empty"),
+    ({"question": QUESTION, "options": ["1", None, "3"], "answer": "C"}, "an option is empty"),
+    ({"question": QUESTION, "options": ["1", "1"], "answer": "A"}, "two options are equal"),
+    ({"question": "1+1?", "answer": float("nan")}, "no answer"),
+    (
+        {"messages": [{"role": "system", "content": "Be brief."}, USER], "answer": "2"},
+        "a system message stands",
+    ),
+    ({"messages": [USER, {"role": "assistant", "content": "2"}, USER], "answer": "3"}, "a conversation"),
+    ({"messages": [{"role": "user", "content": [{"type": "image"}]}], "answer": "3"}, "not all text"),
+    ({"question": "add", "tests": [{"input": [1, 2], "output": 3}]}, "no function is named"),
+]
+
+
+@pytest.mark.parametrize(("row", "why"), UNUSABLE)
+def test_a_row_that_would_be_asked_or_graded_otherwise_than_it_says_is_left_out(tmp_path, row, why):
+    usable = {**row, "question": "?", "messages": [USER], "A": "1", "B": "2", "C": "3", "answer": "A"}
+    usable |= {"options": ["1", "2"]} if "options" in row else {}
+    usable |= {"tests": [{"input": "1", "output": "1"}]} if "tests" in row else {}
+    usable = {name: usable[name] for name in row}
+    first, second = problems_of(own_task(file_of(tmp_path, [usable, row])))
+    assert not first.unusable and why in second.unusable
+
+
+def test_a_row_may_have_fewer_options_and_the_only_message_may_have_parts(tmp_path):
+    rows = [{"question": QUESTION, "A": "1", "B": "2", "C": end, "answer": "B"} for end in ("3", "")]
+    assert [len(p.choices) for p in problems_of(own_task(file_of(tmp_path, rows)))] == [3, 2]
+    parts = [{"from": "human", "value": [{"type": "text", "text": "1+1?"}]}]
+    (problem,) = problems_of(own_task(file_of(tmp_path, [{"messages": parts, "answer": "2"}])))
+    assert problem.question == "1+1?"
+
+
+def test_tests_may_call_a_function_that_a_column_names(tmp_path):
+    row = {"question": "add", "fn_name": "add", "tests": [{"input": [1, 2], "output": 3}]}
+    task = own_task(file_of(tmp_path, [row]))
+    (problem,) = problems_of(task)
+    assert "`add`" in task.prompt(problem, "m")
+    assert task.grade(problem, "```python\ndef add(a, b):\n    return a + b\n```").correct
+
+
 def test_results_are_split_by_short_facts_alone(tmp_path):
     rows = [
         {"question": "1+1?", "answer": "2", "subject": "sums", "level": 3, "source": "x" * 100, "note": "y"}
@@ -188,6 +230,11 @@ REFUSED = [
     ),
     ([{"question": QUESTION, "choices": ["3", "4", "5"], "answer": 1}], {}, "first option the number 0 or 1"),
     ([], {}, "has no rows"),
+    (
+        [{"question": QUESTION, "choices": ["3", "4"], "answer": 1}],
+        {"columns": ["first=2"]},
+        "has the number 0 or 1",
+    ),
 ]
 
 
@@ -291,6 +338,24 @@ def test_flags_that_do_not_fit_are_refused_in_one_line(ask, flags, why):
 def test_columns_of_a_benchmark_are_its_own():
     done = script("inference_and_check.py", "--dataset", "Warmup", "--model", "m", "--grade", "letter")
     assert done.returncode == 2 and "--grade: Warmup says itself what its columns are" in done.stderr
+
+
+def test_two_files_of_one_name_are_refused_before_anything_is_asked(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        file_of(tmp_path / folder, [{"question": "1+1?", "answer": "2"}])
+    names = ",".join(str(tmp_path / folder / "own.jsonl") for folder in ("a", "b"))
+    done = script("eval.py", "--evals", names, "--model", "m", "--output-file", tmp_path / "out.json")
+    assert done.returncode == 2 and "two of --evals are called own.jsonl" in done.stderr
+
+
+def test_rows_that_cannot_be_asked_are_told_before_anything_is(ask, tmp_path):
+    rows = [{"question": f"{n}?", "answer": ["1", "2"]} for n in range(3)]
+    file_of(tmp_path, rows)
+    done = ask("--dry-run", name="own.jsonl")
+    assert done.returncode == 2 and "can be asked: 3 left out (several answers)" in done.stderr
+    file_of(tmp_path, [*rows, {"question": "1+1?", "answer": "2"}])
+    assert "own.jsonl: 3 left out (several answers)" in ask("--dry-run", name="own.jsonl").stderr
 
 
 def test_eval_takes_own_problems_beside_benchmarks(tmp_path):

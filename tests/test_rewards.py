@@ -371,6 +371,8 @@ def test_a_program_that_uses_up_the_time_for_all_tests_is_undecided():
         {"time_limit_s": "2"},
         {"ground_truth": True},
         {"ground_truth": ["1"]},
+        {"ground_truth": float("nan")},
+        {"ground_truth": float("-inf")},
         {"solution": None},
         {"task": ["maths"]},
     ],

@@ -61,7 +61,7 @@ def commit_of(path: str, revision: str) -> str:
 
         return HfApi(endpoint=endpoint()).dataset_info(path, revision=revision).sha
 
-    commit = _persistently(ask, path=path, file="", revision=revision)
+    commit = _persistently(ask, path=path, file="the list of files", revision=revision)
     if commit is None:
         raise UserError(f"{endpoint()} does not answer like a data set hub: check HF_ENDPOINT and your proxy")
     return commit

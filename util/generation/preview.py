@@ -25,6 +25,7 @@ class Preview:
 
     columns: str
     grade: str
+    left_out: list[str]  # rows that cannot be asked, and why
     golds: CheckedGolds | None  # None: they are tests
     letters: Counter[str]  # of right options
     repeated: int  # problems whose question another one before them has
@@ -34,6 +35,7 @@ class Preview:
         task = order.task
         by = f", results by {', '.join(task.groups)}" if task.groups else ""
         found = [f"{task.name}: {self.columns}; graded as {self.grade}{by} (--columns, --grade)"]
+        found += [f"{task.name}: {', '.join(self.left_out)}"] if self.left_out else []
         if self.golds is not None:
             found += lines_of_golds(task, self.golds)
         if self.letters:
@@ -66,7 +68,8 @@ def look_at(order: Order, *, least_golds: float | None = None) -> Preview:
     letters: Counter[str] = Counter()
     prompts: list[str] = []
     ask = order.prompt()
-    for problem in order.problems(rows, None, RowCounts()):
+    counts = RowCounts()
+    for problem in order.problems(rows, None, counts):
         questions[text_digest(" ".join(problem.question.split()))] += 1
         if len(prompts) < PROMPTS_SHOWN:
             prompts.append(_as_sent(order, ask(problem, order.plan.model)))
@@ -77,9 +80,14 @@ def look_at(order: Order, *, least_golds: float | None = None) -> Preview:
     if golds is not None and least_golds is not None and golds.accepted < least_golds * golds.checked:
         told = "\n".join(lines_of_golds(task, golds))
         raise UserError(f"{told}\nthese are fewer than --require-golds {least_golds:g}: nothing was asked")
+    left_out = [f"{number} left out ({reason})" for reason, number in counts.unusable.most_common()]
+    if not counts.problems:
+        raise UserError(
+            f"no row of {task.address} can be asked: {', '.join(left_out) or 'there is none'}; see --columns"
+        )
     repeated = sum(times - 1 for times in questions.values())
     columns = ", ".join(task.choice["columns"])
-    return Preview(columns, task.choice["grade"], golds, letters, repeated, tuple(prompts))
+    return Preview(columns, task.choice["grade"], left_out, golds, letters, repeated, tuple(prompts))
 
 
 def _check_ids(order: Order) -> None:

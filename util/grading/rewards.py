@@ -107,6 +107,8 @@ def _kind_of(message: dict, kinds: Mapping[str, Kind]) -> str:
 def _truth(value: object, *, is_code: bool) -> str:
     if is_code and isinstance(value, dict | list):
         return json.dumps(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadCall(f"the ground truth is {value}: a row without an answer has no reward")
     if isinstance(value, int | float) and not isinstance(value, bool):
         return repr(value).removesuffix(".0")
     if value is None or not isinstance(value, str):

@@ -356,7 +356,7 @@ class Export:
     def _look_at(self, origin: int, place: RecordPlace, record: Record, stages: Counter[str]) -> None:
         sample, verdict = record.sample, record.verdict
         stages[GENERATED] += 1
-        judged = self._judged(verdict)
+        judged = None if self._awaits_its_check(origin, record) else self._judged(verdict)
         voted: str | None = None
         if judged is None and self._has_no_reference(record):
             voted = self._vote(origin, record)
@@ -438,6 +438,10 @@ class Export:
                 self.summary.not_agreed += 1
         self._voters = []
         self.summary.passed(AGREED, len(self._candidates))
+
+    def _awaits_its_check(self, origin: int, record: Record) -> bool:
+        """Whether a run was judged before this text was formatted: it may have been wrong."""
+        return record.verdict is None and record.formatted is not None and "grading" in self.infos[origin]
 
     def _judged(self, verdict: Verdict | None) -> str | None:
         """What the row of a sample says of its verdict; None: the sample stays out."""

@@ -18,6 +18,7 @@ from util.errors import UserError
 _ROLES = {"system": "system", "developer": "system"} | dict.fromkeys(("user", "human"), "user")
 _ROLES |= dict.fromkeys(("assistant", "gpt", "model"), "assistant")
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # fields in which others keep a thought apart
+JUDGED_WRONG = ("wrong", "incorrect", False)  # what the field `verdict` says of a row that nobody learns from
 _MOST_NAMED = 100  # characters of the names that a reason repeats
 # What our own training files say of a row, and the fields in which others say it.
 _ABOUT = {
@@ -98,6 +99,8 @@ def _row(raw: bytes) -> ExtraRow | str:
         return "is not JSON in UTF-8"
     if not isinstance(line, dict):
         return "is not a JSON object"
+    if line.get("correct") is False or line.get("verdict") in JUDGED_WRONG:
+        return "says that it is wrong"
     turns = _turns_of(line)
     if turns is None:
         return f"has the fields {', '.join(line)[:_MOST_NAMED] or '(none)'}"
@@ -117,11 +120,13 @@ def _row(raw: bytes) -> ExtraRow | str:
     if not (prompt.strip() and response.strip()):
         return "has no text of the user or of the assistant"
     said = line.get("system") or (_text(found["system"][0]) if found["system"] else None)
-    about = {
-        name: next((str(line[field]) for field in fields if line.get(field) is not None), "")
-        for name, fields in _ABOUT.items()
-    }
+    about = {name: _said(line, fields) for name, fields in _ABOUT.items()}
     return ExtraRow(said if isinstance(said, str) else None, prompt, response, _thought(assistant), about)
+
+
+def _said(line: dict, fields: tuple[str, ...]) -> str:
+    """What the first of these fields that holds something says; "" where it is no text or number."""
+    return next((str(line[name]) for name in fields if isinstance(line.get(name), str | int | float)), "")
 
 
 def _turns_of(line: dict) -> object:
