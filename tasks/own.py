@@ -231,13 +231,20 @@ def _listed_options(question: str) -> tuple[str, ...]:
 
 
 def _letter(value: Any, options: Sequence[str], labels: Sequence[str], first: str | None) -> str:
-    """The letter of the right option, which a row may name by letter, label, number or text."""
+    """The letter of the right option; raises BadRow where another option says the same."""
+    letter = _named_option(value, options, labels, first)
+    right = options[LETTERS.index(letter)]
+    if options.count(right) > 1:
+        raise BadRow("another option is equal to the right one")
+    return letter
+
+
+def _named_option(value: Any, options: Sequence[str], labels: Sequence[str], first: str | None) -> str:
+    """The letter that a row names by letter, label, number or text."""
     if len(options) < 2:
         raise BadRow("no options")
     if not all(option.strip() for option in options):
         raise BadRow("an option is empty")
-    if len(set(options)) < len(options):
-        raise BadRow("two options are equal")
     if len(options) > len(LETTERS):
         raise BadRow(f"{len(options)} options")
     if isinstance(value, list) and len(value) == 1:

@@ -166,7 +166,10 @@ USER = {"role": "user", "content": "1+1?"}
 UNUSABLE = [
     ({"question": QUESTION, "A": "1", "B": "", "C": "3", "answer": "C"}, "an option is empty"),
     ({"question": QUESTION, "options": ["1", None, "3"], "answer": "C"}, "an option is empty"),
-    ({"question": QUESTION, "options": ["1", "1"], "answer": "A"}, "two options are equal"),
+    (
+        {"question": QUESTION, "options": ["1", "1"], "answer": "A"},
+        "another option is equal to the right one",
+    ),
     ({"question": "1+1?", "answer": float("nan")}, "no answer"),
     (
         {"messages": [{"role": "system", "content": "Be brief."}, USER], "answer": "2"},
