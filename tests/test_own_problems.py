@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from helpers import json_lines, last_line, paper_engine, script
 
+import report
 import tasks
 from tasks.own import own_task
 from util.data.addresses import Address, is_address, read_address
@@ -299,6 +300,17 @@ def test_one_command_leads_from_a_table_to_verdicts_and_the_next_ones_know_it(as
     (tmp_path / "own.csv").write_text(text.replace("2*3?,6", "2*3?,5"))
     done = ask("--columns", "id=Key", "--check")
     assert done.returncode == 2 and "have changed since this run was made" in done.stderr
+
+
+def test_a_file_that_was_moved_is_the_same_data(ask, tmp_path, capsys):
+    ask()
+    (folder,) = (tmp_path / "r").iterdir()
+    folder.rename(tmp_path / "first")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "own.csv").rename(tmp_path / "elsewhere" / "own.csv")
+    assert ask(name="elsewhere/own.csv").returncode == 0
+    (folder,) = (tmp_path / "r").iterdir()
+    assert report.run(report.parse(["compare", str(tmp_path / "first"), str(folder)])) == 0
 
 
 def test_answers_that_the_grader_does_not_read_are_shown_and_can_be_refused(ask, tmp_path):
