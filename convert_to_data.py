@@ -347,6 +347,7 @@ def _check_rows(args: argparse.Namespace) -> None:
         "--include-unformatted": args.include_unformatted,
         "--plain-share": args.plain_share is not None,
         "--keep-budget": args.keep_budget,
+        "--no-extra-columns": args.no_extra_columns,
     }
     if any(given.values()):
         flags = ", ".join(flag for flag, is_given in given.items() if is_given)

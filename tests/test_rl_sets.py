@@ -100,6 +100,16 @@ def test_a_pass_rate_is_of_one_model(tmp_path):
         export(tmp_path / "runs")
 
 
+def test_a_pass_rate_is_under_one_system_message(tmp_path):
+    for name, said in (("one", None), ("two", "Be brief.")):
+        folder = write_run(tmp_path / "runs" / name, samples())
+        info = json.loads((folder / "run.json").read_text())
+        info["settings"]["system_prompt"] = said
+        (folder / "run.json").write_text(json.dumps(info))
+    with pytest.raises(UserError, match="under different system messages"):
+        export(tmp_path / "runs")
+
+
 def test_a_problem_of_programs_carries_its_tests_and_stays_out_without_them(tmp_path, monkeypatch):
     folder = write_run(tmp_path / "run", samples(), task="TACO")
     problems = folder / "problems.jsonl"

@@ -64,6 +64,11 @@ class RlExport(Export):
                 f"the runs are of {len(models)} models ({', '.join(models)}), and a pass rate is of one: "
                 "name a folder with the runs of one model as --input_dir"
             )
+        if len({info["settings"].get("system_prompt") for info in runs.values()}) > 1:
+            raise UserError(
+                "the runs were asked under different system messages, and a pass rate is of one: name a "
+                "folder with the runs of one of them as --input_dir"
+            )
         super().__init__(runs, [], options, opinions)
         self._band = band
         self._tests = tests
