@@ -18,7 +18,7 @@ from util.errors import UserError
 from util.generation.order import Order, Plan, Selection
 from util.runs.folder import Wanted, find_run, read_run_json
 from util.runs.merge import merge_runs
-from util.runs.older_layout import import_results, longest_response, read_old_file, said_beside
+from util.runs.older_layout import METRIC, import_results, longest_response, read_old_file, said_beside
 from util.settings import BY_NAME, at_least
 from util.task import Task
 from util.terminal import print_result, say
@@ -97,13 +97,24 @@ def _import(args: argparse.Namespace) -> int:
         raise UserError(
             f"{args.file} has a response of {longest} tokens: --max-tokens was not {args.max_tokens}"
         )
-    model = args.model or said_beside(args.file, "model", "name") or _model_of(args.file, task.name)
-    limit = args.max_tokens or said_beside(args.file, "sampling_params", "max_tokens")
+    model = (
+        args.model
+        or said_beside(args.file, "configuration", "model", "name")
+        or _model_of(args.file, task.name)
+    )
+    limit = args.max_tokens or said_beside(args.file, "configuration", "sampling_params", "max_tokens")
     wanted = _wanted(task, str(model), args.split, limit if isinstance(limit, int) else None)
     folder = find_run(args.result_dir, wanted)
     if (folder / "run.json").exists() and not read_run_json(folder)["made_with"].get("imported"):
         raise UserError(f"{folder} holds samples of this suite: import into another --result-dir")
-    counts = import_results(content, task, folder, wanted.settings, with_verdicts=not args.without_verdicts)
+    counts = import_results(
+        content,
+        task,
+        folder,
+        wanted.settings,
+        with_verdicts=not args.without_verdicts,
+        score=said_beside(args.file, METRIC),
+    )
     for what, number in counts.items():
         say(f"{number:>9}  {what}")
     if counts["verdicts"]:

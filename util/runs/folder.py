@@ -8,6 +8,7 @@
     formatted.jsonl one line per completion in thought and solution; unformatted.jsonl: why one is not
     verdicts.jsonl  one line per grading; the last line about a sample holds, if it judged the text of today
     opinions.jsonl  one line per second opinion, see opinions.py
+    theirs.jsonl    one line per sample and metric of another suite whose log was imported, see theirs.py
     budget.jsonl    one line per answer after a thought that was cut, see generation/budget.py
 """
 
@@ -31,10 +32,12 @@ from util.runs.journal import (
     remove_empty,
     write_whole,
 )
-from util.runs.lines import FORMATTED, PROBLEMS, SAMPLES, UNFORMATTED, VERDICTS, shortened
+from util.runs.lines import FORMATTED, PROBLEMS, SAMPLES, THEIRS, UNFORMATTED, VERDICTS, shortened
 from util.runs.lock import hold_lock, holder_of
+from util.runs.offsets import name_digest
 from util.runs.reader import SampleSet, has_samples, samples_there, stray_sample
 from util.runs.shape import unfitting
+from util.runs.theirs import TheirScore, read_theirs, their_line
 from util.settings import continued, difference, model_args
 
 LOCK = "lock"
@@ -137,7 +140,8 @@ class Run:
             self._problems = stack.enter_context(Journal(folder / PROBLEMS))
             self._samples = stack.enter_context(Journal(folder / SAMPLES))
             self._verdicts = stack.enter_context(Journal(folder / VERDICTS))
-            self._formatted: dict[str, Journal] = {}  # opened when first needed: most runs never have them
+            self._others: dict[str, Journal] = {}  # opened when first needed: most runs never have them
+            self._theirs: set[int] | None = None  # digests of sample and metric, read when first needed
             self._asked = {line["id"] for _, line in read_lines(folder / PROBLEMS)}
             self._found: SampleSet | None = None
             self._open = stack.pop_all()
@@ -233,18 +237,33 @@ class Run:
         self._add_format(UNFORMATTED, key, {"text": None, "by": by, "reason": reason})
 
     def _add_format(self, name: str, key: tuple[str, float, int], said: dict) -> None:
-        if name not in self._formatted:
-            self._formatted[name] = Journal(self.folder / name)
         problem_id, temperature, index = key
-        self._formatted[name].append(
-            {"problem_id": problem_id, "temperature": temperature, "index": index, **said}
-        )
+        line = {"problem_id": problem_id, "temperature": temperature, "index": index, **said}
+        self._other(name).append(line)
+
+    def add_theirs(self, key: tuple[str, float, int], their: TheirScore) -> None:
+        """Keep what another suite said of a sample by a metric, unless it is there.
+
+        The sample itself may be missing: where they scored a response that their log does not have.
+        """
+        if self._theirs is None:
+            self._theirs = {name_digest(*one, said.metric) for _, one, said in read_theirs(self.folder)}
+        problem_id, temperature, index = key
+        digest = name_digest(problem_id, float(temperature), index, their.metric)
+        if digest not in self._theirs:
+            self._other(THEIRS).append(their_line(key, their))
+            self._theirs.add(digest)
+
+    def _other(self, name: str) -> Journal:
+        if name not in self._others:
+            self._others[name] = Journal(self.folder / name)
+        return self._others[name]
 
     def save_info(self) -> None:
         write_whole(self.folder / "run.json", json.dumps(self.info, ensure_ascii=False, indent=1) + "\n")
 
     def close(self) -> None:
-        for journal in self._formatted.values():
+        for journal in self._others.values():
             journal.close()
         self._open.close()
 

@@ -5,19 +5,21 @@ Call `misfit`; `FIELDS` says what each file holds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from util.records import Verdict
 from util.settings import MOST_SAMPLES
 
-PROBLEMS, SAMPLES, FORMATTED, UNFORMATTED, VERDICTS, OPINIONS = (
+PROBLEMS, SAMPLES, FORMATTED, UNFORMATTED, VERDICTS, OPINIONS, THEIRS = (
     "problems.jsonl",
     "samples.jsonl",
     "formatted.jsonl",
     "unformatted.jsonl",
     "verdicts.jsonl",
     "opinions.jsonl",
+    "theirs.jsonl",
 )
 ABSENT = object()  # stands for a field that a line does not have
 MOST_COUNTED = 1 << 53  # of a count: as far as every reader of JSON counts exactly
@@ -77,6 +79,10 @@ def _is_score(value: Any) -> bool:
     return value is None or isinstance(value, bool | list)
 
 
+def _is_their_score(value: Any) -> bool:
+    return value is None or type(value) is bool or (type(value) in (int, float) and math.isfinite(value))
+
+
 def _is_pair_of_words(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(map(_is_text_or_null, value))
 
@@ -107,6 +113,7 @@ FIELDS: dict[str, Fields] = {  # by the name of the file
         **dict.fromkeys(("judged", "answer", "why", "verifier", "prompt"), _is_text),
         "said": _is_pair_of_words,
     },
+    THEIRS: {**_KEY, "metric": _is_text, "score": _is_their_score, "extracted": _is_text_or_null},
     "budget.jsonl": {
         **_KEY,
         **dict.fromkeys(("at", "prompt_tokens", "completion_tokens"), _is_count),
@@ -128,6 +135,7 @@ _KINDS: dict[Fits, str] = {
     _is_label: "a number",
     _is_verdict: "a verdict",
     _is_score: "a score",
+    _is_their_score: "a number, true, false or null",
     _is_pair_of_words: "a pair of texts",
 }
 LABELLED: Fields = {"id": _is_text, "gpt_difficulty_parsed": _is_label}

@@ -15,6 +15,7 @@ from util.runs.folder import Run, read_run_json, writer_of
 from util.runs.journal import Journal, parsed_line, read_lines
 from util.runs.lines import FORMATTED, OPINIONS, PROBLEMS, SAMPLES, UNFORMATTED, VERDICTS, shortened
 from util.runs.reader import SampleSet, sample_from, sample_lines
+from util.runs.theirs import logged_scores, read_theirs
 from util.settings import difference
 from util.terminal import say
 
@@ -41,11 +42,11 @@ def merge_runs(folders: Sequence[Path], into: Path) -> dict[str, int]:
     first = infos[0]
     for folder, info in zip(folders[1:], infos[1:], strict=True):
         _say_unlike_models(folders[0], first, folder, info)
-    with Run(into, settings=first["settings"], made_with=first["made_with"]) as merged:
+    with Run(into, settings=first["settings"], made_with=_made_with(infos)) as merged:
         if not merged.is_empty():
             _refuse_unlike(folders[0], first, into, merged.info)
         # Before the first sample: what is there of a merge that was killed has to be known again.
-        merged.info = {**first, **_added_up(infos)}
+        merged.info = {**first, **_added_up(infos), "made_with": _made_with(infos)}
         merged.info.pop("summary", None)
         merged.save_info()
         return {str(folder): _take_all(folder, merged) for folder in folders}
@@ -89,6 +90,9 @@ def _take_all(folder: Path, merged: Run) -> int:
         merged.add_problem_line(line)
     for name in SAID_OF_SAMPLES:
         _copy_lines(folder / name, merged.folder / name, asked)
+    for _, key, their in read_theirs(folder):
+        if not merged.has(*key):
+            merged.add_theirs(key, their)
     for sample in sample_lines(folder):
         if asked.has(*sample.key):
             merged.add_sample(sample_from(parsed_line(sample.raw, folder / SAMPLES, sample.offset)))
@@ -103,6 +107,17 @@ def _copy_lines(path: Path, to: Path, wanted: SampleSet) -> None:
         for _, line in read_lines(path):
             if wanted.has(line["problem_id"], line["temperature"], line["index"]):
                 journal.append(line)
+
+
+def _made_with(infos: Sequence[dict]) -> dict[str, Any]:
+    """What the first run says; of other suites' scores those that all log alike: one of a part is none of
+    the whole."""
+    made = infos[0]["made_with"]
+    if not isinstance(made.get("imported"), dict):
+        return made
+    first, *others = map(logged_scores, infos)
+    alike = {metric: score for metric, score in first.items() if all(o.get(metric) == score for o in others)}
+    return {**made, "imported": {**made["imported"], "scores": alike}}
 
 
 def _asked_at(parts: Sequence[dict[str, list]]) -> dict[str, list]:

@@ -23,10 +23,12 @@ from util.records import Problem, Sample, Verdict, exact_number, graded_text
 from util.response import split_parts
 from util.runs.folder import Run
 from util.runs.reader import text_digest
+from util.runs.theirs import TheirScore, imported
 from util.task import Task, content_id
 from util.terminal import say
 
 GRADER = "imported"
+METRIC = "accuracy"  # the older tool has one
 SUMMARY = "summary.json"
 NOT_IN_ROWS = ("responses", "token_usages", "prompt", "input_conversation", "_index")
 QUESTIONS = ("problem", "question", "Question")  # fields of rows in which a question stands
@@ -74,27 +76,40 @@ def read_old_file(path: Path) -> dict[str, dict]:
 
 
 def import_results(
-    content: dict[str, dict], task: Task, folder: Path, settings: dict, *, with_verdicts: bool
+    content: dict[str, dict],
+    task: Task,
+    folder: Path,
+    settings: dict,
+    *,
+    with_verdicts: bool,
+    score: object = None,
 ) -> dict[str, int]:
     """Write the samples of an old file into a run folder, each once; returns what was written.
 
     The file does not say why a response ended. One as long as `max_tokens` of the settings was cut off there,
-    unless a longer one shows that this was not the limit.
+    unless a longer one shows that this was not the limit. `score` is what the older tool logged of all.
     """
     counts = Counter(problems=0, samples=0, cut_off=0, formatted=0, verdicts=0, left_out=0)
     limit = settings.get("max_tokens")
     if limit is not None and longest_response(content) > limit:
         limit = None
-    with Run(folder, settings=settings, made_with={**made_with(), "imported": True}) as opened:
+    made = {**made_with(), "imported": imported("older layout", {METRIC: score})}
+    with Run(folder, settings=settings, made_with=made) as opened:
+        if opened.info["made_with"].get("imported") is True:  # by a version that kept no scores
+            opened.info["made_with"]["imported"] = made["imported"]
+            opened.save_info()
         for question, row in content.items():
             problem, prompt = _problem(task, question, row, settings["model"])
             opened.add_problem(problem, prompt)
             counts["problems"] += 1
             for old in _samples(row):
+                key = (problem.id, old.temperature, old.index)
+                if old.correct is not None:
+                    opened.add_theirs(key, TheirScore(METRIC, old.correct))
                 # The older tool stored the message of a failed request as if it were a response.
                 if not old.content.strip() or old.content.startswith("Error:"):
                     counts["left_out"] += 1
-                elif not opened.has(problem.id, old.temperature, old.index):
+                elif not opened.has(*key):
                     counts.update(_write(opened, problem.id, old, limit, with_verdicts))
     return dict(counts)
 
@@ -106,7 +121,7 @@ def _is_numbered(row: object) -> bool:
 
 def _by_question(content: dict[str, dict], path: Path) -> dict[str, dict]:
     """The rows of a results.json of 2025, keyed and nested as those of earlier files are."""
-    said = said_beside(path, "sampling_params", "temperature")
+    said = said_beside(path, "configuration", "sampling_params", "temperature")
     if isinstance(said, int | float) and math.isfinite(said):
         temperature = float(said)
     else:
@@ -135,12 +150,12 @@ def _turns(row: dict) -> list[dict]:
 
 
 def said_beside(path: Path, *names: str) -> object:
-    """What the summary beside a results.json says of its run, by the names of the fields on the way to it."""
+    """What the summary beside a results.json says, by the names of the fields on the way to it."""
     try:
         value = json.loads(path.with_name(SUMMARY).read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
-    for name in ("configuration", *names):
+    for name in names:
         value = value.get(name) if isinstance(value, dict) else None
     return value
 

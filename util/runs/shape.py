@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from util.runs.theirs import digits_of
 from util.settings import NOT_RECORDED, SETTINGS, Setting
 
 PARTS = ("settings", "dataset", "made_with")  # each an object that every run.json has
@@ -29,6 +30,7 @@ KINDS: dict[str, tuple[type, ...]] = {  # of values that are no settings, where 
     "made_with.hardware": OBJECT,
     "made_with.hardware.gpus": LIST,
     "made_with.left_out": LIST,
+    "made_with.imported.scores": OBJECT,
     "prompt.name": TEXT,
     "prompt.hash": TEXT,
     "prompt.text": TEXT,
@@ -68,6 +70,10 @@ def unfitting(info: Mapping[str, Any]) -> str | None:
         names = _value_at(info, path)
         if names is not ABSENT and not all(isinstance(name, str) for name in names):
             return f"{path} is {_short(names)}, not a list of names"
+    scores = _value_at(info, "made_with.imported.scores")
+    for metric, score in {} if scores is ABSENT else scores.items():
+        if not isinstance(score, str) or digits_of(score) != score:
+            return f"made_with.imported.scores.{metric} is {_short(score)}, not a number in quotes"
     for setting, value in _settings_in(info):
         if not _fits(setting, value):
             what = setting.flag or setting.name
