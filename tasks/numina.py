@@ -1,15 +1,18 @@
 """NUMINA: 859,494 competition and school problems whose reference is the boxed end of a worked solution."""
 
 from util.grading.maths import grade_maths
-from util.grading.maths.answers import last_box, parts
+from util.grading.maths.answers import boxes, parts
 from util.records import Problem, Verdict
 from util.task import Source, Task, content_id
 
 
 def answer_text(solution: str) -> str | None:
     """The boxes of all numbered parts of a solution, otherwise its last box."""
-    several = parts(solution)
-    return "; ".join(f"\\boxed{{{part}}}" for part in several) if several else last_box(solution)
+    found = boxes(solution)
+    several = parts(solution) if len(found) > 1 else []
+    if several:
+        return "; ".join(f"\\boxed{{{part}}}" for part in several)
+    return found[-1] if found else None
 
 
 def problem(row: dict) -> Problem:

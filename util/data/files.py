@@ -72,9 +72,13 @@ def _read_parquet(file: Path, columns: tuple[str, ...] | None, wanted: RowFilter
             for batch in table.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
                 if wanted.column is not None:
                     values = batch.column(wanted.column)
+                    # A value of the file's own: one made from Python imports pandas, where that is installed.
+                    found = {value.as_py(): value for value in values.unique()}
                     if wanted.seen is not None:
-                        wanted.seen.update(v for v in values.unique().to_pylist() if v is not None)
-                    batch = batch.filter(pyarrow.compute.equal(values, wanted.value))
+                        wanted.seen.update(found.keys() - {None})
+                    if wanted.value not in found:
+                        continue
+                    batch = batch.filter(pyarrow.compute.equal(values, found[wanted.value]))
                 yield from batch.to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
         raise DamagedFile(str(error).splitlines()[0]) from error
