@@ -301,7 +301,7 @@ def _check_opinion_flags(args: argparse.Namespace, task: Task) -> None:
         return
     if args.inference:
         raise UserError("--second-opinion is about verdicts: leave --inference out")
-    if task.source.tests_on_disk:
+    if task.is_code:
         raise UserError(f"--second-opinion compares answers, and {task.name} is judged by running programs")
     if args.second_opinion == MATH_VERIFY:
         from importlib.util import find_spec

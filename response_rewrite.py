@@ -44,7 +44,6 @@ from util.training.pairs.survey import (
     check_labels,
     check_references,
     check_samples,
-    is_code,
     possible_pairs,
     survey,
 )
@@ -272,7 +271,8 @@ def _graded_survey(folders: list[Path], task: Task | None, args: argparse.Namesp
     """What is known of each sample, after those without a verdict were graded where that may be."""
     opinions = trusted_opinions(folders, args.trust_opinion)
     found = _survey(folders, opinions, args.keep_budget)
-    if not is_code(task) and set(args.variants) != {WHOLE} and args.format not in JUDGED_FORMATS:
+    is_code = task is not None and task.is_code
+    if not is_code and set(args.variants) != {WHOLE} and args.format not in JUDGED_FORMATS:
         check_references(found, folders[0])
     graded = [
         _grade_rest(folder, task, args, steps, left=found.ungraded_in[number])
@@ -400,7 +400,7 @@ def _write_judged(args: argparse.Namespace, writer: PairWriter, found: Survey) -
 
 def _variants(args: argparse.Namespace, task: Task | None) -> list[str]:
     """The variants in their usual order; code is never cut."""
-    if task is not None and is_code(task):
+    if task is not None and task.is_code:
         say(f"{task.name} is answered with code, which is not cut: pairs consist of whole responses")
         return [WHOLE]
     return [variant for variant in VARIANTS if variant in args.variants]

@@ -536,7 +536,7 @@ def _kinds() -> dict[str, Kind]:
     kinds = {name: kind_of(grade, is_code=False) for name, grade in GRADERS.items()}
     kinds["code"] = Kind(grade_code, is_code=True)
     for task in map(load_task, (*FILES, *FAMILIES)):
-        kind = kind_of(task.grade, is_code=task.source.tests_on_disk)
+        kind = kind_of(task.grade, is_code=task.is_code)
         kinds[task.name.lower()] = kind
         kinds.setdefault(task.source.path.lower(), kind)
     return kinds

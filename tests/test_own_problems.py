@@ -302,6 +302,33 @@ def test_one_command_leads_from_a_table_to_verdicts_and_the_next_ones_know_it(as
     assert done.returncode == 2 and "have changed since this run was made" in done.stderr
 
 
+def test_programs_of_ones_own_are_run_as_those_of_a_benchmark(tmp_path):
+    tests = [{"input": f"{n}\n", "output": f"{2 * n}\n"} for n in (1, 2, 3)]
+    wanted = file_of(tmp_path, [{"id": 1, "question": "Print twice the number.", "tests": tests}])
+    right = "print(2 * int(input()))"
+    programs = (
+        right,
+        f"# as it is read, so it is doubled and printed\n{right}",
+        "print(4)",
+        "while True: pass",
+    )
+    lines = [{"index": n, "text": f"```python\n{text}\n```"} for n, text in enumerate(programs)]
+    flags = ("--n", 4, "--temperatures", 1, "--all-tests", "--time-limit", 0.5)
+    where = ("--dataset", wanted, "--model", "m", "--result-dir", tmp_path / "r")
+    done = script("inference_and_check.py", *where, *paper_engine(tmp_path, *lines), *flags)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "r").iterdir()
+    assert json.loads((folder / "run.json").read_text())["grading"]["isolation"]["tier"]
+    found = {line["index"]: line["verdict"] for line in json_lines(folder / "verdicts.jsonl")}
+    assert [found[n]["correct"] for n in range(4)] == [True, True, False, False]
+    assert found[2]["detail"].endswith("; 1 passed"), "--all-tests runs those after the failed one"
+    assert "0.5 s" in found[3]["detail"]
+    pairs = ("--dataset", folder, "--target-model", "m", "--result-dir", tmp_path / "p")
+    made = script("response_rewrite.py", *pairs)
+    assert made.returncode == 0, made.stderr
+    assert last_line(made)["pairs"]["whole"] == 1
+
+
 def test_a_file_that_was_moved_is_the_same_data(ask, tmp_path, capsys):
     ask()
     (folder,) = (tmp_path / "r").iterdir()

@@ -295,7 +295,7 @@ def test_every_benchmark_is_known_by_its_name_and_its_data_set():
     kinds = rewards._kinds()
     for task in map(load_task, FILES):
         assert kinds[task.name.lower()] == kinds[task.source.path.lower()]
-        assert kinds[task.name.lower()].is_code == task.source.tests_on_disk
+        assert kinds[task.name.lower()].is_code == task.is_code
     letters = {name for name, kind in kinds.items() if kind.is_letter}
     assert {"gpqadiamond", "mmlu", "mmlupro", "arc-c", "letter"} <= letters and "aime" not in letters
 

@@ -56,6 +56,11 @@ class Task:
     narrow: Callable[..., Task] | None = None  # (the task, what `choice` may say) -> the task so narrowed
     address: str = ""  # of problems of one's own, as --dataset names them
 
+    @property
+    def is_code(self) -> bool:
+        """Whether answers are programs, which are judged by running them under `limits`."""
+        return bool(self.limits)
+
 
 def content_id(*fields: object) -> str:
     """First 16 hex digits of the SHA-256 of the fields as JSON, just as they are (no trimming, no folding).

@@ -239,7 +239,7 @@ def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:
     """
     judging, task, run = opened.order.judging, opened.order.task, opened.run
     run.info["grading"] = note = asdict(judging)
-    if task.source.tests_on_disk and not judging.on_cluster:
+    if task.is_code and not judging.on_cluster:
         found = check_isolation(judging.require_isolation)
         note["isolation"] = {"tier": found.tier, **asdict(found)}
     grade = grade_as_recorded(task, run.info)
@@ -247,7 +247,7 @@ def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:
     resources.callback(judge.close)
     pool: GradingPool | ClusterGradingPool
     if judging.on_cluster:
-        isolation = judging.require_isolation if task.source.tests_on_disk else None
+        isolation = judging.require_isolation if task.is_code else None
         host = (CarriedJudge(grade), judging.symbolic, isolation)
         pool, note["nodes"] = _cluster_pool(opened.order.options, host, judge)
     else:

@@ -160,7 +160,7 @@ class Budgets:
     ) -> Iterator[tuple[int, Graded]]:
         if not records:
             return
-        if task.source.tests_on_disk:
+        if task.is_code:
             check_isolation(self._settings["require_isolation"])
         suites: dict[str, TestSuite] = references_of(self._folder, task, self._info, data_dir)
         judge = CarriedJudge(grade_as_recorded(task, self._info))

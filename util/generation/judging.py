@@ -361,7 +361,7 @@ class Grading:
 
 def grade_as_recorded(task: Task, info: dict) -> Callable[[Problem, str], Verdict]:
     """The task's grader as a run.json describes it: programs under the limits of that run."""
-    if not task.source.tests_on_disk:
+    if not task.is_code:
         return task.grade
     values = values_of(info)
     limits, time_of_row = recorded_limits(info)
@@ -404,7 +404,7 @@ def grade_ungraded(
         )
     info = read_run_json(folder)
     values = values_of(info)
-    if task.source.tests_on_disk:
+    if task.is_code:
         check_isolation(values["require_isolation"])
     references = references_of(folder, task, info, data_dir)
     with Run(folder, settings=info["settings"], made_with=made_with()) as run:

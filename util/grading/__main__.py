@@ -179,7 +179,7 @@ def _explain_problem(args: argparse.Namespace, response: str) -> int:
             f"--problem {args.problem}: {task.name} has no such problem in this split; give a problem_id of "
             "samples.jsonl, and the run's --split and --revision"
         )
-    if task.limits:
+    if task.is_code:
         return _explain_program(args, problem, response, task.limits, args.finish_reason)
     return _explain_answer(args, task, problem, response, args.finish_reason)
 
@@ -212,9 +212,9 @@ def _explain_sample(args: argparse.Namespace) -> int:
             "samples.jsonl names them"
         )
     sample, reference = record.sample, record.answer
-    suite = references_of(args.run, task, info, args.data_dir).get(args.problem) if task.limits else None
+    suite = references_of(args.run, task, info, args.data_dir).get(args.problem) if task.is_code else None
     problem = Problem(args.problem, record.question, suite or reference, record.choices, record.about)
-    if task.limits:
+    if task.is_code:
         return _explain_program(args, problem, record.graded_text, values, sample.finish_reason)
     return _explain_answer(args, task, problem, record.graded_text, sample.finish_reason)
 

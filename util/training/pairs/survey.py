@@ -18,7 +18,6 @@ from util.errors import UserError
 from util.records import NOT_JUDGED, Record, may_train
 from util.runs.reader import RecordPlace
 from util.runs.repeat import more_samples_command
-from util.task import Task
 from util.training.datacard import grader_named
 from util.training.pairs.variants import MARGIN, NO_CORRECT, ONE_CORRECT, Ordered, silc_pair
 
@@ -175,11 +174,6 @@ def _offer(
     if len(correct) < 2:
         return PossiblePairs(None, pair, ONE_CORRECT if correct else NO_CORRECT)
     return PossiblePairs(Ordered(min(correct)[1], max(correct)[1]), pair)
-
-
-def is_code(task: Task | None) -> bool:
-    """Whether answers are programs, which are judged by tests and never cut."""
-    return task is not None and task.source.tests_on_disk
 
 
 def check_references(found: Survey, folder: Path) -> None:
