@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from tasks import FILES, full_name, load_task, task_of
+from tasks import FILES, full_name, is_reserved, load_task, task_of
 from util import cli
 from util.data import hub
 from util.data.rows import is_here, open_rows, problems
@@ -276,7 +276,7 @@ def run(args: argparse.Namespace) -> int:
         system_of_run=args.system_prompt is None,
     )
     opinions = trusted_opinions(list(runs), args.trust_opinion)
-    _make_folder(args.output.parent)
+    cli.make_folder("--output", args.output.parent)
     with (
         _opened(args, runs, options, opinions) as export,
         ExampleFile(args.output, args.format, extra_columns=not args.no_extra_columns) as output,
@@ -301,7 +301,7 @@ def run(args: argparse.Namespace) -> int:
             f"UPLOADING {files} to the data set {args.push_to_hub}: private if it is new; a "
             "public one stays public"
         )
-        reserved = [name for name in export.summary.counts["task"] if _is_reserved(name)]
+        reserved = [name for name in export.summary.counts["task"] if is_reserved(name)]
         address = publish(args.push_to_hub, args.output, card, others, reserved=reserved)
         say(f"uploaded to {address}")
     print_result(
@@ -314,11 +314,6 @@ def run(args: argparse.Namespace) -> int:
         }
     )
     return 0
-
-
-def _is_reserved(task: str) -> bool:
-    """Whether the authors of a benchmark ask that its rows are not published."""
-    return task in FILES and "publishing" in load_task(task).notes
 
 
 def _check_rows(args: argparse.Namespace) -> None:
@@ -396,13 +391,6 @@ def _check_output(args: argparse.Namespace) -> None:
         )
     if args.format == "llamafactory":
         dataset_info([args.output])
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make {folder}: {error.strerror}; choose another --output") from error
 
 
 def _benchmarks(args: argparse.Namespace, infos: list[dict]) -> list[str]:

@@ -82,10 +82,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return _forecast(args, orders)
     check_orders(orders, args.result_dir, fresh=args.overwrite_settings)
-    try:
-        args.result_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to {args.result_dir}: {error.strerror}; choose another") from error
+    cli.make_folder("--result-dir", args.result_dir)
     options = replace(orders[0].options, log=args.result_dir / f"{name}_engine.log")
     opening = partial(cli.open_within_budget, args, options)
     log = args.result_dir / f"{name}_eval.log"

@@ -86,6 +86,13 @@ def load_task(name: str, **choice: Any) -> Task:
     return task.narrow(task, **choice)
 
 
+def is_reserved(name: str) -> bool:
+    """Whether the authors of a benchmark, or of a data set, ask that nobody publishes its rows."""
+    reserved = [task for task in map(load_task, (*FILES, *FAMILIES)) if "publishing" in task.notes]
+    known = {task.source.path.replace("/", "--").lower() for task in reserved}
+    return name in {task.name for task in reserved} or name.lower().startswith(tuple(known))
+
+
 def task_of(info: Mapping[str, Any]) -> Task | None:
     """The benchmark that a run.json is about; None where this suite has none of its name."""
     settings = info["settings"]

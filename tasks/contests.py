@@ -7,10 +7,12 @@ from tasks.own import task_of_columns
 from util.task import Source, Task
 
 SHARE_ALIKE = "CC BY-NC-SA 4.0"
-NO_EXPORT = {"publishing": "the licence allows evaluation, and no training data for sale"}
+NO_EXPORT = {"export": "the licence allows evaluation, and no training data for sale"}
 
 
-def contest(name: str, path: str, revision: str = "main", *, kind: Task | None = None) -> Task:
+def contest(
+    name: str, path: str, revision: str = "main", *, kind: Task | None = None, hub_task: str = ""
+) -> Task:
     """A contest that MathArena has collected; answers are integers from 0 to 999 where `kind` is AIME."""
     source = Source(
         path=f"MathArena/{path}",
@@ -20,7 +22,8 @@ def contest(name: str, path: str, revision: str = "main", *, kind: Task | None =
         licence=SHARE_ALIKE,
     )
     columns = {"question": "problem", "answer": "answer", "id": "problem_idx"}
-    task = replace(task_of_columns(name, source, columns, facts=("problem_type",)), notes=NO_EXPORT)
+    task = task_of_columns(name, source, columns, facts=("problem_type",))
+    task = replace(task, notes=NO_EXPORT, hub_task=hub_task)
     return task if kind is None else replace(task, prompt=kind.prompt, prompts=kind.prompts, grade=kind.grade)
 
 
@@ -34,7 +37,7 @@ def streamed(
 OLYMMATH = {"question": "problem", "answer": "answer"}
 _ALL = (
     contest("AIME25", "aime_2025", kind=aime.task),
-    contest("AIME26", "aime_2026", kind=aime.task),
+    contest("AIME26", "aime_2026", kind=aime.task, hub_task="MathArena/aime_2026"),
     contest("HMMT-Feb25", "hmmt_feb_2025"),
     contest("HMMT-Nov25", "hmmt_nov_2025", "118dbfb45c4c9467c672268ed55166642897aa46"),
     contest("HMMT-Feb26", "hmmt_feb_2026", "02fba4f74d8e68e73e66a02d540fd979c05c274c"),

@@ -644,7 +644,8 @@ def test_file_and_card_are_uploaded_in_one_commit(tmp_path):
 @pytest.mark.parametrize(("public", "by_extra"), [(True, False), (True, True), (False, False)])
 def test_questions_that_may_not_be_published_go_to_no_public_set(tmp_path, public, by_extra):
     folder = write_run(tmp_path / "run", samples(), task="NUMINA" if by_extra else "GPQADiamond")
-    extra = {"task": "GPQADiamond", "question": "Which particle is it?", "combined_text": AS_TAGS}
+    name = "GPQAExtended" if by_extra else "GPQADiamond"
+    extra = {"task": name, "question": "Which particle is it?", "combined_text": AS_TAGS}
     flags = ("--extra", extra_file(tmp_path, extra)) if by_extra else ()
     with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as hub:
         hub.asked, hub.files, hub.public = [], {}, public
@@ -659,7 +660,7 @@ def test_questions_that_may_not_be_published_go_to_no_public_set(tmp_path, publi
         )
         hub.shutdown()
     assert done.returncode == (2 if public else 0), done.stderr
-    assert ("org/set is public, and the authors of GPQADiamond ask" in done.stderr) == public
+    assert (f"org/set is public, and the authors of {name} ask" in done.stderr) == public
     assert bool(hub.files) == (not public) and (tmp_path / "train.json").exists()
 
 

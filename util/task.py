@@ -55,6 +55,7 @@ class Task:
     choice: dict = field(default_factory=dict)  # how the rows were narrowed: part of a run's settings
     narrow: Callable[..., Task] | None = None  # (the task, what `choice` may say) -> the task so narrowed
     address: str = ""  # of problems of one's own, as --dataset names them
+    hub_task: str = ""  # on the hub's leaderboard of the data set, as its eval.yaml has it; "": none is known
 
     @property
     def is_code(self) -> bool:
