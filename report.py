@@ -1,5 +1,5 @@
 """Report on runs: an HTML file, comparisons, a gate for CI, the gap to a published number, what a regrading
-changed, the command that repeats a run, and what less thought would have come to.
+changed, the command that repeats a run, what less thought would have come to, and records to publish.
 
 python report.py results/QwQ-32B-Preview_AIME_train_all_0_-1 -o report.html
 python report.py compare results/QwQ-32B-Preview_AIME_train_all_0_-1 results/Sky-T1-mini_AIME_train_all_0_-1
@@ -8,6 +8,7 @@ python report.py reproduce results/QwQ-32B-Preview_AIME_train_all_0_-1 --claim 5
 python report.py explain results/QwQ-32B-Preview_AIME_train_all_0_-1
 python report.py manifest results/QwQ-32B-Preview_AIME_train_all_0_-1
 python report.py budget results/QwQ-32B-Preview_AIME_train_all_0_-1 --at 1024 4096 16384
+python report.py publish results/QwQ-32B-Preview_AIME_train_all_0_-1 -o published
 """
 
 from __future__ import annotations
@@ -161,6 +162,49 @@ def _budget_flags(parser: cli.Parser) -> None:
     cli.add_data_dir_flag(parser)
     cli.add_budget_flags(parser)
     cli.add_engine_flags(parser)
+
+
+def _publish_flags(parser: cli.Parser) -> None:
+    from util.results import RELATIONSHIPS
+
+    _run_flag(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("published"),
+        metavar="DIR",
+        help="folder of records (published)",
+    )
+    parser.add_argument(
+        "--model-id",
+        metavar="ORG/NAME",
+        help="name by which everybody knows the model; default: the run's, where it is one of the hub",
+    )
+    parser.add_argument(
+        "--aggregate-only", action="store_true", help="the result alone, without a record of each sample"
+    )
+    parser.add_argument(
+        "--incomplete", action="store_true", help="publish a run that is not finished, as what it is"
+    )
+    parser.add_argument(
+        "--organization", default="not stated", metavar="NAME", help="who ran it (not stated)"
+    )
+    parser.add_argument(
+        "--relationship",
+        choices=RELATIONSHIPS,
+        default="other",
+        help="of who ran it to the model's makers (other)",
+    )
+    parser.add_argument(
+        "--source-url", metavar="URL", help="where samples and settings will be, linked from the model's page"
+    )
+    parser.add_argument(
+        "--hub-task",
+        metavar="ID",
+        help="task of the hub's leaderboard, as eval.yaml of its data set has it; default: what is known",
+    )
+    _temperatures_flag(parser, 1)
 
 
 def _run_flag(parser: argparse.ArgumentParser, what: str = "run folder") -> None:
@@ -358,6 +402,46 @@ def _manifest(args: argparse.Namespace) -> int:
     return 0
 
 
+def _publish(args: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from tasks import is_reserved, task_of
+    from util.results import publish
+    from util.results.sides import open_side
+
+    if args.source_url is not None and not args.source_url.startswith("https://"):
+        raise UserError(f"--source-url {args.source_url} is no address that begins with https://")
+    side = open_side(args.run, *args.temperatures or ())
+    publish.check_publishable(side, incomplete=args.incomplete, aggregate_only=args.aggregate_only)
+    info = side.facts.info
+    origin = publish.Origin(hub_task=args.hub_task or "")
+    if "address" in info["dataset"]:
+        origin = replace(
+            origin, usual_split=info["dataset"]["split"], in_plain_text=not is_reserved(side.task)
+        )
+    elif (task := task_of(info)) is not None:
+        origin = publish.Origin(
+            usual_split=task.source.split,
+            config=task.source.config,
+            hub_task=args.hub_task or task.hub_task,
+            notes=task.notes,
+            in_plain_text=not is_reserved(task.name),
+        )
+    by = publish.Publisher(
+        publish.model_id(side, args.model_id), args.organization, args.relationship, args.source_url
+    )
+    cli.make_folder("-o", args.output)
+    done = publish.write_records(args.output, side, origin, by, aggregate_only=args.aggregate_only)
+    written = {"record": done.record, "samples": done.samples, "eval_results": done.entry}
+    for path in filter(None, written.values()):
+        say(f"wrote {path}")
+    if done.why_no_entry:
+        say(f"nothing for .eval_results on the model's page: {done.why_no_entry}")
+    say("nothing was sent")
+    print_result({name: None if path is None else str(path) for name, path in written.items()})
+    return 0
+
+
 def _budget(args: argparse.Namespace) -> int:
     from tasks import task_of
     from util.engines.prices import cost_line
@@ -467,6 +551,7 @@ MODES: dict[str, Mode] = {  # by name: help, flags, what is done
     "reproduce": ("split the gap between a run and a published number", _reproduce_flags, _reproduce),
     "explain": ("count and list what a regrading changed", _explain_flags, _explain),
     "manifest": ("print the command that repeats a run", _manifest_flags, _manifest),
+    "publish": ("write records of a run that others can read: nothing is sent", _publish_flags, _publish),
     "budget": ("show accuracy against thinking budget, from one finished run", _budget_flags, _budget),
 }
 

@@ -64,5 +64,6 @@ task = Task(
     grade=grade,
     gold=gold,
     groups=("field", "subject"),
+    hub_task="gpqa_diamond",
     notes={"publishing": "the authors ask that questions and options are not published"},
 )

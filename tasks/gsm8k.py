@@ -42,4 +42,5 @@ task = Task(
     prompt=prompt,
     grade=grade,
     gold=gold,
+    hub_task="gsm8k",
 )

@@ -10,7 +10,8 @@ from util.task import Source, Task
 
 
 def larger_gpqa(name: str, file: str) -> Task:
-    return replace(gpqa.task, name=name, source=replace(gpqa.task.source, files={"train": (file,)}))
+    source = replace(gpqa.task.source, files={"train": (file,)})
+    return replace(gpqa.task, name=name, source=source, hub_task="")
 
 
 def is_ok(row: dict) -> bool:

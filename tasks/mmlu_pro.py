@@ -53,5 +53,6 @@ task = Task(
     prompt=prompt,
     grade=grade,
     gold=gold,
+    hub_task="mmlu_pro",
     groups=("category",),
 )

@@ -141,7 +141,7 @@ def open_side(
     if stopped is not None:
         raise UserError(
             f"{facts.folder} was sampled {stopped['rule']}: its hard problems have more samples than easy "
-            f"ones, so a comparison would be biased; raise all to --n {stopped['n']} without that rule"
+            f"ones, so its mean would be biased; raise all to --n {stopped['n']} without that rule"
         )
     return Side(facts, temperature, facts.tallies[temperature])
 

@@ -24,7 +24,12 @@ def repeat_command(folder: Path, *, kept: Collection[str] = ()) -> str:
 
     `kept`: settings of its benchmark that are said even where the run is older than they are.
     """
-    return shlex.join([*_command(read_run_json(folder), kept=kept), "--result-dir", "results-again"])
+    return command_of(read_run_json(folder), kept=kept)
+
+
+def command_of(info: dict, *, kept: Collection[str] = ()) -> str:
+    """The same for what a run.json says."""
+    return shlex.join([*_command(info, kept=kept), "--result-dir", "results-again"])
 
 
 def next_step(folder: Path, *, samples: int, ungradable: str = "") -> str:
