@@ -21,7 +21,7 @@ from util.data.system_prompts import system_prompt
 from util.errors import UserError
 from util.machines.versions import made_with
 from util.records import TestSuite
-from util.response import IN_FIELD, WITH_MARKERS
+from util.response import IN_FIELD, WITH_MARKERS, WITHOUT
 from util.runs.folder import find_runs, read_run_json
 from util.runs.journal import write_all
 from util.runs.opinions import Opinions, trusted_opinions
@@ -244,6 +244,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--spread chooses among several, and --keep {args.keep} does not: give --keep K")
     if args.balance_lengths and args.max_rows is None and args.token_budget is None:
         raise UserError("--balance-lengths needs a size to share out: give --max-rows or --token-budget")
+    if args.thought == WITHOUT and args.plain_share is not None:
+        raise UserError("--thought none leaves every row without a thought: leave --plain-share out")
     _check_rows(args)
     _check_output(args)
     if args.push_to_hub:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasks import FILES, load_task, task_of
 from util import cli
@@ -37,8 +37,6 @@ from util.task import Task
 from util.terminal import Progress, print_result, say
 from util.training.formats import JUDGED_FORMATS, PAIR_FORMATS, check_thought_field, dataset_info
 from util.training.pairs.survey import (
-    CORRECT,
-    WRONG,
     PossiblePairs,
     Survey,
     check_labels,
@@ -175,6 +173,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--thought none leaves nothing of what is cut in a thought: add --variants whole")
     if args.format in JUDGED_FORMATS:
         _check_no_pairs(args)
+    if args.silc_pairing != MARGIN and not args.SILC:
+        raise UserError(f"--silc-pairing {args.silc_pairing} says how --SILC pairs: give --SILC, too")
     if args.format == "llamafactory-dpo":
         dataset_info([pairs_file(args.result_dir, WHOLE)], pairs=True)  # refused before any work
     with _steps_folder(args) as steps:
@@ -372,7 +372,7 @@ def _make_pairs(
         writer = PairWriter(args.result_dir, cutter, counter, options, grade=grade, grade_fully=grade_fully)
         with closing(writer):
             if args.format in JUDGED_FORMATS:
-                return _write_judged(args, writer, found)
+                return _write_judged(args, writer, readers[0].folder, counter.by, found)
             with Progress(len(problems), "pairing") as progress:
                 for possible in problems:
                     writer.add(possible)
@@ -380,22 +380,57 @@ def _make_pairs(
             return _finish(args, writer, cutter, len(problems), readers[0].folder, counter.by, found)
 
 
-def _write_judged(args: argparse.Namespace, writer: PairWriter, found: Survey) -> int:
+def _write_judged(
+    args: argparse.Namespace, writer: PairWriter, folder: Path, counted_by: str, found: Survey
+) -> int:
     """Write each response with its label instead of pairs."""
+    from util.training.pairs.summary import write_summary
+
     with Progress(len(found), "writing") as progress:
         for number, correct in found.judged():
             writer.add_judged(number, correct=correct)
             progress.step(0)
-    counts = {"correct": found.counts[CORRECT], "wrong": found.counts[WRONG]}
-    say(f"{counts['correct']} correct and {counts['wrong']} wrong responses, each for a row of its own")
-    for reason, number in writer.counts[JUDGED].fell_out.items():
-        say(f"{number} of them were left out: {reason}")
+    paths = writer.finish()
+    counts = {"correct": writer.labels[True], "wrong": writer.labels[False]}
+    say(f"{counts['correct']} correct and {counts['wrong']} wrong responses, each in a row of its own")
+    fell_out = writer.counts[JUDGED].fell_out
+    for reason, number in fell_out.most_common():
+        say(f"{number} responses were left out: {reason}")
     if found.undecided:
         say(f"{found.undecided} undecided samples were left out: they are neither right nor wrong")
-    files = {name: str(path) for name, path in writer.finish().items()}
-    rows = writer.counts[JUDGED].written
-    print_result({"files": files, "rows": rows, **counts, "undecided": found.undecided})
+    _name_earlier_files(args.result_dir, paths)
+    about = _about(args, writer, folder, counted_by, found)
+    write_summary(args.result_dir, {**about, "rows": counts, "fell_out": dict(fell_out.most_common())})
+    files = {name: str(path) for name, path in paths.items()}
+    print_result(
+        {"files": files, "rows": writer.counts[JUDGED].written, **counts, "undecided": found.undecided}
+    )
     return 0
+
+
+def _name_earlier_files(folder: Path, written: Mapping[str, Path]) -> None:
+    """Say which files of pairs in the result folder an earlier command left there."""
+    for path in sorted({pairs_file(folder, name) for name in (*VARIANTS, JUDGED)} - {*written.values()}):
+        if path.exists():
+            say(f"{path} is of an earlier command with other flags")
+
+
+def _about(
+    args: argparse.Namespace, writer: PairWriter, folder: Path, counted_by: str, found: Survey
+) -> dict[str, Any]:
+    """What pairs-summary.json says of any files."""
+    flags = ("target_model", "rewrite_model", "SILC", "silc_pairing", "else_whole", "min_margin", "format")
+    return {
+        "run": str(folder),
+        "pairs_of_runs": dict(writer.runs),
+        "undecided": found.undecided,
+        "graded_by": sorted(found.graders),
+        "tokens_counted_by": counted_by,
+        "settings": {
+            **{name: getattr(args, name) for name in (*flags, "seed", "trust_opinion")},
+            "thought": writer.form,
+        },
+    }
 
 
 def _variants(args: argparse.Namespace, task: Task | None) -> list[str]:
@@ -501,28 +536,10 @@ def _finish(
     if args.format == "llamafactory-dpo":
         with_system = writer.system is not None
         write_whole(*dataset_info(list(paths.values()), pairs=True, with_system=with_system))
-    about = {
-        "run": str(folder),
-        "pairs_of_runs": {str(run): number for run, number in writer.runs.items()},
-        "problems": problems,
-        "undecided": found.undecided,
-        "graded_by": sorted(found.graders),
-        "attempts_per_response": dict(sorted(writer.attempts.items())),
-        "tokens_counted_by": counted_by,
-        "settings": {
-            "target_model": args.target_model,
-            "rewrite_model": args.rewrite_model,
-            "SILC": args.SILC,
-            "silc_pairing": args.silc_pairing,
-            "else_whole": args.else_whole,
-            "variants": list(paths),
-            "min_margin": args.min_margin,
-            "format": args.format,
-            "thought": writer.form,
-            "seed": args.seed,
-            "trust_opinion": args.trust_opinion,
-        },
-    }
+    _name_earlier_files(args.result_dir, paths)
+    about = _about(args, writer, folder, counted_by, found)
+    about |= {"problems": problems, "attempts_per_response": dict(sorted(writer.attempts.items()))}
+    about["settings"]["variants"] = list(paths)
     write_reports(args.result_dir, counts, cutter, about)
     print_result(
         {

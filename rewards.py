@@ -113,8 +113,9 @@ def grpo_reward(
     """
     graders = _shared.graders(timeout_s, workers, isolation, python)
     futures = []
-    for number, completion in enumerate(completions):
-        row = {name: _cell(column, number, len(completions)) for name, column in columns.items()}
+    given = [] if completions is None else list(completions)
+    for number, completion in enumerate(given):
+        row = {name: _cell(column, number, len(given)) for name, column in columns.items()}
         tokens = row.get("completion_ids")
         if max_completion_tokens is not None and isinstance(tokens, Sized):
             row["finish_reason"] = "length" if len(tokens) >= max_completion_tokens else "stop"

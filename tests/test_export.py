@@ -364,6 +364,7 @@ def test_no_row_is_an_error_that_names_the_stage(tmp_path, changes, stage):
         (("--decontaminate", "none", "AIME"), "give names of benchmarks"),
         (("--push-to-hub", "not a name"), "write ORG/NAME"),
         (("--min-tokens", "9", "--max-tokens", "5"), "--min-tokens 9 is more than --max-tokens 5"),
+        (("--thought", "none", "--plain-share", "0.2"), "--thought none leaves every row without a thought"),
         (("--output", "data/dataset_info.json"), "choose another --output"),
         (("--output", "data/train.parquet"), "writes .json or .jsonl files"),
     ],

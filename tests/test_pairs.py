@@ -340,6 +340,34 @@ def test_rows_without_pairs_are_all_responses_with_their_labels(pair, tmp_path):
     ] == labels
 
 
+def test_rows_without_pairs_have_one_form_and_are_counted_as_they_are_written(pair, tmp_path, monkeypatch):
+    plain = "It is \\boxed{15}."
+    make_run(tmp_path / "run", {"p": [(LONG, True), (SHORT, True), (WRONG, False)], "q": [(plain, True)] * 2})
+    pair("--variants", "whole")
+    told = []
+    monkeypatch.setattr(response_rewrite, "say", told.append)
+    result = pair("--format", "trl-kto")
+    assert (result["rows"], result["correct"], result["wrong"]) == (3, 2, 1)
+    assert len(rows(tmp_path / "out", "judged")) == len(json_lines(tmp_path / "out" / "pairs.jsonl")) == 3
+    counted = summary(tmp_path / "out")
+    assert counted["rows"] == {"correct": 2, "wrong": 1}
+    assert counted["fell_out"] == {"no thought, which the others have": 2}
+    assert counted["pairs_of_runs"] == {str(tmp_path / "run"): 3}
+    assert "2 responses were left out: no thought, which the others have" in told
+    assert (
+        f"{tmp_path / 'out' / 'whole-conversations.json'} is of an earlier command with other flags" in told
+    )
+    make_run(tmp_path / "plain", {"p": [(plain, True), ("It is \\boxed{14}.", False)]})
+    no_thoughts = pair("--format", "trl-kto", run=tmp_path / "plain")
+    assert no_thoughts["rows"] == 2, "where no response has a thought, none is missing"
+
+
+def test_a_way_of_pairing_for_silc_wants_silc(pair, tmp_path):
+    make_run(tmp_path / "run", {"p": [(LONG, True), (WRONG, False)]})
+    with pytest.raises(UserError, match="--silc-pairing next-longer says how --SILC pairs: give --SILC"):
+        pair("--silc-pairing", "next-longer")
+
+
 @pytest.mark.parametrize(
     "flags", ["--SILC", "--else-whole", "--silc-pairing next-longer", "--variants whole", "--rewrite-model m"]
 )

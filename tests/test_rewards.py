@@ -93,6 +93,7 @@ ids = [[1], [1], [1] * 9, [1]]
 found["grpo"] = rewards.grpo_reward(prompts=said, completions=said, completion_ids=ids, **column, **options)
 cut = rewards.grpo_reward(completions=said, completion_ids=ids, max_completion_tokens=9, **column, **options)
 found["grpo, cut off"] = cut
+found["grpo, nothing"] = rewards.grpo_reward(prompts=None, completions=None, **column, **options)
 read, write = os.pipe()
 child = os.fork()
 if not child:
@@ -207,7 +208,7 @@ def test_rewards_work_in_threads_in_asyncio_and_in_a_forked_child(trainer):
 
 def test_trl_gets_a_list_with_none_where_nobody_can_tell(trainer):
     found, _, _ = trainer
-    assert found["grpo"] == [1.0, 0.0, 1.0, None]
+    assert found["grpo"] == [1.0, 0.0, 1.0, None] and found["grpo, nothing"] == []
     assert found["grpo, cut off"] == [1.0, 0.0, 0.0, None]  # "so x = 3" is no sure sign
 
 

@@ -19,6 +19,8 @@ from util.training.pairs.cutter import Cutter
 from util.training.pairs.variants import OTHER_VARIANT
 from util.training.pairs.writer import SILC, VariantCounts
 
+SUMMARY = "pairs-summary.json"
+
 
 def table(
     counts: Mapping[str, VariantCounts], *, problems: int, attempts: Counter[int], counted_by: str
@@ -61,6 +63,12 @@ def model_trouble(answers: Answers) -> Iterator[str]:
         yield about_failures(answers.failed, answers.failure)
 
 
+def write_summary(folder: Path, about: dict) -> None:
+    """Write pairs-summary.json."""
+    text = json.dumps({**about, "made_with": made_with()}, ensure_ascii=False, indent=1) + "\n"
+    write_whole(folder / SUMMARY, text)
+
+
 def write_reports(folder: Path, counts: Mapping[str, VariantCounts], cutter: Cutter, about: dict) -> None:
     """Write pairs-summary.json and margins.svg."""
     answers = cutter.answers
@@ -84,8 +92,7 @@ def write_reports(folder: Path, counts: Mapping[str, VariantCounts], cutter: Cut
         }
         for name, one in counts.items()
     }
-    summary = {**about, "model": asked, "pairs": pairs, "made_with": made_with()}
-    write_whole(folder / "pairs-summary.json", json.dumps(summary, ensure_ascii=False, indent=1) + "\n")
+    write_summary(folder, {**about, "model": asked, "pairs": pairs})
     write_whole(folder / "margins.svg", margins_picture(counts))
 
 

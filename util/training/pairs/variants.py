@@ -42,6 +42,7 @@ OTHER_VARIANT = "equal to another variant"
 SMALL_MARGIN = "margin too small"
 NOT_CORRECT = "not correct under the grader when cut"
 OTHER_FORM = "only one of chosen and rejected has a thought"
+NO_THOUGHT = "no thought, which the others have"
 TOLD_NOT_APART = "thought and solution cannot be told apart"
 
 

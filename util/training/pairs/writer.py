@@ -5,11 +5,13 @@ Open a `PairWriter`, `add` what each problem offers, then `finish`.
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import tempfile
 from array import array
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +26,7 @@ from util.training.pairs.survey import PossiblePairs, rate_of
 from util.training.pairs.variants import (
     CUT_VARIANTS,
     JUDGED,
+    NO_THOUGHT,
     NOT_CORRECT,
     NOTHING_TO_CUT,
     OTHER_FORM,
@@ -40,6 +43,7 @@ from util.training.pairs.variants import (
 from util.training.thoughts import Answer, fitting, read_answer, written
 
 SILC = "silc"
+PLAIN = "plain"  # of responses with labels, those without a thought: of one form each until all are known
 NO_REFERENCE = "no reference answer"
 MARGIN_BINS = 20
 
@@ -108,9 +112,10 @@ class PairWriter:
         self._options = options
         self.system, self.form = options.system, options.form
         self._spool: BinaryIO = tempfile.TemporaryFile(dir=folder)
-        self._places: dict[str, array] = {name: array("q") for name in (*options.variants, SILC)}
+        self._places: dict[str, array] = {name: array("q") for name in (*options.variants, SILC, PLAIN)}
         self.counts = {name: VariantCounts() for name in (*options.variants, SILC)}
-        self.runs: Counter[Path] = Counter()  # where pairs or rows are from
+        self.runs: Counter[str] = Counter()  # where the pairs or rows that were written are from
+        self.labels: Counter[bool] = Counter()  # of the rows that were written without pairs
         self.attempts: Counter[int] = Counter()  # attempts per response -> responses
 
     def add(self, possible: PossiblePairs) -> None:
@@ -199,7 +204,6 @@ class PairWriter:
         self._write(SILC, better, worse, {})
 
     def _write(self, kind: str, chosen: Reply, rejected: Reply, about: dict) -> None:
-        self.runs[chosen.response.run] += 1
         share = self.counts[kind].add(chosen.tokens, rejected.tokens)
         record = chosen.response.record
         thoughts = (chosen.thought or "", rejected.thought or "")
@@ -228,8 +232,7 @@ class PairWriter:
         if reply is None:
             self.counts[JUDGED].fell_out[TOLD_NOT_APART] += 1
             return
-        self.counts[JUDGED].written += 1
-        self.runs[response.run] += 1
+        kind = PLAIN if reply.thought == "" else JUDGED
         record = response.record
         judged = Judged(
             system=fitting((self._options.system,), self._options.form, plain=not reply.thought),
@@ -246,7 +249,18 @@ class PairWriter:
             "run": str(response.run),
             "about": record.about,
         }
-        self._keep(JUDGED, note, JUDGED_FORMATS[self._options.format](judged))
+        self._keep(kind, note, JUDGED_FORMATS[self._options.format](judged))
+
+    def _take_one_form(self) -> None:
+        """Of the responses with labels, leave those without a thought out where others have one."""
+        plain = self._places.pop(PLAIN)
+        if JUDGED not in self._places:
+            return
+        if self._places[JUDGED]:
+            self.counts[JUDGED].fell_out[NO_THOUGHT] += len(plain)
+        else:
+            self._places[JUDGED] = plain
+        self.counts[JUDGED].written = len(self._places[JUDGED])
 
     def _keep(self, kind: str, note: dict, row: dict) -> None:
         line = json.dumps([note, row], ensure_ascii=False) + "\n"
@@ -256,16 +270,23 @@ class PairWriter:
     def finish(self) -> dict[str, Path]:
         """Write the file of each variant, with the SILC pairs among its own in an order that follows from
         the seed, and pairs.jsonl, which says of each pair where it is from."""
+        self._take_one_form()
         paths = {}
         for variant in self._options.variants:
             places = [*self._places[variant], *self._places[SILC]]
             random.Random(f"{self._options.seed} {variant}").shuffle(places)
             paths[variant] = pairs_file(self._folder, variant)
             write_lines(paths[variant], json_list(self._line(place)[1] for place in places))
-        self._spool.seek(0)
-        notes = (json.dumps(json.loads(line)[0], ensure_ascii=False) + "\n" for line in self._spool)
-        write_lines(self._folder / "pairs.jsonl", notes)
+        write_lines(self._folder / "pairs.jsonl", self._notes())
         return paths
+
+    def _notes(self) -> Iterator[str]:
+        for place in sorted(itertools.chain(*self._places.values())):
+            note = self._line(place)[0]
+            self.runs[note["run"]] += 1
+            if "correct" in note:
+                self.labels[note["correct"]] += 1
+            yield json.dumps(note, ensure_ascii=False) + "\n"
 
     def _line(self, place: int) -> list:
         self._spool.seek(place)
