@@ -19,12 +19,13 @@ from helpers import ROOT, here, json_lines, last_line, script
 from runs_on_paper import PaperSample, write_run
 
 import convert_to_data
-from util.errors import RunStopped
+from util.errors import RunStopped, UserError
 from util.grading.maths import grade_maths
 from util.response import join_parts
 from util.results.page.counts import read_counts
 from util.training.curation import repeated_share
 from util.training.drawing import Mix, drawn
+from util.training.extra_rows import read_extra
 from util.training.filters import FILTERS, Draft, Limits
 from util.training.formats import FORMATS, Example, ExampleFile
 from util.training.thoughts import Answer, read_answer
@@ -915,6 +916,25 @@ def test_extra_rows_that_are_no_examples_are_set_aside_and_told(tmp_path):
     told = "8 rows of extra.jsonl were set aside: line 1 has the fields text (2), line 2 has 2 user and 2 "
     assert told in done.stderr and told in (tmp_path / "train.card.md").read_text()
     assert "others (2)" in done.stderr
+
+
+PICTURE = {"type": "image_url", "image_url": {"url": "x"}}
+BEYOND_TEXT = [
+    ({"instruction": "And now?", "output": AS_TAGS, "history": [["Hello", "Hi"]]}, "history"),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, PICTURE]}]},
+        "image_url",
+    ),
+    ({"conversations": [{"from": "human", "value": "What is it?"}], "images": ["a.png"]}, "images"),
+    ({"messages": [{"role": "assistant", "content": "", "tool_calls": [{"id": 1}]}]}, "tool_calls"),
+]
+
+
+@pytest.mark.parametrize(("row", "what"), BEYOND_TEXT)
+def test_an_extra_row_that_says_more_than_a_text_can_is_set_aside(tmp_path, row, what):
+    (tmp_path / "extra.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(UserError, match=f"line 1 has more than one question and one answer in text: {what}"):
+        list(read_extra(tmp_path / "extra.jsonl"))
 
 
 def test_extra_rows_that_say_that_they_are_wrong_are_set_aside(tmp_path):

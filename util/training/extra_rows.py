@@ -19,6 +19,10 @@ _ROLES = {"system": "system", "developer": "system"} | dict.fromkeys(("user", "h
 _ROLES |= dict.fromkeys(("assistant", "gpt", "model"), "assistant")
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # fields in which others keep a thought apart
 JUDGED_WRONG = ("wrong", "incorrect", False)  # what the field `verdict` says of a row that nobody learns from
+# Fields that hold what an example of one question and one answer in text cannot say.
+_BEYOND_TEXT = ("history", "tools", "images", "image", "videos", "audios")
+_CALLS = ("tool_calls", "function_call")
+_TEXT_PARTS = (None, "text", "input_text", "output_text", "thinking", "reasoning")  # kinds of a turn's parts
 _MOST_NAMED = 100  # characters of the names that a reason repeats
 # What our own training files say of a row, and the fields in which others say it.
 _ABOUT = {
@@ -106,6 +110,13 @@ def _row(raw: bytes) -> ExtraRow | str:
         return f"has the fields {', '.join(line)[:_MOST_NAMED] or '(none)'}"
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
         return "has no list of turns"
+    beyond = [name for name in _BEYOND_TEXT if line.get(name)]
+    beyond += [name for turn in turns for name in _CALLS if turn.get(name)]
+    beyond += [
+        str(kind) for turn in turns for part in _parts(turn) if (kind := part.get("type")) not in _TEXT_PARTS
+    ]
+    if beyond:
+        return f"has more than one question and one answer in text: {beyond[0][:_MOST_NAMED]}"
     found: dict[str, list[dict]] = {"system": [], "user": [], "assistant": []}
     for turn in turns:
         role = turn.get("from", turn.get("role"))
@@ -155,14 +166,17 @@ def _text(turn: dict) -> str:
     """The text of a turn; some write it as a list of parts."""
     content: Any = turn.get("value", turn.get("content"))
     if isinstance(content, list):
-        parts = (part.get("text") for part in content if isinstance(part, dict))
+        parts = (part.get("text") for part in _parts(turn))
         return "\n".join(part for part in parts if isinstance(part, str))
     return content if isinstance(content, str) else ""
 
 
+def _parts(turn: dict) -> list[dict]:
+    content = turn.get("value", turn.get("content"))
+    return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+
+
 def _thought(turn: dict) -> str:
     """The thought that a turn has in a field or in a part of its own."""
-    content = turn.get("content")
-    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
-    found = (part.get(name) for part in (turn, *parts) for name in _THOUGHTS)
+    found = (part.get(name) for part in (turn, *_parts(turn)) for name in _THOUGHTS)
     return next((text for text in found if isinstance(text, str) and text.strip()), "")
