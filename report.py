@@ -1,11 +1,13 @@
 """Report on runs: an HTML file, comparisons, a gate for CI, the gap to a published number, what a regrading
-changed, the command that repeats a run, what less thought would have come to, and records to publish.
+changed, why another suite's number for imported samples is not ours, the command that repeats a run, what less
+thought would have come to, and records to publish.
 
 python report.py results/QwQ-32B-Preview_AIME_train_all_0_-1 -o report.html
 python report.py compare results/QwQ-32B-Preview_AIME_train_all_0_-1 results/Sky-T1-mini_AIME_train_all_0_-1
 python report.py gate results/QwQ-32B-Preview_AIME_train_all_0_-1 --at-least 40
 python report.py reproduce results/QwQ-32B-Preview_AIME_train_all_0_-1 --claim 50
 python report.py explain results/QwQ-32B-Preview_AIME_train_all_0_-1
+python report.py audit results/gsm8k
 python report.py manifest results/QwQ-32B-Preview_AIME_train_all_0_-1
 python report.py budget results/QwQ-32B-Preview_AIME_train_all_0_-1 --at 1024 4096 16384
 python report.py publish results/QwQ-32B-Preview_AIME_train_all_0_-1 -o published
@@ -133,6 +135,17 @@ def _explain_flags(parser: cli.Parser) -> None:
     parser.add_argument(
         "--all", action="store_true", help="list every sample whose verdict changed, not only 40"
     )
+
+
+def _audit_flags(parser: cli.Parser) -> None:
+    _run_flag(parser, "run folder that was imported from another suite's log")
+    parser.add_argument(
+        "--metric", metavar="NAME", help="which of several metrics of the log; default: the first"
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="list every sample that is judged differently, not only 20"
+    )
+    _temperatures_flag(parser, 1)
 
 
 def _manifest_flags(parser: cli.Parser) -> None:
@@ -389,6 +402,18 @@ def _explain(args: argparse.Namespace) -> int:
     return 0
 
 
+def _audit(args: argparse.Namespace) -> int:
+    from util.results import audit
+    from util.results.sides import open_side
+
+    metric = audit.metric_of(args.run, args.metric)
+    found = audit.audit(open_side(args.run, *args.temperatures or ()), metric)
+    most = None if args.all else audit.LISTED
+    print_text(audit.as_text(found, most=most))
+    print_result(found.as_json(most=most))
+    return 0
+
+
 def _manifest(args: argparse.Namespace) -> int:
     from tasks import task_of
     from util.machines.versions import made_with
@@ -550,6 +575,7 @@ MODES: dict[str, Mode] = {  # by name: help, flags, what is done
     "gate": ("judge a run by a rule: exit status 0 pass, 1 fail, 3 cannot tell", _gate_flags, _gate),
     "reproduce": ("split the gap between a run and a published number", _reproduce_flags, _reproduce),
     "explain": ("count and list what a regrading changed", _explain_flags, _explain),
+    "audit": ("split what an imported log's number and ours differ by", _audit_flags, _audit),
     "manifest": ("print the command that repeats a run", _manifest_flags, _manifest),
     "publish": ("write records of a run that others can read: nothing is sent", _publish_flags, _publish),
     "budget": ("show accuracy against thinking budget, from one finished run", _budget_flags, _budget),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from util.records import SCHEMA, Verdict
+from util.runs.folder import Run
 from util.runs.reader import text_digest
+from util.runs.theirs import Key, TheirScore, imported
 
 SETTINGS = {
     "task": "MATH500",
@@ -86,6 +88,22 @@ def make_run(
             out.write(json.dumps(sample) + "\n")
             if graded:
                 verdicts.write(json.dumps(verdict) + "\n")
+    return folder
+
+
+def make_imported(
+    folder: Path,
+    theirs: Mapping[Key, TheirScore],
+    *,
+    scores: Mapping[str, object] | None = None,
+    tool: str = "t",
+) -> Path:
+    """Make an imported run of one that is there: what another suite says of its samples, and of all."""
+    with Run(folder, settings={}, made_with={}) as run:
+        run.info["made_with"]["imported"] = imported(tool, scores or {})
+        run.save_info()
+        for key, their in theirs.items():
+            run.add_theirs(key, their)
     return folder
 
 

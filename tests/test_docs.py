@@ -17,11 +17,12 @@ from pathlib import Path
 
 import pytest
 from helpers import ROOT
-from made_runs import make_run
+from made_runs import make_imported, make_run
 from test_imports import GROUND, ROOMS
 
 from tasks import FAMILIES, FILES, load_task
 from util.generation.order import DEFAULT_PROMPT
+from util.runs.theirs import TheirScore
 from util.training.formats import FORMATS, RL_FORMATS
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -233,7 +234,9 @@ def graded_runs(tmp_path_factory) -> Path:
             for problem in range(6 + number)
             for index in range(4)
         ]
-        make_run(folder / "results" / name, samples)
+        made = make_run(folder / "results" / name, samples)
+        if any(f"audit results/{name}" in command for command in RUNNABLE):
+            make_imported(made, {("p0", 0.7, 0): TheirScore("acc", 1, "42")})
     (folder / "problems.csv").write_text("problem,answer\nWhat is 2 + 2?,4\n")
     (folder / "data").mkdir()
     (folder / "keys.txt").write_text("sk-of-nobody-0000\n")

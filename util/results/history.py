@@ -125,7 +125,7 @@ def as_text(folder: Path, history: History, *, most: int | None = LISTED) -> str
     for change in flips[:most]:
         lines.append(
             f"\n  {change.problem_id}, temperature {exact_number(change.temperature)}, index {change.index}\n"
-            f"    before  {_told(change.before)}\n    after   {_told(change.after)}"
+            f"    before  {told(change.before)}\n    after   {told(change.after)}"
         )
     if most is not None and len(flips) > most:
         lines.append(f"\n  and {len(flips) - most} more (--all lists every one)")
@@ -151,7 +151,7 @@ def _reason(verdict: Verdict) -> str:
     return "correct" if verdict.correct else verdict.reason or "wrong"
 
 
-def _told(verdict: Verdict) -> str:
+def told(verdict: Verdict) -> str:
     answer = "no answer" if verdict.extracted is None else repr(verdict.extracted[:80])
     parts = [f"{_reason(verdict)}, {answer}, {verdict.grader}: {' '.join(verdict.detail[:160].split())}"]
     if verdict.how:  # verdicts of earlier versions do not say it

@@ -93,7 +93,7 @@ def import_results(
     limit = settings.get("max_tokens")
     if limit is not None and longest_response(content) > limit:
         limit = None
-    made = {**made_with(), "imported": imported("older layout", {METRIC: score})}
+    made = {**made_with(), "imported": imported("the older layout", {METRIC: score})}
     with Run(folder, settings=settings, made_with=made) as opened:
         if opened.info["made_with"].get("imported") is True:  # by a version that kept no scores
             opened.info["made_with"]["imported"] = made["imported"]
