@@ -1,6 +1,6 @@
 """Report on runs: an HTML file, comparisons, a gate for CI, the gap to a published number, what a regrading
-changed, why another suite's number for imported samples is not ours, the command that repeats a run, what less
-thought would have come to, and records to publish.
+changed, why another suite's number for imported samples is not ours, the command that repeats a run, what
+less thought would have come to, and records to publish.
 
 python report.py results/QwQ-32B-Preview_AIME_train_all_0_-1 -o report.html
 python report.py compare results/QwQ-32B-Preview_AIME_train_all_0_-1 results/Sky-T1-mini_AIME_train_all_0_-1
