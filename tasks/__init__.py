@@ -43,6 +43,7 @@ FAMILIES = {
         "OlymMATH-en-easy OlymMATH-en-hard OlymMATH-zh-easy OlymMATH-zh-hard".split(), "contests"
     ),
     **dict.fromkeys("GPQAMain GPQAExtended MMLURedux SuperGPQA".split(), "knowledge"),
+    **dict.fromkeys(("HumanEval+", "MBPP+"), "programs"),
     **{f"{name}-{code}": "languages" for name, codes in _LANGUAGES.items() for code in codes.split()},
 }
 SETS = {  # what eval.py takes for several benchmarks at once

@@ -25,8 +25,8 @@ from util.errors import UserError
 from util.grading.choice import grade_choice
 from util.grading.code import GRADE_TIMEOUT_S, USUAL_LIMITS, grade_code
 from util.grading.code.places import BadRow
-from util.grading.code.suites import suite_of
-from util.records import Problem, Verdict
+from util.grading.code.suites import asserts, code_of, function_of, suite_of
+from util.records import Problem, TestSuite, Verdict
 from util.task import Source, Task, content_id
 
 # What a column may be called, the likeliest name first; "a.b" is b within a.
@@ -35,9 +35,10 @@ NAMES = {
     "answer": "answer final_answer expected_answer reference_answer correct_answer ground_truth gold target "
     "label answer_index answerkey reward_model.ground_truth solution output response",
     "options": "options choices",
-    "tests": "input_output tests test_cases",
+    "tests": "input_output tests test_cases test test_list",
+    "setup": "test_imports test_setup_code",
     "starter": "starter_code",
-    "function": "fn_name function_name",
+    "function": "fn_name function_name entry_point",
     "id": "id problem_id question_id unique_id task_id uid _id idx",
 }
 FACTS = "subject category topic field domain type level difficulty source language".split()
@@ -46,6 +47,7 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LOOKED_AT = 200  # rows from which columns and grader are guessed
 BOX = "\\boxed"
 FACT_CHARS = 60  # longer texts are no facts by which results are split
+PAIRED_TESTS = ("inputs", "outputs")  # tests in two columns
 OPTION_COLUMNS = ("A,B,C,D,E", "A,B,C,D", "option_a,option_b,option_c,option_d", "A,B,C")
 NO_COLUMN = "none"  # stands for a column that is not to be guessed
 FIRST = "first"  # among the columns: the number that the first option has, where answers are numbers
@@ -111,7 +113,8 @@ def task_of_columns(
 
 
 def problem(row: dict, *, columns: Mapping[str, str], grade: str, facts: tuple[str, ...]) -> Problem:
-    question, reference, unusable = "", None, ""
+    question, unusable = "", ""
+    reference: str | TestSuite | None = None
     options: tuple[str, ...] = ()
     try:
         question = _question(_at(row, columns["question"]))
@@ -265,14 +268,22 @@ def _named_option(value: Any, options: Sequence[str], labels: Sequence[str], fir
     raise BadRow("the answer is none of the options" if text else "no answer")
 
 
-def _suite(row: Mapping[str, Any], columns: Mapping[str, str]) -> Any:
-    value = _at(row, columns["tests"])
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            value = json.loads(value)
-        except ValueError as error:
-            raise BadRow("the tests are no JSON") from error
+def _suite(row: Mapping[str, Any], columns: Mapping[str, str]) -> TestSuite:
     named = _at(row, columns["function"]) if "function" in columns else None
+    starter = _at(row, columns["starter"]) if "starter" in columns else None
+    starter = starter if isinstance(starter, str) else ""
+    if "," in columns["tests"]:
+        given = (_parsed(_at(row, name)) for name in columns["tests"].split(","))
+        value: Any = {**dict(zip(PAIRED_TESTS, given, strict=True)), "fn_name": named}
+    else:
+        value = _parsed(_at(row, columns["tests"]))
+    if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+        value = "\n".join(value)
+    if isinstance(value, str) and asserts(value):
+        setup = _at(row, columns["setup"]) if "setup" in columns else _at(row, columns["question"])
+        setup = "\n".join(setup) if isinstance(setup, list) else setup or ""
+        row = {"setup": code_of(setup), "test": value, "entry_point": named or function_of(value)}
+        return suite_of(row, "asserts", starter_code=starter)
     if isinstance(value, list):
         pairs = [each for each in value if isinstance(each, Mapping) and {"input", "output"} <= each.keys()]
         if len(pairs) < len(value):
@@ -281,9 +292,20 @@ def _suite(row: Mapping[str, Any], columns: Mapping[str, str]) -> Any:
         if not named and any(isinstance(one, list | dict) for one in inputs):
             raise BadRow("the tests hand over arguments, and no function is named")
         value = {"inputs": inputs, "outputs": [each["output"] for each in pairs], "fn_name": named}
+    elif isinstance(value, dict) and named:
+        value = {"fn_name": named, **value}
     text = value if isinstance(value, str) else json.dumps(value)
-    starter = _at(row, columns["starter"]) if "starter" in columns else None
-    return suite_of({"input_output": text}, "apps", starter_code=starter if isinstance(starter, str) else "")
+    return suite_of({"input_output": text}, "apps", starter_code=starter)
+
+
+def _parsed(value: Any) -> Any:
+    """A list that stands as JSON in a text; anything else as it is."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise BadRow("the tests are no JSON") from error
+    return value
 
 
 # --- asking and grading ---
@@ -329,7 +351,8 @@ def _columns(address: Address, rows: list[dict], named: dict[str, str], grade: s
             raise UserError(f"--columns {what}={name}: it can name {', '.join(NAMES)}, and say {FIRST}")
         if what == FIRST and name not in ("0", "1"):
             raise UserError(f"--columns {FIRST}={name}: the first option has the number 0 or 1")
-        for one in () if what == FIRST else name.split(",") if what == "options" else (name,):
+        several = what in ("options", "tests")
+        for one in () if what == FIRST else name.split(",") if several else (name,):
             if all(_at(row, one) is None for row in rows):
                 raise UserError(f"{address} has no column {one!r}: {_what_is_there(rows)}")
     by_name = {name.lower(): name for row in rows for name in row}
@@ -340,6 +363,10 @@ def _columns(address: Address, rows: list[dict], named: dict[str, str], grade: s
         likely = (name for name in candidates if name not in taken and _holds(rows, name, what))
         if what not in (*found, *unused) and (column := next(likely, None)) is not None:
             found[what] = column
+    if "tests" not in (*found, *unused):
+        pair = [by_name.get(name) for name in PAIRED_TESTS]
+        if None not in pair and all(_holds(rows, str(name), "tests") for name in pair):
+            found["tests"] = ",".join(map(str, pair))
     if "options" not in (*found, *unused):
         for names in OPTION_COLUMNS:
             own = [by_name.get(name.lower()) for name in names.split(",")]
@@ -377,7 +404,12 @@ def _holds(rows: list[dict], name: str, what: str) -> bool:
     elif what == "options":
         fitting = sum(not isinstance(value, int | float) for value in values)
     elif what == "tests":
-        fitting = sum(isinstance(value, str | list | dict) for value in values)
+        fitting = sum(
+            value.lstrip()[:1] in ("[", "{") or asserts(value)
+            if isinstance(value, str)
+            else isinstance(value, list | dict)
+            for value in values
+        )
     else:
         fitting = sum(not isinstance(value, dict) for value in values)
     return fitting > 0 if what in ("options", "tests") else 2 * fitting > len(rows)

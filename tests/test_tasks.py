@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import json_lines
 
 from tasks import FAMILIES, FILES, SETS, full_name, load_task
 from util import records
@@ -45,9 +46,9 @@ def test_a_row_becomes_the_same_problem_twice(name):
 
 @pytest.mark.parametrize("name", TASKS)
 def test_a_benchmark_whose_answers_are_programs_leaves_its_tests_on_disk(name):
-    # A run asks for a sandbox that isolates programs where tests stay on disk, before it generates anything.
+    # A run of code asks for a sandbox that isolates programs before it generates anything.
     has_programs = isinstance(TASKS[name].problem(example(name)).reference, records.TestSuite)
-    assert TASKS[name].source.tests_on_disk is has_programs
+    assert TASKS[name].source.tests_on_disk is TASKS[name].is_code is has_programs
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -253,6 +254,7 @@ FAMILY_ROWS = {
         "config": "astronomy",
     },
     "MGSM": {"question": "Was ist 1 + 1?", "answer": None, "answer_number": 2},
+    **{row["task"]: row["row"] for row in json_lines(ROOT / "tests/cases/test_programs.jsonl")},
     "PolyMath": {"id": "top-de-0", "question": "Was ist 1 + 1?", "answer": "2"},
 }
 
@@ -275,7 +277,7 @@ def test_a_benchmark_of_a_family_reads_a_row_asks_it_and_grades_it(name):
     prompt = task.prompt(problem, "m")
     assert (
         problem.question in prompt
-        and "\\boxed{}" in prompt
+        and ("```python" if task.is_code else "\\boxed{}") in prompt
         and all(text in prompt for text in problem.choices)
     )
     assert {*problem.about} == {*task.groups}

@@ -15,7 +15,8 @@ from typing import Any
 
 from util.errors import UserError
 from util.grading import choice
-from util.grading.code import OUT_OF_TIME, grade_code
+from util.grading.code import grade_code
+from util.grading.code.outcomes import OUT_OF_TIME
 from util.grading.code.places import BadRow
 from util.grading.code.suites import LAYOUTS, suite_of
 from util.grading.sandbox import Limits, require_isolation
@@ -137,8 +138,9 @@ def _named(value: object) -> str:
 def read_suite(truth: str, time_limit_s: float | None) -> TestSuite:
     """The tests that a ground truth holds as JSON; raises BadRow where it holds none.
 
-    Either {"inputs": [...], "outputs": [...], "fn_name"?}, as APPS, TACO and verl have it, or the columns of
-    LiveCodeBench. Packed tests are refused: unpacking them is not for what comes over a network.
+    Either {"inputs": [...], "outputs": [...], "fn_name"?}, as APPS, TACO and verl have it, the columns of
+    LiveCodeBench, or a test program as "test" with "setup" and "entry_point". Packed tests are refused:
+    unpacking them is not for what comes over a network.
     """
     try:
         found = json.loads(truth)
@@ -146,15 +148,15 @@ def read_suite(truth: str, time_limit_s: float | None) -> TestSuite:
         raise BadRow(f"the tests are no JSON: {error}") from error
     if not isinstance(found, dict):
         raise BadRow("the tests are no JSON object")
-    columns = LAYOUTS["livecodebench"].columns
-    if not set(columns) <= found.keys():
+    by_columns = (name for name, layout in LAYOUTS.items() if set(layout.columns) <= found.keys())
+    if (name := next(by_columns, None)) is None:
         return suite_of({"input_output": truth}, "apps", time_s=time_limit_s)
-    if not all(isinstance(found[column], str) for column in columns):
+    row = {column: found[column] for column in LAYOUTS[name].columns}
+    if not all(isinstance(text, str) for text in row.values()):
         raise BadRow("the tests are not text")
-    if found["private_test_cases"].strip()[:1] not in ("", "["):
+    if row.get("private_test_cases", "").strip()[:1] not in ("", "["):
         raise BadRow("the private tests are packed: write them as JSON")
-    row = {column: found[column] for column in columns}
-    return suite_of(row, "livecodebench", time_s=time_limit_s)
+    return suite_of(row, name, time_s=time_limit_s)
 
 
 @lru_cache(maxsize=1)

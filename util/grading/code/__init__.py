@@ -7,12 +7,13 @@ the sandbox runs the program.
 from __future__ import annotations
 
 import functools
-import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from util.errors import UserError
+from util.grading.code.asserts import AssertedRun
+from util.grading.code.outcomes import failure_of, out_of_time, sandbox_kind
 from util.grading.code.outputs import judge_text, judge_value
 from util.grading.code.places import BadRow
 from util.grading.code.suites import Tests, read_tests
@@ -24,7 +25,6 @@ from util.grading.sandbox import (
     TestOutcome,
     discard_sandbox,
     warm_sandbox,
-    wire,
 )
 from util.records import BY_THE_CLOCK, Problem, TestSuite, Verdict
 from util.response import language_of, programs, solution_part
@@ -37,7 +37,6 @@ USUAL_LIMITS = {
     "memory_limit": DEFAULT_LIMITS.memory_bytes >> 20,
 }  # settings
 GRADE_TIMEOUT_S = DEFAULT_LIMITS.problem_s + 2 * START_S  # above what one problem and starting again can take
-OUT_OF_TIME = "s for all tests are over"  # said of a program that the clock ended before its last test
 BATCH_BYTES = 64 << 20  # inputs that are sent to the sandbox at a time
 OnTest = Callable[[int, str, str], None]  # called with a test's number, from 0, and how it ended
 
@@ -110,13 +109,20 @@ def grade_code(
     except BadRow as error:
         return Verdict(False, "no_tests", sources[0], f"problem {problem.id}: {error}", name)
     limits = _limits_on(suite, limits, time_of_row)
-    judge = _ProgramRun(Program(sources, suite.function), tests, compare, limits, on_test)
+    judge: _ProgramRun | AssertedRun
+    if tests.asserted is not None:
+        judge = AssertedRun(sources, tests.asserted, limits)
+    else:
+        judge = _ProgramRun(Program(sources, suite.function), tests, compare, limits, on_test)
     for attempt in (1, 2):
         try:
             judge.run(all_tests)
             break
+        except BadRow as error:
+            return Verdict(False, "no_tests", sources[0], f"problem {problem.id}: {error}", name)
         except SandboxError as error:
-            discard_sandbox(judge.kind)
+            for kind in judge.kinds:
+                discard_sandbox(kind)
             if attempt == 2:
                 return Verdict(False, "sandbox_error", sources[0], str(error), name)
     verdict = judge.verdict(name, suite.note)
@@ -127,22 +133,13 @@ def grade_code(
     return replace(verdict, reason="unsupported_language", extracted=foreign.code, detail=detail)
 
 
-# Programs with these words are run where numpy is loaded already.
-_NUMPY = re.compile(r"\b(?:np|numpy|scipy|pandas|networkx|numba|sklearn)\b")
-
-
-def sandbox_kind(sources: tuple[str, ...]) -> str:
-    """In which kind of sandbox a program is best run."""
-    return "numpy" if any(map(_NUMPY.search, sources)) else "plain"
-
-
 class _ProgramRun:
     """One program, test by test."""
 
     def __init__(self, program: Program, tests: Tests, compare: str, limits: Limits, on_test: OnTest) -> None:
         self._program, self._tests, self._compare, self._limits = program, tests, compare, limits
         self._on_test = on_test
-        self.kind = sandbox_kind(program.sources)
+        self.kinds = (sandbox_kind(program.sources),)
         self._end = time.monotonic() + limits.problem_s
 
     def run(self, all_tests: bool) -> None:
@@ -153,7 +150,7 @@ class _ProgramRun:
         """
         self.passed, self._source, self._failure = 0, 0, None
         self._by_clock = False  # whether the clock ended the test that failed
-        sandbox = warm_sandbox(self.kind)
+        sandbox = warm_sandbox(*self.kinds)
         count = len(self._tests.inputs)
         next_test, one_by_one = 0, False
         while next_test < count:
@@ -161,8 +158,7 @@ class _ProgramRun:
             if left <= 0:
                 if self._failure is None:
                     self._by_clock = True
-                    words = f"ended by the clock: {self._limits.problem_s:g} {OUT_OF_TIME}"
-                    self._failure = "timeout", next_test, words
+                    self._failure = "timeout", next_test, out_of_time(self._limits)
                 return
             last = next_test + 1 if one_by_one else self._batch_end(next_test)
             begin = next_test
@@ -197,11 +193,9 @@ class _ProgramRun:
 
     def _judged(self, test: int, outcome: TestOutcome) -> tuple[str, str]:
         """("", "") when the test passed, else the reason and a short word about it."""
-        reason, detail = _REASONS.get(outcome.status, ("", ""))
-        if outcome.status == "exit" and (outcome.code or self._program.function):
-            reason, detail = _exit_reason(outcome.code, outcome.note)
+        reason, detail = failure_of(outcome, is_call=self._program.function is not None)
         if reason:
-            return reason, detail or outcome.note
+            return reason, detail
         expected = self._tests.expected[test]
         if self._program.function is None:
             return judge_text(outcome.output, expected, self._compare)
@@ -217,20 +211,3 @@ class _ProgramRun:
         reason, test, detail = self._failure
         text = f"test {test + 1} of {count}: {detail}; {self.passed} passed{note}"
         return Verdict(False, reason, code, text, grader, cause=BY_THE_CLOCK if self._by_clock else "")
-
-
-_REASONS = {
-    "not compiled": ("compile_error", ""),
-    "timeout": ("timeout", ""),  # its note says which clock
-    "too large": ("output_limit", "the output limit"),
-    "lost": ("runtime_error", "it ended by itself"),
-}
-
-
-def _exit_reason(code: int, note: str) -> tuple[str, str]:
-    """Why a process ended: by its exit status, negative for a signal, and its note about an exception."""
-    if note == wire.NO_MEMORY:
-        return "memory", note
-    if code < 0:
-        return "runtime_error", f"ended by signal {-code}"
-    return "runtime_error", note or (f"exit status {code}" if code else "the program ended without a result")

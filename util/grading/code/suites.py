@@ -5,12 +5,14 @@ Call `suite_of` on a row when its problem is made, and `read_tests` on the suite
 
 from __future__ import annotations
 
+import ast
 import base64
 import binascii
 import functools
 import io
 import json
 import pickle
+import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,6 +20,7 @@ from typing import Any
 
 from util.grading.code.places import BadRow, place_of, read_row
 from util.grading.sandbox import wire
+from util.grading.sandbox.checker import called_names
 from util.records import TestSuite
 
 NO_NAME = "the tests call a function, and the row does not name it"
@@ -31,6 +34,16 @@ class Tests:
     inputs: tuple[bytes, ...]
     expected: tuple[Any, ...]  # texts, or values that are returned
     wrapped: bool = False  # each expected value stands in a list of its own (Codewars rows)
+    asserted: Asserted | None = None  # a test program instead of inputs and outputs
+
+
+@dataclass(frozen=True)
+class Asserted:
+    """A test program that calls the function of the answer, and code that comes before both."""
+
+    setup: str
+    tests: str
+    function: str
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,7 @@ def suite_of(
             raise BadRow(NO_NAME)
     else:
         function, tests = _read(LAYOUTS[layout], texts)
-        count = len(tests.inputs)
+        count = None if tests.asserted else len(tests.inputs)
     if function is not None and starter_code.strip() and function not in starter_code:
         raise BadRow("the starter code does not name the function that the tests call")
     tests_at = row.get("tests_at")
@@ -99,6 +112,8 @@ def plain_tests(suite: TestSuite) -> str:
     texts = dict(zip(layout.columns, carry_tests(suite).texts, strict=True))
     if len(texts) == 1:
         return next(iter(texts.values()))
+    if suite.layout == "asserts":
+        return json.dumps(texts)
     private = texts["private_test_cases"].strip()
     if private and not private.startswith("["):
         texts["private_test_cases"] = _unpacked(private)
@@ -243,6 +258,46 @@ def _test_list(text: str, which: str) -> list:
     return found
 
 
+_ASSERTS = re.compile(r"\bassert(?:\b|_|[A-Z])|\braises?\b")
+
+
+def asserts(text: str) -> bool:
+    """Whether a text may be a test program."""
+    return _ASSERTS.search(text) is not None
+
+
+def code_of(text: str) -> str:
+    """A text that is Python code as it is, such as a question of HumanEval; "" for others."""
+    try:
+        return text if ast.parse(text).body else ""
+    except (SyntaxError, ValueError, RecursionError):
+        return ""
+
+
+def function_of(tests: str) -> str:
+    """The function that a short test program calls and does not have; raises BadRow where it is not one."""
+    try:
+        names = called_names(ast.parse(tests))
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise BadRow(f"the tests are no Python: {error}") from error
+    if len(names) != 1:
+        raise BadRow(
+            f"the tests call {', '.join(sorted(names)) or 'no function'}, and no column names the one"
+        )
+    return names.pop()
+
+
+def _asserted(texts: tuple[str, ...]) -> tuple[str | None, Tests]:
+    """A test program such as those of HumanEval and MBPP. It is not parsed here: it may be megabytes long."""
+    setup, tests, function = texts
+    if not asserts(tests):
+        raise BadRow("the tests assert nothing")
+    name = _name(function)
+    if name is None:
+        raise BadRow(NO_NAME)
+    return name, Tests((), (), asserted=Asserted(setup, tests, name))
+
+
 class _TextOnly(pickle.Unpickler):
     """Unpickling runs whatever it names; a text names nothing."""
 
@@ -289,4 +344,5 @@ def _integer(digits: str) -> int:
 LAYOUTS = {
     "apps": Layout(("input_output",), 1, _apps),
     "livecodebench": Layout(("public_test_cases", "metadata", "private_test_cases"), 2, _livecodebench),
+    "asserts": Layout(("setup", "test", "entry_point"), 3, _asserted),
 }

@@ -109,7 +109,7 @@ def run(asked: int, line: int, out: int, stdin: str, prelude: dict) -> bool:
     source, written before anything untrusted runs. When functions are called, another byte in it says that
     there are results which would be lost with this process.
     """
-    function, sources, inputs, tests = wire.read_request(asked)
+    function, is_exact, sources, inputs, tests = wire.read_request(asked)
     told = Told(asked, line)
     number, code, complaint = _compiled(sources)
     if code is None:
@@ -125,7 +125,7 @@ def run(asked: int, line: int, out: int, stdin: str, prelude: dict) -> bool:
         let_thread_pools_begin()
     if function is None:
         return _run_programs(code, file, tests, stdin, out, told)
-    return _run_calls(code, source, file, function, inputs, prelude, out, told)
+    return _run_calls(code, source, file, None if is_exact else function, inputs, prelude, out, told)
 
 
 def _compiled(sources: tuple[str, ...]) -> tuple[int, types.CodeType | None, str]:
@@ -292,13 +292,16 @@ def _run_calls(
     code: types.CodeType,
     source: str,
     file: str,
-    function: str,
+    function: str | None,
     inputs: tuple[bytes, ...],
     prelude: dict,
     out: int,
     told: Told,
 ) -> bool:
-    """The answer is loaded once; its function is called for every test, on a new `Solution()` each time."""
+    """The answer is loaded once; its function is called for every test, on a new `Solution()` each time.
+
+    Without a function each input says which one is called, and results are told exactly.
+    """
     sys.setrecursionlimit(CALL_RECURSION)
     module = types.ModuleType("answer")
     module.__dict__.update(__builtins__=prelude, __file__=file)
@@ -308,7 +311,10 @@ def _run_calls(
     end = len(inputs) - 1
     for test, packed in enumerate(inputs):
         answer: list[bytes] = []
-        failure = failure or _guarded(_call, module.__dict__, function, packed, uses_nodes, answer)
+        if function is None:
+            failure = failure or _guarded(_call_exactly, module.__dict__, packed, answer)
+        else:
+            failure = failure or _guarded(_call, module.__dict__, function, packed, uses_nodes, answer)
         if failure or not answer:
             return told.failure(failure or "the program ended without a result")
         if test == 0 and end:
@@ -317,14 +323,22 @@ def _run_calls(
     return True
 
 
-def _call(names: dict, name: str, packed: bytes, uses_nodes: bool, answer: list[bytes]) -> None:
+def _call_exactly(names: dict, packed: bytes, answer: list[bytes]) -> None:
+    name, arguments, named = wire.decode_exactly(packed)
+    answer.append(wire.encode_exactly(_function(names, name)(*arguments, **named)))
+
+
+def _function(names: dict, name: str) -> Callable[..., Any]:
     solution = names.get("Solution")
     if isinstance(solution, type) and hasattr(solution, name):
-        function = getattr(solution(), name)
-    elif name in names:
-        function = names[name]
-    else:
+        return getattr(solution(), name)
+    if name not in names:
         raise NameError(f"the answer defines no {name}")
+    return names[name]
+
+
+def _call(names: dict, name: str, packed: bytes, uses_nodes: bool, answer: list[bytes]) -> None:
+    function: Any = _function(names, name)
     arguments = wire.decode(packed)
     if not uses_nodes:
         answer.append(wire.encode(function(*arguments)))
@@ -352,7 +366,7 @@ def rehearse(stdin: str, prelude: dict) -> None:
     (asked, ask), (listen, told), (reading, out) = pipes = os.pipe(), os.pipe(), os.pipe()
     for source, function in _REHEARSAL:
         inputs = (b"[[1, 2]]",) * REHEARSED_TESTS
-        os.write(ask, wire.pack((function, (source,), inputs, REHEARSED_TESTS)))
+        os.write(ask, wire.pack((function, False, (source,), inputs, REHEARSED_TESTS)))
         if function is None:
             os.write(ask, b"+" * (REHEARSED_TESTS - 1))
         run(asked, told, out, stdin, prelude)

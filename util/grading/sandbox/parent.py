@@ -72,6 +72,7 @@ class Program:
 
     sources: tuple[str, ...]
     function: str | None = None
+    is_exact: bool = False  # whether each input names its function, and values keep their kinds
 
 
 class TestOutcome(NamedTuple):
@@ -179,7 +180,8 @@ class Sandbox:
     def _run(self, program: Program, inputs: Sequence[bytes], limits: Limits) -> Generator[TestOutcome]:
         number = next(self._numbers) % (1 << 31)
         prints = program.function is None
-        asked = (program.function, program.sources, () if prints else tuple(inputs), len(inputs))
+        given = () if prints else tuple(inputs)
+        asked = (program.function, program.is_exact, program.sources, given, len(inputs))
         request = wire.Request(
             number,
             wire.pack(asked),
