@@ -380,6 +380,7 @@ SAMPLING = tuple(setting for setting in SETTINGS if setting.neutral)
 
 # --- engine arguments ---
 
+OWN_ARGS = ("retry_for_s", "poll_s")  # of --engine-args, for us: no endpoint is told of them
 # Those of --engine-args that say where and how fast a model answers; every other one is a setting of the run.
 HARMLESS_ARGS = frozenset(
     # memory
@@ -396,9 +397,9 @@ HARMLESS_ARGS = frozenset(
     # loading, messages and accounts
     " download_dir trust_remote_code safetensors_load_strategy disable_log_stats disable_log_requests"
     " enable_log_requests hf_token user service_tier metadata store priority"
-    # our own
-    " retry_for_s script".split()
-)
+    # for the scripted engine
+    " script".split()
+).union(OWN_ARGS)
 _FLAGS_OF_ARGS = {
     **{setting.name: setting.flag for setting in SAMPLING},
     **dict.fromkeys(("model", "model_tag"), "--model"),

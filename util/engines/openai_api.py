@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import queue
 import random
 import threading
@@ -19,10 +18,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from util.engines.failures import REFUSED
-from util.engines.keys import KeyPool, environment_keys, no_keys, read_keys
+from util.engines.keys import KeyPool, read_keys
 from util.engines.loops import LoopWatch
-from util.engines.openai_addresses import address_of, proxy_for
-from util.engines.openai_budget import by_its_own, going_on, is_dropped, joined
+from util.engines.openai_addresses import proxy_for
+from util.engines.openai_bodies import (
+    RETRY_FOR_S,
+    Bodies,
+    access_to,
+    body_fields,
+    counted,
+    counter_for,
+    does_not_go_on,
+    seconds_in,
+    words_of,
+)
+from util.engines.openai_budget import by_its_own, going_on, is_dropped, joined, with_begun
 from util.engines.openai_dispatch import (
     MOST_CONCURRENCY,
     START_CONCURRENCY,
@@ -34,29 +44,23 @@ from util.engines.openai_dispatch import (
 from util.engines.openai_quirks import (
     CUT_AFTER_S,
     LEFT_OUT,
-    NO_STREAM,
     OWN_BUDGET,
     STREAM,
-    ApiQuirks,
-    api_quirks,
     lesson_of,
 )
 from util.engines.openai_replies import Answer, Kind, Trouble, read_reply, read_stream
 from util.engines.openai_streams import Listener, StreamedReply
 from util.engines.openai_transport import SILENCE_S, Transport
 from util.engines.openai_watch import FIRST_CONTACT_S, Watch
-from util.engines.tokens import TokenCounter, estimate_tokens, open_counter, tokens_by_signs
+from util.engines.tokens import TokenCounter, estimate_tokens, tokens_by_signs
 from util.errors import UserError
 from util.records import Completion, Failure, Request
-from util.settings import SAMPLING, not_neutral, thinking_switches
 from util.terminal import say
 
 if TYPE_CHECKING:
     from util.engines.options import EngineOptions
 
-DEFAULT_ENDPOINT = "https://api.openai.com/v1"
 IDLE_S = 0.05  # how soon the source is asked again after it had nothing to ask
-RETRY_FOR_S = 1800.0
 MOST_BROKEN = 8  # bad replies to one request before it is given up, when others are answered meanwhile
 # So many requests that wait to be asked again leave their place to others, or as many as may be in flight.
 MOST_BACKING_OFF = 64
@@ -84,15 +88,10 @@ class _Tries:
 
 def open_openai_engine(options: EngineOptions) -> OpenAIEngine:
     """The engine that a script's options describe; engine_args that are not its own go into each request."""
-    extra = dict(options.engine_args)
-    if options.thinking_budget is not None and OWN_BUDGET in extra:
+    if options.thinking_budget is not None and OWN_BUDGET in options.engine_args:
         raise UserError(f"--thinking-budget and {OWN_BUDGET} in --engine-args say the same: give the flag")
-    if switches := thinking_switches(options.thinking):
-        extra["chat_template_kwargs"] = switches
-    given_s = extra.pop("retry_for_s", None)
-    retry_for_s = RETRY_FOR_S if given_s is None else given_s
-    if isinstance(retry_for_s, bool) or not isinstance(retry_for_s, int | float) or retry_for_s <= 0:
-        raise UserError(f"retry_for_s in --engine-args must be a number of seconds, not {retry_for_s!r}")
+    is_given = options.engine_args.get("retry_for_s") is not None
+    retry_for_s = seconds_in(options.engine_args, "retry_for_s", RETRY_FOR_S)
     return OpenAIEngine(
         model=options.model.removeprefix("openai/"),
         api_base=options.api_base,
@@ -107,8 +106,8 @@ def open_openai_engine(options: EngineOptions) -> OpenAIEngine:
         headers=options.headers,
         thinking_budget=options.thinking_budget,
         thinks=options.thinking != "off",
-        first_contact_s=FIRST_CONTACT_S if given_s is None else max(FIRST_CONTACT_S, retry_for_s),
-        extra=extra,
+        first_contact_s=max(FIRST_CONTACT_S, retry_for_s) if is_given else FIRST_CONTACT_S,
+        extra=body_fields(options),
     )
 
 
@@ -141,33 +140,15 @@ class OpenAIEngine:
         for name, value in (("concurrency", concurrency), ("rpm", rpm), ("tpm", tpm)):
             if value is not None and value <= 0:
                 raise UserError(f"{name} must be positive, not {value}")
-        urls = api_base or (os.environ.get("OPENAI_BASE_URL") or DEFAULT_ENDPOINT,)
-        addresses = [address_of(url, headers) for url in dict.fromkeys(urls)]
-        signed_in = [address for address in addresses if address.signs_in]
-        if signed_in and keys is not None:
-            raise UserError(
-                f"{signed_in[0].shown} is asked with a user or an Authorization header of its own, and a key "
-                "of --keys would need the same place: leave one of them out"
-            )
-        keys = no_keys() if signed_in else keys or environment_keys()
-        if keys is None:
-            if any(address.base == DEFAULT_ENDPOINT for address in addresses):
-                raise UserError(
-                    f"{DEFAULT_ENDPOINT} needs an API key: set OPENAI_API_KEY or give --keys FILE"
-                )
-            keys = no_keys()
+        addresses, keys = access_to(api_base, headers, keys)
         self._model = model
-        self._quirks = api_quirks(model)
-        self._sampling = {setting.name: setting.default for setting in SAMPLING} | (sampling or {})
-        self._fields = _shared_fields(model, sampling or {}, self._quirks)
-        self._extra = dict(extra or {})
+        self._bodies = Bodies(model, sampling or {}, extra or {})
         self._budget, self._thinks = thinking_budget, thinks
         self._goes_on = False  # whether an endpoint ever went on from a thought that was closed
         self._request_timeout_s = request_timeout_s
         start, most = concurrency or START_CONCURRENCY, concurrency or MOST_CONCURRENCY
         endpoints = [
-            Endpoint(address, AdaptiveLimit(start, most), proxy_for(address.base))
-            for address in dict.fromkeys(addresses)
+            Endpoint(address, AdaptiveLimit(start, most), proxy_for(address.base)) for address in addresses
         ]
         self._dispatcher = Dispatcher(endpoints, keys, most=concurrency, rpm=rpm, tpm=tpm)
         self._may_change_stream, self._listen = stream == "auto", listen or _loop_listener
@@ -336,8 +317,7 @@ class OpenAIEngine:
         if tries.budget is not None and tries.limit_sent and not tries.is_own:
             then = going_on(request, first, tries.budget, thinks=self._thinks)
         if then is None:
-            # A server that takes the thought out of the answer has taken its beginning, too.
-            return first if first.reasoning else replace(first, text=request.begun + first.text)
+            return with_begun(request, first)
         tries = _tries(then.request)
         second = await self._answer(then.request, tries)
         if isinstance(second, Failure):
@@ -345,7 +325,7 @@ class OpenAIEngine:
                 self._watch.refuse_begun(tries.url, second.message.removeprefix(REFUSED))
             return second
         if second.finish_reason == "prompt_too_long":
-            return replace(first, text=first.text if first.reasoning else request.begun + first.text)
+            return with_begun(request, first)
         if is_dropped(first, second):
             self._watch.refuse_begun(
                 tries.url, f"a prompt of {second.prompt_tokens} tokens has no room for it"
@@ -415,7 +395,7 @@ class OpenAIEngine:
         """A guess at what a request will use, for the token limit; corrected when the answer is there."""
         if self._watch.mean_tokens is not None:
             return self._watch.mean_tokens
-        return estimate_tokens(_words(request)) + request.max_tokens
+        return estimate_tokens(words_of(request)) + request.max_tokens
 
     async def _kept(self, request: Request, answer: Answer) -> Answer | Trouble:
         """The answer of a server that was told the budget; one that did not keep to it is asked otherwise."""
@@ -430,30 +410,19 @@ class OpenAIEngine:
     async def _token_counter(self) -> TokenCounter:
         if self._counter is None:
             # A tokenizer may have to be fetched, by the first who needs it.
-            self._counter = asyncio.ensure_future(asyncio.to_thread(_counter_for, self._model))
+            self._counter = asyncio.ensure_future(asyncio.to_thread(counter_for, self._model))
         return await asyncio.shield(self._counter)
 
     async def _counted(self, endpoint: Endpoint, request: Request, answer: Answer) -> Answer:
         """The answer with the tokens that its endpoint did not count."""
-        count = (await self._token_counter()).encode
-        self._watch.miss_usage(
-            endpoint, f"counted by the tokenizer of {self._model}" if count else "estimated from the texts"
-        )
-        done = answer.completion
-        prompt, text = _words(request), f"{done.reasoning or ''}{done.text}"
-        counts = await asyncio.to_thread(
-            lambda: [(count or tokens_by_signs)(each) for each in (prompt, text)]
-        )
-        completion = replace(
-            done,
-            prompt_tokens=done.prompt_tokens or counts[0],
-            completion_tokens=done.completion_tokens or min(counts[1], request.max_tokens),
-        )
-        return replace(answer, completion=completion)
+        counter = await self._token_counter()
+        by = f"counted by the tokenizer of {self._model}" if counter.encode else "estimated from the texts"
+        self._watch.miss_usage(endpoint, by)
+        return await asyncio.to_thread(counted, request, answer, counter)
 
     def _count_waste(self, request: Request, heard: str) -> int:
         """What an answer that broke off used."""
-        prompt, completion = tokens_by_signs(_words(request)), tokens_by_signs(heard)
+        prompt, completion = tokens_by_signs(words_of(request)), tokens_by_signs(heard)
         self.wasted = (self.wasted[0] + prompt, self.wasted[1] + completion)
         return prompt + completion
 
@@ -465,7 +434,8 @@ class OpenAIEngine:
                 return trouble
         tries.url = endpoint.url
         if tries.budget is not None:
-            _check_goes_on(endpoint, "--thinking-budget")
+            if not endpoint.fills_in:
+                raise does_not_go_on(endpoint.url, "--thinking-budget")
             tries.is_own = OWN_BUDGET not in endpoint.lessons
             if not tries.is_own:
                 request = replace(request, max_tokens=min(tries.budget, request.max_tokens))
@@ -474,7 +444,14 @@ class OpenAIEngine:
         known = frozenset(endpoint.lessons if tries.is_own else {*endpoint.lessons, OWN_BUDGET})
         listener = self._listen(request)
         is_heard = listener is not None and self._may_change_stream
-        fields = self._body(request, tries.limit_sent, endpoint, is_heard=is_heard)
+        fields = self._bodies.of(
+            request,
+            with_limit=tries.limit_sent,
+            lessons=endpoint.lessons,
+            fills_in=endpoint.fills_in,
+            is_heard=is_heard,
+            asked_at=endpoint.url,
+        )
         if tries.is_own:
             fields[OWN_BUDGET] = tries.budget
         body = json.dumps(fields).encode()
@@ -497,42 +474,10 @@ class OpenAIEngine:
                 return replace(outcome, kind=Kind.OTHERWISE, param=lesson)
         return outcome
 
-    def _body(
-        self, request: Request, with_limit: bool, endpoint: Endpoint, *, is_heard: bool = False
-    ) -> dict:
-        messages = request.messages if self._quirks.system_role else _without_system(request.messages)
-        body = {**self._fields, "messages": messages, "seed": request.seed}
-        if endpoint.fills_in:
-            body.update(self._sampling)
-        if request.begun:
-            _check_goes_on(endpoint, "--prefill")
-            body.update(add_generation_prompt=False, continue_final_message=True)
-        if self._quirks.sampling:
-            body["temperature"] = request.temperature
-        if with_limit:
-            is_told = "max_completion_tokens" in endpoint.lessons
-            field = "max_completion_tokens" if is_told else self._quirks.limit_field
-            body[field] = request.max_tokens
-        lessons = endpoint.lessons
-        if (STREAM in lessons or is_heard) and NO_STREAM not in lessons:
-            body |= {"stream": True, "stream_options": {"include_usage": True}}
-        body.update(self._extra)
-        left_out = [name for name in LEFT_OUT if name in lessons]
-        return {name: value for name, value in body.items() if value is not None and name not in left_out}
-
 
 def _tries(request: Request, budget: int | None = None) -> _Tries:
     dice = random.Random(f"{request.problem_id} {request.temperature} {request.index} {request.seed}")
     return _Tries(dice, budget=budget)
-
-
-def _check_goes_on(endpoint: Endpoint, flag: str) -> None:
-    """Raise UserError where nothing says that an endpoint goes on from an answer that is begun for it."""
-    if not endpoint.fills_in:
-        raise UserError(
-            f"{endpoint.url} does not say that it goes on with a begun answer, as servers of vLLM, "
-            f"SGLang and llama.cpp do: ask one of those, or leave {flag} out"
-        )
 
 
 def _loop_listener(request: Request) -> Listener | None:
@@ -542,32 +487,3 @@ def _loop_listener(request: Request) -> Listener | None:
     watch = LoopWatch()
     watch.feed(request.begun)
     return lambda thought, text: "loop" if watch.feed(thought + text) else None
-
-
-def _shared_fields(model: str, sampling: dict, quirks: ApiQuirks) -> dict:
-    """The fields that are the same in each request; what OpenAI does not know is only sent when it is set."""
-    fields = {"model": model, **not_neutral(sampling)}
-    if quirks.sampling:
-        return {"top_p": 1.0, **fields}  # said in any case: an endpoint may have another default
-    fields.pop("top_p", None)
-    return fields
-
-
-def _words(request: Request) -> str:
-    return "\n".join(message["content"] for message in request.messages)
-
-
-def _counter_for(model: str) -> TokenCounter:
-    """The tokenizer of a model, where its name may be one of the hub's or a folder."""
-    return open_counter(model if "/" in model else "none")
-
-
-def _without_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:
-    """The messages with the system text in front of the first user message."""
-    system = [
-        message["content"] for message in messages if message["role"] == "system" and message["content"]
-    ]
-    others = [dict(message) for message in messages if message["role"] != "system"]
-    if system and others:
-        others[0]["content"] = "\n\n".join([*system, others[0]["content"]])
-    return others

@@ -59,6 +59,12 @@ def going_on(request: Request, first: Completion, budget: int, *, thinks: bool) 
     return GoingOn(replace(request, messages=messages, max_tokens=left), begun, bool(closed))
 
 
+def with_begun(request: Request, answer: Completion) -> Completion:
+    """The answer with the beginning that its request gave it."""
+    # A server that takes the thought out of the answer has taken its beginning, too.
+    return answer if answer.reasoning else replace(answer, text=request.begun + answer.text)
+
+
 def joined(first: Completion, then: GoingOn, second: Completion) -> Completion:
     """Both answers as one, with the tokens that both took; a thought stays where the endpoint put it."""
     # A server that takes thoughts out of answers may call all of this one a thought: it sees no mark.

@@ -79,15 +79,13 @@ class Watch:
         self._has_contact = self._has_contact or not (endpoint.proxy and reply.status in (502, 503, 504))
         if reply.status in (502, 503, 504):
             return Trouble(Kind.AWAY, f"HTTP {reply.status}")
-        models = _models(reply)
+        models = models_in(reply)
         says_rooms = any(isinstance(model.get("max_model_len"), int) for model in models.values())
         if says_rooms and self._model not in models:
             served = ", ".join(sorted(models))
             raise UserError(f"{endpoint.url} does not serve the model {self._model!r}: it serves {served}")
-        model = models.get(self._model, {})
-        endpoint.room = _room(model) or _room(models.get(str(model.get("parent")), {}))
-        endpoint.fills_in = model.get("owned_by") in FILL_IN
-        if model.get("owned_by") != "vllm":
+        endpoint.room, endpoint.fills_in = room_of(models, self._model), fills_in(models, self._model)
+        if models.get(self._model, {}).get("owned_by") != "vllm":
             endpoint.lessons.add(OWN_BUDGET)
         if endpoint.rests:
             say(f"{endpoint.url} is back")
@@ -254,7 +252,7 @@ def _remedy(endpoint: Endpoint) -> str:
     )
 
 
-def _models(reply: Reply) -> dict[str, dict]:
+def models_in(reply: Reply) -> dict[str, dict]:
     """The models in a reply of /models, by name."""
     try:
         listing = json.loads(reply.body)
@@ -268,7 +266,13 @@ def _models(reply: Reply) -> dict[str, dict]:
     }
 
 
-def _room(model: dict) -> int | None:
+def room_of(models: dict[str, dict], name: str) -> int | None:
     """The context length that vLLM and SGLang say of a model; of an adapter it is its parent's."""
-    room = model.get("max_model_len")
-    return room if isinstance(room, int) else None
+    model = models.get(name, {})
+    said = (one.get("max_model_len") for one in (model, models.get(str(model.get("parent")), {})))
+    return next((room for room in said if room and isinstance(room, int)), None)
+
+
+def fills_in(models: dict[str, dict], name: str) -> bool:
+    """Whether a model's server takes what a request does not say from elsewhere."""
+    return models.get(name, {}).get("owned_by") in FILL_IN
