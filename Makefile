@@ -79,8 +79,9 @@ bench-smoke: $(VENV)/.dev
 versions: $(VENV)/.dev browser
 	$(PY) tests/versions.py $(UV)
 
-# Fifty kills at random moments over all steps; the tests do a tenth of it.
+# Fifty kills at random moments over all steps, and faults of all kinds at batches; the tests do a tenth of it.
 campaign: $(VENV)/.dev
+	BATCH_SEEDS=100 $(PY) -m pytest -q tests/test_batches.py
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PY) tests/kill_campaign.py "$$folder" 50
 
 lint: $(VENV)/.dev

@@ -60,6 +60,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     cli.add_run_flags(parser, "rows", "sampling", "stopping")
     cli.add_budget_flags(parser)
     cli.add_engine_flags(parser)
+    cli.add_batch_flag(parser)
     cli.add_run_flags(parser, "own", "livecodebench", "grading")
     parser.add_argument(
         "--regrade",
@@ -185,8 +186,11 @@ def _stopping(args: argparse.Namespace) -> Stopping | None:
 def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | None) -> Spent:
     from contextlib import closing
     from dataclasses import replace
+    from functools import partial
 
+    from util.engines import open_engine
     from util.engines.metered import open_metered
+    from util.generation.batches import open_batches
     from util.generation.loop import Job, generate
 
     job = Job(opened.run, opened.asked, opened.order.plan, grading, _rounds(opened, grading))
@@ -203,7 +207,8 @@ def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | No
         max_tokens=opened.order.plan.max_tokens,
         max_cost=args.max_cost,
         max_tokens_total=args.max_tokens_total,
-        until=cli.end_of_time(args),
+        until=None if args.batch else cli.end_of_time(args),  # a batch goes on without this command
+        opening=partial(open_batches, folder=opened.run.folder) if args.batch else open_engine,
     )
     with closing(opened_engine) as engine, Progress(total, opened.order.task.name, unit) as progress:
         opened.note_engine(engine)
@@ -258,7 +263,8 @@ def _say_outcome(args: argparse.Namespace, outcome: Outcome, exhausted: str) -> 
     from util.engines.failures import about_failures
     from util.engines.prices import cost_line
 
-    say(f"spent {cost_line(args.model, outcome.prompt_tokens, outcome.completion_tokens)}")
+    used = (outcome.prompt_tokens, outcome.completion_tokens)
+    say(f"spent {cost_line(args.model, *used, in_batches=args.batch is not None)}")
     if outcome.failed:
         say(about_failures(outcome.failed, outcome.failure, of=outcome.generated + outcome.failed))
     if exhausted:
@@ -417,7 +423,8 @@ def _rest_of_budget(args: argparse.Namespace, spent: Spent) -> dict[str, Any] | 
 
     cost, tokens = args.max_cost, args.max_tokens_total
     if cost is not None:
-        cost -= dollars(args.model, spent.prompt_tokens, spent.completion_tokens) or 0.0
+        used = (spent.prompt_tokens, spent.completion_tokens)
+        cost -= dollars(args.model, *used, in_batches=args.batch is not None) or 0.0
     if tokens is not None:
         tokens -= spent.prompt_tokens + spent.completion_tokens
     least = 4 * REPLY_TOKENS  # a prompt counts by its bytes until it is answered

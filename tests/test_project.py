@@ -168,7 +168,7 @@ def test_the_dependencies_of_the_project_are_those_of_the_requirement_files():
     dynamic = PROJECT["tool"]["setuptools"]["dynamic"]
     assert {"version", "dependencies", "optional-dependencies"} == set(PROJECT["project"]["dynamic"])
     extras = {name: found["file"] for name, found in dynamic["optional-dependencies"].items()}
-    assert set(extras) == {"cpu", "gpu", "ray", "contest", "datasets", "page", "dev"}
+    assert set(extras) == {"cpu", "gpu", "ray", "batch", "contest", "datasets", "page", "dev"}
     named = [*dynamic["dependencies"]["file"], *(name for files in extras.values() for name in files)]
     known = {f"requirements/{path.name}" for path in (ROOT / "requirements").iterdir()}
     assert set(named) == {name for name in known if not re.search(r"\.lock$|/excludes", name)}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from util import __version__
 from util.engines.deadline import Deadline, end_of_job, moment, shown_time
-from util.engines.options import EMBEDDED, STREAM_CHOICES, EngineOptions
+from util.engines.options import BATCH_ENDPOINT, BATCH_FILES, EMBEDDED, STREAM_CHOICES, EngineOptions
 from util.errors import RunStopped, UserError
 from util.response import THOUGHT_FORMS
 from util.settings import (
@@ -332,6 +332,38 @@ def add_engine_flags(parser: Parser) -> None:
     )
 
 
+def add_batch_flag(parser: argparse.ArgumentParser) -> None:
+    """Whether requests to an endpoint go out in batches; in scripts that write one run."""
+    parser.add_argument(
+        "--batch",
+        nargs="?",
+        choices=(BATCH_ENDPOINT, BATCH_FILES),
+        const=BATCH_ENDPOINT,
+        help="ask openai/NAME in batches, usually at half the price and within a day: by the batch interface "
+        "of the endpoint, or with `files` by files for `vllm run-batch`",
+    )
+
+
+def _check_batch(args: argparse.Namespace, options: EngineOptions) -> None:
+    """Raises UserError for what cannot be asked in batches."""
+    from util.engines.openai_batches import check_installed
+
+    if options.engine_name != "openai":
+        raise UserError(f"--batch is for endpoints: {args.model} runs here; write openai/NAME as --model")
+    live = {"rpm": args.rpm, "tpm": args.tpm, "concurrency": args.concurrency}
+    given = [f"--{name}" for name, value in live.items() if value is not None]
+    if args.stream == "always" or given or len(options.api_base) > 1 or args.thinking_budget is not None:
+        given += ["--stream always"] * (args.stream == "always")
+        given += ["several --api-base"] * (len(options.api_base) > 1)
+        given += ["--thinking-budget"] * (args.thinking_budget is not None)
+        raise UserError(
+            f"--batch hands requests in all at once and hears no answer as it comes: leave "
+            f"{', '.join(given)} out"
+        )
+    if options.batch == BATCH_ENDPOINT:
+        check_installed()
+
+
 def _concurrency(text: str) -> int | None:
     return None if text == "auto" else at_least(1)(text)
 
@@ -472,9 +504,12 @@ def asking_options(
         headers=tuple(args.headers),
         request_timeout_s=args.request_timeout,
         stream=args.stream,
+        batch=getattr(args, "batch", None) if model is None else None,  # another model is asked live
         log=log,
         **{name: getattr(args, name) for name in same},
     )
+    if options.batch is not None:
+        _check_batch(args, options)
     if options.model == "openai/":
         raise UserError("openai/ names no model: write openai/NAME, as the endpoint calls it")
     if options.engine_name in ("vllm", "ray") and getattr(args, "second_opinion", None) is None:

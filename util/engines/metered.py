@@ -26,6 +26,7 @@ def open_metered(
     max_cost: float | None = None,
     max_tokens_total: int | None = None,
     until: float | None = None,
+    opening: Callable[[EngineOptions], Engine] = open_engine,
 ) -> MeteredEngine:
     """Start an engine that stops asking before it has spent `max_cost` dollars or `max_tokens_total` tokens.
 
@@ -40,6 +41,8 @@ def open_metered(
                 f"--max-cost needs the price of {options.model}: add a line for it to {PRICES}, "
                 "or limit tokens with --max-tokens-total"
             )
+        if options.batch is not None:
+            price = price.in_batches
         limits.append(Limit(max_cost, price.of, "--max-cost", "${:,.4f}"))
     if max_tokens_total is not None:
         limits.append(
@@ -54,7 +57,7 @@ def open_metered(
         limit.check_allows(limit.spent_on(0, max_tokens))
     budget = options.thinking_budget if options.engine_name == "openai" else None
     deadline = None if until is None else Deadline(until)  # before an engine starts: it may be past
-    return MeteredEngine(open_engine(options), tuple(limits), budget, deadline)
+    return MeteredEngine(opening(options), tuple(limits), budget, deadline)
 
 
 @dataclass(frozen=True)

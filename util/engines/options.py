@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from util.engines.adapters import Adapter
 
 STREAM_CHOICES = ("auto", "always", "never")
+BATCH_ENDPOINT, BATCH_FILES = "endpoint", "files"  # who is handed requests that are asked in batches
 EMBEDDED = "embedded"  # the small model that the suite brings along for machines without a GPU
 
 
@@ -57,6 +58,7 @@ class EngineOptions:
     tpm: float | None = None  # tokens per minute at most
     request_timeout_s: float = 7200.0
     stream: str = "auto"  # whether endpoints stream their answers: one of STREAM_CHOICES
+    batch: str | None = None  # BATCH_ENDPOINT or BATCH_FILES; None: each request is asked by itself
     engine_args: dict[str, Any] = field(default_factory=dict)  # passed to the engine as they are
     log: Path | None = None  # where the engine's own messages go
 

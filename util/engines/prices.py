@@ -14,12 +14,21 @@ from util.errors import UserError
 PRICES = Path(__file__).parent / "prices.txt"
 
 
+BATCH_FACTOR = 0.5  # what vendors usually take in a batch, where the table says nothing else
+
+
 @dataclass(frozen=True)
 class Price:
     """Dollars per million tokens."""
 
     prompt: float
     completion: float
+    batch: float = BATCH_FACTOR  # what a batch costs of it
+
+    @property
+    def in_batches(self) -> Price:
+        """The price of the same tokens asked in a batch."""
+        return Price(self.prompt * self.batch, self.completion * self.batch)
 
     def of(self, prompt_tokens: int, completion_tokens: int) -> float:
         return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
@@ -33,28 +42,31 @@ def price_of(model: str, *, table: Path = PRICES) -> Price | None:
         if not fields:
             continue
         try:
-            known, price = fields[0], Price(float(fields[1]), float(fields[2]))
-            if not (0 <= price.prompt < inf and 0 <= price.completion < inf):
+            known, price = fields[0], Price(*map(float, fields[1:4]))
+            if not all(0 <= one < inf for one in vars(price).values()):
                 raise ValueError(line)
-        except (IndexError, ValueError):
+        except (TypeError, ValueError):
             raise UserError(
-                f"{table} line {number} is {line!r}: write a model and two prices in dollars"
+                f"{table} line {number} is {line!r}: write a model, two prices in dollars and, if it is not "
+                f"{BATCH_FACTOR:g}, what a batch costs of them"
             ) from None
         if known == name:
             return price
     return None
 
 
-def dollars(model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
+def dollars(
+    model: str, prompt_tokens: int, completion_tokens: int, *, in_batches: bool = False
+) -> float | None:
     """What so many tokens cost; None where the table has no price."""
-    price = price_of(model)
+    price = _price(model, in_batches)
     return None if price is None else price.of(prompt_tokens, completion_tokens)
 
 
-def cost_line(model: str, prompt_tokens: int, completion_tokens: int) -> str:
+def cost_line(model: str, prompt_tokens: int, completion_tokens: int, *, in_batches: bool = False) -> str:
     """Tokens and dollars in words, for people."""
     tokens = f"{prompt_tokens:,} prompt and {completion_tokens:,} completion tokens"
-    price = price_of(model)
+    price = _price(model, in_batches)
     if price is None and not model.startswith("openai/"):  # a machine or an endpoint of one's own
         return tokens
     if price is None:
@@ -62,3 +74,8 @@ def cost_line(model: str, prompt_tokens: int, completion_tokens: int) -> str:
     spent = price.of(prompt_tokens, completion_tokens)
     digits = 4 if 0 < spent < 0.01 else 2
     return f"{tokens}, ${spent:.{digits}f} at the prices in {PRICES.name}"
+
+
+def _price(model: str, in_batches: bool) -> Price | None:
+    price = price_of(model)
+    return price.in_batches if price is not None and in_batches else price

@@ -16,6 +16,7 @@ from pathlib import Path
 from util.data.rows import RowCounts, Rows
 from util.engines.options import Engine, EngineOptions
 from util.errors import UserError
+from util.generation.batches import check_no_batch_waits
 from util.generation.judging import CarriedJudge, Grading, Judge, check_isolation, grade_as_recorded
 from util.generation.loop import Asked, Outcome, missing_count, open_rounds, write_problems
 from util.generation.order import Order, Plan
@@ -93,6 +94,8 @@ def open_benchmark(
     folder = find_run(result_dir, order.wanted(), fresh=fresh)
     if must_exist and not (folder / "run.json").exists():
         raise UserError(f"no run at {folder}: generate first (same command with --inference)")
+    if not must_exist:
+        check_no_batch_waits(folder, order.options.batch)
     versions = made_with()
     run = Run(folder, settings=order.settings(), made_with=versions)
     try:

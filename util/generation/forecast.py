@@ -61,6 +61,7 @@ class Forecast:
             "most_completion_tokens": self.most_completion_tokens,
             "dollars": dollars(model, self.prompt_tokens, self.completion_tokens),
             "most_dollars": dollars(model, self.prompt_tokens, self.most_completion_tokens),
+            "batch_dollars": dollars(model, self.prompt_tokens, self.completion_tokens, in_batches=True),
             "hours": self.hours,
         }
 
@@ -77,6 +78,10 @@ class Forecast:
             mean = price.of(self.prompt_tokens, self.completion_tokens)
             most = price.of(self.prompt_tokens, self.most_completion_tokens)
             found.append(f"  ${mean:,.2f} expected, ${most:,.2f} at most, at the prices in {PRICES.name}")
+            found.append(
+                f"  with --batch ${price.batch * mean:,.2f} expected, ${price.batch * most:,.2f} at most, if "
+                f"a batch costs {price.batch:g} of that, as it usually does"
+            )
         elif model.startswith("openai/"):
             found.append(f"  {PRICES} has no price for {model}: add a line for it")
         if self.speed is not None:

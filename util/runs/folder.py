@@ -10,6 +10,7 @@
     opinions.jsonl  one line per second opinion, see opinions.py
     theirs.jsonl    one line per sample and metric of another suite whose log was imported, see theirs.py
     budget.jsonl    one line per answer after a thought that was cut, see generation/budget.py
+    batches.jsonl   one line per step of each batch, see batches.py
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 
 from util.errors import UserError
 from util.records import SCHEMA, Problem, Sample, Verdict
+from util.runs.batches import is_paid_for
 from util.runs.journal import (
     Journal,
     encoded,
@@ -58,16 +60,16 @@ def find_run(result_dir: Path, wanted: Wanted, *, fresh: bool = False) -> Path:
 
     A folder whose settings differ is refused with both values named, unless `fresh`, which takes the next
     free name beside it. Folders made that way are found again without `fresh`. A folder without samples
-    binds nobody: the command that made it failed before the first one.
+    and batches binds nobody: the command that made it failed before the first one.
     """
     if wanted.older_name:
         for folder, found in _beside_each_other(result_dir / wanted.older_name, wanted):
-            if found is None and has_samples(folder):
+            if found is None and _is_bound(folder):
                 return folder
     base = result_dir / wanted.name
     differences = []
     for folder, found in _beside_each_other(base, wanted):
-        if found is None or not has_samples(folder):
+        if found is None or not _is_bound(folder):
             return folder
         differences.append(found)
     if not differences:
@@ -151,7 +153,7 @@ class Run:
         folder = self.folder
         if (folder / "run.json").exists():
             return read_run_json(folder)
-        if has_samples(folder):
+        if _is_bound(folder):
             raise UserError(
                 f"{folder} has samples but no run.json, which says how they were made: restore it, or choose "
                 "another --result-dir"
@@ -181,8 +183,8 @@ class Run:
         return self._have.has(problem_id, temperature, index)
 
     def is_empty(self) -> bool:
-        """Whether there is no sample."""
-        return not has_samples(self.folder)
+        """Whether there is no sample, and none is paid for."""
+        return not _is_bound(self.folder)
 
     def count(self) -> int:
         return len(self._have)
@@ -285,6 +287,11 @@ class Run:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _is_bound(folder: Path) -> bool:
+    """Whether the settings of a run may not change any more: it has samples, or batches that bring some."""
+    return has_samples(folder) or is_paid_for(folder)
 
 
 def verdict_line(key: tuple[str, float, int], judged: str, verdict: Verdict) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 from util.records import Verdict
 from util.settings import MOST_SAMPLES
 
-PROBLEMS, SAMPLES, FORMATTED, UNFORMATTED, VERDICTS, OPINIONS, THEIRS = (
+PROBLEMS, SAMPLES, FORMATTED, UNFORMATTED, VERDICTS, OPINIONS, THEIRS, BATCHES = (
     "problems.jsonl",
     "samples.jsonl",
     "formatted.jsonl",
@@ -20,6 +20,7 @@ PROBLEMS, SAMPLES, FORMATTED, UNFORMATTED, VERDICTS, OPINIONS, THEIRS = (
     "verdicts.jsonl",
     "opinions.jsonl",
     "theirs.jsonl",
+    "batches.jsonl",
 )
 ABSENT = object()  # stands for a field that a line does not have
 MOST_COUNTED = 1 << 53  # of a count: as far as every reader of JSON counts exactly
@@ -119,6 +120,7 @@ FIELDS: dict[str, Fields] = {  # by the name of the file
         **dict.fromkeys(("at", "prompt_tokens", "completion_tokens"), _is_count),
         **dict.fromkeys(("begun", "text", "finish_reason"), _is_text),
     },
+    BATCHES: {"part": _is_count, "state": _is_text},
     "split.jsonl": {"step": _is_list, "cuts": _is_list},
     "scores.jsonl": {"step": _is_list, "correct": _is_score},
 }

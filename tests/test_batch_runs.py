@@ -1,0 +1,136 @@
+"""Do whole commands ask in batches as they ask live, at half the price?"""
+
+import json
+
+import pytest
+from batch_endpoint import BatchEndpoint, quick_clients
+from helpers import here, json_lines, last_line
+
+import inference_and_check
+from util.engines import openai_batches, prices
+from util.generation import batches
+
+pytest.importorskip("openai", reason="the batch interface is spoken by its package")
+
+quick = pytest.fixture(autouse=True)(quick_clients)
+NAME = "test-model_Warmup_test_all_0_-1"
+NOWHERE = "http://127.0.0.1:1/v1"
+ANSWER = {
+    "choices": [{"message": {"role": "assistant", "content": "be it"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 4, "completion_tokens": 2},
+}
+
+
+def flags(folder, url, *more):
+    same = ["--dataset", "Warmup", "--model", "openai/test-model", "--limit", 3, "--temperatures", 0.7]
+    same += ["--inference", "--result-dir", folder, "--api-base", url, "--max-tokens", 100]
+    return [*same, "--engine-args", '{"poll_s": 0.001}', *more]
+
+
+def interrupted(_):
+    raise KeyboardInterrupt
+
+
+def test_a_run_in_batches_is_the_same_run(tmp_path):
+    with BatchEndpoint("half_expired") as endpoint:
+        done = here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", 2))
+    assert done.returncode == 0, done.stderr
+    samples = json_lines(tmp_path / NAME / "samples.jsonl")
+    assert len(samples) == 6 == len({(line["problem_id"], line["index"]) for line in samples})
+    assert last_line(done)["missing"] == 0 and set(endpoint.asked.values()) == {1}
+    with BatchEndpoint() as live:  # is asked nothing: everything is there
+        again = here(inference_and_check, *flags(tmp_path, live.url, "--n", 2))
+    assert again.returncode == 0 and not live.calls
+
+
+def test_while_a_batch_is_under_way_its_run_is_neither_asked_live_nor_changed(tmp_path, monkeypatch):
+    with BatchEndpoint() as endpoint:
+        endpoint.stuck = True
+        with monkeypatch.context() as patch:
+            patch.setattr(batches.BatchEngine, "_wait", interrupted)
+            left = here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch"))
+        assert left.returncode == 1 and "the same command fetches their answers" in left.stderr
+        live = here(inference_and_check, *flags(tmp_path, endpoint.url))
+        assert live.returncode == 2 and "asking for them now would pay twice" in live.stderr
+        for command in (["--batch"], []):
+            changed = here(inference_and_check, *flags(tmp_path, endpoint.url, *command, "--top-p", 0.5))
+            assert changed.returncode == 2 and "was made with top_p = 1.0" in changed.stderr
+        endpoint.stuck = False
+        assert here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch")).returncode == 0
+        assert len(endpoint.ours) == 1
+        more = here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", 2))
+    assert more.returncode == 0 and [batch["metadata"]["part"] for batch in endpoint.ours] == ["1", "2"]
+
+
+def test_adaptive_sampling_goes_round_by_round_in_batches(tmp_path):
+    with BatchEndpoint() as endpoint:
+        adaptive = ["--batch", "--n", 4, "--until-correct", 1, "--give-up-after", 2]
+        command = [word for word in flags(tmp_path, endpoint.url, *adaptive) if word != "--inference"]
+        done = here(inference_and_check, *command)
+    assert done.returncode == 0, done.stderr
+    assert sum(endpoint.asked.values()) == 6 and set(endpoint.asked.values()) == {1}
+
+
+def test_limits_of_what_a_command_spends_hold_at_the_price_of_batches(tmp_path, monkeypatch):
+    table = tmp_path / "prices.txt"
+    table.write_text("test-model 0 1000 0.25\n")
+    monkeypatch.setitem(prices.price_of.__kwdefaults__, "table", table)
+    with BatchEndpoint() as endpoint:
+        dry = here(inference_and_check, *flags(tmp_path, endpoint.url, "--dry-run", "--n", 2))
+        assert "with --batch $0.04 expected, $0.15 at most, if a batch costs 0.25 of that" in dry.stderr
+        assert last_line(dry)["batch_dollars"] == last_line(dry)["dollars"] / 4
+        # An answer may have 100 tokens, which are 0.025 dollars in a batch; it has 3.
+        command = flags(tmp_path, endpoint.url, "--batch", "--n", 2, "--max-cost", 0.051)
+        done = here(inference_and_check, *command)
+    assert done.returncode == 0, done.stderr
+    assert "$0.0045 at the prices" in done.stderr
+    assert {len(endpoint.files[batch["input_file_id"]].splitlines()) for batch in endpoint.ours} <= {1, 2}
+
+
+def test_requests_for_vllm_are_files_and_their_results_become_samples(tmp_path):
+    command = flags(tmp_path, NOWHERE, "--batch", "files", "--prefill", "So ")
+    for _ in range(2):
+        said = here(inference_and_check, *command)
+        assert said.returncode == 1 and "run_batch -i " in said.stderr
+    [path] = (tmp_path / NAME / "batches").iterdir()
+    asked = json_lines(path)
+    assert len(asked) == 3 and asked[0]["body"]["continue_final_message"] and asked[0]["body"]["top_k"] == -1
+    lines = [
+        json.dumps({"custom_id": one["custom_id"], "response": {"status_code": 200, "body": ANSWER}})
+        for one in asked
+    ]
+    results = path.with_suffix(".results.jsonl")
+    results.write_text("\n".join(lines)[:-3])
+    torn = here(inference_and_check, *command)
+    assert torn.returncode == 1 and "still being written" in torn.stderr
+    results.write_text("\n".join(lines[1:]))
+    rest = here(inference_and_check, *command)
+    assert rest.returncode == 1 and len(json_lines(tmp_path / NAME / "samples.jsonl")) == 2
+    again = path.with_name("0002.jsonl")
+    assert [one["custom_id"] for one in json_lines(again)] == [asked[0]["custom_id"]]
+    again.with_suffix(".results.jsonl").write_text(lines[0])
+    done = here(inference_and_check, *command)
+    assert done.returncode == 0, done.stderr
+    assert [line["text"] for line in json_lines(tmp_path / NAME / "samples.jsonl")] == ["So be it"] * 3
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["--thinking-budget", 5], "leave --thinking-budget out"),
+        (["--stream", "always", "--rpm", 3], "leave --rpm, --stream always out"),
+        (["--api-base", "http://a/v1", "http://b/v1"], "leave several --api-base out"),
+        (["--model", "some/model", "--engine", "vllm"], "write openai/NAME as --model"),
+        (["--prefill", "So "], "does not say that it goes on with a begun answer"),
+    ],
+)
+def test_what_needs_a_conversation_is_refused_in_one_sentence(tmp_path, more, sentence):
+    with BatchEndpoint() as endpoint:
+        refused = here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", *more))
+    assert refused.returncode == 2 and sentence in refused.stderr and not endpoint.ours
+
+
+def test_without_its_package_a_batch_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(openai_batches, "PACKAGE", "openai_that_nobody_has")
+    refused = here(inference_and_check, *flags(tmp_path, NOWHERE, "--batch", "--dry-run"))
+    assert refused.returncode == 2 and "pip install -r requirements/batch.txt" in refused.stderr

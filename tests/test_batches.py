@@ -1,0 +1,342 @@
+"""Is every request of a batch answered once, and paid for once, whatever the interface and the machine do?"""
+
+import os
+import random
+
+import pytest
+from batch_endpoint import ASKED_AGAIN, CALL_FAULTS, RESULT_FAULTS, BatchEndpoint, quick_clients
+from helpers import json_lines
+
+from util.engines import openai_batches
+from util.engines.options import EngineOptions
+from util.errors import RunStopped, UserError
+from util.generation import batches
+from util.generation.batches import open_batches
+from util.records import Completion, Request
+from util.runs.batches import BatchBook, name_of, waiting_parts
+from util.runs.journal import Journal
+
+pytest.importorskip("openai", reason="the batch interface is spoken by its package")
+
+
+quick = pytest.fixture(autouse=True)(quick_clients)
+SEEDS = int(os.environ.get("BATCH_SEEDS", 5))
+
+
+def request(number, temperature=0.7, index=0, **more):
+    messages = [{"role": "user", "content": f"question {number}"}]
+    return Request(f"p{number}", messages, temperature, index, 7, 100, **more)
+
+
+REQUESTS = [request(number, index=index) for number in range(3) for index in range(2)]
+
+
+class Command:
+    """One command on a run's folder: asks for what has no sample yet, and writes down what comes."""
+
+    def __init__(self, folder, endpoint, **options):
+        self.folder, self.paused = folder, []
+        self.failures = {}
+        options = {"api_base": (endpoint.url,), "batch": "endpoint", **options}
+        self.options = EngineOptions("openai/test-model", **options)
+
+    def samples(self):
+        path = self.folder / "samples.jsonl"
+        return (
+            {(line["problem_id"], line["index"]): line for line in json_lines(path)} if path.exists() else {}
+        )
+
+    def write(self, journal, one, result):
+        key = {"problem_id": one.problem_id, "temperature": one.temperature, "index": one.index}
+        journal.append({**key, **vars(result)})
+
+    def run(self, requests=REQUESTS):
+        have = self.samples()
+        wanted = [one for one in requests if one is None or (one.problem_id, one.index) not in have]
+        engine = open_batches(self.options, folder=self.folder, pause=self.paused.append)
+        try:
+            with Journal(self.folder / "samples.jsonl") as journal:
+                for one, result in engine.generate(wanted):
+                    if isinstance(result, Completion):
+                        self.write(journal, one, result)
+                    else:
+                        self.failures[(one.problem_id, one.index)] = result.message
+        finally:
+            engine.close()
+        return self.samples()
+
+
+def check_whole(folder, samples):
+    """One sample of each request, with its own answer; nothing is left to fetch."""
+    assert samples.keys() == {(one.problem_id, one.index) for one in REQUESTS}
+    assert len(json_lines(folder / "samples.jsonl")) == len(REQUESTS)
+    for (problem_id, _), sample in samples.items():
+        assert f"answer to question {problem_id[1:]}" in sample["text"]
+        assert (sample["finish_reason"], sample["prompt_tokens"], sample["completion_tokens"]) == (
+            "stop",
+            2,
+            3,
+        )
+    assert not waiting_parts(folder)
+
+
+@pytest.mark.parametrize("fault", [*CALL_FAULTS, *RESULT_FAULTS, *ASKED_AGAIN])
+def test_a_fault_leaves_each_request_with_one_answer_that_was_paid_for_once(tmp_path, fault):
+    with BatchEndpoint(*([fault, "create:cut_after"] if fault.startswith("list") else [fault])) as endpoint:
+        samples = Command(tmp_path, endpoint).run()
+        if fault == "bad_line":
+            assert len(samples) == len(REQUESTS) - 1
+            samples = Command(tmp_path, endpoint).run()
+    assert endpoint.happened[fault] == 1
+    check_whole(tmp_path, samples)
+    assert set(endpoint.asked.values()) == {1}
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+@pytest.mark.parametrize("path", ["/files", "/batches"])
+def test_an_interface_that_a_vendor_lacks_is_one_sentence(tmp_path, path, status):
+    with BatchEndpoint() as endpoint:
+        endpoint.missing[path] = status
+        with pytest.raises(UserError, match="has no batch interface .*: leave --batch out"):
+            Command(tmp_path, endpoint).run()
+        assert not endpoint.asked and endpoint.calls["upload"] == 1
+        endpoint.missing.clear()
+        check_whole(tmp_path, Command(tmp_path, endpoint).run())
+
+
+def test_a_batch_that_somebody_cancelled_keeps_what_it_brought_and_the_next_command_asks_the_rest(tmp_path):
+    with BatchEndpoint("cancelled") as endpoint:
+        command = Command(tmp_path, endpoint)
+        assert len(command.run()) == 3
+        assert {words.partition(" ")[2] for words in command.failures.values()} == {"batch_3 was cancelled"}
+        assert len(endpoint.ours) == 1
+        check_whole(tmp_path, Command(tmp_path, endpoint).run())
+    assert set(endpoint.asked.values()) == {1}
+
+
+def test_results_that_are_gone_are_not_paid_for_again_before_the_person_says_so(tmp_path):
+    with BatchEndpoint("output_deleted") as endpoint:
+        command = Command(tmp_path, endpoint)
+        assert not command.run() and len(command.failures) == len(REQUESTS)
+        assert all("has results that are gone" in words for words in command.failures.values())
+        assert set(endpoint.asked.values()) == {1}
+        check_whole(tmp_path, Command(tmp_path, endpoint).run())
+
+
+def test_what_a_batch_lacks_is_asked_again_and_again_but_not_for_ever(tmp_path):
+    with BatchEndpoint(*["lacking"] * 9) as endpoint:
+        command = Command(tmp_path, endpoint)
+        assert len(command.run()) == 5
+        assert ["3 batches brought no answer" in words for words in command.failures.values()] == [True]
+    assert len(endpoint.ours) == 3
+
+
+def test_a_batch_that_is_refused_as_a_whole_ends_the_command_and_binds_nobody(tmp_path):
+    with BatchEndpoint("bad_line") as endpoint:
+        one = [request(1)]
+        endpoint._run = lambda batch: endpoint._fail(batch, "model_not_found", "no such model")
+        with pytest.raises(
+            UserError, match="refuses batch batch_3 .model_not_found: no such model.: nothing"
+        ):
+            Command(tmp_path, endpoint).run(one)
+    assert not waiting_parts(tmp_path)
+
+
+class Killed(BaseException):
+    """The process ends here: nobody can catch it."""
+
+
+def kill_at(monkeypatch, moment):
+    """End the command at a moment, before or after a call of the interface or a line of the journal."""
+    seen = [0]
+
+    def step():
+        seen[0] += 1
+        if seen[0] == moment:
+            raise Killed
+
+    def watched(work):
+        def around(self, *args, **more):
+            step()
+            result = work(self, *args, **more)
+            step()
+            return result
+
+        return around
+
+    monkeypatch.setattr(BatchBook, "_note", watched(BatchBook._note))
+    monkeypatch.setattr(openai_batches.BatchEndpoint, "_call", watched(openai_batches.BatchEndpoint._call))
+    monkeypatch.setattr(Command, "write", watched(Command.write))
+    return seen
+
+
+def test_a_command_that_is_killed_at_any_moment_neither_pays_twice_nor_loses_an_answer(tmp_path, monkeypatch):
+    moment, met = 0, 1
+    while met:
+        moment, met = moment + 1, 0
+        folder = tmp_path / str(moment)
+        folder.mkdir()
+        with BatchEndpoint("half_expired") as endpoint:
+            with monkeypatch.context() as patch:
+                kill_at(patch, moment)
+                try:
+                    Command(folder, endpoint).run()
+                except Killed:
+                    met = 1
+            check_whole(folder, Command(folder, endpoint).run())
+            assert set(endpoint.asked.values()) == {1}, moment
+            assert len(endpoint.ours) == 2, moment
+    assert moment > 40
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_faults_of_all_kinds_and_kills_at_random_moments_end_alike(tmp_path, monkeypatch, seed):
+    dice = random.Random(seed)
+    faults = dice.sample([*CALL_FAULTS, *RESULT_FAULTS, *ASKED_AGAIN], 6)
+    with BatchEndpoint(*faults, seed=seed) as endpoint:
+        for _ in range(6):
+            with monkeypatch.context() as patch:
+                kill_at(patch, dice.randint(1, 40))
+                try:
+                    Command(tmp_path, endpoint).run()
+                except Killed:
+                    continue
+        check_whole(tmp_path, Command(tmp_path, endpoint).run())
+    assert set(endpoint.asked.values()) == {1}, faults
+
+
+def test_a_second_command_goes_on_with_the_batch_of_the_first(tmp_path):
+    with BatchEndpoint() as endpoint:
+        endpoint.stuck = True
+        first = Command(tmp_path, endpoint)
+        first.paused = Interrupting()
+        with pytest.raises(
+            RunStopped, match="batches go on without this command .batch_3.: the same command"
+        ):
+            first.run()
+        endpoint.stuck = False
+        check_whole(tmp_path, Command(tmp_path, endpoint).run())
+        assert len(endpoint.ours) == 1
+
+
+class Interrupting:
+    """Ctrl-C while a command waits for the third time."""
+
+    times = 0
+
+    def append(self, _):
+        self.times += 1
+        if self.times == 3:
+            raise KeyboardInterrupt
+
+
+def test_answers_that_a_command_does_not_ask_for_stay_for_the_one_that_does(tmp_path):
+    with BatchEndpoint() as endpoint:
+        endpoint.stuck = True
+        first = Command(tmp_path, endpoint)
+        first.paused = Interrupting()
+        with pytest.raises(RunStopped):
+            first.run()
+        endpoint.stuck = False
+        assert len(Command(tmp_path, endpoint).run(REQUESTS[:2])) == 2
+        assert len(waiting_parts(tmp_path)) == 1
+        check_whole(tmp_path, Command(tmp_path, endpoint).run())
+        assert len(endpoint.ours) == 1 and endpoint.calls["fetch"] == 1
+
+
+def test_a_batch_at_another_address_is_not_asked_again_here(tmp_path):
+    with BatchEndpoint() as endpoint, BatchEndpoint() as other:
+        endpoint.stuck = True
+        first = Command(tmp_path, endpoint)
+        first.paused = Interrupting()
+        with pytest.raises(RunStopped):
+            first.run()
+        with pytest.raises(
+            UserError, match=f"has a batch under way at {endpoint.url}, and this command asks"
+        ):
+            Command(tmp_path, other).run()
+        assert not other.ours
+
+
+def test_what_an_endpoint_teaches_is_kept_for_later_commands(tmp_path):
+    with BatchEndpoint("no_seed") as endpoint:
+        Command(tmp_path, endpoint).run()
+        assert ["seed" in body for body in endpoint.bodies] == [True] * 6 + [False] * 6
+        later = Command(tmp_path, endpoint)
+        later.run([*REQUESTS, request(9)])
+        assert "seed" not in endpoint.bodies[-1] and len(endpoint.ours) == 3
+
+
+def test_a_server_that_fills_in_sampling_is_told_all_of_it_as_live(tmp_path):
+    with BatchEndpoint() as endpoint:
+        endpoint.owned_by, endpoint.room = "vllm", 50
+        Command(tmp_path, endpoint, sampling={"top_k": 20}).run()
+    sent = endpoint.bodies[0]
+    assert (sent["top_k"], sent["repetition_penalty"], sent["temperature"], sent["seed"]) == (20, 1.0, 0.7, 7)
+    assert "max_tokens" not in sent  # it is more than the context
+
+
+def test_a_model_that_thinks_by_itself_is_asked_as_live(tmp_path):
+    with BatchEndpoint() as endpoint:
+        options = {
+            "api_base": (endpoint.url,),
+            "batch": "endpoint",
+            "engine_args": {"reasoning_effort": "low"},
+        }
+        command = Command(tmp_path, endpoint)
+        command.options = EngineOptions("openai/o4-mini", **options)
+        command.run([request(1)])
+    sent = endpoint.bodies[0]
+    assert sent["max_completion_tokens"] == 100 and sent["reasoning_effort"] == "low"
+    assert not {"temperature", "top_p", "max_tokens"} & sent.keys()
+
+
+def test_an_answer_that_goes_in_circles_is_cut_where_a_live_one_would_end(tmp_path):
+    with BatchEndpoint("long") as endpoint:
+        [sample] = Command(tmp_path, endpoint).run([request(1, stop_loops=True)]).values()
+    assert sample["finish_reason"] == "loop" and len(sample["text"]) < 10_000
+
+
+def test_the_last_requests_of_an_idle_source_are_handed_in(tmp_path):
+    with BatchEndpoint() as endpoint:
+        idle = [None] * 200
+        samples = Command(tmp_path, endpoint).run([*REQUESTS[:3], *idle, *REQUESTS[3:], *idle])
+        check_whole(tmp_path, samples)
+        assert len(endpoint.ours) == 2
+
+
+def test_no_part_is_larger_than_an_endpoint_takes_or_waits_beyond_its_limit_of_tokens(tmp_path, monkeypatch):
+    monkeypatch.setattr(batches, "MOST_REQUESTS", 2)
+    with BatchEndpoint("full") as endpoint:
+        check_whole(tmp_path, Command(tmp_path, endpoint).run())
+        assert len(endpoint.ours) >= 4
+    with BatchEndpoint() as endpoint:
+        monkeypatch.setattr(batches, "MOST_BYTES", 300)
+        (tmp_path / "b").mkdir()
+        check_whole(tmp_path / "b", Command(tmp_path / "b", endpoint).run())
+        assert len(endpoint.ours) == len(REQUESTS)
+
+
+def test_the_key_is_in_no_message_and_no_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-0987654321")
+    with BatchEndpoint(key="sk-right-1234567890") as endpoint:
+        with pytest.raises(UserError, match="does not accept the API key") as refused:
+            Command(tmp_path, endpoint).run()
+        assert "0987654" not in str(refused.value)
+        monkeypatch.setenv("OPENAI_API_KEY", endpoint.key)
+        check_whole(tmp_path, Command(tmp_path, endpoint).run())
+    assert not any(b"1234567890" in path.read_bytes() for path in tmp_path.rglob("*.jsonl"))
+
+
+def test_an_endpoint_that_is_not_there_ends_the_command_in_a_sentence(tmp_path):
+    with BatchEndpoint() as endpoint:
+        command = Command(tmp_path, endpoint)
+    with pytest.raises(UserError, match="was not reached"):
+        command.run()
+
+
+def test_names_of_requests_are_short_plain_and_each_its_own():
+    keys = [("p", 0.7, 0), ("p/0.7", 0.7, 0), ("ü\n", 1.0, 2), ("x" * 100, 0.0, 1), ("x" * 101, 0.0, 1)]
+    names = [name_of(*key) for key in keys]
+    assert names[0] == "p/0.7/0" and len({*names}) == len(keys)
+    assert all(len(name) <= 64 and name.isascii() for name in names)

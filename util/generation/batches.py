@@ -1,0 +1,506 @@
+"""How are the requests of a run asked in batches, so that none is paid for twice and no result is lost?
+
+Call `open_batches` where a live engine would be opened. Requests go into parts; each step of a part is
+written down before the next one is taken, and whatever a command leaves under way the next one finds again.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from math import inf
+from pathlib import Path
+from typing import Any, Protocol
+
+from util.engines.failures import REFUSED
+from util.engines.loops import loop_end
+from util.engines.openai_batches import ENDED, Batch, Full, open_batch_endpoint, read_line
+from util.engines.openai_bodies import Bodies, body_fields, counted, counter_for, seconds_in, words_of
+from util.engines.openai_budget import with_begun
+from util.engines.openai_quirks import LEFT_OUT, LESSONS, NO_STREAM, OWN_BUDGET, STREAM, lesson_of
+from util.engines.openai_replies import Answer, Kind, Trouble
+from util.engines.options import BATCH_FILES, EngineOptions
+from util.engines.tokens import TokenCounter, estimate_tokens
+from util.errors import RunStopped, UserError
+from util.records import Completion, Failure, Request
+from util.runs.batches import BatchBook, Part, name_of, result_lines, waiting_parts
+from util.runs.journal import replacing
+from util.terminal import say
+
+MOST_REQUESTS, MOST_BYTES = 50_000, 190_000_000  # of one part; OpenAI takes 50,000 and 200 MB
+MOST_ASKED = 4 * MOST_REQUESTS  # requests in memory, under way or about to be
+MOST_ATTEMPTS = 3  # batches in which one request is asked before it is given up
+MOST_FETCHES = 3  # times that results with gaps are fetched
+POLL_S, MOST_POLL_S, SLOWER = 20.0, 300.0, 1.5  # between two looks at a batch
+SETTLE_S = 5.0  # so long the source may have nothing to ask before what it asked is handed in
+IDLE_S = 0.05
+LISTED_AFTER_S = 5.0  # a batch that was just made may not be listed yet
+
+Result = Completion | Failure
+
+
+class Desk(Protocol):
+    """Where parts are handed in, and where their results come from."""
+
+    name: str
+    waits: bool  # whether results come while a command waits
+    room: int | None  # the model's context length, where it is known
+    fills_in: bool  # whether the server takes what a request does not say from elsewhere
+
+    def upload(self, path: Path) -> str: ...
+    def create(self, file_id: str, nonce: str, about: dict[str, str]) -> Batch | Full: ...
+    def find(self, file_id: str, nonce: str) -> Batch | None: ...
+    def look(self, batch_id: str) -> Batch | None: ...
+    def fetch(self, file_id: str, target: Any) -> bool: ...
+    def close(self) -> None: ...
+
+
+class FileDesk:
+    """Parts are files, and the person has `vllm run-batch` make files of results of them."""
+
+    name, waits, fills_in = BATCH_FILES, False, True
+    room: int | None = None
+
+    def upload(self, path: Path) -> str:
+        return str(path)
+
+    def create(self, file_id: str, nonce: str, about: dict[str, str]) -> Batch | Full:
+        return Batch(file_id, "in_progress")
+
+    def find(self, file_id: str, nonce: str) -> Batch | None:
+        return Batch(file_id, "in_progress")
+
+    def look(self, batch_id: str) -> Batch | None:
+        return Batch(batch_id, "in_progress")
+
+    def fetch(self, file_id: str, target: Any) -> bool:
+        raise AssertionError("results are where they belong already")
+
+    def close(self) -> None:
+        pass
+
+
+def open_batches(
+    options: EngineOptions, *, folder: Path, pause: Callable[[float], None] = time.sleep
+) -> BatchEngine:
+    """The engine that asks the requests of the run in `folder` in batches."""
+    desk: Desk = FileDesk() if options.batch == BATCH_FILES else open_batch_endpoint(options, pause=pause)
+    return BatchEngine(options, desk, folder, pause=pause)
+
+
+def check_no_batch_waits(folder: Path, told: str | None) -> None:
+    """Raises UserError where a command that is told of no batches would pay for what they bring."""
+    if told is None and (waiting := waiting_parts(folder)):
+        flag = "--batch files" if waiting[0].at == BATCH_FILES else "--batch"
+        raise UserError(
+            f"{folder} has {len(waiting)} batches whose answers are not fetched yet (the first: "
+            f"{waiting[0].batch_id or waiting[0].path}), and asking for them now would pay twice: run "
+            f"inference_and_check.py with {flag} first"
+        )
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """A request that is to be handed in."""
+
+    name: str
+    attempt: int = 1
+    with_limit: bool = True
+
+
+class BatchEngine:
+    """Asks in batches; each request ends once, as Completion or Failure."""
+
+    def __init__(
+        self, options: EngineOptions, desk: Desk, folder: Path, *, pause: Callable[[float], None]
+    ) -> None:
+        self._model = options.model.removeprefix("openai/")
+        self._desk, self._folder, self._pause = desk, folder, pause
+        self._bodies = Bodies(self._model, options.sampling, body_fields(options))
+        self._poll_s = seconds_in(options.engine_args, "poll_s", POLL_S)
+        self._book = BatchBook(folder)
+        self._asked: dict[str, Request] = {}  # by name: what has no result yet
+        self._pending: deque[_Wish] = deque()  # of these, what is in no part
+        self._home: dict[str, Part] = {}  # by name: the last part that has it
+        self._most_tokens: int | None = None  # that may wait at the endpoint, where it says so
+        self._queued: set[str] = set()  # names that are asked again and are in no new part yet
+        self._is_full = False
+        self._looks = self._fulls = 0  # at batches since something changed; and how often one was full
+        self._counter: TokenCounter | None = None
+
+    @property
+    def left_out(self) -> list[str]:
+        """Fields that the endpoint refuses, so that they are not sent."""
+        return sorted(self._book.lessons.intersection(LEFT_OUT))
+
+    def close(self) -> None:
+        self._book.close()
+        self._desk.close()
+
+    def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Result]]:
+        """Yield each request with what became of it, batch by batch."""
+        source, is_over = iter(requests), False
+        try:
+            self._find_again()
+            while True:
+                is_over = is_over or self._pull(source)
+                self._hand_in()
+                self._look()
+                is_idle = True
+                for part in self._book.open():
+                    for result in self._take(part):
+                        is_idle = False
+                        yield result
+                    if part.status and not part.left:
+                        self._book.taken(part)
+                if is_over and not self._asked:
+                    break
+                if is_idle and not self._room_for_more():
+                    self._wait()
+            for part in self._book.open():  # what this command did not ask for stays for another one
+                if part.status:
+                    self._book.taken(part)
+        except KeyboardInterrupt:
+            raise RunStopped(self._come_back() or "interrupted: run the same command again") from None
+        except (RunStopped, UserError):
+            if self._desk.waits and (told := self._come_back()):
+                say(told)
+            raise
+
+    # --- from requests to parts ---
+
+    def _find_again(self) -> None:
+        """Take up the parts of earlier commands."""
+        for part in self._book.open():
+            if part.at != self._desk.name and not part.status:
+                raise UserError(
+                    f"{self._folder} has a batch under way at {part.at}, and this command asks "
+                    f"{self._desk.name}: give the same --batch and --api-base until its results are there"
+                )
+            if not part.batch_id:
+                found = self._desk.find(part.file_id, part.nonce)
+                if found is None:
+                    self._pause(LISTED_AFTER_S)
+                    found = self._desk.find(part.file_id, part.nonce)
+                if found is None:
+                    self._book.withdraw(part)
+                    continue
+                self._book.note(part, "created", batch_id=found.id)
+            for name in part.left:
+                if name in self._home:  # it was asked again
+                    self._home[name].left.pop(name, None)
+                self._home[name] = part
+
+    def _pull(self, source: Iterator[Request | None]) -> bool:
+        """Take what the source has to ask now; True once it has no more."""
+        quiet_s = 0.0
+        while len(self._asked) < MOST_ASKED:
+            try:
+                request = next(source)
+            except StopIteration:
+                return True
+            if request is None:
+                if not self._pending or quiet_s >= min(SETTLE_S, self._poll_s):
+                    return False
+                self._pause(IDLE_S)
+                quiet_s += IDLE_S
+                continue
+            quiet_s = 0.0
+            name = name_of(request.problem_id, request.temperature, request.index)
+            self._asked[name] = request
+            if name not in self._home:
+                self._pending.append(_Wish(name))
+            if len(self._pending) >= MOST_REQUESTS:
+                self._hand_in()
+        return False
+
+    def _hand_in(self) -> None:
+        """Hand in what is in no part yet, as far as the endpoint takes it."""
+        while self._room_for_more():
+            part = self._write()
+            self._book.note(part, "uploaded", file_id=self._desk.upload(part.path))
+            about = {"run": self._folder.name[:500], "part": str(part.number)}
+            made = self._desk.create(part.file_id, part.nonce, about)
+            if isinstance(made, Full):
+                self._withdraw_until_room(part, made)
+                return
+            self._book.note(part, "created", batch_id=made.id)
+            self._looks = 0
+            if self._desk.waits:
+                say(
+                    f"{self._desk.name} has {part.requests:,} requests as batch {made.id}, which may take "
+                    "a day: Ctrl-C leaves it there, and the same command fetches its answers"
+                )
+
+    def _room_for_more(self) -> bool:
+        """Whether there is something to hand in that the endpoint takes, as far as it said."""
+        if not self._pending or self._is_full:
+            return False
+        return not self._under_way() or self._tokens(self._pending[0]) <= self._room()
+
+    def _room(self) -> float:
+        """Tokens that may still wait at the endpoint."""
+        return (self._most_tokens or inf) - sum(part.tokens for part in self._under_way())
+
+    def _write(self) -> Part:
+        """Write the next part down, of at least one request."""
+        first, room = self._pending[0], self._room()
+        wishes: list[_Wish] = []
+        names: dict[str, bool] = {}
+        nonce = secrets.token_hex(16)
+        part_of: dict[str, Any] = {"at": self._desk.name, "nonce": nonce, "attempt": first.attempt}
+
+        def lines() -> Iterator[str]:
+            size = tokens = 0
+            while self._pending and len(wishes) < MOST_REQUESTS:
+                wish = self._pending[0]
+                has_limit = self._has_limit(wish)
+                line = self._line(wish, with_limit=has_limit)
+                size, tokens = size + len(line), tokens + self._tokens(wish)
+                if wishes and (wish.attempt != first.attempt or size > MOST_BYTES or tokens > room):
+                    return
+                wishes.append(self._pending.popleft())
+                names[wish.name] = has_limit
+                part_of["tokens"] = tokens
+                yield line
+
+        try:
+            part = self._book.write(part_of, names, lines())
+        except BaseException:
+            self._pending.extendleft(reversed(wishes))
+            raise
+        for wish in wishes:
+            if wish.name in self._home:
+                self._home[wish.name].left.pop(wish.name, None)
+            self._home[wish.name] = part
+            self._queued.discard(wish.name)
+        return part
+
+    def _has_limit(self, wish: _Wish) -> bool:
+        """Whether a request says how long its answer may be: not where that is more than the context."""
+        room = self._desk.room
+        return wish.with_limit and (room is None or self._asked[wish.name].max_tokens < room)
+
+    def _line(self, wish: _Wish, *, with_limit: bool) -> str:
+        body = self._bodies.of(
+            self._asked[wish.name],
+            with_limit=with_limit,
+            lessons={*self._book.lessons, NO_STREAM},
+            fills_in=self._desk.fills_in,
+            asked_at=self._desk.name,
+        )
+        asked = {"custom_id": wish.name, "method": "POST", "url": "/v1/chat/completions", "body": body}
+        return json.dumps(asked) + "\n"  # ASCII: nothing in it may look like the end of a line
+
+    def _tokens(self, wish: _Wish) -> int:
+        return estimate_tokens(words_of(self._asked[wish.name]))
+
+    def _withdraw_until_room(self, part: Part, full: Full) -> None:
+        """Too much waits at the endpoint: ask when there is room, in smaller parts where one is too much."""
+        others, limit = [one for one in self._under_way() if one is not part], full.limit
+        if not others and part.requests > 1 and (limit is None or part.tokens * 4 > limit):
+            self._most_tokens = max(1, min(part.tokens, limit or part.tokens) // 2)
+        elif limit is not None and others:
+            self._most_tokens = min(limit, self._most_tokens or limit)
+        self._fulls += 1
+        if self._fulls == 1:
+            say(f"{self._desk.name} takes no more yet, as too many tokens wait there")
+        for name, with_limit in reversed(part.left.items()):
+            self._home.pop(name, None)
+            if name in self._asked:
+                self._pending.appendleft(_Wish(name, part.attempt, with_limit))
+        self._book.withdraw(part)
+        self._is_full = True
+
+    # --- from batches to results ---
+
+    def _under_way(self) -> list[Part]:
+        return [part for part in self._book.open() if not part.status]
+
+    def _wait(self) -> None:
+        """Let time go by until there may be something to do."""
+        under_way = self._under_way()
+        if under_way and not self._desk.waits:
+            raise RunStopped(self._come_back())
+        if under_way or self._is_full:
+            slower = SLOWER ** min(20, max(self._looks, self._fulls))
+            self._pause(min(self._poll_s * slower, max(self._poll_s, MOST_POLL_S)))
+            self._looks += 1
+            self._is_full = self._is_full and bool(under_way)
+        else:
+            self._pause(IDLE_S)  # verdicts decide what to ask next
+
+    def _look(self) -> None:
+        """See which batches have ended, and fetch what they brought."""
+        for part in self._under_way():
+            if not self._desk.waits:
+                if part.results.exists():
+                    self._note_file(part)
+                continue
+            batch = self._desk.look(part.batch_id)
+            if batch is None:
+                raise UserError(
+                    f"{self._desk.name} knows no batch {part.batch_id}: give the key that made it, or, to "
+                    f"pay for its answers again, delete batches.jsonl in {self._folder}"
+                )
+            if batch.status not in ENDED:
+                continue
+            self._is_full, self._looks = False, 0
+            self._fulls *= batch.full is not None
+            if full := batch.full:
+                self._withdraw_until_room(part, full)
+            elif batch.status == "failed":
+                self._read_refusal(part, batch)
+            else:
+                self._fetch(part, batch)
+
+    def _fetch(self, part: Part, batch: Batch) -> None:
+        """Bring the results of a batch onto the disk, once more where they have gaps that are not due."""
+        status = batch.status
+        for attempt in range(1, MOST_FETCHES + 1):
+            status = batch.status
+            with replacing(part.results) as file:
+                for number, name in enumerate(batch.files):
+                    if not self._desk.fetch(name, file.buffer) and not number:
+                        status = "gone"
+                    file.buffer.write(b"\n")
+            if not _has_gaps(part, may_lack=status != "completed"):
+                break
+            if attempt < MOST_FETCHES:
+                self._pause(self._poll_s)
+                batch = self._desk.look(part.batch_id) or batch
+        self._book.note(part, "ended", status=status)
+
+    def _note_file(self, part: Part) -> None:
+        """Take results that the person had made."""
+        if _has_gaps(part, may_lack=True):
+            raise RunStopped(
+                f"{part.results} is damaged or still being written: run the same command when it is whole"
+            )
+        self._book.note(part, "ended", status="completed")
+
+    def _read_refusal(self, part: Part, batch: Batch) -> None:
+        """A batch was refused before anything was asked: because of some lines, or as a whole."""
+        names = [*part.left]
+        bad = {line: words for line, words in batch.problems if line and line <= len(names)}
+        if not bad or len(bad) == len(names):
+            words = "; ".join(words for _, words in batch.problems[:3]) or "it does not say why"
+            self._book.withdraw(part)
+            raise UserError(f"{self._desk.name} refuses batch {part.batch_id} ({words}): nothing was asked")
+        with replacing(part.results) as file:
+            for line, words in bad.items():
+                response = {"status_code": 400, "body": {"error": {"message": words}}}
+                file.write(json.dumps({"custom_id": names[line - 1], "response": response}) + "\n")
+        self._book.note(part, "ended", status="failed")
+
+    def _take(self, part: Part) -> Iterator[tuple[Request, Result]]:
+        """The results of a part that has ended, as far as they are asked for."""
+        wanted = {name for name in part.left if name in self._asked and name not in self._queued}
+        if not part.status or not wanted:
+            return
+        troubles: dict[str, Trouble | None] = {}
+        strange = answers = again = 0
+        for line in result_lines(part.results):
+            name = "" if line is None else line["custom_id"]
+            strange += name not in part.names
+            if line is None or name not in wanted:
+                continue
+            outcome = read_line(line)
+            if not isinstance(outcome, Answer):
+                troubles.setdefault(name, outcome)
+                continue
+            request = self._asked.pop(name)
+            wanted.discard(name)
+            answers += 1
+            yield request, self._completion(request, outcome)
+            self._forget(part, name)
+        for name in [name for name in part.left if name in wanted]:
+            then = self._what_then(part, name, troubles.get(name))
+            if isinstance(then, _Wish):
+                again += 1
+                self._pending.append(then)
+                self._queued.add(name)
+                continue
+            yield self._asked.pop(name), then
+            self._forget(part, name)
+        asked_again = f", {again:,} are asked again" if again else ""
+        unknown = f", {strange:,} lines of its results belong to none of its requests" if strange else ""
+        say(f"batch {part.batch_id} is {part.status}: {answers:,} answers{asked_again}{unknown}")
+
+    def _forget(self, part: Part, name: str) -> None:
+        part.left.pop(name)
+        self._home.pop(name, None)
+
+    def _completion(self, request: Request, answer: Answer) -> Completion:
+        """An answer as a live engine gives it."""
+        if not answer.usage_known:
+            if self._counter is None:
+                self._counter = counter_for(self._model)
+            answer = counted(request, answer, self._counter)
+        done = with_begun(request, answer.completion)
+        if not request.stop_loops:
+            return done
+        thought = done.reasoning or ""
+        end = loop_end(thought + done.text)  # nobody listened: what came after it was paid for, and is cut
+        if end is None:
+            return done
+        text, reasoning = done.text[: max(0, end - len(thought))], thought[:end] or None
+        return replace(done, text=text, reasoning=reasoning, finish_reason="loop")
+
+    def _what_then(self, part: Part, name: str, trouble: Trouble | None) -> _Wish | Result:
+        """What becomes of a request that a batch has not answered."""
+        wish = _Wish(name, part.attempt + 1, part.left[name])
+        if trouble is None and part.status in ("cancelled", "gone"):
+            told = "was cancelled" if part.status == "cancelled" else "has results that are gone"
+            return Failure(f"batch {part.batch_id} {told}")
+        trouble = trouble or Trouble(Kind.BROKEN, f"batch {part.batch_id} is {part.status} without an answer")
+        known = {*self._book.lessons, STREAM, NO_STREAM, OWN_BUDGET}
+        lesson = lesson_of(trouble, known, may_change_stream=False)
+        if lesson is not None:
+            self._book.learn(part, lesson)
+            say(f"{self._desk.name} {LESSONS[lesson]} ({trouble.message[:200]})")
+        is_taught = lesson is not None or self._is_known(trouble, known)
+        if trouble.kind is Kind.TOO_LONG and not is_taught:
+            if not wish.with_limit:
+                return Completion("", "prompt_too_long", 0, 0)
+            return replace(wish, with_limit=False)
+        if trouble.kind in (Kind.REFUSED, Kind.ADDRESS, Kind.KEY) and not is_taught:
+            return Failure(f"{REFUSED}{trouble.message}")
+        if part.attempt >= MOST_ATTEMPTS:
+            return Failure(f"{part.attempt} batches brought no answer, the last: {trouble.message}")
+        return wish
+
+    def _is_known(self, trouble: Trouble, known: set[str]) -> bool:
+        """Whether a refusal, of one line like others, is about what is sent otherwise from now on."""
+        return any(
+            lesson_of(trouble, known - {lesson}, may_change_stream=False) == lesson
+            for lesson in self._book.lessons
+        )
+
+    def _come_back(self) -> str:
+        """How to get what is under way; "" where nothing is."""
+        under_way = self._under_way()
+        if not under_way:
+            return ""
+        if self._desk.waits:
+            names = ", ".join(part.batch_id for part in under_way[:3] if part.batch_id)
+            return f"batches go on without this command ({names}): the same command fetches their answers"
+        program = "python -m vllm.entrypoints.openai.run_batch"
+        commands = "".join(
+            f"\n  {program} -i {part.path} -o {part.results} --model {self._model}" for part in under_way
+        )
+        return f"have vLLM answer these requests, and then run the same command again:{commands}"
+
+
+def _has_gaps(part: Part, *, may_lack: bool) -> bool:
+    """Whether the results of a part have damaged lines or lack some that are due."""
+    lacking = set() if may_lack else {*part.left}
+    for line in result_lines(part.results):
+        if line is None:
+            return True
+        lacking.discard(line["custom_id"])
+    return bool(lacking)

@@ -1,0 +1,188 @@
+"""Which parts of a run were handed in as batches, and what became of each?
+
+Call `waiting_parts` for what is still to be fetched, `BatchBook` to write down what becomes of parts. Each
+step of a part is a line of batches.jsonl that is on the disk before the next step is taken; its requests and
+results lie in batches/.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from util.records import exact_number
+from util.runs.journal import Journal, read_lines, write_lines
+from util.runs.lines import BATCHES
+from util.runs.reader import journals, samples_there
+
+FOLDER = "batches"
+MOST_NAME = 64  # characters of a request's name
+
+
+@dataclass
+class Part:
+    """Requests that are handed in together."""
+
+    number: int
+    at: str  # where: an endpoint's address as it may be shown, or "files"
+    nonce: str  # by which its batch is found again
+    attempt: int  # how often its requests are asked with this one
+    path: Path  # of its requests
+    requests: int = 0
+    tokens: int = 0  # of its prompts, roughly
+    file_id: str = ""
+    batch_id: str = ""
+    status: str = ""  # how its batch ended; "": it has not
+    is_over: bool = False  # withdrawn, or all that it brought was taken
+    names: dict[str, bool] = field(default_factory=dict)  # of its requests, and whether each has a limit
+    left: dict[str, bool] = field(default_factory=dict)  # those to be taken
+
+    @property
+    def results(self) -> Path:
+        return self.path.with_suffix(".results.jsonl")
+
+    @property
+    def may_be_paid(self) -> bool:
+        """Whether something may have been asked that is not taken yet."""
+        return bool(self.file_id or self.batch_id) and not self.is_over
+
+
+@dataclass
+class Parts:
+    """All parts of a run, and what endpoints have taught us meanwhile."""
+
+    all: dict[int, Part] = field(default_factory=dict)
+    lessons: set[str] = field(default_factory=set)
+
+    def open(self) -> list[Part]:
+        return [part for part in self.all.values() if part.may_be_paid]
+
+
+def read_parts(folder: Path) -> Parts:
+    """What a run's folder says of its parts, without the names of their requests."""
+    found = Parts()
+    for _, line in read_lines(folder / BATCHES):
+        number, state = line["part"], line["state"]
+        if state == "lesson":
+            found.lessons.add(line["lesson"])
+        elif state == "written":
+            path = folder / FOLDER / f"{number:04}.jsonl"
+            same = {name: line[name] for name in ("at", "nonce", "attempt", "requests", "tokens")}
+            found.all[number] = Part(number, path=path, **same)
+        elif state in ("uploaded", "created", "ended"):
+            for name in ("file_id", "batch_id", "status"):
+                if name in line:
+                    setattr(found.all[number], name, line[name])
+        else:  # "withdrawn", or "taken" with what is left
+            found.all[number].left = dict.fromkeys(line.get("left", ()), True)
+            found.all[number].is_over = not line.get("left")
+    return found
+
+
+def waiting_parts(folder: Path, parts: Parts | None = None) -> list[Part]:
+    """Parts that may bring samples that the run does not have, with the names of their requests."""
+    found = (parts or read_parts(folder)).open()
+    have = {name_of(*key) for key in samples_there(folder)} if found else set()
+    for part in found:
+        part.names = names = _names(part.path)
+        part.left = {name: names[name] for name in part.left or names if name in names and name not in have}
+    return [part for part in found if part.left]
+
+
+def is_paid_for(folder: Path) -> bool:
+    """Whether batches of a run may bring samples that are paid for."""
+    return bool(read_parts(folder).open())
+
+
+class BatchBook:
+    """The parts of a run that is open for writing."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._journal = Journal(folder / BATCHES)
+        self._parts = read_parts(folder)
+        self.lessons = self._parts.lessons
+        waiting_parts(folder, self._parts)
+
+    def open(self) -> list[Part]:
+        """Parts that may have been paid for and are not taken, in the order of their numbers."""
+        return self._parts.open()
+
+    def write(self, part_of: dict[str, Any], names: dict[str, bool], lines: Iterable[str]) -> Part:
+        """Write a new part down; its fields and `names` are filled while its `lines` are drawn."""
+        number = max(self._parts.all, default=0) + 1
+        path = self._folder / FOLDER / f"{number:04}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        path.with_suffix(".results.jsonl").unlink(
+            missing_ok=True
+        )  # of a run that was copied without its lines
+        write_lines(path, lines)
+        part = Part(number, path=path, names=names, left=dict(names), requests=len(names), **part_of)
+        self._parts.all[number] = part
+        same = {name: getattr(part, name) for name in ("at", "nonce", "attempt", "requests", "tokens")}
+        self._note(part, "written", **same)
+        return part
+
+    def note(self, part: Part, state: str, **found: str) -> None:
+        """Something has become of a part: it is on the disk when this returns."""
+        self._note(part, state, **found)
+        for name, value in found.items():
+            setattr(part, name, value)
+
+    def withdraw(self, part: Part) -> None:
+        """A part is asked otherwise: nothing was paid for it."""
+        part.is_over = True
+        self._note(part, "withdrawn")
+        part.path.unlink(missing_ok=True)
+
+    def taken(self, part: Part) -> None:
+        """All that this command wants of a part is taken; its samples are on the disk before this says so."""
+        for path in journals(self._folder):
+            with open(path, "rb") as file:
+                os.fsync(file)
+        part.is_over = not part.left
+        self._note(part, "taken", left=[*part.left])
+
+    def learn(self, part: Part, lesson: str) -> None:
+        self.lessons.add(lesson)
+        self._note(part, "lesson", lesson=lesson)
+
+    def _note(self, part: Part, state: str, **found: Any) -> None:
+        self._journal.append({"part": part.number, "state": state, **found})
+        self._journal.sync()
+
+    def close(self) -> None:
+        self._journal.close()
+
+
+def name_of(problem_id: str, temperature: float, index: int) -> str:
+    """The name of a sample's request in its batch; a long or odd problem is named by a digest."""
+    rest = f"/{exact_number(temperature)}/{index}"
+    if len(problem_id + rest) > MOST_NAME or not (problem_id.isascii() and problem_id.isprintable()):
+        problem_id = hashlib.sha256(problem_id.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+    return problem_id + rest
+
+
+def result_lines(path: Path) -> Iterator[dict | None]:
+    """Each line of a file of results; None for one that is damaged."""
+    with open(path, "rb") as file:
+        for raw in file:
+            try:
+                line = json.loads(raw) if raw.strip() else {}
+            except (ValueError, RecursionError):
+                line = None
+            if line != {}:
+                yield line if isinstance(line, dict) and isinstance(line.get("custom_id"), str) else None
+
+
+def _names(path: Path) -> dict[str, bool]:
+    """The requests of a part by name, and whether each says how long its answer may be."""
+    return {
+        line["custom_id"]: any(name in line["body"] for name in ("max_tokens", "max_completion_tokens"))
+        for _, line in read_lines(path)
+    }
