@@ -287,6 +287,20 @@ def test_a_benchmark_of_a_family_reads_a_row_asks_it_and_grades_it(name):
     assert source.keep is None or source.keep(row)
 
 
+LANGUAGES = json_lines(ROOT / "tests/cases/languages.jsonl")  # invented, in the forms of the real answers
+
+
+@pytest.mark.parametrize("case", LANGUAGES, ids=[f"{case['task']} {case['right'][0]}" for case in LANGUAGES])
+def test_numbers_of_many_languages_and_answers_in_latex_are_read_as_they_are_meant(case):
+    task = load_task(case["task"])
+    problem = task.problem(case["row"])
+    assert not problem.unusable and task.grade(problem, task.gold(case["row"])).correct
+    for right in case["right"]:
+        assert task.grade(problem, f"\\boxed{{{right}}}").correct, right
+    for wrong in case["wrong"]:
+        assert task.grade(problem, f"\\boxed{{{wrong}}}").reason in ("wrong_answer", "undecided"), wrong
+
+
 def test_rows_of_mmlu_that_were_found_wrong_are_no_part_of_mmlu_redux():
     assert not load_task("MMLURedux").source.keep({"error_type": "wrong_groundtruth"})
 
