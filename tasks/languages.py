@@ -68,7 +68,7 @@ def mgsm(name: str, code: str) -> Task:
 
 def polymath(name: str, code: str) -> Task:
     """Problems of four levels, which are its splits: 125 each."""
-    files = {level: (f"{code}/{level}.parquet",) for level in LEVELS}
+    files: dict[str, tuple[str, ...]] = {level: (f"{code}/{level}.parquet",) for level in LEVELS}
     source = Source(path="Qwen/PolyMath", files=files, split="top", licence="Apache-2.0")
     task = task_of_columns(name, source, {"question": "question", "answer": "answer", "id": "id"})
     return replace(task, grade=partial(grade_polymath, code=code))
