@@ -349,3 +349,11 @@ def test_the_example_of_the_docs_is_what_the_command_says(tmp_path, capsys, monk
     example = page.partition("## Why is my number different?")[2].split("```")[3]
     for paragraph in example.removeprefix("text\n").strip("\n").split("\n\n"):
         assert paragraph in text, text
+
+
+def test_the_page_has_the_logged_score_beside_ours(tmp_path):
+    samples = [{"problem_id": name, "index": 0} for name in "pq"]
+    folder = audited(tmp_path / "r", samples, {}, scores={"acc<": "0.450"}, tool="lm&eval")
+    assert report.run(report.parse([str(folder), "-o", str(tmp_path / "page.html")])) == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "acc&lt; 0.450 as logged by lm&amp;eval, avg 100.0 here; report.py audit splits the two." in page

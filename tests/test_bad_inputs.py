@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 from helpers import json_lines, paper_engine
+from made_runs import make_imported
 
 from util.errors import RunStopped, UserError
+from util.runs.theirs import TheirScore
 
 NAME = "paper_Warmup_test_all_0_-1"
 TEXT = (
@@ -59,7 +61,8 @@ def command(capsys) -> Callable[..., Outcome]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    """A graded and formatted run of four samples, and one like it under another name."""
+    """A graded and formatted run of four samples, one of them judged by another suite, too; and one like it
+    under another name."""
     import convert_format
     import inference_and_check
 
@@ -72,6 +75,9 @@ def made(tmp_path_factory) -> Path:
     assert inference_and_check.run(inference_and_check.parse(flags)) == 0
     assert convert_format.run(convert_format.parse(["--input_dir", str(top / "r"), "--no-llm"])) == 0
     assert inference_and_check.run(inference_and_check.parse([*flags, "--check"])) == 0
+    make_imported(
+        top / "r" / NAME, {("warmup-01", 0.7, 0): TheirScore("acc", 0.5, "20")}, scores={"acc": 0.5}
+    )
     shutil.copytree(top / "r" / NAME, top / "other" / NAME)
     return top
 
@@ -99,6 +105,7 @@ def flags_of(script: str, here: Path) -> list[object]:
         "page": ["report", run, "-o", here / "page.html"],
         "compare": ["report", "compare", run, other],
         "explain": ["report", "explain", run],
+        "audit": ["report", "audit", run],
         "manifest": ["report", "manifest", run],
         "budget": ["report", "budget", run, "--at", 1, "--tokenizer", "none", "--dry-run"],
         "merge": ["util.runs.__main__", "merge", run, other, "-o", here / "all"],
@@ -106,7 +113,7 @@ def flags_of(script: str, here: Path) -> list[object]:
 
 
 SAMPLES = ("generate", "format", "export", "pairs", "page", "compare", "merge")  # read every line of a run
-VERDICTS = (*SAMPLES, "explain", "budget")
+VERDICTS = (*SAMPLES, "explain", "audit", "budget")
 EVERY = (*VERDICTS, "manifest", "dry run")
 
 
@@ -148,6 +155,11 @@ BAD_FIELDS = {
         "verdict": (LACKING, None, [], {}, {"correct": "yes"}, {"correct": True, "certainty": "of 2031"}),
     },
     "formatted.jsonl": {"problem_id": (LACKING,), "text": (LACKING, None, 3), "index": ("1",)},
+    "theirs.jsonl": {
+        "metric": (LACKING, None),
+        "score": (LACKING, "1", NAN, HUGE),
+        "extracted": (LACKING, 3),
+    },
 }
 BAD_LINES = ("{", "[]", "3", "null", '"text"', "\ufffd" * 9, DEEP, '{"problem_id": ' + DEEP)
 READERS = {
@@ -155,6 +167,7 @@ READERS = {
     "problems.jsonl": (*SAMPLES, "budget"),
     "verdicts.jsonl": ("generate", "export", "pairs", "page", "compare", "explain", "merge", "budget"),
     "formatted.jsonl": ("generate", "export", "pairs", "page", "merge", "budget"),
+    "theirs.jsonl": ("audit", "merge"),
 }
 DAMAGES = [
     (name, field, value)
@@ -219,7 +232,7 @@ BAD_PARTS = {
         {"task": 3, "model": "paper"},
     ),
     "dataset": (LACKING, None, [], {"revision": 3}, {"labels": "x"}),
-    "made_with": (LACKING, None, "0.9.0", {"hardware": []}),
+    "made_with": (LACKING, None, "0.9.0", {"hardware": []}, {"imported": {"scores": [1]}}),
     "asked": ([], {"n": "many"}, {"temperatures": 0.7}, {"engine": 3}, {"temperatures": ["hot"]}),
     "generation": ([], {"seconds": "long"}),
     "prompt": ("default", {"hash": 3}),
@@ -351,7 +364,7 @@ def test_a_name_that_nothing_has_is_refused(command, here, what, monkeypatch):
 def test_a_folder_where_a_file_of_a_run_should_be_is_refused(command, here, made, script):
     taken = []
     for name in READERS:
-        if script not in (*READERS[name], "eval"):
+        if ("generate" if script == "eval" else script) not in READERS[name]:
             continue
         shutil.rmtree(here)
         shutil.copytree(made, here)
@@ -404,6 +417,7 @@ FILES = {
     "prices of a second opinion": ("generate", "--second-opinion=FILE", "--check"),
     "a run to report on": ("report", "FILE", "-o", "OUT"),
     "a run to explain": ("report", "explain", "FILE"),
+    "a run to audit": ("report", "audit", "FILE"),
     "a run with budgets": ("report", "budget", "FILE", "--at", "9", "--dry-run"),
     "runs to merge": ("util.runs.__main__", "merge", "FILE", "FILE2", "-o", "OUT"),
     "response to grade": ("util.grading.__main__", "explain", "--gold=4", "--response=FILE"),

@@ -37,7 +37,7 @@ def test_what_they_said_of_a_sample_is_read_back_by_metric(tmp_path):
     said = [
         (("p1", 0), TheirScore("strict", True, "2")),
         (("p1", 0), TheirScore("loose", 0.5, "")),
-        (("p1", 1), TheirScore("strict", None)),
+        (("p1", 1), TheirScore("strict", float("nan"))),
         (("é€", 0), TheirScore("strict", 1, "[invalid]")),
     ]
     folder = scored_run(tmp_path / "r", said)

@@ -5,7 +5,6 @@ Call `misfit`; `FIELDS` says what each file holds.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -80,8 +79,8 @@ def _is_score(value: Any) -> bool:
     return value is None or isinstance(value, bool | list)
 
 
-def _is_their_score(value: Any) -> bool:
-    return value is None or type(value) is bool or (type(value) in (int, float) and math.isfinite(value))
+def is_their_score(value: Any) -> bool:
+    return value is None or type(value) is bool or (type(value) in (int, float) and abs(value) < MOST_COUNTED)
 
 
 def _is_pair_of_words(value: Any) -> bool:
@@ -114,7 +113,7 @@ FIELDS: dict[str, Fields] = {  # by the name of the file
         **dict.fromkeys(("judged", "answer", "why", "verifier", "prompt"), _is_text),
         "said": _is_pair_of_words,
     },
-    THEIRS: {**_KEY, "metric": _is_text, "score": _is_their_score, "extracted": _is_text_or_null},
+    THEIRS: {**_KEY, "metric": _is_text, "score": is_their_score, "extracted": _is_text_or_null},
     "budget.jsonl": {
         **_KEY,
         **dict.fromkeys(("at", "prompt_tokens", "completion_tokens"), _is_count),
@@ -137,7 +136,7 @@ _KINDS: dict[Fits, str] = {
     _is_label: "a number",
     _is_verdict: "a verdict",
     _is_score: "a score",
-    _is_their_score: "a number, true, false or null",
+    is_their_score: "a number, true, false or null",
     _is_pair_of_words: "a pair of texts",
 }
 LABELLED: Fields = {"id": _is_text, "gpt_difficulty_parsed": _is_label}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from util.runs.journal import open_to_read, read_line_at, read_lines
-from util.runs.lines import THEIRS
+from util.runs.lines import THEIRS, is_their_score
 
 Key = tuple[str, float, int]
 MOST_DIGITS = 40  # before or behind the point: no score has more
@@ -58,9 +58,10 @@ def logged_scores(info: Mapping[str, Any]) -> dict[str, str]:
 
 
 def their_line(key: Key, their: TheirScore) -> dict[str, Any]:
-    """A line of theirs.jsonl."""
+    """A line of theirs.jsonl; a score that is no number, or a number beyond all reason, is none."""
     problem_id, temperature, index = key
-    said = {"metric": their.metric, "score": their.score, "extracted": their.extracted}
+    score = their.score if is_their_score(their.score) else None
+    said = {"metric": their.metric, "score": score, "extracted": their.extracted}
     return {"problem_id": problem_id, "temperature": temperature, "index": index, **said}
 
 

@@ -23,6 +23,7 @@ from util.results.page.letters import letters_section
 from util.results.page.listing import listed
 from util.results.page.names import run_names, short_models
 from util.results.page.opinions import opinions_section
+from util.runs.theirs import logged_scores
 from util.settings import NOT_RECORDED, OF_A_RUN, values_of
 
 GROUPS_SHOWN = 60  # rows of a table by subject and the like
@@ -51,7 +52,7 @@ def write_report(
     names = run_names(runs)
     rows = _rows(runs, names)
     made = "".join(_made(run, name) for run, name in zip(runs, names, strict=True))
-    above = _notices(runs, names, rows) + "<h2>Scores</h2>" + _scores(rows)
+    above = _notices(runs, names, rows) + "<h2>Scores</h2>" + _scores(rows) + _logged(rows)
     below = "".join(
         (
             opinions_section(runs, names),
@@ -151,6 +152,19 @@ def _scores(rows: Sequence[Row]) -> str:
         f"one cluster: it says how far another draw of problems and samples would move the mean.{upper}</p>"
     )
     return table(head, lines, words=(0,), cards=True, frame="scores") + note + "".join(map(_stopped, rows))
+
+
+def _logged(rows: Sequence[Row]) -> str:
+    """What the logs of imported runs say, beside our score."""
+    lines = []
+    for label, run, _, found, _ in rows:
+        for metric, score in logged_scores(run.info).items():
+            ours = "–" if found["avg"] is None else f"avg {100 * found['avg']['value']:.1f}"
+            said = f"{metric} {score} as logged by {run.info['made_with']['imported']['from']}, {ours} here"
+            lines.append(
+                f'<p class="faint">{escape(f"{label}: {said}")}; report.py audit splits the two.</p>'
+            )
+    return "".join(lines)
 
 
 def _apart(found: dict) -> str:
