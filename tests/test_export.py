@@ -1103,6 +1103,27 @@ def test_each_filter_is_counted_in_funnel_and_card_and_can_be_switched_off(tmp_p
     assert len(rows(folder, "--dedup", "none", "--no-filter", *BAD, "--force")) == 8
 
 
+TWICE = f"<think>{THOUGHT}</think>Hm.<think>{THOUGHT}</think>{SOLUTION}"
+
+
+@pytest.mark.parametrize(
+    ("sample", "several"),
+    [
+        ({"text": TWICE}, True),
+        ({"text": f"<think>{THOUGHT}</think>{SOLUTION}", "reasoning": THOUGHT}, True),
+        ({"text": f"<think>{THOUGHT}</think>{SOLUTION}"}, False),
+        ({"text": f"<think>\n</think>{SOLUTION}", "reasoning": THOUGHT}, False),
+        ({}, False),
+    ],
+)
+def test_several_thoughts_of_which_formatting_made_one_are_filtered(tmp_path, sample, several):
+    folder = write_run(tmp_path / "run", [*samples(), PaperSample("new", "One?", **sample)])
+    found = {row["sample_id"].split("/")[1] for row in rows(folder, "--dedup", "none")}
+    assert found == {*QUESTIONS} | ({"new"} if not several else set())
+    found = rows(folder, "--dedup", "none", "--no-filter", "tags", "--force")
+    assert len(found) == 4
+
+
 def test_the_filters_hold_for_extra_rows_too(tmp_path):
     texts = [sample.text or join_parts(THOUGHT, sample.response) for sample in BAD.values()]
     lines = [{"question": f"Extra {n}?", "combined_text": text} for n, text in enumerate((*texts, AS_TAGS))]
@@ -1203,6 +1224,26 @@ def test_unverified_samples_come_in_on_request_and_say_what_was_judged(tmp_path)
     unverified = {"open": "undecided", "waiting": "none", "no tests": "none"}
     assert verdicts("--unverified") == correct | unverified
     assert "| none | 2 | 33.3% |" in (tmp_path / "train.card.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "stage"),
+    [
+        ((), "graded correct"),
+        (("--no-filter", "undecided"), "graded correct or undecided"),
+        (("--unverified",), "graded correct, undecided or not judged"),
+        (
+            ("--majority", "0.5", "--unverified"),
+            "graded correct, undecided, not judged or without a reference",
+        ),
+        (("--majority", "0.5"), "graded correct or without a reference"),
+    ],
+)
+def test_the_funnel_names_its_stage_by_what_may_pass_it(tmp_path, flags, stage):
+    own = [*samples(), *voters("half", "0.5", "1/2")]
+    done = export(write_run(tmp_path / "run", own), "--include-unjudged", *flags)
+    assert list(last_line(done)["funnel"])[1] == stage
+    assert f"| {stage} | " in (tmp_path / "train.card.md").read_text()
 
 
 def test_a_text_that_was_formatted_after_grading_is_no_unjudged_one(tmp_path):

@@ -120,6 +120,15 @@ class ExportOptions:
     system_of_run: bool = False  # whether a run's own message goes before it, if it asks for this form
 
     @property
+    def judged_stage(self) -> str:
+        """What the samples are whose verdict, or the lack of one, lets them in."""
+        others = ["undecided"] * (self.unverified or UNDECIDED in self.limits.off)
+        others += ["not judged"] * self.unverified
+        others += ["without a reference"] * (self.majority is not None)
+        *more, last = [CORRECT, *others]
+        return f"{', '.join(more)} or {last}" if more else last
+
+    @property
     def takes_plain(self) -> bool:
         """Whether rows without a thought may enter."""
         return self.form == WITHOUT or self.include_unformatted or self.plain_share is not None
@@ -167,7 +176,7 @@ class Summary:
             told = f"none of {before[-1][1]} ({before[-1][0]})" if before else "no sample"
             off = next((name for name, one in FILTERS.items() if one.stage == stage), "")
             advice = ADVICE.get(stage, f"--no-filter {off} switches this filter off" if off else "")
-            advice = self._why_not_correct() if stage == CORRECT else advice
+            advice = self._why_not_correct() if stage.startswith(CORRECT) else advice
             raise UserError(f'no row is left: {told} passed the stage "{stage}"; {advice}')
 
     def _why_not_correct(self) -> str:
@@ -242,7 +251,7 @@ class Export:
         if not self.options.include_unjudged:
             self.summary.check_waiting(stages[GENERATED])
         filters = [FILTERS[name].stage for name in self._filters]
-        for stage in (GENERATED, CORRECT, WHOLE, FORMATTED, FITTING, *filters):
+        for stage in (GENERATED, self.options.judged_stage, WHOLE, FORMATTED, FITTING, *filters):
             self.summary.passed(stage, stages[stage])
         self._elect()
 
@@ -364,7 +373,7 @@ class Export:
         if judged is None:
             self._count_left_out(origin, record)
             return
-        stages[CORRECT] += 1
+        stages[self.options.judged_stage] += 1
         if not may_train(sample.finish_reason, keep_budget=self.options.keep_budget):
             self.summary.unfit_endings[sample.finish_reason] += 1
             return
@@ -379,7 +388,8 @@ class Export:
         if not self._fits(tokens):
             return
         stages[FITTING] += 1
-        for name, passed in self._filtered(Draft(record.prompt, text, answer)):
+        original = "" if record.formatted is None else replace(record, formatted=None).text()
+        for name, passed in self._filtered(Draft(record.prompt, text, answer, original)):
             if not passed:
                 self.summary.filtered[name] += 1
                 return

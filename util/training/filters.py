@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from util.response import units, wide_characters
+from util.response import part, units, wide_characters
 from util.training.curation import REPEATED_WORDS, repeated_share
-from util.training.thoughts import Answer
+from util.training.thoughts import Answer, times_thought
 
 MIN_SOLUTION_WORDS = 10  # a third of the solutions cut by rule from plain traces were a bare box of 3 words
 MAX_REPETITION = 0.3  # of a response's passages; texts that reason stay below 0.1
@@ -27,6 +27,7 @@ class Draft:
     prompt: str
     text: str  # thought and solution, with the marks that it came with
     answer: Answer
+    original: str = ""  # as it was generated, where the text was formatted since
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def _is_long_enough(draft: Draft, limits: Limits) -> bool:
 
 
 def _has_one_pair(draft: Draft, limits: Limits) -> bool:
-    return draft.answer.thoughts <= 1
+    """Formatting makes one thought of several."""
+    return draft.answer.thoughts <= 1 and times_thought(part(draft.original)) <= 1
 
 
 def _boxes_agree(draft: Draft, limits: Limits) -> bool:

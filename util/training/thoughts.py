@@ -61,7 +61,7 @@ def read_answer(text: str, reasoning: str = "") -> Answer | NoAnswer:
     apart = trimmed(part(reasoning).without_marks()) if reasoning else ""
     within = trimmed(parts.thought) if parts.marks else ""
     thought = "\n\n".join(filter(None, (apart, within)))
-    answer = Answer(thought, parts.solution or "", _times_thought(parts) + bool(apart))
+    answer = Answer(thought, parts.solution or "", times_thought(parts) + bool(apart))
     if not answer.solution.strip():
         return NoAnswer("nothing after the thought")
     if any(_holds_marks(one) for one in (answer.thought, answer.solution)):
@@ -69,7 +69,7 @@ def read_answer(text: str, reasoning: str = "") -> Answer | NoAnswer:
     return answer
 
 
-def _times_thought(parts: Parts) -> int:
+def times_thought(parts: Parts) -> int:
     """How many thoughts the marks of a response tell of; messages in several channels are one."""
     ended = begun = 0
     before: Mark | None = None
