@@ -22,6 +22,8 @@ from util.terminal import print_result, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from util.generation.order import Order
     from util.task import Task
 
@@ -55,6 +57,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     cli.add_engine_flags(parser)
     cli.add_budget_flags(parser)
     cli.add_run_flags(parser, "own", "livecodebench", "grading")
+    cli.add_log_flag(parser)
     cli.add_overwrite_flag(parser)
     return parser.parse_args(argv)
 
@@ -64,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
     from functools import partial
 
     from util.generation.evaluation import Evaluation, ResultFiles, check_orders
+    from util.generation.tracking import Tracking, check_installed
 
+    check_installed(args.log)
     tasks = _tasks(args)
     cli.check_limits(args, tasks)
     if args.revision is not None and len(tasks) > 1:
@@ -87,12 +92,24 @@ def run(args: argparse.Namespace) -> int:
     opening = partial(cli.open_within_budget, args, options)
     log = args.result_dir / f"{name}_eval.log"
     fresh = args.overwrite_settings
-    with Evaluation(orders, args.result_dir, files, opening, log=log, fresh=fresh) as evaluation:
+    tracking = Tracking(args.log, name=name, folder=args.result_dir, settings=lambda: _settings(orders))
+    parts = Evaluation(orders, args.result_dir, files, opening, log=log, fresh=fresh, tracking=tracking)
+    with tracking, parts as evaluation:
         evaluation.run()
     if args.report is not None:
         _write_page(args.report, evaluation.folders())
     print_result(evaluation.accuracies())
     return 1 if evaluation.failures else 0
+
+
+def _settings(orders: Sequence[Order]) -> dict[str, Any]:
+    """What all benchmarks share; what is of one of them is that of the first."""
+    from util.results.public import public_settings
+
+    plan = orders[0].plan
+    asked = {"temperatures": [*plan.temperatures], "n": plan.n, "limit": orders[0].selection.limit}
+    info = {"settings": orders[0].settings(), "asked": asked, "dataset": {}, "made_with": {}}
+    return {**public_settings(info), "task": ", ".join(order.task.name for order in orders)}
 
 
 def _write_page(path: Path, folders: Sequence[Path]) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from util.generation.order import Order
     from util.generation.rounds import Rounds, Stopping
     from util.generation.second_opinion import Asked, SecondOpinion
+    from util.generation.tracking import Tracking
     from util.records import Failure
     from util.results.headline import Headline
     from util.task import Task
@@ -80,6 +81,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         metavar="SHARE",
         help=f"share of the other answers to ask about as well, drawn by their names ({AUDIT_SHARE})",
     )
+    cli.add_log_flag(parser)
     cli.add_overwrite_flag(parser)
     return parser.parse_args(argv)
 
@@ -95,7 +97,10 @@ def run(args: argparse.Namespace) -> int:
         open_grading,
         results_of,
     )
+    from util.generation.tracking import Tracking, check_installed
+    from util.results.public import public_settings
 
+    check_installed(args.log)
     if args.regrade and not args.check:
         raise UserError("--regrade grades existing samples again: give it together with --check")
     cli.settle_sampling(args)
@@ -112,7 +117,13 @@ def run(args: argparse.Namespace) -> int:
             "temperature 0 is greedy: all samples of a problem would be equal, so one is taken instead of --n"
         )
     opened = open_benchmark(order, args.result_dir, fresh=args.overwrite_settings, must_exist=args.check)
-    with opened.run:
+    tracking = Tracking(
+        args.log,
+        name=opened.run.folder.name,
+        folder=opened.run.folder,
+        settings=lambda: public_settings(opened.run.info),
+    )
+    with opened.run, tracking:
         say(counts_line(opened.order.task, opened.counts))
         if not args.check and (doubt := about_few_samples(len(opened.asked.ids), order.plan.n)):
             say(doubt)
@@ -122,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
             if not args.inference:
                 grading = open_grading(opened, stack)
             if not args.check:
-                spent = _generate(args, opened, grading)
+                spent = _generate(args, opened, grading, tracking)
             if grading is not None:
                 results = Results(opened, is_check=args.check)
                 below = args.n if args.check and "n" in args.given else None
@@ -131,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
         if args.second_opinion is not None:  # the first engine is closed: a verifier may need its GPUs
             status = max(status, _ask_opinions(args, opened, spent))
         results = results or results_of(opened, is_check=args.check)
-        return max(status, _report(args, opened, results, is_whole=is_whole))
+        return max(status, _report(args, opened, results, tracking, is_whole=is_whole))
 
 
 @dataclass(frozen=True)
@@ -183,7 +194,9 @@ def _stopping(args: argparse.Namespace) -> Stopping | None:
     return Stopping(args.until_correct, args.give_up_after, band)
 
 
-def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | None) -> Spent:
+def _generate(
+    args: argparse.Namespace, opened: Benchmark, grading: Grading | None, tracking: Tracking
+) -> Spent:
     from contextlib import closing
     from dataclasses import replace
     from functools import partial
@@ -192,6 +205,7 @@ def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | No
     from util.engines.metered import open_metered
     from util.generation.batches import open_batches
     from util.generation.loop import Job, generate
+    from util.generation.tracking import progress_of
 
     job = Job(opened.run, opened.asked, opened.order.plan, grading, _rounds(opened, grading))
     if job.rounds is None:
@@ -215,7 +229,13 @@ def _generate(args: argparse.Namespace, opened: Benchmark, grading: Grading | No
         if grading is not None:
             progress.about(opened.order.task.name, grading.so_far)
 
+        def numbers() -> dict[str, float]:
+            gradings = {opened.order.task.name: grading}
+            of = total if job.rounds is None else None  # of samples that verdicts call for nobody knows
+            return progress_of([job.outcome], model=args.model, of=of, gradings=gradings)
+
         def on_sample(job: Job, tokens: int) -> None:
+            tracking.progress(numbers)
             if job.rounds is None:
                 progress.step(tokens)
             else:
@@ -509,15 +529,19 @@ def _say_opinions(args: argparse.Namespace, opened: Benchmark, found_at: dict[st
     return {"opinions": found.as_json()}
 
 
-def _report(args: argparse.Namespace, opened: Benchmark, results: Results, *, is_whole: bool) -> int:
+def _report(
+    args: argparse.Namespace, opened: Benchmark, results: Results, tracking: Tracking, *, is_whole: bool
+) -> int:
     """Print the table and the JSON line; both cover what this command asked.
 
     run.json keeps the numbers of the whole folder.
     """
+    from util.generation.tracking import result_of
     from util.results.headline import about_alike, about_loops, summary_line
 
     run, order = opened.run, opened.order
     found_at, without = results.asked(), results.without_doubtful()
+    tracking.result(result_of(order.task.name, found_at))
     if is_whole:
         run.info["summary"] = results.of_folder(found_at)
     missing = 0 if args.check else opened.missing()

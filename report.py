@@ -207,7 +207,8 @@ def _publish_flags(parser: cli.Parser) -> None:
         "--relationship",
         choices=RELATIONSHIPS,
         default="other",
-        help="of who ran it to the model's makers (other)",
+        metavar="KIND",
+        help=f"of who ran it to the model's makers: {', '.join(RELATIONSHIPS)} (other)",
     )
     parser.add_argument(
         "--source-url", metavar="URL", help="where samples and settings will be, linked from the model's page"

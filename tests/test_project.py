@@ -12,6 +12,7 @@ import pytest
 from helpers import ROOT
 
 from util import __version__
+from util.generation import TRACKERS
 from util.machines.versions import made_with, suite_version
 from util.runs.repeat import cautions
 
@@ -168,7 +169,8 @@ def test_the_dependencies_of_the_project_are_those_of_the_requirement_files():
     dynamic = PROJECT["tool"]["setuptools"]["dynamic"]
     assert {"version", "dependencies", "optional-dependencies"} == set(PROJECT["project"]["dynamic"])
     extras = {name: found["file"] for name, found in dynamic["optional-dependencies"].items()}
-    assert set(extras) == {"cpu", "gpu", "ray", "batch", "contest", "datasets", "page", "dev"}
+    trackers = {f"log-{name}" for name in TRACKERS}
+    assert set(extras) == {"cpu", "gpu", "ray", "batch", "contest", "datasets", "page", "dev", *trackers}
     named = [*dynamic["dependencies"]["file"], *(name for files in extras.values() for name in files)]
     known = {f"requirements/{path.name}" for path in (ROOT / "requirements").iterdir()}
     assert set(named) == {name for name in known if not re.search(r"\.lock$|/excludes", name)}

@@ -15,6 +15,7 @@ from util import __version__
 from util.engines.deadline import Deadline, end_of_job, moment, shown_time
 from util.engines.options import BATCH_ENDPOINT, BATCH_FILES, EMBEDDED, STREAM_CHOICES, EngineOptions
 from util.errors import RunStopped, UserError
+from util.generation import TRACKERS
 from util.response import THOUGHT_FORMS
 from util.settings import (
     BY_NAME,
@@ -402,6 +403,18 @@ def add_overwrite_flag(parser: argparse._ActionsContainer) -> None:
         "--overwrite-settings",
         action="store_true",
         help="when the settings differ from the existing run's, start a fresh folder beside it",
+    )
+
+
+def add_log_flag(parser: argparse._ActionsContainer) -> None:
+    """Who hears how a command gets on; the same in every script that generates samples of benchmarks."""
+    parser.add_argument(
+        "--log",
+        nargs="+",
+        choices=TRACKERS,
+        default=[],
+        metavar="TRACKER",
+        help=f"experiment trackers that hear progress, settings and the result: {', '.join(TRACKERS)}",
     )
 
 

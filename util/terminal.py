@@ -271,6 +271,11 @@ class Progress:
         self._bar.total += more
         self._bar.refresh()
 
+    @property
+    def total(self) -> int:
+        """How many there will be; 0 where nobody knows."""
+        return self._bar.total or 0
+
     def __enter__(self) -> Progress:
         return self
 

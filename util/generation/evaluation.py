@@ -27,8 +27,9 @@ from util.generation.benchmark import (
     open_grading,
 )
 from util.generation.judging import Grading
-from util.generation.loop import Job, generate
+from util.generation.loop import Job, Outcome, generate
 from util.generation.order import Order
+from util.generation.tracking import Tracking, progress_of, result_of
 from util.records import exact_number
 from util.results.headline import Headline, about_alike, summary_line
 from util.runs.folder import find_run, read_run_json
@@ -94,7 +95,10 @@ class Evaluation:
         *,
         log: Path,
         fresh: bool = False,  # where settings differ, start another folder
+        tracking: Tracking,
     ) -> None:
+        self._tracking = tracking
+        self._outcomes: list[Outcome] = []
         self._orders = orders
         self._opening = opening
         self._result_dir = result_dir
@@ -129,6 +133,8 @@ class Evaluation:
         for ending in self._endings.values():
             ending.result()
         self._write()
+        for name, found in self._found.items():
+            self._tracking.result(result_of(name, found))
         self._say(f"\n{self._table()}")
 
     def accuracies(self) -> dict:
@@ -179,7 +185,13 @@ class Evaluation:
         try:
             with Progress(0, first.opened.order.task.name) as progress:
 
+                def numbers() -> dict[str, float]:
+                    gradings = {part.opened.order.task.name: part.grading for part in unfinished}
+                    model = self._orders[0].plan.model
+                    return progress_of(self._outcomes, model=model, of=progress.total, gradings=gradings)
+
                 def on_sample(job: Job, tokens: int) -> None:
+                    self._tracking.progress(numbers)
                     part = next(part for part in unfinished if part.job is job)
                     progress.about(part.opened.order.task.name, part.grading.so_far)
                     progress.step(tokens)
@@ -217,6 +229,7 @@ class Evaluation:
             opened.note_engine(engine)
             progress.expect(opened.missing())
             unfinished.append(part)
+            self._outcomes.append(part.job.outcome)
             coming = self._load(parts)
             yield part.job
             while not coming.done():

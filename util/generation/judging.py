@@ -201,7 +201,7 @@ class Grading:
         self._in_flight: dict[int, int] = {}  # sample -> its problem
         self._tried: set[int] = set()  # by this command, and worth another try by a later one
         self.without_problem = 0  # samples whose problem has no reference any more
-        self._judged = self._correct = 0  # by this command
+        self.judged = self.correct = 0  # by this command
 
     def offer(self, sample: Sample, offset: int) -> None:
         """Grade a new sample, which lies at `offset` of its file, as soon as there is room; never waits."""
@@ -229,8 +229,8 @@ class Grading:
                 self.without_problem += not one.line
                 found.append(one)
             self._waiting.extend(places.part(left, 1) for left in range(len(results), len(places)))
-        self._judged += sum(OUTCOMES[one.counted.outcome] != "not_judged" for one in found)
-        self._correct += sum(one.is_correct for one in found)
+        self.judged += sum(OUTCOMES[one.counted.outcome] != "not_judged" for one in found)
+        self.correct += sum(one.is_correct for one in found)
         if lines := b"".join(one.line for one in found):
             self._run.add_verdict_lines(lines)
         if refused is not None:
@@ -245,9 +245,9 @@ class Grading:
 
     def so_far(self) -> str:
         """The accuracy of what this command has graded, for people; "" before the first verdict."""
-        if not self._judged:
+        if not self.judged:
             return ""
-        return f"{100 * self._correct / self._judged:.1f} % of {self._judged:,} judged"
+        return f"{100 * self.correct / self.judged:.1f} % of {self.judged:,} judged"
 
     def find_rest(
         self,

@@ -20,6 +20,7 @@ from typing import Any
 from util.errors import UserError
 from util.records import NOT_JUDGED, Record, exact_number
 from util.results.estimates import CONFIDENCE
+from util.results.public import public_info, public_settings
 from util.results.sides import Side
 from util.runs.journal import write_lines, write_whole
 from util.runs.lines import SAMPLES
@@ -28,16 +29,11 @@ from util.runs.repeat import command_of
 from util.settings import BY_NAME, NOT_RECORDED, SETTINGS, short_name, values_of
 
 SCHEMA_VERSION = "0.3.0"  # of evaleval/every_eval_ever
-LEAST_IN_ENGINE = ("engine", "tp", "pp", "dp", "replicas")  # what of the engine's settings is no address
 CHOOSING = ("source", "start", "end", "filter_difficulty", "limit", "start_date", "end_date")
 NAMED_BY_THE_SCHEMA = re.compile(r"top_.|max_tokens").fullmatch  # settings that it has a field for
-HIDDEN = "***"
 _RETRIEVED = "retrieved_timestamp"
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_SECRET = re.compile(r"key|token$|secret|password|auth|header", re.IGNORECASE)
-_PATH = re.compile(r"(?<![\w.:/])~?/(?:\S*/)?")  # all of an absolute path but its last name
-_URL = re.compile(r"\b[a-z][a-z0-9+]*://\S+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -123,45 +119,6 @@ def write_records(
         entry.parent.mkdir(parents=True, exist_ok=True)
         write_whole(entry, _entry(side, origin, by))
     return Published(path, None if aggregate_only else samples, None if why else entry, why)
-
-
-# --- what may be read by anybody ---
-
-
-def without_places(value: Any) -> Any:
-    """A value of a setting without paths, addresses and secrets: of a path its last name is left."""
-    if isinstance(value, dict):
-        return {name: HIDDEN if _SECRET.search(name) else without_places(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_places(one) for one in value]
-    if not isinstance(value, str):
-        return value
-    return short_name(value) if _is_path(value) else _PATH.sub("", _URL.sub(_open_url, value))
-
-
-def _open_url(found: re.Match[str]) -> str:
-    return found[0] if found[0].startswith("hf://datasets/") else HIDDEN
-
-
-def _is_path(text: str) -> bool:
-    return text.startswith(("/", "~", "./", "../"))
-
-
-def public_info(info: dict[str, Any]) -> dict[str, Any]:
-    """What a run.json says of how to repeat the run, without what is of this machine or secret."""
-    settings, asked, prompt = {**info["settings"]}, {**info.get("asked", {})}, {**info.get("prompt", {})}
-    places = {"model", "lora", "model_args", "chat_template_kwargs"}
-    settings |= {name: without_places(settings[name]) for name in places & settings.keys()}
-    engine = asked.get("engine") or {}
-    answers = {*settings.get("model_args", {}), "chat_template_kwargs"}
-    args = {name: value for name, value in (engine.get("engine_args") or {}).items() if name in answers}
-    asked["engine"] = {name: engine[name] for name in LEAST_IN_ENGINE if name in engine}
-    asked["engine"]["engine_args"] = without_places(args)
-    asked |= {"data_dir": None, "system_prompt_from": without_places(asked.get("system_prompt_from"))}
-    if "name" in prompt:
-        prompt["name"] = without_places(prompt["name"])
-    dataset = without_places(info["dataset"])
-    return {**info, "settings": settings, "asked": asked, "prompt": prompt, "dataset": dataset}
 
 
 # --- the record ---
@@ -296,15 +253,11 @@ def _generation(side: Side, origin: Origin, info: dict[str, Any]) -> dict[str, A
         "execution_command": command_of(info),
         "prompt_template": prompt.get("text") if origin.in_plain_text or not own_words else None,
     }
-    details = {setting.name: values[setting.name] for setting in SETTINGS if setting.place != "engine"}
-    details |= info["asked"]["engine"]
-    details |= {"prompt_hash": prompt.get("hash"), "left_out": info["made_with"].get("left_out")}
-    details["isolation"] = info.get("grading", {}).get("isolation", {}).get("tier")
     return {
         "generation_args": {
             name: value for name, value in arguments.items() if value is not None and value != NOT_RECORDED
         },
-        "additional_details": _texts(details),
+        "additional_details": _texts(public_settings(info)),
     }
 
 
