@@ -44,6 +44,7 @@ FAMILIES = {
     ),
     **dict.fromkeys("GPQAMain GPQAExtended MMLURedux SuperGPQA".split(), "knowledge"),
     **dict.fromkeys(("HumanEval+", "MBPP+"), "programs"),
+    **dict.fromkeys("IFEval IFBench".split(), "instructions"),
     **{f"{name}-{code}": "languages" for name, codes in _LANGUAGES.items() for code in codes.split()},
 }
 SETS = {  # what eval.py takes for several benchmarks at once
@@ -51,6 +52,7 @@ SETS = {  # what eval.py takes for several benchmarks at once
     "reasoning": ("AIME25", "MATH500", "GPQADiamond", "LiveCodeBench"),
     "code": ("LiveCodeBench", "TACO", "APPS"),
     "knowledge": ("MMLUPro", "GPQADiamond", "SuperGPQA"),
+    "instructions": ("IFEval", "IFBench"),
 }
 
 

@@ -170,7 +170,18 @@ def test_the_dependencies_of_the_project_are_those_of_the_requirement_files():
     assert {"version", "dependencies", "optional-dependencies"} == set(PROJECT["project"]["dynamic"])
     extras = {name: found["file"] for name, found in dynamic["optional-dependencies"].items()}
     trackers = {f"log-{name}" for name in TRACKERS}
-    assert set(extras) == {"cpu", "gpu", "ray", "batch", "contest", "datasets", "page", "dev", *trackers}
+    assert set(extras) == {
+        "cpu",
+        "gpu",
+        "ray",
+        "batch",
+        "contest",
+        "datasets",
+        "instructions",
+        "page",
+        "dev",
+        *trackers,
+    }
     named = [*dynamic["dependencies"]["file"], *(name for files in extras.values() for name in files)]
     known = {f"requirements/{path.name}" for path in (ROOT / "requirements").iterdir()}
     assert set(named) == {name for name in known if not re.search(r"\.lock$|/excludes", name)}

@@ -255,8 +255,23 @@ FAMILY_ROWS = {
     },
     "MGSM": {"question": "Was ist 1 + 1?", "answer": None, "answer_number": 2},
     **{row["task"]: row["row"] for row in json_lines(ROOT / "tests/cases/test_programs.jsonl")},
+    "IFEval": {
+        "key": 1000,
+        "prompt": "How was it? In small letters and without commas.",
+        "instruction_id_list": ["punctuation:no_comma", "detectable_format:number_bullet_lists"],
+        "kwargs": [{}, {"num_bullets": 1}],
+    },
+    "IFBench": {
+        "key": "0",
+        "prompt": "How was it? As a list with one star, and at most ten words.",
+        "instruction_id_list": ["format:list", "count:word_count_range"],
+        "kwargs": [{"sep": "*", "N": None}, {"sep": None, "min_words": 1.0, "max_words": 10.0}],
+    },
     "PolyMath": {"id": "top-de-0", "question": "Was ist 1 + 1?", "answer": "2"},
 }
+
+
+RIGHT = "* good\n\nx *"  # of the benchmarks without gold answers
 
 
 def family_row(name):
@@ -271,15 +286,12 @@ def test_a_benchmark_of_a_family_reads_a_row_asks_it_and_grades_it(name):
     task, row = load_task(name), family_row(name)
     problem = task.problem(row)
     assert task.name == name and row == family_row(name) and not problem.unusable
-    assert task.grade(problem, task.gold(row)).correct
+    assert task.grade(problem, task.gold(row) or RIGHT).correct
     wrong = task.grade(problem, "The answer is \\boxed{3}." if not problem.choices else "It is \\boxed{Z}.")
     assert not wrong.correct and wrong.reason
     prompt = task.prompt(problem, "m")
-    assert (
-        problem.question in prompt
-        and ("```python" if task.is_code else "\\boxed{}") in prompt
-        and all(text in prompt for text in problem.choices)
-    )
+    form = "```python" if task.is_code else "" if "rules" in problem.about else "\\boxed{}"
+    assert problem.question in prompt and form in prompt and all(text in prompt for text in problem.choices)
     assert {*problem.about} == {*task.groups}
     assert pickle.loads(pickle.dumps((task.problem, task.grade, task.gold, task.prompt)))
     source = task.source

@@ -5,6 +5,7 @@ Follow them in order: Problem, Request, Completion, Sample, Verdict, Record.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 SCHEMA = 1  # goes up when the meaning of a stored field changes; readers refuse other numbers
@@ -64,8 +65,35 @@ def may_train(finish_reason: str, *, keep_budget: bool = False) -> bool:
     return ending(finish_reason).trains or (keep_budget and finish_reason == "budget")
 
 
+RULES = "rules"  # the fact of a problem that says how many rules its reference consists of
+# Marks that a verdict gives them: whether a rule is followed strictly, and loosely. None: nobody can tell.
+FOLLOWED = {
+    "s": (True, True),
+    "l": (False, True),
+    "-": (False, False),
+    "~": (False, None),
+    "?": (None, None),
+}
+
+
+def rules_in_short(marks: str) -> str:
+    """The one mark that says whether all rules are followed."""
+    whole = tuple(_all_of([FOLLOWED[mark][which] for mark in marks]) for which in (0, 1))
+    return next(mark for mark, said in FOLLOWED.items() if said == whole)
+
+
+def _all_of(said: list[bool | None]) -> bool | None:
+    return False if False in said else None if None in said else True
+
+
 BY_THE_CLOCK = "ended by the clock"  # cause of a time-out with CPU time to spare: a pool tries again alone
 NO_TIME = "the symbolic engine had no time"  # causes that begin so are worth another try
+
+
+def count_rules(about: Mapping[str, object]) -> int:
+    """How many rules the reference of a problem with these facts consists of; 0: it is none of rules."""
+    count = about.get(RULES)
+    return count if isinstance(count, int) else 0
 
 
 def exact_number(value: float) -> str:
@@ -190,6 +218,7 @@ class Verdict:
     how: str = ""  # by which sign the answer was found: "box", "answer tag", "declared", ...
     trust: str = ""  # one of TRUSTS: how far that sign can be trusted
     cause: str = ""  # why an undecided verdict is undecided, or what failed
+    rules: str = ""  # where several rules are to be followed: a mark out of FOLLOWED for each
 
     @property
     def by_the_clock(self) -> bool:
@@ -203,13 +232,17 @@ def as_finished(verdict: Verdict, finish_reason: str) -> Verdict:
     if verdict.reason in NOT_JUDGED:
         return verdict
     if finish_reason == "refusal":
-        return replace(verdict, correct=False, reason="no_answer", extracted=None, detail="refused", cause="")
+        return replace(
+            verdict, correct=False, reason="no_answer", extracted=None, detail="refused", cause="", rules=""
+        )
     why = ending(finish_reason).cut_off
     if not why or verdict.trust == "high":
         return verdict
     if verdict.trust or verdict.reason in ("no_answer", "no_code"):
         detail = f"{verdict.detail}; {why}"
-        return replace(verdict, correct=False, reason="truncated", extracted=None, detail=detail, cause="")
+        return replace(
+            verdict, correct=False, reason="truncated", extracted=None, detail=detail, cause="", rules=""
+        )
     return verdict
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from util.errors import UserError
-from util.records import Problem
+from util.records import Problem, count_rules
 from util.task import Task
 
 EXAMPLES = 3  # shown of each kind
@@ -36,9 +36,10 @@ def check_golds(task: Task, problems: Iterable[Problem], found: CheckedGolds | N
     """
     found = CheckedGolds() if found is None else found
     for problem in problems:
-        if not isinstance(problem.reference, str):
+        if not isinstance(problem.reference, str) or count_rules(problem.about):
             raise UserError(
-                f"{task.name} is judged by tests: check-golds is for references that are answers or letters"
+                f"{task.name} is judged by {'rules' if problem.reference else 'tests'}: check-golds is for "
+                "references that are answers or letters"
             )
         verdict = task.grade(problem, f"The final answer is {_boxed(problem.reference)}.")
         if verdict.correct:

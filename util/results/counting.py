@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from util.records import NOT_JUDGED, Record, ending
+from util.records import NOT_JUDGED, Record, count_rules, ending, rules_in_short
 from util.results.voting import grouped_by_value
 
 # Facts of a problem that results are split by, where run.json does not say which its benchmark declares.
@@ -63,6 +63,7 @@ class Counted(NamedTuple):
     has_answer: bool  # the reference is a short text, so that answers can be compared
     vote: str | None  # a wrong answer that counts in a majority
     text: int  # checksum of the sample's text
+    rules: str  # marks of the rules that were to be followed; "": there were none
 
 
 def counted(record: Record) -> Counted:
@@ -70,6 +71,7 @@ def counted(record: Record) -> Counted:
     sample, verdict = record.sample, record.verdict
     outcome = outcome_of(record)
     is_wrong = outcome not in ("correct", "not_judged")
+    rules = count_rules(record.about)
     return Counted(
         problem_id=sample.problem_id,
         temperature=sample.temperature,
@@ -82,9 +84,10 @@ def counted(record: Record) -> Counted:
         apart=sample.finish_reason if ending(sample.finish_reason).share else "",
         prompt_tokens=sample.prompt_tokens,
         completion_tokens=max(0, sample.completion_tokens),
-        has_answer=record.answer is not None,
+        has_answer=record.answer is not None and not rules,
         vote=verdict.extracted if verdict is not None and is_wrong and has_vote(record) else None,
         text=zlib.crc32(sample.text.encode("utf-8", "backslashreplace")),
+        rules=(verdict.rules if verdict is not None else "") or "-" * rules,
     )
 
 
@@ -118,6 +121,8 @@ class Tally:
         self.prompt_tokens = 0
         self.completion_tokens = 0
         self.graders: dict[str, int] = {}
+        self.rules: Counter[str] = Counter()  # marks of all judged samples' rules
+        self.prompts: Counter[str] = Counter()  # marks that say it of all rules of a judged sample
         self.votes = False  # whether answers can be compared: the references are short texts
 
     @property
@@ -150,6 +155,9 @@ class Tally:
         self.judged[place] += 1
         self.completed_judged[place] += not one.is_truncated
         self.votes |= one.has_answer
+        if one.rules:
+            self.rules.update(one.rules)
+            self.prompts[rules_in_short(one.rules)] += 1
         if outcome == "correct":
             self.correct[place] += 1
             self.completed_correct[place] += not one.is_truncated

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
-from util.records import Record, ending, exact_number
+from util.records import FOLLOWED, Record, ending, exact_number
 from util.results.counting import (
     OUTCOMES,
     WHY_BIASED,
@@ -46,6 +46,24 @@ class Mean:
     high: float
     up_to: float  # the mean if every undecided sample were correct
     undecided: int
+
+
+@dataclass(frozen=True)
+class Followed:
+    """Share that is followed, and what it would be if all were that are undecided."""
+
+    of: int
+    strict: float
+    strict_up_to: float
+    loose: float
+    loose_up_to: float
+
+    def __str__(self) -> str:
+        strict, loose = (
+            f"{100 * share:.1f}" + (f" to {100 * most:.1f}" if most > share else "")
+            for share, most in ((self.strict, self.strict_up_to), (self.loose, self.loose_up_to))
+        )
+        return f"strict {strict} loose {loose} of {self.of:,}"
 
 
 @dataclass(frozen=True)
@@ -96,6 +114,7 @@ class Headline:
     groups: Mapping[str, Mapping[str, Mapping]]
     macro: Mapping[str, float]  # of a group's values, each weighing the same
     stopped_early: Mapping | None
+    rules: Mapping[str, Followed] = field(default_factory=dict)  # "prompts", "instructions": of samples
 
     @property
     def complete(self) -> bool:
@@ -146,6 +165,8 @@ class Headline:
             found[name] = {str(k): value for k, value in found[name].items()}
         if self.stopped_early is None:
             del found["stopped_early"]
+        if not self.rules:
+            del found["rules"]
         return found
 
     def in_short(self) -> dict:
@@ -208,6 +229,7 @@ def headline(tally: Tally, target: Target | None = None, stopped: Stopped | None
             for name, values in groups.items()
         },
         stopped_early=_about_rule(tally, stopped) if is_stopped and stopped is not None else None,
+        rules=_rules(tally) if means else {},
     )
 
 
@@ -274,7 +296,8 @@ def summary_line(name: str, found: Headline) -> str:
         best = found.over_all(values)
         if best is not None and found.n > 1:
             parts.append(f"{kind}@{best[0]} {100 * best[1]:.1f}")
-    return filled([name, *first, *parts, "|", *_shares(found), of])
+    rules = [f"{what} {followed}," for what, followed in found.rules.items()]
+    return filled([name, *first, *parts, "|", *rules, *_shares(found), of])
 
 
 def about_alike(temperature: float, found: Headline) -> str:
@@ -360,6 +383,24 @@ def _majority(tally: Tally, ks: Sequence[int]) -> dict[int, Over]:
             silent = drawn - correct - sum(wrong)
             values[k].append(majority_at_k(correct, wrong, silent, k, seed=_seed(problem_id)))
     return {k: Over(math.fsum(found) / len(found), len(found)) for k, found in values.items()}
+
+
+def _rules(tally: Tally) -> dict[str, Followed]:
+    """How often all rules of a prompt are followed, and how often a rule is."""
+    marks = {"prompts": tally.prompts, "instructions": tally.rules}
+    return {
+        what: Followed(
+            counts.total(),
+            *(
+                sum(count for mark, count in counts.items() if FOLLOWED[mark][which] in wanted)
+                / counts.total()
+                for which in (0, 1)
+                for wanted in ((True,), (True, None))
+            ),
+        )
+        for what, counts in marks.items()
+        if counts
+    }
 
 
 def _tokens(tally: Tally) -> dict[str, dict | None]:

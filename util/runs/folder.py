@@ -298,7 +298,8 @@ def verdict_line(key: tuple[str, float, int], judged: str, verdict: Verdict) -> 
     """A line of verdicts.jsonl: what was said of the text with the digest `judged`."""
     problem_id, temperature, index = key
     name = {"problem_id": problem_id, "temperature": temperature, "index": index}
-    return encoded({**name, "judged": judged, "verdict": vars(verdict)})
+    said = {field: value for field, value in vars(verdict).items() if value or field != "rules"}
+    return encoded({**name, "judged": judged, "verdict": said})
 
 
 def read_run_json(folder: Path) -> dict:

@@ -151,7 +151,12 @@ def _scores(rows: Sequence[Row]) -> str:
         '<p class="faint">avg@n is the mean over problems. The interval treats the samples of one problem as '
         f"one cluster: it says how far another draw of problems and samples would move the mean.{upper}</p>"
     )
-    return table(head, lines, words=(0,), cards=True, frame="scores") + note + "".join(map(_stopped, rows))
+    return (
+        table(head, lines, words=(0,), cards=True, frame="scores")
+        + note
+        + "".join(map(_stopped, rows))
+        + _rules(rows)
+    )
 
 
 def _logged(rows: Sequence[Row]) -> str:
@@ -174,6 +179,18 @@ def _apart(found: dict) -> str:
     return "".join(
         f"<br>{100 * count / found['samples']:.1f} % {what}" for what, count in shares.items() if count
     )
+
+
+def _rules(rows: Sequence[Row]) -> str:
+    """How far the instructions of prompts are followed, where that was judged."""
+    told = (
+        (
+            row.label,
+            [f"{what} {followed}" for what, followed in row.run.headlines[row.temperature].rules.items()],
+        )
+        for row in rows
+    )
+    return "".join(f"<p>{escape(label)}: {escape(', '.join(rules))}.</p>" for label, rules in told if rules)
 
 
 def _stopped(row: Row) -> str:
