@@ -19,6 +19,8 @@ from typing import Any
 from tasks import apps, gsm8k, numina
 from tasks.mmlu_pro import INSTRUCTION
 from util.data.addresses import Address, read_address
+from util.data.columns import NAMES
+from util.data.columns import value_at as _at
 from util.data.rows import open_rows
 from util.data.streamed import ONLY_CONFIG
 from util.errors import UserError
@@ -29,18 +31,6 @@ from util.grading.code.suites import asserts, code_of, function_of, suite_of
 from util.records import Problem, TestSuite, Verdict
 from util.task import Source, Task, content_id
 
-# What a column may be called, the likeliest name first; "a.b" is b within a.
-NAMES = {
-    "question": "question problem prompt question_content input query instruction task text messages",
-    "answer": "answer final_answer expected_answer reference_answer correct_answer ground_truth gold target "
-    "label answer_index answerkey reward_model.ground_truth solution output response",
-    "options": "options choices",
-    "tests": "input_output tests test_cases test test_list",
-    "setup": "test_imports test_setup_code",
-    "starter": "starter_code",
-    "function": "fn_name function_name entry_point",
-    "id": "id problem_id question_id unique_id task_id uid _id idx",
-}
 FACTS = "subject category topic field domain type level difficulty source language".split()
 GRADES = ("maths", "number", "letter", "code")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -147,15 +137,6 @@ def gold(row: dict, *, columns: Mapping[str, str], grade: str) -> str | None:
     if found.unusable:
         return None
     return f"The final answer is {found.answer if BOX in found.answer else f'{BOX}{{{found.answer}}}'}."
-
-
-def _at(row: Mapping[str, Any], name: str) -> Any:
-    """The value of a column; "a.b" is b within a."""
-    if name in row or "." not in name:
-        return row.get(name)
-    outer, _, inner = name.partition(".")
-    within = row.get(outer)
-    return _at(within, inner) if isinstance(within, Mapping) else None
 
 
 def _fact(value: Any) -> Any:

@@ -15,6 +15,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from helpers import ROOT
 from made_runs import make_imported, make_run
@@ -245,7 +247,22 @@ def graded_runs(tmp_path_factory) -> Path:
     old = {"What is 2 + 2?": {"problem": "What is 2 + 2?", "answer": "4", "responses": {"0": [sample]}}}
     for name in (found for command in RUNNABLE for found in re.findall(r"import (\S+\.json)", command)):
         (folder / name).write_text(json.dumps(old))
+    make_logs(folder)
     return folder
+
+
+def make_logs(folder: Path) -> None:
+    """The logs of other suites that are imported: of one sample each."""
+    commands = "\n".join(RUNNABLE)
+    question = json.loads((ROOT / "tasks" / "warmup.jsonl").read_text().partition("\n")[0])["question"]
+    for name in re.findall(r"import (\S+\.jsonl)", commands):
+        row = {"doc_id": 0, "doc": {"question": question}, "target": "1", "resps": [["1"]], "metrics": []}
+        (folder / name).write_text(json.dumps(row) + "\n")
+    for name in re.findall(r"import (\S+\.eval)", commands):
+        shutil.copy(ROOT / "tests" / "foreign" / "inspect_ai" / "sums.eval", folder / name)
+    for name in re.findall(r"import (\S+\.parquet)", commands):
+        table = pyarrow.table({"task": ["What is 2 + 2?"], "result": ["4"], "texts": [["It is 4.", "5"]]})
+        pyarrow.parquet.write_table(table, folder / name)
 
 
 @pytest.mark.parametrize("command", RUNNABLE)

@@ -148,7 +148,7 @@ def _write_problems(order: Order, run: Run, counts: RowCounts, *, asks: bool) ->
         say(f"{order.task.name} has no difficulty labels: --filter-difficulty leaves nothing out")
     found = _with_prompt_noted(order, run, order.problems(rows, labels, counts))
     asked = write_problems(run, found, order.prompt(), order.plan.model)
-    run.info["dataset"] = _about_rows(rows, counts, order.task)
+    run.info["dataset"] = about_rows(rows, counts, order.task)
     if labels is not None and not is_unknown:
         run.info["dataset"]["labels"] = labels.note
     run.info["groups"] = list(order.task.groups)
@@ -182,7 +182,8 @@ def _with_prompt_noted(order: Order, run: Run, found: Iterator[Problem]) -> Iter
     yield from found
 
 
-def _about_rows(rows: Rows, counts: RowCounts, task: Task) -> dict:
+def about_rows(rows: Rows, counts: RowCounts, task: Task) -> dict:
+    """What run.json says of the data."""
     return {
         "path": rows.path,
         "split": rows.split,

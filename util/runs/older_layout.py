@@ -75,6 +75,16 @@ def read_old_file(path: Path) -> dict[str, dict]:
     return content
 
 
+def is_old_file(path: Path) -> bool:
+    """Whether a file is a whole result file of the older layout."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    rows = list(content.values()) if isinstance(content, dict) else []
+    return bool(rows) and all(_is_numbered(row) or _is_old_row(row) for row in rows)
+
+
 def import_results(
     content: dict[str, dict],
     task: Task,
