@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     check_installed(args.log)
     tasks = _tasks(args)
     cli.check_limits(args, tasks)
+    cli.check_judge(args, tasks)
     if args.revision is not None and len(tasks) > 1:
         raise UserError(f"--revision {args.revision} is of one data set: give one benchmark in --evals")
     cli.settle_sampling(args)
@@ -93,7 +94,9 @@ def run(args: argparse.Namespace) -> int:
     log = args.result_dir / f"{name}_eval.log"
     fresh = args.overwrite_settings
     tracking = Tracking(args.log, name=name, folder=args.result_dir, settings=lambda: _settings(orders))
-    parts = Evaluation(orders, args.result_dir, files, opening, log=log, fresh=fresh, tracking=tracking)
+    judge = partial(cli.open_judge, args, args.result_dir / f"{name}_judge.log")
+    more = {"log": log, "fresh": fresh, "tracking": tracking, "open_judge": judge}
+    parts = Evaluation(orders, args.result_dir, files, opening, **more)
     with tracking, parts as evaluation:
         evaluation.run()
     if args.report is not None:
@@ -125,13 +128,18 @@ def _write_page(path: Path, folders: Sequence[Path]) -> None:
 
 def _forecast(args: argparse.Namespace, orders: list[Order]) -> int:
     from util.generation.forecast import forecast, total_line
+    from util.generation.model_judge import say_forecast
 
     found = [forecast(order, args.result_dir) for order in orders]
     for one in found:
         for line in one.lines(args.model):
             say(line)
     say(total_line(found, args.model))
-    print_result({one.task: one.as_json(args.model) for one in found})
+    numbers = {one.task: one.as_json(args.model) for one in found}
+    for order, one in zip(orders, found, strict=True):
+        if order.task.ask_judge is not None:
+            numbers[one.task] |= say_forecast(order, args.result_dir, one.requests)
+    print_result(numbers)
     return 0
 
 

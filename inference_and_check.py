@@ -22,9 +22,10 @@ from util.terminal import Progress, print_result, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from contextlib import ExitStack
     from typing import Any
 
-    from util.engines.options import EngineOptions
+    from util.engines.metered import MeteredEngine
     from util.generation.benchmark import Benchmark, Results
     from util.generation.forecast import Forecast
     from util.generation.judging import Grading
@@ -88,6 +89,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> int:
     from contextlib import ExitStack
+    from functools import partial
 
     from util.generation.benchmark import (
         Results,
@@ -97,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
         open_grading,
         results_of,
     )
+    from util.generation.model_judge import judge_rest
     from util.generation.tracking import Tracking, check_installed
     from util.results.public import public_settings
 
@@ -106,8 +109,9 @@ def run(args: argparse.Namespace) -> int:
     cli.settle_sampling(args)
     task = _task(args)
     cli.check_limits(args, [task])
+    cli.check_judge(args, [task])
     _check_opinion_flags(args, task)
-    order = cli.order_from(args, task, None if args.check else _stopping(args))
+    order = cli.order_from(args, task, None if args.check else _stopping(args, task))
     if task.address and not args.check:
         cli.look_at_own(args, order)
     if args.dry_run:
@@ -125,6 +129,9 @@ def run(args: argparse.Namespace) -> int:
     )
     with opened.run, tracking:
         say(counts_line(opened.order.task, opened.counts))
+        judge = opened.judge()
+        if judge is not None and not args.regrade:
+            judge.check_alone()
         if not args.check and (doubt := about_few_samples(len(opened.asked.ids), order.plan.n)):
             say(doubt)
         spent, results, is_whole = Spent(), None, True
@@ -139,6 +146,11 @@ def run(args: argparse.Namespace) -> int:
                 below = args.n if args.check and "n" in args.given else None
                 is_whole = _grade_rest(grading, results, again=args.regrade, below=below)
         status = spent.status
+        if judge is not None:  # as below: the engine is closed
+            with ExitStack() as stack:
+                is_judged = judge_rest(judge, opened.run, partial(_open_judge, args, opened, spent, stack))
+            status = max(status, 0 if is_judged else 1)
+            results = results_of(opened, is_check=args.check)
         if args.second_opinion is not None:  # the first engine is closed: a verifier may need its GPUs
             status = max(status, _ask_opinions(args, opened, spent))
         results = results or results_of(opened, is_check=args.check)
@@ -155,6 +167,19 @@ class Spent:
     is_all: bool = False
 
 
+def _open_judge(
+    args: argparse.Namespace, opened: Benchmark, spent: Spent, stack: ExitStack
+) -> MeteredEngine | None:
+    """The judge's engine, which ends with `stack`; None where answers took the whole budget."""
+    if spent.is_all:
+        return None
+    log = opened.run.folder / "judge.log"
+    engine = cli.open_judge(args, log, spent.prompt_tokens, spent.completion_tokens)
+    if engine is not None:
+        stack.callback(engine.close)
+    return engine
+
+
 def _task(args: argparse.Namespace) -> Task:
     name, own = full_name(args.dataset, what="data set"), cli.own_choice(args)
     narrowed = cli.livecodebench_choice(args)
@@ -169,7 +194,7 @@ def _task(args: argparse.Namespace) -> Task:
     return load_task(name, **narrowed)
 
 
-def _stopping(args: argparse.Namespace) -> Stopping | None:
+def _stopping(args: argparse.Namespace, task: Task) -> Stopping | None:
     """When problems are done before they have all n samples, if the flags say so."""
     from util.generation.rounds import Stopping
 
@@ -179,6 +204,11 @@ def _stopping(args: argparse.Namespace) -> Stopping | None:
     if args.inference:
         raise UserError(
             "--until-correct, --give-up-after and --pass-rate-band need verdicts: leave --inference out"
+        )
+    if task.ask_judge is not None:
+        raise UserError(
+            "--until-correct, --give-up-after and --pass-rate-band need verdicts while the model answers, "
+            f"and a judge is asked about {task.name} when all answers are there: leave them out"
         )
     if 0 in args.temperatures:
         raise UserError(
@@ -263,6 +293,12 @@ def _forecast(args: argparse.Namespace, order: Order) -> int:
     if order.plan.stopping is not None:
         say(f"  fewer where a problem is done before its {order.plan.n} samples")
     opinions = {} if args.second_opinion is None else _forecast_opinions(args, order, found)
+    if args.judge is not None:
+        from util.generation.model_judge import say_forecast
+
+        opinions = say_forecast(
+            order, args.result_dir, 0 if args.check else found.requests, fresh=args.overwrite_settings
+        )
     print_result(found.as_json(args.model) | opinions)
     return 0
 
@@ -329,19 +365,15 @@ def _check_opinion_flags(args: argparse.Namespace, task: Task) -> None:
         raise UserError("--second-opinion is about verdicts: leave --inference out")
     if task.is_code:
         raise UserError(f"--second-opinion compares answers, and {task.name} is judged by running programs")
+    if task.ask_judge is not None:
+        raise UserError(f"--second-opinion is about verdicts of rules, and a judge grades {task.name}")
     if args.second_opinion == MATH_VERIFY:
         from importlib.util import find_spec
 
         if find_spec("math_verify") is None:
             raise UserError(f"{MATH_VERIFY} is not installed: install it, or name a model")
-    elif args.max_cost is not None:
-        from util.engines.prices import PRICES, price_of
-
-        if price_of(args.second_opinion) is None:
-            raise UserError(
-                f"--max-cost needs the price of {args.second_opinion}: add a line for it to {PRICES}, or "
-                "limit tokens with --max-tokens-total"
-            )
+    else:
+        cli.check_price(args, args.second_opinion)
 
 
 def _second_opinion(args: argparse.Namespace, folder: Path) -> SecondOpinion:
@@ -372,8 +404,8 @@ def _ask_opinions(args: argparse.Namespace, opened: Benchmark, spent: Spent) -> 
         f"asking {args.second_opinion} about {to_ask.undecided} undecided answers, {to_ask.audited} others "
         f"and {to_ask.canaries} planted ones, each in both orders"
     )
-    budget = _rest_of_budget(args, spent)
-    if budget is None:
+    budget = cli.rest_of_budget(args, args.second_opinion, spent.prompt_tokens, spent.completion_tokens)
+    if budget is None or spent.is_all:
         say("no second opinion is asked for: the budget of this command is spent")
         return 1
     try:
@@ -415,7 +447,7 @@ def _ask_model(
 
     answers = Answers()
     opened_engine = open_metered(
-        _verifier_options(args, opened.run.folder / "verifier.log"),
+        cli.options_of_another(args, args.second_opinion, opened.run.folder / "verifier.log"),
         max_tokens=REPLY_TOKENS,
         **budget,
     )
@@ -434,41 +466,6 @@ def _ask_model(
             "second opinions took "
             f"{cost_line(args.second_opinion, answers.prompt_tokens, answers.completion_tokens)}"
         )
-
-
-def _rest_of_budget(args: argparse.Namespace, spent: Spent) -> dict[str, Any] | None:
-    """What the answers left of the budget, for a verifier; None where it does not allow a single reply."""
-    from util.engines.prices import dollars
-    from util.generation.second_opinion import REPLY_TOKENS
-
-    cost, tokens = args.max_cost, args.max_tokens_total
-    if cost is not None:
-        used = (spent.prompt_tokens, spent.completion_tokens)
-        cost -= dollars(args.model, *used, in_batches=args.batch is not None) or 0.0
-    if tokens is not None:
-        tokens -= spent.prompt_tokens + spent.completion_tokens
-    least = 4 * REPLY_TOKENS  # a prompt counts by its bytes until it is answered
-    too_little = (cost is not None and cost < (dollars(args.second_opinion, 0, least) or 0.0)) or (
-        tokens is not None and tokens < least
-    )
-    if spent.is_all or (too_little and spent.completion_tokens):
-        return None
-    return {"max_cost": cost, "max_tokens_total": tokens, "until": cli.end_of_time(args)}
-
-
-def _verifier_options(args: argparse.Namespace, log: Path) -> EngineOptions:
-    """The engine of the verifier. With --check it has the engine's flags for itself; else it takes over what
-    suits it of those that describe the engine of the answers."""
-    from dataclasses import replace
-
-    options = cli.asking_options(args, model=args.second_opinion, log=log)
-    is_endpoint = args.second_opinion.startswith("openai/")
-    if args.check or args.engine == "scripted" or (args.engine == "ray" and not is_endpoint):
-        return options
-    engine = "openai" if is_endpoint else "vllm"
-    if engine == cli.asking_options(args).engine_name:
-        return options
-    return replace(options, engine=engine, engine_args={}, api_base=options.api_base if is_endpoint else ())
 
 
 def _same_by_engine(gold: str, answer: str) -> bool | Failure | None:

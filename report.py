@@ -482,6 +482,8 @@ def _budget(args: argparse.Namespace) -> int:
     task = task_of(info)
     if task is None:
         raise UserError(f"{args.run} answers {values['task']}, which is no benchmark of this suite")
+    if task.ask_judge is not None:
+        raise UserError(f"{args.run} is graded by a judge, and budget grades by rules: choose another run")
     args.model = values["model"]
     counter = open_counter(args.tokenizer or args.model)
     budgets = budget.Budgets(args.run, args.at, counter, max_tokens=args.max_tokens)

@@ -271,8 +271,7 @@ def _graded_survey(folders: list[Path], task: Task | None, args: argparse.Namesp
     """What is known of each sample, after those without a verdict were graded where that may be."""
     opinions = trusted_opinions(folders, args.trust_opinion)
     found = _survey(folders, opinions, args.keep_budget)
-    is_code = task is not None and task.is_code
-    if not is_code and set(args.variants) != {WHOLE} and args.format not in JUDGED_FORMATS:
+    if not _why_whole(task) and set(args.variants) != {WHOLE} and args.format not in JUDGED_FORMATS:
         check_references(found, folders[0])
     graded = [
         _grade_rest(folder, task, args, steps, left=found.ungraded_in[number])
@@ -433,10 +432,19 @@ def _about(
     }
 
 
-def _variants(args: argparse.Namespace, task: Task | None) -> list[str]:
-    """The variants in their usual order; code is never cut."""
+def _why_whole(task: Task | None) -> str:
+    """Why responses are never cut; "" where their parts can be graded like the whole."""
     if task is not None and task.is_code:
-        say(f"{task.name} is answered with code, which is not cut: pairs consist of whole responses")
+        return f"{task.name} is answered with code, which is not cut"
+    if task is not None and task.ask_judge is not None:
+        return f"{task.name} is graded by a judge, who is not asked about parts"
+    return ""
+
+
+def _variants(args: argparse.Namespace, task: Task | None) -> list[str]:
+    """The variants in their usual order."""
+    if why := _why_whole(task):
+        say(f"{why}: pairs consist of whole responses")
         return [WHOLE]
     return [variant for variant in VARIANTS if variant in args.variants]
 

@@ -45,6 +45,7 @@ FAMILIES = {
     **dict.fromkeys("GPQAMain GPQAExtended MMLURedux SuperGPQA".split(), "knowledge"),
     **dict.fromkeys(("HumanEval+", "MBPP+"), "programs"),
     **dict.fromkeys("IFEval IFBench".split(), "instructions"),
+    **dict.fromkeys(("SimpleQA-Verified", "HLE-text"), "judged"),
     **{f"{name}-{code}": "languages" for name, codes in _LANGUAGES.items() for code in codes.split()},
 }
 SETS = {  # what eval.py takes for several benchmarks at once

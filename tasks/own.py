@@ -18,6 +18,7 @@ from typing import Any
 
 from tasks import apps, gsm8k, numina
 from tasks.mmlu_pro import INSTRUCTION
+from util import prompts
 from util.data.addresses import Address, read_address
 from util.data.columns import NAMES
 from util.data.columns import value_at as _at
@@ -28,11 +29,11 @@ from util.grading.choice import grade_choice
 from util.grading.code import GRADE_TIMEOUT_S, USUAL_LIMITS, grade_code
 from util.grading.code.places import BadRow
 from util.grading.code.suites import asserts, code_of, function_of, suite_of
+from util.grading.judged import grade_judged
 from util.records import Problem, TestSuite, Verdict
 from util.task import Source, Task, content_id
 
 FACTS = "subject category topic field domain type level difficulty source language".split()
-GRADES = ("maths", "number", "letter", "code")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LOOKED_AT = 200  # rows from which columns and grader are guessed
 BOX = "\\boxed"
@@ -41,6 +42,7 @@ PAIRED_TESTS = ("inputs", "outputs")  # tests in two columns
 OPTION_COLUMNS = ("A,B,C,D,E", "A,B,C,D", "option_a,option_b,option_c,option_d", "A,B,C")
 NO_COLUMN = "none"  # stands for a column that is not to be guessed
 FIRST = "first"  # among the columns: the number that the first option has, where answers are numbers
+_RISKY = re.compile(r"[\x7f-\x9f\u2028\u2029]|<(?=[^\s\d=])|\[(?=/?(?:INST|SYS))")
 _LISTED = re.compile(r"^\s*[(\[]?([A-Z])[.):\]]\s*\S", re.MULTILINE)
 
 
@@ -93,6 +95,7 @@ def task_of_columns(
         prompt=PROMPTS[grade],
         grade=grade_code if is_code else GRADERS[grade],
         gold=partial(gold, columns=columns, grade=grade),
+        ask_judge=ask_judge if grade == "judge" else None,
         grade_timeout_s=GRADE_TIMEOUT_S if is_code else Task.grade_timeout_s,
         limits=USUAL_LIMITS if is_code else {},
         groups=facts,
@@ -115,7 +118,7 @@ def problem(row: dict, *, columns: Mapping[str, str], grade: str, facts: tuple[s
             options = options or _listed_options(question)
             reference = _letter(_at(row, columns["answer"]), options, labels, columns.get(FIRST))
         else:
-            reference = _answer(_at(row, columns["answer"]))
+            reference = _answer(_at(row, columns["answer"]), is_whole=grade == "judge")
     except BadRow as error:
         unusable = str(error)
     name = _at(row, columns["id"]) if "id" in columns else None
@@ -131,7 +134,7 @@ def problem(row: dict, *, columns: Mapping[str, str], grade: str, facts: tuple[s
 
 
 def gold(row: dict, *, columns: Mapping[str, str], grade: str) -> str | None:
-    if grade == "code":
+    if grade in ("code", "judge"):
         return None
     found = problem(row, columns=columns, grade=grade, facts=())
     if found.unusable:
@@ -162,7 +165,8 @@ def _question(value: Any) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _answer(value: Any) -> str:
+def _answer(value: Any, *, is_whole: bool) -> str:
+    """The answer that a text gives, or the text itself where it `is_whole`."""
     if isinstance(value, list):
         if len(value) != 1:
             raise BadRow("no answer" if not value else "several answers")
@@ -170,7 +174,9 @@ def _answer(value: Any) -> str:
     if value is None or isinstance(value, dict) or (isinstance(value, float) and not math.isfinite(value)):
         raise BadRow("no answer")
     text = str(value).strip()
-    if "####" in text:  # a worked solution that ends so
+    if is_whole:
+        pass
+    elif "####" in text:  # a worked solution that ends so
         text = text.rpartition("####")[2].strip()
     elif BOX in text:
         text = numina.answer_text(text) or ""
@@ -302,8 +308,30 @@ def grade_letter(problem: Problem, response: str) -> Verdict:
     return grade_choice(problem.answer, response, options=problem.choices or len(options))
 
 
-GRADERS = {"maths": numina.grade, "number": gsm8k.grade, "letter": grade_letter}
-PROMPTS = {"maths": numina.prompt, "number": gsm8k.prompt, "letter": letter_prompt, "code": apps.prompt}
+def bare_prompt(problem: Problem, model: str) -> str:
+    return problem.question
+
+
+def ask_judge(question: str, reference: str, answer: str) -> str:
+    """What a judge is asked: each text is one line of JSON, so that it can make up no further part."""
+    texts = {"question": question, "reference": reference, "answer": answer}
+    quoted = {name: _quoted(text.strip()) for name, text in texts.items()}
+    return prompts.render(prompts.load("grade"), **quoted)
+
+
+def _quoted(text: str) -> str:
+    """A text as JSON, in which nothing is a line end or opens a tag that may end a turn."""
+    return _RISKY.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False))
+
+
+GRADERS = {"maths": numina.grade, "number": gsm8k.grade, "letter": grade_letter, "judge": grade_judged}
+PROMPTS = {
+    "maths": numina.prompt,
+    "number": gsm8k.prompt,
+    "letter": letter_prompt,
+    "code": apps.prompt,
+    "judge": bare_prompt,
+}
 
 
 # --- what the columns are ---

@@ -12,6 +12,7 @@ from made_runs import make_run
 from pair_runs import make_run as make_pair_run
 
 import inference_and_check
+from util import cli
 from util.records import Sample, Verdict
 from util.results.opinions import summarise_opinions
 from util.runs.folder import Run, read_run_json
@@ -312,7 +313,7 @@ def test_a_verifier_takes_over_the_flags_of_an_engine_of_its_kind(
     if flags[1] == "m" and "--engine" not in flags and "--check" not in flags:
         common += ["--engine", "vllm"]
     args = inference_and_check.parse([*common, *flags])
-    options = inference_and_check._verifier_options(args, tmp_path / "log")
+    options = cli.options_of_another(args, args.second_opinion, tmp_path / "log")
     assert (options.engine_name, options.engine_args) == (engine, engine_args)
     if engine == "openai" or not api_base:
         assert options.api_base == api_base

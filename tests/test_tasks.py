@@ -12,6 +12,7 @@ from helpers import json_lines
 from tasks import FAMILIES, FILES, SETS, full_name, load_task
 from util import records
 from util.data import rows as hub_rows
+from util.errors import UserError
 from util.generation.golds import check_golds
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -222,6 +223,64 @@ OPTIONS = {
     "answer_letter": "B",
     "uuid": "u",
 }
+# Invented, in the schema of the data sets' cards.
+SIMPLE_QA = [
+    {
+        "original_index": number,
+        "problem": question,
+        "answer": answer,
+        "topic": topic,
+        "answer_type": kind,
+        "multi_step": False,
+        "requires_reasoning": False,
+        "urls": "https://example.org/a,https://example.org/b",
+    }
+    for number, (question, answer, topic, kind) in enumerate(
+        (
+            ("In which year did the invented town of Aal get its mill?", "1871", "History", "Date"),
+            ("Who painted the invented picture Two Kites?", "Ida Holm", "Art", "Person"),
+            (
+                "How many metres high is the invented Mount Brumm?",
+                "2104 (acceptable range: anything between 2083 and 2125)",
+                "Geography",
+                "Number",
+            ),
+        )
+    )
+]
+HLE = [
+    {
+        "id": f"invented-{number}",
+        "question": question,
+        "image": image,
+        "image_preview": None,
+        "answer": answer,
+        "answer_type": kind,
+        "author_name": "Nobody",
+        "rationale": "As it says.",
+        "rationale_image": None,
+        "raw_subject": "Algebra",
+        "category": "Math",
+        "canary": "invented",
+    }
+    for number, (question, image, answer, kind) in enumerate(
+        (
+            (
+                "Which group has one element?\n\nAnswer Choices:\nA. The trivial one\nB. Z",
+                "",
+                "A",
+                "multipleChoice",
+            ),
+            ("What is shown?", "data:image/png;base64,AAAA", "A knot", "exactMatch"),
+            (
+                "What is the order of $\\boxed{S_3}$? #### Say it.",
+                "",
+                "6, that is 3! \\boxed{}",
+                "exactMatch",
+            ),
+        )
+    )
+]
 FAMILY_ROWS = {
     "contests": MATHS,
     "OlymMATH": {"problem": "What is $1+1$?", "answer": "2", "subject": "Algebra"},
@@ -253,6 +312,8 @@ FAMILY_ROWS = {
         "error_type": "ok",
         "config": "astronomy",
     },
+    "SimpleQA-Verified": SIMPLE_QA[0],
+    "HLE-text": HLE[0],
     "MGSM": {"question": "Was ist 1 + 1?", "answer": None, "answer_number": 2},
     **{row["task"]: row["row"] for row in json_lines(ROOT / "tests/cases/test_programs.jsonl")},
     "IFEval": {
@@ -286,11 +347,11 @@ def test_a_benchmark_of_a_family_reads_a_row_asks_it_and_grades_it(name):
     task, row = load_task(name), family_row(name)
     problem = task.problem(row)
     assert task.name == name and row == family_row(name) and not problem.unusable
-    assert task.grade(problem, task.gold(row) or RIGHT).correct
+    assert task.ask_judge is not None or task.grade(problem, task.gold(row) or RIGHT).correct
     wrong = task.grade(problem, "The answer is \\boxed{3}." if not problem.choices else "It is \\boxed{Z}.")
     assert not wrong.correct and wrong.reason
-    prompt = task.prompt(problem, "m")
-    form = "```python" if task.is_code else "" if "rules" in problem.about else "\\boxed{}"
+    prompt, is_bare = task.prompt(problem, "m"), "rules" in problem.about or task.ask_judge is not None
+    form = "```python" if task.is_code else "" if is_bare else "\\boxed{}"
     assert problem.question in prompt and form in prompt and all(text in prompt for text in problem.choices)
     assert {*problem.about} == {*task.groups}
     assert pickle.loads(pickle.dumps((task.problem, task.grade, task.gold, task.prompt)))
@@ -315,6 +376,24 @@ def test_numbers_of_many_languages_and_answers_in_latex_are_read_as_they_are_mea
 
 def test_rows_of_mmlu_that_were_found_wrong_are_no_part_of_mmlu_redux():
     assert not load_task("MMLURedux").source.keep({"error_type": "wrong_groundtruth"})
+
+
+@pytest.mark.parametrize(("name", "rows"), [("SimpleQA-Verified", SIMPLE_QA), ("HLE-text", HLE)])
+def test_rows_that_a_judge_grades_are_asked_as_they_stand_and_their_answers_are_taken_whole(name, rows):
+    task = load_task(name)
+    kept = [row for row in rows if task.source.keep is None or task.source.keep(row)]
+    assert len(kept) == (3 if name == "SimpleQA-Verified" else 2)  # one has a picture
+    for row in kept:
+        problem = task.problem(row)
+        assert problem.answer == row["answer"] and task.prompt(problem, "m") == problem.question
+        assert task.gold(row) is None
+        found = task.grade(problem, f"<think>hm</think>{row['answer']}")
+        assert (found.reason, found.extracted) == ("not_asked", row["answer"])
+        asked = task.ask_judge(problem.question, problem.answer, found.extracted)
+        assert f"Right answer: {json.dumps(problem.answer)}\n" in asked
+    assert len({task.problem(row).id for row in kept}) == len(kept)
+    with pytest.raises(UserError, match=f"{name} is graded by a judge: check-golds asks graders"):
+        check_golds(task, [])
 
 
 @needs_real_rows

@@ -525,7 +525,8 @@ def asking_options(
         _check_batch(args, options)
     if options.model == "openai/":
         raise UserError("openai/ names no model: write openai/NAME, as the endpoint calls it")
-    if options.engine_name in ("vllm", "ray") and getattr(args, "second_opinion", None) is None:
+    others = (getattr(args, name, None) for name in ("second_opinion", "judge"))
+    if options.engine_name in ("vllm", "ray") and not any(others):
         for name in ("api_base", "headers", "keys", "rpm", "tpm"):
             if getattr(args, name):
                 flag = BY_NAME[name].flag if name in BY_NAME else f"--{name}"
@@ -539,6 +540,98 @@ def asking_options(
         instead = f"give it as {flag}" if flag else "leave it out"
         raise UserError(f"--engine-args sets {name} = {options.engine_args[name]!r}: {instead}")
     return options
+
+
+def options_of_another(args: argparse.Namespace, model: str, log: Path) -> EngineOptions:
+    """The engine of a model that is asked about the answers. With --check it has the engine's flags for
+    itself; else it takes over what suits it of those that describe the engine of the answers."""
+    from dataclasses import replace
+
+    options = asking_options(args, model=model, log=log)
+    is_endpoint = model.startswith("openai/")
+    if (
+        getattr(args, "check", False)
+        or args.engine == "scripted"
+        or (args.engine == "ray" and not is_endpoint)
+    ):
+        return options
+    engine = "openai" if is_endpoint else "vllm"
+    if engine == asking_options(args).engine_name:
+        return options
+    return replace(options, engine=engine, engine_args={}, api_base=options.api_base if is_endpoint else ())
+
+
+def rest_of_budget(
+    args: argparse.Namespace, model: str, prompt_tokens: int, completion_tokens: int
+) -> dict[str, Any] | None:
+    """What answers of so many tokens left of the budget, for a model that is asked about them.
+
+    None where that does not allow a single reply.
+    """
+    from util.engines.prices import dollars
+    from util.generation.second_opinion import REPLY_TOKENS
+
+    cost, tokens = args.max_cost, args.max_tokens_total
+    if cost is not None:
+        used = (prompt_tokens, completion_tokens)
+        cost -= dollars(args.model, *used, in_batches=getattr(args, "batch", None) is not None) or 0.0
+    if tokens is not None:
+        tokens -= prompt_tokens + completion_tokens
+    least = 4 * REPLY_TOKENS  # a prompt counts by its bytes until it is answered
+    too_little = (cost is not None and cost < (dollars(model, 0, least) or 0.0)) or (
+        tokens is not None and tokens < least
+    )
+    if too_little and completion_tokens:
+        return None
+    return {"max_cost": cost, "max_tokens_total": tokens, "until": end_of_time(args)}
+
+
+def open_judge(
+    args: argparse.Namespace, log: Path, prompt_tokens: int, completion_tokens: int
+) -> MeteredEngine | None:
+    """Start the judge's engine; None where answers of so many tokens left too little of the budget."""
+    from util.engines.metered import open_metered
+    from util.generation.second_opinion import REPLY_TOKENS
+
+    budget = rest_of_budget(args, args.judge, prompt_tokens, completion_tokens)
+    if budget is None:
+        return None
+    return open_metered(options_of_another(args, args.judge, log), max_tokens=REPLY_TOKENS, **budget)
+
+
+def check_judge(args: argparse.Namespace, tasks: Sequence[Task]) -> None:
+    """Raises UserError where a judge is missing, decides nothing or cannot be asked."""
+    names = ", ".join(task.name for task in tasks if task.ask_judge is not None)
+    if args.judge is None:
+        if names and not getattr(args, "inference", False):
+            raise UserError(f"{names}: answers are graded by a judge; say which one with --judge openai/NAME")
+        return
+    if not names:
+        raise UserError(
+            f"--judge {args.judge} would grade nothing: rules grade {', '.join(one.name for one in tasks)}; "
+            "leave it out, or give --grade judge for problems of your own"
+        )
+    if getattr(args, "inference", False):
+        raise UserError(f"--judge {args.judge} grades, and --inference only generates: leave one of them out")
+    if not args.judge.startswith("openai/") and args.engine != "scripted":
+        raise UserError(
+            f"--judge {args.judge}: a judge is asked over an endpoint; write openai/NAME, as the endpoint "
+            "calls it, and where it is with --api-base"
+        )
+    check_price(args, args.judge)
+    if args.judge == args.model:
+        say(f"WARNING: {args.judge} judges its own answers, and models tend to like those")
+
+
+def check_price(args: argparse.Namespace, model: str) -> None:
+    """Raises UserError where a cost is limited and a model has no price."""
+    from util.engines.prices import PRICES, price_of
+
+    if args.max_cost is not None and price_of(model) is None:
+        raise UserError(
+            f"--max-cost needs the price of {model}: add a line for it to {PRICES}, or limit tokens with "
+            "--max-tokens-total"
+        )
 
 
 def open_within_budget(args: argparse.Namespace, options: EngineOptions) -> MeteredEngine:

@@ -28,12 +28,14 @@ REASONS = (
     "no_tests",  # the row cannot be graded: counted apart, never wrong, never right
     "sandbox_error",  # the sandbox failed, not the program: counted apart
     "grader_error",  # the grader failed: counted apart
+    "not_asked",  # a judge has still to be asked about the answer: counted apart
 )
+NOT_ASKED = REASONS[-1]
 # How sure the sign is by which an answer was found. "high": a box, an answer tag, a "####" line, a finished
 # declaration; "medium": a conclusion in the last line; "low": the last number, a letter that stands alone.
 TRUSTS = ("high", "medium", "low")
 NOT_JUDGED = frozenset(
-    {"no_tests", "sandbox_error", "grader_error"}
+    {"no_tests", "sandbox_error", "grader_error", NOT_ASKED}
 )  # verdicts that say nothing about the text
 
 
@@ -229,7 +231,7 @@ class Verdict:
 def as_finished(verdict: Verdict, finish_reason: str) -> Verdict:
     """A verdict with the finish reason in mind: of a text that was cut off only a sure sign counts, and a
     refusal is no answer."""
-    if verdict.reason in NOT_JUDGED:
+    if verdict.reason in NOT_JUDGED - {NOT_ASKED}:
         return verdict
     if finish_reason == "refusal":
         return replace(
@@ -244,6 +246,11 @@ def as_finished(verdict: Verdict, finish_reason: str) -> Verdict:
             verdict, correct=False, reason="truncated", extracted=None, detail=detail, cause="", rules=""
         )
     return verdict
+
+
+def is_waiting(verdict: Verdict | None) -> bool:
+    """Whether a text is still to be judged: nobody has graded it, or a judge was not asked yet."""
+    return verdict is None or verdict.reason == NOT_ASKED
 
 
 def worth_another_try(verdict: Verdict) -> bool:

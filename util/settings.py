@@ -246,7 +246,7 @@ SETTINGS = (
          "which column is what, such as question=problem answer=solution; default: guessed, and shown",
          nargs="+", type=column, metavar="WHAT=COLUMN", label="columns", compared=True),
     _own("grade", "--grade", None, "what judges the answers; default: guessed, and shown",
-         choices=("maths", "number", "letter", "code"), label="graded as", compared=True),
+         choices=("maths", "number", "letter", "code", "judge"), label="graded as", compared=True),
 
     _dated("release", "--release", None,
            "release v1 to v6, each with those before it (v6); v6-175 and v6-454: contests from 2025-02 or "
@@ -369,6 +369,11 @@ SETTINGS = (
     _grading("require_isolation", "--require-isolation", "no-namespace",
              "programs: weakest isolation under which they may run ({default}); see doctor.py",
              choices=("weak", "no-namespace", "full")),
+    _grading("judge", "--judge", None,
+             "the model that grades where a benchmark or --grade judge wants one, asked when all answers are "
+             "there; its own prompt: not comparable with published numbers", metavar="openai/NAME",
+             label="judge", compared=True),
+    Setting("judge_prompt", "grading", before=None, label="the judge's prompt", compared=True),
     _grading("on_cluster", "--grade-on-cluster", False,
              "grade on the CPUs of the Ray cluster (see --ray-address) instead of this machine's", type=bool),
 )

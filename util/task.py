@@ -47,6 +47,8 @@ class Task:
     gold: Callable[[dict], str | None]  # a response that the grader must accept; None: the row holds none
     # Further prompts by name for --prompt; `prompt` itself is "default".
     prompts: dict[str, Callable[[Problem, str], str]] = field(default_factory=dict)
+    # (question, reference, answer) -> what a judge is asked about what `grade` finds; None: no judge decides
+    ask_judge: Callable[[str, str, str], str] | None = None
     grade_timeout_s: float = 60.0
     limits: dict = field(default_factory=dict)  # of programs: settings, where no flag says otherwise
     metric: str = "accuracy"

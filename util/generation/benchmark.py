@@ -19,6 +19,7 @@ from util.errors import UserError
 from util.generation.batches import check_no_batch_waits
 from util.generation.judging import CarriedJudge, Grading, Judge, check_isolation, grade_as_recorded
 from util.generation.loop import Asked, Outcome, missing_count, open_rounds, write_problems
+from util.generation.model_judge import ModelJudge
 from util.generation.order import Order, Plan
 from util.generation.rounds import samples_at
 from util.grading.cluster import ClusterGradingPool, GraderHost
@@ -53,6 +54,11 @@ class Benchmark:
         if self.order.plan.stopping is not None:
             return open_rounds(self.run, self.asked, self.order.plan).still_wanted()
         return missing_count(self.run, self.asked, self.order.plan)
+
+    def judge(self) -> ModelJudge | None:
+        """The judge of the answers, where one is named."""
+        name, task = self.order.judging.judge, self.order.task
+        return None if name is None or task.ask_judge is None else ModelJudge(self.run.folder, task, name)
 
     def note_generation(self, outcome: Outcome) -> None:
         """Add up how long generating took, for the forecasts of later commands, and what was not sent."""
@@ -243,6 +249,8 @@ def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:
     """
     judging, task, run = opened.order.judging, opened.order.task, opened.run
     run.info["grading"] = note = asdict(judging)
+    if (model := opened.judge()) is not None:
+        note["judge_prompt"] = model.prompt
     if task.is_code and not judging.on_cluster:
         found = check_isolation(judging.require_isolation)
         note["isolation"] = {"tier": found.tier, **asdict(found)}

@@ -25,11 +25,14 @@ from util.generation.benchmark import (
     counts_line,
     open_benchmark,
     open_grading,
+    results_of,
 )
 from util.generation.judging import Grading
 from util.generation.loop import Job, Outcome, generate
+from util.generation.model_judge import judge_rest
 from util.generation.order import Order
 from util.generation.tracking import Tracking, progress_of, result_of
+from util.grading.judged import LABEL
 from util.records import exact_number
 from util.results.headline import Headline, about_alike, summary_line
 from util.runs.folder import find_run, read_run_json
@@ -37,6 +40,9 @@ from util.runs.journal import write_whole
 from util.runs.reader import has_samples
 from util.settings import BY_NAME, difference
 from util.terminal import Progress, say
+
+# Opens the judge's engine after answers of so many prompt and completion tokens; None: the budget is spent.
+OpenJudge = Callable[[int, int], MeteredEngine | None]
 
 
 class ResultFiles:
@@ -96,11 +102,15 @@ class Evaluation:
         log: Path,
         fresh: bool = False,  # where settings differ, start another folder
         tracking: Tracking,
+        open_judge: OpenJudge = lambda prompt_tokens, completion_tokens: None,
     ) -> None:
         self._tracking = tracking
         self._outcomes: list[Outcome] = []
         self._orders = orders
         self._opening = opening
+        self._open_judge = open_judge
+        self._judge_engine: MeteredEngine | None = None
+        self._for_judge: list[_Part] = []  # they wait until the engine of the answers has ended
         self._result_dir = result_dir
         self._files = files
         self._log = log
@@ -132,6 +142,8 @@ class Evaluation:
             self._generate(first, parts)
         for ending in self._endings.values():
             ending.result()
+        for part in self._for_judge:
+            self._end(part)
         self._write()
         for name, found in self._found.items():
             self._tracking.result(result_of(name, found))
@@ -164,7 +176,8 @@ class Evaluation:
                 label = name if len(temperatures) == 1 else f"{name} at {temperature}"
                 found = self._found.get(name, {}).get(temperature)
                 lines.append(f"{label:<24}  {_cells(found)}")
-        return "\n".join(lines)
+        judged = [order.task.name for order in self._orders if order.task.ask_judge is not None]
+        return "\n".join([*lines, *([f"{', '.join(judged)}: {LABEL}"] if judged else [])])
 
     def _to_generate(self) -> Iterator[_Part]:
         """The benchmarks that have something to generate; of others, only grading and the report are left."""
@@ -206,11 +219,10 @@ class Evaluation:
         except RunStopped as error:
             self._loader.shutdown()
             for part in unfinished:
-                part.failure = str(error)
-                part.opened.note_generation(part.job.outcome)
-                self._end_later(part)
+                self._end_generation(part, str(error))
+            names = [part.opened.order.task.name for part in self._for_judge]
             for order in self._orders:
-                if order.task.name not in self.failures | self._endings:
+                if order.task.name not in {*self.failures, *self._endings, *names}:
                     self._fail(order.task.name, f"not started: {error}")
         finally:
             engine.close()
@@ -236,15 +248,20 @@ class Evaluation:
                 yield None
             part = coming.result()
 
-    def _end_generation(self, part: _Part) -> None:
+    def _end_generation(self, part: _Part, failure: str = "") -> None:
         outcome = part.job.outcome
         part.opened.note_generation(outcome)
-        if outcome.failed:
+        part.failure = failure
+        if outcome.failed and not failure:
             part.failure = about_failures(outcome.failed, outcome.failure)
         self._end_later(part)
 
     def _end_later(self, part: _Part) -> None:
-        """Grade what is left and report in the background, one benchmark at a time."""
+        """Grade what is left and report in the background, one benchmark at a time; where a judge grades,
+        when the engine has ended."""
+        if part.opened.order.task.ask_judge is not None:
+            self._for_judge.append(part)
+            return
         self._endings[part.opened.order.task.name] = self._grader.submit(self._end, part)
 
     def _end(self, part: _Part) -> None:
@@ -256,6 +273,10 @@ class Evaluation:
                 if told := rest.about_earlier_tries():
                     self._say(f"{name}: {told}")
                 part.grading.grade_rest(self._stop_if_cancelled, results.add, rest=rest)
+                if (judge := part.opened.judge()) is not None:
+                    if not judge_rest(judge, part.opened.run, self._judge):
+                        part.failure = part.failure or "not every answer has the judge's verdict"
+                    results = results_of(part.opened)
                 self._report(part, results)
             except _Cancelled:
                 return
@@ -296,6 +317,16 @@ class Evaluation:
         elif not all(one.complete for one in found.values()):
             self._fail(name, "not every problem has a sample that could be judged")
 
+    def _judge(self) -> MeteredEngine | None:
+        """The judge's engine, which all benchmarks share."""
+        if self._judge_engine is None:
+            names = "prompt_tokens", "completion_tokens"
+            spent = (sum(getattr(outcome, name) for outcome in self._outcomes) for name in names)
+            self._judge_engine = self._open_judge(*spent)
+            if self._judge_engine is not None:
+                self._opened.callback(self._judge_engine.close)
+        return self._judge_engine
+
     def _stop_if_cancelled(self, tokens: int) -> None:
         if self._cancelled.is_set():
             raise _Cancelled
@@ -312,6 +343,8 @@ class Evaluation:
         resources = self._opened.enter_context(ExitStack())
         resources.callback(opened.run.close)
         try:
+            if (judge := opened.judge()) is not None:
+                judge.check_alone()
             grading = open_grading(opened, resources)
         except UserError as error:
             resources.close()

@@ -32,8 +32,10 @@ class CheckedGolds:
 def check_golds(task: Task, problems: Iterable[Problem], found: CheckedGolds | None = None) -> CheckedGolds:
     """Give each reference to the grader as a boxed answer; adds to what was `found` before.
 
-    Raises UserError where references are tests.
+    Raises UserError where references are tests, or a judge compares them.
     """
+    if task.ask_judge is not None:
+        raise UserError(f"{task.name} is graded by a judge: check-golds asks graders that are rules")
     found = CheckedGolds() if found is None else found
     for problem in problems:
         if not isinstance(problem.reference, str) or count_rules(problem.about):

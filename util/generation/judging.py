@@ -402,6 +402,11 @@ def grade_ungraded(
             f"{left} samples of {folder} are not graded, and the folder cannot be written to: copy it to "
             "where you may write, or grade it there with inference_and_check.py --check"
         )
+    if task.ask_judge is not None:
+        raise UserError(
+            f"{left} samples of {folder} have no verdict, and a judge has to be asked: do that with "
+            "inference_and_check.py --check --judge openai/NAME"
+        )
     info = read_run_json(folder)
     values = values_of(info)
     if task.is_code:

@@ -90,6 +90,7 @@ class Judging:
     all_tests: bool = False  # run a program's other tests after one has failed
     require_isolation: str = "no-namespace"  # least isolation under which programs may run
     on_cluster: bool = False  # on the CPUs of a Ray cluster instead of this machine's
+    judge: str | None = None  # the model that decides where the benchmark wants one
 
 
 @dataclass(frozen=True)

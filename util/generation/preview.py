@@ -26,7 +26,7 @@ class Preview:
     columns: str
     grade: str
     left_out: list[str]  # rows that cannot be asked, and why
-    golds: CheckedGolds | None  # None: they are tests
+    golds: CheckedGolds | None  # None: they are tests, or a judge decides
     letters: Counter[str]  # of right options
     repeated: int  # problems whose question another one before them has
     prompts: tuple[str, ...]
@@ -63,7 +63,7 @@ def look_at(order: Order, *, least_golds: float | None = None) -> Preview:
     rows, task = order.open_rows(), order.task
     if any(column.startswith("id=") for column in task.choice["columns"]):
         _check_ids(order)
-    golds = None if task.choice["grade"] == "code" else CheckedGolds()
+    golds = None if task.choice["grade"] in ("code", "judge") else CheckedGolds()
     questions: Counter[str] = Counter()
     letters: Counter[str] = Counter()
     prompts: list[str] = []

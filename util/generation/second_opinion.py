@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -257,7 +257,7 @@ class SecondOpinion:
             yield doubt
 
     def _missing_canaries(self, opinions: Opinions) -> Iterator[Doubt]:
-        for doubt in _canaries(self._folder):
+        for doubt in canaries(self._folder):
             if not opinions.has_canary(
                 doubt.why,
                 doubt.key[0],
@@ -292,14 +292,14 @@ def _doubt(record: Record, audit_share: float) -> Doubt | None:
     )
 
 
-def _canaries(folder: Path) -> Iterator[Doubt]:
+def canaries(folder: Path, attacks: Sequence[str] = ATTACKS) -> Iterator[Doubt]:
     """Planted comparisons with the right answers of a few of the run's problems."""
     lines = (line for _, line in read_lines(folder / PROBLEMS) if _may_be_planted(line["answer"]))
     chosen = heapq.nsmallest(CANARY_PROBLEMS, lines, key=lambda line: name_digest("canary", line["id"]))
     for number, line in enumerate(chosen):
         gold, choices = line["answer"], tuple(line.get("choices", ()))
         other = _other(gold, len(choices))
-        attack = ATTACKS[number % len(ATTACKS)].replace("{other}", other)
+        attack = attacks[number % len(attacks)].replace("{other}", other)
         for kind, text, expected in (
             (IDENTITY, gold, YES),
             (DIFFERENT, other, NO),

@@ -19,6 +19,7 @@ from util.grading.code import grade_code
 from util.grading.code.outcomes import OUT_OF_TIME
 from util.grading.code.places import BadRow
 from util.grading.code.suites import LAYOUTS, suite_of
+from util.grading.judged import is_of_judge
 from util.grading.sandbox import Limits, require_isolation
 from util.records import NOT_JUDGED, Problem, TestSuite, Verdict, as_finished
 
@@ -41,13 +42,14 @@ class Kind:
     grade: Grade
     is_code: bool = False
     is_letter: bool = False
+    by_judge: bool = False  # another model decides, which no reward can wait for
 
 
 def kind_of(grade: Grade, *, is_code: bool) -> Kind:
     """The kind of a benchmark's problems, by its grader."""
     probe = Problem("", "", "A", ("this", "that"))
-    is_letter = not is_code and grade(probe, "").grader == choice.GRADER
-    return Kind(grade, is_code=is_code, is_letter=is_letter)
+    grader = "" if is_code else grade(probe, "").grader
+    return Kind(grade, is_code, is_letter=grader == choice.GRADER, by_judge=is_of_judge(grader))
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ def _kind_of(message: dict, kinds: Mapping[str, Kind]) -> str:
     named = [message[key] for key in ("task", "data_source") if message.get(key) is not None]
     for name in named:
         if isinstance(name, str) and name.lower() in kinds:
+            if kinds[name.lower()].by_judge:
+                raise BadCall(f"{name} is graded by a judge, another model, and rewards are given by rules")
             return name.lower()
     said = " and ".join(name[:100] if isinstance(name, str) else _named(name) for name in named)
     raise BadCall(

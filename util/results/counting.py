@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from util.grading.judged import is_of_judge
 from util.records import NOT_JUDGED, Record, count_rules, ending, rules_in_short
 from util.results.voting import grouped_by_value
 
@@ -60,7 +61,7 @@ class Counted(NamedTuple):
     apart: str  # the finish reason, where it is counted apart
     prompt_tokens: int
     completion_tokens: int
-    has_answer: bool  # the reference is a short text, so that answers can be compared
+    has_answer: bool  # the reference is a short text, so that answers can be compared; a judge compares none
     vote: str | None  # a wrong answer that counts in a majority
     text: int  # checksum of the sample's text
     rules: str  # marks of the rules that were to be followed; "": there were none
@@ -71,7 +72,7 @@ def counted(record: Record) -> Counted:
     sample, verdict = record.sample, record.verdict
     outcome = outcome_of(record)
     is_wrong = outcome not in ("correct", "not_judged")
-    rules = count_rules(record.about)
+    rules, grader = count_rules(record.about), "" if verdict is None else verdict.grader
     return Counted(
         problem_id=sample.problem_id,
         temperature=sample.temperature,
@@ -79,12 +80,12 @@ def counted(record: Record) -> Counted:
         about=record.about,
         outcome=OUTCOMES.index(outcome),
         reason="not_graded" if verdict is None else verdict.reason,
-        grader="" if verdict is None else verdict.grader,
+        grader=grader,
         is_truncated=is_truncated(record),
         apart=sample.finish_reason if ending(sample.finish_reason).share else "",
         prompt_tokens=sample.prompt_tokens,
         completion_tokens=max(0, sample.completion_tokens),
-        has_answer=record.answer is not None and not rules,
+        has_answer=record.answer is not None and not rules and not is_of_judge(grader),
         vote=verdict.extracted if verdict is not None and is_wrong and has_vote(record) else None,
         text=zlib.crc32(sample.text.encode("utf-8", "backslashreplace")),
         rules=(verdict.rules if verdict is not None else "") or "-" * rules,

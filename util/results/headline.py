@@ -11,7 +11,8 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from util.records import FOLLOWED, Record, ending, exact_number
+from util.grading.judged import LABEL, is_of_judge
+from util.records import FOLLOWED, NOT_ASKED, Record, ending, exact_number
 from util.results.counting import (
     OUTCOMES,
     WHY_BIASED,
@@ -26,6 +27,7 @@ from util.results.estimates import majority_at_k, mean_of_shares, pass_at_k, tok
 from util.terminal import filled
 
 PERCENTILES = (5, 25, 50, 75, 95)
+OF_ATTEMPTED = "correct_of_attempted"
 DETAILS = ("tokens", "tokens_to_first_correct", "groups", "macro", "graders")  # too long for a line of JSON
 
 
@@ -115,6 +117,7 @@ class Headline:
     macro: Mapping[str, float]  # of a group's values, each weighing the same
     stopped_early: Mapping | None
     rules: Mapping[str, Followed] = field(default_factory=dict)  # "prompts", "instructions": of samples
+    by_judge: Mapping | None = None  # where a judge grades: what was attempted, and how to read the numbers
 
     @property
     def complete(self) -> bool:
@@ -135,7 +138,8 @@ class Headline:
         if self.avg is None:
             return ""
         value, low, high = (100 * number for number in (self.avg.value, self.avg.low, self.avg.high))
-        return f"avg@{self.drawn()} {value:.1f}{up_to(asdict(self.avg))} [{low:.1f}, {high:.1f}]"
+        label = "" if self.by_judge is None else f" ({self.by_judge['label']})"
+        return f"avg@{self.drawn()} {value:.1f}{up_to(asdict(self.avg))} [{low:.1f}, {high:.1f}]{label}"
 
     def unfinished(self) -> str:
         """`INCOMPLETE: 253 of 320 asked, ...` and why that matters; "" where everything is there."""
@@ -163,8 +167,9 @@ class Headline:
         found = {**asdict(self), "complete": self.complete}
         for name in ("pass_at", "maj_at"):
             found[name] = {str(k): value for k, value in found[name].items()}
-        if self.stopped_early is None:
-            del found["stopped_early"]
+        for name in ("stopped_early", "by_judge"):
+            if found[name] is None:
+                del found[name]
         if not self.rules:
             del found["rules"]
         return found
@@ -200,7 +205,7 @@ def headline(tally: Tally, target: Target | None = None, stopped: Stopped | None
         correct=correct,
         undecided=undecided,
         missing=max(0, asked.samples - tally.samples),
-        ungraded=tally.not_judged.get("not_graded", 0),
+        ungraded=tally.not_judged.get("not_graded", 0) + tally.not_judged.get(NOT_ASKED, 0),
         n_least=min(counts, default=0),
         n=most,
         avg=_mean(tally, rows) if means else None,
@@ -230,6 +235,7 @@ def headline(tally: Tally, target: Target | None = None, stopped: Stopped | None
         },
         stopped_early=_about_rule(tally, stopped) if is_stopped and stopped is not None else None,
         rules=_rules(tally) if means else {},
+        by_judge=_attempts(tally, correct, judged) if any(map(is_of_judge, tally.graders)) else None,
     )
 
 
@@ -334,6 +340,10 @@ def _shares(found: Headline) -> list[str]:
     rare |= {ending(name).share: apart["samples"] for name, apart in found.apart.items()}
     counts |= {name: count for name, count in rare.items() if count}
     shares = [f"{100 * count / found.samples:.1f} % {name}" for name, count in counts.items()]
+    if found.by_judge is not None:
+        shares += [
+            f"{name.replace('_', ' ')} {100 * found.by_judge[name]:.1f}" for name in (OF_ATTEMPTED, "F1")
+        ]
     if found.completed_accuracy is not None:
         shares.append(f"completed-only {100 * found.completed_accuracy:.1f}")
     return [f"{share}," for share in shares[:-1]] + shares[-1:]
@@ -357,6 +367,18 @@ def _completed(tally: Tally) -> float | None:
     counts = zip(tally.completed_correct, tally.completed_judged, strict=True)
     shares = [correct / judged for correct, judged in counts if judged]
     return math.fsum(shares) / len(shares) if shares else None
+
+
+def _attempts(tally: Tally, correct: int, judged: int) -> dict:
+    """How often an answer was attempted, and how often it was right then; F1 is the harmonic mean of that and
+    of the share of all, over samples. A text that was cut off is an attempt."""
+    attempted = judged - tally.outcomes.count(OUTCOMES.index("no_answer"))
+    return {
+        "label": LABEL,
+        "attempted": attempted,
+        OF_ATTEMPTED: correct / attempted if attempted else 0.0,
+        "F1": 2 * correct / (attempted + judged) if judged else 0.0,
+    }
 
 
 def _pass_at(tally: Tally, rows: Sequence[int], k: int) -> Over:

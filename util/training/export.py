@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from util.engines.tokens import estimate_tokens
 from util.errors import UserError
 from util.machines.cores import usable_cores
-from util.records import NOT_JUDGED, Record, Verdict, exact_number, may_train
+from util.records import NOT_JUDGED, Record, Verdict, exact_number, is_waiting, may_train
 from util.response import IN_FIELD, WITH_TAGS, WITHOUT, program, solution_part
 from util.runs.journal import write_lines
 from util.runs.offsets import name_digest
@@ -465,7 +465,7 @@ class Export:
     def _count_left_out(self, origin: int, record: Record) -> None:
         """Note why a sample that is not judged correct stays out."""
         verdict = record.verdict
-        if verdict is None:
+        if verdict is None or is_waiting(verdict):
             self.summary.ungraded += 1
             self.summary.waiting[self._folders[origin]] += 1
             self.summary.never_judged += record.formatted is not None

@@ -13,6 +13,7 @@ from util.engines.tokens import estimate_tokens
 from util.errors import UserError
 from util.grading.code.places import BadRow
 from util.grading.code.suites import plain_tests
+from util.grading.judged import is_of_judge
 from util.records import NOT_JUDGED, Record, TestSuite
 from util.runs.offsets import name_digest
 from util.runs.opinions import Opinions
@@ -113,6 +114,11 @@ class RlExport(Export):
         settings, sample, verdict = self.infos[origin]["settings"], record.sample, record.verdict
         group = name_digest(settings.get("task"), settings.get("split"), sample.problem_id)
         tally = self._tallies.setdefault(group, _Tally(origin, place, sample.problem_id))
+        if verdict is not None and is_of_judge(verdict.grader):
+            raise UserError(
+                f"{self._folders[origin]} is graded by a judge, and rewards are given by rules: "
+                "leave it out, or choose a format of responses"
+            )
         tally.samples += 1
         tally.tokens += sample.completion_tokens or estimate_tokens(record.text())
         if verdict is None:

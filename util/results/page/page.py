@@ -85,6 +85,12 @@ def _notices(runs: Sequence[RunFacts], names: Sequence[str], rows: Sequence[Row]
         for row in rows
         if (unfinished := row.run.headlines[row.temperature].unfinished())
     ]
+    told += [
+        f"{row.label} is graded by a judge ({found['label']}): F1 {_percent(found['F1'])}, correct of "
+        f"attempted {_percent(found['correct_of_attempted'])}"
+        for row in rows
+        if (found := row.found.get("by_judge"))
+    ]
     return "".join(f'<p class="notice">{escape(one)}.</p>' for one in told)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from util.engines.tokens import tokens_per_char
 from util.errors import UserError
-from util.records import NOT_JUDGED, Record, may_train
+from util.records import NOT_JUDGED, Record, is_waiting, may_train
 from util.runs.reader import RecordPlace
 from util.runs.repeat import more_samples_command
 from util.training.datacard import grader_named
@@ -54,7 +54,7 @@ class Survey:
         self._runs.append(run)
         self._names.append(hash(record.sample.problem_id))
         self.tokens.append(round(len(text) * rate_of(record)))
-        self.ungraded_in[run] += record.verdict is None
+        self.ungraded_in[run] += is_waiting(record.verdict)
         self.undecided += record.verdict is not None and record.verdict.reason == "undecided"
         self.with_reference += record.answer is not None
         state = _state(record, text, keep_budget=self._keep_budget)
