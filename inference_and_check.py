@@ -227,7 +227,7 @@ def _stopping(args: argparse.Namespace, task: Task) -> Stopping | None:
 def _generate(
     args: argparse.Namespace, opened: Benchmark, grading: Grading | None, tracking: Tracking
 ) -> Spent:
-    from contextlib import closing
+    from contextlib import ExitStack, closing
     from dataclasses import replace
     from functools import partial
 
@@ -254,7 +254,10 @@ def _generate(
         until=None if args.batch else cli.end_of_time(args),  # a batch goes on without this command
         opening=partial(open_batches, folder=opened.run.folder) if args.batch else open_engine,
     )
-    with closing(opened_engine) as engine, Progress(total, opened.order.task.name, unit) as progress:
+    with closing(opened_engine) as engine, ExitStack() as stack:
+        if flag := opened.order.needs_begun():
+            engine.check_goes_on(flag)
+        progress = stack.enter_context(Progress(total, opened.order.task.name, unit))
         opened.note_engine(engine)
         if grading is not None:
             progress.about(opened.order.task.name, grading.so_far)
@@ -262,7 +265,10 @@ def _generate(
         def numbers() -> dict[str, float]:
             gradings = {opened.order.task.name: grading}
             of = total if job.rounds is None else None  # of samples that verdicts call for nobody knows
-            return progress_of([job.outcome], model=args.model, of=of, gradings=gradings)
+            in_batches = args.batch is not None
+            return progress_of(
+                [job.outcome], model=args.model, of=of, gradings=gradings, in_batches=in_batches
+            )
 
         def on_sample(job: Job, tokens: int) -> None:
             tracking.progress(numbers)

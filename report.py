@@ -530,9 +530,10 @@ def _ask_at_budgets(args: argparse.Namespace, budgets: Budgets, requests: int, v
     with (
         locked_folder(args.run, LOCK, flag="RUN"),
         closing(cli.open_within_budget(args, options)) as engine,
-        Progress(requests, "answering", "answers") as progress,
     ):
-        outcome = budgets.ask(engine, progress.step)
+        engine.check_goes_on("")
+        with Progress(requests, "answering", "answers") as progress:
+            outcome = budgets.ask(engine, progress.step)
     say(f"spent {cost_line(args.model, outcome.prompt_tokens, outcome.completion_tokens)}")
     if outcome.failed:
         say(about_failures(outcome.failed, outcome.failure, of=requests))

@@ -153,8 +153,9 @@ def test_an_endpoint_is_asked_to_go_on_and_one_that_cannot_is_refused(folder):
             info["asked"]["engine"] = {"api_base": [endpoint.url]}  # the engine of the run is asked again
             (folder / "run.json").write_text(json.dumps(info), encoding="utf-8")
             done = script("report.py", "budget", folder, "--at", "20", "--tokenizer", "none")
-        (folder / "budget.jsonl").unlink()
         assert done.returncode == status, done.stderr
+        assert (folder / "budget.jsonl").exists() == ("answering" in done.stderr) == (status == 0)
+        (folder / "budget.jsonl").unlink(missing_ok=True)
         assert all(body["continue_final_message"] for body in endpoint.requests)
         assert len(endpoint.requests) == (4 if status == 0 else 0)
 

@@ -215,6 +215,9 @@ def test_what_has_no_number_or_several_is_refused(tmp_path):
     rule = {"n": 8, "stopping": {"until_correct": 1, "rule": "until 1 correct"}}
     stopped = run_of(tmp_path / "c" / "run", change=lambda info: info["asked"].update(rule))
     assert "its mean would be biased" in refused(stopped).replace("\n  ", " ")
+    imported = run_of(tmp_path / "f" / "run", change=lambda info: info["made_with"].update(imported={}))
+    older = run_of(tmp_path / "g" / "run", change=lambda info: info.pop("asked"))
+    assert "was imported" in refused(imported) and "was imported" in refused(older)
     assert "no run at" in refused(tmp_path / "d")
     assert "https://" in refused(run_of(tmp_path / "e" / "run"), "--source-url", "a.org")
 

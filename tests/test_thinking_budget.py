@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import pytest
 from faulty_endpoint import FAULTS, STREAM_FAULTS, FaultyEndpoint, Script
-from helpers import ROOT, json_lines, last_line, script
+from helpers import ROOT, here, json_lines, last_line, script
 
+import eval as evaluation
+import inference_and_check
 from util.engines.metered import Limit, MeteredEngine
 from util.engines.openai_api import OpenAIEngine, open_openai_engine
 from util.engines.openai_budget import by_its_own
@@ -213,10 +215,22 @@ def _says_on(endpoint):
     return answer
 
 
-def test_a_vendor_that_cannot_go_on_is_refused_before_anything_is_paid(tmp_path):
+@pytest.mark.parametrize("flags", [("--thinking-budget", "9"), ("--prefill", "So ")])
+def test_a_vendor_that_cannot_go_on_is_refused_before_anything_is_paid_or_a_bar_is_drawn(tmp_path, flags):
     with FaultyEndpoint(Script(owned_by="openai")) as endpoint:
-        done = _run(tmp_path, endpoint.url, "--thinking-budget", "9")
-    assert done.returncode == 2 and "leave --thinking-budget out" in done.stderr
+        one = _flags(tmp_path / "one", endpoint.url, *flags)
+        several = [
+            *one[4:],
+            "--model",
+            "openai/test-model",
+            "--evals",
+            "Warmup",
+            "--output-file",
+            tmp_path / "o",
+        ]
+        for done in (here(inference_and_check, *one), here(evaluation, *several)):
+            assert done.returncode == 2 and f"leave {flags[0]} out" in done.stderr.replace("\n  ", " ")
+            assert "%|" not in done.stderr
     assert not endpoint.requests
 
 

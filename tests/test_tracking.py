@@ -191,7 +191,9 @@ def test_a_tracker_that_dies_changes_nothing_of_an_evaluation(fake, tmp_path):
 
 
 def test_spend_and_speed_are_of_all_benchmarks_together(monkeypatch):
-    monkeypatch.setattr(tracking, "dollars", lambda model, prompt, completion: prompt + completion)
+    monkeypatch.setattr(
+        tracking, "dollars", lambda model, prompt, completion, in_batches: prompt + completion
+    )
     parts = [
         SimpleNamespace(
             generated=2, failed=1, prompt_tokens=5, completion_tokens=100, asked_at=10, seconds=4

@@ -749,6 +749,7 @@ def _order(
     from util.data.wordings import own_wording
     from util.generation.order import DEFAULT_PROMPT, Judging, Order, Plan, Selection, name_of_text
 
+    options = asking_options(args)
     is_known = args.prompt in (DEFAULT_PROMPT, *task.prompts)
     wording = None if is_known else own_wording(args.prompt, data_dir=args.data_dir)
     plan = Plan(
@@ -763,7 +764,7 @@ def _order(
         prefill=args.prefill,
         sampling=args.sampling,
         stopping=stopping,
-        stop_loops=_stop_loops(args),
+        stop_loops=_stop_loops(args, options.engine_name),
     )
     sampling = {setting.name: getattr(args, setting.name) for setting in SAMPLING}
     return Order(
@@ -771,8 +772,8 @@ def _order(
         plan,
         selection=Selection(**_fields(Selection, args)),
         options=replace(
-            asking_options(args),
-            adapter=_adapter(args),
+            options,
+            adapter=_adapter(args, options.engine_name),
             sampling=sampling,
             thinking=_thinking(args),
             thinking_budget=args.thinking_budget,
@@ -784,9 +785,9 @@ def _order(
     )
 
 
-def _stop_loops(args: argparse.Namespace) -> str:
+def _stop_loops(args: argparse.Namespace, engine: str) -> str:
     """When texts that repeat themselves are ended; never where nobody hears them as they come."""
-    if args.stream != "never" or args.stop_loops == NEVER or asking_options(args).engine_name != "openai":
+    if args.stream != "never" or args.stop_loops == NEVER or engine != "openai":
         return args.stop_loops
     if "stop_loops" in args.given:
         raise UserError("--stop-loops listens to answers as they come: give it without --stream never")
@@ -807,12 +808,12 @@ def _thinking(args: argparse.Namespace) -> str | None:
     return args.thinking
 
 
-def _adapter(args: argparse.Namespace) -> Adapter | None:
+def _adapter(args: argparse.Namespace, engine: str) -> Adapter | None:
     from util.engines.adapters import read_adapter
 
     if args.lora is None:
         return None
-    if asking_options(args).engine_name == "openai":
+    if engine == "openai":
         raise UserError(
             f"--lora {args.lora} is for models that run here: an endpoint's adapter is asked by its name, as "
             "`vllm serve` lists it: --model openai/NAME"

@@ -124,6 +124,12 @@ class MeteredEngine:
                 ]
             yield request, result
 
+    def check_goes_on(self, flag: str) -> None:
+        """Raise UserError where no answer can be begun for the model, as `flag` needs, before it is asked."""
+        check = getattr(self._engine, "check_goes_on", None)
+        if check is not None:
+            check(flag)
+
     def close(self) -> None:
         self._engine.close()
 

@@ -181,6 +181,14 @@ class OpenAIEngine:
 
     # The caller's thread
 
+    def check_goes_on(self, flag: str) -> None:
+        """Raise UserError for an endpoint that does not go on with a begun answer, as `flag` needs.
+
+        One that is away is waited for when it is asked.
+        """
+        self._open()
+        self._call(self._look_who_goes_on(flag))
+
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Result]]:
         """Yield each request with what became of it, in order of completion.
 
@@ -277,6 +285,16 @@ class OpenAIEngine:
         return list(ready)
 
     # The event loop's thread
+
+    async def _look_who_goes_on(self, flag: str) -> None:
+        keys = self._dispatcher.keys
+        for endpoint in self._dispatcher.endpoints:
+            key = keys.acquire()
+            assert key is not None, "no key rests before the first request"
+            trouble = await self._watch.probe(endpoint, key)
+            keys.release(key)
+            if trouble is None and not endpoint.fills_in:
+                raise does_not_go_on(endpoint.url, flag)
 
     async def _abandon(self) -> None:
         for task in self._tasks:

@@ -107,10 +107,10 @@ class Bodies:
 
 
 def does_not_go_on(asked_at: str, flag: str) -> UserError:
-    """Nothing says that an endpoint goes on from an answer that is begun for it."""
+    """Nothing says that an endpoint goes on from an answer that is begun for it, as `flag` needs."""
     return UserError(
         f"{asked_at} does not say that it goes on with a begun answer, as servers of vLLM, "
-        f"SGLang and llama.cpp do: ask one of those, or leave {flag} out"
+        f"SGLang and llama.cpp do: ask one of those{f', or leave {flag} out' if flag else ''}"
     )
 
 

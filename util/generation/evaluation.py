@@ -196,6 +196,8 @@ class Evaluation:
         engine = self._opening()
         unfinished: list[_Part] = []
         try:
+            if flag := first.opened.order.needs_begun():
+                engine.check_goes_on(flag)
             with Progress(0, first.opened.order.task.name) as progress:
 
                 def numbers() -> dict[str, float]:

@@ -108,6 +108,12 @@ class Order:
     )  # of programs, as flags say; the task has the others
     given: frozenset[str] = frozenset()  # settings whose flags were given: they have no default to keep
 
+    def needs_begun(self) -> str:
+        """The flag for which the model has to go on with a begun answer; "" where none is given."""
+        if self.options.thinking_budget is not None:
+            return "--thinking-budget"
+        return "--prefill" if self.plan.prefill else ""
+
     def check(self) -> None:
         """Raise UserError for a wording or rows that cannot be chosen, before anything is fetched."""
         self.prompt()

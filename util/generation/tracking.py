@@ -205,7 +205,12 @@ class _Tracker:
 
 
 def progress_of(
-    outcomes: Iterable[Outcome], *, model: str, of: int | None, gradings: Mapping[str, Grading | None]
+    outcomes: Iterable[Outcome],
+    *,
+    model: str,
+    of: int | None,
+    gradings: Mapping[str, Grading | None],
+    in_batches: bool = False,
 ) -> dict[str, float]:
     """How requests get on: done samples, tokens a second, spend, and each benchmark's accuracy so far."""
     all_of = [outcome for outcome in outcomes if outcome.generated]
@@ -222,7 +227,7 @@ def progress_of(
         begun = min(outcome.asked_at for outcome in all_of)
         seconds = max(outcome.asked_at + outcome.seconds for outcome in all_of) - begun
         found |= {"seconds": seconds, "tokens_per_s": completion_tokens / max(seconds, 1e-3)}
-    spent = dollars(model, prompt_tokens, completion_tokens)
+    spent = dollars(model, prompt_tokens, completion_tokens, in_batches=in_batches)
     if spent is not None:
         found["dollars"] = spent
     for name, grading in gradings.items():

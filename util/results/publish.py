@@ -69,6 +69,12 @@ class Published:
 
 def check_publishable(side: Side, *, incomplete: bool, aggregate_only: bool) -> None:
     """Raise UserError for a run whose number should not stand anywhere as it is."""
+    info = side.facts.info
+    if "imported" in info["made_with"] or "asked" not in info:
+        raise UserError(
+            f"{side.folder} was imported, so nobody knows all that made its samples, and nobody could repeat "
+            "its number: publish a run of this suite"
+        )
     unfinished = _unfinished(side)
     if unfinished and not incomplete:
         raise UserError(
