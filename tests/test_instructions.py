@@ -248,6 +248,15 @@ def test_rows_without_as_many_arguments_as_instructions_are_left_out(name):
     assert not load_task(name).problem({**row, "kwargs": [None]}).unusable
 
 
+@pytest.mark.parametrize("reference", ["A", "", "[]", "3", "[3]", '[["x", 1]]', '[["x"]]', '{"x": {}}'])
+def test_a_reference_that_is_no_list_of_rules_says_nothing_about_the_text(reference):
+    verdict = grade_instructions(Problem("p", "Write.", reference), "One")
+    assert (verdict.correct, verdict.reason) == (
+        False,
+        "no_tests",
+    ) and "is no list of rules" in verdict.detail
+
+
 def test_check_golds_says_that_rules_are_no_answers():
     with pytest.raises(UserError, match="IFEval is judged by rules: check-golds is for references"):
         check_golds(load_task("IFEval"), [problem_of(NO_COMMA)])

@@ -28,7 +28,7 @@ RULES = {**ifeval.RULES, **ifbench.RULES}
 
 
 class BadRule(Exception):
-    """A rule that nobody knows, or whose arguments are not there."""
+    """A rule that nobody knows, or whose arguments are not there, or no rules at all."""
 
 
 def grade_instructions(problem: Problem, response: str) -> Verdict:
@@ -40,7 +40,10 @@ def grade_instructions(problem: Problem, response: str) -> Verdict:
     body = without_end_of_turn(response)
     # As others see it: what follows a thought without white space around it, and everything else as it is.
     text = (parts.solution or "") if parts.marks else body if body != response.rstrip() else response
-    named: list[tuple[str, Mapping[str, Any]]] = [(name, given) for name, given in json.loads(problem.answer)]
+    try:
+        named = read_rules(problem.answer)
+    except BadRule as error:
+        return Verdict(False, "no_tests", detail=str(error), grader=GRADER)
     said = [(name, *_follows(name, given, text)) for name, given in named]
     rules = "".join(mark for _, mark, _ in said)
     whole = rules_in_short(rules)
@@ -60,6 +63,18 @@ def grade_instructions(problem: Problem, response: str) -> Verdict:
         cause="" if reason != "undecided" else next(why for _, mark, why in said if mark == "?"),
         rules=rules,
     )
+
+
+def read_rules(reference: str) -> list[tuple[str, dict[str, Any]]]:
+    """Ids and arguments of the rules; raises BadRule where a reference is no list of them."""
+    try:
+        rules = json.loads(reference)
+    except (ValueError, RecursionError):
+        rules = None
+    is_list = isinstance(rules, list) and all(isinstance(rule, list) and len(rule) == 2 for rule in rules)
+    if not rules or not is_list or not all(isinstance(a, str) and isinstance(b, dict) for a, b in rules):
+        raise BadRule(f"the reference {reference[:60]!r} is no list of rules with their arguments")
+    return [(name, given) for name, given in rules]
 
 
 def _follows(name: str, given: Mapping[str, Any], text: str) -> tuple[str, str]:
