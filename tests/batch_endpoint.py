@@ -40,6 +40,7 @@ ASKED_AGAIN = (  # whose requests are asked in another batch, as nothing was pai
     "half_expired",
     "error_500",
     "error_lines_deleted",
+    "errors_alone_deleted",
     "no_seed",
     "too_long",
     "full",
@@ -140,6 +141,9 @@ class BatchEndpoint:
             refused = [(line, 400, words) for line in lines if "max_tokens" in line["body"]]
         elif self.strikes("error_500"):
             refused = [(line, 500, "The server had an error") for line in lines[::2]]
+        elif self.strikes("errors_alone_deleted"):
+            refused = [(line, 500, "The server had an error") for line in lines]
+            batch["error_file_id"] = "file_gone"
         elif self.strikes("error_lines_deleted"):
             refused = [(line, 500, "The server had an error") for line in lines[::2]]
             batch["error_file_id"] = "file_gone"

@@ -8,6 +8,7 @@ from batch_endpoint import ASKED_AGAIN, CALL_FAULTS, RESULT_FAULTS, BatchEndpoin
 from helpers import json_lines
 
 from util.engines import openai_batches
+from util.engines.openai_replies import Kind
 from util.engines.options import EngineOptions
 from util.errors import RunStopped, UserError
 from util.generation import batches
@@ -333,6 +334,75 @@ def test_an_endpoint_that_is_not_there_ends_the_command_in_a_sentence(tmp_path):
         command = Command(tmp_path, endpoint)
     with pytest.raises(UserError, match="was not reached"):
         command.run()
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [  # as vLLM 0.32 writes them
+        (
+            {
+                "response": {"status_code": 400, "request_id": "r", "body": None},
+                "error": {
+                    "error": {"message": "max_tokens=9 cannot be greater", "param": "max_tokens", "code": 400}
+                },
+            },
+            (Kind.TOO_LONG, "HTTP 400: max_tokens=9 cannot be greater"),
+        ),
+        (
+            {
+                "response": {"status_code": 400, "request_id": "r", "body": None},
+                "error": {"error": {"message": "top_p must be in (0, 1]", "param": "top_p", "code": 400}},
+            },
+            (Kind.REFUSED, "HTTP 400: top_p must be in (0, 1]"),
+        ),
+        (
+            {
+                "response": {"status_code": 400, "body": None},
+                "error": "Request must not be sent in stream mode",
+            },
+            (Kind.REFUSED, "HTTP 400: Request must not be sent in stream mode"),
+        ),
+        # as OpenAI does
+        ({"response": None, "error": {"code": "batch_expired", "message": "expired"}}, None),
+        (
+            {"response": {"status_code": 429, "body": {"error": {"message": "slow"}}}},
+            (Kind.BUSY, "HTTP 429: slow"),
+        ),
+        ({"response": None, "error": {"code": "x", "message": "odd"}}, (Kind.BROKEN, "HTTP 500: odd")),
+        (
+            {"response": {"status_code": 401, "body": {"error": {"message": "no key"}}}, "error": None},
+            (Kind.KEY, "HTTP 401: no key"),
+        ),
+        ({}, (Kind.BROKEN, "a line of the results holds neither a response nor an error")),
+        (
+            {"response": "yes", "error": []},
+            (Kind.BROKEN, "a line of the results holds neither a response nor an error"),
+        ),
+        (
+            {"response": {"status_code": True}},
+            (Kind.BROKEN, "a line of the results holds neither a response nor an error"),
+        ),
+    ],
+)
+def test_a_line_of_results_means_what_a_live_reply_would(line, found):
+    outcome = openai_batches.read_line(line)
+    assert (outcome and (outcome.kind, outcome.message)) == found
+
+
+def test_what_somebody_took_out_of_a_folder_is_fetched_again_or_missed(tmp_path):
+    with BatchEndpoint() as endpoint:
+        assert len(Command(tmp_path, endpoint).run([*REQUESTS, request(9)])) == 7
+        lines = (tmp_path / "batches.jsonl").read_text().splitlines(keepends=True)
+        (tmp_path / "batches.jsonl").write_text("".join(lines[:-1]))  # killed before it said "taken"
+        samples = (tmp_path / "samples.jsonl").read_text().splitlines(keepends=True)
+        (tmp_path / "samples.jsonl").write_text("".join(samples[:-1]))
+        (tmp_path / "batches" / "0001.results.jsonl").unlink()
+        assert len(Command(tmp_path, endpoint).run([*REQUESTS, request(9)])) == 7
+        assert len(endpoint.ours) == 1 and set(endpoint.asked.values()) == {1}
+        (tmp_path / "batches.jsonl").write_text("".join(lines[:-1]))
+        (tmp_path / "batches" / "0001.jsonl").unlink()
+        with pytest.raises(UserError, match="0001.jsonl is gone, .* restore it, or delete batches.jsonl"):
+            waiting_parts(tmp_path)
 
 
 def test_names_of_requests_are_short_plain_and_each_its_own():

@@ -54,7 +54,8 @@ class Batch:
 
     id: str
     status: str
-    files: tuple[str, ...] = ()  # with the answers, and with the errors
+    output: str = ""  # the file with the answers
+    errors: str = ""  # and that with the errors
     problems: tuple[tuple[int | None, str], ...] = ()  # why its file is refused: (line, words)
 
     @property
@@ -296,7 +297,7 @@ class BatchEndpoint:
             raise UserError(
                 f"{self.name} was not reached ({trouble.message}): check that it runs, host and port"
             )
-        if waited_s >= self._retry_for_s:
+        if max(waited_s, trouble.wait_s or 0.0) >= self._retry_for_s:
             raise RunStopped(
                 f"no answer from {self.name} for {self._retry_for_s:g} s, the last try: "
                 f"{trouble.message}; {KEPT}"
@@ -320,6 +321,8 @@ class BatchEndpoint:
 def read_line(line: dict) -> Answer | Trouble | None:
     """What a line of results means; None for a request that was left out when its batch ended."""
     response, error = line.get("response"), line.get("error")
+    if isinstance(error, dict) and isinstance(error.get("error"), dict):
+        error = error["error"]  # vLLM puts its whole reply there
     if isinstance(error, dict) and error.get("code") in NOT_ASKED:
         return None
     if isinstance(response, dict):
@@ -355,13 +358,15 @@ def _batch(said: dict) -> Batch:
     name, status = said.get("id"), said.get("status")
     if not isinstance(name, str) or not name or not isinstance(status, str):
         raise _BadReply("the reply describes no batch")
-    files = (said.get("output_file_id"), said.get("error_file_id"))
+    files = [said.get(f"{kind}_file_id") for kind in ("output", "error")]
+    output, errors_in = (one if isinstance(one, str) else "" for one in files)
     errors = said.get("errors")
     listed = errors.get("data") if isinstance(errors, dict) else None
     return Batch(
         name,
         status,
-        tuple(one for one in files if isinstance(one, str) and one),
+        output,
+        errors_in,
         tuple(
             (
                 one["line"] if isinstance(one.get("line"), int) else None,

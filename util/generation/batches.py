@@ -176,6 +176,8 @@ class BatchEngine:
     def _find_again(self) -> None:
         """Take up the parts of earlier commands."""
         for part in self._book.open():
+            if part.status and not part.results.exists():
+                part.status = ""  # somebody has taken them away: they are fetched once more
             if part.at != self._desk.name and not part.status:
                 raise UserError(
                     f"{self._folder} has a batch under way at {part.at}, and this command asks "
@@ -364,8 +366,8 @@ class BatchEngine:
         for attempt in range(1, MOST_FETCHES + 1):
             status = batch.status
             with replacing(part.results) as file:
-                for number, name in enumerate(batch.files):
-                    if not self._desk.fetch(name, file.buffer) and not number:
+                for name in filter(None, (batch.output, batch.errors)):
+                    if not self._desk.fetch(name, file.buffer) and name == batch.output:
                         status = "gone"
                     file.buffer.write(b"\n")
             if not _has_gaps(part, may_lack=status != "completed"):
@@ -469,7 +471,7 @@ class BatchEngine:
                 return Completion("", "prompt_too_long", 0, 0)
             return replace(wish, with_limit=False)
         if trouble.kind in (Kind.REFUSED, Kind.ADDRESS, Kind.KEY) and not is_taught:
-            return Failure(f"{REFUSED}{trouble.message}")
+            return Failure(f"{REFUSED if trouble.kind is Kind.REFUSED else ''}{trouble.message}")
         if part.attempt >= MOST_ATTEMPTS:
             return Failure(f"{part.attempt} batches brought no answer, the last: {trouble.message}")
         return wish

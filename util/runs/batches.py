@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from util.errors import UserError
 from util.records import exact_number
 from util.runs.journal import Journal, read_lines, write_lines
 from util.runs.lines import BATCHES
@@ -108,6 +109,9 @@ class BatchBook:
         self._parts = read_parts(folder)
         self.lessons = self._parts.lessons
         waiting_parts(folder, self._parts)
+        for part in self._parts.all.values():
+            if not part.file_id and not part.is_over:  # its command ended before it left this machine
+                self.withdraw(part)
 
     def open(self) -> list[Part]:
         """Parts that may have been paid for and are not taken, in the order of their numbers."""
@@ -182,6 +186,11 @@ def result_lines(path: Path) -> Iterator[dict | None]:
 
 def _names(path: Path) -> dict[str, bool]:
     """The requests of a part by name, and whether each says how long its answer may be."""
+    if not path.exists():
+        raise UserError(
+            f"{path} is gone, which says what a batch was asked: restore it, or delete batches.jsonl beside "
+            f"{path.parent} to pay for its answers again"
+        )
     return {
         line["custom_id"]: any(name in line["body"] for name in ("max_tokens", "max_completion_tokens"))
         for _, line in read_lines(path)
