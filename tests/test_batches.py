@@ -202,7 +202,9 @@ def test_faults_of_all_kinds_and_kills_at_random_moments_end_alike(tmp_path, mon
                     Command(tmp_path, endpoint).run()
                 except Killed:
                     continue
-        check_whole(tmp_path, Command(tmp_path, endpoint).run())
+        for _ in range(3):  # what failed in three batches is left to the next command
+            samples = Command(tmp_path, endpoint).run()
+        check_whole(tmp_path, samples)
     assert set(endpoint.asked.values()) == {1}, faults
 
 

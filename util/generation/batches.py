@@ -34,7 +34,7 @@ from util.terminal import say
 MOST_REQUESTS, MOST_BYTES = 50_000, 190_000_000  # of one part; OpenAI takes 50,000 and 200 MB
 MOST_ASKED = 4 * MOST_REQUESTS  # requests in memory, under way or about to be
 MOST_ATTEMPTS = 3  # batches in which one request is asked before it is given up
-MOST_FETCHES = 3  # times that results with gaps are fetched
+MOST_FETCHES = 4  # times that results with gaps are fetched
 POLL_S, MOST_POLL_S, SLOWER = 20.0, 300.0, 1.5  # between two looks at a batch
 SETTLE_S = 5.0  # so long the source may have nothing to ask before what it asked is handed in
 IDLE_S = 0.05
@@ -370,7 +370,7 @@ class BatchEngine:
                     if not self._desk.fetch(name, file.buffer) and name == batch.output:
                         status = "gone"
                     file.buffer.write(b"\n")
-            if not _has_gaps(part, may_lack=status != "completed"):
+            if status == "gone" or not _has_gaps(part):  # what had no time has a line, too
                 break
             if attempt < MOST_FETCHES:
                 self._pause(self._poll_s)
@@ -379,7 +379,7 @@ class BatchEngine:
 
     def _note_file(self, part: Part) -> None:
         """Take results that the person had made."""
-        if _has_gaps(part, may_lack=True):
+        if None in result_lines(part.results):
             raise RunStopped(
                 f"{part.results} is damaged or still being written: run the same command when it is whole"
             )
@@ -405,6 +405,7 @@ class BatchEngine:
         if not part.status or not wanted:
             return
         troubles: dict[str, Trouble | None] = {}
+        learned: set[str] = set()
         strange = answers = again = 0
         for line in result_lines(part.results):
             name = "" if line is None else line["custom_id"]
@@ -421,7 +422,7 @@ class BatchEngine:
             yield request, self._completion(request, outcome)
             self._forget(part, name)
         for name in [name for name in part.left if name in wanted]:
-            then = self._what_then(part, name, troubles.get(name))
+            then = self._what_then(part, name, troubles.get(name), learned)
             if isinstance(then, _Wish):
                 again += 1
                 self._pending.append(then)
@@ -453,35 +454,30 @@ class BatchEngine:
         text, reasoning = done.text[: max(0, end - len(thought))], thought[:end] or None
         return replace(done, text=text, reasoning=reasoning, finish_reason="loop")
 
-    def _what_then(self, part: Part, name: str, trouble: Trouble | None) -> _Wish | Result:
-        """What becomes of a request that a batch has not answered."""
-        wish = _Wish(name, part.attempt + 1, part.left[name])
+    def _what_then(self, part: Part, name: str, trouble: Trouble | None, learned: set[str]) -> _Wish | Result:
+        """What becomes of a request that a batch has not answered; adds to what the batch has `learned`."""
+        wish = _Wish(name, part.attempt, part.left[name])
         if trouble is None and part.status in ("cancelled", "gone"):
             told = "was cancelled" if part.status == "cancelled" else "has results that are gone"
             return Failure(f"batch {part.batch_id} {told}")
         trouble = trouble or Trouble(Kind.BROKEN, f"batch {part.batch_id} is {part.status} without an answer")
-        known = {*self._book.lessons, STREAM, NO_STREAM, OWN_BUDGET}
+        known = {*self._book.lessons, STREAM, NO_STREAM, OWN_BUDGET} - learned
         lesson = lesson_of(trouble, known, may_change_stream=False)
         if lesson is not None:
-            self._book.learn(part, lesson)
-            say(f"{self._desk.name} {LESSONS[lesson]} ({trouble.message[:200]})")
-        is_taught = lesson is not None or self._is_known(trouble, known)
-        if trouble.kind is Kind.TOO_LONG and not is_taught:
+            if lesson not in learned:
+                learned.add(lesson)
+                self._book.learn(part, lesson)
+                say(f"{self._desk.name} {LESSONS[lesson]} ({trouble.message[:200]})")
+            return wish
+        if trouble.kind is Kind.TOO_LONG:
             if not wish.with_limit:
                 return Completion("", "prompt_too_long", 0, 0)
             return replace(wish, with_limit=False)
-        if trouble.kind in (Kind.REFUSED, Kind.ADDRESS, Kind.KEY) and not is_taught:
+        if trouble.kind in (Kind.REFUSED, Kind.ADDRESS, Kind.KEY):
             return Failure(f"{REFUSED if trouble.kind is Kind.REFUSED else ''}{trouble.message}")
         if part.attempt >= MOST_ATTEMPTS:
             return Failure(f"{part.attempt} batches brought no answer, the last: {trouble.message}")
-        return wish
-
-    def _is_known(self, trouble: Trouble, known: set[str]) -> bool:
-        """Whether a refusal, of one line like others, is about what is sent otherwise from now on."""
-        return any(
-            lesson_of(trouble, known - {lesson}, may_change_stream=False) == lesson
-            for lesson in self._book.lessons
-        )
+        return replace(wish, attempt=part.attempt + 1)
 
     def _come_back(self) -> str:
         """How to get what is under way; "" where nothing is."""
@@ -498,11 +494,7 @@ class BatchEngine:
         return f"have vLLM answer these requests, and then run the same command again:{commands}"
 
 
-def _has_gaps(part: Part, *, may_lack: bool) -> bool:
-    """Whether the results of a part have damaged lines or lack some that are due."""
-    lacking = set() if may_lack else {*part.left}
-    for line in result_lines(part.results):
-        if line is None:
-            return True
-        lacking.discard(line["custom_id"])
-    return bool(lacking)
+def _has_gaps(part: Part) -> bool:
+    """Whether the results of a part lack a request, or have a damaged line, which may be anyone's."""
+    found = {line and line["custom_id"] for line in result_lines(part.results)}
+    return None in found or not part.left.keys() <= found
