@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from tasks import FILES, full_name, is_reserved, load_task, task_of
+from tasks import FILES, TRAINING_POOLS, full_name, is_reserved, load_task, task_of
 from util import cli
 from util.data import hub
-from util.data.rows import is_here, open_rows, problems
+from util.data.rows import is_here
 from util.data.system_prompts import system_prompt
 from util.errors import UserError
 from util.machines.versions import made_with
@@ -47,7 +47,6 @@ from util.training.leaks import BenchmarkText
 from util.training.rl_sets import RlExport
 from util.training.thoughts import chosen_form
 
-TRAINING_POOLS = ("NUMINA",)  # problems to train on: nobody is tested on them
 KEEP_RULES = ("shortest", "longest", "random", "all")
 ALL, NONE = "all", "none"
 MOST_REASONS = 5  # why extra rows were set aside
@@ -428,23 +427,12 @@ def _benchmark_text(names: list[str], data_dir: Path | None, ngram: int | None) 
             f"machine, and {hub.endpoint()} does not answer; fetch them once where it does "
             f"(recipes/fetch_benchmarks.sh), {_without(afar, names)}"
         )
-    text, missing = BenchmarkText(ngram), {}
-    for name in names:
-        task = load_task(name)
-        try:
-            rows = open_rows(task.source, data_dir=data_dir)
-            for problem in problems(task, rows):
-                text.add(name, problem.id, "\n".join((problem.question, *problem.choices)))
-            text.revisions[name] = rows.revision
-        except UserError as error:
-            say(f"{name}: {error}")
-            missing[name] = error
+    text, missing = cli.read_benchmarks(map(load_task, names), data_dir=data_dir, ngram=ngram)
     if missing:
         raise UserError(
             f"{', '.join(missing)} cannot be read to be kept out of the training set: fix that, "
             f"{_without(missing, names)}"
         )
-    text.close()
     say(f"{len(text):,} questions of {', '.join(names)} are excluded")
     return text
 

@@ -14,7 +14,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks import FILES, SETS, full_name, is_address, load_task
+from tasks import FILES, SETS, benchmarks, full_name, is_address, load_task
 from util import cli
 from util.errors import UserError
 from util.settings import short_name
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     orders = cli.orders_from(args, tasks)
     for order in orders:
         if order.task.address:
-            cli.look_at_own(args, order)
+            cli.look_at_own(args, order, benchmarks())
     if args.dry_run:
         return _forecast(args, orders)
     check_orders(orders, args.result_dir, fresh=args.overwrite_settings)

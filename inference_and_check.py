@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks import FILES, full_name, is_address, load_task
+from tasks import FILES, benchmarks, full_name, is_address, load_task
 from util import cli
 from util.errors import RunStopped, UserError
 from util.settings import number_in
@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     _check_opinion_flags(args, task)
     order = cli.order_from(args, task, None if args.check else _stopping(args, task))
     if task.address and not args.check:
-        cli.look_at_own(args, order)
+        cli.look_at_own(args, order, benchmarks())
     if args.dry_run:
         return _forecast(args, order)
     if args.n > 1 and 0 in order.plan.temperatures and not args.check:

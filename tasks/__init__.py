@@ -10,7 +10,7 @@ from util.terminal import closest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
     from util.task import Task
@@ -48,6 +48,7 @@ FAMILIES = {
     **dict.fromkeys(("SimpleQA-Verified", "HLE-text"), "judged"),
     **{f"{name}-{code}": "languages" for name, codes in _LANGUAGES.items() for code in codes.split()},
 }
+TRAINING_POOLS = ("NUMINA",)  # problems to train on: nobody is tested on them
 SETS = {  # what eval.py takes for several benchmarks at once
     "math-contests": ("AIME25", "AIME26", "HMMT-Feb25", "HMMT-Nov25", "HMMT-Feb26", "BRUMO25", "CMIMC25"),
     "reasoning": ("AIME25", "MATH500", "GPQADiamond", "LiveCodeBench"),
@@ -95,6 +96,11 @@ def is_reserved(name: str) -> bool:
     reserved = [task for task in map(load_task, (*FILES, *FAMILIES)) if "publishing" in task.notes]
     known = {task.source.path.replace("/", "--").lower() for task in reserved}
     return name in {task.name for task in reserved} or name.lower().startswith(tuple(known))
+
+
+def benchmarks() -> Iterator[Task]:
+    """All that somebody may be tested on."""
+    return (load_task(name) for name in (*FILES, *FAMILIES) if name not in TRAINING_POOLS)
 
 
 def task_of(info: Mapping[str, Any]) -> Task | None:

@@ -13,6 +13,7 @@ from helpers import json_lines, last_line, paper_engine, script
 import report
 import tasks
 from tasks.own import own_task
+from util import cli
 from util.data.addresses import Address, is_address, read_address
 from util.data.rows import open_rows
 from util.errors import UserError
@@ -359,6 +360,31 @@ def test_one_right_option_for_all_and_repeated_questions_are_said(ask, tmp_path)
     told = ask("--dry-run", name="own.jsonl").stderr
     assert "the right options: A 12" in told and "always the same one" in told
     assert "2 questions are asked more than once" in told
+
+
+def test_questions_that_stand_in_a_benchmark_of_this_machine_are_named(ask, tmp_path):
+    warm = json_lines(Path(tasks.__file__).parent / "warmup.jsonl")[4]
+    rows = [{"id": "mine", "question": "Is 7 less than 9?", "answer": "yes"}]
+    rows.append({"id": "theirs", "question": f"{warm['question'].upper()} ", "answer": "4"})
+    file_of(tmp_path, rows)
+    told = " ".join(ask("--dry-run", name="own.jsonl").stderr.split())
+    assert "these stand in benchmarks, too: Warmup 1 (such as theirs, which is Warmup " in told
+    assert re.search(r"compared with [\d,]+ of benchmarks that are here \(.*Warmup", told)
+    assert re.search(r"not with the other \d\d, which are not", told)
+    file_of(tmp_path, rows[:1])
+    assert "stand in benchmarks" not in ask("--dry-run", name="own.jsonl").stderr
+
+
+def test_a_benchmark_that_is_large_or_not_here_is_not_compared(tmp_path, monkeypatch):
+    source = tasks.load_task("MATH500").source
+    file = tmp_path / source.path / source.files["test"][0]
+    file.parent.mkdir(parents=True)
+    assert not cli._is_read_at_once(source, tmp_path)
+    file.write_text("{}\n" * 10)
+    assert cli._is_read_at_once(source, tmp_path)
+    monkeypatch.setattr(cli, "READ_AT_ONCE_BYTES", 20)
+    assert not cli._is_read_at_once(source, tmp_path)
+    assert not cli._is_read_at_once(tasks.load_task("MATH").source, tmp_path)  # it is streamed
 
 
 BAD = [

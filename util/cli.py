@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from util import __version__
@@ -38,9 +38,12 @@ if TYPE_CHECKING:
     from util.engines.metered import MeteredEngine
     from util.generation.order import Judging, Order, Selection
     from util.generation.rounds import Stopping
-    from util.task import Task
+    from util.task import Source, Task
+    from util.training.leaks import BenchmarkText
 
 LARGEST_ALARM_S = 10**6  # twelve days: a deadline beyond it rings nobody
+OVERLAP_WORDS = 13  # in a row, that a question shares with a benchmark's before anybody wonders
+READ_AT_ONCE_BYTES = 256 << 20  # of a benchmark that is read before the first request
 MESSAGE_CHARS = 800  # of what is wrong with a flag: its value may be a whole file
 
 # What --help does not need is imported where it is used: a script's help is there at once.
@@ -489,12 +492,51 @@ def place_of_rows(args: argparse.Namespace) -> dict[str, Any]:
     return {"split": getattr(args, "split", None), "revision": args.revision}
 
 
-def look_at_own(args: argparse.Namespace, order: Order) -> None:
-    """Show what will be asked of problems of one's own, and whether their answers can be graded."""
+def look_at_own(args: argparse.Namespace, order: Order, benchmarks: Iterable[Task]) -> None:
+    """Show what will be asked of problems of one's own, whether their answers can be graded, and which of
+    them stand in those `benchmarks` that are on this machine."""
     from util.generation.preview import look_at
 
-    for line in look_at(order, least_golds=args.require_golds).lines(order):
+    benchmarks = list(benchmarks)
+    known = [task for task in benchmarks if _is_read_at_once(task.source, args.data_dir)]
+    text, _ = read_benchmarks(known, data_dir=args.data_dir, ngram=OVERLAP_WORDS)
+    found = look_at(order, least_golds=args.require_golds, find=text.find if len(text) else None)
+    for line in found.lines(order):
         say(line)
+    here = ", ".join(text.revisions) or "none"
+    say(
+        f"these questions were compared with {len(text):,} of benchmarks that are here ({here}), not with "
+        f"the other {len(benchmarks) - len(text.revisions)}, which are not or are large "
+        "(recipes/fetch_benchmarks.sh)"
+    )
+
+
+def _is_read_at_once(source: Source, data_dir: Path | None) -> bool:
+    from util.data.rows import local_bytes
+
+    size = local_bytes(source, data_dir=data_dir)
+    return size is not None and size <= READ_AT_ONCE_BYTES
+
+
+def read_benchmarks(
+    benchmarks: Iterable[Task], *, data_dir: Path | None, ngram: int | None
+) -> tuple[BenchmarkText, dict[str, UserError]]:
+    """The questions of benchmarks, on the splits of which results are told; and why some cannot be read."""
+    from util.data.rows import open_rows, problems
+    from util.training.leaks import BenchmarkText
+
+    text, missing = BenchmarkText(ngram), {}
+    for task in benchmarks:
+        try:
+            rows = open_rows(task.source, data_dir=data_dir)
+            for problem in problems(task, rows):
+                text.add(task.name, problem.id, "\n".join((problem.question, *problem.choices)))
+            text.revisions[task.name] = rows.revision
+        except UserError as error:
+            say(f"{task.name}: {error}")
+            missing[task.name] = error
+    text.close()
+    return text, missing
 
 
 def asking_options(

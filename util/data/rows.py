@@ -134,12 +134,23 @@ def open_rows(
 
 def is_here(source: Source, *, data_dir: str | Path | None = None) -> bool:
     """Whether the rows of a benchmark can be read without the hub."""
-    if data_dir is not None or (Path(__file__).resolve().parents[2] / source.path).is_file():
-        return True
+    return data_dir is not None or local_bytes(source) is not None
+
+
+def local_bytes(source: Source, *, data_dir: str | Path | None = None) -> int | None:
+    """How long the files of a benchmark's usual split are; None where they are not all on this machine."""
+    bundled = Path(__file__).resolve().parents[2] / source.path
     pinned = hub.is_commit(source.revision)
     commit = source.revision if pinned else hub.remembered(source.path, source.revision)
-    names = source.files[source.split]
-    return commit is not None and all(hub.cached(source.path, name, commit) for name in names)
+    files: list[Path | None] = [bundled]
+    if not bundled.is_file():
+        names = source.files.get(source.split, ("",))
+        if data_dir is not None:
+            files = [Path(data_dir) / source.path / name for name in names]
+        else:
+            files = [commit and hub.cached(source.path, name, commit) or None for name in names]
+    sizes = [file.stat().st_size for file in files if file is not None and file.is_file()]
+    return sum(sizes) if len(sizes) == len(files) else None
 
 
 def file_names(

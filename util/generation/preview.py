@@ -6,7 +6,9 @@ Call `look_at` before anything is asked; `Preview.lines` is for people.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from util.data.rows import RowCounts
 from util.errors import UserError
@@ -17,6 +19,15 @@ from util.runs.reader import text_digest
 
 PROMPTS_SHOWN = 3
 SHOWN_CHARS = 1500  # of a prompt
+
+
+class Known(Protocol):
+    """The problem of a benchmark that a question repeats."""
+
+    @property
+    def benchmark(self) -> str: ...
+    @property
+    def problem_id(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,8 @@ class Preview:
     letters: Counter[str]  # of right options
     repeated: int  # problems whose question another one before them has
     prompts: tuple[str, ...]
+    overlaps: Counter[str]  # questions that stand in a benchmark, too, by its name
+    overlap: str  # one of them
 
     def lines(self, order: Order) -> list[str]:
         task = order.task
@@ -47,6 +60,12 @@ class Preview:
             )
         if self.repeated:
             found.append(f"{self.repeated} questions are asked more than once: they stand in several rows")
+        if self.overlaps:
+            shares = ", ".join(f"{name} {count}" for name, count in self.overlaps.most_common())
+            found.append(
+                f"WARNING: these stand in benchmarks, too: {shares} (such as {self.overlap}): after training "
+                "on them, results there say nothing"
+            )
         for number, prompt in enumerate(self.prompts, 1):
             left_out = len(prompt) - SHOWN_CHARS
             shown = prompt if left_out <= 0 else f"{prompt[:SHOWN_CHARS]} ... ({left_out} more characters)"
@@ -54,8 +73,10 @@ class Preview:
         return [*found, "---"]
 
 
-def look_at(order: Order, *, least_golds: float | None = None) -> Preview:
-    """Go through the problems once.
+def look_at(
+    order: Order, *, least_golds: float | None = None, find: Callable[[str], Known | None] | None = None
+) -> Preview:
+    """Go through the problems once; `find` says which problem of a benchmark a question repeats.
 
     Raises UserError where two rows have one id, or where the grader accepts less than the share
     `least_golds` of the answers as answers to themselves.
@@ -67,10 +88,16 @@ def look_at(order: Order, *, least_golds: float | None = None) -> Preview:
     questions: Counter[str] = Counter()
     letters: Counter[str] = Counter()
     prompts: list[str] = []
+    overlaps: Counter[str] = Counter()
+    overlap = ""
     ask = order.prompt()
     counts = RowCounts()
     for problem in order.problems(rows, None, counts):
         questions[text_digest(" ".join(problem.question.split()))] += 1
+        known = None if find is None else find("\n".join((problem.question, *problem.choices)))
+        if known is not None:
+            overlaps[known.benchmark] += 1
+            overlap = overlap or f"{problem.id}, which is {known.benchmark} {known.problem_id}"
         if len(prompts) < PROMPTS_SHOWN:
             prompts.append(_as_sent(order, ask(problem, order.plan.model)))
         if task.choice["grade"] == "letter":
@@ -87,7 +114,17 @@ def look_at(order: Order, *, least_golds: float | None = None) -> Preview:
         )
     repeated = sum(times - 1 for times in questions.values())
     columns = ", ".join(task.choice["columns"])
-    return Preview(columns, task.choice["grade"], left_out, golds, letters, repeated, tuple(prompts))
+    return Preview(
+        columns,
+        task.choice["grade"],
+        left_out,
+        golds,
+        letters,
+        repeated,
+        tuple(prompts),
+        overlaps,
+        overlap,
+    )
 
 
 def _check_ids(order: Order) -> None:
