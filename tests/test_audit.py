@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shlex
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from helpers import ROOT
@@ -15,7 +16,7 @@ from test_theirs import GOOD, WRONG, import_older, old_file
 import inference_and_check
 import report
 from util.errors import UserError
-from util.results.audit import CAUSES, EITHER, NOT_MATCHED, audit, metric_of, shared_out
+from util.results.audit import CAUSES, EITHER, MEANS, NOT_MATCHED, audit, metric_of, shared_out
 from util.results.sides import open_side
 from util.runs.folder import Run
 from util.runs.theirs import TheirScore
@@ -71,6 +72,7 @@ def test_a_sample_that_is_judged_differently_has_its_cause(tmp_path, capsys, sam
     assert (status, parts_of(last)) == (0, {cause: (25.0 if higher else -25.0, int(higher), int(not higher))})
     (flip,) = last["flips"]
     assert (flip["problem_id"], flip["cause"], flip["correct"]) == ("q", cause, sample.get("correct", True))
+    assert flip["reference"] == "42"
     assert f"q, temperature 0, index 0: {cause}" in text
     assert f"Their number is 25.0 points {'above' if higher else 'below'} ours" in text
 
@@ -106,12 +108,19 @@ def made_up(dice):
     return samples, theirs
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(30))
 def test_the_points_of_all_parts_sum_exactly_to_the_difference(tmp_path, seed):
     dice = random.Random(seed)
     samples, theirs = made_up(dice)
-    shares = [float(score) for score, _ in theirs.values() if score is not None]
-    logged = dice.choice([{}, {"acc": sum(shares) / len(shares)}, {"acc": 0.123456}])
+    scored = [(name, float(score)) for (name, _), (score, _) in sorted(theirs.items()) if score is not None]
+    of = {name: [score for one, score in scored if one == name] for name, _ in scored}
+    means = [
+        fmean(score for _, score in scored),
+        fmean(map(fmean, of.values())),
+        fmean(o[0] for o in of.values()),
+    ]
+    mean = dice.choice(means)
+    logged = dice.choice([{}, {"acc": 0.123456}, {"acc": mean}])
     folder = audited(tmp_path / "r", samples, theirs, scores=logged)
     found = audit(open_side(folder), metric_of(folder))
     assert found.difference == found.theirs - found.ours
@@ -120,8 +129,8 @@ def test_the_points_of_all_parts_sum_exactly_to_the_difference(tmp_path, seed):
     for part in found.parts[:-1]:
         assert sum(flip.points for flip in found.flips if flip.cause == part.name) == part.points
     assert found.interval.low <= float(found.ours) + 1e-9 and float(found.ours) <= found.interval.high + 1e-9
-    if "acc" in logged and logged["acc"] != 0.123456:
-        assert abs(float(found.theirs) - logged["acc"]) < 1e-12
+    if logged == {"acc": mean}:
+        assert found.logged[0].sure and abs(float(found.theirs) - mean) < 1e-12
     whole = [part.points * 1000 for part in found.parts]
     total = round(1000 * found.theirs) - round(1000 * found.ours)
     shown = shared_out(whole, total)
@@ -130,12 +139,7 @@ def test_the_points_of_all_parts_sum_exactly_to_the_difference(tmp_path, seed):
 
 
 TWO = {("p", 0): (1, "42"), ("p", 1): (0, "41"), ("p", 2): (0, "41"), ("q", 0): (1, "42"), ("r", 0): (0, "")}
-ALL, PROBLEMS, FIRST, BEST = (
-    "mean of all samples",
-    "mean over problems of the mean of their samples",
-    "mean of the first sample of each problem",
-    "mean of the best sample of each problem",
-)
+ALL, PROBLEMS, FIRST = MEANS
 
 
 @pytest.mark.parametrize(
@@ -177,18 +181,22 @@ def test_their_number_is_reproduced_to_its_last_digit_or_that_it_cannot_is_said(
         assert f"as logged: reproduced to the last digit: {mean}" in text
 
 
-def test_a_number_of_the_best_samples_is_named_and_the_split_is_that_of_the_means(tmp_path, capsys):
-    theirs = {
-        ("p", 0): (0, "41"),
-        ("p", 1): (1, "42"),
-        ("q", 0): (0, ""),
-        ("q", 1): (0, ""),
-        ("r", 0): (1, "42"),
-    }
+@pytest.mark.parametrize(("logged", "mean"), [(5 / 9, "pass@2"), ("66.67", "pass@3"), (0.9, "")])
+def test_a_pass_rate_is_named_and_the_split_is_that_of_the_means(tmp_path, capsys, logged, mean):
+    right = {"p": (0, 1, 0), "q": (0, 0, 0), "r": (1, 1, 1)}
+    theirs = {(name, at): (score, "42") for name, some in right.items() for at, score in enumerate(some)}
     samples = [{"problem_id": name, "index": index} for name, index in theirs]
-    _, _, last = reported(capsys, "audit", audited(tmp_path / "r", samples, theirs, scores={"acc": 2 / 3}))
-    assert (last["logged"][0]["mean"], last["mean"]) == (BEST, PROBLEMS)
-    assert last["theirs"] == 0.5
+    _, _, last = reported(capsys, "audit", audited(tmp_path / "r", samples, theirs, scores={"acc": logged}))
+    assert (last["logged"][0]["mean"], last["mean"]) == (mean, PROBLEMS)
+    assert last["theirs"] == pytest.approx(4 / 9)
+
+
+def test_the_same_number_goes_before_one_that_is_rounded_to_it(tmp_path, capsys):
+    theirs = {("p", 0): (1, "42"), ("p", 1): (0, "41"), ("p", 2): (1, "42"), ("q", 0): (0, "")}
+    theirs |= {("p", 3): (0, "41"), ("p", 4): (0, "41"), ("p", 5): (0.25, "41")}
+    samples = [{"problem_id": name, "index": index} for name, index in theirs]
+    _, _, last = reported(capsys, "audit", audited(tmp_path / "r", samples, theirs, scores={"acc": 0.5}))
+    assert (last["logged"][0]["mean"], last["logged"][0]["sure"]) == (FIRST, True)
 
 
 def test_digits_that_do_not_show_a_single_sample_are_no_proof(tmp_path, capsys):
@@ -256,7 +264,7 @@ def test_twenty_samples_are_listed_from_both_sides_and_all_where_that_is_asked(t
 
 def test_the_metric_is_the_first_of_the_log_or_the_one_that_is_named(tmp_path, capsys):
     samples = [{"problem_id": name, "index": 0} for name in "pq"]
-    scores = {"exact_match,loose": 1.0, "exact_match_stderr,strict": 0.1, "exact_match,strict": 0.5}
+    scores = {"exact_match,loose": 1.0, "exact_match,strict (stderr)": 0.1, "exact_match,strict": 0.5}
     strict, loose = "exact_match,strict", "exact_match,loose"
     folder = audited(
         tmp_path / "r", samples, {("p", 0): (1, "42"), ("q", 0): (0, "")}, metric=strict, scores=scores
@@ -324,17 +332,17 @@ def test_a_result_of_the_older_layout_is_audited_once_it_is_judged_again(tmp_pat
 def the_example(folder):
     """What docs/evaluation.md shows: 200 problems, of which a pattern misses the answers to 25."""
     boxed = {
-        "detail": "number; 18; 18",
+        "detail": "number; 42; 42",
         "how": "box",
         "trust": "high",
-        "extracted": "18",
+        "extracted": "42",
         "grader": "maths-15",
     }
     priced = {**boxed, "detail": "number; 1200; 1200", "extracted": "1,200"}
     cut = {"correct": False, "reason": "truncated", "extracted": None, "grader": "maths-15"}
     cut["detail"] = "the thought is not closed"
-    kinds = [(boxed, (0, "[invalid]"))] * 25 + [(priced, (0, "1,200"))] * 3 + [(cut, (1, "18"))] * 2
-    kinds += [(boxed, (1, "18"))] * 140 + [({**boxed, "correct": False}, (0, "18"))] * 30
+    kinds = [(boxed, (0, "[invalid]"))] * 25 + [(priced, (0, "1,200"))] * 3 + [(cut, (1, "42"))] * 2
+    kinds += [(boxed, (1, "42"))] * 140 + [({**boxed, "correct": False}, (0, "42"))] * 30
     samples = [{"problem_id": f"gsm8k-{at}", "index": 0, **sample} for at, (sample, _) in enumerate(kinds)]
     theirs = {(f"gsm8k-{at}", 0): said for at, (_, said) in enumerate(kinds)}
     metric = "exact_match,strict-match"

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from math import floor
+from math import comb, floor
 from pathlib import Path
+from typing import NamedTuple
 
 from util.errors import UserError
 from util.records import NOT_JUDGED, Verdict, exact_number
@@ -29,6 +30,7 @@ from util.terminal import closest
 
 LISTED = 20
 NOTHING = ("", "[invalid]")  # the second is what lm-evaluation-harness writes where its pattern finds nothing
+NOT, ROUGHLY, ROUNDED, EXACTLY = range(4)  # how far a logged score is a number
 FLOAT_NOISE = Fraction(1, 1 << 48)  # of a mean that was added up in floating point
 EITHER = "extraction or equivalence"
 CAUSES = {  # why they and we judge a sample differently, and in words
@@ -64,7 +66,6 @@ MEANS: dict[str, Callable[[Samples], Weights]] = {  # how scores of samples beco
     OUR_MEAN: _problem_means,
     "mean of the first sample of each problem": _first_samples,
 }
-BEST = "mean of the best sample of each problem"  # no sample has a share in it
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Logged:
 
     name: str
     score: str  # as written there
-    mean: str = ""  # one of MEANS, or BEST; "": none of them gives it
+    mean: str = ""  # one of MEANS, or pass@k, in which no sample has a share; "": none of them gives it
     zeros: bool = False  # samples without a score count as 0
     sure: bool = False  # whether one sample more or less would show in its digits
 
@@ -94,8 +95,9 @@ class Flip:
     theirs: Fraction
     extracted: str | None
     verdict: Verdict
+    reference: str | None  # the right answer, where it is a short text
     cause: str  # one of CAUSES
-    points: Fraction  # what it adds to their number over ours; 1 is all of it
+    points: Fraction = Fraction(0)  # what it adds to their number over ours; 1 is all of it
 
     def as_json(self) -> dict:
         problem_id, temperature, index = self.key
@@ -107,6 +109,7 @@ class Flip:
             "their_answer": self.extracted,
             "correct": self.verdict.correct,
             "our_answer": self.verdict.extracted,
+            "reference": self.reference,
             "cause": self.cause,
             "reason": told(self.verdict),
         }
@@ -202,7 +205,8 @@ def audit(run: Side, metric: str) -> Audit:
     with TheirScores(run.folder, metric) as theirs:
         said = {key: score for key, score in theirs.scores.items() if key[1] == run.temperature}
         shares = _as_shares(said, metric)
-        logged = [_explained(*one, shares, said) for one in _logged_of(run.facts.info, metric, run.folder)]
+        numbers = list(_numbers(shares, said))
+        logged = [_explained(*one, numbers) for one in _logged_of(run.facts.info, metric, run.folder)]
         headline = next((one for one in logged if one.mean in MEANS), Logged("", "", OUR_MEAN))
         if headline.zeros:
             shares = {key: shares.get(key, Fraction(0)) for key in said}
@@ -219,9 +223,9 @@ def audit(run: Side, metric: str) -> Audit:
     both = sum((shares[key] * weight for key, weight in weights.items()), Fraction(0))
     right = {key: weights[key] for key in weights if ours.verdicts[key]}
     flips = [
-        Flip(key, shares[key], extracted, verdict, cause, weights[key] * (shares[key] - verdict.correct))
-        for key, (extracted, verdict, cause) in ours.flips.items()
-        if key in weights
+        replace(flip, points=weights[flip.key] * (flip.theirs - flip.verdict.correct))
+        for flip in ours.flips
+        if flip.key in weights
     ]
     return Audit(
         folder=run.folder,
@@ -317,7 +321,7 @@ class _Ours:
 
     def __init__(self, run: Side, theirs: TheirScores, shares: Mapping[Key, Fraction]) -> None:
         self.verdicts: dict[Key, bool] = {}  # of the samples that both judge
-        self.flips: dict[Key, tuple[str | None, Verdict, str]] = {}  # their answer, our verdict and the cause
+        self.flips: list[Flip] = []
         self.graders: set[str] = set()
         self.unmatched: Counter[str] = Counter()
         there = 0
@@ -340,7 +344,8 @@ class _Ours:
                 if shares[key] != verdict.correct:
                     extracted = theirs.extracted(key)
                     extracted = "" if extracted in NOTHING else extracted
-                    self.flips[key] = extracted, verdict, _cause(outcome_of(record), verdict, extracted)
+                    cause = _cause(outcome_of(record), verdict, extracted)
+                    self.flips.append(Flip(key, shares[key], extracted, verdict, record.answer, cause))
         if there < len(shares):
             self.unmatched["without a response in the log"] = len(shares) - there
         if not self.verdicts:
@@ -395,17 +400,32 @@ def _logged_of(info: Mapping, metric: str, folder: Path) -> Iterator[tuple[str, 
     """The logged scores that are about a metric: of its name, or of one that goes on behind a comma or such;
     the only one, where there is one metric alone."""
     scores = logged_scores(info)
-    mine = {
-        name: score for name, score in scores.items() if re.match(re.escape(metric) + r"([,/:@ (]|$)", name)
-    }
+    own = re.compile(re.escape(metric) + r"([,/:@ (]|$)(?!.*stderr)")
+    mine = {name: score for name, score in scores.items() if own.match(name)}
     if not mine and len(scores) == 1 and len(their_metrics(folder)) == 1:
         mine = scores
     yield from mine.items()
 
 
-def _explained(name: str, score: str, shares: Mapping[Key, Fraction], said: Mapping[Key, object]) -> Logged:
-    """The first mean that gives a logged score, those first in whose digits a single sample shows."""
-    found = Logged(name, score)
+class _Number(NamedTuple):
+    """What scores of samples come to in one way."""
+
+    mean: str
+    zeros: bool
+    value: Fraction
+    least: Fraction  # by which a single sample moves it
+
+
+def _explained(name: str, score: str, numbers: Sequence[_Number]) -> Logged:
+    """A logged score with the number that it is: the same one, else the first that it is rounded from."""
+    number = max(numbers, key=lambda one: _closeness(score, one), default=None)
+    if number is None or (close := _closeness(score, number)) == NOT:
+        return Logged(name, score)
+    return Logged(name, score, number.mean, number.zeros, close > ROUGHLY)
+
+
+def _numbers(shares: Mapping[Key, Fraction], said: Mapping[Key, object]) -> Iterator[_Number]:
+    """All that their number may be; with zeros only where samples have no score."""
     for zeros in (False, True) if len(shares) < len(said) else (False,):
         scores = {key: shares.get(key, Fraction(0)) for key in said} if zeros else shares
         samples = _by_problem(scores)
@@ -414,28 +434,31 @@ def _explained(name: str, score: str, shares: Mapping[Key, Fraction], said: Mapp
         for mean, weigh in MEANS.items():
             weights = weigh(samples)
             value = sum((scores[key] * weight for key, weight in weights.items()), Fraction(0))
-            agrees = _agrees(score, value, min(weights.values()))
-            if agrees is not None and (agrees or not found.mean):
-                found = Logged(name, score, mean, zeros, agrees)
-            if found.sure:
-                return found
-        best = sum((max(map(scores.__getitem__, some)) for some in samples.values()), Fraction(0))
-        if _agrees(score, best / len(samples), Fraction(1, len(samples))):
-            return Logged(name, score, BEST, zeros, True)
-    return found
+            yield _Number(mean, zeros, value, min(weights.values()))
+        for k in range(2, 1 + min(map(len, samples.values()))):
+            passed = [_pass_at(k, [scores[key] for key in some]) for some in samples.values()]
+            yield _Number(
+                f"pass@{k}", zeros, sum(passed, Fraction(0)) / len(samples), Fraction(1, len(samples))
+            )
 
 
-def _agrees(score: str, value: Fraction, least: Fraction) -> bool | None:
-    """Whether a logged score is `value`, as a share or in percent, and shows a difference of `least`; None:
-    it is another one."""
+def _pass_at(k: int, scores: Sequence[Fraction]) -> Fraction:
+    """As in `estimates`, but exact; a sample with a part of a score is none that passed."""
+    drawn, correct = len(scores), scores.count(Fraction(1))
+    return 1 - Fraction(comb(drawn - correct, k), comb(drawn, k))
+
+
+def _closeness(score: str, number: _Number) -> int:
+    """How far a logged score, as a share or in percent, is a number: ROUGHLY where a sample more or less does
+    not show in its digits."""
     unit = Fraction(1, 10 ** len(score.partition(".")[2]))
     for factor in (1, 100):
-        apart = abs(Fraction(score) - factor * value)
+        apart = abs(Fraction(score) - factor * number.value)
         if apart <= factor * FLOAT_NOISE:
-            return True
+            return EXACTLY
         if unit < factor and apart <= unit / 2:  # a share without digits is no rounding
-            return unit <= factor * least
-    return None
+            return ROUNDED if unit <= factor * number.least else ROUGHLY
+    return NOT
 
 
 def _by_problem(keys: Iterable[Key]) -> dict[str, list[Key]]:
@@ -482,8 +505,10 @@ def _about_unmatched(found: Audit) -> str:
 def _flip_text(flip: Flip) -> str:
     problem_id, temperature, index = flip.key
     answer = "answer not told" if flip.extracted is None else repr(flip.extracted[:80])
+    answer = "no answer" if flip.extracted == "" else answer
     return (
         f"\n  {problem_id}, temperature {exact_number(temperature)}, index {index}: {flip.cause}\n"
-        f"    theirs  {exact_number(float(flip.theirs))}, {'no answer' if flip.extracted == '' else answer}\n"
-        f"    ours    {told(flip.verdict)}"
+        f"    theirs     {exact_number(float(flip.theirs))}, {answer}\n"
+        f"    ours       {told(flip.verdict)}"
+        + ("" if flip.reference is None else f"\n    reference  {flip.reference[:80]!r}")
     )
