@@ -15,6 +15,7 @@ import report
 
 # The schemas of evaleval/every_eval_ever, version 0.3.0, without prose and without what no record here has.
 SCHEMAS = json.loads((Path(__file__).parent / "every_eval_ever.json").read_text())
+RECORD, LINE = (jsonschema.Draft7Validator(SCHEMAS[name]) for name in ("aggregate", "instance"))
 SHARES = (4, 3, 0, 2, 4, 1)  # correct ones of four samples of each problem
 
 
@@ -41,10 +42,10 @@ def published(run, *flags):
     assert done.returncode == 0, done.stderr
     paths = json.loads(done.stdout.strip().split("\n")[-1])
     record = json.loads(Path(paths["record"]).read_text())
-    jsonschema.validate(record, SCHEMAS["aggregate"])
+    RECORD.validate(record)
     lines = json_lines(Path(paths["samples"])) if paths["samples"] else []
     for line in lines:
-        jsonschema.validate(line, SCHEMAS["instance"])
+        LINE.validate(line)
     entry = None
     if paths["eval_results"]:
         (entry,) = parse_eval_result_entries(yaml.safe_load(Path(paths["eval_results"]).read_text()))
@@ -53,6 +54,7 @@ def published(run, *flags):
 
 def refused(run, *flags):
     done = here(report, "publish", run, "-o", run.parent / "out", *flags)
+    done.stderr = done.stderr.replace("\n  ", " ")
     assert done.returncode == 2 and not list((run.parent / "out").rglob("*.json*"))
     return done.stderr
 
@@ -143,7 +145,7 @@ def leaky(info):
 
 def test_no_path_address_or_secret_of_this_machine_is_published(tmp_path):
     run = run_of(tmp_path / "run", change=leaky)
-    assert "QwQ-32B is not the name by which everybody knows a model" in refused(run).replace("\n  ", " ")
+    assert "QwQ-32B is not the name by which everybody knows a model" in refused(run)
     _, record, _, _ = published(run, "--model-id", "Qwen/QwQ-32B")
     written = "".join(path.read_text() for path in (tmp_path / "out").rglob("*.*") if path.is_file())
     assert "leak" not in written and "internal" not in written and str(tmp_path) not in written
@@ -157,7 +159,7 @@ def test_no_path_address_or_secret_of_this_machine_is_published(tmp_path):
     "task", ["GPQADiamond", "GPQAMain", "GPQAExtended", "Idavidrein--gpqa--gpqa_main", "Nobody"]
 )
 def test_what_its_authors_keep_from_plain_text_is_published_as_ids_and_hashes(tmp_path, task):
-    settings = {"task": task, "split": "train", "prompt": "text:0123"}
+    settings = {"task": task, "split": "train", "prompt": "text:0123", "system_prompt": "SECRET"}
     problems = [{"id": "p1", "question": "SECRET", "choices": ["SECRET", "B"], "prompt": "SECRET"}]
 
     def with_examples(info):
@@ -181,6 +183,15 @@ def test_what_its_authors_keep_from_plain_text_is_published_as_ids_and_hashes(tm
     (line,) = [line for line in lines if line["metadata"]["index"] == "9"]
     assert line["input"]["raw"] == f"sha256:{hashlib.sha256(b'SECRET').hexdigest()}"
     assert (entry is not None) == (task == "GPQADiamond")
+
+
+def test_a_folder_that_looks_like_a_name_of_the_hub_is_none(tmp_path):
+    held = {"model": {"dtype": "bfloat16", "weights": "0123"}, "engine": "vllm 0.32.0"}
+    run = run_of(tmp_path / "run", change=lambda info: info["made_with"].update(held))
+    assert "--model-id" in refused(run)
+    _, record, _, _ = published(run, "--model-id", "Qwen/QwQ-32B")
+    assert record["model_info"]["additional_details"]["weights"] == "0123"
+    assert record["model_info"]["inference_engine"] == {"name": "vllm", "version": "0.32.0"}
 
 
 def test_undecided_samples_count_and_those_that_nobody_could_judge_are_only_counted(tmp_path):
@@ -211,10 +222,10 @@ def test_a_run_that_is_not_finished_is_published_only_as_what_it_is(tmp_path):
 def test_what_has_no_number_or_several_is_refused(tmp_path):
     assert "no verdicts yet" in refused(run_of(tmp_path / "a" / "run", graded=False))
     two = run_of(tmp_path / "b" / "run", samples=[{"problem_id": "p0", "index": 0, "temperature": 0.3}])
-    assert "choose with --temperatures" in refused(two).replace("\n  ", " ")
+    assert "choose with --temperatures" in refused(two)
     rule = {"n": 8, "stopping": {"until_correct": 1, "rule": "until 1 correct"}}
     stopped = run_of(tmp_path / "c" / "run", change=lambda info: info["asked"].update(rule))
-    assert "its mean would be biased" in refused(stopped).replace("\n  ", " ")
+    assert "its mean would be biased" in refused(stopped)
     imported = run_of(tmp_path / "f" / "run", change=lambda info: info["made_with"].update(imported={}))
     older = run_of(tmp_path / "g" / "run", change=lambda info: info.pop("asked"))
     assert "was imported" in refused(imported) and "was imported" in refused(older)
@@ -228,7 +239,7 @@ def test_problems_of_ones_own_are_published_as_a_result_alone(tmp_path):
         info["dataset"]["path"] = info["dataset"]["address"]
 
     run = run_of(tmp_path / "run", change=own, settings={"task": "mine.csv"})
-    assert "has no public address" in refused(run).replace("\n  ", " ")
+    assert "has no public address" in refused(run)
     _, record, lines, entry = published(run, "--aggregate-only", "--hub-task", "mine")
     source = record["evaluation_results"][0]["source_data"]
     assert source["source_type"] == "other" and source["additional_details"]["revision"] == "local:12"

@@ -144,10 +144,14 @@ def test_a_command_that_is_interrupted_waits_for_no_tracker(fake, tmp_path, caps
 
 def test_a_tracker_that_is_not_installed_is_refused_before_anything_else(tmp_path, monkeypatch):
     (tmp_path / "wandb").mkdir()  # where wandb keeps its files is not the package
-    monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "wandb", raising=False)
-    with pytest.raises(UserError, match="pip install -r requirements/log-wandb.txt"):
+    with (
+        monkeypatch.context() as alone,
+        pytest.raises(UserError, match="pip install -r requirements/log-wandb"),
+    ):
+        alone.setattr(sys, "path", [str(tmp_path)])
         check_installed(["wandb"])
+    monkeypatch.setattr(tracking, "find_spec", lambda name: None)
     flags = ("--dataset", "Warmup", "--model", "paper", "--result-dir", tmp_path / "r", "--log", "wandb")
     done = here(inference_and_check, *flags, *paper_engine(tmp_path, {"text": "4"}))
     assert done.returncode == 2 and not (tmp_path / "r").exists()

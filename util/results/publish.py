@@ -91,7 +91,8 @@ def check_publishable(side: Side, *, incomplete: bool, aggregate_only: bool) -> 
 def model_id(side: Side, said: str | None) -> str:
     """The name under which everybody knows the model; raises UserError where the run's is no such name."""
     name = said or side.model.removeprefix("openai/")
-    if not _HUB_NAME.fullmatch(name) or name.startswith("."):
+    is_folder = said is None and "weights" in side.facts.info["made_with"].get("model", {})
+    if is_folder or not _HUB_NAME.fullmatch(name) or name.startswith("."):
         raise UserError(
             f"{name} is not the name by which everybody knows a model: give it as --model-id ORG/NAME"
         )
@@ -251,7 +252,9 @@ def _source(side: Side, origin: Origin, info: Mapping[str, Any]) -> dict[str, An
 
 
 def _generation(side: Side, origin: Origin, info: dict[str, Any]) -> dict[str, Any]:
-    values, prompt = values_of(info), info["prompt"]
+    values, prompt, settings = values_of(info), info["prompt"], public_settings(info)
+    if not origin.in_plain_text:  # it may show examples; its hash stays
+        del settings["system_prompt"]
     own_words = str(values["prompt"]).startswith("text:")
     arguments = {
         "temperature": side.temperature,
@@ -263,7 +266,7 @@ def _generation(side: Side, origin: Origin, info: dict[str, Any]) -> dict[str, A
         "generation_args": {
             name: value for name, value in arguments.items() if value is not None and value != NOT_RECORDED
         },
-        "additional_details": _texts(public_settings(info)),
+        "additional_details": _texts(settings),
     }
 
 
