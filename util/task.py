@@ -57,6 +57,7 @@ class Task:
     choice: dict = field(default_factory=dict)  # how the rows were narrowed: part of a run's settings
     narrow: Callable[..., Task] | None = None  # (the task, what `choice` may say) -> the task so narrowed
     address: str = ""  # of problems of one's own, as --dataset names them
+    lacking: Callable[[], str] | None = None  # tells people what its grader needs and does not find, if any
     hub_task: str = ""  # on the hub's leaderboard of the data set, as its eval.yaml has it; "": none is known
 
     @property

@@ -403,4 +403,6 @@ def counts_line(task: Task, counts: RowCounts) -> str:
     }
     parts = [f"{number} left out ({reason})" for reason, number in left_out.items() if number]
     which = f" ({task.notes['contests']})" if "contests" in task.notes else ""
-    return f"{task.name}: {', '.join([f'{counts.problems} problems{which}', *parts])}"
+    lacking = task.lacking() if task.lacking else ""
+    line = f"{task.name}: {', '.join([f'{counts.problems} problems{which}', *parts])}"
+    return f"{line}\n{lacking}" if lacking else line

