@@ -49,6 +49,36 @@ PLANTED = [
 FAIR = [*PLANTED, says("incorrect", "In Rome"), says("not attempted", "I do not"), says("correct")]
 
 
+class PoolHere:
+    """Grades in this process: the workers of a pool take longer to start than these tests to run."""
+
+    workers, together = 1, 100
+
+    def __init__(self, workers, work, *, symbolic):
+        self._work, self._done = work, []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def has_room(self):
+        return True
+
+    def submit(self, key, job, timeout_s):
+        self._done.append((key, self._work(job)))
+
+    def completed(self, *, block):
+        done, self._done = self._done, []
+        return done
+
+
+@pytest.fixture(autouse=True)
+def pool_here(monkeypatch):
+    monkeypatch.setattr("util.generation.benchmark.GradingPool", PoolHere)
+
+
 @pytest.fixture
 def ask(tmp_path):
     """Run inference_and_check.py on problems of one's own with a judge that says these lines."""
@@ -120,6 +150,14 @@ def test_a_judge_decides_and_everything_that_shows_it_says_how_to_read_it(ask, f
     assert LABEL in gate.stdout + gate.stderr
     told = here(report, "manifest", folder).stdout
     assert "--judge jane" in told and "--grade judge" in told
+
+
+def test_no_share_is_shown_while_a_judge_has_not_spoken(ask, monkeypatch):
+    told = []
+    monkeypatch.setattr("util.terminal.Progress.about", lambda self, name, so_far: told.append(so_far))
+    ask("--inference", judge=None, lines=[{"contains": "Faust", "text": "<think>"}])
+    ask("--check")
+    assert told and not any(so_far() for so_far in told)
 
 
 def test_an_answer_is_asked_about_once_however_many_samples_have_it(ask, folder, asked):

@@ -23,6 +23,7 @@ from util.generation.rounds import Key
 from util.grading.cluster import ClusterGradingPool
 from util.grading.code import grader, limits_of, longest_s
 from util.grading.code.suites import carry_tests
+from util.grading.judged import is_of_judge
 from util.grading.pool import GradingPool
 from util.grading.sandbox import Isolation, Limits, require_isolation
 from util.machines.cores import usable_cores
@@ -229,7 +230,9 @@ class Grading:
                 self.without_problem += not one.line
                 found.append(one)
             self._waiting.extend(places.part(left, 1) for left in range(len(results), len(places)))
-        self.judged += sum(OUTCOMES[one.counted.outcome] != "not_judged" for one in found)
+        # Where a judge decides, these are the wrong ones alone: what they say so far is said by nobody.
+        by_rules = [one.counted for one in found if not is_of_judge(one.counted.grader)]
+        self.judged += sum(OUTCOMES[one.outcome] != "not_judged" for one in by_rules)
         self.correct += sum(one.is_correct for one in found)
         if lines := b"".join(one.line for one in found):
             self._run.add_verdict_lines(lines)
