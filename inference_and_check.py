@@ -401,6 +401,8 @@ def _write_question(question: str, first: str, second: str) -> str:
 
 def _ask_opinions(args: argparse.Namespace, opened: Benchmark, spent: Spent) -> int:
     """Ask about what has no opinion yet; returns the exit status. What is finished is in the folder."""
+    from util.generation.second_opinion import REPLY_TOKENS
+
     opinion = _second_opinion(args, opened.run.folder)
     to_ask = opinion.survey()
     if not to_ask.doubts:
@@ -410,7 +412,8 @@ def _ask_opinions(args: argparse.Namespace, opened: Benchmark, spent: Spent) -> 
         f"asking {args.second_opinion} about {to_ask.undecided} undecided answers, {to_ask.audited} others "
         f"and {to_ask.canaries} planted ones, each in both orders"
     )
-    budget = cli.rest_of_budget(args, args.second_opinion, spent.prompt_tokens, spent.completion_tokens)
+    used = (spent.prompt_tokens, spent.completion_tokens)
+    budget = cli.rest_of_budget(args, args.second_opinion, used, reply_tokens=REPLY_TOKENS)
     if budget is None or spent.is_all:
         say("no second opinion is asked for: the budget of this command is spent")
         return 1

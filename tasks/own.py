@@ -73,6 +73,8 @@ def own_task(
     judged = grade or _guess_grade(address, rows, found)
     if judged == "code" and "tests" not in found:
         raise UserError(f"{address}: --grade code needs a column of tests: {_what_is_there(rows)}")
+    if judged != "code" and "answer" not in found:
+        raise _unknown(address, rows, "the answers", "answer")
     choice = {"columns": sorted(f"{what}={name}" for what, name in found.items()), "grade": judged}
     task = task_of_columns(address.name, source, found, grade=judged, facts=_facts(rows, {*found.values()}))
     return replace(task, choice=choice, address=str(address))
@@ -117,6 +119,10 @@ def problem(row: dict, *, columns: Mapping[str, str], grade: str, facts: tuple[s
         elif grade == "letter":
             options = options or _listed_options(question)
             reference = _letter(_at(row, columns["answer"]), options, labels, columns.get(FIRST))
+        elif grade == "judge" and options:
+            letter = _letter(_at(row, columns["answer"]), options, labels, columns.get(FIRST))
+            question += f"\n\n{_lettered(options)}"
+            reference = f"{letter}. {options[LETTERS.index(letter)]}"
         else:
             reference = _answer(_at(row, columns["answer"]), is_whole=grade == "judge")
     except BadRow as error:
@@ -299,8 +305,11 @@ def _parsed(value: Any) -> Any:
 
 
 def letter_prompt(problem: Problem, model: str) -> str:
-    options = "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, problem.choices, strict=False))
-    return "\n\n".join(filter(None, [problem.question, options, INSTRUCTION]))
+    return "\n\n".join(filter(None, [problem.question, _lettered(problem.choices), INSTRUCTION]))
+
+
+def _lettered(options: Sequence[str]) -> str:
+    return "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, options, strict=False))
 
 
 def grade_letter(problem: Problem, response: str) -> Verdict:
@@ -386,7 +395,7 @@ def _columns(address: Address, rows: list[dict], named: dict[str, str], grade: s
         raise _unknown(address, rows, "the questions", "question")
     if "answer" not in found and "tests" not in found:
         raise _unknown(address, rows, "the answers", "answer")
-    if "options" in found and "answer" in found and FIRST not in found and grade in (None, "letter"):
+    if "options" in found and "answer" in found and FIRST not in found and grade in (None, "letter", "judge"):
         first = _number_of_first(address, rows, found)
         if first is not None:
             found[FIRST] = first

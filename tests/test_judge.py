@@ -218,9 +218,12 @@ def test_a_reply_that_cannot_be_read_is_asked_for_once_more_and_then_undecided(a
     assert len(asked) == 1 and reasons(folder) == ["", "no_answer", "wrong_answer"]
 
 
-def test_a_judge_that_believes_what_it_reads_is_named_with_what_it_failed_on(ask):
+def test_a_judge_that_believes_what_it_reads_is_named_with_what_it_failed_on(ask, folder, tmp_path):
     done = ask(lines=[says("correct")])
-    assert "jane failed 9 of 12 planted comparisons (difference 3 of 3" in done.stderr
+    said = "jane failed 9 of 12 planted comparisons (difference 3 of 3"
+    assert said in done.stderr and said in read_run_json(folder)["grading"]["judge_failed"]
+    page = tmp_path / "page.html"
+    assert here(report, folder, "-o", page).returncode == 0 and said in page.read_text()
 
 
 @pytest.mark.parametrize(
@@ -350,7 +353,7 @@ def test_a_dry_run_prices_what_is_there_and_what_is_to_come(ask, asked):
 
 
 def test_the_budget_holds_for_answers_and_the_judge_together(ask, folder):
-    done = ask("--max-tokens", 100, "--max-tokens-total", 4000)
+    done = ask("--max-tokens", 100, "--max-tokens-total", 16000)
     assert done.returncode == 1 and "no judge is asked: the budget of this command is spent" in done.stderr
     assert reasons(folder) == ["not_asked"] * 3
 

@@ -30,6 +30,25 @@ def problems_of(task):
     return [task.problem(row) for row in open_rows(task.source)]
 
 
+def test_a_judge_is_shown_options_and_the_text_of_the_right_one(tmp_path):
+    rows = [
+        {"question": "Which?", "options": ["red", "blue"], "answer": answer} for answer in (1, "A", "red")
+    ]
+    first, *others = problems_of(own_task(file_of(tmp_path, rows), grade="judge", columns=["first=0"]))
+    assert (first.question, first.answer, first.choices) == ("Which?\n\nA. red\nB. blue", "B. blue", ())
+    assert [one.answer for one in others] == ["A. red"] * 2
+    whole = own_task(
+        file_of(tmp_path, [{"question": "q", "answer": "so 1 #### 2 \\boxed{3}"}]), grade="judge"
+    )
+    assert problems_of(whole)[0].answer == "so 1 #### 2 \\boxed{3}"
+
+
+@pytest.mark.parametrize("grade", ["maths", "number", "judge"])
+def test_answers_are_asked_for_where_there_are_tests_alone(tmp_path, grade):
+    with pytest.raises(UserError, match="which column of .* has the answers"):
+        own_task(file_of(tmp_path, [{"question": "q", "tests": [{"input": "", "output": "1"}]}]), grade=grade)
+
+
 # --- addresses ---
 
 

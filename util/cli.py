@@ -604,26 +604,25 @@ def options_of_another(args: argparse.Namespace, model: str, log: Path) -> Engin
 
 
 def rest_of_budget(
-    args: argparse.Namespace, model: str, prompt_tokens: int, completion_tokens: int
+    args: argparse.Namespace, model: str, used: tuple[int, int], *, reply_tokens: int
 ) -> dict[str, Any] | None:
-    """What answers of so many tokens left of the budget, for a model that is asked about them.
+    """What answers that used so many prompt and completion tokens left of the budget, for a model that is
+    asked about them.
 
     None where that does not allow a single reply.
     """
     from util.engines.prices import dollars
-    from util.generation.second_opinion import REPLY_TOKENS
 
     cost, tokens = args.max_cost, args.max_tokens_total
     if cost is not None:
-        used = (prompt_tokens, completion_tokens)
         cost -= dollars(args.model, *used, in_batches=getattr(args, "batch", None) is not None) or 0.0
     if tokens is not None:
-        tokens -= prompt_tokens + completion_tokens
-    least = 4 * REPLY_TOKENS  # a prompt counts by its bytes until it is answered
+        tokens -= sum(used)
+    least = 4 * reply_tokens  # a prompt counts by its bytes until it is answered
     too_little = (cost is not None and cost < (dollars(model, 0, least) or 0.0)) or (
         tokens is not None and tokens < least
     )
-    if too_little and completion_tokens:
+    if too_little and used[1]:
         return None
     return {"max_cost": cost, "max_tokens_total": tokens, "until": end_of_time(args)}
 
@@ -632,13 +631,19 @@ def open_judge(
     args: argparse.Namespace, log: Path, prompt_tokens: int, completion_tokens: int
 ) -> MeteredEngine | None:
     """Start the judge's engine; None where answers of so many tokens left too little of the budget."""
-    from util.engines.metered import open_metered
-    from util.generation.second_opinion import REPLY_TOKENS
+    from dataclasses import replace
 
-    budget = rest_of_budget(args, args.judge, prompt_tokens, completion_tokens)
+    from util.engines.metered import open_metered
+    from util.generation.model_judge import REPLY_TOKENS
+
+    used = (prompt_tokens, completion_tokens)
+    budget = rest_of_budget(args, args.judge, used, reply_tokens=REPLY_TOKENS)
     if budget is None:
         return None
-    return open_metered(options_of_another(args, args.judge, log), max_tokens=REPLY_TOKENS, **budget)
+    options = options_of_another(args, args.judge, log)
+    if options.engine_name not in ("openai", "scripted"):  # with --check: --engine is of the answers
+        options = replace(options, engine="openai", engine_args={})
+    return open_metered(options, max_tokens=REPLY_TOKENS, **budget)
 
 
 def check_judge(args: argparse.Namespace, tasks: Sequence[Task]) -> None:

@@ -20,7 +20,7 @@ from util.engines.prices import cost_line, dollars
 from util.engines.tokens import estimate_tokens
 from util.errors import RunStopped, UserError
 from util.generation.order import OnProgress, Order
-from util.generation.second_opinion import REPLY_TOKENS, Doubt, Verifier, canaries
+from util.generation.second_opinion import Doubt, Verifier, canaries
 from util.grading.judged import LABEL, grader_name, said_by_judge
 from util.records import NOT_ASKED, Failure, Record, Verdict
 from util.response import solution_part
@@ -35,6 +35,7 @@ from util.terminal import Progress, say
 
 CORRECT, INCORRECT, NOT_ATTEMPTED = WORDS = "correct", "incorrect", "not attempted"
 REASON_OF = {CORRECT: "", INCORRECT: "wrong_answer", NOT_ATTEMPTED: "no_answer"}
+REPLY_TOKENS = 4096  # most of a reply: a judge may think first
 TRIES = 2
 USUAL_REPLY_TOKENS = 40
 USUAL_CHARS = 400  # of a question or an answer that nobody has seen yet
@@ -290,8 +291,10 @@ def judge_rest(judge: ModelJudge, run: Run, opening: Callable[[], MeteredEngine 
     finally:
         if answers.requests:
             say(f"judging took {cost_line(judge.name, answers.prompt_tokens, answers.completion_tokens)}")
-    if told := canary_line(Opinions(run.folder)):
+    if told := canary_line(Opinions(run.folder, judge.name)):
         say(told)
+        run.info["grading"]["judge_failed"] = told
+        run.save_info()
     if found.unreadable:
         say(f"{found.unreadable} answers are undecided: no reply about them could be read")
     if found.failed:

@@ -22,7 +22,7 @@ from util.engines.prices import dollars
 from util.errors import UserError
 from util.generation.judging import Grading
 from util.generation.loop import Outcome
-from util.results.headline import Headline
+from util.results.headline import OF_ATTEMPTED, Headline
 from util.terminal import say
 
 PROJECT = "distillery"
@@ -246,6 +246,7 @@ def result_of(name: str, found_at: Mapping[str, Headline]) -> dict[str, float]:
         said |= {"completed_accuracy": found.completed_accuracy, "completion_tokens": found.completion_tokens}
         if found.avg is not None:
             said |= {"avg": found.avg.value, "avg_low": found.avg.low, "avg_high": found.avg.high}
+        said |= {name: found.by_judge[name] for name in (OF_ATTEMPTED, "F1") if found.by_judge is not None}
         for kind, values in (("pass", found.pass_at), ("maj", found.maj_at)):
             said |= {f"{kind}_at_{k}": value.value for k, value in values.items()}
         numbers |= {f"{place}/{key}": value for key, value in said.items() if value is not None}

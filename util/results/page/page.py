@@ -91,6 +91,7 @@ def _notices(runs: Sequence[RunFacts], names: Sequence[str], rows: Sequence[Row]
         for row in rows
         if (found := row.found.get("by_judge"))
     ]
+    told += [failed for run in runs if (failed := run.info.get("grading", {}).get("judge_failed"))]
     return "".join(f'<p class="notice">{escape(one)}.</p>' for one in told)
 
 
