@@ -139,12 +139,17 @@ def leaky(info):
     info["settings"]["model_args"]["speculative_config"] = info["asked"]["engine"]["engine_args"][
         "speculative_config"
     ]
-    info["grading"] = {"nodes": ["leak18: 8 cores"], "isolation": {"tier": "full", "root": "/srv/leak19"}}
+    info["grading"] = {
+        "judge": "/srv/leak21/judge",
+        "nodes": ["leak18: 8 cores"],
+        "isolation": {"tier": "full", "root": "/srv/leak19"},
+    }
     info["made_with"] |= {"engine": "openai", "hardware": {"gpus": ["H200"], "cpu": "EPYC"}}
 
 
 def test_no_path_address_or_secret_of_this_machine_is_published(tmp_path):
-    run = run_of(tmp_path / "run", change=leaky)
+    by = {"grader": "judge-1 /srv/leak20/judge, prompt 0123 (own)"}
+    run = run_of(tmp_path / "run", change=leaky, samples=[{"problem_id": "p0", "index": 4, **by}])
     assert "QwQ-32B is not the name by which everybody knows a model" in refused(run)
     _, record, _, _ = published(run, "--model-id", "Qwen/QwQ-32B")
     written = "".join(path.read_text() for path in (tmp_path / "out").rglob("*.*") if path.is_file())
@@ -192,6 +197,19 @@ def test_a_folder_that_looks_like_a_name_of_the_hub_is_none(tmp_path):
     _, record, _, _ = published(run, "--model-id", "Qwen/QwQ-32B")
     assert record["model_info"]["additional_details"]["weights"] == "0123"
     assert record["model_info"]["inference_engine"] == {"name": "vllm", "version": "0.32.0"}
+
+
+def test_what_a_judge_graded_says_so_and_goes_on_no_leaderboard(tmp_path):
+    def judged(info):
+        info["grading"] = {"judge": "openai/some/judge", "judge_prompt": "f" * 16}
+
+    by = {"grader": "judge-1 openai/some/judge, prompt ffff (own)"}
+    samples = [{"problem_id": "p0", "index": 4, **by}]
+    done, record, _, entry = published(run_of(tmp_path / "run", change=judged, samples=samples))
+    scoring = record["evaluation_results"][0]["metric_config"]["llm_scoring"]
+    assert scoring["judges"][0]["model_info"]["id"] == "some/judge" and "f" * 16 in scoring["input_prompt"]
+    assert "not comparable with published numbers" in scoring["input_prompt"]
+    assert entry is None and "a judge graded it" in done.stderr
 
 
 def test_undecided_samples_count_and_those_that_nobody_could_judge_are_only_counted(tmp_path):

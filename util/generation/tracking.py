@@ -249,5 +249,7 @@ def result_of(name: str, found_at: Mapping[str, Headline]) -> dict[str, float]:
         said |= {name: found.by_judge[name] for name in (OF_ATTEMPTED, "F1") if found.by_judge is not None}
         for kind, values in (("pass", found.pass_at), ("maj", found.maj_at)):
             said |= {f"{kind}_at_{k}": value.value for k, value in values.items()}
+        for kind, followed in found.rules.items():
+            said |= {f"{kind}_strict": followed.strict, f"{kind}_loose": followed.loose}
         numbers |= {f"{place}/{key}": value for key, value in said.items() if value is not None}
     return numbers

@@ -47,8 +47,10 @@ def public_info(info: dict[str, Any]) -> dict[str, Any]:
     asked |= {"data_dir": None, "system_prompt_from": without_places(asked.get("system_prompt_from"))}
     if "name" in prompt:
         prompt["name"] = without_places(prompt["name"])
-    dataset = without_places(info["dataset"])
-    return {**info, "settings": settings, "asked": asked, "prompt": prompt, "dataset": dataset}
+    parts: dict[str, Any] = {
+        name: without_places(info[name]) for name in ("dataset", "grading") if name in info
+    }
+    return {**info, **parts, "settings": settings, "asked": asked, "prompt": prompt}
 
 
 def public_settings(info: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any
 from util.errors import UserError
 from util.records import NOT_JUDGED, Record, exact_number
 from util.results.estimates import CONFIDENCE
-from util.results.public import public_info, public_settings
+from util.results.public import public_info, public_settings, without_places
 from util.results.sides import Side
 from util.runs.journal import write_lines, write_whole
 from util.runs.lines import SAMPLES
@@ -188,24 +188,26 @@ def _results(side: Side, origin: Origin, info: dict[str, Any]) -> Iterator[dict[
         },
         "num_samples": found.judged_problems,
     }
+    said = found.as_json()
     counts = {
-        name: getattr(found, name)
+        name: said.get(name)
         for name in ("samples", "judged", "correct", "undecided", "missing", "ungraded", "truncated")
         + ("no_answer", "not_judged", "apart", "completed_accuracy", "prompt_tokens", "completion_tokens")
+        + ("rules", "by_judge")
     }
     counts |= {"problems": found.judged_problems, "problems_asked": found.asked.problems, "n": found.drawn()}
-    counts |= {"score_if_undecided_were_correct": found.avg.up_to, "graders": found.graders}
+    counts |= {"score_if_undecided_were_correct": found.avg.up_to, "graders": _graders(side)}
     counts["incomplete"] = _unfinished(side)
     common = {
         "evaluation_name": side.task,
         "source_data": _source(side, origin, info),
         "generation_config": _generation(side, origin, info),
     }
-    first = {"score": found.avg.value, "uncertainty": interval, "details": _texts(counts)}
-    yield {
-        **_metric("avg", found.drawn(), "mean over problems of the share of samples correct"),
-        **common,
-    } | {"score_details": first}
+    first = _metric("avg", found.drawn(), "mean over problems of the share of samples correct")
+    if found.by_judge is not None:
+        first["metric_config"]["llm_scoring"] = _judge(values_of(info), found.by_judge["label"])
+    details = {"score": found.avg.value, "uncertainty": interval, "details": _texts(counts)}
+    yield {**first, **common, "score_details": details}
     named = (
         ("pass", found.pass_at, "chance that one of k samples is correct"),
         ("maj", found.maj_at, "chance that the most frequent of k answers is correct"),
@@ -230,6 +232,21 @@ def _metric(name: str, k: str, what: str) -> dict[str, Any]:
             "min_score": 0,
             "max_score": 1,
         },
+    }
+
+
+def _graders(side: Side) -> dict[str, int]:
+    """How many samples each grader judged; the name of one may be that of a model here."""
+    return {without_places(name): count for name, count in side.headline.graders.items()}
+
+
+def _judge(values: Mapping[str, Any], label: str) -> dict[str, Any]:
+    """Which model judged the answers, and in reply to which words."""
+    name = str(values["judge"]).removeprefix("openai/")
+    known = {"deployment_type": "unknown", "model_availability": "unknown"}
+    return {
+        "judges": [{"model_info": {"name": short_name(name), "id": name, "additional_details": known}}],
+        "input_prompt": f"prompt with the hash {values['judge_prompt']} ({label})",
     }
 
 
@@ -305,7 +322,7 @@ def _lines(side: Side, origin: Origin, evaluation_id: str, model: str) -> Iterat
                 {
                     "index": sample.index,
                     "reason": verdict.reason,
-                    "grader": verdict.grader,
+                    "grader": without_places(verdict.grader),
                     "finish_reason": sample.finish_reason,
                 }
             ),
@@ -386,6 +403,8 @@ def _why_no_entry(side: Side, origin: Origin) -> str:
         narrowed.append("split")
     if not origin.hub_task or not _is_on_hub(side):
         return f"the suite knows no leaderboard of {side.task} on the hub (--hub-task names its task)"
+    if side.headline.by_judge is not None:
+        return f"a judge graded it ({side.headline.by_judge['label']})"
     if narrowed:
         flags = ", ".join(BY_NAME[name].flag for name in narrowed)
         return f"the run asks a part of {side.task} ({flags})"
@@ -402,7 +421,7 @@ def _entry(side: Side, origin: Origin, by: Publisher) -> str:
         (
             f"{side.score}, {side.headline.judged} samples",
             ", ".join(filter(None, (f"temperature {exact_number(side.temperature)}", *sampling))),
-            ", ".join(side.headline.graders),
+            ", ".join(_graders(side)),
             f"distillery {info['made_with'].get('suite')}",
         )
     )
