@@ -60,15 +60,18 @@ def data(monkeypatch):
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_is_followed_by_the_texts_that_the_official_grader_accepts(rule, data):
-    cases = [case for case in CASES if case["rule"] == rule]
+    cases, missing = [case for case in CASES if case["rule"] == rule], False
     assert {case["follows"] for case in cases} == {True, False}, "a case that passes and one that does not"
     for case in cases:
         verdict = grade(case["response"], [rule, case["kwargs"]])
         if "needs the package" in verdict.cause:  # in environments without requirements/instructions.txt
             assert (verdict.reason, verdict.rules) == ("undecided", "?")
+            missing = True
         else:
             assert verdict.correct is case["follows"], (case["why"], verdict)
             assert verdict.rules in ("s" if case["follows"] else "-l")
+    if missing:
+        pytest.skip("not all packages of requirements/instructions.txt are here")
 
 
 def test_each_argument_of_each_rule_is_of_a_known_kind():
@@ -219,7 +222,7 @@ def test_a_rule_takes_no_longer_than_its_text_is_long(monkeypatch):
         return time.process_time() - begin
 
     seconds(1_000)
-    assert seconds(40_000) < 10 * max(seconds(10_000), 0.05)
+    assert seconds(20_000) < 10 * max(seconds(5_000), 0.03)
 
 
 def record(name, response, *rules, finish_reason="stop", temperature=0.0):
