@@ -213,6 +213,40 @@ def test_problems_that_the_benchmark_does_not_have_are_counted_and_their_scores_
     )
 
 
+def test_an_example_within_a_prompt_is_not_the_question(tmp_path):
+    shot = f"Question: {WARMUP[5]['question']}\nAnswer: 1\n\nQuestion: {{}}\nAnswer:"
+    log = {
+        str(at): {"origin_prompt": shot.format(question), "prediction": "1"}
+        for at, question in enumerate(
+            ["What is this?", "And that?", *(row["question"] for row in WARMUP[:3])]
+        )
+    }
+    (tmp_path / "log.json").write_text(json.dumps(log))
+    got = imported(tmp_path / "log.json", tmp_path / "runs", "--dataset", "Warmup", "--model", "m")
+    assert [sample["problem_id"] for sample in got.samples] == [row["id"] for row in WARMUP[:3]]
+    assert "2 of the 5 problems" in got.said
+
+
+def test_problems_with_one_text_are_told_apart_by_their_options():
+    from types import SimpleNamespace
+
+    from util.data.foreign.samples import ForeignSample
+    from util.generation.imports import ByText
+    from util.records import Problem
+
+    problems = [
+        Problem("1", "Which is true?", "A", choices=("w", "x")),
+        Problem("2", "Which is true?", "A", choices=("y", "z")),
+        Problem("3", "true?", "A", choices=("p", "q")),
+    ]
+    asked = {
+        name: ForeignSample("", prompt=f"Which is true?\nA. {first}\nB. {second}\nAnswer:")
+        for name, first, second in (("b", "y", "z"), ("a", "w", "x"), ("none", "x", "w"))
+    }
+    found = ByText(problems).of_log(SimpleNamespace(asked=asked))
+    assert (found["a"].id, found["b"].id) == ("1", "2")
+
+
 def test_letters_are_judged_only_where_they_mean_the_same_options():
     from util.data.foreign.samples import ForeignSample
     from util.generation.imports import _same_options
@@ -238,6 +272,18 @@ def test_parts_of_a_benchmark_become_one_run(tmp_path):
         )
     got = imported(tmp_path, tmp_path / "runs", "--dataset", "Warmup", "--model", "m")
     assert [sample["problem_id"] for sample in got.samples] == [row["id"] for row in WARMUP[:2]]
+
+
+def test_a_folder_may_hold_results_of_the_older_layout_and_logs(tmp_path):
+    row = {**WARMUP[0], "responses": {"0.7": {"content": "1", "correctness": False, "reason": ""}}}
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "m_Warmup_test.json").write_text(json.dumps({row["question"]: row}))
+    (tmp_path / "logs" / "predictions.json").write_text(json.dumps(asked_as("{}")))
+    flags = ("--dataset", "Warmup", "--result-dir", tmp_path / "runs", "--model", "m")
+    done = here(runs, "import", tmp_path / "logs", *flags)
+    assert "holds other samples" in done.stderr  # one run cannot be of both
+    (tmp_path / "logs" / "predictions.json").unlink()
+    assert imported(tmp_path / "logs", tmp_path / "older", *flags[:2]).samples[0]["temperature"] == 0.7
 
 
 # --- rows of no suite ---

@@ -29,7 +29,7 @@ ANCHOR = 8  # words by which a question is looked for within a prompt
 UNKNOWN = "unknown"  # finish reason of a text whose log does not say how it ended
 NO_REASON = "without a finish reason"
 UNMATCHED = "unmatched:"  # begins the names of their problems that are none of ours, in theirs.jsonl
-_SPACE = re.compile(r"\s+")
+_SPACE, _WORD = re.compile(r"\s+"), re.compile(r"\w")
 
 
 @dataclass(frozen=True)
@@ -120,13 +120,20 @@ def write_problems(found: Survey, task: str, folder: Path) -> Path:
 # --- the problems of a benchmark ---
 
 
+@dataclass(frozen=True)
+class _Match:
+    problem: Problem
+    tail: str | None  # what follows the question in the prompt; None: the question stands alone
+    is_repeated: bool  # whether the words around it come again, as those around examples do
+
+
 class ByText:
     """Finds the problem of a benchmark whose question a log asks: as it stands, or within a prompt."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self._by_text: dict[str, list[Problem]] = {}
         self._anchors: dict[tuple[str, ...], list[str]] = {}
-        self._taken: Counter[str] = Counter()
+        self._taken: set[str] = set()
         for problem in problems:
             text = _plain(problem.question)
             if text not in self._by_text:
@@ -134,17 +141,52 @@ class ByText:
             self._by_text.setdefault(text, []).append(problem)
         self._lengths = sorted({len(anchor) for anchor in self._anchors})
 
-    def find(self, sample: ForeignSample) -> Problem | None:
-        """Of problems with one text, the first that is looked for is the first one here."""
-        text = _plain(sample.question)
-        if text not in self._by_text:
-            text = self._within(text) or self._within(_plain(sample.prompt))
-        alike = self._by_text.get(text, [])[self._taken[text] :]
-        self._taken[text] += 1
-        return alike[0] if alike else None
+    def of_log(self, found: Survey) -> dict[str, Problem | None]:
+        """The problem of each name in a log.
 
-    def _within(self, prompt: str) -> str:
-        """The question that ends last in a prompt, after those of its examples; the longest of several."""
+        A question within a prompt may be one of its examples. It is the one that is asked where the words
+        around it do not come again, where what follows ends most prompts, or where options or answer are the
+        same.
+        """
+        matches = {name: self._find(sample) for name, sample in found.asked.items()}
+        tails = Counter(
+            match.tail for match in matches.values() if match is not None and match.tail is not None
+        )
+        usual = max(tails, key=lambda tail: tails[tail], default="")
+        ends = sum(
+            _plain(sample.prompt or sample.question).endswith(usual) for sample in found.asked.values()
+        )
+        usual_tails = {None, usual} if 2 * ends >= len(found.asked) else {None}
+        return {
+            name: match.problem
+            if match is not None
+            and (
+                match.tail in usual_tails
+                or not match.is_repeated
+                or match.problem.choices
+                or _same_answer(match.problem, found.asked[name])
+            )
+            else None
+            for name, match in matches.items()
+        }
+
+    def _find(self, sample: ForeignSample) -> _Match | None:
+        """Each problem is found but once; of several that fit, the first one with the same options."""
+        text = _plain(sample.question)
+        is_bare = text in self._by_text
+        prompt = text if is_bare or self._within(text) else _plain(sample.prompt)
+        found = [text] if is_bare else self._within(prompt)
+        free = [one for text in found for one in self._by_text[text] if one.id not in self._taken]
+        problem = next((one for one in free if _same_options(one, sample)), free[0] if free else None)
+        if problem is None:
+            return None
+        self._taken.add(problem.id)
+        head, _, tail = prompt.rpartition(_plain(problem.question))
+        return _Match(problem, None if is_bare else tail, is_repeated=_comes_again(head, tail))
+
+    def _within(self, prompt: str) -> list[str]:
+        """The questions in a prompt: the one that ends last first, before those of its examples; of several
+        that end there, the longest."""
         words = prompt.split(" ")
         found: list[tuple[int, int, str]] = []
         for at in range(len(words)):
@@ -153,7 +195,20 @@ class ByText:
                     number = text.count(" ") + 1
                     if " ".join(words[at : at + number]) == text:
                         found.append((at + number, number, text))
-        return max(found, default=(0, 0, ""))[2]
+        return [text for _, _, text in sorted(found, reverse=True)]
+
+
+def _comes_again(head: str, tail: str) -> bool:
+    """Whether the word before a question, such as "Question:", or the one behind it comes again later."""
+    before, behind = (list(filter(_WORD.search, text.split(" "))) for text in (head, tail))
+    return bool({*before[-1:]} & {*behind} or {*behind[:1]} & {*behind[1:]})
+
+
+def _same_answer(problem: Problem, sample: ForeignSample) -> bool:
+    ours, theirs = problem.reference, sample.reference
+    return (
+        isinstance(ours, str) and isinstance(theirs, str) and 0 < len(ours) and theirs.strip().endswith(ours)
+    )
 
 
 def _plain(text: str) -> str:
@@ -166,7 +221,8 @@ def _same_options(problem: Problem, sample: ForeignSample) -> bool:
     asked = _plain(sample.prompt or sample.question)
 
     def shows(at: int, option: str) -> bool:
-        return re.search(rf"\b{chr(ord('A') + at)}[])}}.:]+ ?{re.escape(option)}", asked) is not None
+        labelled = rf"\b{chr(ord('A') + at)}[])}}.:*]+ ?{re.escape(option)}"
+        return option in asked and re.search(labelled, asked) is not None
 
     if all(shows(at, option) for at, option in enumerate(ours)):
         return True

@@ -219,9 +219,7 @@ def _import_group(args: argparse.Namespace, model: str, group: list[tuple[Log, S
         Part(
             log,
             found,
-            {name: by_text.find(sample) for name, sample in found.asked.items()}
-            if args.dataset
-            else own_problems(found, problems),
+            by_text.of_log(found) if args.dataset else own_problems(found, problems),
         )
         for log, found in group
     ]

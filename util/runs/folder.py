@@ -107,8 +107,8 @@ def find_runs(folder: Path) -> list[Path]:
     found = sorted(path.parent for path in folder.glob("**/run.json"))
     if not found:
         raise UserError(
-            f"no run under {folder}: generate first with inference_and_check.py, or import a result file of "
-            "the older layout with\n  python -m util.runs import FILE --dataset NAME"
+            f"no run under {folder}: generate first with inference_and_check.py, or import samples of "
+            "another suite with\n  python -m util.runs import FILE"
         )
     for run in found:
         read_run_json(run)
