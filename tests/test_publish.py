@@ -228,6 +228,15 @@ def test_undecided_samples_count_and_those_that_nobody_could_judge_are_only_coun
     assert undecided["evaluation"] == {"score": 0.0, "is_correct": False}
 
 
+def test_a_result_of_instructions_is_published_strict_and_loose(tmp_path):
+    problems = [{"id": f"p{place}", "about": {"rules": 2}} for place in range(6)]
+    _, record, _, _ = published(run_of(tmp_path / "run", problems=problems, settings={"task": "IFEval"}))
+    details = record["evaluation_results"][0]["score_details"]["details"]
+    prompts, instructions = (json.loads(details[f"{what}_followed"]) for what in ("prompts", "instructions"))
+    assert (prompts["of"], instructions["of"]) == (24, 48)
+    assert {"strict", "strict_up_to", "loose", "loose_up_to"} < prompts.keys()
+
+
 def test_a_run_that_is_not_finished_is_published_only_as_what_it_is(tmp_path):
     run = run_of(tmp_path / "run", change=lambda info: info["asked"]["at"].update({"0.7": [[6, 8]]}))
     assert "is not finished (24 of 48 asked" in refused(run)

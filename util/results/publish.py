@@ -198,6 +198,7 @@ def _results(side: Side, origin: Origin, info: dict[str, Any]) -> Iterator[dict[
     counts |= {"problems": found.judged_problems, "problems_asked": found.asked.problems, "n": found.drawn()}
     counts |= {"score_if_undecided_were_correct": found.avg.up_to, "graders": _graders(side)}
     counts["incomplete"] = _unfinished(side)
+    counts |= {f"{what}_followed": vars(share) for what, share in found.rules.items()}
     common = {
         "evaluation_name": side.task,
         "source_data": _source(side, origin, info),
