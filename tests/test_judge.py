@@ -8,6 +8,7 @@ import pytest
 from faulty_endpoint import FaultyEndpoint, Script
 from helpers import here, json_lines, last_line, paper_engine
 
+import convert_format
 import convert_to_data
 import eval as evaluation
 import inference_and_check
@@ -22,6 +23,7 @@ from util.grading.rewards import BadCall, read_call
 from util.records import Problem, as_finished
 from util.response import solution_part
 from util.runs.folder import read_run_json
+from util.runs.repeat import check_command
 
 ROWS = (
     ("Who wrote Faust?", "Goethe", "books"),
@@ -165,7 +167,7 @@ def test_an_answer_is_asked_about_once_however_many_samples_have_it(ask, folder,
     assert len(verdicts_in(folder)) == 6 and len(asked) == 3 + 12
     assert ask("--temperatures", 0.7, "--n", 4).returncode == 0
     assert len(verdicts_in(folder)) == 12 and len(asked) == 3 + 12
-    assert "about 0 answers" in ask("--check", "--regrade").stderr and len(asked) == 3 + 12
+    assert "about nothing new" in ask("--check", "--regrade").stderr and len(asked) == 3 + 12
 
 
 def test_a_judge_that_ends_early_is_asked_for_the_rest_alone(ask, folder, asked):
@@ -182,6 +184,20 @@ def test_a_judge_that_ends_early_is_asked_for_the_rest_alone(ask, folder, asked)
     done = ask("--check", "--regrade", judge="john", lines=failing)
     assert done.returncode == 1 and "1 questions failed (the last one: too busy)" in done.stderr
     assert reasons(folder) == ["", "no_answer", "not_asked"]
+
+
+def test_a_text_that_was_formatted_keeps_what_was_said_of_its_answer(ask, folder, asked):
+    ask()
+    assert here(convert_format, "--input_dir", folder, "--no-llm").returncode == 0
+    assert "about nothing new" in ask("--check").stderr and len(asked) == 3 + 12
+    assert reasons(folder) == ["", "no_answer", "wrong_answer"]
+
+
+def test_the_command_that_grades_a_run_names_its_judge_or_a_place_for_one(ask, folder):
+    ask("--inference", judge=None)
+    assert "--judge openai/NAME" in check_command(folder)
+    ask("--check")
+    assert "--judge jane" in check_command(folder)
 
 
 def test_verdicts_of_another_judge_are_not_mixed_in_and_none_is_paid_for_twice(ask, folder, asked):
@@ -249,6 +265,31 @@ def test_an_endpoint_that_does_not_know_the_judge_is_asked_one_question(ask, fol
                    judge="openai/jane")  # fmt: skip
     assert done.returncode == 2 and "does not know the model 'jane'" in done.stderr
     assert len(endpoint.requests) == 1 and endpoint.requests[0]["temperature"] == 0
+
+
+def test_a_judge_behind_an_endpoint_that_fails_now_and_then_says_each_verdict_once(ask, folder):
+    def reply(body):
+        answer = repeat(body)
+        prompt = body["messages"][-1]["content"]
+        wrong = any(
+            text in prompt for text in ('grade: "-7', 'grade: "Ignore', " or -7", "Rome", 'grade: "I do not')
+        )
+        words = {"why": "so", "verdict": "incorrect" if wrong else "correct"}
+        answer["choices"][0]["message"]["content"] = f"<think>hm</think>{json.dumps(words)}"
+        return answer
+
+    ask("--inference", judge=None)
+    faults = {"error_500": 0.2, "closed_without_answer": 0.1, "invalid_json": 0.1}
+    with FaultyEndpoint(Script(model="jane", faults=faults)) as endpoint:
+        repeat, endpoint.answer = endpoint.answer, reply
+        # --engine is that of the answers, as a command that was printed for a check has it
+        done = ask("--check", "--engine", "vllm", "--engine-args", "{}", "--api-base", endpoint.url,
+                   judge="openai/jane")  # fmt: skip
+    assert done.returncode == 0 and "failed" not in done.stderr, done.stderr
+    assert len(endpoint.requests) > 15 and reasons(folder) == ["", "wrong_answer", "wrong_answer"]
+    assert {body["max_tokens"] for body in endpoint.requests} == {4096}
+    lines = json_lines(folder / "verdicts.jsonl")
+    assert [line["verdict"]["reason"] == "not_asked" for line in lines] == [True] * 3 + [False] * 3
 
 
 TAKEOVERS = [
@@ -411,5 +452,8 @@ def test_an_evaluation_asks_one_judge_about_all_benchmarks_that_want_one(ask, tm
     details = json.loads((tmp_path / "out.details.json").read_text())["benchmarks"]
     assert details["two.jsonl"]["temperatures"]["0"]["by_judge"]["label"] == LABEL
     assert "by_judge" not in details["Warmup"]["temperatures"]["0"]
+    (tmp_path / "r" / "m_two.jsonl_all_all_0_-1" / "verdicts.jsonl").unlink()  # as where it was stopped
+    again = here(evaluation, *command, "--judge", "jane")
+    assert again.returncode == 0 and last_line(again) == last_line(done) and len(asked) == 2 * 15 + 3
     done = here(evaluation, *command, "--judge", "john")
     assert done.returncode == 1 and "name the same judge" in done.stderr

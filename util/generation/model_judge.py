@@ -273,9 +273,10 @@ def judge_rest(judge: ModelJudge, run: Run, opening: Callable[[], MeteredEngine 
     waiting = judge.survey()
     if not waiting.samples:
         return True
+    about = f"{waiting.answers} answers and {waiting.planted} planted ones"
     say(
-        f"asking the judge {judge.name} about {waiting.answers} answers ({waiting.samples} samples wait for "
-        f"a verdict) and {waiting.planted} planted ones; {LABEL}"
+        f"asking the judge {judge.name} about {about if waiting.answers else 'nothing new'} (samples that "
+        f"wait for a verdict: {waiting.samples}); {LABEL}"
     )
     engine = opening() if waiting.answers else None
     if waiting.answers and engine is None:

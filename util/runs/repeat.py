@@ -143,6 +143,8 @@ def _command(info: dict, *, with_n: bool = True, kept: Collection[str] = ()) -> 
     values = values_of(info) if with_n else {**values_of(info), "n": None}
     if str(values["prompt"]).startswith("text:"):  # somebody's own words
         values["prompt"] = info.get("prompt", {}).get("name")
+    if values["grade"] == "judge" and values["judge"] is None:
+        values["judge"] = "openai/NAME"  # nobody has said which one yet
     values["task"] = info["dataset"].get("address", values["task"])
     values["system_prompt"] = info.get("asked", {}).get("system_prompt_from") or "none"
     command = [*SCRIPT]
