@@ -30,6 +30,7 @@ from util.grading.code import GRADE_TIMEOUT_S, USUAL_LIMITS, grade_code
 from util.grading.code.places import BadRow
 from util.grading.code.suites import asserts, code_of, function_of, suite_of
 from util.grading.judged import grade_judged
+from util.grading.maths.answers import find_answer
 from util.records import Problem, TestSuite, Verdict
 from util.task import Source, Task, content_id
 
@@ -39,10 +40,14 @@ LOOKED_AT = 200  # rows from which columns and grader are guessed
 BOX = "\\boxed"
 FACT_CHARS = 60  # longer texts are no facts by which results are split
 PAIRED_TESTS = ("inputs", "outputs")  # tests in two columns
-OPTION_COLUMNS = ("A,B,C,D,E", "A,B,C,D", "option_a,option_b,option_c,option_d", "A,B,C")
 NO_COLUMN = "none"  # stands for a column that is not to be guessed
 FIRST = "first"  # among the columns: the number that the first option has, where answers are numbers
 _RISKY = re.compile(r"[\x7f-\x9f\u2028\u2029]|<(?=[^\s\d=])|\[(?=/?(?:INST|SYS))")
+_LETTERED = re.compile(r"\s*[(\[]?([A-Z])[.):\]]\s+(.*\S)\s*", re.DOTALL)  # "A. red"
+# What a column of an option ends with, behind what all of them begin with.
+_MARKED = re.compile(r"(.*?)[_ -]?([A-Ja-j]|10|[0-9])")
+OPTION_STEMS = ("option", "options", "choice", "choices", "opt", "answer", "ans", "alternative")
+_SAID = re.compile(r"[^\W\d_]{2}.*\s|[^\x00-\u03ff]", re.DOTALL)  # words, as far as that is seen at once
 _LISTED = re.compile(r"^\s*[(\[]?([A-Z])[.):\]]\s*\S", re.MULTILINE)
 
 
@@ -188,6 +193,9 @@ def _answer(value: Any, *, is_whole: bool) -> str:
         text = numina.answer_text(text) or ""
     if not text:
         raise BadRow("no answer")
+    if _SAID.search(text) and (found := find_answer(text, lowest="medium")) is not None:
+        if found.how == "declared" and not found.cause:  # a sentence such as "The answer is 12."
+            return found.text
     return text
 
 
@@ -199,7 +207,8 @@ def _options(row: Mapping[str, Any], name: str | None) -> tuple[tuple[str, ...],
         texts = [_at(row, one) for one in name.split(",")]
         while texts and texts[-1] in (None, ""):  # this row has fewer
             texts.pop()
-        return tuple("" if text is None else str(text) for text in texts), ()
+        marks = [one[len(one.rstrip("0123456789")) :] for one in name.split(",")[: len(texts)]]
+        return _unlettered(texts), tuple(marks) if all(marks) else ()
     value = _at(row, name)
     if isinstance(value, str):
         try:
@@ -214,7 +223,16 @@ def _options(row: Mapping[str, Any], name: str | None) -> tuple[tuple[str, ...],
             value, labels = list(value.values()), list(value)
     if not isinstance(value, list):
         return (), ()
-    return tuple("" if text is None else str(text) for text in value), tuple(map(str, labels))
+    return _unlettered(value), tuple(map(str, labels))
+
+
+def _unlettered(options: Sequence[object]) -> tuple[str, ...]:
+    """The texts of options, without their letters where each begins with its own: they are shown once."""
+    texts = ["" if text is None else str(text) for text in options]
+    found = [_LETTERED.match(text) for text in texts]
+    if found and [match and match[1] for match in found] == list(LETTERS[: len(texts)]):
+        texts = [match[2] for match in found if match is not None]
+    return tuple(texts)
 
 
 def _listed_options(question: str) -> tuple[str, ...]:
@@ -250,12 +268,15 @@ def _named_option(value: Any, options: Sequence[str], labels: Sequence[str], fir
     text = str(value).strip()
     bare = text.strip("().[]: ")
     letters = LETTERS[: len(options)]
-    if text in labels:
-        return letters[labels.index(text)]
     if first is not None and bare.isdecimal() and int(first) <= int(bare) < int(first) + len(options):
         return letters[int(bare) - int(first)]
+    if text in labels:
+        return letters[labels.index(text)]
     if len(bare) == 1 and bare.upper() in letters:
         return bare.upper()
+    lettered = _LETTERED.fullmatch(text)
+    if lettered is not None and lettered[1] in letters and options[letters.index(lettered[1])] == lettered[2]:
+        return lettered[1]
     if options.count(text) == 1:
         return letters[options.index(text)]
     raise BadRow("the answer is none of the options" if text else "no answer")
@@ -385,12 +406,8 @@ def _columns(address: Address, rows: list[dict], named: dict[str, str], grade: s
         pair = [by_name.get(name) for name in PAIRED_TESTS]
         if None not in pair and all(_holds(rows, str(name), "tests") for name in pair):
             found["tests"] = ",".join(map(str, pair))
-    if "options" not in (*found, *unused):
-        for names in OPTION_COLUMNS:
-            own = [by_name.get(name.lower()) for name in names.split(",")]
-            if None not in own and all(_holds(rows, str(name), "options") for name in own):
-                found["options"] = ",".join(map(str, own))
-                break
+    if "options" not in (*found, *unused) and (marked := _option_columns(rows, found.get("answer"))):
+        found["options"] = ",".join(marked)
     if "question" not in found:
         raise _unknown(address, rows, "the questions", "question")
     if "answer" not in found and "tests" not in found:
@@ -400,6 +417,30 @@ def _columns(address: Address, rows: list[dict], named: dict[str, str], grade: s
         if first is not None:
             found[FIRST] = first
     return found
+
+
+def _option_columns(rows: list[dict], answer: str | None) -> list[str]:
+    """The columns that hold an option each: marked A, B, ... or 1, 2, ... (or 0, 1, ...) behind one word.
+
+    A word that does not say so (`colour1`, `colour2`) is believed where most answers are one of the texts.
+    """
+    marked: dict[str, dict[str, str]] = {}  # the word -> mark -> column
+    for name in dict.fromkeys(name for row in rows for name in row if isinstance(name, str)):
+        if (match := _MARKED.fullmatch(name)) is not None:
+            marked.setdefault(match[1].lower(), {}).setdefault(match[2].upper(), name)
+    for word, columns in marked.items():
+        for series in (LETTERS, [*map(str, range(1, 11))], [*map(str, range(10))]):
+            several = [columns[mark] for mark in itertools.takewhile(columns.__contains__, series)]
+            if answer in several or len(several) < (2 if word else 3):
+                continue
+            if not all(_holds(rows, name, "options") for name in several[:2]):
+                continue
+            right = (
+                sum(_at(row, answer) in [row.get(name) for name in several] for row in rows) if answer else 0
+            )
+            if word in (*OPTION_STEMS, "") or 2 * right > len(rows):
+                return several
+    return []
 
 
 def _unknown(address: Address, rows: list[dict], what: str, name: str) -> UserError:
@@ -444,7 +485,7 @@ def _number_of_first(address: Address, rows: list[dict], columns: Mapping[str, s
             continue
         if not text.isdecimal():
             return None
-        is_text.append(isinstance(value, str) and (text in labels or text in options))
+        is_text.append(text in labels or (isinstance(value, str) and text in options))
         numbers.append(int(text))
         counts.append(len(options))
     if not numbers or all(is_text):

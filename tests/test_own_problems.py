@@ -8,15 +8,20 @@ import re
 from pathlib import Path
 
 import pytest
+from faulty_endpoint import FaultyEndpoint
 from helpers import json_lines, last_line, paper_engine, script
+from huggingface_hub.errors import OfflineModeIsEnabled
 
 import report
 import tasks
+import util.grading.__main__ as grading_cli
 from tasks.own import own_task
 from util import cli
+from util.data import hub
 from util.data.addresses import Address, is_address, read_address
 from util.data.rows import open_rows
 from util.errors import UserError
+from util.generation.golds import check_golds
 from util.runs.repeat import repeat_command
 
 
@@ -93,6 +98,11 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name, why):
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
+        (
+            "twice.csv",
+            "question,answer,answer\nWhat?,2,3\n",
+            "several columns are called 'answer': rename them",
+        ),
         ("torn.jsonl", '{"question": "1+1?", "answer": "2"}\n{"question": "1+', "line 2: .*mend the file"),
         ("list.jsonl", "[1, 2]\n", "line 1 is not a JSON object"),
         ("cells.csv", "question,answer\nWhat?,2,3\n", "different number of cells"),
@@ -128,6 +138,18 @@ COLUMNS = [
     ({"question": QUESTION, "A": "4", "B": "5", "C": "6", "answer": "B"}, "letter", "B"),
     ({"question": f"{QUESTION}\n(A) 4\n(B) 5\n(C) 6", "answer": "B"}, "letter", "B"),
     ({"question": QUESTION, "choices": ["5", "4"], "answer": 0}, "letter", "A"),
+    ({"question": QUESTION, "option1": "4", "option2": "five", "option3": "6", "answer": "2"}, "letter", "B"),
+    ({"question": QUESTION, "option1": "4", "option2": "five", "answer": 2}, "letter", "B"),
+    ({"question": QUESTION, "option1": "4", "option2": "five", "answer": 0}, "letter", "A"),
+    ({"question": QUESTION, "Option A": "4", "Option B": "five", "answer": "B"}, "letter", "B"),
+    ({"question": QUESTION, "answer_1": "4", "answer_2": "5", "correct_answer": "5"}, "letter", "B"),
+    ({"question": QUESTION, "number1": "4", "number2": "five", "answer": "five"}, "letter", "B"),
+    ({"question": QUESTION, "hint1": "Try.", "hint2": "Divide.", "answer": "2"}, "maths", "2"),
+    ({"question": QUESTION, "options": ["A. 4", "B. five"], "answer": "B"}, "letter", "B"),
+    ({"question": QUESTION, "options": ["(A) 4", "(B) five"], "answer": "(B) five"}, "letter", "B"),
+    ({"question": "1+1?", "answer": "答案是2。"}, "maths", "2"),
+    ({"question": "1+1?", "answer": "So the answer is 2."}, "maths", "2"),
+    ({"question": "1+1?", "answer": "정답은 2입니다."}, "maths", "2"),
     ({"question": QUESTION, "choices": ["4", "5"], "answer": 2}, "letter", "B"),
 ]
 
@@ -226,6 +248,49 @@ def test_tests_may_call_a_function_that_a_column_names(tmp_path):
     (problem,) = problems_of(task)
     assert "`add`" in task.prompt(problem, "m")
     assert task.grade(problem, "```python\ndef add(a, b):\n    return a + b\n```").correct
+
+
+def test_letters_that_options_carry_are_shown_once(tmp_path):
+    mixed = (["A. red", "blue"], "A. A. red\nB. blue")
+    for options, shown in ((["A. red", "B. blue"], "A. red\nB. blue"), mixed):
+        task = own_task(file_of(tmp_path, [{"question": "?", "options": options, "answer": "B"}]))
+        assert f"?\n\n{shown}\n\n" in task.prompt(problems_of(task)[0], "m")
+
+
+@pytest.mark.parametrize("name", ["own.JSONL", "Own.Jsonl"])
+def test_suffixes_may_have_capitals(tmp_path, name):
+    assert is_address(name)
+    (problem,) = problems_of(own_task(file_of(tmp_path, [{"question": "1+1?", "answer": "2"}], name)))
+    assert problem.answer == "2"
+
+
+SENTENCES = [("共有12种", False), ("等于5", False), ("12种", True), ("甲班", True)]
+
+
+@pytest.mark.parametrize(("answer", "reads"), SENTENCES)
+def test_a_reference_that_reads_as_a_sentence_is_not_accepted_as_its_own_answer(tmp_path, answer, reads):
+    task = own_task(file_of(tmp_path, [{"question": "?", "answer": answer}]))
+    found = check_golds(task, problems_of(task))
+    assert found.accepted == reads
+    assert reads or "reads as a sentence" in next(iter(found.refused))
+
+
+def test_golds_of_a_file_are_checked_with_named_columns(tmp_path, capsys):
+    name = file_of(tmp_path, [{"question": "1+1?", "answer": "3", "mine": "2 or so"}])
+    words = ["check-golds", "--dataset", name, "--columns", "answer=mine", "--grade", "number"]
+    assert grading_cli.run(grading_cli.parse(words)) == 0
+    assert "of 1 references are accepted" in capsys.readouterr().out
+    with pytest.raises(UserError, match="Warmup says itself what its columns are"):
+        grading_cli.run(grading_cli.parse(["check-golds", "--dataset", "Warmup", "--grade", "maths"]))
+
+
+def test_who_cannot_reach_a_streamed_set_is_not_told_to_give_data_dir(monkeypatch):
+    def fails(action, **about):
+        raise hub._explained(OfflineModeIsEnabled("off"), **about)
+
+    monkeypatch.setattr(hub, "_persistently", fails)
+    with pytest.raises(UserError, match="or download its files and name one of them$"):
+        hub.commit_of("org/name", "main")
 
 
 def test_results_are_split_by_short_facts_alone(tmp_path):
@@ -453,3 +518,45 @@ def test_eval_takes_own_problems_beside_benchmarks(tmp_path):
     done = script("eval.py", *flags, *engine, "--output-file", out)
     assert done.returncode == 0, done.stderr
     assert json.loads(out.read_text())["own.jsonl"] == 1.0
+
+
+# --- from a stranger's table to training files ---
+
+
+class Adder(FaultyEndpoint):
+    """A model behind an endpoint that adds; every third answer is wrong, and some think longer."""
+
+    def answer(self, body: dict) -> dict:
+        reply = super().answer(body)
+        a, b = map(int, re.findall(r"(\d+)\+(\d+)", body["messages"][-1]["content"])[0])
+        turn = self._answers % 3
+        thought = f"We have {a} and {b}. " + f"Once more we add {b} to {a}. " * 9 * turn
+        total = a + b + (turn == 2)
+        text = f"<think>\n{thought}\n</think>\n\nAdding {b} to the other number, {a}, "
+        text += f"we see that the answer is \\boxed{{{total}}}."
+        reply["choices"][0]["message"]["content"] = text
+        reply["usage"]["completion_tokens"] = len(text.split())
+        return reply
+
+
+def test_a_strangers_table_leads_to_verdicts_in_one_command_and_to_pairs_and_training_data(tmp_path):
+    rows = [f"q{n},What is {n}+{n + 1}?,答案是{2 * n + 1}。" for n in range(4)]
+    (tmp_path / "Mine.CSV").write_text("Name,Problem,Solution\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    with Adder() as endpoint:
+        where = ("--model", "openai/test-model", "--api-base", endpoint.url, "--result-dir", tmp_path / "r")
+        sampling = ("--n", 3, "--temperatures", 0.7, "--concurrency", 1)
+        done = script("inference_and_check.py", "--dataset", tmp_path / "Mine.CSV", *where, *sampling)
+    assert done.returncode == 0, done.stderr
+    assert "4 of 4 references are accepted" in done.stderr
+    assert last_line(done)["temperatures"]["0.7"]["correct"] == 8
+    (run,) = (tmp_path / "r").iterdir()
+    made = ("--target-model", "test-model", "--tokenizer", "none", "--thought", "think")
+    done = script(
+        "response_rewrite.py", "--variants", "whole", "--dataset", run, "--result-dir", tmp_path / "p", *made
+    )
+    assert done.returncode == 0, done.stderr
+    assert last_line(done)["pairs"]["whole"] == 4
+    out = ("--output", tmp_path / "train.json", "--thought", "think", "--decontaminate", "none")
+    done = script("convert_to_data.py", "--input_dir", run, "--include-unformatted", *out)
+    assert done.returncode == 0, done.stderr
+    assert last_line(done)["rows"] == 4

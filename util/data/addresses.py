@@ -59,7 +59,7 @@ class Field:
 
 def is_address(text: str) -> bool:
     """Whether a text means rows at a place rather than the name of a benchmark."""
-    return text.startswith("hf://") or text.endswith(SUFFIXES) or os.sep in text
+    return text.startswith("hf://") or text.lower().endswith(SUFFIXES) or os.sep in text
 
 
 def read_address(text: str) -> Address:
@@ -72,7 +72,7 @@ def read_address(text: str) -> Address:
                 "it where they matter"
             )
         return Address(match["path"], match["revision"], match["config"], match["split"])
-    if not text.endswith(SUFFIXES):
+    if not text.lower().endswith(SUFFIXES):
         raise UserError(f"{text} is no file of rows: its name has to end in {', '.join(SUFFIXES)}")
     path = os.path.abspath(os.path.expanduser(text))
     if not os.path.isfile(path):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +50,8 @@ def read_rows(
     `columns` are read from parquet (None: all); `unread` are left out of JSON lines. Raises DamagedFile.
     """
     if not with_places:
-        return READERS[file.suffix](file, columns, wanted)
-    if file.suffix == ".parquet":
+        return READERS[file.suffix.lower()](file, columns, wanted)
+    if file.suffix.lower() == ".parquet":
         return _read_parquet_with_places(file, columns, wanted)
     return _read_jsonl_with_places(file, unread, wanted)
 
@@ -169,6 +170,9 @@ def _read_csv(file: Path, columns: tuple[str, ...] | None, wanted: RowFilter) ->
     with file.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines, strict=True)
         try:
+            names = Counter(reader.fieldnames or ())
+            if twice := [repr(name) for name, times in names.items() if times > 1]:
+                raise DamagedFile(f"several columns are called {', '.join(twice)}: rename them in line 1")
             for row in reader:
                 if None in row or None in row.values():
                     raise DamagedFile(

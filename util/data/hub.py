@@ -61,7 +61,13 @@ def commit_of(path: str, revision: str) -> str:
 
         return HfApi(endpoint=endpoint()).dataset_info(path, revision=revision).sha
 
-    commit = _persistently(ask, path=path, file="the list of files", revision=revision)
+    commit = _persistently(
+        ask,
+        path=path,
+        file="the list of files",
+        revision=revision,
+        instead="download its files and name one of them",
+    )
     if commit is None:
         raise UserError(f"{endpoint()} does not answer like a data set hub: check HF_ENDPOINT and your proxy")
     return commit
@@ -217,8 +223,13 @@ def _download(path: str, file: str, commit: str) -> Path:
             enable_progress_bars()
 
 
-def _persistently(action: Callable[[], Result], *, path: str, file: str, revision: str) -> Result:
-    """Do `action`, again after errors that may pass, at growing intervals; others become one sentence."""
+def _persistently(
+    action: Callable[[], Result], *, path: str, file: str, revision: str, instead: str = "give --data-dir"
+) -> Result:
+    """Do `action`, again after errors that may pass, at growing intervals; others become one sentence.
+
+    `instead` is what a person without a connection can do.
+    """
     _quiet()
     from huggingface_hub.errors import FileMetadataError, HTTPError, XetDownloadError
 
@@ -229,7 +240,7 @@ def _persistently(action: Callable[[], Result], *, path: str, file: str, revisio
         except (HTTPError, OSError, FileMetadataError, XetDownloadError) as error:
             asked_s = _asked_to_wait_s(error)
             if not _may_pass(error) or attempt == ATTEMPTS or asked_s > LONGEST_WAIT_S:
-                raise _explained(error, path=path, file=file, revision=revision) from error
+                raise _explained(error, path=path, file=file, revision=revision, instead=instead) from error
             pause_s = max(wait_s, asked_s)
             say(f"{path}: {_in_short(error)}; trying again in {pause_s:.0f} s ({attempt} of {ATTEMPTS})")
         time.sleep(pause_s)
@@ -275,7 +286,9 @@ def _in_short(error: Exception) -> str:
     return f"no complete answer from {endpoint()} ({type(error).__name__})"
 
 
-def _explained(error: Exception, *, path: str, file: str, revision: str) -> Exception:
+def _explained(
+    error: Exception, *, path: str, file: str, revision: str, instead: str = "give --data-dir"
+) -> Exception:
     """The sentence for an error that will not pass."""
     from huggingface_hub import errors
 
@@ -307,7 +320,7 @@ def _explained(error: Exception, *, path: str, file: str, revision: str) -> Exce
     if any(isinstance(one, errors.OfflineModeIsEnabled) for one in (error, error.__cause__)):
         return UserError(
             f"{file} of {path} is not on this machine and HF_HUB_OFFLINE is set: "
-            "unset it and run once with a connection, or give --data-dir"
+            f"unset it and run once with a connection, or {instead}"
         )
     if status in (401, 403):
         return UserError(
@@ -329,7 +342,7 @@ def _explained(error: Exception, *, path: str, file: str, revision: str) -> Exce
     if _may_pass(error):
         return UserError(
             f"{file} of {path} could not be fetched in {ATTEMPTS} attempts ({_in_short(error)}): "
-            "check the connection and run the same command again, or give --data-dir"
+            f"check the connection and run the same command again, or {instead}"
         )
     if isinstance(error, OSError) and error.errno is not None:
         return UserError(

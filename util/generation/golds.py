@@ -5,14 +5,16 @@ Call `check_golds` with the problems, and `lines_of` for what a person reads.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from util.errors import UserError
-from util.records import Problem, count_rules
+from util.records import Problem, TestSuite, count_rules
 from util.task import Task
 
+_SENTENCE = re.compile("[\u0400-\u1fff\u2e80-\uffdc]")  # letters in which no formula is written
 EXAMPLES = 3  # shown of each kind
 
 
@@ -40,10 +42,15 @@ def check_golds(task: Task, problems: Iterable[Problem], found: CheckedGolds | N
     for problem in problems:
         if not isinstance(problem.reference, str) or count_rules(problem.about):
             raise UserError(
-                f"{task.name} is judged by {'rules' if problem.reference else 'tests'}: check-golds is for "
+                f"{task.name} is judged by {_judge_of(problem)}: check-golds is for "
                 "references that are answers or letters"
             )
         verdict = task.grade(problem, f"The final answer is {_boxed(problem.reference)}.")
+        if verdict.correct and _SENTENCE.search(problem.reference):
+            alone = task.grade(problem, problem.reference)
+            if alone.extracted and not task.grade(problem, f"\\boxed{{{alone.extracted}}}").correct:
+                cause = "it reads as a sentence, and the answer that stands in it would be wrong"
+                verdict = replace(alone, correct=False, reason="undecided", cause=cause)
         if verdict.correct:
             found.accepted += 1
             continue
@@ -53,6 +60,10 @@ def check_golds(task: Task, problems: Iterable[Problem], found: CheckedGolds | N
         if len(examples) < EXAMPLES:
             examples.append((problem.id, problem.reference))
     return found
+
+
+def _judge_of(problem: Problem) -> str:
+    return "tests" if isinstance(problem.reference, TestSuite) else "rules"
 
 
 def _boxed(reference: str) -> str:

@@ -3,6 +3,7 @@
 python -m util.grading explain --gold '\\frac12' --response 'so it is \\boxed{0.5}'
 python -m util.grading explain --dataset APPS --problem 4000 --response answer.md
 python -m util.grading check-golds --dataset MATH500
+python -m util.grading check-golds --dataset problems.csv --columns answer=result --grade maths
 """
 
 from __future__ import annotations
@@ -117,6 +118,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "absolute:X (exact)",
     )
     parser.add_argument("--no-symbolic", action="store_true", help="do not ask the symbolic engine")
+    cli.add_settings(parser, "columns", "grade")
     cli.add_settings(parser, "compare", "all_tests", "time_limit", "memory_limit", "require_isolation")
     args = parser.parse_args(argv)
     if args.command == "explain":
@@ -266,7 +268,15 @@ def _problems(args: argparse.Namespace) -> tuple[Task, Iterator[Problem]]:
     import tasks
     from util.data.rows import open_rows, problems
 
-    task = tasks.load_task(tasks.full_name(args.dataset, what="benchmark"))
+    name, own = tasks.full_name(args.dataset, what="benchmark"), cli.own_choice(args)
+    if own and not tasks.is_address(name):
+        raise UserError(f"--{', --'.join(own)}: {name} says itself what its columns are; leave it out")
+    where = cli.place_of_rows(args) if tasks.is_address(name) else {}
+    task = tasks.load_task(name, **own, **where)
+    if task.address and args.data_dir is not None:
+        raise UserError(
+            f"{task.address} is read where it is, not from --data-dir {args.data_dir}: leave it out"
+        )
     rows = open_rows(task.source, split=args.split, revision=args.revision, data_dir=args.data_dir)
     return task, problems(task, rows, limit=args.limit)
 
