@@ -22,6 +22,7 @@ from util.grading.judged import LABEL, grade_judged
 from util.grading.rewards import BadCall, read_call
 from util.records import Problem, as_finished
 from util.response import solution_part
+from util.results.public import public_settings
 from util.runs.folder import read_run_json
 from util.runs.repeat import check_command
 
@@ -140,6 +141,7 @@ def test_a_judge_decides_and_everything_that_shows_it_says_how_to_read_it(ask, f
     info = read_run_json(folder)
     assert info["grading"]["judge"] == "jane" and len(info["grading"]["judge_prompt"]) == 8
     assert info["summary"]["0"]["by_judge"]["label"] == LABEL
+    assert public_settings(info)["judge_note"] == LABEL
     assert all(LABEL in verdict["grader"] for verdict in verdicts_in(folder).values())
     assert LABEL in done.stderr
     assert len(asked) == 3 + 12 and not any("Schiller" in text for text in asked)

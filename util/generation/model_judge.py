@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from util.engines.checked import Answers, Question, Refused, ask
 from util.engines.metered import MeteredEngine
+from util.engines.options import Engine
 from util.engines.prices import cost_line, dollars
 from util.engines.tokens import estimate_tokens
 from util.errors import RunStopped, UserError
@@ -150,13 +151,14 @@ class ModelJudge:
     def ask(
         self,
         run: Run,
-        opening: Callable[[], MeteredEngine],
+        engine: Engine | None,
         *,
         answers: Answers,
         on_progress: OnProgress = lambda tokens: None,
     ) -> Judged:
         """Give every answer that waits its verdict; each is in the folder before the next reply is looked at.
 
+        Without an `engine`, there must be nothing that this judge has not said already.
         Raises UserError where the judge does not answer the first question, or was never understood.
         """
         found, known = Judged(), self._known()
@@ -185,7 +187,8 @@ class ModelJudge:
             return found
         understood = Opinions(self._folder).understood(self.name, self.prompt)
         questions = chain(planted, [first], answered)
-        engine, journal, last = opening(), OpinionJournal(self._folder), ""
+        assert engine is not None, "there is a new answer"
+        journal, last = OpinionJournal(self._folder), ""
         try:
             # The first one alone, as no other is answered where it is not; then the rest of the planted ones.
             parts = (islice(questions, 1), islice(questions, max(0, len(planted) - 1)), questions)
@@ -285,7 +288,7 @@ def judge_rest(judge: ModelJudge, run: Run, opening: Callable[[], MeteredEngine 
     answers, found = Answers(), Judged()
     try:
         with Progress(waiting.samples, "judging", "answers") as progress:
-            found = judge.ask(run, lambda: _is_there(engine), answers=answers, on_progress=progress.step)
+            found = judge.ask(run, engine, answers=answers, on_progress=progress.step)
     except RunStopped as error:
         say(f"stopped: {error}")
         return False
@@ -320,11 +323,6 @@ def say_forecast(
     say(f"  {cost_line(judge.name, *spent)}")
     numbers = {"questions": found.questions, "completion_tokens": spent[1]}
     return {"judge": asdict(found) | numbers | {"dollars": dollars(judge.name, *spent)}}
-
-
-def _is_there(engine: MeteredEngine | None) -> MeteredEngine:
-    assert engine is not None, "there was nothing to ask"
-    return engine
 
 
 def _answer(record: Record) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from util.grading.judged import LABEL
 from util.settings import SETTINGS, short_name, values_of
 
 HIDDEN = "***"
@@ -63,4 +64,5 @@ def public_settings(info: dict[str, Any]) -> dict[str, Any]:
         "prompt_hash": info["prompt"].get("hash"),
         "left_out": info["made_with"].get("left_out"),
         "isolation": info.get("grading", {}).get("isolation", {}).get("tier"),
+        **({"judge_note": LABEL} if values["judge"] else {}),
     }
