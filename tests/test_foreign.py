@@ -305,6 +305,14 @@ OPENR1 = {"problem": "What is 3 + 4?", "solution": "Add.", "answer": "7", "gener
            "answer": "2"}], (), [("2", 0, "unknown")]),
         ([{"q": "1 + 1?", "a": "2", "said": {"text": "two"}}],
          ("--columns", "question=q", "answer=a", "response=said.text"), [("two", 0, "unknown")]),
+        ([{**SUM, "response": "[1, 7]"}], (), [("[1, 7]", 0, "unknown")]),
+        ([{**SUM, "id": 1, "response": "7"}, {**SUM, "id": 2, "response": "8"}], (),
+         [("7", 0, "unknown"), ("8", 1, "unknown")]),
+        ([{**SUM, "completion": [{"role": "assistant", "content": "7"}]}], (), [("7", 0, "unknown")]),
+        ([{**SUM, "outputs": [{"text": "7"}, {"text": "8"}]}], (),
+         [("7", 0, "unknown"), ("8", 1, "unknown")]),
+        ([{**SUM, "response": [{"type": "reasoning", "reasoning": "Add."}, {"type": "text", "text": "7"}]}],
+         (), [("7", 0, "unknown")]),
         ([{**SUM, "output": "7", "completion_tokens": 9}, {**SUM, "output": "8", "completion_tokens": 5}],
          ("--max-tokens", "9"), [("7", 0, "length"), ("8", 1, "unknown")]),
     ],
@@ -330,6 +338,13 @@ def test_scores_of_rows_are_kept_and_each_model_has_a_run(tmp_path):
     ]
 
 
+def test_lists_in_cells_of_csv_are_several_responses_and_a_list_of_numbers_is_one(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text('question,answer,output\nWhat?,7,"[""7"", ""8""]"\nAnd?,7,"[7, 8]"\n')
+    got = imported(path, tmp_path / "runs", "--model", "m")
+    assert [sample["text"] for sample in got.samples] == ["7", "8", "[7, 8]"]
+
+
 def test_own_problems_of_several_models_are_the_same_file(tmp_path):
     for model in "ab":
         path = written(tmp_path / model / "sums.jsonl", {**SUM, "response": f"{model}: 7"})
@@ -350,6 +365,10 @@ def test_own_problems_of_several_models_are_the_same_file(tmp_path):
         ("log.jsonl", '{"a": 1}\n', "which column of"),
         ("log.jsonl", '{"question": "1?", "answer": "1"}\n', "--columns response=NAME"),
         ("log.jsonl", '{"question": "1?", "answer": "1", "response": "1"}\n', "give --model"),
+        ("log.jsonl", '{"question": "1?", "response": "1", "output": "1", "label": true, "model": "m"}\n',
+         "no answers to judge by"),
+        ("log.jsonl", '{"doc_id": 0, "doc": {}, "resps": ["a"]}\n{"doc_id": 0, "doc": {}, "resps": ["b"]}\n',
+         "two responses for sample 0"),
         ("log.jsonl", '{"doc": {}, "resps": []}\n{"doc": {}}\n', "sample 2 of"),
         ("log.jsonl", "[1]\n", "instead of an object"),
         ("log.jsonl", '{"a"\n{"a": 1}\n', "line 1, is not JSON"),
@@ -361,7 +380,7 @@ def test_own_problems_of_several_models_are_the_same_file(tmp_path):
         ("log.json", '{"0": {"prediction": 1, "origin_prompt": 2}}', "there is no response"),
         ("log.txt", "something", "not whole JSON"),
     ],
-)
+)  # fmt: skip
 def test_what_is_no_log_is_refused_in_one_sentence(tmp_path, name, content, said):
     (tmp_path / name).write_text(content)
     assert said in refused(tmp_path / name, tmp_path / "runs")
@@ -425,3 +444,45 @@ def test_a_log_with_fields_missing_or_odd_is_read_or_refused_in_a_sentence(tmp_p
                     survey(found)
             except UserError as error:
                 assert len(str(error)) < 1000
+
+
+def test_earlier_layouts_are_read_too(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    review = {"gold": "7", "pred": "8", "result": 0}
+    choice = {
+        "message": {"role": "assistant", "content": "It is 8"},
+        "review": review,
+        "finish_reason": "length",
+    }
+    logs = {
+        "evalscope": written(tmp_path / "old.jsonl", {"index": 0, "raw_input": SUM, "choices": [choice]}),
+        "lm-evaluation-harness": written(
+            tmp_path / "older.jsonl",
+            {"doc_id": 0, "doc": SUM, "target": "7", "arguments": [["What is 3 + 4?", {"until": []}]],
+             "resps": [["It is 8"]], "filtered_resps": ["8"], "exact_match": 0.0},
+        ),
+    }  # fmt: skip
+    row = {"example": "What is 3 + 4?", "full_prompt": "Q: What is 3 + 4?", "gold": "['7']",
+           "predictions": "['It is 8']", "metrics": {"quasi_exact_match": 0}}  # fmt: skip
+    logs["lighteval"] = tmp_path / "details.parquet"
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), logs["lighteval"])
+    for tool, path in logs.items():
+        got = imported(path, tmp_path / tool, "--model", "m")
+        assert (got.info["made_with"]["imported"]["from"], got.samples[0]["text"]) == (tool, "It is 8")
+        assert (got.problems[0]["answer"], got.problems[0]["question"]) == ("7", "What is 3 + 4?")
+        assert got.theirs[0]["score"] == 0
+
+
+def test_votes_and_pass_at_k_are_no_scores_of_samples(tmp_path):
+    from util.data.foreign import lighteval
+
+    for metric in ("maj@4", "pass@k:k=4&n=8", "G-Pass@16", "pass@10"):
+        assert lighteval._OF_ALL.search(metric), metric
+    for metric in ("pass@k:k=1&n=8", "math_pass@1:64_samples", "avg@n:n=4", "extractive_match"):
+        assert not lighteval._OF_ALL.search(metric), metric
+    row = {"doc_id": 0, "doc": SUM, "target": "7", "resps": [["7", "8", "8"]], "filtered_resps": ["8"],
+           "filter": "maj@3", "metrics": ["exact_match"], "exact_match": 0.0}  # fmt: skip
+    got = imported(written(tmp_path / "log.jsonl", row), tmp_path / "runs", "--model", "m")
+    assert len(got.samples) == 3 and got.theirs == []

@@ -45,7 +45,11 @@ class Survey:
 
 
 def survey(log: Log) -> Survey:
-    """Read a log once."""
+    """Read a log once.
+
+    Raises UserError where it has two responses for one sample: neither may be lost.
+    """
+    texts: dict[tuple[str, int, float | None], int] = {}
     asked: dict[str, ForeignSample] = {}
     several, is_told, longest = False, True, 0
     missing: Counter[str] = Counter()
@@ -53,6 +57,13 @@ def survey(log: Log) -> Survey:
         name = _name(sample)
         several = several or (sample.index is None and name in asked) or (sample.index or 0) > 0
         is_told = is_told and (sample.temperature is not None or bool(sample.missing))
+        if sample.index is not None:
+            text = hash((sample.text, sample.reasoning))
+            if texts.setdefault((name, sample.index, sample.temperature), text) != text:
+                raise UserError(
+                    f"{log.path} has two responses for sample {sample.index} of problem {name}: split the "
+                    "file into one for each run that wrote into it"
+                )
         longest = max(longest, sample.completion_tokens)
         missing[sample.missing] += 1
         if name not in asked:

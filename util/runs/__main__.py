@@ -210,6 +210,11 @@ def _import_group(args: argparse.Namespace, model: str, group: list[tuple[Log, S
         task = tasks.load_task(tasks.full_name(args.dataset, what="data set"))
     else:
         ((log, found),) = group
+        if all(sample.reference is None for sample in found.asked.values()):
+            raise UserError(
+                f"{log.path} has no answers to judge by: name the benchmark with --dataset, or the column "
+                "with --columns answer=NAME"
+            )
         task = tasks.load_task(str(write_problems(found, log.task, args.result_dir)), grade=args.grade)
     order = _order(task, model, args.split, args.max_tokens, args.data_dir)
     rows, counts = order.open_rows(), RowCounts()

@@ -27,6 +27,7 @@ from util.data.foreign.samples import (
 )
 
 TOOL = "lighteval"
+TEXTS = ("example", "full_prompt", "instruction")
 _NAME = re.compile(r"details_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d.-]+)")
 # Of several responses together, and no mean of theirs.
 _OF_ALL = re.compile(r"maj|pass\^|g-?pass|pass@(?!1\b|k:k=1\b)", re.IGNORECASE)
@@ -116,7 +117,7 @@ def _new(raw: dict) -> dict[str, Any]:
 
 def _old(raw: dict) -> dict[str, Any]:
     """A row of a version before 0.10; the first ones wrote each value as the text of a Python literal."""
-    row = {name: _value(value) for name, value in raw.items()}
+    row = {name: value if name in TEXTS else _value(value) for name, value in raw.items()}
     choices, specifics = list(texts(row.get("choices"))), row.get("specifics")
     responses, drawn = row["predictions"], row.get("cont_tokens")
     if isinstance(drawn, list) and len(drawn) == 1 and isinstance(responses, list) and len(responses) > 1:

@@ -22,6 +22,7 @@ from util.data.foreign.samples import (
     json_lines,
     last_of,
     number,
+    question_of,
     score_of,
     text_of,
     texts,
@@ -42,7 +43,6 @@ OF_RESPONSES = {
     "finish": "finish_reason finish_reasons stop_reason",
     "tokens": "completion_tokens output_tokens num_tokens",
     "temperature": "temperature",
-    "index": "sample_index sample_idx generation_index sample_id",
     "model": "model model_name",
 }
 
@@ -53,7 +53,7 @@ def read(path: Path, columns: Mapping[str, str]) -> list[Log]:
     if not rows:
         raise UserError(f"{path} has no rows: there is nothing to import")
     found = _columns(path, rows, columns)
-    models = dict.fromkeys(_at(row, found, "model") for row in _rows(path)) if "model" in found else {}
+    models = dict.fromkeys(value_at(row, found["model"]) for row in _rows(path)) if "model" in found else {}
     wanted = [model if isinstance(model, str) else None for model in models] or [None]
     return [
         Log(TOOL, path, path.stem, lambda model=model: _samples(path, found, model), model=model)  # type: ignore[misc]
@@ -80,9 +80,11 @@ def _columns(path: Path, rows: list[dict], named: Mapping[str, str]) -> dict[str
             raise UserError(f"{path} has no column {name!r}: its columns are {', '.join(there)}")
     found: dict[str, str] = dict(named)
     lower = {name.lower(): name for name in there}
+    of_models = OF_RESPONSES["response"].split()
     for what, names in {**OF_RESPONSES, **NAMES}.items():
-        candidates = (lower.get(name.lower(), name) for name in names.split())
-        likely = (name for name in candidates if name not in found.values() and _holds(rows, name))
+        usual = [name for name in names.split() if what != "answer" or name not in of_models]
+        candidates = (lower.get(name.lower(), name) for name in usual)
+        likely = (name for name in candidates if name not in found.values() and _holds(rows, name, what))
         if what not in found and (column := next(likely, None)) is not None:
             found[what] = column
     talk = next((name for name in TALKS if name in there and "response" not in found), None)
@@ -97,14 +99,15 @@ def _columns(path: Path, rows: list[dict], named: Mapping[str, str]) -> dict[str
     return found
 
 
-def _holds(rows: list[dict], name: str) -> bool:
-    return any(value_at(row, name) not in (None, "", []) for row in rows)
+def _holds(rows: list[dict], name: str, what: str) -> bool:
+    """Whether a column holds something; yes or no is a label of responses, never an answer."""
+    values = [value for row in rows if (value := value_at(row, name)) not in (None, "", [])]
+    return bool(values) and not (what == "answer" and any(isinstance(value, bool) for value in values))
 
 
-def _at(row: Mapping[str, Any], columns: Mapping[str, str], what: str) -> Any:
-    """What a row has in a column; lists that CSV writes as JSON are read."""
-    value = value_at(row, columns[what]) if what in columns else None
-    if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
+def _listed(path: Path, value: Any) -> Any:
+    """The list that a cell of CSV holds as JSON; anything else as it is."""
+    if path.suffix == ".csv" and isinstance(value, str) and value.startswith("["):
         try:
             return json.loads(value)
         except ValueError:
@@ -114,41 +117,58 @@ def _at(row: Mapping[str, Any], columns: Mapping[str, str], what: str) -> Any:
 
 def _samples(path: Path, columns: Mapping[str, str], model: str | None) -> Iterator[ForeignSample]:
     for row in _rows(path):
-        if "model" in columns and _at(row, columns, "model") not in (model, None):
+        at = {what: value_at(row, name) for what, name in columns.items()}
+        if "model" in columns and at["model"] not in (model, None):
             continue
-        asked, found = _at(row, columns, "question"), _at(row, columns, "response")
-        if columns["response"] in TALKS and isinstance(found, list):
-            found = last_of("assistant", found).get("content")
-        several = isinstance(found, list) and not thought_of(found) and not text_of(found)
-        responses = found if several and isinstance(found, list) else [found]
-        name, options = _at(row, columns, "id"), _at(row, columns, "options")
-        for at, content in enumerate(responses):
+        asked = at["question"]
+        question = asked if isinstance(asked, str) else text_of(last_of("user", asked).get("content"))
+        sent = row.get("prompt")
+        choices = texts(_listed(path, at.get("options")))
+        about: dict[str, Any] = {
+            "question": question_of(
+                question, sent if isinstance(sent, str) else "", at.get("answer"), choices
+            ),
+            "prompt": sent if isinstance(sent, str) else "",
+            "reference": at.get("answer"),
+            "choices": choices,
+            "temperature": number(at.get("temperature")),
+        }
+        responses = _responses(path, at["response"], is_talk=columns["response"] in TALKS)
+        for index, content in enumerate(responses):
             said = {
-                what: _one(_at(row, columns, what), at, len(responses), several=several)
-                for what in ("reasoning", "score", "extracted", "finish", "tokens", "index")
+                what: _one(_listed(path, at.get(what)), index, len(responses))
+                for what in ("reasoning", "score", "extracted", "finish", "tokens")
             }
-            score, index = score_of(said["score"]), number(said["index"])
-            extracted = said["extracted"]
+            score, extracted = score_of(said["score"]), said["extracted"]
+            answer = extracted if isinstance(extracted, str) else None
             yield ForeignSample(
-                asked if isinstance(asked, str) else text_of(last_of("user", asked).get("content")),
-                text_of(content),
-                problem="" if name is None else str(name),
-                index=int(index) if index is not None and index >= 0 and not several else None,
-                reference=_at(row, columns, "answer"),
-                choices=texts(options),
+                **about,
+                text=text_of(content),
                 reasoning=said["reasoning"] if isinstance(said["reasoning"], str) else thought_of(content),
-                temperature=number(_at(row, columns, "temperature")),
                 finish_reason=end_of(said["finish"]),
                 completion_tokens=count(said["tokens"]),
-                scores=()
-                if score is None
-                else (Score(columns["score"], score, extracted if isinstance(extracted, str) else None),),
+                scores=() if score is None else (Score(columns["score"], score, answer),),
                 missing="" if isinstance(content, str | list) else "without a response",
             )
 
 
-def _one(value: Any, at: int, of: int, *, several: bool) -> Any:
-    """What is said of one response; of several at once only where there is one value for each."""
+def _responses(path: Path, value: Any, *, is_talk: bool) -> list:
+    """The responses of a row, each a text or a list of parts; None where there is none."""
+    if is_talk and isinstance(value, list):
+        return [last_of("assistant", value).get("content")]
+    several = _listed(path, value)
+    if not isinstance(several, list) or (isinstance(value, str) and not texts(several)):
+        several = [value]
+    elif thought_of(several) or text_of(several):  # the parts of one
+        return [several]
+    found = (
+        one.get("content", one.get("text")) if isinstance(one, Mapping) else one for one in several or [None]
+    )
+    return list(found)
+
+
+def _one(value: Any, at: int, of: int) -> Any:
+    """What is said of one response; of several only where there is one value for each."""
     if isinstance(value, list):
         return value[at] if len(value) == of else None
-    return None if several and of > 1 else value
+    return value if of == 1 else None
