@@ -213,8 +213,23 @@ def test_verdicts_of_another_judge_are_not_mixed_in_and_none_is_paid_for_twice(a
     assert all("judge-1 john, prompt" in verdict["grader"] for verdict in verdicts_in(folder).values())
     assert ask("--check", "--regrade").returncode == 0
     assert len(asked) == 3 + 12 and reasons(folder) == ["", "no_answer", "wrong_answer"]
-    history = here(report, "explain", folder)
-    assert "john" in history.stdout + history.stderr
+    history = last_line(here(report, "explain", folder))
+    assert history["moves"]["correct -> wrong_answer"] == 1 and "asked" not in str(history["moves"])
+    (grader,) = history["graders"]
+    assert history["gradings"] == 9 and grader.startswith("judge-1 jane, prompt ")
+
+
+def test_runs_of_one_judge_are_of_one_grader_whatever_else_needed_none(ask, folder, tmp_path):
+    ask()
+    shutil.copytree(folder, tmp_path / "full")
+    ask("--overwrite-settings", "--seed", 1, lines=[*FAIR, {"contains": "Louvre", "text": "<think>Hm"}])
+    (other,) = {*(tmp_path / "r").iterdir()} - {folder}
+    assert "judge-1" in read_run_json(other)["summary"]["0"]["graders"]
+    compared = here(report, "compare", tmp_path / "full", other)
+    assert compared.returncode == 0 and "graders differ" not in compared.stdout + compared.stderr
+    ask("--check", "--regrade", judge="john")
+    compared = here(report, "compare", folder, other)
+    assert "the graders differ: judge-1 john" in compared.stdout + compared.stderr
 
 
 def test_another_wording_of_the_judges_prompt_is_another_grader(ask, folder, monkeypatch):

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from string import ascii_uppercase
 
 from util.errors import UserError
+from util.grading.judged import is_of_judge, said_by_judge
 from util.results.counting import Tally
 from util.results.estimates import Estimate
 from util.results.paired_test import (
@@ -320,8 +321,12 @@ def warnings_of(first: Side, second: Side) -> list[str]:
     if labels[0] != labels[1]:
         found.append(f"the difficulty labels that chose the problems differ: {labels[0]} and {labels[1]}")
     found += _settings_apart(first, second)
-    graders = [sorted(side.tally.graders) for side in (first, second)]
-    if graders[0] != graders[1]:
+    # Which texts a judge need not be asked about says nothing of the judge.
+    graders = [
+        [one for one in sorted(side.tally.graders) if said_by_judge(one) or not is_of_judge(one)]
+        for side in (first, second)
+    ]
+    if all(graders) and graders[0] != graders[1]:
         found.append(
             f"the graders differ: {', '.join(graders[0])} and {', '.join(graders[1])}; "
             "grade both again with --check --regrade"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from util.errors import UserError
-from util.records import NOT_JUDGED, Verdict, exact_number
+from util.records import NOT_ASKED, NOT_JUDGED, Verdict, exact_number
 from util.runs.folder import read_run_json
 from util.runs.journal import read_lines
 from util.runs.lines import VERDICTS
@@ -134,7 +134,8 @@ def as_text(folder: Path, history: History, *, most: int | None = LISTED) -> str
 
 def _with_previous(path: Path, lines: VerdictLines) -> Iterator[tuple[dict, dict | None]]:
     for offset, line in read_lines(path):
-        yield line, lines.replace(line, offset)
+        if line["verdict"].get("reason") != NOT_ASKED:  # nothing was said
+            yield line, lines.replace(line, offset)
 
 
 def _says(verdict: Verdict) -> tuple:
