@@ -102,10 +102,15 @@ PASSES = [
      "class Small(Exception): pass\ndef f(n):\n    raise Small('too small')"),
     ("import random\nfor _ in range(20):\n    n = random.randint(0, 10**9)\n    assert f(n) == n + 1", COUNT),
     ("assert f(1) == 2 and g(2) == 1", f"{COUNT}\ndef g(n):\n    return n - 1"),
+    ("x = [2, 1]\nassert f(x) is None and x == [1, 2]", "def f(x): x.sort()"),
+    ("for x in ([2, 1], [4, 3]):\n    f(x)\n    assert x[0] < x[1]", "def f(x): x.sort()"),
+    ("x = {1: [2]}\nf(x, 3)\nassert x == {1: [2, 3]}", "def f(x, n): x[1].append(n)"),
+    ("assert f([0.5, 1.5], (0.5, 1)) == ([0.5, 1.5], (0.5, 1))", "def f(*all): return all"),
     ("assert f(10**5000) == 10**5000 + 1", COUNT),
     ("assert f(1) == 2", "class Solution:\n    def f(self, n):\n        return n + 1"),
     ("assert f('\\ud800\"{\"object\": \"') == '\\ud800\"{\"object\": \"x'", "def f(text): return text + 'x'"),
 ]  # fmt: skip
+CLEARS = "def f(x):\n    x.clear()\n    return"  # so that what the tests make of it is empty, too
 CAUGHT = "try:\n    f(0)\nexcept BaseException:\n    pass\nassert True"
 FAILS = [
     ("assert f(1) == 3", COUNT, "wrong_output", "AssertionError, in line 1 of the tests, after f(1)"),
@@ -116,6 +121,9 @@ FAILS = [
     (CAUGHT, "import os\ndef f(n):\n    os._exit(0)", "runtime_error", "f(0)"),
     (CAUGHT, "def f(n):\n    raise SystemExit", "runtime_error", "f(0)"),
     ("assert f(2) == (1, 2)", "def f(n): return [1, 2]", "wrong_output", "AssertionError"),
+    ("x = [2, 1]\nassert f(x) == sum(x)", f"{CLEARS} 0", "wrong_output", "AssertionError"),
+    ("def g(x): return x[:1]\nx = [2, 1]\nassert f(x) == g(x)", f"{CLEARS} []", "wrong_output", "Assertion"),
+    ("x = [1]\nf(x)\nassert x == [2]", "def f(x): x[0] = 3", "wrong_output", "AssertionError"),
     ("assert f(1) is True", "def f(n): return 1", "wrong_output", "AssertionError"),
     ("assert abs(f(1) - 1) < 1e-9", "class A: pass\ndef f(n): return A()", "wrong_output", "TypeError"),
 ]  # fmt: skip

@@ -91,15 +91,22 @@ class _Run:
                 self.calls[key] = None
                 raise NotKnown
             self._last = key
-            return self.result(key)
+            return self.result(key, arguments)
 
         return call
 
-    def result(self, key: str) -> Any:
+    def result(self, key: str, arguments: tuple) -> Any:
         result, raised = self._known[key]
         if result is not None:
+            data = result.encode("utf-8", "surrogatepass")
             try:
-                return wire.decode_exactly(result.encode("utf-8", "surrogatepass"))
+                if not data.startswith(wire.CHANGED):
+                    return wire.decode_exactly(data)
+                for mine, changed in zip(
+                    arguments, wire.decode_exactly(data[len(wire.CHANGED) : -1]), strict=False
+                ):
+                    refill(mine, changed)
+                return None
             except (wire.BadMessage, RecursionError) as error:
                 raise ValueError(f"the result cannot be read: {error}") from None
         kind = getattr(builtins, raised.partition(":")[0], None)
@@ -128,6 +135,17 @@ class _Run:
         said = " ".join(f"{type(error).__name__}: {error}".split())[:SHOWN].removesuffix(":")
         after = f", after {shown(self._last)}" if self._last else ""
         return {"failed": "", "why": f"{said}, in {_place(error)}{after}"}
+
+
+def refill(mine: Any, changed: Any) -> None:
+    """What a call has done to a list, a dict or a set that it was given."""
+    if type(mine) is not type(changed):
+        return
+    if isinstance(mine, list):
+        mine[:] = changed
+    elif isinstance(mine, dict | set):
+        mine.clear()
+        mine.update(changed)
 
 
 def shown(call: str) -> str:

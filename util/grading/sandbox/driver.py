@@ -325,7 +325,11 @@ def _run_calls(
 
 def _call_exactly(names: dict, packed: bytes, answer: list[bytes]) -> None:
     name, arguments, named = wire.decode_exactly(packed)
-    answer.append(wire.encode_exactly(_function(names, name)(*arguments, **named)))
+    value = _function(names, name)(*arguments, **named)
+    if value is None and wire.encode_exactly([name, arguments, named]) != packed:
+        answer.append(wire.CHANGED + wire.encode_exactly(arguments) + b"}")
+    else:
+        answer.append(wire.encode_exactly(value))
 
 
 def _function(names: dict, name: str) -> Callable[..., Any]:

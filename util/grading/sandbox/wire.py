@@ -213,6 +213,7 @@ class Foreign:
 
 
 FOREIGN = "object"
+CHANGED = b'{"changed": '  # begins the result of a call that returned nothing and changed what it was given
 _PARTED: dict[str, Any] = {
     "tuple": tuple,
     "set": set,
@@ -238,10 +239,10 @@ def encode_exactly(value: object) -> bytes:
 
 def _exact(value: Any) -> Any:
     if isinstance(value, list):
-        return value if type(value) is list and _is_simple(value) else [_exact(part) for part in value]
+        return _exact_parts(value)
     for kind in ("tuple", "set", "frozenset", "deque"):
         if isinstance(value, _PARTED[kind]):
-            return {kind: [_exact(part) for part in value]}
+            return {kind: _exact_parts(list(value))}
     if isinstance(value, dict):
         return {"": [[_exact(key), _exact(part)] for key, part in value.items()]}
     for kind, (one, write, _) in _WORDED.items():
@@ -255,6 +256,12 @@ def _exact(value: Any) -> Any:
         return _plain(value)
     except TypeError:
         return {FOREIGN: type(value).__name__}
+
+
+def _exact_parts(values: list) -> list:
+    if type(values) is list and (_is_simple(values) or set(map(type, values)) == {float}):
+        return values
+    return [_exact(part) for part in values]
 
 
 def decode_exactly(data: bytes) -> Any:
