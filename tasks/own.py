@@ -165,7 +165,7 @@ def _question(value: Any) -> str:
     roles = [each.get("role", each.get("from")) for each in messages]
     if "system" in roles:
         raise BadRow("a system message stands before the question")
-    if len(value) != 1 or roles[0] not in ("user", "human"):
+    if len(value) != 1 or roles[:1] not in (["user"], ["human"]):
         raise BadRow("a conversation instead of a question")
     content = messages[0].get("content", messages[0].get("value"))
     if isinstance(content, list):

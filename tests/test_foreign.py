@@ -404,8 +404,7 @@ def test_a_torn_last_line_is_left_out_and_said(tmp_path):
 def without(value, path):
     """A value without what lies at a path, and with a text in its place."""
     if not path:
-        yield "odd"
-        yield None
+        yield from ("odd", None, 5, True)
         return
     first, *rest = path
     for changed in without(value[first], rest):

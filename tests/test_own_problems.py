@@ -214,6 +214,7 @@ UNUSABLE = [
         "another option is equal to the right one",
     ),
     ({"question": "1+1?", "answer": float("nan")}, "no answer"),
+    ({"question": ["1+1?"], "answer": "2"}, "a conversation instead of a question"),
     (
         {"messages": [{"role": "system", "content": "Be brief."}, USER], "answer": "2"},
         "a system message stands",

@@ -53,12 +53,16 @@ def read(path: Path, columns: Mapping[str, str]) -> list[Log]:
     if not rows:
         raise UserError(f"{path} has no rows: there is nothing to import")
     found = _columns(path, rows, columns)
-    models = dict.fromkeys(value_at(row, found["model"]) for row in _rows(path)) if "model" in found else {}
-    wanted = [model if isinstance(model, str) else None for model in models] or [None]
+    models = dict.fromkeys(_model(row, found) for row in _rows(path)) if "model" in found else [None]
     return [
         Log(TOOL, path, path.stem, lambda model=model: _samples(path, found, model), model=model)  # type: ignore[misc]
-        for model in wanted
+        for model in models
     ]
+
+
+def _model(row: Mapping[str, Any], columns: Mapping[str, str]) -> str | None:
+    value = value_at(row, columns["model"]) if "model" in columns else None
+    return None if value in (None, "") else str(value)
 
 
 def _rows(path: Path) -> Iterator[dict]:
@@ -118,7 +122,7 @@ def _listed(path: Path, value: Any) -> Any:
 def _samples(path: Path, columns: Mapping[str, str], model: str | None) -> Iterator[ForeignSample]:
     for row in _rows(path):
         at = {what: value_at(row, name) for what, name in columns.items()}
-        if "model" in columns and at["model"] not in (model, None):
+        if _model(row, columns) != model:
             continue
         asked = at["question"]
         question = asked if isinstance(asked, str) else text_of(last_of("user", asked).get("content"))

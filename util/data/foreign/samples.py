@@ -51,6 +51,14 @@ class ForeignSample:
     scores: tuple[Score, ...] = ()
     missing: str = ""  # why the log has no response, such as "scored by log-likelihood"
 
+    def __post_init__(self) -> None:
+        """Raise TypeError where a log has something else than its format has there."""
+        for name in ("question", "text", "problem", "prompt"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"its {name} is {str(getattr(self, name))[:40]!r}, not a text")
+        if self.index is not None and (type(self.index) is not int or self.index < 0):
+            raise TypeError(f"its index is {self.index!r}")
+
 
 @dataclass(frozen=True)
 class Log:
