@@ -91,6 +91,18 @@ def test_the_command_that_the_import_names_judges_all_samples(tmp_path):
     assert len(right) >= 2 and not all(line["verdict"]["correct"] for line in verdicts)
 
 
+def test_predictions_alone_are_imported_to_problems_of_a_benchmark(tmp_path):
+    rows = json_lines(one(FOREIGN, "evalscope/predictions/*/*.jsonl"))
+    for at, row in enumerate(rows):
+        row["messages"][0]["content"] = WARMUP[at]["question"]
+    log = written(tmp_path / "predictions" / "a-model" / "warmup.jsonl", *rows)
+    assert "no answers to judge by" in refused(log, tmp_path / "runs")
+    got = imported(log, tmp_path / "runs", "--dataset", "Warmup")
+    assert [sample["problem_id"] for sample in got.samples] == [row["id"] for row in WARMUP[:4]]
+    assert (got.info["settings"]["model"], got.theirs) == ("a-model", [])
+    assert [sample["finish_reason"] for sample in got.samples] == ["stop", "stop", "length", "stop"]
+
+
 def test_an_import_that_is_repeated_adds_nothing(tmp_path):
     path = one(FOREIGN, LOGS["lm_eval"][0])
     first, second = imported(path, tmp_path), imported(path, tmp_path)

@@ -24,6 +24,7 @@ from util.data.foreign.samples import (
 )
 
 TOOL = "evalscope"
+FOLDERS = ("reviews", "predictions")
 
 
 def fits(row: Mapping[str, Any]) -> bool:
@@ -33,17 +34,13 @@ def fits(row: Mapping[str, Any]) -> bool:
 
 
 def read(path: Path) -> list[Log]:
-    reviews, predictions = (_beside(path, name) for name in ("reviews", "predictions"))
+    reviews, predictions = (_beside(path, name) for name in FOLDERS)
     if path == predictions and reviews.exists():
         path = reviews
-    report = next(
-        (
-            one
-            for one in sorted(_beside(path, "reports").parent.glob("*.json"))
-            if path.stem.startswith(one.stem)
-        ),
-        path.with_name("none.json"),
-    )
+    reports = [
+        one for one in _beside(path, "reports").parent.glob("*.json") if path.stem.startswith(one.stem)
+    ]
+    report = max(reports, key=lambda one: len(one.stem), default=path.with_suffix(".json"))
     said = read_object(report, digits=True)
     subset = path.stem.removeprefix(report.stem).removeprefix("_")
     return [
@@ -53,7 +50,7 @@ def read(path: Path) -> list[Log]:
             path.stem,
             lambda: _samples(path, predictions if path != predictions and predictions.exists() else None),
             model=said.get("model_name")
-            or (path.parent.name if path.parent.parent.name == "reviews" else None),
+            or (path.parent.name if path.parent.parent.name in FOLDERS else None),
             scores=_scores(said, subset),
         )
     ]
@@ -62,9 +59,7 @@ def read(path: Path) -> list[Log]:
 def _beside(path: Path, name: str) -> Path:
     """The file of the same model and task in another of the folders; itself where there are none such."""
     top = path.parent.parent
-    return (
-        top.with_name(name) / path.parent.name / path.name if top.name in ("reviews", "predictions") else path
-    )
+    return top.with_name(name) / path.parent.name / path.name if top.name in FOLDERS else path
 
 
 def _scores(report: Mapping[str, Any], subset: str) -> dict[str, object]:
