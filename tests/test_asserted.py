@@ -86,6 +86,8 @@ PASSES = [
     ("x = 0\nfor _ in range(5):\n    x = f(x)\nassert x == 5", COUNT),
     ("x = 0\nwhile x < 3: x = f(x)\nassert x == 3", COUNT),
     ("assert f(n=1) == 2", COUNT),
+    ("def test_one():\n    assert f(1) == 2\ndef test_two():\n    assert f(2) == 3", COUNT),
+    ("class T:\n    def go(self):\n        n = f(1)\n        assert n == 2\nT().go()", COUNT),
     ("def check(candidate):\n    assert candidate(1) == 2", COUNT),
     ("def check(candidate):\n    assert candidate(1) == 2\ncheck(f)", COUNT),
     ("assert f({1, 2}, b'x', 1j) == ({1, 2}, b'x', 1j)", "def f(*all): return all"),
@@ -114,6 +116,7 @@ CLEARS = "def f(x):\n    x.clear()\n    return"  # so that what the tests make o
 CAUGHT = "try:\n    f(0)\nexcept BaseException:\n    pass\nassert True"
 FAILS = [
     ("assert f(1) == 3", COUNT, "wrong_output", "AssertionError, in line 1 of the tests, after f(1)"),
+    ("def test_one(): pass\ndef test_two():\n    assert f(2) == 4", COUNT, "wrong_output", "after f(2)"),
     ("assert f(1) == 2\nassert f([]) == []", COUNT, "runtime_error", "f([]): TypeError"),
     ("assert f(1) == 2", "def g(n): return 2", "runtime_error", "the answer defines no f"),
     ("assert f(1) == 2", "def f(n) return 2", "compile_error", "SyntaxError"),
@@ -129,6 +132,7 @@ FAILS = [
 ]  # fmt: skip
 CANNOT = [
     ("assert f(lambda n: n) == 1", "def f(g): return 1", "they hand over an object (function)"),
+    ("assert f(f(1)) == 2", "class A: pass\ndef f(x): return A()", "they hand over an object of the answer"),
     ("s = f()\nassert s.pop(1) == 1", "class f:\n    pass", "they use .pop of an object"),
     ("import no_such_module\nassert f(1) == 1", COUNT, "No module named 'no_such_module'"),
     ("assert f(1) ==", COUNT, "invalid syntax"),

@@ -21,6 +21,7 @@ else:
 MOST_CALLS = 10_000  # asked for at a time
 FOREIGN = f'{{"{wire.FOREIGN}": "'  # in text that `wire` wrote: quotes within a string are escaped
 SEED = 0  # of tests that draw their inputs: they draw the same ones whenever they are run
+SKIP = "__skip__"  # a name that means the same within classes
 SHOWN = 200  # characters of what a person reads
 PLACES = {"setup.py": "the code before the tests", "tests.py": "the tests"}  # file of a frame -> what it is
 # A call that is known: its result, or else what it raised, or "" where its process has ended.
@@ -69,13 +70,12 @@ class _Run:
         self._raised: BaseException | None = None  # by that call
 
     def go(self, setup: str, tests: str, function: str) -> None:
-        names: dict[str, Any] = {"__name__": "tests", "__skip": self.skip}
+        names: dict[str, Any] = {"__name__": "tests", SKIP: self.skip}
         exec(compile(setup, "setup.py", "exec", dont_inherit=True), names)
         tree = ast.parse(tests)
         for name in {function, *called_names(tree)} - (names.keys() - {function}):
             names[name] = self.function(name)
-        if defines_check(tree):
-            tree.body += ast.parse(f"check({function})").body
+        tree.body += ast.parse(calls_left_out(tree, function)).body
         ask = _Skips().visit(tree)
         exec(compile(ast.fix_missing_locations(ask), "tests.py", "exec", dont_inherit=True), names)
 
@@ -84,7 +84,8 @@ class _Run:
             key = wire.encode_exactly([name, list(arguments), named]).decode()
             if FOREIGN in key:
                 kind = key[key.index(FOREIGN) + len(FOREIGN) :].partition('"')[0]
-                raise wire.Unfit(f"they hand over an object ({kind}), which cannot leave its process")
+                whose = "of the answer" if kind == wire.Foreign.__name__ else f"({kind})"
+                raise wire.Unfit(f"they hand over an object {whose}, which cannot leave its process")
             if key not in self._known:
                 if key in self.calls or len(self.calls) >= MOST_CALLS:
                     raise Stop
@@ -174,7 +175,7 @@ class _Skips(ast.NodeTransformer):
             return node
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             return node  # a docstring
-        (guard,) = ast.parse("try: pass\nexcept BaseException: __skip()").body
+        (guard,) = ast.parse(f"try: pass\nexcept BaseException: {SKIP}()").body
         assert isinstance(guard, ast.Try)
         guard.body = [node]
         return guard
@@ -196,13 +197,11 @@ def called_names(tree: ast.AST) -> set[str]:
     return called - bound - set(dir(builtins))
 
 
-def defines_check(tree: ast.Module) -> bool:
-    """Whether the tests are a function `check` that nobody calls, as in HumanEval."""
-    defined = any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in tree.body)
-    return defined and not any(
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Call)
-        and isinstance(node.value.func, ast.Name)
-        and node.value.func.id == "check"
-        for node in tree.body
-    )
+def calls_left_out(tree: ast.Module, function: str) -> str:
+    """What runs tests that are functions which nobody calls: `check` of HumanEval, `test_...` of pytest."""
+    lines = [node.value for node in tree.body if isinstance(node, ast.Expr)]
+    called = {one.func.id for one in lines if isinstance(one, ast.Call) and isinstance(one.func, ast.Name)}
+    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and not node.args.defaults]
+    left_out = [f"check({function})" for name in names if name == "check"]
+    left_out += [f"{name}()" for name in names if name.startswith("test_")]
+    return "\n".join(call for call in left_out if call.partition("(")[0] not in called)
