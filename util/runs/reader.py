@@ -279,6 +279,9 @@ class SampleSet:
     def problems(self) -> set[str]:
         return {problem_id for problem_id, _ in self._bits}
 
+    def temperatures(self) -> list[float]:
+        return sorted({temperature for _, temperature in self._bits})
+
     def __iter__(self) -> Iterator[tuple[str, float, int]]:
         for name, bits in self._bits.items():
             yield from ((*name, index) for index in range(bits.bit_length()) if bits >> index & 1)

