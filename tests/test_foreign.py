@@ -113,6 +113,25 @@ def test_an_import_that_is_repeated_adds_nothing(tmp_path):
     )
 
 
+def test_an_import_that_was_stopped_is_completed_by_the_same_command(tmp_path, monkeypatch):
+    from util.generation import imports
+
+    path, written, write = one(FOREIGN, LOGS["lm_eval"][0]), [], imports._write
+
+    def stopped(*what):
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        written.append(write(*what))
+        return written[-1]
+
+    monkeypatch.setattr(imports, "_write", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        here(runs, "import", path, "--result-dir", tmp_path)
+    monkeypatch.undo()
+    got = imported(path, tmp_path)
+    assert (got.result["samples"], len(got.samples), len(got.theirs)) == (3, 6, 6)
+
+
 def test_a_thought_that_a_log_keeps_apart_stays_apart(tmp_path):
     first = imported(FOREIGN / "inspect_ai" / "sums.eval", tmp_path).samples[0]
     assert (first["text"], first["reasoning"]) == ("3 + 4 is seven.\nANSWER: 7", "Let me add.")
