@@ -56,6 +56,8 @@ JUDGED = [  # what we found, what they said, and whose doing it is that they dif
     ({"grader": "choice-8", "extracted": "B"}, (0, "(b) Paris"), "equivalence"),
     ({"grader": "choice-8", "extracted": "B"}, (0, "Because"), "extraction"),
     ({"grader": "code-4", "extracted": "print( 1 )\n"}, (0, "print( 1 )"), "equivalence"),
+    ({"grader": "instructions-1", "extracted": None}, (0, None), "equivalence"),
+    ({"grader": "judge-1 openai/x, prompt y", "extracted": "It is 42."}, (0, "42"), "equivalence"),
     ({"grader": "code-4", "extracted": "print(1)"}, (0, "print(2)"), "extraction"),
 ]  # fmt: skip
 

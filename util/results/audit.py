@@ -25,13 +25,14 @@ from util.runs.folder import read_run_json
 from util.runs.older_layout import GRADER as OLDER_GRADER
 from util.runs.reader import read_records
 from util.runs.repeat import check_command
-from util.runs.theirs import Key, TheirScores, logged_scores, their_metrics
+from util.runs.theirs import Key, TheirScores, logged_scores, their_metrics, tool_of
 from util.terminal import closest
 
 LISTED = 20
 NOTHING = ("", "[invalid]")  # the second is what lm-evaluation-harness writes where its pattern finds nothing
 NOT, ROUGHLY, ROUNDED, EXACTLY = range(4)  # how far a logged score is a number
 FLOAT_NOISE = Fraction(1, 1 << 48)  # of a mean that was added up in floating point
+OF_THE_WHOLE = ("instructions", "judge")  # graders that judge all that is said: nothing is extracted
 EITHER = "extraction or equivalence"
 CAUSES = {  # why they and we judge a sample differently, and in words
     "extraction": "their answer is missing, or is not the one that the response gives",
@@ -201,7 +202,6 @@ def metric_of(folder: Path, wanted: str | None = None) -> str:
 
 def audit(run: Side, metric: str) -> Audit:
     """Compare their scores by `metric` with our verdicts. Raises UserError where nothing can be compared."""
-    imported = run.facts.info["made_with"]["imported"]
     with TheirScores(run.folder, metric) as theirs:
         said = {key: score for key, score in theirs.scores.items() if key[1] == run.temperature}
         shares = _as_shares(said, metric)
@@ -230,7 +230,7 @@ def audit(run: Side, metric: str) -> Audit:
     return Audit(
         folder=run.folder,
         temperature=run.temperature,
-        tool=imported["from"] if isinstance(imported, dict) else "the older layout",
+        tool=tool_of(run.facts.info),
         metric=metric,
         others=[name for name in their_metrics(run.folder) if name != metric],
         logged=logged,
@@ -362,6 +362,8 @@ def _cause(outcome: str, verdict: Verdict, extracted: str | None) -> str:
         return "undecided"
     if outcome == "truncated":
         return "cut answers"
+    if verdict.grader.partition("-")[0] in OF_THE_WHOLE:
+        return "equivalence"
     if extracted is None:
         return EITHER
     return "equivalence" if _is_same(verdict, extracted) else "extraction"

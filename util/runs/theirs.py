@@ -57,6 +57,12 @@ def logged_scores(info: Mapping[str, Any]) -> dict[str, str]:
     return dict(said.get("scores", {})) if isinstance(said, dict) else {}
 
 
+def tool_of(info: Mapping[str, Any]) -> str:
+    """The suite whose log a run was imported from."""
+    said = info["made_with"].get("imported")
+    return said.get("from", "another suite") if isinstance(said, dict) else "the older layout"
+
+
 def their_line(key: Key, their: TheirScore) -> dict[str, Any]:
     """A line of theirs.jsonl; a score that is no number, or a number beyond all reason, is none."""
     problem_id, temperature, index = key

@@ -23,7 +23,7 @@ from util.results.page.letters import letters_section
 from util.results.page.listing import listed
 from util.results.page.names import run_names, short_models
 from util.results.page.opinions import opinions_section
-from util.runs.theirs import logged_scores
+from util.runs.theirs import logged_scores, tool_of
 from util.settings import NOT_RECORDED, OF_A_RUN, values_of
 
 GROUPS_SHOWN = 60  # rows of a table by subject and the like
@@ -172,7 +172,7 @@ def _logged(rows: Sequence[Row]) -> str:
     for label, run, _, found, _ in rows:
         for metric, score in logged_scores(run.info).items():
             ours = "–" if found["avg"] is None else f"avg {100 * found['avg']['value']:.1f}"
-            said = f"{metric} {score} as logged by {run.info['made_with']['imported']['from']}, {ours} here"
+            said = f"{metric} {score} as logged by {tool_of(run.info)}, {ours} here"
             lines.append(
                 f'<p class="faint">{escape(f"{label}: {said}")}; report.py audit splits the two.</p>'
             )
