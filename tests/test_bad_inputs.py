@@ -88,6 +88,25 @@ def here(made, tmp_path) -> Path:
     return tmp_path / "x"
 
 
+def restore(here: Path, made: Path) -> None:
+    """Make a folder again what it was a copy of; what did not change since is left as it is."""
+    wanted = {path.relative_to(made): path for path in made.rglob("*")}
+    for path in sorted(here.rglob("*"), reverse=True):
+        like = wanted.get(path.relative_to(here))
+        if like is None or like.is_dir() != path.is_dir():
+            path.rmdir() if path.is_dir() else path.unlink()
+    for name, path in sorted(wanted.items()):
+        if path.is_dir():
+            (here / name).mkdir(exist_ok=True)
+        elif not (here / name).exists() or as_written(here / name) != as_written(path):
+            shutil.copy2(path, here / name)
+
+
+def as_written(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
 def flags_of(script: str, here: Path) -> list[object]:
     """A command that reads the run under r."""
     run, other = here / "r" / NAME, here / "other" / NAME
@@ -194,8 +213,7 @@ def damage(path: Path, field: str, value: object) -> int:
 def test_a_damaged_line_is_refused_with_its_file_and_number(command, here, made, script):
     taken, path = [], here / "r" / NAME
     for name, field, value in DAMAGES_READ_BY[script]:
-        shutil.rmtree(here)
-        shutil.copytree(made, here)
+        restore(here, made)
         number = damage(path / name, field, value)
         done = command(*flags_of(script, here))
         if done.status != 2 or f"{path / name}: line {number} is damaged" not in done.said:
@@ -252,8 +270,7 @@ def test_a_damaged_run_json_is_refused_by_every_command(command, here, made, scr
                 del bad[part]
             texts[f"{part} {value}"] = json.dumps(bad)
     for what, text in texts.items():
-        shutil.rmtree(here)
-        shutil.copytree(made, here)
+        restore(here, made)
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         done = command(*flags_of(script, here))
         # A folder whose settings cannot be read, or are others, is never written to.
@@ -366,8 +383,7 @@ def test_a_folder_where_a_file_of_a_run_should_be_is_refused(command, here, made
     for name in READERS:
         if ("generate" if script == "eval" else script) not in READERS[name]:
             continue
-        shutil.rmtree(here)
-        shutil.copytree(made, here)
+        restore(here, made)
         path = here / "r" / NAME / name
         path.unlink()
         path.mkdir()
@@ -443,8 +459,7 @@ def test_a_file_that_a_flag_names_and_that_holds_something_else_is_refused(comma
     for kind, content in CONTENTS.items():
         if what == "keys" and kind in LIKE_KEYS:
             continue
-        shutil.rmtree(here)
-        shutil.copytree(made, here)
+        restore(here, made)
         path = here / "given"
         if content == FOLDER:
             path.mkdir()
