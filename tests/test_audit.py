@@ -15,11 +15,14 @@ from test_theirs import GOOD, WRONG, import_older, old_file
 
 import inference_and_check
 import report
+import util.runs.__main__ as runs
 from util.errors import UserError
+from util.records import Verdict
 from util.results.audit import CAUSES, EITHER, MEANS, NOT_MATCHED, audit, metric_of, shared_out
 from util.results.sides import open_side
 from util.runs.folder import Run
-from util.runs.theirs import TheirScore
+from util.runs.reader import read_records, text_digest
+from util.runs.theirs import TheirScore, their_metrics
 
 
 def audited(folder, samples, theirs, *, scores=None, metric="acc", tool="lm-eval"):
@@ -367,3 +370,23 @@ def test_the_page_has_the_logged_score_beside_ours(tmp_path):
     assert report.run(report.parse([str(folder), "-o", str(tmp_path / "page.html")])) == 0
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "acc&lt; 0.450 as logged by lm&amp;eval, avg 100.0 here; report.py audit splits the two." in page
+
+
+@pytest.mark.parametrize(
+    ("log", "runs_there"),
+    [("evalscope", 1), ("inspect_ai", 2), ("lighteval", 1), ("lighteval_0.8", 1), ("lm_eval", 1)],
+)
+def test_the_scores_of_other_suites_logs_are_reproduced(tmp_path, capsys, log, runs_there):
+    command = ["import", str(ROOT / "tests" / "foreign" / log), "--result-dir", str(tmp_path)]
+    assert runs.run(runs.parse(command)) == 0
+    capsys.readouterr()
+    folders = [path.parent for path in tmp_path.glob("*/run.json")]
+    assert len(folders) == runs_there
+    for folder in folders:
+        with Run(folder, settings={}, made_with={}) as run:
+            for record in read_records(folder):
+                verdict = Verdict(True, extracted="1", grader="maths-15")
+                run.add_verdict(record.sample.key, text_digest(record.graded_text), verdict)
+        for metric in their_metrics(folder):
+            _, _, last = reported(capsys, "audit", folder, "--metric", metric)
+            assert [(one["name"], one["sure"]) for one in last["logged"]] == [(metric, True)]
