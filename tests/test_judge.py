@@ -22,8 +22,10 @@ from util.grading.judged import LABEL, grade_judged
 from util.grading.rewards import BadCall, read_call
 from util.records import Problem, as_finished
 from util.response import solution_part
+from util.results.page.gather import _listed
 from util.results.public import public_settings
 from util.runs.folder import read_run_json
+from util.runs.reader import read_records
 from util.runs.repeat import check_command
 
 ROWS = (
@@ -251,6 +253,15 @@ def test_a_reply_that_cannot_be_read_is_asked_for_once_more_and_then_undecided(a
     assert len(asked) == 1 and reasons(folder) == ["", "no_answer", "wrong_answer"]
 
 
+def test_a_page_lists_the_beginning_of_a_long_answer(ask, folder):
+    text = f"In Rome, {' '.join(map(str, range(1000)))}"
+    ask(lines=[*FAIR, {"contains": "Louvre", "text": text}])
+    listed = [_listed(record) for record in read_records(folder)]
+    long = next(one for one in listed if one["text"].startswith("In Rome"))
+    assert len(long["extracted"]) < 310 < 3000 < len(long["text"])
+    assert {one["extracted"] for one in listed} > {"It was Goethe.", "I do not know."}
+
+
 def test_a_judge_that_believes_what_it_reads_is_named_with_what_it_failed_on(ask, folder, tmp_path):
     done = ask(lines=[says("correct")])
     said = "jane failed 9 of 12 planted comparisons (difference 3 of 3"
@@ -434,12 +445,14 @@ def test_what_a_judge_called_correct_is_exported_and_what_waits_for_one_is_not(a
 
 
 def test_pairs_of_a_judged_run_are_of_whole_responses(ask, folder, tmp_path):
-    model = [{"contains": "Faust", "index": 0, "text": "<think>a b c</think>Goethe."}, *MODEL]
+    long = f"<think>{' '.join(map(str, range(400)))}</think>Goethe."
+    model = [{"contains": "Faust", "index": 0, "text": long}, *MODEL]
     ask("--temperatures", 0.7, "--n", 3, lines=[*FAIR, *model])
     flags = ("--dataset", folder, "--result-dir", tmp_path / "pairs", "--target-model", "m")
     done = here(response_rewrite, *flags)
-    assert "own.jsonl is graded by a judge, who is not asked about parts" in done.stderr
     assert done.returncode == 0, done.stderr
+    assert "own.jsonl is graded by a judge, who is not asked about parts" in done.stderr
+    assert last_line(done)["pairs"]["whole"] == 1
 
 
 def test_rewards_and_budgets_are_refused_in_a_sentence(ask, folder):
@@ -472,5 +485,10 @@ def test_an_evaluation_asks_one_judge_about_all_benchmarks_that_want_one(ask, tm
     (tmp_path / "r" / "m_two.jsonl_all_all_0_-1" / "verdicts.jsonl").unlink()  # as where it was stopped
     again = here(evaluation, *command, "--judge", "jane")
     assert again.returncode == 0 and last_line(again) == last_line(done) and len(asked) == 2 * 15 + 3
+    dying = [*FAIR, {"contains": "Louvre", "stop": "out of memory"}, *MODEL, {"text": "\\boxed{4}"}]
+    broken = (*command, *paper_engine(tmp_path, *dying), "--judge", "jane", "--result-dir", tmp_path / "r2")
+    done = here(evaluation, *broken)
+    assert done.returncode == 1 and "FAILED: out of memory" in done.stderr
+    assert reasons(tmp_path / "r2" / "m_own.jsonl_all_all_0_-1") == [""]
     done = here(evaluation, *command, "--judge", "john")
     assert done.returncode == 1 and "name the same judge" in done.stderr

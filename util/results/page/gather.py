@@ -29,6 +29,7 @@ from util.runs.reader import StoredProblems, count_problems, read_records
 from util.runs.repeat import next_step
 
 MB = 1_000_000
+EXTRACTED_CHARS = 300  # of an answer in the list; a longer one, as judges grade, is in the text
 
 
 @dataclass
@@ -212,6 +213,12 @@ def stored_problem(problems: StoredProblems, problem_id: str) -> dict:
     }
 
 
+def _short(extracted: str | None) -> str | None:
+    if extracted is None or len(extracted) <= EXTRACTED_CHARS:
+        return extracted
+    return f"{extracted[:EXTRACTED_CHARS]} ..."
+
+
 def _listed(record: Record) -> dict:
     sample, verdict = record.sample, record.verdict
     parts = part(record.text())
@@ -225,7 +232,7 @@ def _listed(record: Record) -> dict:
         "finish_reason": sample.finish_reason,
         "tokens": sample.completion_tokens,
         "outcome": OUTCOMES.index(outcome_of(record)),
-        "extracted": None if verdict is None else verdict.extracted,
+        "extracted": None if verdict is None else _short(verdict.extracted),
         "reason": "not graded" if verdict is None else verdict.reason,
         "detail": "" if verdict is None else verdict.detail,
         "cause": "" if verdict is None else verdict.cause,
