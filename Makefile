@@ -82,7 +82,8 @@ versions: $(VENV)/.dev browser
 # Fifty kills at random moments over all steps, and faults of all kinds at batches; the tests do a tenth of it.
 campaign: $(VENV)/.dev
 	BATCH_SEEDS=100 $(PY) -m pytest -q tests/test_batches.py
-	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PY) tests/kill_campaign.py "$$folder" 50
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PY) tests/kill_campaign.py "$$folder" 50 && mkdir "$$folder/shards" && \
+	$(PY) tests/shard_campaign.py "$$folder/shards" 50 0 --grade
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .

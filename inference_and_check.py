@@ -17,6 +17,7 @@ from pathlib import Path
 from tasks import FILES, benchmarks, full_name, is_address, load_task
 from util import cli
 from util.errors import RunStopped, UserError
+from util.runs.shards import shard_of
 from util.settings import number_in
 from util.terminal import Progress, print_result, say
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from util.generation.tracking import Tracking
     from util.records import Failure
     from util.results.headline import Headline
+    from util.runs.shards import Groups
     from util.task import Task
 
 MATH_VERIFY = "math-verify"  # the second opinion that is no model
@@ -59,6 +61,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--inference", action="store_true", help="only generate")
     mode.add_argument("--check", action="store_true", help="only grade existing samples")
+    parser.add_argument(
+        "--shard",
+        type=shard_of,
+        metavar="I/N",
+        help="be job I of N that write to one run folder, each started with the same other flags; auto: the "
+        "task of a Slurm array",
+    )
     cli.add_run_flags(parser, "rows", "sampling", "stopping")
     cli.add_budget_flags(parser)
     cli.add_engine_flags(parser)
@@ -88,7 +97,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
-    from contextlib import ExitStack
+    from contextlib import ExitStack, closing
     from functools import partial
 
     from util.generation.benchmark import (
@@ -106,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
     check_installed(args.log)
     if args.regrade and not args.check:
         raise UserError("--regrade grades existing samples again: give it together with --check")
+    _check_shard(args)
     cli.settle_sampling(args)
     task = _task(args)
     cli.check_limits(args, [task])
@@ -120,14 +130,17 @@ def run(args: argparse.Namespace) -> int:
         say(
             "temperature 0 is greedy: all samples of a problem would be equal, so one is taken instead of --n"
         )
-    opened = open_benchmark(order, args.result_dir, fresh=args.overwrite_settings, must_exist=args.check)
+    opened = open_benchmark(
+        order, args.result_dir, fresh=args.overwrite_settings, must_exist=args.check, shard=args.shard
+    )
+    shard = "" if args.shard is None else f" {args.shard}"
     tracking = Tracking(
         args.log,
-        name=opened.run.folder.name,
+        name=f"{opened.run.folder.name}{shard}",
         folder=opened.run.folder,
         settings=lambda: public_settings(opened.run.info),
     )
-    with opened.run, tracking:
+    with closing(opened), tracking:
         say(counts_line(opened.order.task, opened.counts))
         judge = opened.judge()
         if judge is not None and not args.regrade:
@@ -135,11 +148,16 @@ def run(args: argparse.Namespace) -> int:
         if not args.check and (doubt := about_few_samples(len(opened.asked.ids), order.plan.n)):
             say(doubt)
         spent, results, is_whole = Spent(), None, True
+        if args.shard is not None:
+            spent = _work_beside_others(args, opened, tracking)
+            if not opened.end_run():
+                print_result({"dataset": order.task.name, "model": args.model, "run": str(opened.run.folder)})
+                return spent.status
         with ExitStack() as stack:
             grading = None
             if not args.inference:
                 grading = open_grading(opened, stack)
-            if not args.check:
+            if not args.check and args.shard is None:
                 spent = _generate(args, opened, grading, tracking)
             if grading is not None:
                 results = Results(opened, is_check=args.check)
@@ -178,6 +196,42 @@ def _open_judge(
     if engine is not None:
         stack.callback(engine.close)
     return engine
+
+
+def _check_shard(args: argparse.Namespace) -> None:
+    """Settle which shard this is; raises UserError for flags that do not go with one."""
+    from util.runs.shards import AUTO, of_slurm_array
+
+    if args.shard is None:
+        return
+    if args.shard == AUTO:
+        args.shard = of_slurm_array()
+    for is_given, flag, why in (
+        (args.check, "--check", "grades the samples of all shards at once"),
+        (args.overwrite_settings, "--overwrite-settings", "begins a folder for each command"),
+        (args.batch, "--batch", "hands all requests in at once"),
+        (args.until_correct, "--until-correct", "needs the verdicts of all shards"),
+        (args.give_up_after, "--give-up-after", "needs the verdicts of all shards"),
+        (args.band, "--pass-rate-band", "needs the verdicts of all shards"),
+    ):
+        if is_given:
+            raise UserError(f"{flag} {why}: leave it or --shard {args.shard} out")
+
+
+def _work_beside_others(args: argparse.Namespace, opened: Benchmark, tracking: Tracking) -> Spent:
+    """Generate this job's samples, and grade them."""
+    from contextlib import ExitStack, closing
+
+    from util.generation.benchmark import Results, open_grading
+    from util.generation.loop import lease_groups
+
+    with ExitStack() as stack:
+        grading = None if args.inference else open_grading(opened, stack)
+        with closing(lease_groups(opened.run, opened.asked, opened.order.plan)) as groups:
+            spent = _generate(args, opened, grading, tracking, groups)
+        if grading is not None:
+            _grade_rest(grading, Results(opened), again=False)
+    return spent
 
 
 def _task(args: argparse.Namespace) -> Task:
@@ -225,7 +279,11 @@ def _stopping(args: argparse.Namespace, task: Task) -> Stopping | None:
 
 
 def _generate(
-    args: argparse.Namespace, opened: Benchmark, grading: Grading | None, tracking: Tracking
+    args: argparse.Namespace,
+    opened: Benchmark,
+    grading: Grading | None,
+    tracking: Tracking,
+    groups: Groups | None = None,
 ) -> Spent:
     from contextlib import ExitStack, closing
     from dataclasses import replace
@@ -236,8 +294,9 @@ def _generate(
     from util.generation.batches import open_batches
     from util.generation.loop import Job, generate
     from util.generation.tracking import progress_of
+    from util.runs.journal import file_of
 
-    job = Job(opened.run, opened.asked, opened.order.plan, grading, _rounds(opened, grading))
+    job = Job(opened.run, opened.asked, opened.order.plan, grading, _rounds(opened, grading), groups)
     if job.rounds is None:
         total, unit, to_ask = opened.missing(), "samples", opened.missing() > 0
     else:
@@ -246,8 +305,11 @@ def _generate(
     if not to_ask:
         say("every sample exists already: nothing to generate")
         return Spent()
+    if groups is not None and not groups.has_work():
+        say("other jobs have all that is left: nothing to generate")
+        return Spent()
     opened_engine = open_metered(
-        replace(opened.order.options, log=opened.run.folder / "engine.log"),
+        replace(opened.order.options, log=file_of(opened.run.folder / "engine.log", opened.run.number)),
         max_tokens=opened.order.plan.max_tokens,
         max_cost=args.max_cost,
         max_tokens_total=args.max_tokens_total,

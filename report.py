@@ -512,8 +512,7 @@ def _ask_at_budgets(args: argparse.Namespace, budgets: Budgets, requests: int, v
 
     from util.engines.failures import about_failures
     from util.engines.prices import cost_line
-    from util.runs.folder import LOCK
-    from util.runs.lock import locked_folder
+    from util.runs.lock import LOCK, locked_folder
 
     for setting in SETTINGS:
         known = values[setting.name]

@@ -33,7 +33,7 @@ def a_run(folder):
 def held_by(folder, *, age_s=0.0, **changes):
     """A lock file as another process leaves it."""
     path = folder / "lock.held"
-    path.write_text(json.dumps({**lock._this_process(), **changes}))
+    path.write_text(json.dumps({**lock.this_process(), **changes}))
     os.utime(path, (time.time() - age_s,) * 2)
     return path
 

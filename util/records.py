@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 SCHEMA = 1  # goes up when the meaning of a stored field changes; readers refuse other numbers
+SHARDED_SCHEMA = 2  # of a run that several jobs have written to
 
 # Why a text was judged as it was. "" belongs to correct verdicts alone.
 REASONS = (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from copy import deepcopy
@@ -29,13 +30,16 @@ from util.machines.versions import made_with
 from util.records import Problem, exact_number
 from util.results.counting import Counted, Tallies, Tally, counted, groups_of, stopped_early
 from util.results.headline import Headline, Target, headline, target_in
-from util.runs.folder import Run, find_run
-from util.runs.reader import read_records, text_digest
+from util.runs.folder import Run, find_run, writer_of
+from util.runs.lock import IsWritten
+from util.runs.reader import has_samples, read_records, text_digest
 from util.runs.repeat import LABELS
+from util.runs.shards import SHARDS, Shard
 from util.settings import SETTINGS, difference, unrecorded
 from util.task import Task
 from util.terminal import say
 
+ENDING_TRIES, ENDING_PAUSE_S = 5, 0.2
 FEW_PROBLEMS = 100  # with one sample each, a result says little
 
 
@@ -59,6 +63,27 @@ class Benchmark:
         """The judge of the answers, where one is named."""
         name, task = self.order.judging.judge, self.order.task
         return None if name is None or task.ask_judge is None else ModelJudge(self.run.folder, task, name)
+
+    def end_run(self) -> bool:
+        """Open the run as its one writer after what this one of several jobs had to do.
+
+        False where another one lives, which ends it later.
+        """
+        folder, info = self.run.folder, self.run.info
+        self.run.close()
+        for _ in range(ENDING_TRIES):
+            try:
+                self.run = Run(folder, settings=info["settings"], made_with=info["made_with"])
+                return True
+            except IsWritten:  # perhaps by one that was about to say the same of us
+                time.sleep(ENDING_PAUSE_S)
+            if writer := writer_of(folder):
+                say(f"the run goes on: {writer}")
+                return False
+        return False
+
+    def close(self) -> None:
+        self.run.close()
 
     def note_generation(self, outcome: Outcome) -> None:
         """Add up how long generating took, for the forecasts of later commands, and what was not sent."""
@@ -90,10 +115,16 @@ class Benchmark:
 
 
 def open_benchmark(
-    order: Order, result_dir: Path, *, fresh: bool = False, must_exist: bool = False
+    order: Order,
+    result_dir: Path,
+    *,
+    fresh: bool = False,
+    must_exist: bool = False,
+    shard: Shard | None = None,
 ) -> Benchmark:
     """Open the run folder of `order` and write its problems down; the caller closes `run`.
 
+    With a `shard` this is one of several jobs that write to it.
     The order of what is returned keeps the defaults that the folder was begun with.
     """
     order.check()
@@ -103,9 +134,11 @@ def open_benchmark(
     if not must_exist:
         check_no_batch_waits(folder, order.options.batch)
     versions = made_with()
-    run = Run(folder, settings=order.settings(), made_with=versions)
+    if shard is not None:
+        _begin_anew_alone(folder, order, versions)
+    run = Run(folder, settings=order.settings(), made_with=versions, shard=shard)
     try:
-        if run.is_empty():
+        if shard is None and run.is_empty():
             run.begin_anew(settings=order.settings(), made_with=versions)
         order = _as_begun(order, run)
         counts = RowCounts()
@@ -117,6 +150,19 @@ def open_benchmark(
         run.close()
         raise
     return Benchmark(order, run, asked, counts)
+
+
+def _begin_anew_alone(folder: Path, order: Order, versions: dict) -> None:
+    """Forget what a command wrote down that failed without a sample, unless jobs write to the run by now."""
+    if not (folder / "run.json").exists() or has_samples(folder):
+        return
+    (folder / SHARDS).mkdir(exist_ok=True)
+    try:
+        with Run(folder, settings=order.settings(), made_with=versions) as run:
+            if run.is_empty():
+                run.begin_anew(settings=order.settings(), made_with=versions)
+    except IsWritten:
+        pass
 
 
 def _as_begun(order: Order, run: Run) -> Order:

@@ -31,7 +31,7 @@ from util.machines.versions import made_with
 from util.records import Problem, Record, Sample, TestSuite, Verdict, as_finished, ending, worth_another_try
 from util.results.counting import OUTCOMES, Counted, counted
 from util.runs.folder import Run, read_run_json, verdict_line
-from util.runs.journal import read_lines
+from util.runs.journal import file_number, read_lines
 from util.runs.lines import PROBLEMS
 from util.runs.reader import RecordPlace, RecordPlaces, RunReader, StoredProblems, text_digest
 from util.settings import values_of
@@ -260,7 +260,8 @@ class Grading:
         below: int | None = None,
     ) -> Rest:
         """What is left to grade: the samples of the folder that have no verdict on their text of today, and
-        those on which the grader failed or had no time, unless this command has tried them.
+        those on which the grader failed or had no time, unless this command has tried them. One of several
+        jobs looks at its own samples alone.
 
         With `again` it is all samples. The new verdicts are further lines. `on_counted` gets the others. With
         `below`, samples of that index and larger ones are left as they are.
@@ -271,6 +272,8 @@ class Grading:
         with RunReader(self._run.folder) as reader:
             for line in reader.lines(below=below):
                 seen += 1
+                if self._run.number and file_number(line.place.sample) != self._run.number:
+                    continue
                 if line.place.sample in self._in_flight:
                     continue  # its verdict comes in any case
                 if again or line.verdict < 0:

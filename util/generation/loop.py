@@ -18,6 +18,7 @@ from util.generation.rounds import Key, Rounds, sample_seed, samples_at
 from util.records import Completion, Failure, Problem, Request, Sample, TestSuite
 from util.runs.folder import Run
 from util.runs.reader import StoredProblems, read_records
+from util.runs.shards import Groups
 
 
 @dataclass
@@ -56,6 +57,7 @@ class Job:
     plan: Plan
     grading: Grading | None
     rounds: Rounds | None = None  # where verdicts decide what is asked; needs `grading`
+    groups: Groups | None = None  # where other jobs work on the same run
     outcome: Outcome = field(default_factory=Outcome)
     under_way: int = 0  # requests handed to the engine that have no answer yet
     all_asked: bool = False
@@ -87,7 +89,19 @@ def write_problems(run: Run, problems: Iterable[Problem], prompt: Prompt, model:
 
 
 def missing_count(run: Run, asked: Asked, plan: Plan) -> int:
-    return sum(1 for _ in _missing(run, asked, plan))
+    return sum(1 for _ in _missing(run, asked.ids, plan))
+
+
+def lease_groups(run: Run, asked: Asked, plan: Plan) -> Groups:
+    """What one of several jobs is to ask, which all ask for the same."""
+    assert run.presence is not None
+    return Groups(
+        run.presence,
+        asked.ids,
+        samples=sum(samples_at(temperature, plan.n) for temperature in plan.temperatures),
+        asked=f"{plan.n} {sorted(plan.temperatures)}",
+        is_missing=lambda ids: next(_missing(run, ids, plan), None) is not None,
+    )
 
 
 def open_rounds(run: Run, asked: Asked, plan: Plan) -> Rounds:
@@ -126,6 +140,11 @@ def generate(
 
 
 def _take(job: Job, request: Request, result: Completion | Failure, on_sample: OnSample) -> None:
+    if job.groups is not None:
+        is_ours = job.groups.holds(request.problem_id)
+        job.groups.answered(request.problem_id, is_kept=is_ours and not isinstance(result, Failure))
+        if not is_ours:
+            return  # another job has been asked for it since
     if isinstance(result, Failure):
         job.outcome.failed += 1
         job.outcome.failure = result.message
@@ -165,13 +184,28 @@ def _chained(jobs: Iterable[Job | None], finished: deque[Job]) -> Iterator[_JobR
             finished.append(job)
 
 
-def _missing(run: Run, asked: Asked, plan: Plan) -> Iterator[Key]:
+def _missing(run: Run, ids: Iterable[str], plan: Plan) -> Iterator[Key]:
     """Keys of the samples still to ask; those of a problem come in a row, so its prompt is cached once."""
-    for problem_id in asked.ids:
+    for problem_id in ids:
         for temperature in plan.temperatures:
             for index in range(samples_at(temperature, plan.n)):
                 if not run.has(problem_id, temperature, index):
                     yield problem_id, temperature, index
+
+
+def _missing_of_groups(run: Run, groups: Groups, plan: Plan) -> Iterator[Key | None]:
+    """As `_missing`, of the problems that are leased to this job; None while it is not known which."""
+    for lease in groups.leased():
+        if lease is None:
+            yield None
+            continue
+        run.note_samples(lease.there)
+        for key in _missing(run, lease.ids, plan):
+            if groups.is_lost(lease):
+                break
+            groups.begin(key[0])
+            yield key
+        groups.all_asked(lease)
 
 
 def _missing_by_rounds(grading: Grading, rounds: Rounds) -> Iterator[Key | None]:
@@ -188,9 +222,11 @@ def _requests(job: Job) -> Iterator[_JobRequest | None]:
     plan, prompts = job.plan, StoredProblems(job.run.folder)
     system = [{"role": "system", "content": plan.system_prompt}] if plan.system_prompt else []
     begun = [{"role": "assistant", "content": plan.prefill}] if plan.prefill else []
-    keys: Iterator[Key | None] = _missing(job.run, job.asked, plan)
+    keys: Iterator[Key | None] = _missing(job.run, job.asked.ids, plan)
     if job.rounds is not None and job.grading is not None:
         keys = _missing_by_rounds(job.grading, job.rounds)
+    elif job.groups is not None:
+        keys = _missing_of_groups(job.run, job.groups, plan)
     try:
         for key in keys:
             if key is None:

@@ -17,9 +17,9 @@ from typing import Any
 
 from util.errors import UserError
 from util.records import exact_number
-from util.runs.journal import Journal, read_lines, write_lines
-from util.runs.lines import BATCHES
-from util.runs.reader import journals, samples_there
+from util.runs.journal import Journal, files_of, read_lines, write_lines
+from util.runs.lines import BATCHES, SAMPLES
+from util.runs.reader import samples_there
 
 FOLDER = "batches"
 MOST_NAME = 64  # characters of a request's name
@@ -146,7 +146,7 @@ class BatchBook:
 
     def taken(self, part: Part) -> None:
         """All that this command wants of a part is taken; its samples are on the disk before this says so."""
-        for path in journals(self._folder):
+        for _, path in files_of(self._folder / SAMPLES):
             with open(path, "rb") as file:
                 os.fsync(file)
         part.is_over = not part.left

@@ -11,38 +11,46 @@
     theirs.jsonl    one line per sample and metric of another suite whose log was imported, see theirs.py
     budget.jsonl    one line per answer after a thought that was cut, see generation/budget.py
     batches.jsonl   one line per step of each batch, see batches.py
+
+Each of several jobs that write to one run has files of its own (run.3.json, samples.3.jsonl); see shards.py.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from util.errors import UserError
-from util.records import SCHEMA, Problem, Sample, Verdict
+from util.records import SCHEMA, SHARDED_SCHEMA, Problem, Sample, Verdict
 from util.runs.batches import is_paid_for
 from util.runs.journal import (
     Journal,
     encoded,
+    file_of,
+    files_of,
     missing_folders,
+    numbers_of,
     read_lines,
     remove_empty,
     write_whole,
 )
 from util.runs.lines import FORMATTED, PROBLEMS, SAMPLES, THEIRS, UNFORMATTED, VERDICTS, shortened
-from util.runs.lock import hold_lock, holder_of
+from util.runs.lock import LOCK, hold_lock, holder_of
 from util.runs.offsets import name_digest
 from util.runs.reader import SampleSet, has_samples, samples_there, stray_sample
 from util.runs.shape import unfitting
+from util.runs.shards import SHARDS, Presence, Shard, writer_among
 from util.runs.theirs import TheirScore, read_theirs, their_line
 from util.settings import continued, difference, model_args
 
-LOCK = "lock"
+# What run.json says of one job alone; of several, each says it in a file of its own.
+OF_A_JOB = ("made_with", "generation", "grading", "summary", "opinions")
+SPENT = ("seconds", "generated", "prompt_tokens", "completion_tokens")
 
 
 @dataclass(frozen=True)
@@ -119,29 +127,37 @@ def find_runs(folder: Path) -> list[Path]:
 
 
 class Run:
-    """A run folder open for its one writer.
+    """A run folder open for its one writer, or for one of several jobs, which has files of its own there.
 
     Raises UserError when the folder cannot be written or another process writes to it.
     """
 
-    def __init__(self, folder: Path, *, settings: dict, made_with: dict) -> None:
+    def __init__(self, folder: Path, *, settings: dict, made_with: dict, shard: Shard | None = None) -> None:
         self.folder = folder
         self._made = missing_folders(folder)
-        parts = (folder / name for name in (LOCK, "run.json", PROBLEMS, SAMPLES, VERDICTS))
-        self._new = [path for path in parts if not path.exists()]
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = hold_lock(folder / LOCK, str(folder))
-        except OSError as error:
-            raise UserError(
-                f"cannot write to {folder}: {error.strerror}; choose another --result-dir"
-            ) from error
+        self.presence: Presence | None = None
         with ExitStack() as stack:
-            stack.callback(lock.close)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                if shard is not None or (folder / SHARDS).is_dir():
+                    self.presence = stack.enter_context(Presence(folder, shard))
+                self.number = 0 if self.presence is None else self.presence.number
+                names = ("run.json", PROBLEMS, SAMPLES, VERDICTS)
+                parts = [folder / LOCK, *(file_of(folder / name, self.number) for name in names)]
+                self._new = [path for path in parts if not path.exists()]
+                if shard is None:
+                    stack.callback(hold_lock(folder / LOCK, str(folder)).close)
+                else:
+                    for name in (PROBLEMS, SAMPLES, VERDICTS):  # there is a run where these are
+                        (folder / name).touch()
+            except OSError as error:
+                raise UserError(
+                    f"cannot write to {folder}: {error.strerror}; choose another --result-dir"
+                ) from error
             self.info = self._read_info(settings, made_with)
-            self._problems = stack.enter_context(Journal(folder / PROBLEMS))
-            self._samples = stack.enter_context(Journal(folder / SAMPLES))
-            self._verdicts = stack.enter_context(Journal(folder / VERDICTS))
+            self._problems = stack.enter_context(Journal(folder / PROBLEMS, number=self.number))
+            self._samples = stack.enter_context(Journal(folder / SAMPLES, number=self.number))
+            self._verdicts = stack.enter_context(Journal(folder / VERDICTS, number=self.number))
             self._others: dict[str, Journal] = {}  # opened when first needed: most runs never have them
             self._theirs: set[int] | None = None  # digests of sample and metric, read when first needed
             self._asked = {line["id"] for _, line in read_lines(folder / PROBLEMS)}
@@ -149,18 +165,28 @@ class Run:
             self._open = stack.pop_all()
 
     def _read_info(self, settings: dict, made_with: dict) -> dict:
-        """What run.json says; it is written where there is none yet."""
+        """What run.json says, and what this job has said beside it; it is written where there is none yet."""
         folder = self.folder
+        self._common, self._saved = {"made_with": made_with}, ""
         if (folder / "run.json").exists():
-            return read_run_json(folder)
+            common = _read_own(folder)
+            if not self.number:
+                return common
+            self._common = {name: common.pop(name) for name in OF_A_JOB if name in common}
+            self._saved = _as_text({**common, **self._common})
+            own = file_of(folder / "run.json", self.number)
+            return common | (_json_object(own) if own.exists() else {"made_with": made_with})
         if _is_bound(folder):
             raise UserError(
                 f"{folder} has samples but no run.json, which says how they were made: restore it, or choose "
                 "another --result-dir"
             )
-        self.info = {"schema": SCHEMA, "settings": settings, "dataset": {}, "made_with": made_with}
+        self.info = self._new_info(settings, made_with)
         self.save_info()
         return self.info
+
+    def _new_info(self, settings: dict, made_with: dict) -> dict:
+        return {"schema": SCHEMA, "settings": settings, "dataset": {}, "made_with": made_with}
 
     @property
     def _have(self) -> SampleSet:
@@ -173,11 +199,22 @@ class Run:
 
     def begin_anew(self, *, settings: dict, made_with: dict) -> None:
         """Forget what an earlier command wrote down before it failed without a sample."""
-        assert self.is_empty(), "a run with samples keeps its settings"
+        assert self.is_empty() and not self.number, "a run with samples keeps its settings"
+        for name in (PROBLEMS, SAMPLES, VERDICTS):
+            for number, path in files_of(self.folder / name):
+                if number:
+                    path.unlink()
+        for number in numbers_of(self.folder / "run.json"):
+            file_of(self.folder / "run.json", number).unlink()
         self._problems.clear()
         self._asked.clear()
-        self.info = {"schema": SCHEMA, "settings": settings, "dataset": {}, "made_with": made_with}
+        self.info = self._new_info(settings, made_with)
         self.save_info()
+
+    def note_samples(self, keys: Iterable[tuple[str, float, int]]) -> None:
+        """Know of samples that other jobs have written since this one looked."""
+        for key in keys:
+            self._have.add(*key)
 
     def has(self, problem_id: str, temperature: float, index: int) -> bool:
         return self._have.has(problem_id, temperature, index)
@@ -217,7 +254,7 @@ class Run:
             self._asked.add(line["id"])
 
     def add_sample(self, sample: Sample) -> int:
-        """Write the sample's line and return its offset in samples.jsonl."""
+        """Write the sample's line and return its offset."""
         assert not self.has(*sample.key), f"sample {sample.key} was generated twice"
         offset = self._samples.append(asdict(sample))
         self._have.add(*sample.key)
@@ -262,7 +299,15 @@ class Run:
         return self._others[name]
 
     def save_info(self) -> None:
-        write_whole(self.folder / "run.json", json.dumps(self.info, ensure_ascii=False, indent=1) + "\n")
+        info = {**self.info, "schema": SHARDED_SCHEMA if self.presence is not None else SCHEMA}
+        if self.number:
+            own = {name: info.pop(name) for name in OF_A_JOB if name in info}
+            write_whole(file_of(self.folder / "run.json", self.number), _as_text(own))
+            info |= self._common
+        text = _as_text(info)
+        if text != self._saved:  # jobs of one run say the same, and say it once
+            write_whole(self.folder / "run.json", text)
+            self._saved = text
 
     def close(self) -> None:
         for journal in self._others.values():
@@ -303,22 +348,42 @@ def verdict_line(key: tuple[str, float, int], judged: str, verdict: Verdict) -> 
 
 
 def read_run_json(folder: Path) -> dict:
-    """run.json of a folder; raises UserError when it is missing, damaged or of another schema."""
+    """run.json of a folder, with what each of several jobs says of itself; raises UserError when it is
+    missing, damaged or of another schema."""
+    content = _read_own(folder)
+    own = [_json_object(file_of(folder / "run.json", number)) for number in numbers_of(folder / "run.json")]
+    if not own:
+        return content
+    made = [one["made_with"] for one in (content, *own)]
+    left_out = sorted({name for one in made for name in one.get("left_out", ())})
+    content["made_with"] = {
+        **{name: value for one in reversed(made) for name, value in one.items()},
+        **({"left_out": left_out} if left_out else {}),
+    }
+    spent = [one["generation"] for one in (content, *own) if "generation" in one]
+    graded = [one["grading"] for one in (content, *own) if "grading" in one]
+    return content | spent_by_all(spent) | ({"grading": graded[0]} if graded else {})
+
+
+def spent_by_all(parts: Sequence[dict]) -> dict[str, dict]:
+    """What generating took several jobs or runs together, as run.json says it."""
+    if not parts:
+        return {}
+    sums = {name: sum(one.get(name, 0) for one in parts) for name in SPENT}
+    return {"generation": {**sums, "gpus": max(one.get("gpus", 0) for one in parts)}}
+
+
+def _read_own(folder: Path) -> dict:
+    """run.json alone."""
     path = folder / "run.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = _json_object(path)
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"no run at {folder}: {_what_is_there(folder)}") from None
-    except (ValueError, OSError, RecursionError) as error:
+    if content.get("schema") not in (SCHEMA, SHARDED_SCHEMA):
         raise UserError(
-            f"{path} cannot be read ({error}): restore it or start in another --result-dir"
-        ) from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} holds no JSON object: restore it or start in another --result-dir")
-    if content.get("schema") != SCHEMA:
-        raise UserError(
-            f"{folder} has schema {content.get('schema')!r}, this version reads {SCHEMA}: "
-            "use the version of the suite that wrote it (see made_with in run.json)"
+            f"{folder} has schema {content.get('schema')!r}, this version reads {SCHEMA} and "
+            f"{SHARDED_SCHEMA}: use the version of the suite that wrote it (see made_with in run.json)"
         )
     wrong = unfitting(content)
     if wrong is not None:
@@ -329,9 +394,27 @@ def read_run_json(folder: Path) -> dict:
     return content
 
 
+def _json_object(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except (ValueError, OSError, RecursionError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}): restore it or start in another --result-dir"
+        ) from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no JSON object: restore it or start in another --result-dir")
+    return content
+
+
+def _as_text(info: dict) -> str:
+    return json.dumps(info, ensure_ascii=False, indent=1) + "\n"
+
+
 def writer_of(folder: Path) -> str | None:
     """Which process is writing to the run just now; None when nobody is."""
-    return holder_of(folder / LOCK)
+    return holder_of(folder / LOCK) or writer_among(folder)
 
 
 def _what_is_there(folder: Path) -> str:

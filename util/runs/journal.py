@@ -2,6 +2,9 @@
 
 One JSON object a line, appended and flushed at once. A line that was torn by a crash or a power cut can
 only be the last one: it is cut off when the file is opened for appending, and its work is done again.
+
+Where several jobs write to one run, each has a file of its own of each journal (`samples.3.jsonl`). Who reads
+reads them as one: `files_of` names them, and an offset says which file it lies in.
 """
 
 from __future__ import annotations
@@ -17,10 +20,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from util.errors import RunStopped, UserError
-from util.runs.lines import FIELDS, Fields, misfit
+from util.runs.lines import FIELDS, PROBLEMS, SAMPLES, Fields, misfit
 
 FSYNC_EVERY_S = 0.5  # a flush survives the death of the process; the fsync bounds what a power cut can take
 TAIL_BYTES = 1 << 16
+FILE_BYTES = 1 << 40  # no file is so long: an offset in file number 3 of a journal is 3 times this, and more
 _DECODER = json.JSONDecoder()
 
 
@@ -31,8 +35,9 @@ class Journal:
     full disk raises RunStopped and leaves the file with whole lines only.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, number: int = 0) -> None:
+        self.path = path = file_of(path, number)
+        self._base = number * FILE_BYTES
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as error:
@@ -42,7 +47,7 @@ class Journal:
         self._unsynced = False
 
     def append(self, line: dict) -> int:
-        """Append one object and return the offset of its line in bytes."""
+        """Append one object and return the offset of its line."""
         return self.append_encoded(encoded(line))
 
     def append_encoded(self, data: bytes) -> int:
@@ -59,7 +64,7 @@ class Journal:
         self._unsynced = True
         if time.monotonic() - self._synced_at > FSYNC_EVERY_S:
             self.sync()
-        return start
+        return self._base + start
 
     def clear(self) -> None:
         """Take out every line."""
@@ -95,29 +100,66 @@ def encoded(line: dict) -> bytes:
     return (json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
+def file_of(path: Path, number: int) -> Path:
+    """The file of a journal that the job with this number writes; 0: that of a command alone."""
+    return path.with_name(f"{path.stem}.{number}{path.suffix}") if number else path
+
+
+def file_number(offset: int) -> int:
+    """The number of the file of a journal that an offset lies in."""
+    return offset // FILE_BYTES
+
+
+def files_of(path: Path) -> list[tuple[int, Path]]:
+    """The files of a journal with their numbers, in the order in which they are read.
+
+    Of several lines about one sample the first holds, of what is said about one the last: so the file with
+    the lowest number has the say in either case, and a verdict is about the sample that holds.
+    """
+    if path.name not in FIELDS:  # no journal of a run
+        return [(0, path)]
+    found = [0, *numbers_of(path)]
+    if path.name not in (SAMPLES, PROBLEMS):
+        found.reverse()
+    return [(number, file_of(path, number)) for number in found]
+
+
+def numbers_of(path: Path) -> list[int]:
+    """The numbers of the jobs that have a file of their own beside this one, the lowest first."""
+    begin, end = f"{path.stem}.", path.suffix
+    try:
+        names = [name for name in os.listdir(path.parent) if name.startswith(begin) and name.endswith(end)]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # opening the file says what is wrong
+        return []
+    numbers = (name[len(begin) : -len(end)] for name in names if name != path.name)
+    return sorted(int(number) for number in numbers if number.isdecimal())
+
+
 def read_lines(path: Path, fields: Fields | None = None) -> Iterator[tuple[int, dict]]:
-    """Yield (offset in bytes, object) of each line; a torn last line is left out, a missing file has no
-    lines.
+    """Yield (offset, object) of each line; a torn last line is left out, a missing file has no lines.
 
     Raises UserError with file and line number when a line in the middle is damaged, or has other `fields`
     than its readers expect; a file of a run needs none to be named.
     """
-    for offset, number, raw in _whole_lines(path):
-        yield offset, _parsed_or_refused(raw, path, number, fields)
+    fields = fields or FIELDS.get(path.name)
+    for offset, number, raw, file in _whole_lines(path):
+        yield offset, _parsed_or_refused(raw, file, number, fields)
 
 
-def read_line_at(file: BinaryIO, offset: int) -> dict:
-    """The object on the line that starts at `offset` of a file opened in binary mode."""
+def read_line_at(file: BinaryIO | JoinedFiles, offset: int) -> dict:
+    """The object on the line that starts at `offset` of what `open_to_read` has opened."""
     file.seek(offset)
     return parsed_line(file.readline(), file.name, offset)
 
 
 def parsed_line(raw: bytes, path: str | Path, offset: int) -> dict:
     """The object on a line that was read from `offset` of a file."""
+    fields = FIELDS.get(str(path).rpartition(os.sep)[2])
     try:
-        return _parsed(raw, FIELDS.get(str(path).rpartition(os.sep)[2]))
+        return _parsed(raw, fields)
     except ValueError:
-        return _parsed_or_refused(raw, Path(path), _line_number(Path(path), offset))
+        file = file_of(Path(path), file_number(offset))
+        return _parsed_or_refused(raw, file, _line_number(file, offset % FILE_BYTES), fields)
 
 
 def read_keys(path: Path, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, re.Match[bytes] | dict, bytes]]:
@@ -125,30 +167,67 @@ def read_keys(path: Path, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, re.
 
     Decoding long lines costs ten times as much as looking at their first fields. The third is the line.
     """
-    for offset, number, raw in _whole_lines(path):
-        yield offset, pattern.match(raw) or _parsed_or_refused(raw, path, number), raw
+    fields = FIELDS.get(path.name)
+    for offset, number, raw, file in _whole_lines(path):
+        yield offset, pattern.match(raw) or _parsed_or_refused(raw, file, number, fields), raw
 
 
-def _whole_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
-    """(offset in bytes, number, bytes) of each line that ends; of a missing file none."""
-    try:
-        file = open_to_read(path)
-    except FileNotFoundError:
-        return
-    with file:
-        offset = 0
-        for number, raw in enumerate(file, start=1):
-            if not raw.endswith(b"\n"):
-                return  # being written just now, or torn by a crash
-            yield offset, number, raw
-            offset += len(raw)
+def _whole_lines(path: Path) -> Iterator[tuple[int, int, bytes, Path]]:
+    """(offset, number, bytes, file) of each line that ends; of a missing file none."""
+    for file_number, there in files_of(path):
+        try:
+            file = _open(there)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        with file:
+            offset = file_number * FILE_BYTES
+            for number, raw in enumerate(file, start=1):
+                if not raw.endswith(b"\n"):
+                    break  # being written just now, or torn by a crash
+                yield offset, number, raw, there
+                offset += len(raw)
 
 
-def open_to_read(path: Path) -> BinaryIO:
-    """The file; raises FileNotFoundError where there is none, UserError where it cannot be read."""
+def open_to_read(path: Path) -> BinaryIO | JoinedFiles:
+    """The file, or the files that a journal has; raises FileNotFoundError where there is none, UserError
+    where it cannot be read."""
+    return _open(path) if files_of(path) == [(0, path)] else JoinedFiles(path)
+
+
+class JoinedFiles:
+    """The files of a journal, open as one for the offsets of `read_lines`; each is opened when first read."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._path = path
+        self._files: dict[int, BinaryIO] = {}
+        self._now: BinaryIO
+
+    def seek(self, offset: int) -> None:
+        number, within = divmod(offset, FILE_BYTES)
+        if number not in self._files:
+            self._files[number] = _open(file_of(self._path, number))
+        self._now = self._files[number]
+        self._now.seek(within)
+
+    def readline(self) -> bytes:
+        return self._now.readline()
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def __enter__(self) -> JoinedFiles:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _open(path: Path) -> BinaryIO:
     try:
         return open(path, "rb")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:  # somebody else's, or a folder
         raise UserError(f"cannot read {path}: {error.strerror}") from error
@@ -228,9 +307,9 @@ def _to_disk(file: TextIO) -> None:
     os.fsync(file.fileno())
 
 
-def _parsed_or_refused(raw: bytes, path: Path, number: int, fields: Fields | None = None) -> dict:
+def _parsed_or_refused(raw: bytes, path: Path, number: int, fields: Fields | None) -> dict:
     try:
-        return _parsed(raw, fields or FIELDS.get(path.name))
+        return _parsed(raw, fields)
     except ValueError as error:
         raise UserError(
             f"{path}: line {number} is damaged ({error}); to set it aside, so that its work is done again, "
@@ -239,7 +318,7 @@ def _parsed_or_refused(raw: bytes, path: Path, number: int, fields: Fields | Non
 
 
 def _line_number(path: Path, offset: int) -> int:
-    with open_to_read(path) as file:
+    with _open(path) as file:
         return file.read(offset).count(b"\n") + 1
 
 

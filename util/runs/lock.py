@@ -24,9 +24,15 @@ from util.errors import UserError
 from util.runs.journal import missing_folders, remove_empty
 from util.terminal import say
 
+LOCK = "lock"  # of a run
 RENEWED_EVERY_S = 60.0
 REBOOTED_AFTER_S, STALE_AFTER_S = 2 * RENEWED_EVERY_S, 5 * RENEWED_EVERY_S  # without being renewed
+ENDED = "its process has ended"
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+
+
+class IsWritten(UserError):
+    """Another process writes to the folder."""
 
 
 class Lock(Protocol):
@@ -45,7 +51,7 @@ def hold_lock(path: Path, what: str) -> Lock:
         lock.seek(0)
         holder = lock.read().strip() or "another process"
         lock.close()
-        raise _is_written(what, holder) from None
+        raise is_written(what, holder) from None
     except OSError as error:
         lock.close()
         if error.errno in NO_LOCKS:
@@ -71,8 +77,12 @@ def holder_of(path: Path) -> str | None:
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise
-            there = _read(_beside(path))
-            return None if there is None or _why_stale(_beside(path), there, time.time()) else _named(there)
+            there = read_holder(_beside(path))
+            return (
+                None
+                if there is None or why_stale(_beside(path), there, time_of(path))
+                else holder_named(there)
+            )
     return None
 
 
@@ -103,8 +113,8 @@ def locked_folder(folder: Path, lock: str, *, flag: str, what: str = "") -> Iter
         held.close()
 
 
-def _is_written(what: str, holder: str) -> UserError:
-    return UserError(f"{what} is being written by {holder}: wait for it or stop it")
+def is_written(what: str, holder: str) -> IsWritten:
+    return IsWritten(f"{what} is being written by {holder}: wait for it or stop it")
 
 
 def _beside(lock: Path) -> Path:
@@ -117,9 +127,9 @@ class _LockFile:
     def __init__(self, lock: Path, what: str) -> None:
         self._path = _beside(lock)
         self._what = what
-        self._text = json.dumps({**_this_process(), "token": secrets.token_hex(8)})
+        self._text = json.dumps({**this_process(), "token": secrets.token_hex(8)})
         if not self._make():
-            self._take_over(_time_of(lock))
+            self._take_over(time_of(lock))
         self._closed = threading.Event()
         threading.Thread(target=self._renew, name="lock", daemon=True).start()
 
@@ -133,21 +143,21 @@ class _LockFile:
         return True
 
     def _take_over(self, now: float) -> None:
-        there = _read(self._path)
+        there = read_holder(self._path)
         if there is None:  # given up just now
             if self._make():
                 return
-            raise _is_written(self._what, "another process")
-        why = _why_stale(self._path, there, now)
+            raise is_written(self._what, "another process")
+        why = why_stale(self._path, there, now)
         if not why:
-            raise _is_written(self._what, _named(there))
+            raise is_written(self._what, holder_named(there))
         with self._one_at_a_time(now):
-            if _read(self._path) != there:
-                raise _is_written(self._what, "another process")
+            if read_holder(self._path) != there:
+                raise is_written(self._what, "another process")
             ours = self._path.with_name(f"{self._path.name}.{os.getpid()}")
             ours.write_text(self._text, encoding="utf-8")
             os.replace(ours, self._path)
-        say(f"the lock of {self._what} is taken over from {_named(there)}: {why}")
+        say(f"the lock of {self._what} is taken over from {holder_named(there)}: {why}")
 
     @contextmanager
     def _one_at_a_time(self, now: float) -> Iterator[None]:
@@ -161,7 +171,7 @@ class _LockFile:
                     folder.rmdir()
             except FileNotFoundError:
                 pass
-            raise _is_written(self._what, "another process") from None
+            raise is_written(self._what, "another process") from None
         try:
             yield
         finally:
@@ -194,7 +204,7 @@ class _LockFile:
                 pass
 
 
-def _this_process() -> dict[str, str | int]:
+def this_process() -> dict[str, str | int]:
     return {
         "host": platform.node(),
         "pid": os.getpid(),
@@ -204,7 +214,7 @@ def _this_process() -> dict[str, str | int]:
     }
 
 
-def _read(path: Path) -> dict | None:
+def read_holder(path: Path) -> dict | None:
     """What a lock file says; {} where it cannot be understood, None where there is none."""
     try:
         there = json.loads(path.read_text(encoding="utf-8"))
@@ -215,19 +225,25 @@ def _read(path: Path) -> dict | None:
     return there if isinstance(there, dict) else {}
 
 
-def _named(there: dict) -> str:
+def holder_named(there: dict) -> str:
     if not {"pid", "host"} <= there.keys():
         return "another process"
     return f"process {there['pid']} on {there['host']}"
 
 
-def _why_stale(path: Path, there: dict, now: float) -> str:
+def is_of_this_machine(there: dict) -> bool:
+    """Whether a lock file was made where we can see its process: a number names one within its machine and
+    its container."""
+    here = this_process()
+    return bool(here["boot"]) and all(there.get(name) == here[name] for name in ("host", "boot", "pids"))
+
+
+def why_stale(path: Path, there: dict, now: float, *, stale_after_s: float = STALE_AFTER_S) -> str:
     """Why the process that a lock file names writes no longer; "" where it does, as far as we know."""
-    here = _this_process()
-    # A number names a process within its machine and its container.
-    if here["boot"] and all(there.get(name) == here[name] for name in ("host", "boot", "pids")):
+    here = this_process()
+    if is_of_this_machine(there):
         is_there = isinstance(there.get("pid"), int) and _started(there["pid"]) == there.get("started")
-        return "" if is_there else "its process has ended"
+        return "" if is_there else ENDED
     try:
         age_s = now - path.stat().st_mtime
     except FileNotFoundError:
@@ -235,13 +251,17 @@ def _why_stale(path: Path, there: dict, now: float) -> str:
     # Not at once: in some clusters every machine calls itself localhost.
     if there.get("host") == here["host"] and there.get("boot") != here["boot"] and age_s > REBOOTED_AFTER_S:
         return "the machine has been started again since"
-    return f"it was not renewed for {age_s / 60:.0f} minutes" if age_s > STALE_AFTER_S else ""
+    return f"it was not renewed for {age_s / 60:.0f} minutes" if age_s > stale_after_s else ""
 
 
-def _time_of(file: Path) -> float:
-    """The time by the clock of a file's machine, which also dates the renewals."""
-    os.utime(file)
-    return file.stat().st_mtime
+def time_of(file: Path) -> float:
+    """The time by the clock of a file's machine, which also dates the renewals; by ours where we may not
+    write there."""
+    try:
+        file.touch()
+        return file.stat().st_mtime
+    except OSError:
+        return time.time()
 
 
 def _started(pid: int) -> str:

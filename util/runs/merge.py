@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from util.errors import UserError
-from util.runs.folder import Run, read_run_json, writer_of
+from util.runs.folder import Run, read_run_json, spent_by_all, writer_of
 from util.runs.journal import Journal, parsed_line, read_lines
 from util.runs.lines import FORMATTED, OPINIONS, PROBLEMS, SAMPLES, UNFORMATTED, VERDICTS, shortened
 from util.runs.reader import SampleSet, sample_from, sample_lines
@@ -141,8 +141,4 @@ def _added_up(infos: Sequence[dict]) -> dict[str, Any]:
         }
         if any("at" in one for one in asked):
             both["asked"]["at"] = _asked_at([one.get("at", {}) for one in asked])
-    if took:
-        names = ("seconds", "generated", "prompt_tokens", "completion_tokens")
-        sums = {name: sum(one.get(name, 0) for one in took) for name in names}
-        both["generation"] = {**sums, "gpus": max(one.get("gpus", 0) for one in took)}
-    return both
+    return both | spent_by_all(took)

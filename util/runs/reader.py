@@ -17,32 +17,32 @@ from typing import Any, BinaryIO, NamedTuple
 
 from util.errors import UserError
 from util.records import Problem, Record, Sample, Verdict, graded_text
-from util.runs.journal import open_to_read, parsed_line, read_line_at, read_lines
+from util.runs.journal import JoinedFiles, files_of, open_to_read, parsed_line, read_line_at, read_lines
 from util.runs.lines import FORMATTED, PROBLEMS, SAMPLES, UNFORMATTED, VERDICTS
 from util.runs.offsets import SampleLine, key_digest, problem_offsets, read_samples, sample_offsets
 from util.terminal import say
 
 
-def journals(folder: Path) -> tuple[Path, ...]:
-    """The files that hold the samples of a run, in the order in which they are read."""
-    return (folder / SAMPLES,)
-
-
 def sample_lines(folder: Path) -> Iterator[SampleLine]:
     """The line of each sample, once: of several lines about one sample the first counts, which is said."""
     met, doubled = SampleSet(), 0
-    for path in journals(folder):
-        for line in read_samples(path):
-            if met.add(*line.key):
-                yield line
-            else:
-                doubled += 1
-    if doubled:
+    for line in read_samples(folder / SAMPLES):
+        if met.add(*line.key):
+            yield line
+        else:
+            doubled += 1
+    if doubled and not is_sharded(folder):
         _say_doubled(folder, doubled)
 
 
 def has_samples(folder: Path) -> bool:
-    return any(next(read_lines(path), None) is not None for path in journals(folder))
+    return next(read_lines(folder / SAMPLES), None) is not None
+
+
+def is_sharded(folder: Path) -> bool:
+    """Whether several jobs have written to the run: two may have answered one request, if one was taken for
+    dead."""
+    return len(files_of(folder / SAMPLES)) > 1
 
 
 @cache  # said once a command, however often it reads
@@ -69,7 +69,7 @@ class RunReader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._samples = journals(folder)[0]
+        self._samples = folder / SAMPLES
         self._samples_name = str(self._samples)  # made once
         self._open_files()
         self._last_problem: tuple[int, dict] = (-1, {})
@@ -80,7 +80,7 @@ class RunReader:
             self._formatted_file = _open_if_there(opened, self.folder / FORMATTED)
             self._verdict_file = _open_if_there(opened, self.folder / VERDICTS)
             self._open = opened.pop_all()
-        self._sample_file: BinaryIO | None = None
+        self._sample_file: BinaryIO | JoinedFiles | None = None
 
     def reopen(self) -> None:
         """Open the files anew, in a forked process: it shares its place in each file with its parent."""
@@ -121,7 +121,8 @@ class RunReader:
     def at(self, place: RecordPlace) -> Record:
         """The record at a place, without its verdict."""
         if self._sample_file is None:
-            self._sample_file = self._open.enter_context(open_to_read(self._samples))
+            self._sample_file = open_to_read(self._samples)
+            self._open.callback(self._sample_file.close)
         sample = sample_from(read_line_at(self._sample_file, place.sample))
         return self._record(place, sample, self._formatted_text(place), None)
 
@@ -292,7 +293,7 @@ class SampleSet:
 
 def samples_there(folder: Path) -> SampleSet:
     """Which samples the folder holds; none where there is no folder."""
-    return _samples_named(*journals(folder))
+    return _samples_named(folder / SAMPLES)
 
 
 def given_up(folder: Path) -> SampleSet:
@@ -300,11 +301,10 @@ def given_up(folder: Path) -> SampleSet:
     return _samples_named(folder / UNFORMATTED)
 
 
-def _samples_named(*paths: Path) -> SampleSet:
+def _samples_named(path: Path) -> SampleSet:
     found = SampleSet()
-    for path in paths:
-        for _, line in read_lines(path):
-            found.add(line["problem_id"], line["temperature"], line["index"])
+    for _, line in read_lines(path):
+        found.add(line["problem_id"], line["temperature"], line["index"])
     return found
 
 
@@ -339,6 +339,8 @@ def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
-def _open_if_there(stack: ExitStack, path: Path) -> BinaryIO:
+def _open_if_there(stack: ExitStack, path: Path) -> BinaryIO | JoinedFiles:
     """The file; one without a line where there is none, as nothing in it is ever looked for."""
-    return stack.enter_context(open_to_read(path if path.exists() else Path(os.devnull)))
+    file = open_to_read(path if path.exists() else Path(os.devnull))
+    stack.callback(file.close)
+    return file
