@@ -81,6 +81,7 @@ versions: $(VENV)/.dev browser
 
 # Fifty kills at random moments over all steps, and faults of all kinds at batches; the tests do a tenth of it.
 campaign: $(VENV)/.dev
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PY) tests/power.py "$$folder/power" 500
 	BATCH_SEEDS=100 $(PY) -m pytest -q tests/test_batches.py
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PY) tests/kill_campaign.py "$$folder" 50 && mkdir "$$folder/shards" && \
 	$(PY) tests/shard_campaign.py "$$folder/shards" 50 0 --grade

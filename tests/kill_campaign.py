@@ -29,7 +29,7 @@ THOUGHT = "I look at it from one side and then from the other side, and both way
 RATING = {"contains": "[[", "text": "[[4]]"}  # what the prompt about difficulty shows as the form
 
 
-def script_lines() -> list[dict]:
+def script_lines(delay_s: float) -> list[dict]:
     """Answers to each problem of Warmup, at index 1 a longer right one and at index 2 a wrong one."""
     problems = [json.loads(line) for line in (ROOT / "tasks" / "warmup.jsonl").read_text().splitlines()]
     lines = [RATING]
@@ -39,15 +39,18 @@ def script_lines() -> list[dict]:
         ):
             text = f"{thought}\n\nThe answer is \\boxed{{{answer}}}."
             lines.append({"problem_id": problem["id"], "index": index, "text": text})
-    return [{**line, "delay_s": 0.01} for line in (*lines, {"text": "It is \\boxed{1}."})]
+    return [{**line, "delay_s": delay_s} for line in (*lines, {"text": "It is \\boxed{1}."})]
 
 
-def steps(place: Path, data: Path) -> dict[str, list[object]]:
+def steps(
+    place: Path, data: Path, *, limit: int | None = None, delay_s: float = 0.01
+) -> dict[str, list[object]]:
     """The commands of the pipeline, in order; all of them write below `place`."""
-    engine = paper_engine(data, *script_lines())
+    engine = paper_engine(data, *script_lines(delay_s))
     runs, run = place / "runs", place / "runs" / "paper_Warmup_test_all_0_-1"
     answer = ["inference_and_check.py", "--dataset", "Warmup", "--model", "paper", "--temperatures", 0.7]
     answer += ["--n", 3, "--result-dir", runs, *engine]
+    answer += [] if limit is None else ["--limit", limit]
     return {
         "label": ["label_math_difficulty.py", "--source", "math", "--data-dir", data / "mirror"]
         + ["--output-dir", place / "labels", *engine],
@@ -74,8 +77,9 @@ def found(place: Path) -> dict[str, object]:
     ]
     files = ["train.json", "results.txt", "labels/labeled_math_0_-1.json"]
     pairs = sorted(str(path.relative_to(place)) for path in (place / "pairs").glob("*conversations.json"))
-    texts = {name: (place / name).read_text(encoding="utf-8") for name in (*files, *pairs)}
-    rows = sorted(json.dumps(row) for row in json.loads(texts.pop("train.json")))
+    there = [name for name in (*files, *pairs) if (place / name).exists()]
+    texts = {name: (place / name).read_text(encoding="utf-8") for name in there}
+    rows = sorted(json.dumps(row) for row in json.loads(texts.pop("train.json", "[]")))
     lines = {
         str(path.relative_to(place)): sum(map(_is_whole, path.read_bytes().split(b"\n")))
         for path in place.rglob("samples.jsonl")

@@ -274,6 +274,25 @@ def test_what_a_dead_job_left_is_taken_over_with_the_samples_that_it_had(tmp_pat
         assert [lease.there for lease in found if lease.there] == [[(lease.ids[0], 0.7, 0)]]
 
 
+def test_a_group_that_is_marked_as_done_and_lacks_samples_is_asked_again(tmp_path):
+    """As after a power cut that took samples and left the mark."""
+    for _ in range(2):  # the second time the mark is of the lease before
+        with Presence(tmp_path, Shard(1, 2)) as one:
+            groups = groups_of(one, IDS)
+            try:
+                assert sorted(lease.ids[0] for lease in all_of(groups)) == IDS
+            finally:
+                groups.close()
+            with Presence(
+                tmp_path, Shard(2, 2)
+            ) as other:  # sees that no one but a live job has lost anything
+                groups = groups_of(other, IDS)
+                try:
+                    assert all_of(groups) == []
+                finally:
+                    groups.close()
+
+
 def test_a_slow_job_notices_that_it_lost_a_group_and_keeps_the_others(tmp_path, monkeypatch, capsys):
     with Presence(tmp_path, Shard(1, 1)) as slow:
         groups = groups_of(slow, IDS)

@@ -85,6 +85,7 @@ def write_problems(run: Run, problems: Iterable[Problem], prompt: Prompt, model:
         asked.ids.append(problem.id)
         if isinstance(problem.reference, TestSuite):
             asked.references[problem.id] = problem.reference
+    run.sync_problems()
     return asked
 
 
@@ -140,11 +141,16 @@ def generate(
 
 
 def _take(job: Job, request: Request, result: Completion | Failure, on_sample: OnSample) -> None:
-    if job.groups is not None:
-        is_ours = job.groups.holds(request.problem_id)
-        job.groups.answered(request.problem_id, is_kept=is_ours and not isinstance(result, Failure))
-        if not is_ours:
-            return  # another job has been asked for it since
+    if job.groups is None:
+        _keep(job, request, result, on_sample)
+        return
+    is_ours = job.groups.holds(request.problem_id)  # otherwise another job has been asked for it since
+    if is_ours:
+        _keep(job, request, result, on_sample)
+    job.groups.answered(request.problem_id, is_kept=is_ours and not isinstance(result, Failure))
+
+
+def _keep(job: Job, request: Request, result: Completion | Failure, on_sample: OnSample) -> None:
     if isinstance(result, Failure):
         job.outcome.failed += 1
         job.outcome.failure = result.message

@@ -17,7 +17,7 @@ from typing import Any
 
 from util.errors import UserError
 from util.records import exact_number
-from util.runs.journal import Journal, files_of, read_lines, write_lines
+from util.runs.journal import Journal, files_of, make_folders, read_lines, write_lines
 from util.runs.lines import BATCHES, SAMPLES
 from util.runs.reader import samples_there
 
@@ -121,7 +121,7 @@ class BatchBook:
         """Write a new part down; its fields and `names` are filled while its `lines` are drawn."""
         number = max(self._parts.all, default=0) + 1
         path = self._folder / FOLDER / f"{number:04}.jsonl"
-        path.parent.mkdir(exist_ok=True)
+        make_folders(path.parent)
         path.with_suffix(".results.jsonl").unlink(
             missing_ok=True
         )  # of a run that was copied without its lines

@@ -33,6 +33,7 @@ from util.runs.journal import (
     encoded,
     file_of,
     files_of,
+    make_folders,
     missing_folders,
     numbers_of,
     read_lines,
@@ -138,7 +139,7 @@ class Run:
         self.presence: Presence | None = None
         with ExitStack() as stack:
             try:
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folders(folder)
                 if shard is not None or (folder / SHARDS).is_dir():
                     self.presence = stack.enter_context(Presence(folder, shard))
                 self.number = 0 if self.presence is None else self.presence.number
@@ -246,6 +247,10 @@ class Run:
         if problem.about:
             line["about"] = problem.about
         self.add_problem_line(line)
+
+    def sync_problems(self) -> None:
+        """Bring the problems to the disk before there is a sample of one: none stands without its problem."""
+        self._problems.sync()
 
     def add_problem_line(self, line: dict) -> None:
         """Write a line of another run's problems.jsonl unless the problem is there."""

@@ -45,6 +45,7 @@ class Journal:
         self._end = _cut_torn_tail(self._file)
         self._synced_at = time.monotonic()
         self._unsynced = False
+        self._has_name = False  # on the disk, as far as this process knows
 
     def append(self, line: dict) -> int:
         """Append one object and return the offset of its line."""
@@ -75,6 +76,9 @@ class Journal:
         if self._unsynced:
             try:
                 os.fsync(self._file)
+                if not self._has_name:
+                    sync_names(self.path.parent)
+                    self._has_name = True
             except OSError as error:
                 raise disk_trouble(self.path, error) from error
             self._unsynced = False
@@ -233,6 +237,26 @@ def _open(path: Path) -> BinaryIO:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
 
 
+def make_folders(folder: Path) -> None:
+    """Make a folder and those above it that are missing."""
+    missing = missing_folders(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync_names(path.parent)
+
+
+def sync_names(folder: Path) -> None:
+    """Bring the names in a folder to the disk: until then a power cut may take a new file, synced or not."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # of file systems that cannot say it of a folder
+            raise
+    finally:
+        os.close(number)
+
+
 def missing_folders(folder: Path) -> list[Path]:
     """The folders that have to be made so that `folder` is there, the innermost first."""
     return [path for path in (folder, *folder.parents) if not path.exists()]
@@ -275,6 +299,7 @@ def replacing(path: Path) -> Iterator[TextIO]:
         yield file
         _to_disk(file)
         os.replace(part, path)
+        sync_names(path.parent)
 
 
 def write_all(texts: dict[Path, str]) -> None:
@@ -287,6 +312,8 @@ def write_all(texts: dict[Path, str]) -> None:
             _to_disk(file)
         for path, part in parts.items():
             os.replace(part, path)
+        for folder in {path.parent for path in parts}:
+            sync_names(folder)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from util.errors import UserError
-from util.runs.journal import missing_folders, remove_empty
+from util.runs.journal import make_folders, missing_folders, remove_empty
 from util.terminal import say
 
 LOCK = "lock"  # of a run
@@ -96,7 +96,7 @@ def locked_folder(folder: Path, lock: str, *, flag: str, what: str = "") -> Iter
     """
     made = missing_folders(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(folder)
         is_new = not (folder / lock).exists()
         held = hold_lock(folder / lock, what or str(folder))
     except OSError as error:

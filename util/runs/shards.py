@@ -6,7 +6,7 @@ asked: where several processes create one file, one of them succeeds, and one cl
     shards/job-3.0        there is a job that is shard 3; renewed as long as it lives
     shards/writer.0       a command alone writes to the run
     shards/ASKED/12.0     to whom group 12 of the problems is leased; 12.1: to whom after that one was lost
-    shards/ASKED/12.done  all samples of group 12 are there
+    shards/ASKED/12.done.0  all samples of group 12 were there after the first lease
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from util.errors import RunStopped, UserError
-from util.runs.journal import disk_trouble, file_of
+from util.runs.journal import disk_trouble, file_of, make_folders
 from util.runs.lines import SAMPLES
 from util.runs.lock import (
     ENDED,
@@ -46,6 +46,7 @@ from util.runs.offsets import read_samples
 from util.terminal import say
 
 SHARDS = "shards"
+DONE = "done"
 BEAT_S = 15.0  # a job says so often that it lives
 DOUBT_S = 60.0  # a job that could not say so for that long asks whether others have taken it for dead
 STALE_S = 150.0  # then it is taken for dead; NFS may show a time that is a minute old
@@ -225,7 +226,7 @@ class Presence:
     def _join(self) -> Path:
         seen: dict[Path, float] = {}
         while True:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folders(self.folder)
             earlier = holders(self.folder, f"{self._name}.", time_of(self.folder / "clock"))
             if alive := [one for one in earlier if not one.why_stale]:
                 self._see_whether_it_lives(alive[0], seen)
@@ -350,9 +351,13 @@ class Groups:
         name = hashlib.sha256("\n".join([asked, *ids]).encode("utf-8", "backslashreplace")).hexdigest()[:16]
         presence.about_to_ask(name)
         self._folder = presence.folder / name
-        self._folder.mkdir(exist_ok=True)
+        make_folders(self._folder)
+        # What was marked as done before the samples were looked at, and lacks some, has lost them since: to
+        # a power cut, say.
+        _, marked = self._found()
         of, first = presence.shard.of, presence.shard.number - 1
         self._open = {number for number, group in enumerate(self._ids) if is_missing(group)}
+        self._lacking = {number: mark for number, mark in marked.items() if number in self._open}
         self._own = deque(number for number in sorted(self._open) if number % of == first % of)
         # Others are helped from their ends.
         others = self._open - set(self._own)
@@ -448,9 +453,8 @@ class Groups:
 
     def _mark_done(self, lease: Lease) -> None:
         try:
-            _created(
-                self._folder / f"{lease.group}.done", {}
-            )  # the lease stays: nobody can take it once more
+            # The lease stays: nobody can take it once more.
+            _created(self._folder / f"{lease.group}.{DONE}.{_generation(lease.path)}", {})
         except RunStopped:  # what is done is seen from the samples, too
             pass
 
@@ -472,13 +476,8 @@ class Groups:
 
     def _look(self) -> Lease | None:
         """A group that nobody has taken yet, or one whose job has ended."""
-        latest: dict[int, int] = {}
-        for name in os.listdir(self._folder):
-            number, _, generation = name.partition(".")
-            if generation == "done":
-                self._open.discard(int(number))
-            else:
-                latest[int(number)] = max(latest.get(int(number), 0), int(generation))
+        latest, marked = self._found()
+        self._open -= {group for group, mark in marked.items() if mark > self._lacking.get(group, -1)}
         open_to_us = self._open - self._unfinished - self._failed - self._lost
         for group in self._others:
             if group in open_to_us and group not in latest and (lease := self._take(group)):
@@ -496,6 +495,16 @@ class Groups:
         is_waiting = any(not owner or owner.get("token") in suspects for owner in owners.values())
         self._is_over = not self._unfinished and not is_waiting
         return None
+
+    def _found(self) -> tuple[dict[int, int], dict[int, int]]:
+        """Of each group the latest lease, and the latest one after which it was done."""
+        latest: dict[int, int] = {}
+        marked: dict[int, int] = {}
+        for name in os.listdir(self._folder):
+            number, *mark, generation = name.split(".")
+            found = marked if mark else latest
+            found[int(number)] = max(found.get(int(number), 0), int(generation))
+        return latest, marked
 
     def _take(self, group: int, generation: int = 0) -> Lease | None:
         path = _created(

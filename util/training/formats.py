@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from util.errors import RunStopped, UserError
-from util.runs.journal import disk_trouble
+from util.runs.journal import disk_trouble, sync_names
 
 PARQUET_ROWS = 1000
 REASONING = "reasoning_content"  # the field of a message in which chat templates look for its thought
@@ -378,6 +378,7 @@ class ExampleFile:
         """Move the finished file into place."""
         try:
             os.replace(self._part, self.path)
+            sync_names(self.path.parent)
         except OSError as error:
             raise self._trouble(error) from error
 

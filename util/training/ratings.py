@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from util.runs.journal import Journal, json_list, read_line_at, read_lines, write_lines
+from util.runs.journal import Journal, json_list, make_folders, read_line_at, read_lines, write_lines
 from util.runs.lines import LABELLED, UNLABELLED
 from util.runs.lock import locked_folder
 
@@ -96,7 +96,7 @@ class LabelBook:
 
     def _append(self, path: Path, line: dict) -> int:
         if path not in self._journals:
-            path.parent.mkdir(exist_ok=True)
+            make_folders(path.parent)
             self._journals[path] = Journal(path)
         return self._journals[path].append(line)
 
