@@ -5,9 +5,15 @@
 #   sbatch --nodes 4 --gpus-per-node 8 --time 1-0 recipes/slurm.sh inference_and_check.py --dataset NUMINA \
 #       --model Qwen/QwQ-32B-Preview --tp 4 --replicas 8 --max-tokens 16384 --result-dir results
 #
-# Results must lie on a disk that the first node can write. The command begins no request that would not end within the
-# time limit, and three minutes before it stops; everything is kept, and the job is queued again, as after a preemption. The same command then resumes. `scancel`
-# ends it for good. Environment: PYTHON (the same path on all nodes), RAY_PORT.
+# In an array, without Ray: each task is a job of its own with one node, and all work on one run (--shard auto):
+#
+#   sbatch --array 1-8 --gpus-per-node 8 --time 1-0 recipes/slurm.sh inference_and_check.py --dataset NUMINA \
+#       --model Qwen/QwQ-32B-Preview --tp 4 --replicas 2 --max-tokens 16384 --result-dir results
+#
+# Results must lie on a disk that the first node, or every task, can write. The command begins no request that would
+# not end within the time limit, and three minutes before it stops; everything is kept, and the job is queued again,
+# as after a preemption. The same command then resumes. `scancel` ends it for good. Environment: PYTHON (the same
+# path on all nodes), RAY_PORT.
 #SBATCH --job-name=distillery
 #SBATCH --ntasks-per-node=1
 #SBATCH --exclusive
@@ -20,14 +26,6 @@ set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:?submit this script with sbatch}"
 [ -f "$1" ] || { echo "no $1 in $PWD: submit from the folder of the suite" >&2; exit 2; }
 python=$(command -v "${PYTHON:-python}")
-ray=$(dirname "$python")/ray
-port=${RAY_PORT:-$((20000 + SLURM_JOB_ID % 10000))}
-mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
-address=${nodes[0]}:$port
-# Only who knows this word may use the cluster: whoever reaches a Ray cluster runs programs on it.
-export RAY_AUTH_MODE=token RAY_AUTH_TOKEN
-RAY_AUTH_TOKEN=$("$python" -c 'import secrets; print(secrets.token_hex(32))')
-
 started=()
 again=
 command_process=
@@ -42,19 +40,32 @@ trap stop EXIT
 trap 'again=yes; stop_command' USR1
 trap stop_command TERM INT
 
-srun --nodes=1 --ntasks=1 --nodelist="${nodes[0]}" \
-    "$ray" start --head --port "$port" --include-dashboard=false --disable-usage-stats --block &
-started+=($!)
-if [ ${#nodes[@]} -gt 1 ]; then
-    "$python" -m util.machines --address "$address" --nodes 1
-    others=$(IFS=,; echo "${nodes[*]:1}")
-    srun --nodes=$((${#nodes[@]} - 1)) --ntasks=$((${#nodes[@]} - 1)) --nodelist="$others" \
-        "$ray" start --address "$address" --disable-usage-stats --block &
-    started+=($!)
-fi
-"$python" -m util.machines --address "$address" --nodes ${#nodes[@]}
+if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
+    where=(--shard auto)
+else
+    ray=$(dirname "$python")/ray
+    port=${RAY_PORT:-$((20000 + SLURM_JOB_ID % 10000))}
+    mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+    address=${nodes[0]}:$port
+    # Only who knows this word may use the cluster: whoever reaches a Ray cluster runs programs on it.
+    export RAY_AUTH_MODE=token RAY_AUTH_TOKEN
+    RAY_AUTH_TOKEN=$("$python" -c 'import secrets; print(secrets.token_hex(32))')
 
-"$python" "$@" --engine ray --ray-address "$address" &
+    srun --nodes=1 --ntasks=1 --nodelist="${nodes[0]}" \
+        "$ray" start --head --port "$port" --include-dashboard=false --disable-usage-stats --block &
+    started+=($!)
+    if [ ${#nodes[@]} -gt 1 ]; then
+        "$python" -m util.machines --address "$address" --nodes 1
+        others=$(IFS=,; echo "${nodes[*]:1}")
+        srun --nodes=$((${#nodes[@]} - 1)) --ntasks=$((${#nodes[@]} - 1)) --nodelist="$others" \
+            "$ray" start --address "$address" --disable-usage-stats --block &
+        started+=($!)
+    fi
+    "$python" -m util.machines --address "$address" --nodes ${#nodes[@]}
+    where=(--engine ray --ray-address "$address")
+fi
+
+"$python" "$@" "${where[@]}" &
 command_process=$!
 status=0
 wait "$command_process" || status=$?

@@ -1,13 +1,17 @@
 """Do the recipes for clusters start nodes, run the command and end everything? With stand-ins for tools."""
 
 import os
+import re
 import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 from helpers import ROOT
+
+import inference_and_check
 
 # Each says what it was asked, and stays until it is told to end where the real one does.
 STAY = "trap 'echo end $NAME >>\"$LOG\"; exit 143' TERM; while :; do sleep 0.05; done"
@@ -129,6 +133,67 @@ def test_on_slurm_a_cancelled_job_is_not_queued_again(recipe):
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 143
     assert "end command" in said() and not any("requeue" in line for line in said())
+
+
+@pytest.mark.parametrize("status", [0, 2])
+def test_in_a_slurm_array_each_task_is_a_shard_without_ray(recipe, monkeypatch, status):
+    start, said, _ = recipe
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    process = start("slurm.sh", *COMMAND, quick=str(status))
+    assert process.wait(timeout=60) == status
+    assert said() == ["command inference_and_check.py --dataset AIME --replicas 3 --shard auto"]
+
+
+def test_in_a_slurm_array_a_task_that_runs_out_of_time_is_queued_again(recipe, monkeypatch):
+    start, said, _ = recipe
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    process = start("slurm.sh", *COMMAND)
+    wait_for(said, "command", process)
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(timeout=60) == 143
+    assert said()[-2:] == ["end command", "scontrol requeue 7"]
+
+
+def shards_of(text, monkeypatch, names):
+    """What --shard is in a recipe's command as the shell and the script read it, for each node."""
+    words = re.sub(
+        r"\\\n\s*", " ", text[text.index("inference_and_check.py") :].split(" ||")[0].split(" > ")[0]
+    )
+    for environment in names:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        read = subprocess.run(
+            ["sh", "-c", f"printf '%s\\n' {words}"], capture_output=True, text=True, check=True
+        )
+        yield str(inference_and_check.parse(read.stdout.split("\n")[1:-1]).shard)
+
+
+def test_the_recipe_for_skypilot_makes_a_shard_of_each_node_and_tries_status_2_once(tmp_path, monkeypatch):
+    recipe = yaml.safe_load((ROOT / "recipes" / "skypilot.yaml").read_text())
+    nodes = [
+        {"SKYPILOT_NODE_RANK": f"{rank}", "SKYPILOT_NUM_NODES": "4"} for rank in range(recipe["num_nodes"])
+    ]
+    assert list(shards_of(recipe["run"], monkeypatch, nodes)) == ["1/4", "2/4", "3/4", "4/4"]
+    assert set(recipe["volumes"]) == {"/results"} and "--result-dir /results" in recipe["run"]
+    for status, tries in ((0, 1), (1, 3), (2, 1), (143, 1)):
+        counted = tmp_path / f"{status}"
+        (tmp_path / "python").write_text(f"#!/bin/sh\necho >>{counted}\nexit {status}\n")
+        (tmp_path / "python").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        assert subprocess.run(["bash", "-c", recipe["run"]]).returncode == status
+        assert counted.read_text() == tries * "\n"
+
+
+def test_the_recipe_for_kubernetes_makes_a_shard_of_each_pod_and_tries_status_2_once(monkeypatch):
+    job = yaml.safe_load((ROOT / "recipes" / "kubernetes.yaml").read_text())["spec"]
+    (pod,) = job["template"]["spec"]["containers"]
+    pods = [{"JOB_COMPLETION_INDEX": f"{index}"} for index in range(job["completions"])]
+    shards = list(shards_of(pod["command"][-1], monkeypatch, pods))
+    assert shards == [f"{number}/8" for number in range(1, 9)] and job["parallelism"] == 8
+    refused = [rule for rule in job["podFailurePolicy"]["rules"] if rule["action"] == "FailIndex"]
+    assert [rule["onExitCodes"]["values"] for rule in refused] == [[2]]
+    named = {volume["name"] for volume in job["template"]["spec"]["volumes"]}
+    assert {mount["name"] for mount in pod["volumeMounts"]} == named
 
 
 def test_over_ssh_the_nodes_end_with_the_command_even_if_the_recipe_is_killed(recipe):
