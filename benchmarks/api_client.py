@@ -63,6 +63,7 @@ def measure_share_of_limit(service_s: float, slots: int, rounds: int, *, concurr
         "limit_s": rounds * service_s,
         "share_of_limit": round(rounds * service_s / wall_s, 4),
         "cpu_ms_per_request": round(1000 * cpu_s / count, 3),
+        "most_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
 
 

@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from faulty_endpoint import STREAM_FAULTS, FaultyEndpoint, Script
+from helpers import ROOT
 
 from util import cli
 from util.engines.embedded import embedded_model
@@ -1523,3 +1525,39 @@ def test_answers_are_read_in_all_their_forms(choice, text, finish_reason):
     completion = read_reply(200, {}, b'{"choices":[' + choice + b"]}").completion
     assert (completion.text, completion.finish_reason) == (text, finish_reason)
     assert (completion.prompt_tokens, completion.completion_tokens) == (0, 0)
+
+
+FEW_FILES = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (300, int(sys.argv[1])))
+from util.engines.openai_api import OpenAIEngine
+from util.errors import UserError
+try:
+    bases = ("http://127.0.0.1:8", "http://127.0.0.1:9")
+    engine = OpenAIEngine(model="m", api_base=bases, concurrency=int(sys.argv[2]) or None)
+    print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], engine._dispatcher.endpoints[0].limit._most)
+except UserError as error:
+    print(error)
+"""
+
+
+TOO_FEW = (
+    "--concurrency 401 needs as many open files, and this system allows this process 400: give --concurrency "
+    "400, or raise its hard limit (ulimit -Hn)"
+)
+
+
+@pytest.mark.parametrize(
+    ("hard", "concurrency", "told"),
+    [
+        (4096, 3000, "3256 3000"),
+        (4096, 0, "1280 512"),  # found out: 512 for each of two endpoints
+        (656, 0, "656 200"),
+        (656, 401, TOO_FEW),
+    ],
+)
+def test_files_are_allowed_for_as_many_connections_as_the_system_lets_us(hard, concurrency, told):
+    command = [sys.executable, "-c", FEW_FILES, str(hard), str(concurrency)]
+    assert (
+        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == told
+    )

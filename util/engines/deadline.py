@@ -9,6 +9,7 @@ import argparse
 import os
 import re
 import time
+from bisect import bisect_left, insort
 from collections import deque
 from datetime import datetime, timedelta
 
@@ -63,7 +64,8 @@ class Deadline:
             raise UserError(f"the time of this job ended at {shown_time(end)}: give a later --until")
         self.end = end
         self.last_s = min(LAST_S, left / 10)
-        self._durations: deque[float] = deque(maxlen=KEPT)
+        self._durations: deque[float] = deque()
+        self._sorted: list[float] = []
 
     def left_s(self) -> float:
         """Seconds in which requests may still end."""
@@ -72,6 +74,9 @@ class Deadline:
     def note(self, seconds: float) -> None:
         """A request was answered after so many seconds."""
         self._durations.append(seconds)
+        insort(self._sorted, seconds)
+        if len(self._durations) > KEPT:
+            del self._sorted[bisect_left(self._sorted, self._durations.popleft())]
 
     def allows_another(self) -> bool:
         """Whether a request that begins now ends in time, by the durations so far."""
@@ -79,9 +84,7 @@ class Deadline:
 
     def expected_s(self) -> float:
         """How long a request takes; 0 where none was answered yet."""
-        if not self._durations:
-            return 0.0
-        return sorted(self._durations)[int(SHARE * (len(self._durations) - 1))]
+        return self._sorted[int(SHARE * (len(self._sorted) - 1))] if self._sorted else 0.0
 
 
 def shown_time(end: float) -> str:

@@ -50,7 +50,7 @@ from util.engines.openai_quirks import (
 )
 from util.engines.openai_replies import Answer, Kind, Trouble, read_reply, read_stream
 from util.engines.openai_streams import Listener, StreamedReply
-from util.engines.openai_transport import SILENCE_S, Transport
+from util.engines.openai_transport import SILENCE_S, Transport, allow_connections
 from util.engines.openai_watch import FIRST_CONTACT_S, Watch
 from util.engines.tokens import TokenCounter, estimate_tokens, tokens_by_signs
 from util.errors import UserError
@@ -146,7 +146,14 @@ class OpenAIEngine:
         self._budget, self._thinks = thinking_budget, thinks
         self._goes_on = False  # whether an endpoint ever went on from a thought that was closed
         self._request_timeout_s = request_timeout_s
-        start, most = concurrency or START_CONCURRENCY, concurrency or MOST_CONCURRENCY
+        wanted = concurrency or MOST_CONCURRENCY * len(addresses)
+        allowed = allow_connections(wanted)
+        if concurrency is not None and allowed < concurrency:
+            raise UserError(
+                f"--concurrency {concurrency} needs as many open files, and this system allows this process "
+                f"{allowed}: give --concurrency {allowed}, or raise its hard limit (ulimit -Hn)"
+            )
+        start, most = concurrency or START_CONCURRENCY, concurrency or max(1, allowed // len(addresses))
         endpoints = [
             Endpoint(address, AdaptiveLimit(start, most), proxy_for(address.base)) for address in addresses
         ]
@@ -255,7 +262,7 @@ class OpenAIEngine:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="openai-engine", daemon=True)
         self._thread.start()
-        self._call(self._transport.open(endpoints=len(self._dispatcher.endpoints)))
+        self._call(self._transport.open())
 
     def _call(self, coroutine: Coroutine) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

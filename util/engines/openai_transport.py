@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from util.engines.keys import Key
 from util.engines.openai_addresses import shown_url
-from util.engines.openai_dispatch import MOST_CONCURRENCY, Endpoint
+from util.engines.openai_dispatch import Endpoint
 from util.engines.openai_replies import Kind, Trouble
 from util.engines.openai_streams import StreamedReply, is_stream
 from util.errors import UserError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 10.0
 KEEP_ALIVE_S = 3.0  # less than servers keep idle connections (uvicorn: 5 s), so that none closes as we send
+OTHER_FILES = 256  # that may be open beside connections: journals, graders, libraries
 # What OpenSSL says when the other side does not speak TLS.
 NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
 MOST_REPLY_BYTES = 256 * 2**20
@@ -48,11 +49,9 @@ class Transport:
     def __init__(self, *, silence_s: float = SILENCE_S) -> None:
         self._silence_s = silence_s
 
-    async def open(self, *, endpoints: int) -> None:
-        """Make ready for so many endpoints."""
+    async def open(self) -> None:
+        """Make ready."""
         import aiohttp
-
-        _allow_open_files(2 * MOST_CONCURRENCY * endpoints)
 
         class Connector(aiohttp.TCPConnector):
             """Leaves a kept connection on which more came than was asked for."""
@@ -218,13 +217,15 @@ def _socket(address: tuple) -> socket.socket:
     return made
 
 
-def _allow_open_files(wanted: int) -> None:
-    """Raise this process's limit of open files, as far as the system lets us."""
+def allow_connections(wanted: int) -> int:
+    """Raise this process's limit of open files for so many connections; returns how many it may have."""
     try:
         import resource
     except ImportError:  # not on Windows
-        return
+        return wanted
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+    needed = wanted + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else max(soft, min(needed, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return wanted if soft == resource.RLIM_INFINITY else min(wanted, max(1, soft - OTHER_FILES))
