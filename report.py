@@ -512,8 +512,10 @@ def _ask_at_budgets(args: argparse.Namespace, budgets: Budgets, requests: int, v
 
     from util.engines.failures import about_failures
     from util.engines.prices import cost_line
+    from util.runs.folder import check_nobody_writes
     from util.runs.lock import LOCK, locked_folder
 
+    check_nobody_writes(args.run)
     for setting in SETTINGS:
         known = values[setting.name]
         if setting.place == "engine" and setting.name not in args.given and known != NOT_RECORDED:

@@ -13,7 +13,9 @@ from util.engines.tokens import TokenCounter
 from util.errors import RunStopped, UserError
 from util.generation.budget import Budgets
 from util.response import thought_of
+from util.runs.folder import Run
 from util.runs.journal import Journal
+from util.runs.shards import Shard
 
 RIGHT, WRONG = r"The answer is \boxed{42}.", r"The answer is \boxed{41}."
 LONG, SHORT = " ".join(["hence"] * 100), "so it is"
@@ -81,6 +83,12 @@ def test_accuracy_against_thinking_budget_and_nothing_is_asked_or_paid_twice(fol
     more = budget(folder, "--dry-run", at=(20, 30))
     assert more.returncode == 0 and last_line(more)["requests"] == 4
     assert "budget" not in (folder / "run.json").read_text()
+
+
+def test_a_run_that_a_shard_writes_to_is_left_to_it(folder, budget):
+    with Run(folder, settings={}, made_with={}, shard=Shard(1, 2)):
+        done = budget(folder)
+    assert done.returncode == 2 and "is being written by shard 1/2: process" in done.stderr
 
 
 def test_what_is_sent_is_the_thought_up_to_the_budget_closed_by_its_own_mark(folder):

@@ -121,10 +121,15 @@ def find_runs(folder: Path) -> list[Path]:
         )
     for run in found:
         read_run_json(run)
-        writer = writer_of(run)
-        if writer is not None:
-            raise UserError(f"{run} is being written by {writer}: wait for it or stop it")
+        check_nobody_writes(run)
     return found
+
+
+def check_nobody_writes(run: Path) -> None:
+    """Raise UserError where a command, or a shard, writes to the run just now."""
+    writer = writer_of(run)
+    if writer is not None:
+        raise UserError(f"{run} is being written by {writer}: wait for it or stop it")
 
 
 class Run:
