@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+from util.errors import UserError
 from util.runs.journal import Journal, json_list, make_folders, read_line_at, read_lines, write_lines
 from util.runs.lines import LABELLED, UNLABELLED
 from util.runs.lock import locked_folder
@@ -59,6 +60,8 @@ class LabelBook:
         if not read_only:
             lock = locked_folder(folder, f".{name}.lock", flag="--output-dir", what=str(self.journal_path))
             self._open.enter_context(lock)
+        elif folder.exists() and not folder.is_dir():
+            raise UserError(f"--output-dir {folder} is a file: name a folder")
         # Made when there is something to write: an empty file of labels would hide those of the hub.
         self._journals: dict[Path, Journal] = {}
         self._offsets = {line["id"]: offset for offset, line in read_lines(self.journal_path, LABELLED)}
