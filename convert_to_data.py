@@ -23,7 +23,7 @@ from util.machines.versions import made_with
 from util.records import TestSuite
 from util.response import IN_FIELD, WITH_MARKERS, WITHOUT
 from util.runs.folder import find_runs, read_run_json
-from util.runs.journal import write_all
+from util.runs.journal import sha256_of, write_all
 from util.runs.opinions import Opinions, trusted_opinions
 from util.settings import at_least, number_in
 from util.terminal import Progress, print_result, say
@@ -41,7 +41,6 @@ from util.training.formats import (
     check_thought_field,
     dataset_info,
     publish,
-    sha256_of,
 )
 from util.training.leaks import BenchmarkText
 from util.training.rl_sets import RlExport

@@ -109,6 +109,8 @@ PASSES = [
     ("x = {1: [2]}\nf(x, 3)\nassert x == {1: [2, 3]}", "def f(x, n): x[1].append(n)"),
     ("assert f([0.5, 1.5], (0.5, 1)) == ([0.5, 1.5], (0.5, 1))", "def f(*all): return all"),
     ("assert f(10**5000) == 10**5000 + 1", COUNT),
+    ("p = f(1)\nassert p.x == 1 and p[1] == 2 and p == (1, 2) and f(p) == (p, 2)",
+     "from collections import namedtuple\nP = namedtuple('P', 'x y')\ndef f(n): return P(n, 2)"),
     ("assert f(1) == 2", "class Solution:\n    def f(self, n):\n        return n + 1"),
     ("assert f('\\ud800\"{\"object\": \"') == '\\ud800\"{\"object\": \"x'", "def f(text): return text + 'x'"),
 ]  # fmt: skip
@@ -133,6 +135,7 @@ FAILS = [
 CANNOT = [
     ("assert f(lambda n: n) == 1", "def f(g): return 1", "they hand over an object (function)"),
     ("assert f(f(1)) == 2", "class A: pass\ndef f(x): return A()", "they hand over an object of the answer"),
+    ("assert f(1)(2) == 3", "def f(a): return lambda b: a + b", "they call an object of the program"),
     ("s = f()\nassert s.pop(1) == 1", "class f:\n    pass", "they use .pop of an object"),
     ("import no_such_module\nassert f(1) == 1", COUNT, "No module named 'no_such_module'"),
     ("assert f(1) ==", COUNT, "invalid syntax"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from helpers import ROOT
@@ -155,3 +156,17 @@ def test_of_many_that_take_over_one_gets_the_lock(tmp_path, no_flock):
             thread.join()
         assert len(got) == 1
         got[0].close()
+
+
+def test_a_process_that_ended_and_that_nobody_has_looked_after_holds_nothing():
+    """As after an out-of-memory kill in a container whose first process waits for no child."""
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    said = {**lock.this_process(), "pid": child.pid, "started": lock._started(child.pid)}
+    try:
+        assert lock.why_stale(Path("nothing"), said, 0.0) == ""
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is still listed
+        assert Path(f"/proc/{child.pid}").exists()
+        assert lock.why_stale(Path("nothing"), said, 0.0) == lock.ENDED
+    finally:
+        child.communicate()

@@ -1542,8 +1542,8 @@ except UserError as error:
 
 
 TOO_FEW = (
-    "--concurrency 401 needs as many open files, and this system allows this process 400: give --concurrency "
-    "400, or raise its hard limit (ulimit -Hn)"
+    "--concurrency 401 needs 657 open files (256 for all else), and this system allows this process 656: "
+    "give --concurrency 400, or raise its hard limit (ulimit -Hn)"
 )
 
 

@@ -50,7 +50,7 @@ from util.engines.openai_quirks import (
 )
 from util.engines.openai_replies import Answer, Kind, Trouble, read_reply, read_stream
 from util.engines.openai_streams import Listener, StreamedReply
-from util.engines.openai_transport import SILENCE_S, Transport, allow_connections
+from util.engines.openai_transport import OTHER_FILES, SILENCE_S, Transport, allow_connections
 from util.engines.openai_watch import FIRST_CONTACT_S, Watch
 from util.engines.tokens import TokenCounter, estimate_tokens, tokens_by_signs
 from util.errors import UserError
@@ -150,8 +150,9 @@ class OpenAIEngine:
         allowed = allow_connections(wanted)
         if concurrency is not None and allowed < concurrency:
             raise UserError(
-                f"--concurrency {concurrency} needs as many open files, and this system allows this process "
-                f"{allowed}: give --concurrency {allowed}, or raise its hard limit (ulimit -Hn)"
+                f"--concurrency {concurrency} needs {concurrency + OTHER_FILES} open files "
+                f"({OTHER_FILES} for all else), and this system allows this process {allowed + OTHER_FILES}: "
+                f"give --concurrency {allowed}, or raise its hard limit (ulimit -Hn)"
             )
         start, most = concurrency or START_CONCURRENCY, concurrency or max(1, allowed // len(addresses))
         endpoints = [

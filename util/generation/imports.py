@@ -20,7 +20,7 @@ from util.errors import UserError
 from util.machines.versions import made_with
 from util.records import Problem, Sample
 from util.runs.folder import Run
-from util.runs.journal import write_lines
+from util.runs.journal import sha256_of, write_lines
 from util.runs.theirs import TheirScore, imported
 from util.settings import MOST_SAMPLES
 from util.task import content_id
@@ -263,7 +263,7 @@ def import_logs(
     UserError where the folder holds something else.
     """
     first = parts[0].log
-    about = {"logs": [{"name": part.log.path.name, "bytes": part.log.path.stat().st_size} for part in parts]}
+    about = {"logs": [{"name": part.log.path.name, "sha256": sha256_of(part.log.path)} for part in parts]}
     version = {} if first.version is None else {"version": first.version}
     # Of several logs each score is of a part of the samples.
     note = imported(first.tool, first.scores if len(parts) == 1 else {}, **version, **about)

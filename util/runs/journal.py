@@ -10,6 +10,7 @@ reads them as one: `files_of` names them, and an offset says which file it lies 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -235,6 +236,12 @@ def _open(path: Path) -> BinaryIO:
         raise
     except OSError as error:  # somebody else's, or a folder
         raise UserError(f"cannot read {path}: {error.strerror}") from error
+
+
+def sha256_of(path: Path) -> str:
+    """What a file's contents are known by, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def make_folders(folder: Path) -> None:

@@ -265,9 +265,9 @@ def time_of(file: Path) -> float:
 
 
 def _started(pid: int) -> str:
-    """When a process was started; "" where there is none."""
-    after_name = _contents(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return after_name[19] if len(after_name) > 19 else ""
+    """When a process was started; "" where there is none, or it has ended and its parent has not looked."""
+    state, *after_state = _contents(f"/proc/{pid}/stat").rpartition(")")[2].split() or [""]
+    return after_state[18] if len(after_state) > 18 and state not in ("Z", "X") else ""
 
 
 def _pid_space() -> str:

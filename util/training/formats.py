@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from util.errors import RunStopped, UserError
-from util.runs.journal import disk_trouble, sync_names
+from util.runs.journal import disk_trouble, sha256_of, sync_names
 
 PARQUET_ROWS = 1000
 REASONING = "reasoning_content"  # the field of a message in which chat templates look for its thought
@@ -507,8 +506,3 @@ def publish(
             "log in with `hf auth login` and run the same command with --force"
         ) from error
     return f"{api.endpoint}/datasets/{repository}"
-
-
-def sha256_of(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

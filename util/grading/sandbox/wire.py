@@ -9,6 +9,7 @@ nothing from a program is ever unpickled or unmarshalled.
 
 from __future__ import annotations
 
+import collections
 import datetime
 import decimal
 import fractions
@@ -211,8 +212,12 @@ class Foreign:
             raise AttributeError(name)
         raise Unfit(f"they use .{name} of an object of the program")
 
+    def __call__(self, *_: object, **__: object) -> NoReturn:
+        raise Unfit(f"they call an object of the program ({self._kind})")
+
 
 FOREIGN = "object"
+NAMED = "named"  # a tuple whose parts have names, which compares as a tuple
 CHANGED = b'{"changed": '  # begins the result of a call that returned nothing and changed what it was given
 _PARTED: dict[str, Any] = {
     "tuple": tuple,
@@ -240,6 +245,8 @@ def encode_exactly(value: object) -> bytes:
 def _exact(value: Any) -> Any:
     if isinstance(value, list):
         return _exact_parts(value)
+    if isinstance(value, tuple) and isinstance(names := getattr(type(value), "_fields", None), tuple):
+        return {NAMED: [list(names), _exact_parts(list(value))]}
     for kind in ("tuple", "set", "frozenset", "deque"):
         if isinstance(value, _PARTED[kind]):
             return {kind: _exact_parts(list(value))}
@@ -278,7 +285,10 @@ def _restored_exactly(pairs: list[tuple[str, object]]) -> object:
             return _WORDED[kind][2](content)
         if not others and kind == FOREIGN:
             return Foreign(str(content))
-    except (TypeError, ArithmeticError) as error:  # parts that cannot be in a set, or no such number
+        if not others and kind == NAMED and isinstance(content, list):
+            names, parts = content
+            return collections.namedtuple("Named", names)(*parts)
+    except (TypeError, ValueError, ArithmeticError) as error:  # such as parts that cannot be in a set
         raise BadMessage(str(error)) from error
     return _restored(pairs)
 
