@@ -24,8 +24,8 @@ ENVIRONMENTS = Path(sys.prefix) / "versions"
 LEFT_OUT = tuple(
     f"--ignore=tests/test_{name}.py"
     for name in (
-        "adapters batch_runs benchmarks budget_report chain docs endpoint_runs eval export inference kills "
-        "labelling report sampling second_opinion thinking_budget walk"
+        "adapters audit batch_runs benchmarks budget_report chain deadline docs endpoint_runs eval export "
+        "inference kills labelling loops power recipes report sampling second_opinion shards thinking_budget walk"
     ).split()
 )
 OWN = f"3.{sys.version_info.minor}"
