@@ -151,6 +151,10 @@ def test_an_archive_is_read_however_it_is_packed(tmp_path, method):
 
 
 def test_options_of_a_log_make_a_benchmark_of_letters(tmp_path):
+    log = json.loads((FOREIGN / "inspect_ai" / "letters.json").read_text())
+    log["plan"]["config"] = {"temperature": 0.5}  # of the task; the model's own says nothing
+    (tmp_path / "letters.json").write_text(json.dumps(log))
+    assert imported(tmp_path / "letters.json", tmp_path / "warm").samples[0]["temperature"] == 0.5
     got = imported(FOREIGN / "inspect_ai" / "letters.json", tmp_path)
     assert got.info["settings"]["grade"] == "letter"
     assert got.problems[0]["choices"] == ["oxygen", "carbon dioxide", "helium"]

@@ -55,8 +55,11 @@ def read(path: Path) -> list[Log]:
             f"{path} has version {header.get('version')!r} of inspect_ai's log, and 1 and 2 are known: write "
             "it anew with `inspect log convert`"
         )
-    about, drawn = header["eval"], header["eval"].get("model_generate_config") or {}
-    temperature = number(drawn.get("temperature"))
+    about = header["eval"]
+    # What the model was called with; a task's own settings stand in the plan.
+    configs = (about.get("model_generate_config"), (header.get("plan") or {}).get("config"))
+    said = (number((config or {}).get("temperature")) for config in configs)
+    temperature = next((value for value in said if value is not None), None)
     return [
         Log(
             TOOL,
