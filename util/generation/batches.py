@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -488,9 +489,8 @@ class BatchEngine:
             names = ", ".join(part.batch_id for part in under_way[:3] if part.batch_id)
             return f"batches go on without this command ({names}): the same command fetches their answers"
         program = "python -m vllm.entrypoints.openai.run_batch"
-        commands = "".join(
-            f"\n  {program} -i {part.path} -o {part.results} --model {self._model}" for part in under_way
-        )
+        words = ((f"{part.path}", "-o", f"{part.results}", "--model", self._model) for part in under_way)
+        commands = "".join(f"\n  {program} -i {shlex.join(some)}" for some in words)
         return f"have vLLM answer these requests, and then run the same command again:{commands}"
 
 
