@@ -52,7 +52,7 @@ from util.grading.maths.units import units_agree
 from util.records import NO_TIME, Verdict
 from util.response import solution_part
 
-GRADER = "maths-15"
+GRADER = "maths-16"
 
 
 class Comparison(NamedTuple):
@@ -279,7 +279,11 @@ def _compare_found(gold: str, found: Found, kind: str, symbolic: bool | None) ->
     if found.about and not _shows(found.text, found.about):
         found = found._replace(rival=found.about)
     said = _same_of_kind(gold, found.text, kind, symbolic)
-    if found.rival and said.equal != _same_of_kind(gold, found.rival, kind, symbolic).equal:
+    if (
+        found.rival
+        and said.equal != _same_of_kind(gold, found.rival, kind, symbolic).equal
+        and not _says_again(found.text, found.rival)
+    ):
         return said._replace(equal=False, tier="none", cause=RIVAL)
     if said.equal and words.are_opposed(gold, found.span):
         return said._replace(equal=False, tier="text")
@@ -294,6 +298,14 @@ def _compare_found(gold: str, found: Found, kind: str, symbolic: bool | None) ->
     return whole if whole.equal and is_whole else said
 
 
+def _says_again(answer: str, rival: str) -> bool:
+    """Whether what stands behind an answer is the same, or an exact one to some digits."""
+    shown = plain_number(clean(rival))
+    if shown is not None and shown.places and "." not in answer and _shows(answer, rival):
+        return True
+    return same_answer(answer, rival, symbolic=False).equal
+
+
 def _shows(answer: str, about: str) -> bool:
     """Whether a decimal or a percentage is that of the value next to which it stands, or that has none."""
     shown = plain_number(about.replace(" ", ""))
@@ -303,10 +315,12 @@ def _shows(answer: str, about: str) -> bool:
         return True
     if shown is None or value is None:
         return True
-    return any(
-        abs(value * scale - shown.value) * 10 ** (shown.places or 0) < 1
+    beyond = [
+        (abs(value * scale) - abs(shown.value)) * 10 ** (shown.places or 0)
         for scale in ((1, 100) if shown.percent else (1,))
-    )
+        if value * shown.value >= 0
+    ]
+    return any(-1 <= 2 * difference < 2 for difference in beyond)  # rounded or cut off
 
 
 def _same_of_kind(gold: str, prediction: str, kind: str, symbolic: bool | None) -> Comparison:
@@ -431,9 +445,9 @@ def _compare_quantities(gold: str, prediction: str) -> Comparison | None:
     """What comes of two quantities, or of one and a bare number; None for anything else."""
     if r"\circ" in gold or r"\circ" in prediction:
         return None  # degrees and radians are the reader's
-    left, right = quantity(gold), quantity(prediction)
+    left, right = quantity(_of_name(gold)), quantity(_of_name(prediction))
     if left is None and right is None:
-        return None
+        return _compare_glued(gold, prediction)
     found = comparable(left or Quantity(gold), right or Quantity(prediction))
     if found is None:
         return Comparison(False, "number", gold, prediction)
@@ -443,6 +457,26 @@ def _compare_quantities(gold: str, prediction: str) -> Comparison | None:
     if result.equal or left and right or plain_number(prediction if left else gold):
         return Comparison(result.equal, "number", gold, prediction, result.cause)
     return None
+
+
+_NAMED = re.compile(r"[a-zA-Z](?:_(?:\w|\{[^{}=]{1,12}\})|')?\s*=\s*")
+
+
+def _of_name(cleaned: str) -> str:
+    """What a lone letter equals: 300 K of T = 300 K."""
+    return cleaned[name.end() :] if (name := _NAMED.match(cleaned)) else cleaned
+
+
+_GLUED = re.compile(r"(-?\d[\d.,]*)([KNJWVCAFHT])")
+
+
+def _compare_glued(gold: str, prediction: str) -> Comparison | None:
+    """300K for 300: nobody knows whether the letter is a unit, a variable or a thousand."""
+    if (glued := _GLUED.fullmatch(_of_name(prediction))) is None:
+        return None
+    same = _compare_numbers(gold, glued[1])
+    cause = f"{glued[2]} may be a unit or a variable"
+    return Comparison(False, "unproven", gold, prediction, cause) if same and same.equal else None
 
 
 _VALUE_SAID = re.compile(  # The smallest value is 7

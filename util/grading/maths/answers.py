@@ -35,6 +35,8 @@ from util.grading.maths.spans import (
 )
 from util.grading.maths.spelling import clean, mended
 from util.grading.maths.spoken import in_notation
+from util.grading.maths.units import unit_of
+from util.grading.maths.words import is_compound
 from util.response import without_turn_tokens
 
 MAX_ANSWER = 4_000  # characters of one answer; what is longer is no answer
@@ -213,6 +215,8 @@ def _settled(text: str, before: str, end: int, found: Found) -> Found:
     head = behind[:_NEAR].lstrip(" $,\n")
     if head[:1] in _OPENS and (about := ABOUT.match(head) or EXPANDED.match(head)):
         found = found._replace(about=next(filter(None, about.groups())))
+    if not is_denied(before) and (also := _said_also(found, behind)):
+        return also
     if not _LETTERS.search(behind):
         return found._replace(cause=TAKEN_BACK) if is_denied(before) or _REFUTED.match(behind) else found
     if is_denied(before) or is_taken_back(behind):
@@ -231,6 +235,29 @@ def _settled(text: str, before: str, end: int, found: Found) -> Found:
         if not _NUMBER.match(later.text):
             return found
     return found._replace(rival=later.text) if later.text != found.text else found
+
+
+_OR_VALUE = re.compile(
+    r"(?:[\s$*.)]|\\[)\]])*+([a-zA-Z]+)?[\s$]*+(?:,|\()?\s*+(?:(?:or|that is)\b|或|i\.e\.)[\s,:]*+"
+    r"(?:(?:equivalently|simply|also|just)\b[\s,:]*+)?"
+    r"(\$[^$\n]{1,80}\$|\\\(.{1,80}?\\\)|[-−]?[\d\\][^\s,;$]*)(?:\s?([a-zA-Z]+))?",
+    re.IGNORECASE,
+)
+
+
+def _said_also(found: Found, behind: str) -> Found | None:
+    """An answer behind which another way to write it, or another answer, follows at once: "or 0.5"."""
+    if not (match := _OR_VALUE.match(behind)) or "boxed" in match[2]:
+        return None
+    first_unit, other, unit = match.groups()
+    rest = behind[match.end(2) :]
+    if first_unit and unit_of(first_unit) is None or is_taken_back(rest) or _concluded(rest) is not None:
+        return None
+    other = other.strip("$").removeprefix(r"\(").removesuffix(r"\)").rstrip(".*:)")
+    if unit and (unit_of(unit) or _SCALE.fullmatch(unit)):
+        other = f"{other} {unit}"
+    text = f"{found.text} {first_unit}" if first_unit and plain_number(found.text) else found.text
+    return found._replace(text=text, rival=other) if other.strip() else None
 
 
 def behind_if_taken_back(text: str, *, boxed: bool) -> str | None:
@@ -706,7 +733,11 @@ def _whole(text: str) -> Found | None:
     span = text.strip().strip("*`\"'").lstrip(". ").strip()
     if not span or "\n" in span or len(span) > 200:
         return None
-    is_name = re.fullmatch(r"[^\W\d_][\w'’-]*(?: [\w'’-]+)?[.!]?", span) and not re.search(r"\d", span)
+    is_name = (
+        is_compound(span)
+        or re.fullmatch(r"[^\W\d_][\w'’-]*(?: [\w'’-]+)?[.!]?", span)
+        and not re.search(r"\d", span)
+    )
     if not is_name and (
         has_words(span) and not _is_count(span) or len(span.split()) > 12 and not formulas(span)
     ):
@@ -760,7 +791,8 @@ def _in_bold(text: str) -> Found | None:
     if statement.cause == DENIED:
         return None
     found = _found(span, statement, "bold", "medium")
-    return found._replace(cause=TAKEN_BACK) if is_taken_back(behind) else found
+    also = _said_also(found, behind)
+    return also or (found._replace(cause=TAKEN_BACK) if is_taken_back(behind) else found)
 
 
 def _last_line(text: str) -> Found | None:
@@ -830,7 +862,7 @@ def _last_sentence(text: str) -> str:
         for sentence in reversed(_SENTENCES.split(line[-1500:])):
             if _GOES_ON.search(sentence):
                 return ""
-            if re.search(r"\d|[$\\=]", sentence):
+            if re.search(r"[\d$\\=⁺⁻]", sentence):
                 clauses = [match.start() for match in _CLAUSE_START.finditer(sentence)]
                 return sentence[clauses[-1] :] if clauses else sentence
     return ""

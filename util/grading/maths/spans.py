@@ -40,6 +40,19 @@ class Statement(NamedTuple):
 
 def read_span(span: str, *, declared: bool = False) -> Statement:
     """What a span says; `declared`: it stands behind "the answer is"."""
+    said = _read(span, declared=declared)
+    return said._replace(text=_AGAIN.sub(r"\1, ", said.text)) if said.text.count("=") > 1 else said
+
+
+_INDEX = r"(?:_\{?\w\}?)?\s*="
+_AGAIN = re.compile(  # between two values of one name, which are no quotient or product: x = 7 / x = 8
+    rf"((?<![\\\w])([a-zA-Z]){_INDEX}\s*[^=,;]*?[\d}})])"
+    r"(?:(?:[/|&]|\\q?quad\b|\\[\\;:, ]|\\mid\b|\\(?:text|mathrm)\s*\{[\s/|]*\}|\s)++"
+    rf"(?=\2{_INDEX})|\s*+(?:\\q?quad\b\s*+)+(?=[a-zA-Z]{_INDEX}))"
+)
+
+
+def _read(span: str, *, declared: bool) -> Statement:
     span = span.strip().strip("*").strip()
     if (")" in span or "or " in span or "h is" in span or "at is" in span or "i.e." in span) and (
         match := ABOUT.search(span)

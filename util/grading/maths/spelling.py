@@ -89,7 +89,7 @@ _DOUBLED = re.compile(r"\\\\(?=[a-zA-Z(){}\[\]!$%])")
 _BARE_RECURRING = re.compile(r"(?<!\d)\.(?=\\(?:overline|bar|dot)\b)")
 _CONSTANT = re.compile(r"\bC(\d)\b")
 _ROUGHLY = re.compile(
-    r"^(?:\\approx|\\text\{\s*(?:about|approximately|roughly|only)\s*\}|about\b|approximately\b)\s*|\s*\(approx\w*\)$"
+    r"^(?:\\(?:approx(?:eq)?|sim(?:eq)?|cong)(?![a-z])|\\text\{\s*(?:about|approximately|roughly|only)\s*\}|about\b|approximately\b)\s*|\s*\(approx\w*\)$"
 )
 _POUNDS = re.compile(r"\\pounds\b\s*")
 _DECIMAL_COMMA_CERTAIN = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d{2}|-)(?!\d)")  # 2.350,00

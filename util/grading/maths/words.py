@@ -6,6 +6,7 @@ Call `text_of` to see whether an answer is words, and `same_text` to compare two
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from util.grading.maths.spelling import ROMAN_COMMANDS, TEXT_COMMANDS
 
@@ -150,31 +151,58 @@ _MAY_OPPOSE = re.compile(
 _FROM_TO = re.compile(r"\b(north|south|east|west)\s+of\s+(?:due\s+)?(north|south|east|west)\b", re.IGNORECASE)
 
 
-_COMPOUND_DRESS = re.compile(r"\\(?:ce|text|mathrm|rm)\b|[{}_$\s]")
+_COMPOUND_DRESS = re.compile(r"\\(?:ce|text|mathrm|rm|left|right)\b|[{}_$\s]")
 _ELEMENTS = r"\(*[A-Z][a-z]?\d*(?:\(*[A-Z][a-z]?\d*|[()]\d*)*"
-_COMPOUND = re.compile(rf"({_ELEMENTS})(?:\^?(\d?)([+-]))?")
-_SUPERSCRIPTS = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉", "+-01234567890123456789")
+_COMPOUND = re.compile(
+    rf"({_ELEMENTS}(?:·\d*{_ELEMENTS})?)(?:\^?(?:(\d?)([+-])|([+-])(\d)|(\+{{2,4}}|-{{2,4}})))?"
+)
+_IN_COMPOUNDS = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉−[]⋅•", "+-01234567890123456789-()··")
 _RAISED = re.compile("(?=[⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹])(?<![⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹])")
 
 
 def same_compound(gold: str, prediction: str) -> bool:
-    r"""Whether both write the same chemical formula: H_2SO_4, \ce{H2SO4}, \text{Fe}^{3+}, \ce{Fe^3+}."""
+    r"""Whether both write the same chemical formula: H_2SO_4, \ce{H2SO4}, \text{Fe}^{3+}, Fe3+."""
     left, right = _compound(gold), _compound(prediction)
-    return left is not None and left == right
+    if left is None or right is None:
+        return False
+    flat = f"{left.elements}{left.charge}"
+    if len(flat) < 3 and not left.charge and not (_LOWERED.search(gold) or _LOWERED.search(prediction)):
+        return False
+    if left.is_raised == right.is_raised or not left.charge or not right.charge:
+        return left[:2] == right[:2]
+    # Fe3+ may be three atoms with one charge or one atom with three; A^-2 is a power.
+    is_power = any(side.is_raised and side.is_signed_first for side in (left, right))
+    return flat == f"{right.elements}{right.charge}" and not is_power
 
 
-def _compound(written: str) -> tuple[str, str] | None:
-    """The elements and the charge of a chemical formula of more than one letter; None for anything else."""
+class _Compound(NamedTuple):
+    elements: str
+    charge: str  # as 2-
+    is_raised: bool
+    is_signed_first: bool  # -2
+
+
+def is_compound(written: str) -> bool:
+    """Whether a text is nothing but a chemical formula, of more than a letter and a number."""
+    found = _compound(written)
+    return found is not None and (found.charge != "" or len(found.elements) > 2)
+
+
+def _compound(written: str) -> _Compound | None:
     if len(written) > 100 or not _MAY_BE_COMPOUND.match(written):
         return None
-    text = _COMPOUND_DRESS.sub("", _RAISED.sub("^", written).translate(_SUPERSCRIPTS))
-    match = _COMPOUND.fullmatch(text)
-    if match is None or len(text) < 3:
+    text = _RAISED.sub("^", written).replace(r"\cdot", "·").translate(_IN_COMPOUNDS)
+    match = _COMPOUND.fullmatch(text := _COMPOUND_DRESS.sub("", text))
+    if match is None or len(text) < 2:
         return None
-    return match[1], f"{match[2] or ''}{match[3] or ''}"
+    digit, sign, sign_first, digit_behind, signs = (part or "" for part in match.groups()[1:])
+    number = digit or digit_behind or (str(len(signs)) if signs else "")
+    charge = f"{number if number != '1' else ''}{sign or sign_first or signs[:1]}"
+    return _Compound(match[1], charge, "^" in text, bool(sign_first))
 
 
-_MAY_BE_COMPOUND = re.compile(r"[\s$({]*(?:\\(?:ce|text|mathrm|rm)\b|[A-Z])")
+_LOWERED = re.compile(r"_|\\ce\b|[₀-₉]")
+_MAY_BE_COMPOUND = re.compile(r"[\s$({\[]*(?:\\(?:ce|text|mathrm|rm|left)\b|[A-Z])")
 
 
 def are_opposed(gold: str, prediction: str) -> bool:
