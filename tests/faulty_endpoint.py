@@ -109,6 +109,7 @@ class Script:
     refuse_containing: str | None = None  # prompts with these words are refused with 400
     refused_fields: tuple[str, ...] = ()  # a request with one of them is refused with 400
     only_streams: bool = False  # an answer that is not streamed is refused with 400
+    closes: str = ""  # each connection: "after" its first answer, or "before" the second, which is asked for
 
 
 class FaultyEndpoint:
@@ -223,6 +224,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, endpoint: FaultyEndpoint) -> None:
         self.endpoint = endpoint
         self.buffer = b""
+        self.asked = 0  # chat requests
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
@@ -252,6 +254,12 @@ class _Connection(asyncio.Protocol):
             endpoint.happened["models"] += 1
             self.send(_models(endpoint.script))
             return
+        self.asked += 1
+        if endpoint.script.closes == "before" and self.asked > 1:
+            endpoint.happened["closed"] += 1
+            self.transport.close()
+            return
+        self.close_after |= endpoint.script.closes == "after"
         chat = json.loads(body)
         if endpoint.keep:
             endpoint.requests.append(chat)

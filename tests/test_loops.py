@@ -5,6 +5,7 @@ import json
 import random
 import shlex
 import sys
+import tracemalloc
 
 import pytest
 from faulty_endpoint import FaultyEndpoint, Script
@@ -62,6 +63,17 @@ def test_it_does_not_matter_how_a_text_is_cut_into_pieces():
 
     ends = [ended(size) for size in (1, 7, 100)]
     assert max(ends) - min(ends) < 200
+
+
+def test_of_a_long_text_only_what_is_near_is_remembered():
+    words = [f"w{number * 7919 % 9973:x} " for number in range(3000)]
+    watch = LoopWatch()
+    tracemalloc.start()
+    assert not any(watch.feed(word) for word in words)
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert taken < 250_000
+    assert any(watch.feed(word) for word in words[-60:] * 8)
 
 
 def test_an_answer_that_comes_in_pieces_is_whole_and_ended_when_it_repeats_itself():

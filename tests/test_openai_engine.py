@@ -1,8 +1,10 @@
 import asyncio
 import base64
+import errno
 import importlib
 import itertools
 import json
+import os
 import shutil
 import socket
 import ssl
@@ -10,6 +12,8 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
+import weakref
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
@@ -719,6 +723,42 @@ def test_a_run_in_which_every_request_is_refused_stops():
     assert len(endpoint.requests) <= 40
 
 
+# Connections
+
+
+@pytest.mark.parametrize("closes", ["after", "before"])
+def test_a_server_that_closes_kept_connections_whenever_it_likes_fails_no_request(closes, capsys):
+    with FaultyEndpoint(Script(closes=closes)) as endpoint:
+        engine = engine_for(endpoint, concurrency=4, backoff_s=60.0)
+        assert completed(ask(engine, requests(40))) == 40
+    assert endpoint.happened["ok"] == 40 and capsys.readouterr().err == ""
+    assert (endpoint.happened["closed"] > 10) == (closes == "before")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"), [(errno.EADDRNOTAVAIL, "no free port for one more"), (errno.EMFILE, "no more files")]
+)
+def test_more_connections_than_this_machine_can_open_are_said_and_fewer_used(
+    error, words, monkeypatch, capsys
+):
+    is_open = weakref.WeakSet()
+
+    class Scarce(socket.socket):
+        def connect(self, address):
+            if len(is_open) >= 5:
+                raise OSError(error, os.strerror(error))
+            is_open.add(self)
+            super().connect(address)
+
+    monkeypatch.setattr("util.engines.openai_transport.EXHAUSTED_S", 0.01)
+    monkeypatch.setattr("util.engines.openai_transport._socket", lambda address: Scarce(*address[:3]))
+    with FaultyEndpoint(Script(service_s=0.02)) as endpoint:
+        assert completed(ask(engine_for(endpoint, concurrency=12), requests(60))) == 60
+    said = capsys.readouterr().err
+    assert said.count(words) == 1 and len(said.splitlines()) == 1
+    assert endpoint.most_in_flight == 5
+
+
 # Answers that are streamed
 
 
@@ -907,6 +947,7 @@ def test_a_gateway_that_cuts_each_silent_connection_asks_for_streams_and_a_kille
 ):
     monkeypatch.setattr("util.engines.openai_api.CUT_AFTER_S", 0.1)
     monkeypatch.setattr("util.engines.openai_quirks.CUT_AFTER_S", 0.1)
+    monkeypatch.setattr("util.engines.openai_transport.STALE_S", 0.05)
 
     class Cuts(FaultyEndpoint):
         def pick(self, body):
@@ -954,6 +995,28 @@ def test_reading_a_chunk_takes_no_more_than_30_microseconds():
         return (time.process_time() - began) / 5000 * 1e6
 
     assert min(microseconds() for _ in range(5)) <= 30
+
+
+@pytest.mark.parametrize("kind", ["reasoning_content", "content"])
+def test_a_long_answer_that_is_streamed_takes_little_more_memory_than_its_characters(kind):
+    pieces = [f"{number % 977:03d} " for number in range(7500)]
+    events = [f'data: {{"choices": [{{"delta": {{"{kind}": "{piece}"}}}}]}}\n\n'.encode() for piece in pieces]
+    heard = []
+    tracemalloc.start()
+    streamed = StreamedReply(lambda thought, text: heard.append(len(thought) + len(text)))
+    for event in events:
+        streamed.feed(event)
+    taken, listened = tracemalloc.get_traced_memory()[0], 8 * len(heard) * 1.2
+    tracemalloc.stop()
+    assert taken - listened < 40_000
+    assert streamed.heard == "".join(pieces) and len(heard) == 7500
+
+
+def test_a_character_in_two_halves_is_whole_again():
+    streamed = StreamedReply()
+    for half in ("\\ud83d", "\\ude00"):
+        streamed.feed(f'data: {{"choices": [{{"delta": {{"content": "{half}"}}}}]}}\n\n'.encode())
+    assert streamed.whole()["choices"][0]["message"]["content"] == "\ud83d\ude00"
 
 
 # What was used
@@ -1164,6 +1227,21 @@ def first_contact(url):
         ask(engine, requests(3))
     assert time.monotonic() - started < 10
     return str(stopped.value)
+
+
+def test_the_first_refusal_says_how_long_a_server_that_is_starting_is_waited_for(monkeypatch):
+    endpoint, said = FaultyEndpoint(), []
+
+    def say(words):
+        said.append(words)
+        if len(said) == 1:
+            endpoint.start()
+
+    monkeypatch.setattr("util.engines.openai_watch.say", say)
+    assert completed(ask(engine_for(endpoint), requests(3))) == 3
+    endpoint.stop()
+    waiting = "Connection refused (waiting up to 35 s for a server that is starting; said once)"
+    assert said == [f"{endpoint.url}: {waiting}", f"{endpoint.url} is back"]
 
 
 def test_a_wrong_port_ends_with_what_to_check():

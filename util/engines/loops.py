@@ -41,7 +41,7 @@ def loop_end(text: str) -> int | None:
 
 
 class LoopWatch:
-    """Looks at one text as it grows; what a unit costs does not depend on how long the text is."""
+    """Looks at one text as it grows; neither what a unit costs nor memory depends on how long the text is."""
 
     def __init__(self) -> None:
         self._rest = ""  # may go on in the next piece
@@ -67,7 +67,19 @@ class LoopWatch:
             found |= self._add(match.group())
         return found
 
+    def _forget(self) -> None:
+        """Let go of units that are too far away to matter: what stays is counted from 0 again."""
+        gone = len(self._units) - RECENT - SPAN
+        for of_units in (self._units, self._said, self._words):
+            del of_units[:gone]
+        self._seen = {key: (at - gone, times) for key, (at, times) in self._seen.items() if at >= gone}
+        self._last_number -= gone
+        if self._source:
+            self._source -= gone
+
     def _add(self, unit: str) -> bool:
+        if len(self._units) >= 2 * RECENT:
+            self._forget()
         units, said, words = self._units, self._said, self._words
         at = len(units)
         units.append(unit)

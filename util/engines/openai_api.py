@@ -74,7 +74,6 @@ Result = Completion | Failure
 class _Tries:
     """What happened to one request so far."""
 
-    dice: random.Random  # for the jitter of its waits
     broken: int = 0
     broken_at: float | None = None  # when the first bad reply came
     busy: int = 0
@@ -335,7 +334,7 @@ class OpenAIEngine:
 
     async def _ask(self, request: Request) -> Result:
         """Ask until there is an answer, or no hope of one; once more where a thought has used its budget."""
-        tries = _tries(request, self._budget)
+        tries = _Tries(budget=self._budget)
         first = await self._answer(request, tries)
         if isinstance(first, Failure):
             return first
@@ -344,7 +343,7 @@ class OpenAIEngine:
             then = going_on(request, first, tries.budget, thinks=self._thinks)
         if then is None:
             return with_begun(request, first)
-        tries = _tries(then.request)
+        tries = _Tries()
         second = await self._answer(then.request, tries)
         if isinstance(second, Failure):
             if second.message.startswith(REFUSED) and not self._goes_on:
@@ -377,10 +376,10 @@ class OpenAIEngine:
                 tries.broken_at = tries.broken_at or self._loop.time()
                 if tries.broken >= MOST_BROKEN and self._watch.answered_at > tries.broken_at:
                     return Failure(f"{tries.broken} bad replies, the last: {outcome.message}")
-                await self._back_off(tries.broken, tries.dice)
+                await self._back_off(tries.broken, request)
             elif outcome.kind is Kind.BUSY and outcome.wait_s is None:
                 tries.busy += 1
-                await self._back_off(tries.busy, tries.dice)
+                await self._back_off(tries.busy, request)
 
     async def _try(self, request: Request, tries: _Tries) -> Answer | Trouble:
         """Ask once, as soon as an endpoint and a key are free, and take note of what it says about them."""
@@ -410,7 +409,9 @@ class OpenAIEngine:
             self._dispatcher.release(lease, tokens_used)
         return outcome
 
-    async def _back_off(self, times: int, dice: random.Random) -> None:
+    async def _back_off(self, times: int, request: Request) -> None:
+        about = (request.problem_id, request.temperature, request.index, request.seed, times)
+        dice = random.Random(" ".join(map(str, about)))
         self._backing_off += 1
         try:
             await asyncio.sleep(self._watch.wait_s(times) * dice.uniform(0.5, 1.0))
@@ -499,11 +500,6 @@ class OpenAIEngine:
             if lesson is not None:
                 return replace(outcome, kind=Kind.OTHERWISE, param=lesson)
         return outcome
-
-
-def _tries(request: Request, budget: int | None = None) -> _Tries:
-    dice = random.Random(f"{request.problem_id} {request.temperature} {request.index} {request.seed}")
-    return _Tries(dice, budget=budget)
 
 
 def _loop_listener(request: Request) -> Listener | None:

@@ -28,6 +28,7 @@ from util.engines.openai_watch import (
     MOST_WAIT_S,
     fills_in,
     models_in,
+    patience_with,
     room_of,
 )
 from util.errors import RunStopped, UserError
@@ -293,7 +294,8 @@ class BatchEndpoint:
 
     def _wait(self, trouble: Trouble, tries: int, waited_s: float) -> float:
         """Wait before another try; raises what ends the run when that was enough."""
-        if not self._has_contact and waited_s >= min(FIRST_CONTACT_S, self._retry_for_s):
+        first_contact_s = min(FIRST_CONTACT_S, self._retry_for_s)
+        if not self._has_contact and waited_s >= first_contact_s:
             raise UserError(
                 f"{self.name} was not reached ({trouble.message}): check that it runs, host and port"
             )
@@ -304,7 +306,8 @@ class BatchEndpoint:
             )
         if trouble.kind not in self._said:
             self._said.add(trouble.kind)
-            say(f"{self.name}: {trouble.message} (retrying; said once)")
+            patience = "retrying" if self._has_contact else patience_with(trouble, first_contact_s)
+            say(f"{self.name}: {trouble.message} ({patience}; said once)")
         wait_s = min(MOST_WAIT_S, 2 ** (tries - 1)) if trouble.wait_s is None else trouble.wait_s
         self._pause(wait_s)
         return max(wait_s, 1.0)

@@ -45,6 +45,7 @@ class Trouble:
     param: str = ""  # the field of the request that the endpoint does not want
     heard: str = ""  # what came of the answer: it was paid for
     silent_s: float = 0.0  # how long nothing came before the connection broke
+    is_stale: bool = False  # whether the server closed a kept connection just as it was used again
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,35 @@ def is_stream(beginning: bytes) -> bool | None:
     return None if any(start.startswith(beginning) for start in _BEGINNINGS) else False
 
 
+class _Growing:
+    """A text that comes in pieces, kept in little more memory than its characters take.
+
+    A list of its pieces takes 370 kB for 30,000 characters: too much with thousands of answers under way.
+    """
+
+    def __init__(self) -> None:
+        self._so_far = bytearray()
+        self._new: list[str] = []
+        self.has_begun = False  # maybe with an empty piece
+
+    def add(self, piece: str) -> None:
+        self._new.append(piece)
+        self.has_begun = True
+
+    def take_new(self) -> str | None:
+        """What came since the last call; None: no piece."""
+        if not self._new:
+            return None
+        new = "".join(self._new)
+        # A character may come in two halves, each a surrogate.
+        self._so_far += new.encode("utf-8", "surrogatepass")
+        self._new.clear()
+        return new
+
+    def __str__(self) -> str:
+        return self._so_far.decode("utf-8", "surrogatepass") + "".join(self._new)
+
+
 class StreamedReply:
     """Puts the chunks of a streamed chat completion together."""
 
@@ -33,9 +62,7 @@ class StreamedReply:
         self._most_chars = most_chars  # a longer answer is ended: the endpoint does not keep the token limit
         self._rest: list[bytes] = []  # of a line that has no end yet
         self._unread = b""  # data of an event that is no JSON so far
-        self._texts: list[str] = []
-        self._thoughts: list[str] = []
-        self._told = [0, 0]  # how many of each the listener knows
+        self._thought, self._text = _Growing(), _Growing()
         self._chars = 0
         self._message: dict[str, Any] = {}
         self._finish_reason: Any = None
@@ -54,12 +81,12 @@ class StreamedReply:
     @property
     def heard_any(self) -> bool:
         """Whether the answer has begun."""
-        return bool(self._texts or self._thoughts)
+        return self._text.has_begun or self._thought.has_begun
 
     @property
     def heard(self) -> str:
         """Thought and text so far."""
-        return "".join((*self._thoughts, *self._texts))
+        return f"{self._thought}{self._text}"
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes, wherever they are cut."""
@@ -87,10 +114,10 @@ class StreamedReply:
         if self._error is not None:
             return self._error
         message = {**self._message}
-        if self._texts:
-            message.setdefault("content", "".join(self._texts))
-        if self._thoughts:
-            message["reasoning_content"] = "".join(self._thoughts)
+        if self._text.has_begun:
+            message.setdefault("content", str(self._text))
+        if self._thought.has_begun:
+            message["reasoning_content"] = str(self._thought)
         choices = [{"message": message, "finish_reason": self._finish_reason}] if self._has_choice else []
         return {"choices": choices, "usage": self._usage}
 
@@ -139,12 +166,12 @@ class StreamedReply:
             delta = {} if self._chars else choice.get("message")
         if not isinstance(delta, dict):
             return
-        for pieces, value in (
-            (self._thoughts, delta.get("reasoning_content") or delta.get("reasoning")),
-            (self._texts, delta.get("content")),
+        for growing, value in (
+            (self._thought, delta.get("reasoning_content") or delta.get("reasoning")),
+            (self._text, delta.get("content")),
         ):
             if isinstance(value, str):
-                pieces.append(value)
+                growing.add(value)
                 self._chars += len(value)
             elif value is not None:
                 self._message["content"] = value  # no text: whoever reads the reply says so
@@ -156,14 +183,8 @@ class StreamedReply:
         """Let the listener know what is new; an answer without end is ended."""
         if self._most_chars is not None and self._chars > self._most_chars:
             self._finish_reason, self.is_ended = "length", True
-        if self._listener is None or self.is_ended:
+        thought, text = self._thought.take_new(), self._text.take_new()
+        if self._listener is None or self.is_ended or thought is text is None:
             return
-        told = [len(self._thoughts), len(self._texts)]
-        if told != self._told:
-            thought, text = (
-                "".join(pieces[start:])
-                for pieces, start in zip((self._thoughts, self._texts), self._told, strict=True)
-            )
-            self._told = told
-            if (finish_reason := self._listener(thought, text)) is not None:
-                self._finish_reason, self.is_ended = finish_reason, True
+        if (finish_reason := self._listener(thought or "", text or "")) is not None:
+            self._finish_reason, self.is_ended = finish_reason, True

@@ -8,9 +8,12 @@ time.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
+import weakref
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +29,16 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 10.0
 KEEP_ALIVE_S = 3.0  # less than servers keep idle connections (uvicorn: 5 s), so that none closes as we send
+STALE_S = 1.0  # within so long a kept connection shows that the server had closed it
+EXHAUSTED_S = 1.0  # how long nothing is sent where this machine can open no more connections
+# What this machine lacks for one more connection; the endpoint is asked less and goes on.
+EXHAUSTED = {
+    errno.EADDRNOTAVAIL: "this machine has no free port for one more connection to it: fewer are used; for "
+    "more, widen net.ipv4.ip_local_port_range or give several addresses after --api-base",
+    errno.EMFILE: "this process may open no more files: fewer connections are used; raise ulimit -n",
+    errno.ENFILE: "this machine can open no more files: fewer connections are used",
+    errno.ENOBUFS: "this machine has no memory for one more connection: fewer are used",
+}
 OTHER_FILES = 256  # that may be open beside connections: journals, graders, libraries
 # What OpenSSL says when the other side does not speak TLS.
 NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
@@ -48,10 +61,13 @@ class Transport:
 
     def __init__(self, *, silence_s: float = SILENCE_S) -> None:
         self._silence_s = silence_s
+        self._is_kept: ContextVar[bool] = ContextVar("is_kept")  # whether a task's connection was used before
 
     async def open(self) -> None:
         """Make ready."""
         import aiohttp
+
+        is_kept, used = self._is_kept, weakref.WeakSet[aiohttp.client_proto.ResponseHandler]()
 
         class Connector(aiohttp.TCPConnector):
             """Leaves a kept connection on which more came than was asked for."""
@@ -59,7 +75,11 @@ class Transport:
             async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
                 while True:
                     connection = await super().connect(*args, **kwargs)
-                    if connection.protocol is None or not connection.protocol.should_close:
+                    protocol = connection.protocol
+                    assert protocol is not None, "a connection that was just opened"
+                    if not protocol.should_close:
+                        is_kept.set(protocol in used)
+                        used.add(protocol)
                         return connection
                     connection.close()
 
@@ -88,6 +108,8 @@ class Transport:
         started = asyncio.get_running_loop().time()
         streamed = streamed or StreamedReply()
         reply = await self._once(endpoint, key, path, body, timeout_s, streamed)
+        while isinstance(reply, Trouble) and reply.is_stale:  # each time one such connection is used up
+            reply = await self._once(endpoint, key, path, body, timeout_s, streamed)
         if not isinstance(reply, Trouble):
             return reply
         if streamed.is_whole:  # only its end was lost
@@ -106,7 +128,8 @@ class Transport:
     ) -> Reply | Trouble:
         import aiohttp
 
-        started = asyncio.get_running_loop().time()
+        started, is_answered = asyncio.get_running_loop().time(), False
+        self._is_kept.set(False)
         headers = {"Authorization": f"Bearer {key.secret}"} if key.secret else {}
         headers.update(endpoint.address.headers)
         if body is not None:
@@ -121,6 +144,7 @@ class Transport:
                 proxy=endpoint.proxy,
                 timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S),
             ) as response:
+                is_answered = True
                 content = await self._read(response, streamed)
                 if content is None:
                     return Reply(200, response.headers, b"", streamed)
@@ -135,8 +159,6 @@ class Transport:
         except aiohttp.ClientConnectorDNSError as error:
             known = error.os_error.errno != socket.EAI_NONAME
             return Trouble(Kind.AWAY if known else Kind.NO_HOST, f"the name {error.host!r} is not resolved")
-        except aiohttp.ClientProxyConnectionError as error:
-            return Trouble(Kind.AWAY, f"{_the_proxy(endpoint)} cannot be reached: {_reason(error)}")
         except aiohttp.ClientHttpProxyError as error:
             return Trouble(Kind.AWAY, f"{_the_proxy(endpoint)} refuses with HTTP {error.status}")
         except aiohttp.ClientConnectorSSLError as error:
@@ -144,6 +166,11 @@ class Transport:
                 return Trouble(Kind.NO_HOST, "it does not speak https: give http:// instead")
             return Trouble(Kind.AWAY, f"no secure connection ({_reason(error)})")
         except aiohttp.ClientConnectorError as error:
+            lacking = EXHAUSTED.get(error.os_error.errno or 0)
+            if lacking is not None:
+                return Trouble(Kind.BUSY, lacking, wait_s=EXHAUSTED_S)
+            if isinstance(error, aiohttp.ClientProxyConnectionError):
+                return Trouble(Kind.AWAY, f"{_the_proxy(endpoint)} cannot be reached: {_reason(error)}")
             return Trouble(Kind.AWAY, _reason(error))
         except aiohttp.ConnectionTimeoutError:
             return Trouble(Kind.AWAY, f"no connection within {CONNECT_TIMEOUT_S:g} s")
@@ -153,7 +180,10 @@ class Transport:
             return Trouble(Kind.SLOW, f"no answer within {timeout_s:g} s")
         except (aiohttp.ClientError, ConnectionError) as error:
             words = endpoint.address.scrubbed(str(error))
-            return Trouble(Kind.BROKEN, f"the connection broke ({type(error).__name__}: {words})")
+            was_brief = asyncio.get_running_loop().time() - started < STALE_S
+            is_stale = self._is_kept.get() and was_brief and not is_answered
+            words = f"the connection broke ({type(error).__name__}: {words})"
+            return Trouble(Kind.BROKEN, words, is_stale=is_stale)
 
     async def _read(self, response: aiohttp.ClientResponse, streamed: StreamedReply) -> bytes | None:
         """The reply's body, or None once a stream is read; one that never ends is broken off."""

@@ -152,9 +152,10 @@ class Watch:
 
     def _note_failure(self, lease: Lease, trouble: Trouble) -> None:
         endpoint, now = lease.endpoint, asyncio.get_running_loop().time()
+        patience = "retrying" if self._has_contact else patience_with(trouble, self._first_contact_s)
         self._say_once(
             (trouble.kind, endpoint.url, trouble.message[:12]),
-            f"{endpoint.url}: {trouble.message} (retrying; said once)",
+            f"{endpoint.url}: {trouble.message} ({patience}; said once)",
         )
         endpoint.failures += 1
         if trouble.kind in (Kind.AWAY, Kind.NO_HOST):
@@ -209,8 +210,9 @@ class Watch:
                 f"{lease.endpoint.url} was not reached within {now - self._failing_since:.0f} s "
                 f"({trouble.message}): {_remedy(lease.endpoint)}"
             )
-        others = (other for other in self._dispatcher.leases.values() if other is not lease)
-        oldest = min((other.sent_at for other in others), default=now)
+        oldest = next(
+            (other.sent_at for other in self._dispatcher.leases.values() if other is not lease), now
+        )
         if now - self._failing_since < self._retry_for_s or now - oldest >= self._retry_for_s / 2:
             return
         urls = ", ".join(endpoint.url for endpoint in self._dispatcher.endpoints)
@@ -238,6 +240,13 @@ class Watch:
         if about not in self._said:
             self._said.add(about)
             say(message)
+
+
+def patience_with(trouble: Trouble, first_contact_s: float) -> str:
+    """What is done about trouble with an endpoint that never replied."""
+    if trouble.kind is not Kind.AWAY:
+        return "retrying"
+    return f"waiting up to {first_contact_s:,.0f} s for a server that is starting"
 
 
 def _remedy(endpoint: Endpoint) -> str:
