@@ -55,6 +55,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     cli.add_data_flags(parser)
     cli.add_run_flags(parser, "sampling")
     cli.add_engine_flags(parser)
+    cli.add_batch_flag(parser)
     cli.add_budget_flags(parser)
     cli.add_run_flags(parser, "own", "livecodebench", "grading")
     cli.add_log_flag(parser)
@@ -67,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     from functools import partial
 
     from util.generation.evaluation import Evaluation, ResultFiles, check_orders
+    from util.generation.loop import folder_of
     from util.generation.tracking import Tracking, check_installed
 
     check_installed(args.log)
@@ -90,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     check_orders(orders, args.result_dir, fresh=args.overwrite_settings)
     cli.make_folder("--result-dir", args.result_dir)
     options = replace(orders[0].options, log=args.result_dir / f"{name}_engine.log")
-    opening = partial(cli.open_within_budget, args, options)
+    opening = partial(cli.open_within_budget, args, options, folder_of=folder_of)
     log = args.result_dir / f"{name}_eval.log"
     fresh = args.overwrite_settings
     tracking = Tracking(args.log, name=name, folder=args.result_dir, settings=lambda: _settings(orders))

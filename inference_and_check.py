@@ -287,12 +287,8 @@ def _generate(
 ) -> Spent:
     from contextlib import ExitStack, closing
     from dataclasses import replace
-    from functools import partial
 
-    from util.engines import open_engine
-    from util.engines.metered import open_metered
-    from util.generation.batches import open_batches
-    from util.generation.loop import Job, generate
+    from util.generation.loop import Job, folder_of, generate
     from util.generation.tracking import progress_of
     from util.runs.journal import file_of
 
@@ -308,14 +304,9 @@ def _generate(
     if groups is not None and not groups.has_work():
         say("other jobs have all that is left: nothing to generate")
         return Spent()
-    opened_engine = open_metered(
-        replace(opened.order.options, log=file_of(opened.run.folder / "engine.log", opened.run.number)),
-        max_tokens=opened.order.plan.max_tokens,
-        max_cost=args.max_cost,
-        max_tokens_total=args.max_tokens_total,
-        until=None if args.batch else cli.end_of_time(args),  # a batch goes on without this command
-        opening=partial(open_batches, folder=opened.run.folder) if args.batch else open_engine,
-    )
+    log = file_of(opened.run.folder / "engine.log", opened.run.number)
+    options = replace(opened.order.options, log=log)
+    opened_engine = cli.open_within_budget(args, options, folder_of=folder_of)
     with closing(opened_engine) as engine, ExitStack() as stack:
         if flag := opened.order.needs_begun():
             engine.check_goes_on(flag)

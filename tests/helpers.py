@@ -99,4 +99,6 @@ def here(module: ModuleType, *flags: object) -> subprocess.CompletedProcess:
         except (UserError, RunStopped) as error:
             print(f"error: {error}", file=sys.stderr)
             status = 2 if isinstance(error, UserError) else 1
+        except KeyboardInterrupt:
+            status = 130
     return subprocess.CompletedProcess(flags, status, out.getvalue(), err.getvalue())

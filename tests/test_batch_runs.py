@@ -6,6 +6,7 @@ import pytest
 from batch_endpoint import BatchEndpoint, quick_clients
 from helpers import here, json_lines, last_line
 
+import eval as evaluation
 import inference_and_check
 from util.engines import openai_batches, prices
 from util.generation import batches
@@ -49,7 +50,7 @@ def test_while_a_batch_is_under_way_its_run_is_neither_asked_live_nor_changed(tm
         with monkeypatch.context() as patch:
             patch.setattr(batches.BatchEngine, "_wait", interrupted)
             left = here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch"))
-        assert left.returncode == 1 and "the same command fetches their answers" in left.stderr
+        assert left.returncode == 130 and "the same command fetches their answers" in left.stderr
         live = here(inference_and_check, *flags(tmp_path, endpoint.url))
         assert live.returncode == 2 and "asking for them now would pay twice" in live.stderr
         for command in (["--batch"], []):
@@ -60,6 +61,53 @@ def test_while_a_batch_is_under_way_its_run_is_neither_asked_live_nor_changed(tm
         assert len(endpoint.ours) == 1
         more = here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", 2))
     assert more.returncode == 0 and [batch["metadata"]["part"] for batch in endpoint.ours] == ["1", "2"]
+
+
+def evaluating(folder, url, *more):
+    """Two benchmarks of two problems each."""
+    own = folder / "mine.jsonl"
+    if not own.exists():
+        rows = [{"question": f"What is {number}?", "answer": str(number)} for number in (1, 2)]
+        own.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    same = ["--model", "openai/test-model", "--evals", f"Warmup,{own}", "--limit", 2, "--temperatures", 0.7]
+    same += ["--output-file", folder / "results.txt", "--result-dir", folder, "--api-base", url]
+    return [*same, "--max-tokens", 100, "--engine-args", '{"poll_s": 0.001}', *more]
+
+
+def test_an_evaluation_hands_in_the_batches_of_all_benchmarks_before_it_waits_for_one(tmp_path, monkeypatch):
+    with BatchEndpoint() as endpoint:
+        endpoint.stuck = True
+        with monkeypatch.context() as patch:
+            patch.setattr(batches.BatchEngine, "_wait", interrupted)
+            left = here(evaluation, *evaluating(tmp_path, endpoint.url, "--batch"))
+        assert left.returncode == 130 and "(batch_3, batch_4)" in left.stderr
+        live = here(evaluation, *evaluating(tmp_path, endpoint.url))
+        assert live.returncode == 1 and live.stderr.count("asking for them now would pay twice") == 2
+        endpoint.stuck = False
+        done = here(evaluation, *evaluating(tmp_path, endpoint.url, "--batch"))
+        assert done.returncode == 0, done.stderr
+        assert last_line(done).keys() == {"Warmup", "mine.jsonl"} and None not in last_line(done).values()
+        assert len(endpoint.ours) == 2 and sum(endpoint.asked.values()) == 4
+        one = here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--limit", 2))
+        assert one.returncode == 0 and len(endpoint.ours) == 2  # its runs are those of the other script
+
+
+def test_an_evaluation_shows_both_prices_and_says_once_how_files_are_answered(tmp_path, monkeypatch):
+    table = tmp_path / "prices.txt"
+    table.write_text("test-model 0 1000 0.2\n")
+    monkeypatch.setitem(prices.price_of.__kwdefaults__, "table", table)
+    dry = here(evaluation, *evaluating(tmp_path, NOWHERE, "--dry-run"))
+    assert "$0.10 at the prices in prices.txt, $0.02 with --batch" in dry.stderr
+    said = here(evaluation, *evaluating(tmp_path, NOWHERE, "--batch", "files"))
+    assert said.returncode == 1 and said.stderr.count("run_batch -i ") == 2
+    for path in tmp_path.glob("*/batches/0001.jsonl"):
+        lines = [
+            json.dumps({"custom_id": one["custom_id"], "response": {"status_code": 200, "body": ANSWER}})
+            for one in json_lines(path)
+        ]
+        path.with_suffix(".results.jsonl").write_text("\n".join(lines))
+    done = here(evaluation, *evaluating(tmp_path, NOWHERE, "--batch", "files"))
+    assert done.returncode == 0, done.stderr
 
 
 def test_adaptive_sampling_goes_round_by_round_in_batches(tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import random
+from dataclasses import replace
 
 import pytest
 from batch_endpoint import ASKED_AGAIN, CALL_FAULTS, RESULT_FAULTS, BatchEndpoint, quick_clients
@@ -10,7 +11,7 @@ from helpers import json_lines
 from util.engines import openai_batches
 from util.engines.openai_replies import Kind
 from util.engines.options import EngineOptions
-from util.errors import RunStopped, UserError
+from util.errors import UserError
 from util.generation import batches
 from util.generation.batches import open_batches
 from util.records import Completion, Request
@@ -54,7 +55,7 @@ class Command:
     def run(self, requests=REQUESTS):
         have = self.samples()
         wanted = [one for one in requests if one is None or (one.problem_id, one.index) not in have]
-        engine = open_batches(self.options, folder=self.folder, pause=self.paused.append)
+        engine = open_batches(self.options, folder_of=lambda _: self.folder, pause=self.paused.append)
         try:
             with Journal(self.folder / "samples.jsonl") as journal:
                 for one, result in engine.generate(wanted):
@@ -190,6 +191,53 @@ def test_a_command_that_is_killed_at_any_moment_neither_pays_twice_nor_loses_an_
     assert moment > 40
 
 
+class TwoRuns(Command):
+    """A command that asks of two runs, whose requests have the same names."""
+
+    def __init__(self, folder, endpoint):
+        super().__init__(folder, endpoint)
+        self.folders = [folder / "a", folder / "b"]
+
+    def run(self):
+        wanted = []
+        for folder in self.folders:
+            folder.mkdir(exist_ok=True)
+            self.folder = folder
+            have = self.samples()
+            mine = [replace(one, messages=[*one.messages]) for one in REQUESTS]
+            wanted += [(folder, one) for one in mine if (one.problem_id, one.index) not in have]
+        of = {id(one): where for where, one in wanted}
+        engine = open_batches(self.options, folder_of=lambda one: of[id(one)], pause=self.paused.append)
+        try:
+            for one, result in engine.generate(one for _, one in wanted):
+                with Journal(of[id(one)] / "samples.jsonl") as journal:
+                    self.write(journal, one, result)
+        finally:
+            engine.close()
+
+
+@pytest.mark.parametrize("first", range(1, 6))
+def test_two_runs_are_handed_in_at_once_and_neither_loses_or_pays_for_the_other(tmp_path, monkeypatch, first):
+    moment, met = first, 1
+    while met:
+        met, folder = 0, tmp_path / str(moment)
+        folder.mkdir()
+        with BatchEndpoint() as endpoint:
+            with monkeypatch.context() as patch:
+                kill_at(patch, moment)
+                try:
+                    TwoRuns(folder, endpoint).run()
+                except Killed:
+                    met = 1
+            command = TwoRuns(folder, endpoint)
+            command.run()
+            for each in command.folders:
+                command.folder = each
+                check_whole(each, command.samples())
+            assert len(endpoint.ours) == 2 and set(endpoint.asked.values()) == {2}, moment
+        moment += 12
+
+
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_faults_of_all_kinds_and_kills_at_random_moments_end_alike(tmp_path, monkeypatch, seed):
     dice = random.Random(seed)
@@ -208,15 +256,14 @@ def test_faults_of_all_kinds_and_kills_at_random_moments_end_alike(tmp_path, mon
     assert set(endpoint.asked.values()) == {1}, faults
 
 
-def test_a_second_command_goes_on_with_the_batch_of_the_first(tmp_path):
+def test_a_second_command_goes_on_with_the_batch_of_the_first(tmp_path, capsys):
     with BatchEndpoint() as endpoint:
         endpoint.stuck = True
         first = Command(tmp_path, endpoint)
         first.paused = Interrupting()
-        with pytest.raises(
-            RunStopped, match="batches go on without this command .batch_3.: the same command"
-        ):
+        with pytest.raises(KeyboardInterrupt):
             first.run()
+        assert "batches go on without this command (batch_3): the same command" in capsys.readouterr().err
         endpoint.stuck = False
         check_whole(tmp_path, Command(tmp_path, endpoint).run())
         assert len(endpoint.ours) == 1
@@ -238,7 +285,7 @@ def test_answers_that_a_command_does_not_ask_for_stay_for_the_one_that_does(tmp_
         endpoint.stuck = True
         first = Command(tmp_path, endpoint)
         first.paused = Interrupting()
-        with pytest.raises(RunStopped):
+        with pytest.raises(KeyboardInterrupt):
             first.run()
         endpoint.stuck = False
         assert len(Command(tmp_path, endpoint).run(REQUESTS[:2])) == 2
@@ -252,7 +299,7 @@ def test_a_batch_at_another_address_is_not_asked_again_here(tmp_path):
         endpoint.stuck = True
         first = Command(tmp_path, endpoint)
         first.paused = Interrupting()
-        with pytest.raises(RunStopped):
+        with pytest.raises(KeyboardInterrupt):
             first.run()
         with pytest.raises(
             UserError, match=f"has a batch under way at {endpoint.url}, and this command asks"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from util import __version__
 from util.engines.deadline import Deadline, end_of_job, moment, shown_time
-from util.engines.options import BATCH_ENDPOINT, BATCH_FILES, EMBEDDED, STREAM_CHOICES, EngineOptions
+from util.engines.options import BATCH_ENDPOINT, BATCH_FILES, EMBEDDED, STREAM_CHOICES, Engine, EngineOptions
 from util.errors import RunStopped, UserError
 from util.generation import TRACKERS
 from util.response import THOUGHT_FORMS
@@ -337,7 +337,7 @@ def add_engine_flags(parser: Parser) -> None:
 
 
 def add_batch_flag(parser: argparse.ArgumentParser) -> None:
-    """Whether requests to an endpoint go out in batches; in scripts that write one run."""
+    """Whether requests to an endpoint go out in batches; the same in every script that has it."""
     parser.add_argument(
         "--batch",
         nargs="?",
@@ -681,16 +681,30 @@ def check_price(args: argparse.Namespace, model: str) -> None:
         )
 
 
-def open_within_budget(args: argparse.Namespace, options: EngineOptions) -> MeteredEngine:
-    """Start an engine that stops asking before it has spent what the flags of `add_budget_flags` allow."""
-    from util.engines.metered import open_metered
+def open_within_budget(
+    args: argparse.Namespace, options: EngineOptions, *, folder_of: Callable[[Any], Path] | None = None
+) -> MeteredEngine:
+    """Start an engine that stops asking before it has spent what the flags of `add_budget_flags` allow.
 
+    With --batch what becomes of a request is written down in the folder that `folder_of` names.
+    """
+    from functools import partial
+
+    from util.engines import open_engine
+    from util.engines.metered import open_metered
+    from util.generation.batches import open_batches
+
+    opening: Callable[[EngineOptions], Engine] = open_engine
+    until = end_of_time(args)
+    if options.batch is not None and folder_of is not None:
+        opening, until = partial(open_batches, folder_of=folder_of), None  # a batch goes on without us
     return open_metered(
         options,
         max_tokens=args.max_tokens,
         max_cost=args.max_cost,
         max_tokens_total=args.max_tokens_total,
-        until=end_of_time(args),
+        until=until,
+        opening=opening,
     )
 
 

@@ -85,6 +85,11 @@ def closest(kind: str, value: str, known: Sequence[str]) -> UserError:
     return UserError(f"unknown {kind} {value!r}: {hint}choose from {', '.join(known)}")
 
 
+def number_of(count: int, thing: str, things: str = "") -> str:
+    """How many things there are, such as "1 sample" and "12,000 samples"."""
+    return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
+
+
 # These steer the terminal, turn the direction of writing round, or cannot be written.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 

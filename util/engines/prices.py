@@ -76,6 +76,13 @@ def cost_line(model: str, prompt_tokens: int, completion_tokens: int, *, in_batc
     return f"{tokens}, ${spent:.{digits}f} at the prices in {PRICES.name}"
 
 
+def forecast_line(model: str, prompt_tokens: int, completion_tokens: int) -> str:
+    """As `cost_line`, with the price in batches as well."""
+    line = cost_line(model, prompt_tokens, completion_tokens)
+    in_batches = dollars(model, prompt_tokens, completion_tokens, in_batches=True)
+    return line if in_batches is None else f"{line}, ${in_batches:,.2f} with --batch"
+
+
 def _price(model: str, in_batches: bool) -> Price | None:
     price = price_of(model)
     return price.in_batches if price is not None and in_batches else price

@@ -1,7 +1,8 @@
 """How are the requests of a run asked in batches, so that none is paid for twice and no result is lost?
 
-Call `open_batches` where a live engine would be opened. Requests go into parts; each step of a part is
-written down before the next one is taken, and whatever a command leaves under way the next one finds again.
+Call `open_batches` where a live engine would be opened. Requests go into parts, each of one run; each step of
+a part is written down before the next one is taken, and whatever a command leaves under way the next one
+finds again. No run waits for the batches of another.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import shlex
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +31,7 @@ from util.errors import RunStopped, UserError
 from util.records import Completion, Failure, Request
 from util.runs.batches import BatchBook, Part, name_of, result_lines, waiting_parts
 from util.runs.journal import replacing
-from util.terminal import say
+from util.terminal import number_of, say
 
 MOST_REQUESTS, MOST_BYTES = 50_000, 190_000_000  # of one part; OpenAI takes 50,000 and 200 MB
 MOST_ASKED = 4 * MOST_REQUESTS  # requests in memory, under way or about to be
@@ -42,6 +43,7 @@ IDLE_S = 0.05
 LISTED_AFTER_S = 5.0  # a batch that was just made may not be listed yet
 
 Result = Completion | Failure
+FolderOf = Callable[[Request], Path]
 
 
 class Desk(Protocol):
@@ -86,11 +88,11 @@ class FileDesk:
 
 
 def open_batches(
-    options: EngineOptions, *, folder: Path, pause: Callable[[float], None] = time.sleep
+    options: EngineOptions, *, folder_of: FolderOf, pause: Callable[[float], None] = time.sleep
 ) -> BatchEngine:
-    """The engine that asks the requests of the run in `folder` in batches."""
+    """The engine that asks in batches; `folder_of` says where what becomes of a request is written down."""
     desk: Desk = FileDesk() if options.batch == BATCH_FILES else open_batch_endpoint(options, pause=pause)
-    return BatchEngine(options, desk, folder, pause=pause)
+    return BatchEngine(options, desk, folder_of, pause=pause)
 
 
 def check_no_batch_waits(folder: Path, told: str | None) -> None:
@@ -99,8 +101,8 @@ def check_no_batch_waits(folder: Path, told: str | None) -> None:
         flag = "--batch files" if waiting[0].at == BATCH_FILES else "--batch"
         raise UserError(
             f"{folder} has {len(waiting)} batches whose answers are not fetched yet (the first: "
-            f"{waiting[0].batch_id or waiting[0].path}), and asking for them now would pay twice: run "
-            f"inference_and_check.py with {flag} first"
+            f"{waiting[0].batch_id or waiting[0].path}), and asking for them now would pay twice: give "
+            f"{flag} as well"
         )
 
 
@@ -113,22 +115,37 @@ class _Wish:
     with_limit: bool = True
 
 
+@dataclass
+class _Run:
+    """What a command asks of one run."""
+
+    folder: Path
+    book: BatchBook
+    asked: dict[str, Request] = field(default_factory=dict)  # by name: what has no result yet
+    pending: deque[_Wish] = field(default_factory=deque)  # of these, what is in no part
+    home: dict[str, Part] = field(default_factory=dict)  # by name: the last part that has it
+    queued: set[str] = field(default_factory=set)  # names that are asked again and are in no new part yet
+
+    def tokens(self, wish: _Wish) -> int:
+        return estimate_tokens(words_of(self.asked[wish.name]))
+
+    def forget(self, part: Part, name: str) -> None:
+        part.left.pop(name)
+        self.home.pop(name, None)
+
+
 class BatchEngine:
     """Asks in batches; each request ends once, as Completion or Failure."""
 
     def __init__(
-        self, options: EngineOptions, desk: Desk, folder: Path, *, pause: Callable[[float], None]
+        self, options: EngineOptions, desk: Desk, folder_of: FolderOf, *, pause: Callable[[float], None]
     ) -> None:
         self._model = options.model.removeprefix("openai/")
-        self._desk, self._folder, self._pause = desk, folder, pause
+        self._desk, self._folder_of, self._pause = desk, folder_of, pause
         self._bodies = Bodies(self._model, options.sampling, body_fields(options))
         self._poll_s = seconds_in(options.engine_args, "poll_s", POLL_S)
-        self._book = BatchBook(folder)
-        self._asked: dict[str, Request] = {}  # by name: what has no result yet
-        self._pending: deque[_Wish] = deque()  # of these, what is in no part
-        self._home: dict[str, Part] = {}  # by name: the last part that has it
+        self._runs: dict[Path, _Run] = {}
         self._most_tokens: int | None = None  # that may wait at the endpoint, where it says so
-        self._queued: set[str] = set()  # names that are asked again and are in no new part yet
         self._is_full = False
         self._looks = self._fulls = 0  # at batches since something changed; and how often one was full
         self._counter: TokenCounter | None = None
@@ -136,52 +153,66 @@ class BatchEngine:
     @property
     def left_out(self) -> list[str]:
         """Fields that the endpoint refuses, so that they are not sent."""
-        return sorted(self._book.lessons.intersection(LEFT_OUT))
+        return sorted(self._lessons().intersection(LEFT_OUT))
+
+    def _lessons(self) -> set[str]:
+        return {lesson for run in self._runs.values() for lesson in run.book.lessons}
 
     def close(self) -> None:
-        self._book.close()
+        for run in self._runs.values():
+            run.book.close()
         self._desk.close()
 
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Result]]:
         """Yield each request with what became of it, batch by batch."""
         source, is_over = iter(requests), False
         try:
-            self._find_again()
             while True:
                 is_over = is_over or self._pull(source)
                 self._hand_in()
                 self._look()
                 is_idle = True
-                for part in self._book.open():
-                    for result in self._take(part):
+                for run, part in self._open_parts():
+                    for result in self._take(run, part):
                         is_idle = False
                         yield result
                     if part.status and not part.left:
-                        self._book.taken(part)
-                if is_over and not self._asked:
+                        run.book.taken(part)
+                if is_over and not self._count_asked():
                     break
-                if is_idle and not self._room_for_more():
+                if is_idle and not any(map(self._room_for_more, self._runs.values())):
                     self._wait()
-            for part in self._book.open():  # what this command did not ask for stays for another one
+            for run, part in self._open_parts():  # what this command did not ask for stays for another one
                 if part.status:
-                    self._book.taken(part)
-        except KeyboardInterrupt:
-            raise RunStopped(self._come_back() or "interrupted: run the same command again") from None
-        except (RunStopped, UserError):
+                    run.book.taken(part)
+        except (KeyboardInterrupt, SystemExit, RunStopped, UserError):
             if self._desk.waits and (told := self._come_back()):
                 say(told)
             raise
 
+    def _open_parts(self) -> list[tuple[_Run, Part]]:
+        return [(run, part) for run in self._runs.values() for part in run.book.open()]
+
+    def _count_asked(self) -> int:
+        return sum(len(run.asked) for run in self._runs.values())
+
     # --- from requests to parts ---
 
-    def _find_again(self) -> None:
-        """Take up the parts of earlier commands."""
-        for part in self._book.open():
+    def _run_of(self, request: Request) -> _Run:
+        """The run of a request, with the parts of earlier commands taken up."""
+        folder = self._folder_of(request)
+        if folder not in self._runs:
+            run = self._runs[folder] = _Run(folder, BatchBook(folder))
+            self._find_again(run)
+        return self._runs[folder]
+
+    def _find_again(self, run: _Run) -> None:
+        for part in run.book.open():
             if part.status and not part.results.exists():
                 part.status = ""  # somebody has taken them away: they are fetched once more
             if part.at != self._desk.name and not part.status:
                 raise UserError(
-                    f"{self._folder} has a batch under way at {part.at}, and this command asks "
+                    f"{run.folder} has a batch under way at {part.at}, and this command asks "
                     f"{self._desk.name}: give the same --batch and --api-base until its results are there"
                 )
             if not part.batch_id:
@@ -190,68 +221,72 @@ class BatchEngine:
                     self._pause(LISTED_AFTER_S)
                     found = self._desk.find(part.file_id, part.nonce)
                 if found is None:
-                    self._book.withdraw(part)
+                    run.book.withdraw(part)
                     continue
-                self._book.note(part, "created", batch_id=found.id)
+                run.book.note(part, "created", batch_id=found.id)
             for name in part.left:
-                if name in self._home:  # it was asked again
-                    self._home[name].left.pop(name, None)
-                self._home[name] = part
+                if name in run.home:  # it was asked again
+                    run.home[name].left.pop(name, None)
+                run.home[name] = part
 
     def _pull(self, source: Iterator[Request | None]) -> bool:
         """Take what the source has to ask now; True once it has no more."""
         quiet_s = 0.0
-        while len(self._asked) < MOST_ASKED:
+        while self._count_asked() < MOST_ASKED:
             try:
                 request = next(source)
             except StopIteration:
                 return True
             if request is None:
-                if not self._pending or quiet_s >= min(SETTLE_S, self._poll_s):
+                is_new = any(run.pending for run in self._runs.values())
+                if not is_new or quiet_s >= min(SETTLE_S, self._poll_s):
                     return False
                 self._pause(IDLE_S)
                 quiet_s += IDLE_S
                 continue
             quiet_s = 0.0
             name = name_of(request.problem_id, request.temperature, request.index)
-            self._asked[name] = request
-            if name not in self._home:
-                self._pending.append(_Wish(name))
-            if len(self._pending) >= MOST_REQUESTS:
+            run = self._run_of(request)
+            run.asked[name] = request
+            if name not in run.home:
+                run.pending.append(_Wish(name))
+            if len(run.pending) >= MOST_REQUESTS:
                 self._hand_in()
         return False
 
     def _hand_in(self) -> None:
         """Hand in what is in no part yet, as far as the endpoint takes it."""
-        while self._room_for_more():
-            part = self._write()
-            self._book.note(part, "uploaded", file_id=self._desk.upload(part.path))
-            about = {"run": self._folder.name[:500], "part": str(part.number)}
-            made = self._desk.create(part.file_id, part.nonce, about)
-            if isinstance(made, Full):
-                self._withdraw_until_room(part, made)
-                return
-            self._book.note(part, "created", batch_id=made.id)
-            self._looks = 0
-            if self._desk.waits:
-                say(
-                    f"{self._desk.name} has {part.requests:,} requests as batch {made.id}, which may take "
-                    "a day: Ctrl-C leaves it there, and the same command fetches its answers"
-                )
+        for run in self._runs.values():
+            while self._room_for_more(run):
+                part = self._write(run)
+                run.book.note(part, "uploaded", file_id=self._desk.upload(part.path))
+                about = {"run": run.folder.name[:500], "part": str(part.number)}
+                made = self._desk.create(part.file_id, part.nonce, about)
+                if isinstance(made, Full):
+                    self._withdraw_until_room(run, part, made)
+                    return
+                run.book.note(part, "created", batch_id=made.id)
+                self._looks = 0
+                if self._desk.waits:
+                    say(
+                        f"{self._desk.name} has {number_of(part.requests, 'request')} as batch {made.id}, "
+                        "which may take a day: Ctrl-C leaves it there, and the same command fetches its "
+                        "answers"
+                    )
 
-    def _room_for_more(self) -> bool:
+    def _room_for_more(self, run: _Run) -> bool:
         """Whether there is something to hand in that the endpoint takes, as far as it said."""
-        if not self._pending or self._is_full:
+        if not run.pending or self._is_full:
             return False
-        return not self._under_way() or self._tokens(self._pending[0]) <= self._room()
+        return not self._under_way() or run.tokens(run.pending[0]) <= self._room()
 
     def _room(self) -> float:
         """Tokens that may still wait at the endpoint."""
-        return (self._most_tokens or inf) - sum(part.tokens for part in self._under_way())
+        return (self._most_tokens or inf) - sum(part.tokens for _, part in self._under_way())
 
-    def _write(self) -> Part:
+    def _write(self, run: _Run) -> Part:
         """Write the next part down, of at least one request."""
-        first, room = self._pending[0], self._room()
+        first, room = run.pending[0], self._room()
         wishes: list[_Wish] = []
         names: dict[str, bool] = {}
         nonce = secrets.token_hex(16)
@@ -259,52 +294,49 @@ class BatchEngine:
 
         def lines() -> Iterator[str]:
             size = tokens = 0
-            while self._pending and len(wishes) < MOST_REQUESTS:
-                wish = self._pending[0]
-                has_limit = self._has_limit(wish)
-                line = self._line(wish, with_limit=has_limit)
-                size, tokens = size + len(line), tokens + self._tokens(wish)
+            while run.pending and len(wishes) < MOST_REQUESTS:
+                wish = run.pending[0]
+                has_limit = self._has_limit(run, wish)
+                line = self._line(run, wish, with_limit=has_limit)
+                size, tokens = size + len(line), tokens + run.tokens(wish)
                 if wishes and (wish.attempt != first.attempt or size > MOST_BYTES or tokens > room):
                     return
-                wishes.append(self._pending.popleft())
+                wishes.append(run.pending.popleft())
                 names[wish.name] = has_limit
                 part_of["tokens"] = tokens
                 yield line
 
         try:
-            part = self._book.write(part_of, names, lines())
+            part = run.book.write(part_of, names, lines())
         except BaseException:
-            self._pending.extendleft(reversed(wishes))
+            run.pending.extendleft(reversed(wishes))
             raise
         for wish in wishes:
-            if wish.name in self._home:
-                self._home[wish.name].left.pop(wish.name, None)
-            self._home[wish.name] = part
-            self._queued.discard(wish.name)
+            if wish.name in run.home:
+                run.home[wish.name].left.pop(wish.name, None)
+            run.home[wish.name] = part
+            run.queued.discard(wish.name)
         return part
 
-    def _has_limit(self, wish: _Wish) -> bool:
+    def _has_limit(self, run: _Run, wish: _Wish) -> bool:
         """Whether a request says how long its answer may be: not where that is more than the context."""
         room = self._desk.room
-        return wish.with_limit and (room is None or self._asked[wish.name].max_tokens < room)
+        return wish.with_limit and (room is None or run.asked[wish.name].max_tokens < room)
 
-    def _line(self, wish: _Wish, *, with_limit: bool) -> str:
+    def _line(self, run: _Run, wish: _Wish, *, with_limit: bool) -> str:
         body = self._bodies.of(
-            self._asked[wish.name],
+            run.asked[wish.name],
             with_limit=with_limit,
-            lessons={*self._book.lessons, NO_STREAM},
+            lessons={*self._lessons(), NO_STREAM},
             fills_in=self._desk.fills_in,
             asked_at=self._desk.name,
         )
         asked = {"custom_id": wish.name, "method": "POST", "url": "/v1/chat/completions", "body": body}
         return json.dumps(asked) + "\n"  # ASCII: nothing in it may look like the end of a line
 
-    def _tokens(self, wish: _Wish) -> int:
-        return estimate_tokens(words_of(self._asked[wish.name]))
-
-    def _withdraw_until_room(self, part: Part, full: Full) -> None:
+    def _withdraw_until_room(self, run: _Run, part: Part, full: Full) -> None:
         """Too much waits at the endpoint: ask when there is room, in smaller parts where one is too much."""
-        others, limit = [one for one in self._under_way() if one is not part], full.limit
+        others, limit = [one for _, one in self._under_way() if one is not part], full.limit
         if not others and part.requests > 1 and (limit is None or part.tokens * 4 > limit):
             self._most_tokens = max(1, min(part.tokens, limit or part.tokens) // 2)
         elif limit is not None and others:
@@ -313,16 +345,16 @@ class BatchEngine:
         if self._fulls == 1:
             say(f"{self._desk.name} takes no more yet, as too many tokens wait there")
         for name, with_limit in reversed(part.left.items()):
-            self._home.pop(name, None)
-            if name in self._asked:
-                self._pending.appendleft(_Wish(name, part.attempt, with_limit))
-        self._book.withdraw(part)
+            run.home.pop(name, None)
+            if name in run.asked:
+                run.pending.appendleft(_Wish(name, part.attempt, with_limit))
+        run.book.withdraw(part)
         self._is_full = True
 
     # --- from batches to results ---
 
-    def _under_way(self) -> list[Part]:
-        return [part for part in self._book.open() if not part.status]
+    def _under_way(self) -> list[tuple[_Run, Part]]:
+        return [(run, part) for run, part in self._open_parts() if not part.status]
 
     def _wait(self) -> None:
         """Let time go by until there may be something to do."""
@@ -339,29 +371,29 @@ class BatchEngine:
 
     def _look(self) -> None:
         """See which batches have ended, and fetch what they brought."""
-        for part in self._under_way():
+        for run, part in self._under_way():
             if not self._desk.waits:
                 if part.results.exists():
-                    self._note_file(part)
+                    self._note_file(run, part)
                 continue
             batch = self._desk.look(part.batch_id)
             if batch is None:
                 raise UserError(
                     f"{self._desk.name} knows no batch {part.batch_id}: give the key that made it, or, to "
-                    f"pay for its answers again, delete batches.jsonl in {self._folder}"
+                    f"pay for its answers again, delete batches.jsonl in {run.folder}"
                 )
             if batch.status not in ENDED:
                 continue
             self._is_full, self._looks = False, 0
             self._fulls *= batch.full is not None
             if full := batch.full:
-                self._withdraw_until_room(part, full)
+                self._withdraw_until_room(run, part, full)
             elif batch.status == "failed":
-                self._read_refusal(part, batch)
+                self._read_refusal(run, part, batch)
             else:
-                self._fetch(part, batch)
+                self._fetch(run, part, batch)
 
-    def _fetch(self, part: Part, batch: Batch) -> None:
+    def _fetch(self, run: _Run, part: Part, batch: Batch) -> None:
         """Bring the results of a batch onto the disk, once more where they have gaps that are not due."""
         status = batch.status
         for attempt in range(1, MOST_FETCHES + 1):
@@ -376,33 +408,33 @@ class BatchEngine:
             if attempt < MOST_FETCHES:
                 self._pause(self._poll_s)
                 batch = self._desk.look(part.batch_id) or batch
-        self._book.note(part, "ended", status=status)
+        run.book.note(part, "ended", status=status)
 
-    def _note_file(self, part: Part) -> None:
+    def _note_file(self, run: _Run, part: Part) -> None:
         """Take results that the person had made."""
         if None in result_lines(part.results):
             raise RunStopped(
                 f"{part.results} is damaged or still being written: run the same command when it is whole"
             )
-        self._book.note(part, "ended", status="completed")
+        run.book.note(part, "ended", status="completed")
 
-    def _read_refusal(self, part: Part, batch: Batch) -> None:
+    def _read_refusal(self, run: _Run, part: Part, batch: Batch) -> None:
         """A batch was refused before anything was asked: because of some lines, or as a whole."""
         names = [*part.left]
         bad = {line: words for line, words in batch.problems if line and line <= len(names)}
         if not bad or len(bad) == len(names):
             words = "; ".join(words for _, words in batch.problems[:3]) or "it does not say why"
-            self._book.withdraw(part)
+            run.book.withdraw(part)
             raise UserError(f"{self._desk.name} refuses batch {part.batch_id} ({words}): nothing was asked")
         with replacing(part.results) as file:
             for line, words in bad.items():
                 response = {"status_code": 400, "body": {"error": {"message": words}}}
                 file.write(json.dumps({"custom_id": names[line - 1], "response": response}) + "\n")
-        self._book.note(part, "ended", status="failed")
+        run.book.note(part, "ended", status="failed")
 
-    def _take(self, part: Part) -> Iterator[tuple[Request, Result]]:
+    def _take(self, run: _Run, part: Part) -> Iterator[tuple[Request, Result]]:
         """The results of a part that has ended, as far as they are asked for."""
-        wanted = {name for name in part.left if name in self._asked and name not in self._queued}
+        wanted = {name for name in part.left if name in run.asked and name not in run.queued}
         if not part.status or not wanted:
             return
         troubles: dict[str, Trouble | None] = {}
@@ -417,27 +449,23 @@ class BatchEngine:
             if not isinstance(outcome, Answer):
                 troubles.setdefault(name, outcome)
                 continue
-            request = self._asked.pop(name)
+            request = run.asked.pop(name)
             wanted.discard(name)
             answers += 1
             yield request, self._completion(request, outcome)
-            self._forget(part, name)
+            run.forget(part, name)
         for name in [name for name in part.left if name in wanted]:
-            then = self._what_then(part, name, troubles.get(name), learned)
+            then = self._what_then(run, part, name, troubles.get(name), learned)
             if isinstance(then, _Wish):
                 again += 1
-                self._pending.append(then)
-                self._queued.add(name)
+                run.pending.append(then)
+                run.queued.add(name)
                 continue
-            yield self._asked.pop(name), then
-            self._forget(part, name)
+            yield run.asked.pop(name), then
+            run.forget(part, name)
         asked_again = f", {again:,} are asked again" if again else ""
         unknown = f", {strange:,} lines of its results belong to none of its requests" if strange else ""
         say(f"batch {part.batch_id} is {part.status}: {answers:,} answers{asked_again}{unknown}")
-
-    def _forget(self, part: Part, name: str) -> None:
-        part.left.pop(name)
-        self._home.pop(name, None)
 
     def _completion(self, request: Request, answer: Answer) -> Completion:
         """An answer as a live engine gives it."""
@@ -455,19 +483,21 @@ class BatchEngine:
         text, reasoning = done.text[: max(0, end - len(thought))], thought[:end] or None
         return replace(done, text=text, reasoning=reasoning, finish_reason="loop")
 
-    def _what_then(self, part: Part, name: str, trouble: Trouble | None, learned: set[str]) -> _Wish | Result:
+    def _what_then(
+        self, run: _Run, part: Part, name: str, trouble: Trouble | None, learned: set[str]
+    ) -> _Wish | Result:
         """What becomes of a request that a batch has not answered; adds to what the batch has `learned`."""
         wish = _Wish(name, part.attempt, part.left[name])
         if trouble is None and part.status in ("cancelled", "gone"):
             told = "was cancelled" if part.status == "cancelled" else "has results that are gone"
             return Failure(f"batch {part.batch_id} {told}")
         trouble = trouble or Trouble(Kind.BROKEN, f"batch {part.batch_id} is {part.status} without an answer")
-        known = {*self._book.lessons, STREAM, NO_STREAM, OWN_BUDGET} - learned
+        known = {*self._lessons(), STREAM, NO_STREAM, OWN_BUDGET} - learned
         lesson = lesson_of(trouble, known, may_change_stream=False)
         if lesson is not None:
             if lesson not in learned:
                 learned.add(lesson)
-                self._book.learn(part, lesson)
+                run.book.learn(part, lesson)
                 say(f"{self._desk.name} {LESSONS[lesson]} ({trouble.message[:200]})")
             return wish
         if trouble.kind is Kind.TOO_LONG:
@@ -482,12 +512,15 @@ class BatchEngine:
 
     def _come_back(self) -> str:
         """How to get what is under way; "" where nothing is."""
-        under_way = self._under_way()
+        under_way = [part for _, part in self._under_way()]
         if not under_way:
             return ""
         if self._desk.waits:
             names = ", ".join(part.batch_id for part in under_way[:3] if part.batch_id)
-            return f"batches go on without this command ({names}): the same command fetches their answers"
+            more = f" and {len(under_way) - 3} more" if len(under_way) > 3 else ""
+            return (
+                f"batches go on without this command ({names}{more}): the same command fetches their answers"
+            )
         program = "python -m vllm.entrypoints.openai.run_batch"
         words = ((f"{part.path}", "-o", f"{part.results}", "--model", self._model) for part in under_way)
         commands = "".join(f"\n  {program} -i {shlex.join(some)}" for some in words)

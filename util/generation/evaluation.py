@@ -107,6 +107,7 @@ class Evaluation:
         self._tracking = tracking
         self._outcomes: list[Outcome] = []
         self._orders = orders
+        self._in_batches = orders[0].options.batch is not None
         self._opening = opening
         self._open_judge = open_judge
         self._judge_engine: MeteredEngine | None = None
@@ -203,7 +204,13 @@ class Evaluation:
                 def numbers() -> dict[str, float]:
                     gradings = {part.opened.order.task.name: part.grading for part in unfinished}
                     model = self._orders[0].plan.model
-                    return progress_of(self._outcomes, model=model, of=progress.total, gradings=gradings)
+                    return progress_of(
+                        self._outcomes,
+                        model=model,
+                        of=progress.total,
+                        gradings=gradings,
+                        in_batches=self._in_batches,
+                    )
 
                 def on_sample(job: Job, tokens: int) -> None:
                     self._tracking.progress(numbers)
@@ -220,12 +227,16 @@ class Evaluation:
                 raise RunStopped(engine.exhausted)
         except RunStopped as error:
             self._loader.shutdown()
+            why, *commands = str(error).split("\n")
+            if commands:  # by which the person has batches answered: said once
+                self._say(str(error))
+            why = why.rstrip(":")
             for part in unfinished:
-                self._end_generation(part, str(error))
+                self._end_generation(part, why)
             names = [part.opened.order.task.name for part in self._for_judge]
             for order in self._orders:
                 if order.task.name not in {*self.failures, *self._endings, *names}:
-                    self._fail(order.task.name, f"not started: {error}")
+                    self._fail(order.task.name, f"not started: {why}")
         finally:
             engine.close()
 
@@ -246,7 +257,7 @@ class Evaluation:
             self._outcomes.append(part.job.outcome)
             coming = self._load(parts)
             yield part.job
-            while not coming.done():
+            while not coming.done() and not self._in_batches:  # batches are handed in all together
                 yield None
             part = coming.result()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from util.data.rows import RowCounts
-from util.engines.prices import PRICES, cost_line, dollars, price_of
+from util.engines.prices import PRICES, dollars, forecast_line, price_of
 from util.engines.tokens import open_counter, tokens_per_char
 from util.errors import UserError
 from util.generation.order import Order
@@ -100,7 +100,7 @@ def total_line(found: list[Forecast], model: str) -> str:
     completion_tokens = sum(one.completion_tokens for one in found)
     return (
         f"together {sum(one.requests for one in found):,} requests, about "
-        f"{cost_line(model, prompt_tokens, completion_tokens)}"
+        f"{forecast_line(model, prompt_tokens, completion_tokens)}"
     )
 
 

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from util.engines.options import Engine
 from util.generation.judging import Grading
@@ -75,6 +76,12 @@ class _JobRequest(Request):
     def __reduce__(self) -> tuple:
         """To another process it travels as a bare request: the job holds open files."""
         return Request, tuple(getattr(self, name) for name in Request.__dataclass_fields__)
+
+
+def folder_of(request: Request) -> Path:
+    """The folder of the run that a request is for."""
+    assert isinstance(request, _JobRequest)
+    return request.job.run.folder
 
 
 def write_problems(run: Run, problems: Iterable[Problem], prompt: Prompt, model: str) -> Asked:
