@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -10,21 +11,23 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import patch
 
-from util.errors import RunStopped, UserError
+from util.cli import main
+from util.grading.maths import symbolic as symbolic_engine
 from util.records import Problem
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def script(
+def own_process(
     name: str, *flags: object, timeout: float = 300, **environment: str
 ) -> subprocess.CompletedProcess:
-    """Run one of the suite's scripts to its end."""
+    """Run one of the suite's scripts as users start it: for vLLM, or libraries that read the environment."""
     return subprocess.run(
         [sys.executable, str(ROOT / name), *map(str, flags)],
         capture_output=True,
@@ -32,6 +35,12 @@ def script(
         timeout=timeout,
         env={**os.environ, **environment},
     )
+
+
+def script(name: str, *flags: object, **environment: str) -> subprocess.CompletedProcess:
+    """Run one of the suite's scripts in this process: most take longer to start than to run."""
+    with patch.dict(os.environ, environment):
+        return here(importlib.import_module(name.removesuffix(".py")), *flags)
 
 
 def last_line(done: subprocess.CompletedProcess) -> dict:
@@ -90,15 +99,55 @@ def at_a_terminal() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+class PoolHere:
+    """Grades in this process: the workers of a pool take longer to start than most commands to run."""
+
+    together = 100
+
+    def __init__(self, workers: int, work: Callable[[object], object], *, symbolic: bool = True) -> None:
+        self.workers, self._work, self._symbolic = workers, work, symbolic
+        self._done: list[tuple[object, object]] = []
+
+    def __enter__(self) -> PoolHere:
+        self._before = symbolic_engine.enabled()
+        symbolic_engine.use(self._symbolic)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        symbolic_engine.use(self._before)
+
+    def has_room(self) -> bool:
+        return True
+
+    def submit(self, key: object, job: object, timeout_s: float) -> None:
+        self._done.append((key, self._work(job)))
+
+    def completed(self, block: bool) -> list[tuple[object, object]]:
+        done, self._done = self._done, []
+        return done
+
+
+POOLS = [f"util.generation.{name}.GradingPool" for name in ("benchmark", "judging", "budget")]
+
+
 def here(module: ModuleType, *flags: object) -> subprocess.CompletedProcess:
-    """What `script` does, in this process: for scripts that are quicker done than started."""
+    """What `own_process` does, in this process, for any module with `parse` and `run`; grading included."""
     out, err = StringIO(), StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
+    handled = {
+        number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM)
+    }
+    with ExitStack() as changed:
+        for name in POOLS:
+            changed.enter_context(patch(name, PoolHere))
+        changed.enter_context(patch.object(sys, "argv", [f"{module.__name__}.py", *map(str, flags)]))
+        changed.enter_context(redirect_stdout(out))
+        changed.enter_context(redirect_stderr(err))
         try:
-            status = module.run(module.parse([*map(str, flags)]))
-        except (UserError, RunStopped) as error:
-            print(f"error: {error}", file=sys.stderr)
-            status = 2 if isinstance(error, UserError) else 1
-        except KeyboardInterrupt:
-            status = 130
+            main(module.parse, module.run)
+        except SystemExit as end:
+            status = end.code
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            for number, handler in handled.items():
+                signal.signal(number, handler)
     return subprocess.CompletedProcess(flags, status, out.getvalue(), err.getvalue())

@@ -11,12 +11,13 @@ from dataclasses import replace
 
 import pytest
 from faulty_endpoint import FaultyEndpoint, Script
-from helpers import ROOT, json_lines, last_line, paper_engine, script
+from helpers import ROOT, here, json_lines, last_line, paper_engine, script
 
 from tasks import load_task
 from util.errors import UserError
 from util.records import NO_TIME, Verdict
 from util.response import join_parts, split_parts
+from util.runs import __main__ as runs
 from util.runs.older_layout import import_results, read_old_file
 from util.runs.reader import read_records
 
@@ -289,17 +290,7 @@ def old_file(folder, responses, name="QwQ-32B-Preview_Warmup_test_None_0_-1.json
 
 
 def import_old(path, *flags):
-    command = [
-        sys.executable,
-        "-m",
-        "util.runs",
-        "import",
-        str(path),
-        "--dataset",
-        "Warmup",
-        *map(str, flags),
-    ]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return here(runs, "import", path, "--dataset", "Warmup", *flags)
 
 
 GOOD = {"content": SPLITTABLE, "correctness": True, "reason": ""}

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 
 import pytest
-from helpers import ROOT, json_lines, paper_engine, script
+from helpers import ROOT, json_lines, own_process, paper_engine, script
 
 from util.engines.deadline import KEPT, Deadline, end_of_job, moment
 from util.engines.metered import MeteredEngine
@@ -102,10 +102,10 @@ def command(tmp_path, *flags, delay_s=600):
 
 
 def test_what_is_under_way_at_the_end_is_left_and_the_same_command_goes_on(tmp_path):
-    done = script("inference_and_check.py", *command(tmp_path, "--until", "6s"))
+    done = own_process("inference_and_check.py", *command(tmp_path, "--until", "6s"))
     assert done.returncode == 1, done.stderr
     assert "what was under way was left" in done.stderr and "Traceback" not in done.stderr
-    done = script("inference_and_check.py", *command(tmp_path, delay_s=0))
+    done = own_process("inference_and_check.py", *command(tmp_path, delay_s=0))
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "r").iterdir()
     keys = [(line["problem_id"], line["index"]) for line in json_lines(folder / "samples.jsonl")]

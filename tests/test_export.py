@@ -15,7 +15,7 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from helpers import ROOT, here, json_lines, last_line, script
+from helpers import ROOT, here, json_lines, last_line, own_process
 from runs_on_paper import PaperSample, write_run
 
 import convert_to_data
@@ -625,7 +625,7 @@ def test_file_and_card_are_uploaded_in_one_commit(tmp_path):
         hub.asked, hub.files = [], {}
         threading.Thread(target=hub.serve_forever, daemon=True).start()
         flags = ("--input_dir", folder, "--output", tmp_path / "train.json", "--decontaminate", "none")
-        done = script(
+        done = own_process(
             "convert_to_data.py",
             *(*flags, "--format", "llamafactory", "--push-to-hub", "org/set"),
             HF_ENDPOINT=f"http://127.0.0.1:{hub.server_port}",
@@ -652,7 +652,7 @@ def test_questions_that_may_not_be_published_go_to_no_public_set(tmp_path, publi
     with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as hub:
         hub.asked, hub.files, hub.public = [], {}, public
         threading.Thread(target=hub.serve_forever, daemon=True).start()
-        done = script(
+        done = own_process(
             "convert_to_data.py",
             *("--input_dir", folder, "--output", tmp_path / "train.json", "--decontaminate", "none"),
             *(*flags, "--push-to-hub", "org/set"),
@@ -670,7 +670,7 @@ def test_a_hub_that_is_away_takes_nothing_of_the_files(tmp_path):
     folder = write_run(tmp_path / "run", samples())
     away = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_made_up", "HF_HUB_OFFLINE": "0"}
     flags = ("--input_dir", folder, "--output", tmp_path / "train.json", "--decontaminate", "none")
-    done = script("convert_to_data.py", *flags, "--push-to-hub", "org/set", **away)
+    done = own_process("convert_to_data.py", *flags, "--push-to-hub", "org/set", **away)
     assert done.returncode == 1
     assert "org/set could not be filled" in done.stderr
     assert len(json.loads((tmp_path / "train.json").read_text())) == 3

@@ -125,8 +125,7 @@ def test_an_import_that_was_stopped_is_completed_by_the_same_command(tmp_path, m
         return written[-1]
 
     monkeypatch.setattr(imports, "_write", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        here(runs, "import", path, "--result-dir", tmp_path)
+    assert here(runs, "import", path, "--result-dir", tmp_path).returncode == 130
     monkeypatch.undo()
     got = imported(path, tmp_path)
     assert (got.result["samples"], len(got.samples), len(got.theirs)) == (3, 6, 6)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from helpers import script
+from helpers import own_process
 from made_runs import make_run
 
 import report
@@ -158,7 +158,7 @@ def test_what_cannot_be_judged_is_refused_in_one_sentence(tmp_path, monkeypatch,
 
 def test_the_exit_status_of_a_gate_is_for_ci(tmp_path):
     run_of(tmp_path / "run", [4] * 30)
-    done = script("report.py", "gate", tmp_path / "run", "--at-least", 95)
+    done = own_process("report.py", "gate", tmp_path / "run", "--at-least", 95)
     assert done.returncode == 3 and done.stdout.startswith("CANNOT TELL: ")
 
 

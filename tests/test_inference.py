@@ -10,7 +10,7 @@ import time
 
 import pytest
 from faulty_endpoint import FaultyEndpoint, Script
-from helpers import ROOT, at_a_terminal, json_lines, last_line, paper_engine, script
+from helpers import ROOT, at_a_terminal, json_lines, last_line, own_process, paper_engine, script
 
 import inference_and_check
 from util.generation.benchmark import about_few_samples
@@ -354,7 +354,7 @@ def test_the_grading_bar_ends_when_all_is_graded(run):
 @pytest.mark.engine
 def test_a_missing_model_folder_is_named(tmp_path):
     flags = ["--dataset", "Warmup", "--model", "/no/such/model", "--result-dir", tmp_path]
-    done = script("inference_and_check.py", *flags)
+    done = own_process("inference_and_check.py", *flags)
     assert done.returncode == 2 and "/no/such/model" in done.stderr and "Traceback" not in done.stderr
 
 
@@ -492,7 +492,7 @@ REFUSED_COMMANDS = {
 @pytest.mark.parametrize("name", REFUSED_COMMANDS)
 def test_a_refused_command_leaves_nothing_behind(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    assert script(name, *REFUSED_COMMANDS[name]).returncode == 2
+    assert own_process(name, *REFUSED_COMMANDS[name]).returncode == 2
     assert not list(tmp_path.rglob("*"))
 
 

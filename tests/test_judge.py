@@ -54,36 +54,6 @@ PLANTED = [
 FAIR = [*PLANTED, says("incorrect", "In Rome"), says("not attempted", "I do not"), says("correct")]
 
 
-class PoolHere:
-    """Grades in this process: the workers of a pool take longer to start than these tests to run."""
-
-    workers, together = 1, 100
-
-    def __init__(self, workers, work, *, symbolic):
-        self._work, self._done = work, []
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def has_room(self):
-        return True
-
-    def submit(self, key, job, timeout_s):
-        self._done.append((key, self._work(job)))
-
-    def completed(self, *, block):
-        done, self._done = self._done, []
-        return done
-
-
-@pytest.fixture(autouse=True)
-def pool_here(monkeypatch):
-    monkeypatch.setattr("util.generation.benchmark.GradingPool", PoolHere)
-
-
 @pytest.fixture
 def ask(tmp_path):
     """Run inference_and_check.py on problems of one's own with a judge that says these lines."""

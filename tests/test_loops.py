@@ -9,7 +9,7 @@ import tracemalloc
 
 import pytest
 from faulty_endpoint import FaultyEndpoint, Script
-from helpers import ROOT, json_lines, last_line, paper_engine, script
+from helpers import ROOT, json_lines, last_line, own_process, paper_engine, script
 
 import inference_and_check
 from util.engines import open_engine
@@ -303,7 +303,7 @@ def test_the_embedded_model_is_ended_when_it_repeats_itself(tmp_path):
         "1500",
         "--no-stop-loops",
     ]
-    done = script("inference_and_check.py", *flags[:-1], "--result-dir", tmp_path)
+    done = own_process("inference_and_check.py", *flags[:-1], "--result-dir", tmp_path)
     (place,) = tmp_path.glob("embedded_*")
     samples = json_lines(place / "samples.jsonl")
     looping = [line for line in samples if line["finish_reason"] == "loop"]
@@ -318,7 +318,7 @@ def test_the_embedded_model_is_ended_when_it_repeats_itself(tmp_path):
 def test_the_embedded_model_answers_when_its_thought_has_used_its_budget(tmp_path):
     flags = ["--dataset", "Warmup", "--model", "embedded", "--limit", "4", "--max-tokens", "80"]
     thinking = ["--prefill", "<think>\n", "--thinking-budget", "10"]
-    done = script("inference_and_check.py", *flags, *thinking, "--result-dir", tmp_path)
+    done = own_process("inference_and_check.py", *flags, *thinking, "--result-dir", tmp_path)
     assert done.returncode == 0, done.stderr
     (place,) = tmp_path.glob("embedded_*")
     samples = json_lines(place / "samples.jsonl")

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 from faulty_endpoint import FaultyEndpoint
-from helpers import ROOT, json_lines, last_line, paper_engine, script
+from helpers import ROOT, json_lines, last_line, own_process, paper_engine, script
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pair_runs import PADDING, attempt, make_run, think
@@ -798,7 +798,7 @@ def test_tokens_are_counted_by_the_target_models_tokenizer_when_it_is_there(pair
 def test_a_tokenizer_that_cannot_be_had_is_replaced_by_the_runs_own_counts_and_said(tmp_path):
     make_run(tmp_path / "run", {"p": [(LONG, True), (SHORT, True)]})
     flags = ["--dataset", tmp_path / "run", "--result-dir", tmp_path / "out", "--target-model", "no/such"]
-    done = script("response_rewrite.py", *flags, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path))
+    done = own_process("response_rewrite.py", *flags, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "the run's own counts" in last_line(done)["tokens_counted_by"]
     assert "the tokenizer of no/such cannot be had" in done.stderr

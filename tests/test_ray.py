@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, json_lines, last_line, paper_engine, script
+from helpers import ROOT, json_lines, last_line, own_process, paper_engine
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements/ray.txt")
 
@@ -96,7 +96,7 @@ def cluster():
 
 def test_more_replicas_than_the_cluster_holds_are_refused_with_what_it_has(tmp_path, cluster):
     flags = ["--dataset", "Warmup", "--model", "embedded", "--engine", "ray", "--result-dir", tmp_path]
-    done = script(
+    done = own_process(
         "inference_and_check.py", *flags, "--ray-address", cluster[0].address, "--replicas", 3, timeout=120
     )
     assert done.returncode == 2 and "Traceback" not in done.stderr
@@ -112,9 +112,9 @@ def test_without_a_cluster_at_the_address_it_is_said_at_once(tmp_path):
             ("nonsense", "is no address of a Ray cluster"),
             (f"127.0.0.1:{other.getsockname()[1]}", "no Ray cluster at"),  # listens and says nothing
         ):
-            done = script("inference_and_check.py", *flags, "--ray-address", address, timeout=60)
+            done = own_process("inference_and_check.py", *flags, "--ray-address", address, timeout=60)
             assert done.returncode == 2 and found in done.stderr and "Traceback" not in done.stderr
-    done = script("inference_and_check.py", *flags, timeout=60, RAY_TMPDIR=str(tmp_path), RAY_ADDRESS="")
+    done = own_process("inference_and_check.py", *flags, timeout=60, RAY_TMPDIR=str(tmp_path), RAY_ADDRESS="")
     assert done.returncode == 2 and "belongs to no Ray cluster" in done.stderr
 
 
@@ -123,7 +123,7 @@ def test_without_ray_it_is_said_what_to_install(tmp_path):
     blocked += "u.find_spec = lambda name, *rest: None if name == 'ray' else found(name, *rest)\n"
     (tmp_path / "sitecustomize.py").write_text(blocked)
     for flags in (["--engine", "ray"], ["--grade-on-cluster", "--engine", "scripted"]):
-        done = script(
+        done = own_process(
             "inference_and_check.py",
             *("--dataset", "Warmup", "--model", "embedded", "--result-dir", tmp_path, *flags),
             PYTHONPATH=str(tmp_path),
@@ -140,7 +140,7 @@ def test_programs_are_graded_in_the_sandbox_of_the_nodes(tmp_path, cluster):
     fixed = {"input_output": tests, "starter_code": "", "difficulty": "interview", "url": "", "solutions": ""}
     rows = [{"id": number, "question": f"Sum {number}.", **fixed} for number in range(6)]
     mirror.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = script(
+    done = own_process(
         "inference_and_check.py",
         *("--dataset", "APPS", "--model", "org/paper", "--temperatures", "0.7", "--n", "4"),
         *("--data-dir", tmp_path / "mirror", "--result-dir", tmp_path / "results"),
@@ -187,7 +187,7 @@ def test_killed_replicas_and_nodes_lose_no_sample(tmp_path, cluster):
     assert driver.returncode == 1 and "Traceback" not in said, said
     assert "the head of the Ray cluster" in said and "same command again" in said, said
     kept = samples_file(tmp_path).read_bytes()
-    done = script("inference_and_check.py", *flags, timeout=START_S, OMP_NUM_THREADS="1")
+    done = own_process("inference_and_check.py", *flags, timeout=START_S, OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
     assert samples_file(tmp_path).read_bytes().startswith(kept)
     keys = [(line["problem_id"], line["index"]) for line in json_lines(samples_file(tmp_path))]

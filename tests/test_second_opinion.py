@@ -7,7 +7,7 @@ import time
 
 import pytest
 from faulty_endpoint import FaultyEndpoint, Script
-from helpers import ROOT, json_lines, last_line, paper_engine, script
+from helpers import ROOT, json_lines, last_line, own_process, paper_engine, script
 from made_runs import make_run
 from pair_runs import make_run as make_pair_run
 
@@ -477,7 +477,7 @@ def test_pairs_take_opinions_only_where_they_are_trusted(tmp_path):
 def test_the_embedded_model_gives_opinions_on_its_own_answers(tmp_path):
     """From end to end; of what quality is not claimed."""
     where = ["--dataset", "Warmup", "--model", "embedded", "--limit", 4, "--max-tokens", 32]
-    done = script(
+    done = own_process(
         "inference_and_check.py",
         *(*where, "--result-dir", tmp_path, "--second-opinion", "embedded", "--audit-share", 1),
         timeout=900,

@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from faulty_endpoint import FaultyEndpoint, Script
-from helpers import ROOT, json_lines, last_line, paper_engine, script
+from helpers import ROOT, json_lines, last_line, own_process, paper_engine, script
 from made_runs import make_run
 
 import inference_and_check
@@ -236,8 +236,8 @@ def test_a_folder_keeps_its_limits_of_programs_and_an_older_one_those_of_its_tim
     engine = paper_engine(tmp_path, {"text": f"```python\n{slow}\n```"})
     flags = ["--dataset", "TACO", "--model", "m", "--data-dir", tmp_path, *engine]
 
-    def run(folder, *more):
-        done = script("inference_and_check.py", *flags, "--result-dir", tmp_path / folder, *more)
+    def run(folder, *more, by=script):
+        done = by("inference_and_check.py", *flags, "--result-dir", tmp_path / folder, *more)
         place = tmp_path / folder / "m_TACO_test_all_0_-1"
         info = json.loads((place / "run.json").read_text())
         verdict = json_lines(place / "verdicts.jsonl")[-1]["verdict"]
@@ -246,7 +246,7 @@ def test_a_folder_keeps_its_limits_of_programs_and_an_older_one_those_of_its_tim
 
     _, of_row, *found = run("a")
     assert found == [["row", 2048], "timeout"]
-    said, _, *found = run("b", "--time-limit", "3000", "--memory-limit", "512")
+    said, _, *found = run("b", "--time-limit", "3000", "--memory-limit", "512", by=own_process)
     assert found == [[3000.0, 512], ""] and "grading 1 program takes at most " in said.stderr
     _, _, *found = run("b", "--check", "--regrade")
     assert found == [[3000.0, 512], ""]
