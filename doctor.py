@@ -2,7 +2,7 @@
 a model answer fastest here.
 
 python doctor.py
-python doctor.py tune --model Qwen/Qwen2-7B-Instruct --dataset MATH500 --max-tokens 4096
+python doctor.py tune --model Qwen/Qwen2-7B-Instruct --dataset MATH500 --max-tokens 1024
 
 Prints one line per check; the last line of standard output has all results as JSON. The exit status is 1
 when programs cannot be run safely here.

@@ -61,6 +61,13 @@ def test_pipeline_stages_are_refused_without_a_gpu(tmp_path):
     assert worker_options(EngineOptions("a/b", pp=2), False)["engine_args"]["pipeline_parallel_size"] == 2
 
 
+def test_speculation_on_the_cpu_build_is_warned_about(capsys):
+    options = EngineOptions("a/b", engine_args={"speculative_config": {"method": "ngram"}})
+    for on_cpu in (True, False):
+        worker_options(options, on_cpu)
+        assert ("worse, with speculation" in capsys.readouterr().err) == on_cpu
+
+
 def test_too_few_gpus_for_the_copies_are_counted():
     with pytest.raises(UserError, match="need 6 GPUs, CUDA_VISIBLE_DEVICES names 2"):
         _gpus_of(0, EngineOptions(model="m", tp=2, dp=3), {"CUDA_VISIBLE_DEVICES": "0,1"})

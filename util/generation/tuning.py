@@ -44,12 +44,12 @@ FLAGS = ("tp", "dp")  # settings with a flag of their own
 NGRAM = {"method": "ngram", "num_speculative_tokens": 4, "prompt_lookup_max": 4}
 # What is tried one after the other, each on top of the fastest so far: on a GPU, and with vLLM's CPU build.
 TRIED: dict[str, tuple[tuple, tuple]] = {
-    "max_num_seqs": ((128, 256, 512, 1024), (32, 128, 256)),
+    "max_num_seqs": ((128, 256, 512), (32, 128, 256)),
     "max_num_batched_tokens": ((8192, 16384, 32768), (4096, 8192)),
     "enable_prefix_caching": ((False,), (False,)),
     "speculative_config": ((NGRAM,), (NGRAM,)),
 }
-SAMPLES_AT_LEAST = (2048, 256)  # of a try: on a GPU and without, so that the most sequences are all busy
+SAMPLES_AT_LEAST = (1024, 256)  # of a try: on a GPU and without, so that the most sequences are all busy
 GAIN = 1.01  # what another setting has to win by
 CHECKED_PROBLEMS = 50
 MOST_CHARS = 400  # of why a setting does not fit
@@ -247,7 +247,9 @@ class Remembered:
                 f"{folder} is of another tuning: its {different} is {lines[0].get(different)}, now it is "
                 f"{first[different]}; name another --output, or remove that folder"
             )
-        made = (Tried(**line) for line in lines[1:])
+        made = [Tried(**line) for line in lines[1:]]
+        if all(one.why_not for one in made):  # nothing ran at all: what was in the way may be gone
+            made = []
         self._made = {(key(one.settings), one.n): one for one in made}
 
     def __call__(self, settings: Settings, n: int) -> Tried:
@@ -279,7 +281,7 @@ def tune(
     check: Check,
 ) -> Tuned:
     """Find the fastest settings; what was tried is beside `output`, where a later call goes on from."""
-    folder = output.with_name(f"{output.name}.probes")
+    folder = output.absolute().with_name(f"{output.name}.probes")
     with locked_folder(folder, ".tune.lock", flag="--output"):
         remembered = Remembered(folder, asked, probe)
         try:
