@@ -13,14 +13,17 @@ import argparse
 import asyncio
 import json
 import random
+import resource
 import signal
 import socket
 import struct
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import partial
 
 FAULTS = (
     "rate_limited",
@@ -109,6 +112,8 @@ class Script:
     refuse_containing: str | None = None  # prompts with these words are refused with 400
     refused_fields: tuple[str, ...] = ()  # a request with one of them is refused with 400
     only_streams: bool = False  # an answer that is not streamed is refused with 400
+    gathers: int = 0  # nothing is answered before so many requests are in flight
+    fill: str = ""  # what follows each answer; streamed word by word, in parts over service_s
     closes: str = ""  # each connection: "after" its first answer, or "before" the second, which is asked for
 
 
@@ -127,6 +132,8 @@ class FaultyEndpoint:
         self._random = random.Random(self.script.seed)
         self._answers = 0
         self._waiting: deque[tuple[_Connection, str, dict]] = deque()
+        self._gathered: list[Callable[[], None]] | None = [] if self.script.gathers else None
+        self._fill = _fill_parts(self.script.fill)
         self._thread: threading.Thread | None = None
 
     @property
@@ -204,7 +211,8 @@ class FaultyEndpoint:
         """The right answer: it repeats the prompt, so that a mix-up shows."""
         self._answers += 1
         prompt = body["messages"][-1]["content"]
-        message = {"role": "assistant", "content": f"answer to {prompt}"}
+        fill = "" if body.get("stream") else self.script.fill
+        message = {"role": "assistant", "content": f"answer to {prompt}{fill}"}
         if self.script.reasoning is not None:
             message["reasoning_content"] = self.script.reasoning
         tokens = len(prompt.split())
@@ -281,8 +289,19 @@ class _Connection(asyncio.Protocol):
         endpoint = self.endpoint
         endpoint.in_flight += 1
         endpoint.most_in_flight = max(endpoint.most_in_flight, endpoint.in_flight)
-        if fault != "stall":
-            asyncio.get_running_loop().call_later(endpoint.script.service_s, self.respond, fault, chat)
+        if fault == "stall":
+            return
+        loop, script = asyncio.get_running_loop(), endpoint.script
+        is_filled = script.fill and chat.get("stream")
+        begin = partial(loop.call_later, 0 if is_filled else script.service_s, self.respond, fault, chat)
+        if endpoint._gathered is None:
+            begin()
+            return
+        endpoint._gathered.append(begin)
+        if len(endpoint._gathered) == script.gathers:
+            for each in endpoint._gathered:
+                each()
+            endpoint._gathered = None
 
     def respond(self, fault: str, chat: dict) -> None:
         endpoint = self.endpoint
@@ -350,10 +369,14 @@ class _Connection(asyncio.Protocol):
         if fault == "stream_endless_comments":
             self._comment_for_ever()
             return
+        if self.endpoint._fill:
+            end = events[-3:]
+            self._send_parts([_chunks(events[:-3]), *self.endpoint._fill, _chunks([*end, b""])])
+            return
         data = b"".join(events)
         pieces = [data[at : at + 1] for at in range(len(data))] if fault == "stream_bytewise" else events
         for piece in pieces:
-            self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            self.transport.write(_chunks([piece]))
         if fault in ("stream_silent", "stream_silent_midway"):
             return
         if fault in ("stream_reset", "stream_lost_end"):
@@ -362,6 +385,13 @@ class _Connection(asyncio.Protocol):
             self.transport.close()
         else:
             self.send(b"0\r\n\r\n")
+
+    def _send_parts(self, parts: list[bytes], number: int = 0) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(parts[number])
+            if number + 1 < len(parts):
+                wait_s = self.endpoint.script.service_s / (len(parts) - 1)
+                asyncio.get_running_loop().call_later(wait_s, self._send_parts, parts, number + 1)
 
     def _comment_for_ever(self) -> None:
         if not self.transport.is_closing():
@@ -447,6 +477,22 @@ def _events(fault: str, answer: dict) -> list[bytes]:
     return sent
 
 
+def _chunks(pieces: list[bytes]) -> bytes:
+    """Pieces as HTTP chunks; an empty one is the end."""
+    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+
+
+def _fill_parts(text: str, count: int = 20) -> list[bytes]:
+    """The events of a long text in so many parts, made once."""
+    chunk = {"object": "chat.completion.chunk", "created": 1700000000, "model": "test-model"}
+    events = [
+        f"data: {json.dumps(chunk | {'choices': [{'index': 0, 'delta': {'content': piece}}]})}\n\n".encode()
+        for piece in _pieces(text)
+    ]
+    size = -(-len(events) // count)
+    return [_chunks(events[at : at + size]) for at in range(0, len(events), size or 1)]
+
+
 def _pieces(text: str) -> list[str]:
     """A text word by word."""
     words = text.split(" ")
@@ -516,16 +562,22 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the faults")
     parser.add_argument("--service-s", type=float, default=0.0, help="seconds that an answer takes")
     parser.add_argument("--slots", type=int, help="answers at once, more get 429; no limit by default")
+    parser.add_argument("--gathers", type=int, default=0, help="answer nothing before so many are in flight")
+    parser.add_argument("--chars", type=int, default=0, help="characters that follow each answer")
     parser.add_argument("--model", default="test-model", help="name of the model")
     args = parser.parse_args()
-    script = Script(args.faults, args.seed, args.model, service_s=args.service_s, slots=args.slots)
+    fill = " word" * (args.chars // 5)
+    behaviour = {"service_s": args.service_s, "slots": args.slots, "gathers": args.gathers, "fill": fill}
+    script = Script(args.faults, args.seed, args.model, **behaviour)
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     endpoint = FaultyEndpoint(script, args.port)
     endpoint.keep = False
     endpoint.start()
     print(endpoint.url, flush=True)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
-    print(json.dumps(endpoint.happened), flush=True)
+    print(json.dumps(endpoint.happened | {"most_in_flight": endpoint.most_in_flight}), flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ CODE_CASES = ROOT / "tests" / "cases" / "code.jsonl"
 SMALLEST = {
     "adaptive": "--n 2 --limit 2",
     "checking": "--samples 40",
-    "api_client": "--service-s 0.2 --slots 8 --rounds 2 --found-slots 4 --find-s 1 --found-s 2 --requests 99",
+    "api_client": "--service-s 0.2 --slots 8 --rounds 3 --found-slots 4 --find-s 1 --found-s 1 --requests 99 "
+    "--long 2",
     "curation": "--samples 40 --folder {}",
     "curation found": "",
     "generation": "--rounds 1 --n 1",

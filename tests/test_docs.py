@@ -102,7 +102,7 @@ def starting(*names: str) -> list[str]:
 
 def understood(script: str, flags: list[str]) -> bool:
     """Whether a script takes these flags; --version and --help end it."""
-    module = importlib.import_module(script.removesuffix(".py"))
+    module = importlib.import_module(script.removesuffix(".py").replace("/", "."))
     if flags[-1:] in (["--version"], ["--help"]):
         with pytest.raises(SystemExit) as ended:
             module.parse(flags)

@@ -759,6 +759,33 @@ def test_more_connections_than_this_machine_can_open_are_said_and_fewer_used(
     assert endpoint.most_in_flight == 5
 
 
+MANY = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (300, 2256))
+from util.engines.openai_api import OpenAIEngine
+from util.records import Request
+count, url = int(sys.argv[1]), sys.argv[2]
+asked = (Request("p", [{"role": "user", "content": str(n)}], 0.7, n, n, 10) for n in range(count))
+engine = OpenAIEngine(model="test-model", api_base=(url,), concurrency=count)
+right = sum(outcome.text == f"answer to {request.index}" for request, outcome in engine.generate(asked))
+engine.close()
+print(right, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_two_thousand_requests_are_in_flight_at_once_where_few_files_were_allowed():
+    command = [sys.executable, str(ROOT / "tests" / "faulty_endpoint.py"), "--gathers", "2000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as endpoint:
+        url = endpoint.stdout.readline().strip()
+        asking = [sys.executable, "-c", MANY, "2000", url]
+        done = subprocess.run(asking, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        endpoint.terminate()
+        happened = json.loads(endpoint.stdout.readline())
+    assert done.stderr == "" and happened == {"models": 1, "ok": 2000, "most_in_flight": 2000}
+    right, most_rss_mb = map(int, done.stdout.split())
+    assert right == 2000 and most_rss_mb < 200
+
+
 # Answers that are streamed
 
 

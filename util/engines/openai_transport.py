@@ -190,6 +190,7 @@ class Transport:
         import aiohttp
 
         body, size, comes_as_stream = bytearray(), 0, None if response.status == 200 else False
+        clock, renewed_at = asyncio.get_running_loop().time, float("-inf")
         async with asyncio.timeout(None) as silence:
             async for piece in response.content.iter_any():
                 size += len(piece)
@@ -206,8 +207,10 @@ class Transport:
                 if streamed.is_ended:
                     response.close()
                     return None
-                if streamed.heard_any:
-                    silence.reschedule(asyncio.get_running_loop().time() + self._silence_s)
+                # A timer costs as much as a token: it is set late enough to serve for some time.
+                if streamed.heard_any and clock() >= renewed_at + self._silence_s / 16:
+                    renewed_at = clock()
+                    silence.reschedule(renewed_at + self._silence_s * 17 / 16)
         if not comes_as_stream:
             return bytes(body)
         streamed.end()
