@@ -89,6 +89,17 @@ def test_what_does_not_fit_is_a_result_and_only_nothing_at_all_an_error():
         found_by(Machine({("tp", "1"): None, ("tp", "2"): None}), parallel)
 
 
+def test_what_fails_only_with_more_samples_makes_nothing_slower():
+    machine = Machine(
+        {("max_num_seqs", "128"): 2.0, ("max_num_seqs", "256"): 0.5, ("max_num_seqs", "32"): 0.4}
+    )
+
+    def tires(settings, n):
+        return machine(settings, n) if n == 8 else Tried(settings, n, why_not="it was not done after 9 s")
+
+    assert choose(SEQUENCES, tires, lambda base, other: HOLD, 8).best.settings == {"max_num_seqs": 128}
+
+
 def test_the_fastest_is_left_out_when_its_scores_fall_and_the_next_one_is_taken():
     def check(base, other):
         assert base.settings == {}

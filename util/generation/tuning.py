@@ -146,7 +146,7 @@ def choose(tries: Sequence[Sequence[Settings]], probe: Probe, check: Check, n: i
     if not running:
         raise UserError(f"the engine does not run here: {first[0].why_not}")
     found = Tuned(running[0], running[0], {key(one.settings): one for one in first})
-    for stage in (tries[0], *tries[1:]):
+    for stage in tries:
         candidates = [found.best.settings | more for more in stage]
         others = [settings for settings in candidates if settings != found.best.settings]
         for one in _fastest_first([found.best.settings, *others], probe, n, found):
@@ -164,18 +164,17 @@ def choose(tries: Sequence[Sequence[Settings]], probe: Probe, check: Check, n: i
 def _fastest_first(candidates: Sequence[Settings], probe: Probe, n: int, found: Tuned) -> list[Tried]:
     """Those that run, the fastest first: the slower half goes, and the others are tried with twice the
     samples, until one is left. The first of the candidates is the fastest so far."""
-    incumbent, gone = candidates[0], list[Tried]()
-    while len(candidates) > 1:
+    incumbent, ranked = candidates[0], list[Tried]()
+    while True:
         measured = [probe(settings, n) for settings in candidates]
         found.tried |= {key(one.settings): one for one in measured}
         running = [one for one in measured if not one.why_not]
-        running.sort(key=lambda one: one.speed * (GAIN if one.settings == incumbent else 1))
-        fewer = running[max(0, len(running) - len(measured) // 2) :]
-        gone += [one for one in running if one not in fewer]
-        if len(fewer) == 1:
-            return [*fewer, *reversed(gone)]
-        candidates, n = [one.settings for one in reversed(fewer)], 2 * n
-    return list(reversed(gone))
+        running.sort(key=lambda one: -one.speed * (GAIN if one.settings == incumbent else 1))
+        again = [one.settings for one in running]
+        ranked = running + [one for one in ranked if one.settings not in again]
+        candidates, n = again[: len(measured) // 2], 2 * n
+        if len(candidates) < 2:
+            return ranked
 
 
 def gpus_here() -> int:
@@ -306,13 +305,16 @@ def probe_here(
         return Tried(settings, n, why_not=why_not(status, _text(log), timeout_s))
     (run,) = (path.parent for path in folder.glob("*/run.json"))
     made = read_run_json(run)["generation"]
+    characters = sum(len(line["text"]) for _, line in read_lines(run / SAMPLES))
+    if not characters:
+        return Tried(settings, n, why_not="it wrote no text")
     served = SERVED.findall(_text(run / "engine.log"))
     return Tried(
         settings,
         n,
         folder=str(run),
         samples=made["generated"],
-        characters=sum(len(line["text"]) for _, line in read_lines(run / SAMPLES)),
+        characters=characters,
         tokens=made["completion_tokens"],
         seconds=made["seconds"],
         cpu_s=sum(float(cpu) for _, cpu in served) if on_cpu and served else None,
