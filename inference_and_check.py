@@ -97,7 +97,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
-    from contextlib import ExitStack, closing
+    from contextlib import ExitStack
     from functools import partial
 
     from util.generation.benchmark import (
@@ -140,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
         folder=opened.run.folder,
         settings=lambda: public_settings(opened.run.info),
     )
-    with closing(opened), tracking:
+    with opened, tracking:
         say(counts_line(opened.order.task, opened.counts))
         judge = opened.judge()
         if judge is not None and not args.regrade:

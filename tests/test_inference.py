@@ -10,8 +10,10 @@ import time
 
 import pytest
 from faulty_endpoint import FaultyEndpoint, Script
-from helpers import ROOT, at_a_terminal, json_lines, last_line, own_process, paper_engine, script
+from helpers import ROOT, at_a_terminal, here, json_lines, last_line, own_process, paper_engine, script
+from test_eval import small_hub
 
+import eval as eval_script
 import inference_and_check
 from util.generation.benchmark import about_few_samples
 from util.generation.judging import Grading
@@ -494,6 +496,43 @@ def test_a_refused_command_leaves_nothing_behind(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     assert own_process(name, *REFUSED_COMMANDS[name]).returncode == 2
     assert not list(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize("flags", [[], ["--shard", "2/3"]])
+def test_a_command_whose_engine_cannot_be_opened_leaves_no_run_behind(tmp_path, flags, left):
+    results = tmp_path / "a" / "b"
+    words = ["--dataset", "Warmup", "--model", "paper", "--limit", 2, "--result-dir", results, "--inference"]
+    if left:  # by one that failed, under other settings
+        died = here(
+            inference_and_check, *words, "--seed", 7, *paper_engine(tmp_path, {"stop": "out of memory"})
+        )
+        assert died.returncode == 1 and list(results.rglob("run.json"))
+    missing = json.dumps({"script": str(tmp_path / "nope")})
+    done = here(inference_and_check, *words, *flags, "--engine", "scripted", "--engine-args", missing)
+    assert done.returncode == 2 and "cannot read the script" in done.stderr
+    assert not list(results.glob("*"))
+    assert left or not (tmp_path / "a").exists()
+
+
+def test_an_evaluation_whose_engine_cannot_be_opened_leaves_no_run_behind(tmp_path):
+    small_hub(tmp_path)
+    words = ["--model", "m", "--evals", "math500", "--data-dir", tmp_path / "hub", "--engine", "scripted"]
+    words += ["--engine-args", json.dumps({"script": str(tmp_path / "nope")})]
+    done = here(eval_script, *words, "--output-file", tmp_path / "o.json", "--result-dir", tmp_path / "runs")
+    assert done.returncode == 2 and "cannot read the script" in done.stderr
+    assert not list(tmp_path.rglob("run.json")) and not list(tmp_path.rglob("problems.jsonl"))
+
+
+def test_a_check_that_finds_a_run_without_samples_says_so_and_keeps_it(tmp_path, folder):
+    words = [*WARMUP, "--result-dir", tmp_path / "r"]
+    died = here(inference_and_check, *words, "--inference", *paper_engine(tmp_path, {"stop": "no memory"}))
+    assert died.returncode == 1
+    done = here(inference_and_check, *words, "--check")
+    assert done.returncode == 2 and f"{folder} has no samples: generate first" in " ".join(
+        done.stderr.split()
+    )
+    assert (folder / "run.json").exists()
 
 
 def test_a_refused_command_takes_nothing_away_that_was_there(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Does one process at a time write to a folder, also where the file system has no flock?"""
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -105,6 +106,20 @@ def test_a_lock_file_that_says_nothing_is_stale_once_it_is_old(tmp_path, no_floc
         a_run(tmp_path)
     os.utime(path, (0, 0))
     a_run(tmp_path).close()
+
+
+def test_a_lock_that_was_taken_away_while_it_was_waited_for_holds_nothing(tmp_path, monkeypatch):
+    path, flock, calls = tmp_path / "lock", fcntl.flock, []
+
+    def taken_away(file, how):
+        calls.append(how)
+        if len(calls) == 1:  # by a command that found nothing to do
+            path.unlink()
+        return flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", taken_away)
+    with contextlib.closing(hold_lock(path, "x")):
+        assert "process" in (holder_of(path) or "")
 
 
 def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path, no_flock):

@@ -17,7 +17,7 @@ from util.records import NO_TIME, Problem, Sample, Verdict
 from util.results.counting import OUTCOMES, counted
 from util.results.headline import summarise
 from util.runs import merge
-from util.runs.folder import Run, Wanted, find_run, read_run_json
+from util.runs.folder import Run, Wanted, find_run, find_runs, read_run_json
 from util.runs.merge import merge_runs
 from util.runs.reader import SampleSet, StoredProblems, read_records, text_digest
 
@@ -357,6 +357,22 @@ def test_merged_runs_hold_every_sample_once_with_what_was_said_of_it(tmp_path):
     info = read_run_json(into)
     assert info["asked"] == {"temperatures": [0.7], "n": 3, "limit": 2}
     assert (info["generation"]["generated"], info["generation"]["seconds"]) == (5, 6.0)
+
+
+def test_a_run_without_samples_is_left_out_of_a_merge_and_named_by_later_steps(tmp_path, capsys):
+    empty, other = tmp_path / "a", tmp_path / "b"
+    for folder in (empty, other):
+        a_run(folder, max_tokens=7).close()
+    with pytest.raises(UserError, match="none of these runs has samples: .*/a has no samples yet"):
+        merge_runs([empty, other], tmp_path / "all")
+    with pytest.raises(UserError, match=f"{tmp_path} has no samples: generate them"):
+        find_runs(tmp_path)
+    assert not (tmp_path / "all").exists()
+    one = a_run_of(tmp_path / "one", 0, max_tokens=9)  # settings of a run without samples bind nobody
+    assert merge_runs([empty, one], tmp_path / "all") == {str(one): 1}
+    assert find_runs(tmp_path) == [empty, tmp_path / "all", other, one]
+    assert f"{empty} has no samples: it is left out" in (said := capsys.readouterr().err)
+    assert said.count("has no samples\n") == 2
 
 
 @pytest.mark.parametrize("killed_at", ["before the first sample", "behind some samples"])

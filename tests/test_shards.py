@@ -85,7 +85,7 @@ def test_the_last_job_ends_the_run_also_for_those_that_were_killed_before_they_g
     done = asked("--shard", "2/2", "--limit", 4)
     assert "every sample exists already" in done.stderr
     assert json.loads(done.stdout)["temperatures"]["0.7"]["judged"] == 8
-    assert [path.name for path in (run / "shards").iterdir()] == ["clock"]
+    assert not list((run / "shards").iterdir())
 
 
 def test_while_jobs_write_a_check_is_refused_and_a_job_that_ends_leaves_the_end_to_them(ask):
@@ -100,6 +100,25 @@ def test_while_jobs_write_a_check_is_refused_and_a_job_that_ends_leaves_the_end_
     done = asked("--shard", "1/3", "--limit", 4, "--inference")
     assert done.returncode == 0 and "the run goes on: shard 3/8: process 4 on node7" in done.stderr
     assert "summary" in json.loads((run / "run.json").read_text())  # of the first command
+
+
+def test_of_jobs_that_start_at_once_on_what_a_failed_command_left_one_makes_it_anew(ask, monkeypatch):
+    asked, run = ask
+    Run(run, settings={**SETTINGS, "max_tokens": 7}, made_with={}).close()
+    is_free, tries = Presence._is_free, []
+
+    def both_see_each_other(presence, path):
+        tries.append(presence.shard)
+        if len(tries) == 1:
+            raise IsWritten("by one that waits for us")
+        return is_free(presence, path)
+
+    monkeypatch.setattr(Presence, "_is_free", both_see_each_other)
+    monkeypatch.setattr("util.generation.benchmark.BEGIN_PAUSE_S", 0.0)
+    done = asked("--shard", "1/8", "--limit", 4, "--inference")
+    assert done.returncode == 0, done.stderr
+    assert len(tries) > 2 and tries[:2] == [None, None]
+    assert read_run_json(run)["settings"]["max_tokens"] > 7
 
 
 def test_a_live_job_that_asks_for_anything_else_is_named(ask):

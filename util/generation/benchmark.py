@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -30,7 +31,8 @@ from util.machines.versions import made_with
 from util.records import Problem, exact_number
 from util.results.counting import Counted, Tallies, Tally, counted, groups_of, stopped_early
 from util.results.headline import Headline, Target, headline, target_in
-from util.runs.folder import Run, find_run, writer_of
+from util.runs.folder import Run, find_run, read_run_json, writer_of
+from util.runs.journal import make_folders
 from util.runs.lock import IsWritten
 from util.runs.reader import has_samples, read_records, text_digest
 from util.runs.repeat import LABELS
@@ -39,15 +41,18 @@ from util.settings import SETTINGS, difference, unrecorded
 from util.task import Task
 from util.terminal import say
 
-ENDING_TRIES, ENDING_PAUSE_S = 5, 0.2
+BEGIN_TRIES, BEGIN_PAUSE_S = 30, 0.4
 FEW_PROBLEMS = 100  # with one sample each, a result says little
 
 
 class Benchmark:
     """One order with its run folder open for writing and its problems written down."""
 
-    def __init__(self, order: Order, run: Run, asked: Asked, counts: RowCounts) -> None:
+    def __init__(
+        self, order: Order, run: Run, asked: Asked, counts: RowCounts, *, may_be_new: bool = True
+    ) -> None:
         self.order = order
+        self._may_be_new = may_be_new
         self.run = run
         self.asked = asked
         self.counts = counts
@@ -69,21 +74,22 @@ class Benchmark:
 
         False where another one lives, which ends it later.
         """
-        folder, info = self.run.folder, self.run.info
-        self.run.close()
-        for _ in range(ENDING_TRIES):
-            try:
-                self.run = Run(folder, settings=info["settings"], made_with=info["made_with"])
-                return True
-            except IsWritten:  # perhaps by one that was about to say the same of us
-                time.sleep(ENDING_PAUSE_S)
-            if writer := writer_of(folder):
-                say(f"the run goes on: {writer}")
-                return False
-        return False
+        alone = self.run.alone()
+        if alone is not None:
+            self.run = alone
+        elif writer := writer_of(self.run.folder):
+            say(f"the run goes on: {writer}")
+        return alone is not None
 
-    def close(self) -> None:
-        self.run.close()
+    def __enter__(self) -> Benchmark:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close the run; a command that was refused before its first sample leaves none behind."""
+        if kind is not None and issubclass(kind, UserError) and self._may_be_new:
+            self.run.discard()
+        else:
+            self.run.close()
 
     def note_generation(self, outcome: Outcome) -> None:
         """Add up how long generating took, for the forecasts of later commands, and what was not sent."""
@@ -129,8 +135,9 @@ def open_benchmark(
     """
     order.check()
     folder = find_run(result_dir, order.wanted(), fresh=fresh)
-    if must_exist and not (folder / "run.json").exists():
-        raise UserError(f"no run at {folder}: generate first (same command with --inference)")
+    if must_exist and not has_samples(folder):
+        what = f"{folder} has no samples" if (folder / "run.json").exists() else f"no run at {folder}"
+        raise UserError(f"{what}: generate first (same command with --inference)")
     if not must_exist:
         check_no_batch_waits(folder, order.options.batch)
     versions = made_with()
@@ -144,25 +151,44 @@ def open_benchmark(
         counts = RowCounts()
         asked = _write_problems(order, run, counts, asks=not must_exist)
     except UserError:
-        run.discard()
+        if must_exist:
+            run.close()
+        else:
+            run.discard()
         raise
     except BaseException:
         run.close()
         raise
-    return Benchmark(order, run, asked, counts)
+    return Benchmark(order, run, asked, counts, may_be_new=not must_exist)
 
 
 def _begin_anew_alone(folder: Path, order: Order, versions: dict) -> None:
-    """Forget what a command wrote down that failed without a sample, unless jobs write to the run by now."""
-    if not (folder / "run.json").exists() or has_samples(folder):
-        return
-    (folder / SHARDS).mkdir(exist_ok=True)
+    """Forget what a command wrote down that failed without a sample, unless jobs write to the run by now.
+
+    Of jobs that start at once one does, and none goes on before that is done.
+    """
+    for _ in range(BEGIN_TRIES):
+        if not (folder / "run.json").exists() or has_samples(folder):
+            return
+        try:
+            make_folders(folder / SHARDS)
+            with Run(folder, settings=order.settings(), made_with=versions) as run:
+                if run.is_empty():
+                    run.begin_anew(settings=order.settings(), made_with=versions)
+                return
+        except (IsWritten, FileNotFoundError):  # another one does it just now
+            if not _is_of_others(folder, order):
+                return
+        time.sleep(random.uniform(0, BEGIN_PAUSE_S))
+
+
+def _is_of_others(folder: Path, order: Order) -> bool:
+    """Whether a run has other settings than this command gives it."""
     try:
-        with Run(folder, settings=order.settings(), made_with=versions) as run:
-            if run.is_empty():
-                run.begin_anew(settings=order.settings(), made_with=versions)
-    except IsWritten:
-        pass
+        there = read_run_json(folder)["settings"]
+    except (UserError, FileNotFoundError):  # it is being made anew
+        return True
+    return difference(there, order.continuing(there).settings()) is not None
 
 
 def _as_begun(order: Order, run: Run) -> Order:

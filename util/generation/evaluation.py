@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from util.engines.failures import about_failures
@@ -128,12 +129,14 @@ class Evaluation:
     def __enter__(self) -> Evaluation:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is not None:
             self._cancelled.set()
         self._loader.shutdown(wait=True, cancel_futures=True)
         self._grader.shutdown(wait=True, cancel_futures=kind is not None)
-        self._opened.close()
+        self._opened.__exit__(kind, error, trace)
 
     def run(self) -> None:
         """Generate and grade everything; writes the result files after each benchmark."""
@@ -354,13 +357,13 @@ class Evaluation:
             return None
         self._say(counts_line(order.task, opened.counts))
         resources = self._opened.enter_context(ExitStack())
-        resources.callback(opened.run.close)
+        resources.enter_context(opened)
         try:
             if (judge := opened.judge()) is not None:
                 judge.check_alone()
             grading = open_grading(opened, resources)
         except UserError as error:
-            resources.close()
+            resources.__exit__(type(error), error, error.__traceback__)
             self._fail(name, str(error))
             return None
         job = Job(opened.run, opened.asked, opened.order.plan, grading)

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -27,6 +29,7 @@ from typing import Any
 
 from util.errors import UserError
 from util.records import SCHEMA, SHARDED_SCHEMA, Problem, Sample, Verdict
+from util.runs.batches import FOLDER as PARTS
 from util.runs.batches import is_paid_for
 from util.runs.journal import (
     Journal,
@@ -40,17 +43,19 @@ from util.runs.journal import (
     remove_empty,
     write_whole,
 )
-from util.runs.lines import FORMATTED, PROBLEMS, SAMPLES, THEIRS, UNFORMATTED, VERDICTS, shortened
-from util.runs.lock import LOCK, hold_lock, holder_of
+from util.runs.lines import BATCHES, FORMATTED, PROBLEMS, SAMPLES, THEIRS, UNFORMATTED, VERDICTS, shortened
+from util.runs.lock import LOCK, IsWritten, hold_lock, holder_of
 from util.runs.offsets import name_digest
 from util.runs.reader import SampleSet, has_samples, samples_there, stray_sample
 from util.runs.shape import unfitting
 from util.runs.shards import SHARDS, Presence, Shard, writer_among
 from util.runs.theirs import TheirScore, read_theirs, their_line
 from util.settings import continued, difference, model_args
+from util.terminal import say
 
 # What run.json says of one job alone; of several, each says it in a file of its own.
 OF_A_JOB = ("made_with", "generation", "grading", "summary", "opinions")
+ALONE_TRIES, ALONE_PAUSE_S = 5, 0.2
 SPENT = ("seconds", "generated", "prompt_tokens", "completion_tokens")
 
 
@@ -110,8 +115,8 @@ def run_name(model: str, task: str, split: str, source: str | None, start: int, 
 def find_runs(folder: Path) -> list[Path]:
     """The run folders at and below `folder`, in order of their names.
 
-    Raises UserError when there is none, when one was written by another version, or when one is being
-    written.
+    One without samples is named. Raises UserError when none has any, when one was written by another version,
+    or when one is being written.
     """
     found = sorted(path.parent for path in folder.glob("**/run.json"))
     if not found:
@@ -122,6 +127,13 @@ def find_runs(folder: Path) -> list[Path]:
     for run in found:
         read_run_json(run)
         check_nobody_writes(run)
+    empty = [run for run in found if not has_samples(run)]
+    if len(empty) == len(found):
+        raise UserError(
+            f"{folder} has no samples: generate them with inference_and_check.py, then run this command again"
+        )
+    for run in empty:
+        say(f"{run} has no samples")
     return found
 
 
@@ -148,9 +160,6 @@ class Run:
                 if shard is not None or (folder / SHARDS).is_dir():
                     self.presence = stack.enter_context(Presence(folder, shard))
                 self.number = 0 if self.presence is None else self.presence.number
-                names = ("run.json", PROBLEMS, SAMPLES, VERDICTS)
-                parts = [folder / LOCK, *(file_of(folder / name, self.number) for name in names)]
-                self._new = [path for path in parts if not path.exists()]
                 if shard is None:
                     stack.callback(hold_lock(folder / LOCK, str(folder)).close)
                 else:
@@ -324,18 +333,48 @@ class Run:
             journal.close()
         self._open.close()
 
+    def alone(self) -> Run | None:
+        """This run, open for its one writer after what this one of several jobs had to do; None where another
+        one lives."""
+        self.close()
+        for _ in range(ALONE_TRIES):
+            try:
+                return Run(self.folder, settings=self.info["settings"], made_with=self.info["made_with"])
+            except IsWritten:  # perhaps by one that was about to say the same of us
+                time.sleep(ALONE_PAUSE_S)
+            if writer_of(self.folder):
+                return None
+        return None
+
     def discard(self) -> None:
-        """Close the run and, where it has no samples, take away what opening it made."""
+        """Close a run that a command could not begin: where it has no samples, and nobody else writes to it,
+        it is taken away."""
+        if self.number:
+            alone = self.alone()  # whoever is the last of several jobs takes it away
+            if alone is not None:
+                alone._made = self._made or alone._made
+                alone.discard()
+            return
         try:
             is_empty = self.is_empty()
         except UserError:  # a damaged line
             is_empty = False
         if is_empty:
-            for path in self._new:
-                path.unlink(missing_ok=True)
+            self._take_away()
         self.close()
         if is_empty:
-            remove_empty(self._made)
+            remove_empty([self.folder / SHARDS])
+            remove_empty(self._made or [self.folder])
+
+    def _take_away(self) -> None:
+        for name in ("run.json", PROBLEMS, SAMPLES, VERDICTS, BATCHES):
+            for number in (0, *numbers_of(self.folder / name)):
+                file_of(self.folder / name, number).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / PARTS, ignore_errors=True)
+        for log in self.folder.glob("*.log"):
+            if not log.stat().st_size:
+                log.unlink()
+        (self.folder / LOCK).unlink(missing_ok=True)
 
     def __enter__(self) -> Run:
         return self

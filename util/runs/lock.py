@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from util.errors import UserError
 from util.runs.journal import make_folders, missing_folders, remove_empty
@@ -57,10 +57,20 @@ def hold_lock(path: Path, what: str) -> Lock:
         if error.errno in NO_LOCKS:
             return _LockFile(path, what)
         raise
+    if not _is_at(lock, path):  # whoever had it took it away with a folder that it did not begin
+        lock.close()
+        return hold_lock(path, what)
     lock.truncate(0)
     lock.write(f"process {os.getpid()} on {platform.node()}")
     lock.flush()
     return lock
+
+
+def _is_at(file: TextIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def holder_of(path: Path) -> str | None:

@@ -14,7 +14,8 @@ from util.errors import UserError
 from util.runs.folder import Run, read_run_json, spent_by_all, writer_of
 from util.runs.journal import Journal, parsed_line, read_lines
 from util.runs.lines import FORMATTED, OPINIONS, PROBLEMS, SAMPLES, UNFORMATTED, VERDICTS, shortened
-from util.runs.reader import SampleSet, sample_from, sample_lines
+from util.runs.reader import SampleSet, has_samples, sample_from, sample_lines
+from util.runs.repeat import next_step
 from util.runs.theirs import logged_scores, read_theirs
 from util.settings import difference
 from util.terminal import say
@@ -28,11 +29,19 @@ def merge_runs(folders: Sequence[Path], into: Path) -> dict[str, int]:
     many each gave.
 
     Of a sample that several have, the first one's counts. `into` may be what an earlier try left.
-    Raises UserError when the runs were not made alike.
+    Raises UserError when the runs were not made alike, or none has samples.
     """
     places = [os.path.realpath(folder) for folder in (*folders, into)]
     if len(set(places)) < len(places):
         raise UserError("a run is named twice: name each run once, and another folder behind -o")
+    for folder in folders:
+        read_run_json(folder)  # raises where there is no run
+    empty = [folder for folder in folders if not has_samples(folder)]
+    if len(empty) == len(folders):
+        raise UserError(f"none of these runs has samples: {next_step(folders[0], samples=0)}")
+    for folder in empty:
+        say(f"{folder} has no samples: it is left out")
+    folders = [folder for folder in folders if folder not in empty]
     infos = [read_run_json(folder) for folder in folders]
     for folder, info in zip(folders[1:], infos[1:], strict=True):
         _refuse_unlike(folders[0], infos[0], folder, info)

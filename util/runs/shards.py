@@ -314,10 +314,13 @@ class Presence:
 
     def _clean(self) -> None:
         """Take away what only living jobs need: there is none."""
+        alive = [
+            one.path for one in holders(self.folder, "", time_of(self.folder / "clock")) if not one.why_stale
+        ]
         for path in self.folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
-            elif path.name.startswith(("job-", ".job-")):
+            elif path not in alive:  # one that is about to see us, too, and to wait
                 path.unlink(missing_ok=True)
 
 
