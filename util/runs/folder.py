@@ -23,7 +23,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -275,7 +275,7 @@ class Run:
     def add_sample(self, sample: Sample) -> int:
         """Write the sample's line and return its offset."""
         assert not self.has(*sample.key), f"sample {sample.key} was generated twice"
-        offset = self._samples.append(asdict(sample))
+        offset = self._samples.append(vars(sample))
         self._have.add(*sample.key)
         return offset
 
