@@ -80,7 +80,7 @@ def test_what_is_hardly_faster_is_left_as_the_engine_has_it():
 def test_what_does_not_fit_is_a_result_and_only_nothing_at_all_an_error():
     found = found_by(Machine({("max_num_seqs", "128"): None, ("max_num_seqs", "256"): 1.3}))
     assert found.best.settings == {"max_num_seqs": 256}
-    assert found.tried[key({"max_num_seqs": 128})].told() == "does not fit: not enough memory"
+    assert found.tried[8, key({"max_num_seqs": 128})].told() == "does not fit: not enough memory"
     parallel = [[{"tp": 1, "dp": 2}, {"tp": 2, "dp": 1}], *SEQUENCES[1:]]
     found = found_by(Machine({("tp", "1"): None, ("max_num_seqs", "256"): 1.3}), parallel)
     assert found.base.settings == {"tp": 2, "dp": 1}
@@ -110,6 +110,12 @@ def test_the_fastest_is_left_out_when_its_scores_fall_and_the_next_one_is_taken(
     assert found.best.settings == {"max_num_seqs": 128}
     words = tuning.text(found, ASKED, "m", "today")
     assert [line for line in words.split("\n") if "256" in line and "of a check" in line]
+    at = [words.index(f"with {n} samples of each of 40 problems") for n in (8, 16)]
+    assert (
+        words[at[0] : at[1]].count("max_num_seqs") == 4
+        and words[at[1] :].count("max_num_seqs") == 3
+        and at[0] < at[1]
+    )
 
 
 def test_a_killed_tuning_goes_on_where_it_was(tmp_path):

@@ -52,6 +52,7 @@ TRIED: dict[str, tuple[tuple, tuple]] = {
 SAMPLES_AT_LEAST = (1024, 256)  # of a try: on a GPU and without, so that the most sequences are all busy
 GAIN = 1.01  # what another setting has to win by
 CHECKED_PROBLEMS = 50
+LEAST_P = 0.001  # that is written out
 MOST_CHARS = 400  # of why a setting does not fit
 END_S = 60.0  # for a child to end its engine
 PR_SET_PDEATHSIG = 1
@@ -104,7 +105,7 @@ class Tuned:
 
     base: Tried
     best: Tried
-    tried: dict[str, Tried] = field(default_factory=dict)  # the last try of each settings, by `key`
+    tried: dict[tuple[int, str], Tried] = field(default_factory=dict)  # by samples of a problem and `key`
     scores: dict[str, Scores] = field(default_factory=dict)  # of settings that were checked, by `key`
 
     def as_json(self) -> dict:
@@ -112,7 +113,7 @@ class Tuned:
         scores = {name: one.told for name, one in self.scores.items()}
         tried = [
             {**asdict(one), "scores": scores.get(name), "is_chosen": one.settings == self.best.settings}
-            for name, one in self.tried.items()
+            for (_, name), one in self.tried.items()
         ]
         return {"tried": tried}
 
@@ -145,18 +146,19 @@ def choose(tries: Sequence[Sequence[Settings]], probe: Probe, check: Check, n: i
     running = [one for one in first if not one.why_not]
     if not running:
         raise UserError(f"the engine does not run here: {first[0].why_not}")
-    found = Tuned(running[0], running[0], {key(one.settings): one for one in first})
+    found = Tuned(running[0], running[0], {(n, key(one.settings)): one for one in first})
     for stage in tries:
         candidates = [found.best.settings | more for more in stage]
         others = [settings for settings in candidates if settings != found.best.settings]
         for one in _fastest_first([found.best.settings, *others], probe, n, found):
             if one.settings == found.best.settings:
                 break
-            scores = check(probe(found.base.settings, n), probe(one.settings, n))
+            winner = probe(one.settings, n)  # the same samples as of the engine as it is
+            scores = check(found.base, winner)
             found.scores[key(one.settings)] = scores
             say(f"  {scores.told}")
             if not scores.fell:
-                found.best = one
+                found.best = winner
                 break
     return found
 
@@ -167,7 +169,7 @@ def _fastest_first(candidates: Sequence[Settings], probe: Probe, n: int, found: 
     incumbent, ranked = candidates[0], list[Tried]()
     while True:
         measured = [probe(settings, n) for settings in candidates]
-        found.tried |= {key(one.settings): one for one in measured}
+        found.tried |= {(n, key(one.settings)): one for one in measured}
         running = [one for one in measured if not one.why_not]
         running.sort(key=lambda one: -one.speed * (GAIN if one.settings == incumbent else 1))
         again = [one.settings for one in running]
@@ -421,7 +423,8 @@ def compare(first: Mapping[str, tuple[int, int]], second: Mapping[str, tuple[int
     if before == after and before in (0, 100):
         known = "none" if not before else "all"
         return Scores(False, f"the check shows nothing: {known} of the answers are right, {over}")
-    interval, points = paired.difference, f"p = {paired.p_value:.3f}"
+    interval = paired.difference
+    points = f"p = {paired.p_value:.3f}" if paired.p_value >= LEAST_P else f"p < {LEAST_P}"
     within = f"difference {100 * interval.value:+.1f} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
     if paired.p_value < LEVEL and interval.value < 0:
         return Scores(True, f"its scores fall: {over}; {within}, {points}: left out")
@@ -434,19 +437,19 @@ def compare(first: Mapping[str, tuple[int, int]], second: Mapping[str, tuple[int
 
 def text(tuned: Tuned, asked: Asked, model: str, day: str) -> str:
     """The file of flags, with comments that say where it comes from."""
-    best = tuned.best
     lines = [
         f"The fastest settings that `doctor.py tune` found for {model} on {day}. Add @FILE to a command.",
         f"machine: {machine()}",
-        f"asked: {' '.join(asked.words)}; {tuned.base.samples} samples or more of each settings",
-        "tried, the fastest first:",
+        f"asked: {' '.join(asked.words)}",
     ]
-    order = sorted(tuned.tried.values(), key=lambda one: 0.0 if one.why_not else -one.speed)
-    for one in order:
-        words = " ".join(asked.flags(one.settings)) or "the engine as it is"
-        checked = tuned.scores.get(key(one.settings))
-        lines.append(f"  {words}: {one.told()}{f'; {checked.told}' if checked else ''}")
-    flags = asked.flags(best.settings)
+    for n in dict.fromkeys(n for n, _ in sorted(tuned.tried)):
+        lines.append(f"tried with {n} samples of each of {asked.limit} problems, the fastest first:")
+        some = [one for (of, _), one in tuned.tried.items() if of == n]
+        for one in sorted(some, key=lambda one: math.inf if one.why_not else -one.speed):
+            words = " ".join(asked.flags(one.settings)) or "the engine as it is"
+            checked = tuned.scores.get(key(one.settings)) if n == asked.n else None
+            lines.append(f"  {words}: {one.told()}{f'; {checked.told}' if checked else ''}")
+    flags = asked.flags(tuned.best.settings)
     if not flags:
         lines.append("Nothing is faster than the engine as it is: there are no flags.")
     comments = "".join(f"# {' '.join(line.split())}\n" for line in lines)
