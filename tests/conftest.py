@@ -9,6 +9,7 @@ from collections.abc import Generator
 
 import pytest
 from browser import NO_BROWSER
+from helpers import PoolHere
 from hypothesis import settings
 
 # The same examples on every machine, so that a change fails for what it changed; with
@@ -39,6 +40,15 @@ def no_sandbox_left() -> Generator[None]:
     if parent is not None:
         for kind in [*parent._warm(os.getpid())]:
             parent.discard_sandbox(kind)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def grading_here() -> Generator[None]:
+    """Commands that tests run in this process grade in it, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("benchmark", "judging", "budget"):
+            patch.setattr(f"util.generation.{name}.GradingPool", PoolHere)
+        yield
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

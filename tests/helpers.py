@@ -100,7 +100,10 @@ def at_a_terminal() -> None:
 
 
 class PoolHere:
-    """Grades in this process: the workers of a pool take longer to start than most commands to run."""
+    """Grades in this process: the workers of a pool take longer to start than most commands to run.
+
+    A fixture of conftest.py puts it where commands open their pool.
+    """
 
     together = 100
 
@@ -115,6 +118,7 @@ class PoolHere:
 
     def __exit__(self, *_: object) -> None:
         symbolic_engine.use(self._before)
+        getattr(self._work, "close", int)()  # what a worker leaves open until it ends
 
     def has_room(self) -> bool:
         return True
@@ -127,18 +131,13 @@ class PoolHere:
         return done
 
 
-POOLS = [f"util.generation.{name}.GradingPool" for name in ("benchmark", "judging", "budget")]
-
-
 def here(module: ModuleType, *flags: object) -> subprocess.CompletedProcess:
-    """What `own_process` does, in this process, for any module with `parse` and `run`; grading included."""
+    """What `own_process` does, in this process, for any module with `parse` and `run`."""
     out, err = StringIO(), StringIO()
     handled = {
         number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM)
     }
     with ExitStack() as changed:
-        for name in POOLS:
-            changed.enter_context(patch(name, PoolHere))
         changed.enter_context(patch.object(sys, "argv", [f"{module.__name__}.py", *map(str, flags)]))
         changed.enter_context(redirect_stdout(out))
         changed.enter_context(redirect_stderr(err))

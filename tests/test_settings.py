@@ -225,12 +225,12 @@ def test_how_many_samples_are_drawn_is_said_even_at_the_default():
 
 def test_a_folder_keeps_its_limits_of_programs_and_an_older_one_those_of_its_time(tmp_path, capsys):
     row = json.loads((ROOT / "tests" / "rows.json").read_text())["TACO"]["row"]
-    table = pyarrow.Table.from_pylist([{**row, "time_limit": "0.1 seconds"}])
+    table = pyarrow.Table.from_pylist([{**row, "time_limit": "0.05 seconds"}])
     file = tmp_path / "BAAI" / "TACO" / "ALL" / "test-00000-of-00001.parquet"
     file.parent.mkdir(parents=True)
     pyarrow.parquet.write_table(table, file)
     slow = (
-        "import time\nbegun = time.process_time()\nwhile time.process_time() - begun < 0.25: pass\n"
+        "import time\nbegun = time.process_time()\nwhile time.process_time() - begun < 0.1: pass\n"
         "def larger(a, b):\n    return max(a, b)"
     )
     engine = paper_engine(tmp_path, {"text": f"```python\n{slow}\n```"})
