@@ -133,20 +133,20 @@ async def bare_moments(url: str, slots: int, rounds: int) -> list[float]:
 
 def measure_long(service_s: float, in_flight: int, chars: int, stream: str) -> dict:
     """What long answers cost that come all at once; streamed ones have an event for each five characters."""
-    before_mb, most_mb, count = _rss_mb(), 0, 2 * in_flight
+    before_mb, most_mb = _rss_mb(), 0
     with endpoint("--service-s", str(service_s), "--chars", str(chars)) as url:
         engine = OpenAIEngine(model="test-model", api_base=(url,), concurrency=in_flight, stream=stream)
         warm_up(engine, " word" * (chars // 5))
         cpu = time.process_time()
-        for done, _ in enumerate(answers(engine, count, " word" * (chars // 5))):
+        for done, _ in enumerate(answers(engine, in_flight, " word" * (chars // 5))):
             most_mb = max(most_mb, _rss_mb() if done % 10 == 0 else 0)
         cpu_s = time.process_time() - cpu
         engine.close()
     return {
         "in_flight": in_flight,
         "stream": stream,
-        "cpu_ms_per_answer": round(1000 * cpu_s / count, 2),
-        "cpu_us_per_event": round(1e6 * cpu_s / count / (chars / 5), 2) if stream == "always" else None,
+        "cpu_ms_per_answer": round(1000 * cpu_s / in_flight, 2),
+        "cpu_us_per_event": round(1e6 * cpu_s / in_flight / (chars / 5), 2) if stream == "always" else None,
         "rss_kb_per_answer": round(1024 * (most_mb - before_mb) / in_flight),
     }
 

@@ -378,11 +378,12 @@ def test_the_key_is_in_no_message_and_no_file(tmp_path, monkeypatch):
     assert not any(b"1234567890" in path.read_bytes() for path in tmp_path.rglob("*.jsonl"))
 
 
-def test_an_endpoint_that_is_not_there_ends_the_command_in_a_sentence(tmp_path):
+def test_an_endpoint_that_is_not_there_ends_the_command_in_a_sentence(tmp_path, capsys):
     with BatchEndpoint() as endpoint:
         command = Command(tmp_path, endpoint)
     with pytest.raises(UserError, match="was not reached"):
         command.run()
+    assert "(waiting up to 35 s for a server that is starting; said once)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
