@@ -22,7 +22,7 @@ SMALLEST = {
     "grading_code layers": "--rounds 1",
     "grading_code agreement": f"--cases {CODE_CASES}",
     "grading_code memory": "--checks 20",
-    "grading_code endless": "--problems 20 --time-limit 0.2",
+    "grading_code endless": "--problems 5 --time-limit 0.2",
     "grading_maths": "--rounds 1 --cases {}/maths.jsonl --gsm8k {}/gsm8k.jsonl",
     "intervals": "--draws 10",
     "loops": "--loops 20 --healthy 16",
