@@ -26,7 +26,7 @@ from util.records import NOT_JUDGED, Failure, Record, worth_another_try
 from util.runs.folder import Run, find_runs, read_run_json
 from util.runs.reader import given_up, read_records
 from util.settings import number_in
-from util.terminal import Progress, print_result, say
+from util.terminal import Progress, number_of, print_result, say
 
 # The formatter reads answers with the grader, which takes longer to load than all else; --help need not wait.
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def _prompt(record: Record) -> str:
 
 
 def _before(counts: SampleCounts, args: argparse.Namespace) -> str:
-    lines = [f"{counts.samples} samples, {counts.done} of them formatted before"]
+    lines = [f"{number_of(counts.samples, 'sample')}, {counts.done} of them formatted before"]
     lines += [f"{number:>9}  by rule: {rule}" for rule, number in counts.rules.most_common()]
     lines += [f"{number:>9}  left out: {reason}" for reason, number in counts.left_out.most_common()]
     if (counts.left_out[WRONG] or counts.left_out[UNDECIDED]) and not args.no_llm:

@@ -25,8 +25,8 @@ from util.response import IN_FIELD, WITH_MARKERS, WITHOUT
 from util.runs.folder import find_runs, read_run_json
 from util.runs.journal import sha256_of, write_all
 from util.runs.opinions import Opinions, trusted_opinions
-from util.settings import at_least, number_in
-from util.terminal import Progress, print_result, say
+from util.settings import at_least, number_in, plain_digits
+from util.terminal import Progress, number_of, print_result, say
 from util.training.datacard import card, described_file, lengths_picture, token_statistics
 from util.training.drawing import Mix
 from util.training.export import UNDECIDED, Export, ExportOptions, Summary
@@ -232,7 +232,7 @@ def _weight(text: str) -> tuple[str, float]:
     source, sign, weight = text.rpartition("=")
     if not sign or not source:
         raise argparse.ArgumentTypeError(f"{text!r} is not SOURCE=WEIGHT, such as math=0.5")
-    return source, number_in(0, MAX_WEIGHT)(weight)
+    return source, number_in(0, MAX_WEIGHT)(plain_digits(weight))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -549,36 +549,51 @@ def _sources(infos: list[dict], extras: list[Path], origins: Counter[int]) -> li
     return [dict(zip(columns, (*source, f"{number:,}"), strict=True)) for source, number in rows.items()]
 
 
+VERBS = {"were": "was", "are": "is", "have": "has"}
+
+
+def _those(number: int, thing: str, verb: str) -> str:
+    return number_of(number, f"{thing} {VERBS[verb]}", f"{thing}s {verb}")
+
+
 def _notes(summary: Summary) -> list[str]:
     notes = []
     if summary.ungraded:
-        notes.append(f"{summary.ungraded:,} samples have no verdict on their current text and were left out")
+        notes.append(
+            f"{_those(summary.ungraded, 'sample', 'have')} no verdict on their current text and were left out"
+        )
     if summary.undecided:
         causes = ", ".join(f"{cause} ({number:,})" for cause, number in summary.undecided.most_common())
-        notes.append(f"{summary.undecided.total():,} samples are undecided and were left out: {causes}")
+        notes.append(
+            f"{_those(summary.undecided.total(), 'sample', 'are')} undecided and were left out: {causes}"
+        )
     for reason, number in summary.unfit_endings.most_common():
-        notes.append(f"{number:,} correct samples were left out for their finish reason, {reason}")
+        notes.append(f"{_those(number, 'correct sample', 'were')} left out for their finish reason, {reason}")
     if summary.by_opinion:
         notes.append(f"{summary.by_opinion:,} of the correct samples are so by a second opinion alone")
     for reason, number in summary.unjudged.most_common():
-        notes.append(f"{number:,} samples could not be judged and were left out: {reason}")
+        notes.append(f"{number_of(number, 'sample')} could not be judged and were left out: {reason}")
     for why, number in summary.not_apart.most_common():
-        notes.append(f"{number:,} correct samples were left out: {why}")
+        notes.append(f"{_those(number, 'correct sample', 'were')} left out: {why}")
     if summary.not_agreed:
         told = "samples of problems without a reference were left out: too few agree with them"
         notes.append(f"{summary.not_agreed:,} {told}")
     for name, number in summary.filtered.items():
-        notes.append(f"{number:,} correct samples were left out: {FILTERS[name].against}")
+        notes.append(f"{_those(number, 'correct sample', 'were')} left out: {FILTERS[name].against}")
     for path, rows in summary.set_aside.items():
-        notes.append(f"{len(rows):,} rows of {path.name} were set aside: {_told(rows)}")
+        notes.append(f"{number_of(len(rows), 'row')} of {path.name} were set aside: {_told(rows)}")
     for why, number in summary.unfit_extras.most_common():
-        notes.append(f"{number:,} extra rows were left out: {why}")
+        notes.append(f"{_those(number, 'extra row', 'were')} left out: {why}")
     for (benchmark, how), number in summary.contaminated.most_common():
-        notes.append(f"{number:,} problems were removed for {how} as in {benchmark}")
+        notes.append(f"{_those(number, 'problem', 'were')} removed for {how} as in {benchmark}")
     if summary.dropped:
-        notes.append(f"{summary.dropped:,} rows are written without the thought that their response had")
+        notes.append(
+            f"{_those(summary.dropped, 'row', 'are')} written without the thought that their response had"
+        )
     if summary.plain - summary.dropped:
-        notes.append(f"{summary.plain - summary.dropped:,} rows have no thought, as their response had none")
+        notes.append(
+            f"{_those(summary.plain - summary.dropped, 'row', 'have')} no thought, as their response had none"
+        )
     if summary.surplus_plain:
         notes.append(
             f"{summary.surplus_plain:,} rows without a thought were left out: more than --plain-share"

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     from functools import partial
 
     from util.generation.evaluation import Evaluation, ResultFiles, check_orders
-    from util.generation.loop import folder_of
+    from util.generation.loop import place_of
     from util.generation.tracking import Tracking, check_installed
 
     check_installed(args.log)
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     check_orders(orders, args.result_dir, fresh=args.overwrite_settings)
     cli.make_folder("--result-dir", args.result_dir)
     options = replace(orders[0].options, log=args.result_dir / f"{name}_engine.log")
-    opening = partial(cli.open_within_budget, args, options, folder_of=folder_of)
+    opening = partial(cli.open_within_budget, args, options, place_of=place_of)
     log = args.result_dir / f"{name}_eval.log"
     fresh = args.overwrite_settings
     tracking = Tracking(args.log, name=name, folder=args.result_dir, settings=lambda: _settings(orders))

@@ -19,7 +19,7 @@ from util import cli
 from util.errors import RunStopped, UserError
 from util.runs.shards import shard_of
 from util.settings import number_in
-from util.terminal import Progress, print_result, say
+from util.terminal import Progress, number_of, print_result, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -288,7 +288,7 @@ def _generate(
     from contextlib import ExitStack, closing
     from dataclasses import replace
 
-    from util.generation.loop import Job, folder_of, generate
+    from util.generation.loop import Job, generate, place_of
     from util.generation.tracking import progress_of
     from util.runs.journal import file_of
 
@@ -306,7 +306,7 @@ def _generate(
         return Spent()
     log = file_of(opened.run.folder / "engine.log", opened.run.number)
     options = replace(opened.order.options, log=log)
-    opened_engine = cli.open_within_budget(args, options, folder_of=folder_of)
+    opened_engine = cli.open_within_budget(args, options, place_of=place_of)
     with closing(opened_engine) as engine, ExitStack() as stack:
         if flag := opened.order.needs_begun():
             engine.check_goes_on(flag)
@@ -401,8 +401,8 @@ def _grade_rest(grading: Grading, results: Results, *, again: bool, below: int |
             grading.grade_rest(progress.step, results.add, rest=rest)
     if grading.without_problem:
         say(
-            f"{grading.without_problem} samples could not be graded: their problems are not among the rows "
-            "of this command (--limit, or another split)"
+            f"{number_of(grading.without_problem, 'sample')} could not be graded: no problem of theirs is "
+            "among the rows of this command (--limit, or another split)"
         )
     if rest.beyond:
         say(
@@ -647,7 +647,7 @@ def _about_stopping(found: Headline) -> str:
     if stopped is None:
         return ""
     return (
-        f"{found.samples} samples cost {found.completion_tokens:,} completion tokens; "
+        f"{number_of(found.samples, 'sample')} cost {found.completion_tokens:,} completion tokens; "
         f"{stopped['n']} of each problem would have cost about {stopped['tokens_at_fixed_n']:,}, at its mean "
         f"length so far. {stopped['why']}"
     )

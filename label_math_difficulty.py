@@ -19,16 +19,17 @@ from tasks import load_task
 from util import cli, prompts
 from util.data.difficulty import LABELS_FOLDER
 from util.data.rows import open_rows
-from util.engines.checked import Answers, Question, Refused, ask
+from util.engines.checked import Answers, AskedRequest, Question, Refused, ask
 from util.engines.failures import about_failures
 from util.engines.metered import MeteredEngine
-from util.engines.prices import cost_line
+from util.engines.prices import cost_line, forecast_line
 from util.engines.tokens import estimate_tokens
 from util.errors import UserError
-from util.records import Failure
+from util.generation.batches import check_no_batch_waits
+from util.records import Failure, Request
 from util.settings import at_least
 from util.task import content_id
-from util.terminal import Progress, closest, print_result, say
+from util.terminal import Progress, closest, number_of, print_result, say
 from util.training.ratings import LabelBook, parse_difficulty
 
 TRIES = 3
@@ -67,6 +68,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     cli.add_data_flags(parser)
     cli.add_budget_flags(parser)
     cli.add_engine_flags(parser)
+    cli.add_batch_flag(parser)
     args = parser.parse_args(argv)
     # Also as other tools write lists: [amc_aime, "math", 'olympiads']
     args.sources = list(dict.fromkeys(re.findall(r"[^\s,\[\]\"']+", " ".join(args.source))))
@@ -84,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
             _print([one.told() for one in slices])
             return 0
         if any(one.missing for one in slices):
+            for one in slices:
+                check_no_batch_waits(one.book, args.batch)
             _ask_all(args, slices)
         for one in slices:
             one.write()
@@ -111,11 +115,11 @@ class Slice:
                 self.missing += 1
                 self.prompt_tokens += estimate_tokens(_prompt(row["problem"]))
         say(
-            f"{self.total} problems of {source}, {self.missing} to rate: about "
-            f"{cost_line(args.model, self.prompt_tokens, self.missing * ANSWER_TOKENS)}"
+            f"{number_of(self.total, 'problem')} of {source}, {self.missing} to rate: about "
+            f"{forecast_line(args.model, self.prompt_tokens, self.missing * ANSWER_TOKENS)}"
         )
         if taken_over:
-            say(f"{taken_over} labels were taken over from other slices")
+            say(f"{number_of(taken_over, 'label was', 'labels were')} taken over from other slices")
 
     def rows(self) -> Iterator[dict]:
         return _rows(self._args, self.source, self._end)
@@ -123,7 +127,8 @@ class Slice:
     def questions(self) -> Iterator[Question]:
         for row in self.rows():
             if not self.book.has(row["id"], retry=self._args.retry):
-                yield Question(row["id"], _prompt(row["problem"]), self._args.max_tokens, about=row)
+                about = (self, row)
+                yield Question(row["id"], _prompt(row["problem"]), self._args.max_tokens, about=about)
 
     def write(self) -> None:
         """Write the list, once nothing is missing."""
@@ -131,10 +136,10 @@ class Slice:
             return
         self.labelled = self.book.write_list(self.rows())
         if self.labelled:
-            say(f"{self.labelled} labels in {self.book.list_path}")
+            say(f"{number_of(self.labelled, 'label')} in {self.book.list_path}")
         if self.labelled < self.total:
             say(
-                f"{self.total - self.labelled} problems without a label, with the reasons in "
+                f"{number_of(self.total - self.labelled, 'problem')} without a label, with the reasons in "
                 f"{self.book.unlabelled_path}"
             )
 
@@ -166,36 +171,45 @@ def _ask_all(args: argparse.Namespace, slices: list[Slice]) -> None:
     """Ask about every problem without a label, of one source after the other within one budget."""
     answers = Answers()
     total = sum(one.missing for one in slices)
-    opened = cli.open_within_budget(args, cli.asking_options(args, engine="openai"))
+    options = cli.asking_options(args, engine="openai")
+    opened = cli.open_within_budget(args, options, place_of=_book_of)
     try:
         with closing(opened) as engine, Progress(total, "rating") as progress:
-            for one in slices:
-                if one.missing and not engine.exhausted:
-                    one.missing -= _ask(args, engine, one, answers, progress)
+            _ask(args, engine, slices, answers, progress)
     finally:
-        say(f"spent {cost_line(args.model, answers.prompt_tokens, answers.completion_tokens)}")
+        used = (answers.prompt_tokens, answers.completion_tokens)
+        say(f"spent {cost_line(args.model, *used, in_batches=args.batch is not None)}")
     if answers.failed:
         say(about_failures(answers.failed, answers.failure, of=total))
     if engine.exhausted:
         say(engine.exhausted)
 
 
+def _book_of(request: Request) -> LabelBook:
+    assert isinstance(request, AskedRequest)
+    return request.question.about[0].book
+
+
 def _ask(
-    args: argparse.Namespace, engine: MeteredEngine, one: Slice, answers: Answers, progress: Progress
-) -> int:
-    """How many problems of the slice got a label, or a reason why they have none."""
+    args: argparse.Namespace,
+    engine: MeteredEngine,
+    slices: list[Slice],
+    answers: Answers,
+    progress: Progress,
+) -> None:
+    """Write down the label of each problem, or a reason why it has none."""
     reminder = prompts.load("difficulty_again")
-    done = 0
+    questions = (question for one in slices for question in one.questions())
     for question, text, said in ask(
-        engine, one.questions(), _read_rating, reminder=reminder, tries=TRIES, answers=answers
+        engine, questions, _read_rating, reminder=reminder, tries=TRIES, answers=answers
     ):
+        one, row = question.about
         if isinstance(said, Refused):
-            one.book.add_unlabelled(question.about, text, said.reason, args.model)
+            one.book.add_unlabelled(row, text, said.reason, args.model)
         elif not isinstance(said, Failure):
-            one.book.add(question.about, text, said, args.model)
-        done += not isinstance(said, Failure)
+            one.book.add(row, text, said, args.model)
+        one.missing -= not isinstance(said, Failure)
         progress.step(0)
-    return done
 
 
 def _read_rating(question: Question, text: str) -> float | Refused:

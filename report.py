@@ -23,7 +23,7 @@ from util import cli
 from util.errors import UserError
 from util.results.page import PAGE_MB, PAGE_SAMPLES
 from util.settings import NOT_RECORDED, SAMPLING, SETTINGS, at_least, number_in
-from util.terminal import Progress, print_result, print_text, say
+from util.terminal import Progress, number_of, print_result, print_text, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -491,7 +491,7 @@ def _budget(args: argparse.Namespace) -> int:
     if stopped_early(info) is not None:
         say("WARNING: verdicts decided how many samples a problem has: hard problems weigh too little")
     requests, *tokens = budgets.forecast()
-    say(f"{requests:,} answers to ask for, about {cost_line(args.model, *tokens)}")
+    say(f"{number_of(requests, 'answer')} to ask for, about {cost_line(args.model, *tokens)}")
     if args.dry_run:
         print_result({"requests": requests, "prompt_tokens": tokens[0], "completion_tokens": tokens[1]})
         return 0

@@ -34,7 +34,7 @@ from util.runs.opinions import Opinions, trusted_opinions
 from util.runs.reader import RecordPlace, RunReader
 from util.settings import number_in
 from util.task import Task
-from util.terminal import Progress, print_result, say
+from util.terminal import Progress, number_of, print_result, say
 from util.training.formats import JUDGED_FORMATS, PAIR_FORMATS, check_thought_field, dataset_info
 from util.training.pairs.survey import (
     PossiblePairs,
@@ -258,7 +258,8 @@ def _imported(path: Path, args: argparse.Namespace, steps: Path) -> Path:
     settings = {"task": task.name, "model": model, "split": task.source.split}
     counts = import_results(content, task, folder, settings, with_verdicts=False)
     if counts["samples"]:
-        say(f"{counts['samples']} samples of {path} were read into {folder} and will be judged again")
+        read = number_of(counts["samples"], "sample was", "samples were")
+        say(f"{read} read into {folder} from {path}, to be judged again")
     return folder
 
 
@@ -285,14 +286,14 @@ def _grade_rest(folder: Path, task: Task | None, args: argparse.Namespace, steps
     """Grade so many samples of a run that have no verdict; returns whether that was done."""
     if args.dry_run and not folder.is_relative_to(steps):
         say(
-            f"{left} samples of {folder} have no verdict and would be graded first; "
+            f"{number_of(left, 'sample')} of {folder} without a verdict would be graded first; "
             "what follows counts the others"
         )
         return False
     if task is None:
         raise UserError(
-            f"{left} samples of {folder} have no verdict, and run.json names no benchmark that "
-            "could judge them"
+            f"{number_of(left, 'sample')} of {folder} without a verdict, and run.json names no "
+            "benchmark that could judge them"
         )
     from util.generation.judging import grade_ungraded
 
@@ -305,7 +306,7 @@ def _grade_rest(folder: Path, task: Task | None, args: argparse.Namespace, steps
             on_progress=lambda tokens: progress.step(0),
         )
     if gone:
-        say(f"{gone} samples could not be graded: their problems are no longer among the rows")
+        say(f"{number_of(gone, 'sample')} could not be graded: the rows have their problems no longer")
     return True
 
 
@@ -365,7 +366,7 @@ def _make_pairs(
             return _forecast(args, cutter, rest)
         if model is None:
             if rest:
-                say(f"{len(rest)} responses could be cut further with --rewrite-model")
+                say(f"{number_of(len(rest), 'response')} could be cut further with --rewrite-model")
         elif cutter.has_questions(rest):
             _ask(args, cutter, rest, model)
         writer = PairWriter(args.result_dir, cutter, counter, options, grade=grade, grade_fully=grade_fully)
@@ -394,7 +395,7 @@ def _write_judged(
     say(f"{counts['correct']} correct and {counts['wrong']} wrong responses, each in a row of its own")
     fell_out = writer.counts[JUDGED].fell_out
     for reason, number in fell_out.most_common():
-        say(f"{number} responses were left out: {reason}")
+        say(f"{number_of(number, 'response was', 'responses were')} left out: {reason}")
     if found.undecided:
         say(f"{found.undecided} undecided samples were left out: they are neither right nor wrong")
     _name_earlier_files(args.result_dir, paths)

@@ -485,7 +485,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
             "--undecided",
             type=_value,
             default=0.0,
-            metavar="NUMBER",
+            metavar="NUMBER|none",
             help="score where the grader cannot tell, or none (0.0)",
         )
         mode.add_argument(

@@ -12,7 +12,7 @@ from util.grading.code.suites import suite_of
 from util.records import Problem
 from util.task import Source, Task
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 RELEASES = ("v1", "v2", "v3", "v4", "v5", "v6")
 DEFAULT_RELEASE = "v6"

@@ -67,6 +67,7 @@ class BatchEndpoint:
         self.owned_by, self.room, self.stuck = "someone", None, False
         self.page, self.key, self.dice = page, key, random.Random(seed)
         self.looks: Counter[str] = Counter()
+        self.says = "answer to {}".format  # what is answered to a prompt
         for number in range(others):  # of other runs, with parts of the same numbers
             about = {"run": "other", "part": "1", "nonce": f"other-{number}"}
             name = f"batch_other_{number}"
@@ -206,7 +207,7 @@ class BatchEndpoint:
 
     def _answer(self, body: dict) -> dict:
         prompt = body["messages"][-1]["content"]
-        text = f"answer to {prompt}" + (" and so on" * 3000 if self.strikes("long") else "")
+        text = self.says(prompt) + (" and so on" * 3000 if self.strikes("long") else "")
         return {
             "id": "chatcmpl-1",
             "choices": [

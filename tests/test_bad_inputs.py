@@ -282,7 +282,7 @@ def test_a_damaged_run_json_is_refused_by_every_command(command, here, made, scr
 # --- flags ---
 
 ASKING = ("--dataset", "Warmup", "--model", "paper", "--dry-run", "--result-dir", "FOLDER/none")
-NUMBERS = ("", "x", "-2", "1e9999", "nan", "99999999999999999999999999999", "1" * 5000)
+NUMBERS = ("", "x", "-2", "٣", "1e9999", "nan", "99999999999999999999999999999", "1" * 5000)
 FLAGS = {
     "inference_and_check": (
         ASKING,
@@ -317,6 +317,22 @@ def test_a_number_that_nobody_means_is_refused_with_its_flag(command, here, scri
             if done.status != 2 or f"--{name}" not in done.said or done.said.count("\n") > 1:
                 taken.append(f"{name} {value[:20]!r} {done.status} {done.said[-300:]}")
     assert not taken, "\n" + "\n".join(taken)
+
+
+@pytest.mark.parametrize(
+    ("script", "flags", "told"),
+    [
+        ("inference_and_check", [*ASKING, "--shard=٣/٤"], "'٣/٤' has digits of another script: write 0 to 9"),
+        ("inference_and_check", [*ASKING, "--until=٢h"], "'٢h' has digits of another script"),
+        ("inference_and_check", [*ASKING, "--concurrency=few"], "'few' is neither a number nor auto"),
+        ("inference_and_check", [*ASKING, "--n=three"], "'three' is no number"),
+        ("rewards", ["serve", "--undecided=abc"], "--undecided: 'abc' is neither a number nor none"),
+        ("convert_to_data", ["--input_dir=x", "--output=y", "--weights=math=٢"], "'٢' has digits of another"),
+    ],
+)
+def test_a_number_that_is_none_or_of_another_script_is_told_in_plain_words(command, script, flags, told):
+    done = command(script, *flags)
+    assert done.status == 2 and told in " ".join(done.said.split()), done.said
 
 
 EMPTY = {

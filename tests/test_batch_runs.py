@@ -5,16 +5,20 @@ import json
 import pytest
 from batch_endpoint import BatchEndpoint, quick_clients
 from helpers import here, json_lines, last_line
+from test_labelling import small_numina
 
 import eval as evaluation
 import inference_and_check
+import label_math_difficulty
 from util.engines import openai_batches, prices
 from util.generation import batches
+from util.runs.journal import Journal
 
 pytest.importorskip("openai", reason="the batch interface is spoken by its package")
 
 quick = pytest.fixture(autouse=True)(quick_clients)
 NAME = "test-model_Warmup_test_all_0_-1"
+QUICK = '{"poll_s": 0.001}'
 NOWHERE = "http://127.0.0.1:1/v1"
 ANSWER = {
     "choices": [{"message": {"role": "assistant", "content": "be it"}, "finish_reason": "stop"}],
@@ -25,7 +29,7 @@ ANSWER = {
 def flags(folder, url, *more):
     same = ["--dataset", "Warmup", "--model", "openai/test-model", "--limit", 3, "--temperatures", 0.7]
     same += ["--inference", "--result-dir", folder, "--api-base", url, "--max-tokens", 100]
-    return [*same, "--engine-args", '{"poll_s": 0.001}', *more]
+    return [*same, "--engine-args", QUICK, *more]
 
 
 def interrupted(_):
@@ -71,7 +75,7 @@ def evaluating(folder, url, *more):
         own.write_text("".join(json.dumps(row) + "\n" for row in rows))
     same = ["--model", "openai/test-model", "--evals", f"Warmup,{own}", "--limit", 2, "--temperatures", 0.7]
     same += ["--output-file", folder / "results.txt", "--result-dir", folder, "--api-base", url]
-    return [*same, "--max-tokens", 100, "--engine-args", '{"poll_s": 0.001}', *more]
+    return [*same, "--max-tokens", 100, "--engine-args", QUICK, *more]
 
 
 def test_an_evaluation_hands_in_the_batches_of_all_benchmarks_before_it_waits_for_one(tmp_path, monkeypatch):
@@ -182,3 +186,87 @@ def test_without_its_package_a_batch_says_what_to_install(tmp_path, monkeypatch)
     monkeypatch.setattr(openai_batches, "PACKAGE", "openai_that_nobody_has")
     refused = here(inference_and_check, *flags(tmp_path, NOWHERE, "--batch", "--dry-run"))
     assert refused.returncode == 2 and "pip install -r requirements/batch.txt" in refused.stderr
+
+
+class Killed(BaseException):
+    """The process ends here: nobody can catch it."""
+
+
+def rating(folder, url, *more):
+    """The labels of eleven problems of two sources."""
+    same = ["--source", "math", "olympiads", "--data-dir", folder.parent / "mirror", "--output-dir", folder]
+    return [
+        *same,
+        "--model",
+        "openai/test-model",
+        "--api-base",
+        url,
+        "--batch",
+        "--engine-args",
+        QUICK,
+        *more,
+    ]
+
+
+def rates(prompt):
+    """No number where it is first asked about some problems, and none at all for one of them."""
+    is_first = "could not be used" not in prompt
+    return "easy" if "Problem 1:" in prompt or (is_first and "Other" in prompt) else "[[3]]"
+
+
+@pytest.mark.parametrize("moment", [None, *range(2, 60, 8)])
+def test_labels_in_batches_survive_a_kill_and_no_question_is_paid_for_twice(tmp_path, monkeypatch, moment):
+    small_numina(tmp_path)
+    folder = tmp_path / "labels"
+    with BatchEndpoint() as endpoint:
+        endpoint.says = rates
+        if moment is not None:
+            with monkeypatch.context() as patch, pytest.raises(Killed):
+                kill_at(patch, moment)
+                here(label_math_difficulty, *rating(folder, endpoint.url))
+        done = here(label_math_difficulty, *rating(folder, endpoint.url))
+        assert done.returncode == 0, done.stderr
+        told = last_line(done)
+        assert [(one["problems"], one["labelled"]) for one in told["slices"]] == [(6, 5), (5, 5)]
+        # 11 problems, of which 6 are asked again and one of these a third time; each source has its batches.
+        assert set(endpoint.asked.values()) == {1} and sum(endpoint.asked.values()) == 18
+        assert {batch["metadata"]["run"] for batch in endpoint.ours} == {"math_0_-1", "olympiads_0_-1"}
+        calls = endpoint.calls.total()
+        live = [word for word in rating(folder, endpoint.url) if word != "--batch"]
+        again = here(label_math_difficulty, *live)  # nothing waits any more, and nothing is asked
+        assert again.returncode == 0 and endpoint.calls.total() == calls
+
+
+def kill_at(patch, moment):
+    """End the command at a moment, before a line of a journal is written or behind it."""
+    seen = [0]
+
+    def append(self, line):
+        for work in (None, usual):
+            seen[0] += 1
+            if seen[0] == moment:
+                raise Killed
+            offset = work and work(self, line)
+        return offset
+
+    usual = Journal.append
+    patch.setattr(Journal, "append", append)
+
+
+def test_while_labels_are_asked_in_batches_they_are_asked_neither_live_nor_of_another_model(
+    tmp_path, monkeypatch
+):
+    small_numina(tmp_path)
+    folder = tmp_path / "labels"
+    with BatchEndpoint() as endpoint:
+        endpoint.stuck = True
+        with monkeypatch.context() as patch:
+            patch.setattr(batches.BatchEngine, "_wait", interrupted)
+            left = here(label_math_difficulty, *rating(folder, endpoint.url))
+        assert left.returncode == 130 and "batch_3, batch_4" in left.stderr
+        live = [word for word in rating(folder, endpoint.url) if word != "--batch"]
+        refused = here(label_math_difficulty, *live)
+        assert refused.returncode == 2 and "would pay twice" in refused.stderr
+        other = here(label_math_difficulty, *rating(folder, endpoint.url, "--model", "openai/other"))
+        assert other.returncode == 2 and "give --model openai/test-model until" in other.stderr
+        assert len(endpoint.ours) == 2

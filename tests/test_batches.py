@@ -15,7 +15,7 @@ from util.errors import UserError
 from util.generation import batches
 from util.generation.batches import open_batches
 from util.records import Completion, Request
-from util.runs.batches import BatchBook, name_of, waiting_parts
+from util.runs.batches import BatchBook, RunPlace, name_of, waiting_parts
 from util.runs.journal import Journal
 
 pytest.importorskip("openai", reason="the batch interface is spoken by its package")
@@ -55,7 +55,9 @@ class Command:
     def run(self, requests=REQUESTS):
         have = self.samples()
         wanted = [one for one in requests if one is None or (one.problem_id, one.index) not in have]
-        engine = open_batches(self.options, folder_of=lambda _: self.folder, pause=self.paused.append)
+        engine = open_batches(
+            self.options, place_of=lambda _: RunPlace(self.folder), pause=self.paused.append
+        )
         try:
             with Journal(self.folder / "samples.jsonl") as journal:
                 for one, result in engine.generate(wanted):
@@ -79,7 +81,7 @@ def check_whole(folder, samples):
             2,
             3,
         )
-    assert not waiting_parts(folder)
+    assert not waiting_parts(RunPlace(folder))
 
 
 @pytest.mark.parametrize("fault", [*CALL_FAULTS, *RESULT_FAULTS, *ASKED_AGAIN])
@@ -141,7 +143,7 @@ def test_a_batch_that_is_refused_as_a_whole_ends_the_command_and_binds_nobody(tm
             UserError, match="refuses batch batch_3 .model_not_found: no such model.: nothing"
         ):
             Command(tmp_path, endpoint).run(one)
-    assert not waiting_parts(tmp_path)
+    assert not waiting_parts(RunPlace(tmp_path))
 
 
 class Killed(BaseException):
@@ -207,7 +209,9 @@ class TwoRuns(Command):
             mine = [replace(one, messages=[*one.messages]) for one in REQUESTS]
             wanted += [(folder, one) for one in mine if (one.problem_id, one.index) not in have]
         of = {id(one): where for where, one in wanted}
-        engine = open_batches(self.options, folder_of=lambda one: of[id(one)], pause=self.paused.append)
+        engine = open_batches(
+            self.options, place_of=lambda one: RunPlace(of[id(one)]), pause=self.paused.append
+        )
         try:
             for one, result in engine.generate(one for _, one in wanted):
                 with Journal(of[id(one)] / "samples.jsonl") as journal:
@@ -289,7 +293,7 @@ def test_answers_that_a_command_does_not_ask_for_stay_for_the_one_that_does(tmp_
             first.run()
         endpoint.stuck = False
         assert len(Command(tmp_path, endpoint).run(REQUESTS[:2])) == 2
-        assert len(waiting_parts(tmp_path)) == 1
+        assert len(waiting_parts(RunPlace(tmp_path))) == 1
         check_whole(tmp_path, Command(tmp_path, endpoint).run())
         assert len(endpoint.ours) == 1 and endpoint.calls["fetch"] == 1
 
@@ -452,7 +456,7 @@ def test_what_somebody_took_out_of_a_folder_is_fetched_again_or_missed(tmp_path)
         (tmp_path / "batches.jsonl").write_text("".join(lines[:-1]))
         (tmp_path / "batches" / "0001.jsonl").unlink()
         with pytest.raises(UserError, match="0001.jsonl is gone, .* restore it, or delete batches.jsonl"):
-            waiting_parts(tmp_path)
+            waiting_parts(RunPlace(tmp_path))
 
 
 def test_names_of_requests_are_short_plain_and_each_its_own():

@@ -37,7 +37,7 @@ def test_what_is_no_time_to_come_is_refused(text):
         moment(text)
 
 
-@pytest.mark.parametrize(("said", "end"), [("", None), ("1795000000", 1795000000.0)])
+@pytest.mark.parametrize(("said", "end"), [("", None), ("4795000000", 4795000000.0)])
 def test_slurm_says_when_its_job_ends(said, end, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_END_TIME", said)
     assert end_of_job() == end
@@ -133,5 +133,5 @@ def test_a_time_that_is_past_is_refused_in_one_line(tmp_path, monkeypatch):
     assert done.returncode == 2 and "is past" in done.stderr
     monkeypatch.setenv("SLURM_JOB_END_TIME", "1000")
     done = script("inference_and_check.py", *command(tmp_path))
-    assert done.returncode == 2 and "the time of this job ended at" in done.stderr
+    assert done.returncode == 2 and "SLURM_JOB_END_TIME says that the job ended at" in done.stderr
     assert json.dumps(done.stderr).count("\\n") == 1

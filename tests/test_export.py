@@ -102,7 +102,7 @@ def test_loops_and_refusals_never_enter_and_forced_answers_only_when_wanted(tmp_
     done = export(folder)
     assert last_line(done)["rows"] == 3
     for reason in ("loop", "refusal", "budget"):
-        assert f"1 correct samples were left out for their finish reason, {reason}" in done.stderr
+        assert f"1 correct sample was left out for their finish reason, {reason}" in done.stderr
     done = export(folder, "--keep-budget", output="other.jsonl")
     names = {row["sample_id"].split("/")[1] for row in json_lines(tmp_path / "other.jsonl")}
     assert names == {"a", "b", "c", "budget"}
@@ -267,7 +267,7 @@ def test_the_limits_hold_for_extra_rows_too(tmp_path):
     flags = ("--extra", extra, "--max-tokens", "1000", "--include-unformatted", *ANY)
     done = export(write_run(tmp_path / "run", samples()), *flags)
     assert last_line(done)["funnel"]["with extra rows"] == 4
-    assert "1 extra rows were left out: not within the limits" in done.stderr
+    assert "1 extra row was left out: not within the limits" in done.stderr
 
 
 @pytest.mark.parametrize("written", ["{0}\n{1}", "\ufeff{0}\n{1}\n", "{0}\r\n\r\n{1}\r\n"])
@@ -312,7 +312,7 @@ def test_a_benchmark_question_is_taken_out_and_shown(tmp_path):
     (leak,) = json_lines(tmp_path / "train.contaminated.jsonl")
     assert (leak["benchmark"], leak["how"], leak["score"]) == ("Warmup", "the same words", 1.0)
     assert leak["passages"] == [leak["question"]] == [question]
-    assert "1 problems were removed for the same words as in Warmup" in done.stderr
+    assert "1 problem was removed for the same words as in Warmup" in done.stderr
 
 
 def test_benchmarks_that_are_neither_here_nor_at_the_hub_end_the_export_after_one_try(tmp_path, monkeypatch):
@@ -787,10 +787,10 @@ def test_a_response_without_thought_and_solution_is_left_out_and_counted(tmp_pat
     odd = PaperSample("odd", "What now?", text=text, formatted=False)
     done = export(write_run(tmp_path / "run", [*samples(), odd]))
     assert last_line(done)["rows"] == 3
-    assert f"1 correct samples were left out: {why}" in done.stderr
+    assert f"1 correct sample was left out: {why}" in done.stderr
     reply = {"question": "What now?", "combined_text": text}
     done = export(tmp_path / "run", "--extra", extra_file(tmp_path, reply), "--force")
-    assert f"1 extra rows were left out: {why}" in done.stderr
+    assert f"1 extra row was left out: {why}" in done.stderr
 
 
 def test_the_system_message_asks_for_the_form_that_the_rows_have(tmp_path):
@@ -864,7 +864,7 @@ def test_plain_rows_come_in_when_asked_for_by_the_older_flag_too(tmp_path):
     folder = write_run(tmp_path / "run", [*samples(), plain])
     done = export(folder, "--include-unformatted")
     assert last_line(done)["rows"] == 4
-    assert "1 rows have no thought, as their response had none" in done.stderr
+    assert "1 row has no thought, as their response had none" in done.stderr
 
 
 # --- the order of steps ---
@@ -1095,7 +1095,7 @@ def test_each_filter_is_counted_in_funnel_and_card_and_can_be_switched_off(tmp_p
     assert [funnel[one.stage] for one in FILTERS.values()] == [7, 6, 5, 4, 3]
     card = (tmp_path / "train.card.md").read_text()
     for one in FILTERS.values():
-        assert f"1 correct samples were left out: {one.against}" in done.stderr and f"{one.against}\n" in card
+        assert f"1 correct sample was left out: {one.against}" in done.stderr and f"{one.against}\n" in card
     assert json.loads((tmp_path / "train.card.json").read_text())["filtered"] == dict.fromkeys(BAD, 1)
     for name in BAD:
         found = rows(folder, "--dedup", "none", "--no-filter", name, "--force")
@@ -1130,7 +1130,7 @@ def test_the_filters_hold_for_extra_rows_too(tmp_path):
     done = export(write_run(tmp_path / "run", samples()), "--extra", extra_file(tmp_path, *lines))
     assert last_line(done)["funnel"]["with extra rows"] == 4
     for one in FILTERS.values():
-        assert f"1 extra rows were left out: {one.against}" in done.stderr
+        assert f"1 extra row was left out: {one.against}" in done.stderr
 
 
 def test_the_card_says_by_which_rules_thought_and_solution_are_known(tmp_path):

@@ -623,7 +623,7 @@ def two_origins(tmp_path):
 def test_problems_without_a_label_here_have_that_of_the_hub_and_it_is_said(two_origins):
     found, labels = two_origins("one", "two", "three", "six", "four")
     assert labels == [4, 5, 9, 9, None]
-    assert "2 of the files in" in found.told and "2 of org/labels, 1 problems have none" in found.told
+    assert "2 of the files in" in found.told and "2 of org/labels, 1 problem has none" in found.told
     assert found.note["revision"].startswith("local:") and len(found.note["local"]) == 16
 
 

@@ -156,7 +156,7 @@ def test_a_judge_that_ends_early_is_asked_for_the_rest_alone(ask, folder, asked)
     assert (folder / "verdicts.jsonl").read_bytes().startswith(before)
     failing = [{"contains": '"In Rome', "fail": "too busy"}, *FAIR]
     done = ask("--check", "--regrade", judge="john", lines=failing)
-    assert done.returncode == 1 and "1 questions failed (the last one: too busy)" in done.stderr
+    assert done.returncode == 1 and "1 question failed (the last one: too busy)" in done.stderr
     assert reasons(folder) == ["", "no_answer", "not_asked"]
 
 
@@ -217,7 +217,7 @@ def test_a_reply_that_cannot_be_read_is_asked_for_once_more_and_then_undecided(a
     assert done.returncode == 0 and reasons(folder) == ["", "no_answer", "undecided"]
     (again,) = [text for text in asked if "An earlier reply could not be used" in text]
     assert "it has no verdict" in again and len(asked) == 3 + 12 + 1
-    assert "1 answers are undecided" in done.stderr and "(up to 66.7: 1 undecided)" in done.stderr
+    assert "1 answer is undecided" in done.stderr and "(up to 66.7: 1 undecided)" in done.stderr
     asked.clear()
     assert ask("--check", "--regrade").returncode == 0
     assert len(asked) == 1 and reasons(folder) == ["", "no_answer", "wrong_answer"]

@@ -591,7 +591,7 @@ def test_a_model_that_answers_rubbish_costs_two_questions_and_changes_nothing(pa
     make_run(tmp_path / "run", {"p": [(LONG, True), (UNCLEAR, True)], "q": [(LONG, True), (SHORT, True)]})
     engine = paper_engine(tmp_path, {"text": "As you wish! Here is a poem."})
     result = pair("--rewrite-model", "m", *engine)
-    assert result["pairs"]["fcs"] == 1 and "1 answers of the rewrite model were unusable" in result["said"]
+    assert result["pairs"]["fcs"] == 1 and "unusable: 1 answer of the rewrite model" in result["said"]
     assert summary(tmp_path / "out")["model"]["requests"] == 2
     assert all("poem" not in row["chosen"]["value"] for row in rows(tmp_path / "out"))
 
@@ -600,7 +600,7 @@ def test_a_failed_request_is_asked_again_by_the_same_command(pair, tmp_path):
     make_run(tmp_path / "run", {"p": [(LONG, True), (UNCLEAR, True)], "q": [(LONG, True), (SHORT, True)]})
     broken = paper_engine(tmp_path, {"fail": "it is late"})
     result = pair("--rewrite-model", "m", *broken, status=1)
-    assert "1 requests failed (the last one: it is late)" in result["said"]
+    assert "1 request failed (the last one: it is late)" in result["said"]
     assert pair("--rewrite-model", "m", *paper_engine(tmp_path, CUTS, *JUDGE))["pairs"]["fcs"] == 2
 
 
@@ -644,7 +644,9 @@ def test_a_dry_run_grades_nothing_in_the_run_and_reads_old_files_aside(pair, tmp
     before = files_below(tmp_path)
     result = pair("--rewrite-model", "m", "--dry-run")
     assert (
-        result["to_cut"] == 1 and "1 samples" in result["said"] and "would be graded first" in result["said"]
+        result["to_cut"] == 1
+        and "1 sample of" in result["said"]
+        and "would be graded first" in result["said"]
     )
     assert files_below(tmp_path) == before
     old = old_file(tmp_path / "m_MATH500_test.json")

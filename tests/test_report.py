@@ -983,7 +983,7 @@ def test_a_run_of_which_nothing_could_be_judged_is_told_why(tmp_path):
     sample = {"problem_id": "p", "index": 0, "correct": False, "reason": "grader_error", "extracted": None}
     run = make_run(tmp_path / "run", [sample])
     with pytest.raises(
-        UserError, match=r"none of the 1 samples could be judged \(1 grader_error\).*\n.*--regrade"
+        UserError, match=r"1 sample, none of which could be judged \(1 grader_error\).*\n.*--regrade"
     ):
         report.run(report.parse([str(run), "-o", str(tmp_path / "report.html")]))
 

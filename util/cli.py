@@ -27,6 +27,7 @@ from util.settings import (
     at_least,
     misplaced_arg,
     number_in,
+    plain_digits,
 )
 from util.terminal import columns, give_up_output, prepare_streams, say, wrapped
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from util.engines.adapters import Adapter
     from util.engines.metered import MeteredEngine
+    from util.generation.batches import PlaceOf
     from util.generation.order import Judging, Order, Selection
     from util.generation.rounds import Stopping
     from util.task import Source, Task
@@ -122,7 +124,20 @@ class Parser(argparse.ArgumentParser):
         """Refuse an empty text, as of a variable that is not set, where any other is taken as it stands."""
         if not arg_string and action.type in (None, str, Path):
             raise argparse.ArgumentError(action, "the text is empty: give one, or leave the flag out")
-        return super()._get_value(action, arg_string)
+        try:
+            value = super()._get_value(action, arg_string)
+            if not isinstance(value, str | Path | dict | tuple):  # a number, a time, a shard
+                plain_digits(arg_string)
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentError(action, str(error)) from error
+        except argparse.ArgumentError as error:
+            if not isinstance(error.__context__, TypeError | ValueError):
+                raise
+            shown = arg_string[:MESSAGE_CHARS]
+            words = [word for word in str(action.metavar).split("|")[1:] if word.islower()]
+            told = f"neither a number nor {' or '.join(words)}" if words else "no number"
+            raise argparse.ArgumentError(action, f"{shown!r} is {told}") from error
+        return value
 
     def _as_declared(self, argument: str) -> str:
         """The spelling under which a flag was declared: both --max_tokens and --max-tokens are
@@ -354,12 +369,11 @@ def _check_batch(args: argparse.Namespace, options: EngineOptions) -> None:
 
     if options.engine_name != "openai":
         raise UserError(f"--batch is for endpoints: {args.model} runs here; write openai/NAME as --model")
-    live = {"rpm": args.rpm, "tpm": args.tpm, "concurrency": args.concurrency}
-    given = [f"--{name}" for name, value in live.items() if value is not None]
-    if args.stream == "always" or given or len(options.api_base) > 1 or args.thinking_budget is not None:
-        given += ["--stream always"] * (args.stream == "always")
-        given += ["several --api-base"] * (len(options.api_base) > 1)
-        given += ["--thinking-budget"] * (args.thinking_budget is not None)
+    live = ("rpm", "tpm", "concurrency", "thinking_budget")
+    given = [f"--{name.replace('_', '-')}" for name in live if getattr(args, name, None) is not None]
+    given += ["--stream always"] * (args.stream == "always")
+    given += ["several --api-base"] * (len(options.api_base) > 1)
+    if given:
         raise UserError(
             f"--batch hands requests in all at once and hears no answer as it comes: leave "
             f"{', '.join(given)} out"
@@ -682,11 +696,11 @@ def check_price(args: argparse.Namespace, model: str) -> None:
 
 
 def open_within_budget(
-    args: argparse.Namespace, options: EngineOptions, *, folder_of: Callable[[Any], Path] | None = None
+    args: argparse.Namespace, options: EngineOptions, *, place_of: PlaceOf | None = None
 ) -> MeteredEngine:
     """Start an engine that stops asking before it has spent what the flags of `add_budget_flags` allow.
 
-    With --batch what becomes of a request is written down in the folder that `folder_of` names.
+    With --batch what becomes of a request is written down at its `place_of`.
     """
     from functools import partial
 
@@ -696,8 +710,8 @@ def open_within_budget(
 
     opening: Callable[[EngineOptions], Engine] = open_engine
     until = end_of_time(args)
-    if options.batch is not None and folder_of is not None:
-        opening, until = partial(open_batches, folder_of=folder_of), None  # a batch goes on without us
+    if options.batch is not None and place_of is not None:
+        opening, until = partial(open_batches, place_of=place_of), None  # a batch goes on without us
     return open_metered(
         options,
         max_tokens=args.max_tokens,

@@ -80,6 +80,13 @@ class Setting:
 # --- how a value of a flag is read ---
 
 
+def plain_digits(text: str) -> str:
+    """The text, unless a digit of it is of another script than 0 to 9, which int and float would read."""
+    if any(sign.isdecimal() for sign in text if not sign.isascii()):
+        raise argparse.ArgumentTypeError(f"{text!r} has digits of another script: write 0 to 9")
+    return text
+
+
 def at_least(least: int, most: int = LARGEST) -> Callable[[str], int]:
     """An argparse type: an integer from `least` to `most`."""
 
@@ -155,7 +162,11 @@ def token_scores(text: str) -> dict[str, float]:
     """An argparse type: a JSON object of numbers by the numbers of tokens."""
     scores = _json_object(text, '{"50256": -100}')
     for token, score in scores.items():
-        if not token.isdecimal() or isinstance(score, bool) or not isinstance(score, int | float):
+        if (
+            not (token.isascii() and token.isdecimal())
+            or isinstance(score, bool)
+            or not isinstance(score, int | float)
+        ):
             raise argparse.ArgumentTypeError(f"{token!r}: {score!r} is no token's number with a number")
     return scores
 
@@ -361,7 +372,7 @@ SETTINGS = (
              "programs: run the other tests after one has failed", type=bool),
     _grading("time_limit", "--time-limit", 6.0,
              "programs: CPU seconds of one test, or 'row': what its row says; default: row for TACO, else 6",
-             type=seconds_or_row, metavar="SECONDS", place="settings", kept=True, label="time limit",
+             type=seconds_or_row, metavar="SECONDS|row", place="settings", kept=True, label="time limit",
              compared=True),
     _grading("memory_limit", "--memory-limit", 2048, "programs: most memory, in MiB ({default})",
              type=at_least(64), metavar="MIB", place="settings", kept=True, label="memory limit",

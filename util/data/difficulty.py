@@ -20,6 +20,7 @@ from util.data.rows import Rows, file_names, open_rows
 from util.errors import UserError
 from util.records import Problem
 from util.task import Source
+from util.terminal import number_of
 
 LABELS_FOLDER = Path(__file__).resolve().parents[2] / "labeled_numina_difficulty"
 COLUMNS = ("problem", "gpt_difficulty_parsed")
@@ -130,7 +131,7 @@ def _told(folder: Path, repository: str, found: _LookedUp, values: dict[int, flo
     of_hub = sum(name in values for name in found.missed)
     return (
         f"difficulty labels: {found.labelled} of the files in {folder}, {of_hub} of {repository}, "
-        f"{len(found.missed) - of_hub} problems have none"
+        f"{number_of(len(found.missed) - of_hub, 'problem has', 'problems have')} none"
     )
 
 

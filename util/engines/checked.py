@@ -52,11 +52,15 @@ class Answers:
         self.completion_tokens += completion.completion_tokens
 
 
-@dataclass
-class _Pending:
-    question: Question
-    request: Request
-    tries: int = 1
+@dataclass(frozen=True)
+class AskedRequest(Request):
+    """A request that knows its question; its index says how often that was asked before."""
+
+    question: Question = field(kw_only=True)
+
+    def __reduce__(self) -> tuple:
+        """To another process it travels as a bare request; engines give back the object they were given."""
+        return Request, tuple(getattr(self, name) for name in Request.__dataclass_fields__)
 
 
 def ask(
@@ -74,25 +78,27 @@ def ask(
     `reminder` ({reason} stands for the reason) behind the prompt, until it was asked `tries` times. What the
     engine could not get answered comes as Failure, never as an answer. `answers` counts all of them.
     """
-    pending: dict[int, _Pending] = {}  # by the request's index
+    under_way = 0  # questions
     again: deque[Request] = deque()
 
     def requests() -> Iterator[Request | None]:
-        for number, question in enumerate(questions):
+        nonlocal under_way
+        for question in questions:
             while again:
                 yield again.popleft()
-            request = Request(question.name, _said(question.prompt), 0.0, number, 0, question.max_tokens)
-            pending[number] = _Pending(question, request)
-            yield request
-        while pending:  # a question under way may have to be asked again
+            under_way += 1
+            said = _said(question.prompt)
+            yield AskedRequest(question.name, said, 0.0, 0, 0, question.max_tokens, question=question)
+        while under_way:  # a question under way may have to be asked again
             yield again.popleft() if again else None
 
     for request, result in engine.generate(requests()):
-        asked = pending[request.index]
+        assert isinstance(request, AskedRequest)
+        question = request.question
         if isinstance(result, Failure):
-            del pending[request.index]
+            under_way -= 1
             answers.failed, answers.failure = answers.failed + 1, result.message
-            yield asked.question, "", result
+            yield question, "", result
             continue
         answers.pay_for(result)
         hopeless = result.finish_reason == "prompt_too_long"
@@ -101,18 +107,18 @@ def ask(
         elif why := ending(result.finish_reason).cut_off:
             verdict = Refused(f"the answer was {why}")
         else:
-            verdict = check(asked.question, result.text)
-        if isinstance(verdict, Refused) and asked.tries < tries and not hopeless:
-            reminded = f"{asked.question.prompt}\n\n{reminder.replace('{reason}', verdict.reason)}"
-            again.append(replace(asked.request, messages=_said(reminded), seed=asked.tries))
-            asked.tries += 1
+            verdict = check(question, result.text)
+        asked = request.index + 1
+        if isinstance(verdict, Refused) and asked < tries and not hopeless:
+            reminded = f"{question.prompt}\n\n{reminder.replace('{reason}', verdict.reason)}"
+            again.append(replace(request, messages=_said(reminded), index=asked, seed=asked))
             continue
-        del pending[request.index]
+        under_way -= 1
         if isinstance(verdict, Refused):
             answers.refused[verdict.reason] += 1
         else:
             answers.usable += 1
-        yield asked.question, result.text, verdict
+        yield question, result.text, verdict
 
 
 def _said(prompt: str) -> list[dict[str, str]]:

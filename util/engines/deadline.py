@@ -49,8 +49,13 @@ def end_of_job() -> float | None:
     said = os.environ.get(SLURM, "")
     if not said:
         return None
-    if not said.isdecimal():
+    if not (said.isascii() and said.isdecimal()):
         raise UserError(f"{SLURM} is {said!r} and no number of seconds: unset it, or give --until")
+    if float(said) <= time.time():
+        raise UserError(
+            f"{SLURM} says that the job ended at {shown_time(float(said))}: unset it where that job is not "
+            "this one, or give --until"
+        )
     return float(said)
 
 

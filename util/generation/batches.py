@@ -29,7 +29,7 @@ from util.engines.options import BATCH_FILES, EngineOptions
 from util.engines.tokens import TokenCounter, estimate_tokens
 from util.errors import RunStopped, UserError
 from util.records import Completion, Failure, Request
-from util.runs.batches import BatchBook, Part, name_of, result_lines, waiting_parts
+from util.runs.batches import BatchBook, Part, Place, model_asked, name_of, result_lines, waiting_parts
 from util.runs.journal import replacing
 from util.terminal import number_of, say
 
@@ -43,7 +43,7 @@ IDLE_S = 0.05
 LISTED_AFTER_S = 5.0  # a batch that was just made may not be listed yet
 
 Result = Completion | Failure
-FolderOf = Callable[[Request], Path]
+PlaceOf = Callable[[Request], Place]
 
 
 class Desk(Protocol):
@@ -88,21 +88,21 @@ class FileDesk:
 
 
 def open_batches(
-    options: EngineOptions, *, folder_of: FolderOf, pause: Callable[[float], None] = time.sleep
+    options: EngineOptions, *, place_of: PlaceOf, pause: Callable[[float], None] = time.sleep
 ) -> BatchEngine:
-    """The engine that asks in batches; `folder_of` says where what becomes of a request is written down."""
+    """The engine that asks in batches; `place_of` says where what becomes of a request is written down."""
     desk: Desk = FileDesk() if options.batch == BATCH_FILES else open_batch_endpoint(options, pause=pause)
-    return BatchEngine(options, desk, folder_of, pause=pause)
+    return BatchEngine(options, desk, place_of, pause=pause)
 
 
-def check_no_batch_waits(folder: Path, told: str | None) -> None:
+def check_no_batch_waits(place: Place, told: str | None) -> None:
     """Raises UserError where a command that is told of no batches would pay for what they bring."""
-    if told is None and (waiting := waiting_parts(folder)):
+    if told is None and (waiting := waiting_parts(place)):
         flag = "--batch files" if waiting[0].at == BATCH_FILES else "--batch"
         raise UserError(
-            f"{folder} has {len(waiting)} batches whose answers are not fetched yet (the first: "
-            f"{waiting[0].batch_id or waiting[0].path}), and asking for them now would pay twice: give "
-            f"{flag} as well"
+            f"{place.folder} has {number_of(len(waiting), 'batch', 'batches')} whose answers are not "
+            f"fetched yet (the first: {waiting[0].batch_id or waiting[0].path}), and asking for "
+            f"them now would pay twice: give {flag} as well"
         )
 
 
@@ -119,7 +119,7 @@ class _Wish:
 class _Run:
     """What a command asks of one run."""
 
-    folder: Path
+    place: Place
     book: BatchBook
     asked: dict[str, Request] = field(default_factory=dict)  # by name: what has no result yet
     pending: deque[_Wish] = field(default_factory=deque)  # of these, what is in no part
@@ -138,10 +138,10 @@ class BatchEngine:
     """Asks in batches; each request ends once, as Completion or Failure."""
 
     def __init__(
-        self, options: EngineOptions, desk: Desk, folder_of: FolderOf, *, pause: Callable[[float], None]
+        self, options: EngineOptions, desk: Desk, place_of: PlaceOf, *, pause: Callable[[float], None]
     ) -> None:
         self._model = options.model.removeprefix("openai/")
-        self._desk, self._folder_of, self._pause = desk, folder_of, pause
+        self._desk, self._place_of, self._pause = desk, place_of, pause
         self._bodies = Bodies(self._model, options.sampling, body_fields(options))
         self._poll_s = seconds_in(options.engine_args, "poll_s", POLL_S)
         self._runs: dict[Path, _Run] = {}
@@ -200,11 +200,11 @@ class BatchEngine:
 
     def _run_of(self, request: Request) -> _Run:
         """The run of a request, with the parts of earlier commands taken up."""
-        folder = self._folder_of(request)
-        if folder not in self._runs:
-            run = self._runs[folder] = _Run(folder, BatchBook(folder))
+        place = self._place_of(request)
+        if place.folder not in self._runs:
+            run = self._runs[place.folder] = _Run(place, BatchBook(place))
             self._find_again(run)
-        return self._runs[folder]
+        return self._runs[place.folder]
 
     def _find_again(self, run: _Run) -> None:
         for part in run.book.open():
@@ -212,8 +212,13 @@ class BatchEngine:
                 part.status = ""  # somebody has taken them away: they are fetched once more
             if part.at != self._desk.name and not part.status:
                 raise UserError(
-                    f"{run.folder} has a batch under way at {part.at}, and this command asks "
+                    f"{run.place.folder} has a batch under way at {part.at}, and this command asks "
                     f"{self._desk.name}: give the same --batch and --api-base until its results are there"
+                )
+            if part.left and (model := model_asked(part.path)) != self._model:
+                raise UserError(
+                    f"{run.place.folder} has a batch that asks {model}: give --model openai/{model} until "
+                    "its results are there"
                 )
             if not part.batch_id:
                 found = self._desk.find(part.file_id, part.nonce)
@@ -260,7 +265,7 @@ class BatchEngine:
             while self._room_for_more(run):
                 part = self._write(run)
                 run.book.note(part, "uploaded", file_id=self._desk.upload(part.path))
-                about = {"run": run.folder.name[:500], "part": str(part.number)}
+                about = {"run": run.place.folder.name[:500], "part": str(part.number)}
                 made = self._desk.create(part.file_id, part.nonce, about)
                 if isinstance(made, Full):
                     self._withdraw_until_room(run, part, made)
@@ -380,7 +385,7 @@ class BatchEngine:
             if batch is None:
                 raise UserError(
                     f"{self._desk.name} knows no batch {part.batch_id}: give the key that made it, or, to "
-                    f"pay for its answers again, delete batches.jsonl in {run.folder}"
+                    f"pay for its answers again, delete batches.jsonl in {run.place.folder}"
                 )
             if batch.status not in ENDED:
                 continue
@@ -453,7 +458,10 @@ class BatchEngine:
             wanted.discard(name)
             answers += 1
             yield request, self._completion(request, outcome)
-            run.forget(part, name)
+            if run.place.keeps(name):
+                run.forget(part, name)
+            else:  # read from here once more by a command that was killed before it asked on
+                run.home.pop(name, None)
         for name in [name for name in part.left if name in wanted]:
             then = self._what_then(run, part, name, troubles.get(name), learned)
             if isinstance(then, _Wish):
@@ -463,9 +471,9 @@ class BatchEngine:
                 continue
             yield run.asked.pop(name), then
             run.forget(part, name)
-        asked_again = f", {again:,} are asked again" if again else ""
+        asked_again = f", {number_of(again, 'is asked again', 'are asked again')}" if again else ""
         unknown = f", {strange:,} lines of its results belong to none of its requests" if strange else ""
-        say(f"batch {part.batch_id} is {part.status}: {answers:,} answers{asked_again}{unknown}")
+        say(f"batch {part.batch_id} is {part.status}: {number_of(answers, 'answer')}{asked_again}{unknown}")
 
     def _completion(self, request: Request, answer: Answer) -> Completion:
         """An answer as a live engine gives it."""

@@ -31,6 +31,7 @@ from util.machines.versions import made_with
 from util.records import Problem, exact_number
 from util.results.counting import Counted, Tallies, Tally, counted, groups_of, stopped_early
 from util.results.headline import Headline, Target, headline, target_in
+from util.runs.batches import RunPlace
 from util.runs.folder import Run, find_run, read_run_json, writer_of
 from util.runs.journal import make_folders
 from util.runs.lock import IsWritten
@@ -39,7 +40,7 @@ from util.runs.repeat import LABELS
 from util.runs.shards import SHARDS, Shard
 from util.settings import SETTINGS, difference, unrecorded
 from util.task import Task
-from util.terminal import say
+from util.terminal import number_of, say
 
 BEGIN_TRIES, BEGIN_PAUSE_S = 30, 0.4
 FEW_PROBLEMS = 100  # with one sample each, a result says little
@@ -139,7 +140,7 @@ def open_benchmark(
         what = f"{folder} has no samples" if (folder / "run.json").exists() else f"no run at {folder}"
         raise UserError(f"{what}: generate first (same command with --inference)")
     if not must_exist:
-        check_no_batch_waits(folder, order.options.batch)
+        check_no_batch_waits(RunPlace(folder), order.options.batch)
     versions = made_with()
     if shard is not None:
         _begin_anew_alone(folder, order, versions)
@@ -461,8 +462,8 @@ def about_few_samples(problems: int, n: int) -> str:
         return ""
     points = 98 / math.sqrt(problems)  # half of Wald's interval of 95 % at one half, its widest
     return (
-        f"one sample each of {problems} problems: the result is known to about ±{points:.0f} points; "
-        "more samples (--temperatures 0.7 --n 8) narrow it"
+        f"one sample each of {number_of(problems, 'problem')}: the result is known to about ±{points:.0f} "
+        "points; more samples (--temperatures 0.7 --n 8) narrow it"
     )
 
 
@@ -476,5 +477,5 @@ def counts_line(task: Task, counts: RowCounts) -> str:
     parts = [f"{number} left out ({reason})" for reason, number in left_out.items() if number]
     which = f" ({task.notes['contests']})" if "contests" in task.notes else ""
     lacking = task.lacking() if task.lacking else ""
-    line = f"{task.name}: {', '.join([f'{counts.problems} problems{which}', *parts])}"
+    line = f"{task.name}: {', '.join([number_of(counts.problems, 'problem') + which, *parts])}"
     return f"{line}\n{lacking}" if lacking else line

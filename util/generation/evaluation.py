@@ -40,7 +40,7 @@ from util.runs.folder import find_run, read_run_json
 from util.runs.journal import write_whole
 from util.runs.reader import has_samples
 from util.settings import BY_NAME, difference
-from util.terminal import Progress, say
+from util.terminal import Progress, number_of, say
 
 # Opens the judge's engine after answers of so many prompt and completion tokens; None: the budget is spent.
 OpenJudge = Callable[[int, int], MeteredEngine | None]
@@ -329,7 +329,7 @@ class Evaluation:
         if others := results.about_others():
             self._say(f"{name}: {others}")
         if part.failure or missing:
-            self._fail(name, part.failure or f"{missing} samples are missing")
+            self._fail(name, part.failure or number_of(missing, "sample is missing", "samples are missing"))
         elif not all(one.complete for one in found.values()):
             self._fail(name, "not every problem has a sample that could be judged")
 

@@ -17,6 +17,7 @@ from util.generation.order import Order
 from util.generation.rounds import samples_at
 from util.runs.folder import find_run, read_run_json
 from util.runs.reader import SampleSet, samples_there
+from util.terminal import number_of
 
 COUNTED_PROMPTS = 1000  # prompts that a tokenizer counts; the others are taken to have as many per character
 
@@ -68,8 +69,9 @@ class Forecast:
     def lines(self, model: str) -> list[str]:
         """The forecast for people."""
         expected = f"{self.completion_tokens:,} completion tokens expected ({self.assumed})"
+        there = number_of(self.there, "sample exists", "samples exist")
         found = [
-            f"{self.task}: {self.requests:,} requests, {self.there:,} samples exist already",
+            f"{self.task}: {number_of(self.requests, 'request')}, {there} already",
             f"  {self.prompt_tokens:,} prompt tokens ({self.prompts_counted_by})",
             f"  {expected}, {self.most_completion_tokens:,} at most",
         ]
@@ -99,7 +101,7 @@ def total_line(found: list[Forecast], model: str) -> str:
     prompt_tokens = sum(one.prompt_tokens for one in found)
     completion_tokens = sum(one.completion_tokens for one in found)
     return (
-        f"together {sum(one.requests for one in found):,} requests, about "
+        f"together {number_of(sum(one.requests for one in found), 'request')}, about "
         f"{forecast_line(model, prompt_tokens, completion_tokens)}"
     )
 

@@ -36,7 +36,7 @@ from util.runs.lines import PROBLEMS
 from util.runs.reader import RecordPlace, RecordPlaces, RunReader, StoredProblems, text_digest
 from util.settings import values_of
 from util.task import Task
-from util.terminal import say
+from util.terminal import number_of, say
 
 LONG_S = 600.0  # people are told beforehand what may take longer
 TOGETHER_S = 1.0  # a grader that has so many samples at once gives back those it has not begun by then
@@ -176,7 +176,7 @@ class Rest:
         """How many samples are judged again, for people; "" where none is."""
         if not self.tried_before:
             return ""
-        samples = "1 sample is" if self.tried_before == 1 else f"{self.tried_before} samples are"
+        samples = number_of(self.tried_before, "sample is", "samples are")
         return f"{samples} judged again: the grader failed or had no time when it was last asked"
 
 

@@ -10,13 +10,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from util.engines.options import Engine
 from util.generation.judging import Grading
 from util.generation.order import Plan, Prompt
 from util.generation.rounds import Key, Rounds, sample_seed, samples_at
 from util.records import Completion, Failure, Problem, Request, Sample, TestSuite
+from util.runs.batches import RunPlace
 from util.runs.folder import Run
 from util.runs.reader import StoredProblems, read_records
 from util.runs.shards import Groups
@@ -78,10 +78,10 @@ class _JobRequest(Request):
         return Request, tuple(getattr(self, name) for name in Request.__dataclass_fields__)
 
 
-def folder_of(request: Request) -> Path:
-    """The folder of the run that a request is for."""
+def place_of(request: Request) -> RunPlace:
+    """The run that a request is for, as a place of batches."""
     assert isinstance(request, _JobRequest)
-    return request.job.run.folder
+    return RunPlace(request.job.run.folder)
 
 
 def write_problems(run: Run, problems: Iterable[Problem], prompt: Prompt, model: str) -> Asked:

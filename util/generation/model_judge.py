@@ -32,7 +32,7 @@ from util.runs.offsets import key_digest, name_digest
 from util.runs.opinions import NO, YES, Key, OpinionJournal, Opinions, canary_line
 from util.runs.reader import read_records, text_digest
 from util.task import Task
-from util.terminal import Progress, say
+from util.terminal import Progress, number_of, say
 
 CORRECT, INCORRECT, NOT_ATTEMPTED = WORDS = "correct", "incorrect", "not attempted"
 REASON_OF = {CORRECT: "", INCORRECT: "wrong_answer", NOT_ATTEMPTED: "no_answer"}
@@ -300,9 +300,12 @@ def judge_rest(judge: ModelJudge, run: Run, opening: Callable[[], MeteredEngine 
         run.info["grading"]["judge_failed"] = told
         run.save_info()
     if found.unreadable:
-        say(f"{found.unreadable} answers are undecided: no reply about them could be read")
+        say(f"{number_of(found.unreadable, 'answer is', 'answers are')} undecided: no reply could be read")
     if found.failed:
-        say(f"{found.failed} questions failed (the last one: {found.failure}); the same command asks again")
+        say(
+            f"{number_of(found.failed, 'question')} failed (the last one: {found.failure}); "
+            "the same command asks again"
+        )
     if engine is not None and engine.exhausted:
         say(engine.exhausted)
     return not found.failed and not (engine is not None and engine.exhausted)

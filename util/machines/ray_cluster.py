@@ -364,7 +364,13 @@ def _address_of_this_machine() -> str:
 
 def _host_and_port(address: str) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535 or "//" in address:
+    if (
+        not colon
+        or not host
+        or not (port.isascii() and port.isdigit())
+        or int(port) > 65535
+        or "//" in address
+    ):
         raise UserError(f"{address!r} is no address of a Ray cluster: write HOST:PORT, such as node1:6379")
     return host, int(port)
 

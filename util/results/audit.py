@@ -26,7 +26,7 @@ from util.runs.older_layout import GRADER as OLDER_GRADER
 from util.runs.reader import read_records
 from util.runs.repeat import check_command
 from util.runs.theirs import Key, TheirScores, logged_scores, their_metrics, tool_of
-from util.terminal import closest
+from util.terminal import closest, number_of
 
 LISTED = 20
 NOTHING = ("", "[invalid]")  # the second is what lm-evaluation-harness writes where its pattern finds nothing
@@ -259,16 +259,17 @@ def as_text(found: Audit, *, most: int | None = LISTED) -> str:
     def shown(units: int, sign: str = "") -> str:
         return f"{units / scale:{sign}.{digits}f}"
 
-    of = f"{found.scored:,} samples of {found.problems:,} problems"
+    of = f"{number_of(found.scored, 'sample')} of {number_of(found.problems, 'problem')}"
     graders = ", ".join(found.graders)
     interval = ", ".join(f"{100 * end:.1f}" for end in (found.interval.low, found.interval.high))
     lines = [f"{found.folder}: {found.metric} of {found.tool} and our verdicts on the same samples", ""]
     lines += [f"{one.name} {one.score} as logged: {one.told()}" for one in found.logged]
     if not found.logged:
         lines.append(f"their log has no {found.metric} for all samples together")
+    matched = number_of(found.matched, "sample")
     lines += [
         f"theirs  {shown(number)}  {found.mean}, {of}",
-        f"ours    {shown(ours)} [{interval}]  of {found.matched:,} samples that both judge ({graders})",
+        f"ours    {shown(ours)} [{interval}]  of {matched} that both judge ({graders})",
         "",
     ]
     parts = [
@@ -500,7 +501,7 @@ def _about(part: Part) -> str:
 
 def _about_unmatched(found: Audit) -> str:
     why = ", ".join(f"{count:,} {reason}" for reason, count in found.unmatched.items())
-    problems = f"{found.lost:,} problem{'s' * (found.lost != 1)}"
+    problems = number_of(found.lost, "problem")
     return f"{problems} of theirs; samples: {why}" if why else "no problem and no sample"
 
 

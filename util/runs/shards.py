@@ -43,7 +43,7 @@ from util.runs.lock import (
     why_stale,
 )
 from util.runs.offsets import read_samples
-from util.terminal import say
+from util.terminal import number_of, say
 
 SHARDS = "shards"
 DONE = "done"
@@ -53,8 +53,9 @@ STALE_S = 150.0  # then it is taken for dead; NFS may show a time that is a minu
 UNSAID_S = 10.0  # a file says who made it as soon as it is there: its process was killed in between
 SUSPECT_S = 3 * BEAT_S  # before nothing was heard for that long nobody waits to see what becomes of a job
 LOOK_S, PAUSE_S = 5.0, 0.2  # between two looks at what others do, while there is work and when there is none
-# Few files, as thousands of jobs share a metadata server: some minutes of work each, and no more than 4096.
-GROUP_SAMPLES, FEWEST_GROUPS, MOST_GROUPS = 64, 64, 4096
+# Few files, as thousands of jobs share a metadata server: some minutes of work each, and no more than 4096;
+# but of a small run two for each of 128 jobs, so that none goes without.
+GROUP_SAMPLES, FEWEST_GROUPS, MOST_GROUPS = 64, 256, 4096
 NEXT_FILES = 10_000  # the files of a shard that was taken for dead and may not be are left alone
 
 Key = tuple[str, float, int]
@@ -351,7 +352,9 @@ class Groups:
         size = group_size(len(ids), samples)
         self._presence = presence
         self._ids = [ids[at : at + size] for at in range(0, len(ids), size)]
-        name = hashlib.sha256("\n".join([asked, *ids]).encode("utf-8", "backslashreplace")).hexdigest()[:16]
+        name = hashlib.sha256(
+            "\n".join([asked, str(size), *ids]).encode("utf-8", "backslashreplace")
+        ).hexdigest()[:16]
         presence.about_to_ask(name)
         self._folder = presence.folder / name
         make_folders(self._folder)
@@ -423,7 +426,10 @@ class Groups:
             self._presence.reassure()
             lost = {group for group in self._unfinished & self._leases.keys() if self._is_lost(group)}
             if lost - self._lost:
-                say(f"other jobs have taken over {len(lost)} groups of problems that this one was slow with")
+                say(
+                    f"other jobs have taken over {number_of(len(lost), 'group')} of problems that "
+                    "this one was slow with"
+                )
             self._lost |= lost
         return self._group_of[problem_id] not in self._lost
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from util.records import Verdict
 from util.results.page import charts
+from util.terminal import number_of
 
 
 def card(
@@ -26,7 +27,7 @@ def card(
     """The data card of a training file."""
     parts = [
         f"# {name}",
-        f"{len(tokens):,} rows. SHA-256 of the file: `{sha256}`.",
+        f"{number_of(len(tokens), 'row')}. SHA-256 of the file: `{sha256}`.",
         "## Funnel",
         _table(("stage", "rows"), [(stage, f"{number:,}") for stage, number in funnel.items()]),
         *(_list(notes),) * bool(notes),
@@ -84,7 +85,7 @@ def lengths_picture(tokens: Sequence[int]) -> str:
     """How long responses are, as an SVG file."""
     rows = [("rows", charts.HUES[0], tokens)]
     picture = charts.histogram(rows, along="tokens", longest=max(tokens))
-    return charts.picture_file([(f"{len(tokens):,} rows by length", picture)])
+    return charts.picture_file([(f"{number_of(len(tokens), 'row')} by length", picture)])
 
 
 def _token_line(tokens: Sequence[int]) -> str:

@@ -15,6 +15,7 @@ from util.engines.failures import about_failures
 from util.machines.versions import made_with
 from util.results.page import charts
 from util.runs.journal import write_whole
+from util.terminal import number_of
 from util.training.pairs.cutter import Cutter
 from util.training.pairs.variants import OTHER_VARIANT
 from util.training.pairs.writer import SILC, VariantCounts
@@ -38,7 +39,7 @@ def table(
         if one.whole:
             lines.append(f"{'':>16} {one.whole:>6} of these whole responses, as there was nothing to cut")
         lines += [f"{'':>16} {number:>6} {reason}" for reason, number in one.fell_out.most_common()]
-    lines.append(f"mean tokens by {counted_by}; {problems} problems")
+    lines.append(f"mean tokens by {counted_by}; {number_of(problems, 'problem')}")
     if attempts:
         shown = ", ".join(f"{many} in {number}" for many, number in sorted(attempts.items()))
         lines.append(f"attempts in responses: {shown}")
@@ -58,7 +59,7 @@ def where_pairs_went(counts: Mapping[str, VariantCounts]) -> Iterator[str]:
 def model_trouble(answers: Answers) -> Iterator[str]:
     """What went wrong in asking the rewrite model, a sentence each."""
     for why, number in answers.refused.items():
-        yield f"{number} answers of the rewrite model were unusable: {why}"
+        yield f"unusable: {number_of(number, 'answer')} of the rewrite model: {why}"
     if answers.failed:
         yield about_failures(answers.failed, answers.failure)
 
