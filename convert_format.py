@@ -11,18 +11,20 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from util import cli, prompts
-from util.engines.checked import Answers, Question, Refused, ask
+from util.engines.checked import Answers, AskedRequest, Question, Refused, ask
 from util.engines.failures import about_failures
 from util.engines.options import Engine
-from util.engines.prices import cost_line
+from util.engines.prices import cost_line, forecast_line
 from util.engines.tokens import estimate_tokens
-from util.records import NOT_JUDGED, Failure, Record, worth_another_try
+from util.generation.batches import check_no_batch_waits
+from util.records import NOT_JUDGED, Failure, Record, Request, worth_another_try
+from util.runs.batches import QuestionsPlace, asked_about, name_of
 from util.runs.folder import Run, find_runs, read_run_json
 from util.runs.reader import given_up, read_records
 from util.settings import number_in
@@ -67,6 +69,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     cli.add_budget_flags(parser)
     cli.add_engine_flags(parser)
+    cli.add_batch_flag(parser)
     return parser.parse_args(argv)
 
 
@@ -161,46 +164,90 @@ def _open(folder: Path) -> Run:
 
 def _rewrite_all(folders: list[Path], args: argparse.Namespace, count: int, answers: Answers) -> str:
     """Ask the model about every sample that is left for it; returns which budget ended before, in words."""
-    opened = cli.open_within_budget(args, cli.asking_options(args, engine="openai"))
+    for folder in folders:
+        check_no_batch_waits(_Rewrites(folder).place, args.batch)
+    options = cli.asking_options(args, engine="openai")
+    opened = cli.open_within_budget(args, options, place_of=_place_of)
     try:
         with closing(opened) as engine, Progress(count, "rewriting") as progress:
-            for folder in folders:
-                _rewrite(folder, args, engine, answers, progress)
+            for together in [folders] if args.batch else [[folder] for folder in folders]:
+                _rewrite(together, args, engine, answers, progress)
                 if engine.exhausted:
                     break
             return engine.exhausted
     finally:
-        say(f"spent {cost_line(args.model, answers.prompt_tokens, answers.completion_tokens)}")
+        used = (answers.prompt_tokens, answers.completion_tokens)
+        say(f"spent {cost_line(args.model, *used, in_batches=args.batch is not None)}")
+
+
+class _Rewrites:
+    """The rewrites of one run, and where it is written down what is asked for them in batches."""
+
+    def __init__(self, folder: Path, run: Run | None = None) -> None:
+        self.folder, self.run = folder, run
+        sync = (lambda: None) if run is None else run.sync_formats
+        self.place = QuestionsPlace(folder / "rewriting", self._is_done, sync)
+        self._done: set[str] | None = None  # samples that need no asking any more, once anybody wants to know
+
+    def _is_done(self, name: str) -> bool:
+        if self._done is None:
+            failed_before = given_up(self.folder)
+            self._done = {
+                asked_about(_name(record))
+                for record in read_records(self.folder)
+                if record.formatted is not None or failed_before.has(*record.sample.key)
+            }
+        return name in self._done
+
+    def add(self, record: Record, said: str | Refused, model: str) -> None:
+        assert self.run is not None, "it is open for writing"
+        if isinstance(said, Refused):
+            self.run.add_unformatted(record.sample.key, said.reason, model)
+        else:
+            self.run.add_formatted(record.sample.key, said, model)
+        if self._done is not None:
+            self._done.add(asked_about(_name(record)))
+
+
+def _name(record: Record) -> str:
+    """The name of the first request for a rewrite."""
+    return name_of(name_of(*record.sample.key), 0.0, 0)
+
+
+def _place_of(request: Request) -> QuestionsPlace:
+    assert isinstance(request, AskedRequest)
+    return request.question.about[0].place
 
 
 def _rewrite(
-    folder: Path, args: argparse.Namespace, engine: Engine, answers: Answers, progress: Progress
+    folders: list[Path], args: argparse.Namespace, engine: Engine, answers: Answers, progress: Progress
 ) -> None:
     from util.training.formatting import graded_by
     from util.training.rewrites import check_rewrite, tidy_rewrite
 
     def check(question: Question, text: str) -> str | Refused:
-        record = question.about
+        _, record = question.about
         wrong = check_rewrite(
             record.text(), text, min_fidelity=args.min_fidelity, graded_by=graded_by(record)
         )
         return tidy_rewrite(text) if wrong is None else Refused(wrong)
 
-    questions = (
-        Question(record.sample.problem_id, _prompt(record), args.max_tokens, about=record)
-        for record, kind in _kinds(folder, args)
-        if kind == FOR_MODEL
-    )
+    def questions() -> Iterator[Question]:
+        for rewrites in opened:
+            for record, kind in _kinds(rewrites.folder, args):
+                if kind == FOR_MODEL:
+                    name, about = name_of(*record.sample.key), (rewrites, record)
+                    yield Question(name, _prompt(record), args.max_tokens, about=about)
+
     reminder = prompts.load("rewrite_again")
-    with _open(folder) as opened:
+    with ExitStack() as stack:
+        opened = [_Rewrites(folder, stack.enter_context(_open(folder))) for folder in folders]
         for question, _, said in ask(
-            engine, questions, check, reminder=reminder, tries=TRIES, answers=answers
+            engine, questions(), check, reminder=reminder, tries=TRIES, answers=answers
         ):
-            key = question.about.sample.key
-            if isinstance(said, Refused):
-                opened.add_unformatted(key, said.reason, args.model)
-            elif not isinstance(said, Failure):
-                opened.add_formatted(key, said, args.model)
+            rewrites, record = question.about
+            if not isinstance(said, Failure):
+                rewrites.add(record, said, args.model)
             progress.step(0)
 
 
@@ -217,7 +264,7 @@ def _before(counts: SampleCounts, args: argparse.Namespace) -> str:
     if counts.for_model and args.no_llm:
         lines.append(f"{counts.for_model:>9}  left out: no rule covers them, and --no-llm is given")
     elif counts.for_model:
-        price = cost_line(args.model, counts.prompt_tokens, counts.completion_tokens)
+        price = forecast_line(args.model, counts.prompt_tokens, counts.completion_tokens)
         lines.append(f"{counts.for_model:>9}  for {args.model} (asked again once at most): about {price}")
     return "\n".join(lines)
 

@@ -27,6 +27,7 @@ from util.engines.tokens import estimate_tokens
 from util.errors import UserError
 from util.generation.batches import check_no_batch_waits
 from util.records import Failure, Request
+from util.runs.batches import QuestionsPlace
 from util.settings import at_least
 from util.task import content_id
 from util.terminal import Progress, closest, number_of, print_result, say
@@ -87,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
             return 0
         if any(one.missing for one in slices):
             for one in slices:
-                check_no_batch_waits(one.book, args.batch)
+                check_no_batch_waits(one.book.batches, args.batch)
             _ask_all(args, slices)
         for one in slices:
             one.write()
@@ -172,7 +173,7 @@ def _ask_all(args: argparse.Namespace, slices: list[Slice]) -> None:
     answers = Answers()
     total = sum(one.missing for one in slices)
     options = cli.asking_options(args, engine="openai")
-    opened = cli.open_within_budget(args, options, place_of=_book_of)
+    opened = cli.open_within_budget(args, options, place_of=_place_of)
     try:
         with closing(opened) as engine, Progress(total, "rating") as progress:
             _ask(args, engine, slices, answers, progress)
@@ -185,9 +186,9 @@ def _ask_all(args: argparse.Namespace, slices: list[Slice]) -> None:
         say(engine.exhausted)
 
 
-def _book_of(request: Request) -> LabelBook:
+def _place_of(request: Request) -> QuestionsPlace:
     assert isinstance(request, AskedRequest)
-    return request.question.about[0].book
+    return request.question.about[0].book.batches
 
 
 def _ask(

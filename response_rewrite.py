@@ -24,6 +24,7 @@ from util.data.system_prompts import system_prompt
 from util.engines.prices import cost_line
 from util.engines.tokens import open_counter
 from util.errors import RunStopped, UserError
+from util.generation.batches import check_no_batch_waits
 from util.records import Problem, Record, Verdict, worth_another_try
 from util.response import IN_FIELD, WITHOUT
 from util.runs.folder import find_runs, read_run_json
@@ -159,6 +160,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     cli.add_data_flags(parser)
     cli.add_engine_flags(parser)
+    cli.add_batch_flag(parser)
     cli.add_budget_flags(parser)
     args = parser.parse_args(argv)
     if args.no_llm:
@@ -173,6 +175,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--thought none leaves nothing of what is cut in a thought: add --variants whole")
     if args.format in JUDGED_FORMATS:
         _check_no_pairs(args)
+    if args.batch is not None and args.rewrite_model is None:
+        raise UserError("--batch says how --rewrite-model is asked, and no model is: leave --batch out")
     if args.silc_pairing != MARGIN and not args.SILC:
         raise UserError(f"--silc-pairing {args.silc_pairing} says how --SILC pairs: give --SILC, too")
     if args.format == "llamafactory-dpo":
@@ -504,15 +508,17 @@ def _forecast(args: argparse.Namespace, cutter: Cutter, rest: list[int]) -> int:
 def _ask(args: argparse.Namespace, cutter: Cutter, rest: list[int], model: str) -> None:
     """Ask the model where attempts begin, then which are correct. Raises RunStopped when that may cost no
     more."""
-    options = cli.asking_options(args, model=model, log=args.result_dir / "engine.log")
-    engine = cli.open_within_budget(args, options)
+    check_no_batch_waits(cutter.batches, args.batch)
+    options = cli.asking_options(args, model=model, log=args.result_dir / "engine.log", in_batches=True)
+    engine = cli.open_within_budget(args, options, place_of=lambda _: cutter.batches)
     try:
         with closing(engine), Progress(None, f"asking {model}", "answers") as progress:
             cutter.ask_for_cuts(engine, rest, max_tokens=args.max_tokens, on_progress=progress.step)
             if not engine.exhausted:
                 cutter.ask_for_scores(engine, rest, on_progress=progress.step)
     finally:
-        say(f"used {cost_line(model, cutter.answers.prompt_tokens, cutter.answers.completion_tokens)}")
+        used = (cutter.answers.prompt_tokens, cutter.answers.completion_tokens)
+        say(f"used {cost_line(model, *used, in_batches=args.batch is not None)}")
     if engine.exhausted:
         raise RunStopped(f"no pairs are written until everything is asked: {engine.exhausted}")
 

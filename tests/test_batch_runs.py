@@ -5,17 +5,24 @@ import json
 import pytest
 from batch_endpoint import BatchEndpoint, quick_clients
 from helpers import here, json_lines, last_line
+from pair_runs import make_run
+from test_chain import THOUGHT, raw_run
 from test_labelling import small_numina
+from test_pairs import CUTS, JUDGE, LONG, UNCLEAR, symbolic_stays_as_it_was
 
+import convert_format
 import eval as evaluation
 import inference_and_check
 import label_math_difficulty
+import response_rewrite
 from util.engines import openai_batches, prices
 from util.generation import batches
+from util.response import join_parts
 from util.runs.journal import Journal
 
 pytest.importorskip("openai", reason="the batch interface is spoken by its package")
 
+stays = symbolic_stays_as_it_was
 quick = pytest.fixture(autouse=True)(quick_clients)
 NAME = "test-model_Warmup_test_all_0_-1"
 QUICK = '{"poll_s": 0.001}'
@@ -172,7 +179,7 @@ def test_requests_for_vllm_are_files_and_their_results_become_samples(tmp_path):
         (["--thinking-budget", 5], "leave --thinking-budget out"),
         (["--stream", "always", "--rpm", 3], "leave --rpm, --stream always out"),
         (["--api-base", "http://a/v1", "http://b/v1"], "leave several --api-base out"),
-        (["--model", "some/model", "--engine", "vllm"], "write openai/NAME as --model"),
+        (["--model", "some/model", "--engine", "vllm"], "name the model openai/NAME"),
         (["--prefill", "So "], "does not say that it goes on with a begun answer"),
     ],
 )
@@ -268,5 +275,64 @@ def test_while_labels_are_asked_in_batches_they_are_asked_neither_live_nor_of_an
         refused = here(label_math_difficulty, *live)
         assert refused.returncode == 2 and "would pay twice" in refused.stderr
         other = here(label_math_difficulty, *rating(folder, endpoint.url, "--model", "openai/other"))
-        assert other.returncode == 2 and "give --model openai/test-model until" in other.stderr
+        assert other.returncode == 2 and "ask test-model until its results" in other.stderr
         assert len(endpoint.ours) == 2
+
+
+def rewrites(prompt):
+    """Well at the second try alone; one sample never."""
+    if "An earlier attempt" not in prompt or "Question 2?" in prompt:
+        return "Sure!"
+    return join_parts(THOUGHT, "So it is \\boxed{7}.")
+
+
+@pytest.mark.parametrize("moment", [None, 3, 9, 16, 23, 30])
+def test_rewrites_in_batches_survive_a_kill_and_none_is_paid_for_twice(tmp_path, monkeypatch, moment):
+    folders = [raw_run(tmp_path / name) for name in "ab"]
+    with BatchEndpoint() as endpoint:
+        endpoint.says = rewrites
+        command = ["--input_dir", tmp_path, "--model", "openai/test-model", "--api-base", endpoint.url]
+        command += ["--engine-args", QUICK]
+        if moment is not None:
+            with monkeypatch.context() as patch, pytest.raises(Killed):
+                kill_at(patch, moment)
+                here(convert_format, *command, "--batch")
+        if moment == 9:
+            live = here(convert_format, *command)
+            assert live.returncode == 2 and "would pay twice" in live.stderr
+        done = here(convert_format, *command, "--batch")
+        assert done.returncode == 0, done.stderr
+        for folder in folders:
+            lines = [
+                line for name in ("formatted", "unformatted") for line in json_lines(folder / f"{name}.jsonl")
+            ]
+            assert sorted((line["problem_id"], line["text"] is None) for line in lines) == [
+                ("0", False), ("1", False), ("2", True)
+            ]  # fmt: skip
+        # In both runs three samples are asked about twice, under the same names.
+        assert set(endpoint.asked.values()) == {2} and len(endpoint.asked) == 6
+        calls = endpoint.calls.total()
+        assert here(convert_format, *command).returncode == 0 and endpoint.calls.total() == calls
+
+
+@pytest.mark.parametrize("moment", [None, 3, 9, 16, 23])
+def test_pairs_are_asked_about_in_batches_once_whatever_kills_the_command(tmp_path, monkeypatch, moment):
+    make_run(tmp_path / "run", {"p": [(LONG, True), (UNCLEAR, True)]})
+    command = ["--dataset", tmp_path / "run", "--result-dir", tmp_path / "out", "--target-model", "m"]
+    command += ["--tokenizer", "none", "--thought", "markers"]
+    with BatchEndpoint() as endpoint:
+        endpoint.says = lambda prompt: next(
+            one["text"] for one in (CUTS, *JUDGE) if one["contains"] in prompt
+        )
+        asking = ["--rewrite-model", "openai/test-model", "--api-base", endpoint.url, "--engine-args", QUICK]
+        command += [*asking, "--batch"]
+        if moment is not None:
+            with monkeypatch.context() as patch, pytest.raises(Killed):
+                kill_at(patch, moment)
+                here(response_rewrite, *command)
+        done = here(response_rewrite, *command)
+        assert done.returncode == 0, done.stderr
+        assert last_line(done)["pairs"]["fcs"] == 1
+        assert set(endpoint.asked.values()) == {1} and len(endpoint.asked) == 3
+    nobody = here(response_rewrite, *command[:10], "--batch")
+    assert nobody.returncode == 2 and "no model is: leave --batch out" in nobody.stderr

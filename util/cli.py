@@ -368,7 +368,7 @@ def _check_batch(args: argparse.Namespace, options: EngineOptions) -> None:
     from util.engines.openai_batches import check_installed
 
     if options.engine_name != "openai":
-        raise UserError(f"--batch is for endpoints: {args.model} runs here; write openai/NAME as --model")
+        raise UserError(f"--batch is for endpoints: {options.model} runs here; name the model openai/NAME")
     live = ("rpm", "tpm", "concurrency", "thinking_budget")
     given = [f"--{name.replace('_', '-')}" for name in live if getattr(args, name, None) is not None]
     given += ["--stream always"] * (args.stream == "always")
@@ -554,11 +554,17 @@ def read_benchmarks(
 
 
 def asking_options(
-    args: argparse.Namespace, *, model: str | None = None, engine: str | None = None, log: Path | None = None
+    args: argparse.Namespace,
+    *,
+    model: str | None = None,
+    engine: str | None = None,
+    log: Path | None = None,
+    in_batches: bool = False,
 ) -> EngineOptions:
     """The engine that the flags of `add_engine_flags` describe, with nothing said of sampling.
 
-    `model` is asked instead of --model; `engine` runs it where --engine is not given.
+    `model` is asked instead of --model, live, or as --batch says with `in_batches`; `engine` runs it where
+    --engine is not given.
     """
     if args.engine != "ray" and args.replicas > 1:
         raise UserError(f"--replicas {args.replicas} needs --engine ray; on one machine use --dp")
@@ -573,7 +579,7 @@ def asking_options(
         headers=tuple(args.headers),
         request_timeout_s=args.request_timeout,
         stream=args.stream,
-        batch=getattr(args, "batch", None) if model is None else None,  # another model is asked live
+        batch=getattr(args, "batch", None) if model is None or in_batches else None,
         log=log,
         **{name: getattr(args, name) for name in same},
     )

@@ -217,8 +217,8 @@ class BatchEngine:
                 )
             if part.left and (model := model_asked(part.path)) != self._model:
                 raise UserError(
-                    f"{run.place.folder} has a batch that asks {model}: give --model openai/{model} until "
-                    "its results are there"
+                    f"{run.place.folder} has a batch that asks {model}, and this command asks {self._model}: "
+                    f"ask {model} until its results are there"
                 )
             if not part.batch_id:
                 found = self._desk.find(part.file_id, part.nonce)
@@ -252,6 +252,7 @@ class BatchEngine:
             quiet_s = 0.0
             name = name_of(request.problem_id, request.temperature, request.index)
             run = self._run_of(request)
+            assert name not in run.asked, "requests of a place have names of their own"
             run.asked[name] = request
             if name not in run.home:
                 run.pending.append(_Wish(name))

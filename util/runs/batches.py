@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -67,8 +67,9 @@ class Place(Protocol):
         """Whether the answer that was just given is in the files of this place, and never wanted again."""
         ...
 
-    def sync(self) -> None:
-        """Bring to the disk what came of answers."""
+    @property
+    def sync(self) -> Callable[[], None]:
+        """Brings to the disk what came of answers."""
         ...
 
 
@@ -89,6 +90,21 @@ class RunPlace:
         for _, path in files_of(self.folder / SAMPLES):
             with open(path, "rb") as file:
                 os.fsync(file)
+
+
+@dataclass(frozen=True)
+class QuestionsPlace:
+    """A folder for batches of questions, each of which may be asked several times until it is done."""
+
+    folder: Path
+    is_done: Callable[[str], bool]  # by the name that `asked_about` gives
+    sync: Callable[[], None]  # bring to the disk what is known of those that are done
+
+    def keeps(self, name: str) -> bool:
+        return self.is_done(asked_about(name))
+
+    def lacking(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if not self.keeps(name)]
 
 
 @dataclass

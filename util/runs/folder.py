@@ -299,6 +299,12 @@ class Run:
         line = {"problem_id": problem_id, "temperature": temperature, "index": index, **said}
         self._other(name).append(line)
 
+    def sync_formats(self) -> None:
+        """Bring to the disk which samples are formatted, and which could not be."""
+        for name in (FORMATTED, UNFORMATTED):
+            if name in self._others:
+                self._others[name].sync()
+
     def add_theirs(self, key: tuple[str, float, int], their: TheirScore) -> None:
         """Keep what another suite said of a sample by a metric, unless it is there.
 

@@ -30,9 +30,21 @@ class StepBook:
         self._offsets[_digest(step)] = self._journal.append(line)
         return line
 
+    def has(self, name: str) -> bool:
+        """Whether the step of this `name_of_step` is kept."""
+        return int(name, 16) in self._offsets
+
+    def sync(self) -> None:
+        self._journal.sync()
+
     def close(self) -> None:
         self._journal.close()
         self._file.close()
+
+
+def name_of_step(*step: object) -> str:
+    """A short name of a step."""
+    return f"{_digest(step):x}"
 
 
 def _digest(step: Iterable[object]) -> int:

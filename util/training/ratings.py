@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from util.errors import UserError
-from util.runs.batches import asked_about
+from util.runs.batches import QuestionsPlace
 from util.runs.journal import Journal, json_list, make_folders, read_line_at, read_lines, write_lines
 from util.runs.lines import LABELLED, UNLABELLED
 from util.runs.lock import locked_folder
@@ -48,15 +48,17 @@ def parse_difficulty(text: str) -> float | None:
 class LabelBook:
     """The labels of one slice: a journal of rows beside the list that is written at the end.
 
-    Problems without a usable answer are kept apart, in the folder `unlabelled`, with the reason. What is
-    asked in batches is written down in the folder `batches`: a book is a `Place` of util/runs/batches.py.
+    Problems without a usable answer are kept apart, in the folder `unlabelled`, with the reason; `batches` is
+    the place of what is asked in batches.
     """
 
     def __init__(self, folder: Path, name: str, *, read_only: bool = False) -> None:
         name = name.replace("/", "-")
         self.list_path = folder / f"labeled_{name}.json"
         self.journal_path = folder / f"labeled_{name}.jsonl"
-        self.folder = folder / "batches" / name
+        self.batches = QuestionsPlace(
+            folder / "batches" / name, lambda problem: self.has(problem, retry=False), self._sync
+        )
         self.unlabelled_path = folder / "unlabelled" / f"{name}.jsonl"
         self._open = ExitStack()
         self._read_only = read_only
@@ -80,14 +82,7 @@ class LabelBook:
         """Whether a problem needs no asking: it has a label, or got no usable answer and is not retried."""
         return name in self._offsets or (name in self._given_up and not retry)
 
-    def keeps(self, request: str) -> bool:
-        """Whether the problem that a request of a batch asked about needs no asking any more."""
-        return self.has(asked_about(request), retry=False)
-
-    def lacking(self, requests: Iterable[str]) -> list[str]:
-        return [request for request in requests if not self.keeps(request)]
-
-    def sync(self) -> None:
+    def _sync(self) -> None:
         for journal in self._journals.values():
             journal.sync()
 

@@ -17,8 +17,9 @@ from util.engines.checked import Answers, Question, Refused, ask
 from util.engines.options import Engine
 from util.records import Failure, Record, Verdict
 from util.response import END_SOLUTION
+from util.runs.batches import QuestionsPlace
 from util.runs.reader import RunReader, text_digest
-from util.runs.steps import StepBook
+from util.runs.steps import StepBook, name_of_step
 from util.training.pairs import attempts
 from util.training.pairs.attempts import Slices, slices_of
 from util.training.pairs.survey import OnProgress, Survey
@@ -72,6 +73,9 @@ class Cutter:
         self._scores = StepBook(folder / SCORES)
         self.answers = Answers()
         self.split_by_model = 0
+        self.batches = QuestionsPlace(
+            folder / "rewriting", lambda name: self._splits.has(name) or self._scores.has(name), self._sync
+        )
 
     def read(self, number: int) -> Response:
         record = self._readers[self._survey.run_of(number)].at(self._survey.place(number))
@@ -173,7 +177,7 @@ class Cutter:
         """What the model was not asked yet about where attempts begin."""
         for response in map(self.read, numbers):
             if not self.cuts(response) and self._splits.get(self._model, *response.about) is None:
-                name, prompt = response.record.sample.problem_id, _split_prompt(response)
+                name, prompt = name_of_step(self._model, *response.about), _split_prompt(response)
                 yield Question(name, prompt, max_tokens, about=response)
 
     def to_judge(self, numbers: Iterable[int]) -> Iterator[Question]:
@@ -191,7 +195,11 @@ class Cutter:
                 step = (self._model, *response.about, cuts, number)
                 if known is None and self._scores.get(*step) is None:
                     prompt = judge_prompt(response.record, pieces[number])
-                    yield Question(response.record.sample.problem_id, prompt, JUDGE_TOKENS, about=step)
+                    yield Question(name_of_step(*step), prompt, JUDGE_TOKENS, about=step)
+
+    def _sync(self) -> None:
+        self._splits.sync()
+        self._scores.sync()
 
     def close(self) -> None:
         self._splits.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from util.engines.prices import cost_line, dollars
+from util.engines.prices import dollars, forecast_line
 from util.engines.tokens import open_counter
 from util.training.pairs.cutter import JUDGE_TOKENS, TRIES, Cutter, judge_prompt
 
@@ -39,8 +39,8 @@ class ExpectedCost:
 
     def lines(self) -> list[str]:
         """The forecast for people."""
-        expected = cost_line(self.model, self.prompt_tokens, self.completion_tokens)
-        most = cost_line(self.model, self.most_prompt_tokens, self.most_completion_tokens)
+        expected = forecast_line(self.model, self.prompt_tokens, self.completion_tokens)
+        most = forecast_line(self.model, self.most_prompt_tokens, self.most_completion_tokens)
         return [
             f"{self.model} would be asked where attempts begin in {self.to_cut:,} responses",
             f"  and if {self.to_judge:,} passages are right ({PASSAGES} a response that it cuts, assumed)",
@@ -57,6 +57,7 @@ class ExpectedCost:
             "completion_tokens": self.completion_tokens,
             "most_completion_tokens": self.most_completion_tokens,
             "dollars": dollars(self.model, self.prompt_tokens, self.completion_tokens),
+            "batch_dollars": dollars(self.model, self.prompt_tokens, self.completion_tokens, in_batches=True),
             "most_dollars": dollars(self.model, self.most_prompt_tokens, self.most_completion_tokens),
         }
 
