@@ -54,7 +54,7 @@ UNSAID_S = 10.0  # a file says who made it as soon as it is there: its process w
 SUSPECT_S = 3 * BEAT_S  # before nothing was heard for that long nobody waits to see what becomes of a job
 LOOK_S, PAUSE_S = 5.0, 0.2  # between two looks at what others do, while there is work and when there is none
 # Few files, as thousands of jobs share a metadata server: some minutes of work each, and no more than 4096;
-# but of a small run two for each of 128 jobs, so that none goes without.
+# but of a small run two for each of 128 jobs, so that none of them goes without.
 GROUP_SAMPLES, FEWEST_GROUPS, MOST_GROUPS = 64, 256, 4096
 NEXT_FILES = 10_000  # the files of a shard that was taken for dead and may not be are left alone
 
