@@ -148,10 +148,6 @@ def _audit_flags(parser: cli.Parser) -> None:
     _temperatures_flag(parser, 1)
 
 
-def _manifest_flags(parser: cli.Parser) -> None:
-    _run_flag(parser)
-
-
 def _budget_flags(parser: cli.Parser) -> None:
     _run_flag(parser)
     parser.add_argument(
@@ -581,7 +577,7 @@ MODES: dict[str, Mode] = {  # by name: help, flags, what is done
     "reproduce": ("split the gap between a run and a published number", _reproduce_flags, _reproduce),
     "explain": ("count and list what a regrading changed", _explain_flags, _explain),
     "audit": ("split what an imported log's number and ours differ by", _audit_flags, _audit),
-    "manifest": ("print the command that repeats a run", _manifest_flags, _manifest),
+    "manifest": ("print the command that repeats a run", _run_flag, _manifest),
     "publish": ("write records of a run that others can read: nothing is sent", _publish_flags, _publish),
     "budget": ("show accuracy against thinking budget, from one finished run", _budget_flags, _budget),
 }

@@ -462,7 +462,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
             metavar="SECONDS",
             help=f"for a response, or for all tests of a program; beyond it nobody can tell ({TIMEOUT_S:g})",
         )
-        cli.add_isolation_flag(mode)
+        cli.add_settings(mode, "require_isolation")
         if name == "lines":
             mode.add_argument(
                 "--parent", type=at_least(1), metavar="PID", help="end with this process, however it ends"

@@ -288,28 +288,10 @@ def _add(group: argparse._ActionsContainer, setting: Setting) -> None:
         return
     help = setting.help.replace("{default}", str(setting.default))
     if setting.type is bool:
-        action = "store_false" if setting.default else "store_true"
-        group.add_argument(
-            setting.flag, dest=setting.name, action=action, default=argparse.SUPPRESS, help=help
-        )
-        return
-    group.add_argument(
-        setting.flag,
-        dest=setting.name,
-        type=setting.type,
-        nargs=setting.nargs,
-        choices=setting.choices,
-        metavar=setting.metavar,
-        default=argparse.SUPPRESS,
-        help=help,
-    )
-
-
-def add_isolation_flag(parser: argparse.ArgumentParser) -> None:
-    """The setting of programs, for a command that has no run."""
-    (setting,) = (setting for setting in SETTINGS if setting.name == "require_isolation")
-    help = setting.help.replace("{default}", str(setting.default))
-    parser.add_argument(setting.flag, choices=setting.choices, default=setting.default, help=help)
+        kind: dict[str, Any] = {"action": "store_false" if setting.default else "store_true"}
+    else:
+        kind = {name: getattr(setting, name) for name in ("type", "nargs", "choices", "metavar")}
+    group.add_argument(setting.flag, dest=setting.name, default=argparse.SUPPRESS, help=help, **kind)
 
 
 def add_engine_flags(parser: Parser) -> None:

@@ -30,12 +30,12 @@ class Estimate:
     high: float
 
 
-def mean_of_shares(shares: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
+def mean_of_shares(shares: Sequence[float]) -> Estimate:
     """Mean of the problems' shares correct with its interval. A single problem says nothing about others: 0
     to 1."""
     if len(shares) == 1:
         return Estimate(shares[0], 0.0, 1.0)
-    return mean_within(shares, 0.0, 1.0, confidence)
+    return mean_within(shares, 0.0, 1.0)
 
 
 def mean_within(
