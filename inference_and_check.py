@@ -380,6 +380,11 @@ def _say_outcome(args: argparse.Namespace, outcome: Outcome, exhausted: str) -> 
 
     used = (outcome.prompt_tokens, outcome.completion_tokens)
     say(f"spent {cost_line(args.model, *used, in_batches=args.batch is not None)}")
+    if outcome.asked_ahead:
+        say(
+            f"{number_of(outcome.asked_ahead, 'sample was', 'samples were')} asked ahead of verdicts to keep "
+            "the engine full: such samples are kept and count like all others"
+        )
     if outcome.failed:
         say(about_failures(outcome.failed, outcome.failure, of=outcome.generated + outcome.failed))
     if exhausted:

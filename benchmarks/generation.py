@@ -4,6 +4,7 @@ python benchmarks/generation.py [--rounds 2] [--n 4]        # one LLM.chat call 
 python benchmarks/generation.py --ray [--rounds 2] [--n 8]  # two Ray replicas, two processes (at least 0.97)
 python benchmarks/generation.py --beside-programs           # with graders of programs, alone (0.85)
 python benchmarks/adaptive.py                               # --until-correct, fixed n: tokens (at most 0.6)
+python benchmarks/adaptive.py --paper                       # the same: steps (at most 1.1), without a model
 
 Both ways run the embedded model on the same Warmup prompts with the same seeds and engine arguments, in turn.
 Engine steps and the CPU seconds of the processes do not depend much on what else the machine does; the wall

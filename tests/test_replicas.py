@@ -38,7 +38,7 @@ class Worker:
             return [why if isinstance(why, Died) else Died(why)]
         if not self.ready:
             self.ready = True
-            return [Ready(self.window, "paper 1")]
+            return [Ready(self.window, "paper 1", sequences=self.window, cached_tokens=1000)]
         if self.inbox and self.looks % self.slow == 0:
             number, request = self.inbox.popleft()
             return [(number, f"{request.problem_id}/{request.index} by {self.number}")]
@@ -214,3 +214,8 @@ def test_a_wait_for_no_time_or_no_node_is_refused(flag, value, capsys):
     with pytest.raises(SystemExit) as left:
         parse(["--address", "a:6379", "--nodes", "1", flag, value])
     assert left.value.code == 2 and flag in capsys.readouterr().err
+
+
+def test_replicas_compute_as_many_requests_at_once_as_their_places_and_their_memory_hold():
+    replicas = Replicas(Paper(window=64), 3, wait_for_all=True)
+    assert [replicas.at_once(tokens) for tokens in (0, 10, 100, 2000)] == [192, 192, 30, 0]

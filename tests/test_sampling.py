@@ -8,6 +8,9 @@ from functools import cache
 import pytest
 from helpers import json_lines, last_line, paper_engine, script
 
+from benchmarks.adaptive import Shape, on_paper
+from util.engines.metered import open_metered
+from util.engines.options import EngineOptions
 from util.errors import UserError
 from util.generation.loop import Outcome
 from util.generation.rounds import Rounds, Stopping, pass_rate_interval
@@ -47,13 +50,19 @@ def one_by_one(rule, verdicts):
     return len(verdicts)
 
 
-def in_rounds(rule, verdicts, *, rng, names=("a", "b", "c")):
+def in_rounds(rule, verdicts, *, rng, there=None, ahead=False, stop_after=None):
     """The samples that Rounds asks when answers come in any order; name -> indices in the order asked."""
-    asked = {name: [] for name in names}
-    rounds = Rounds(((name, 1.0) for name in names), n=N, rule=rule, has=lambda *key: key[2] in asked[key[0]])
+    asked = {name: [] for name in verdicts} if there is None else there
+    names = ((name, 1.0) for name in verdicts)
+    rounds = Rounds(names, n=N, rule=rule, has=lambda *key: key[2] in asked[key[0]])
+    for name, indices in asked.items():
+        for index in indices:
+            rounds.note_earlier((name, 1.0, index), Verdict(verdicts[name][index]))
     under_way = []
-    while True:
+    while sum(map(len, asked.values())) != stop_after:
         key = rounds.next()
+        if key is None and ahead and rng.random() < 0.5:
+            key = rounds.next_ahead()
         if key is not None:
             under_way.append(key)
         elif not under_way:
@@ -63,6 +72,7 @@ def in_rounds(rule, verdicts, *, rng, names=("a", "b", "c")):
             done = under_way.pop(rng.randrange(len(under_way)))
             asked[done[0]].append(done[2])
             rounds.judged(done, Verdict(verdicts[done[0]][done[2]]))
+    return asked, rounds
 
 
 @pytest.mark.parametrize("rule", RULES, ids=Stopping.describe)
@@ -76,6 +86,90 @@ def test_the_samples_asked_are_those_of_a_brute_force_model_and_few_in_excess(ru
             wanted = one_by_one(rule, verdicts[name])
             assert sorted(indices) == list(range(len(indices)))
             assert wanted <= len(indices) <= max(wanted, 1.5 * wanted)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=Stopping.describe)
+def test_what_is_asked_ahead_decides_as_what_is_not_whenever_a_command_is_stopped(rule):
+    rng = random.Random(2)
+    for _ in range(40):
+        verdicts = {name: [rng.random() < rng.choice((0.1, 0.5, 0.9)) for _ in range(N)] for name in "abc"}
+        there, _ = in_rounds(rule, verdicts, rng=rng, ahead=True, stop_after=rng.randrange(12))
+        whole, resumed = ({name: [] for name in verdicts}, there)
+        for begun in (whole, resumed):
+            asked, rounds = in_rounds(rule, verdicts, rng=rng, there=begun, ahead=True)
+            assert rounds.ended == 3 and rounds.still_wanted() == 0
+            for name, indices in asked.items():
+                correct = sum(verdicts[name][index] for index in indices)
+                assert len(indices) == len(set(indices)) <= N
+                assert len(indices) == N or enough(rule, correct, len(indices) - correct)
+        for name, indices in whole.items():
+            assert sorted(indices) == list(range(len(indices)))
+            assert len(indices) >= one_by_one(rule, verdicts[name])
+
+
+def test_how_likely_a_further_sample_is_wanted_is_laplaces_rule():
+    rule = Stopping(until_correct=1)
+    for wrong, under_way in itertools.product(range(6), repeat=2):
+        found = rule.chance_of_need(0, wrong, under_way)
+        assert found == pytest.approx((wrong + 1) / (wrong + 1 + under_way))
+    assert rule.chance_of_need(1, 0, 1) == 0
+    assert Stopping(give_up_after=2).chance_of_need(0, 1, 1) == pytest.approx(1 / 3)
+
+
+def test_nothing_is_asked_ahead_of_a_problem_that_is_done_or_hopeless_or_has_all_its_samples():
+    rounds = Rounds(
+        iter([("a", 1.0), ("b", 1.0)]), n=3, rule=Stopping(until_correct=1), has=lambda *key: False
+    )
+    assert [rounds.next(), rounds.next(), rounds.next()] == [("a", 1.0, 0), ("b", 1.0, 0), None]
+    rounds.give_up(("b", 1.0, 0))
+    assert rounds.next_ahead() is None  # as likely in excess as wanted, and both problems are under way
+    rounds.judged(("a", 1.0, 0), Verdict(False, "wrong"))
+    rounds.judged(("b", 1.0, 0), None)
+    assert [rounds.next(), rounds.next(), rounds.next_ahead()] == [("a", 1.0, 1), None, ("a", 1.0, 2)]
+    assert rounds.next_ahead() is None
+    rounds.judged(("a", 1.0, 2), Verdict(True))
+    assert rounds.is_waiting and rounds.next_ahead() is None
+    rounds.judged(("a", 1.0, 1), Verdict(False, "wrong"))
+    assert rounds.next() is None and not rounds.is_waiting and rounds.ended == 2
+
+
+# Steps of an engine whose places are counted; more shapes are in benchmarks/adaptive.py --paper
+
+
+@pytest.mark.parametrize(
+    ("shape", "most_steps", "most_tokens"),
+    [
+        (Shape(40, 64, tokens=20, spread=0.6), 1.1, 0.5),  # few rounds: their longest answers decide
+        (Shape(20, 200, spread=0), 3.1, 0.45),  # a place for each sample: the chain of rounds decides
+        (Shape(60, 16, judged_after=(5, 20, 300)), 0.6, 0.45),
+        (Shape(30, 16, Stopping(until_correct=2, give_up_after=4), spread=0.5), 0.6, 0.5),
+    ],
+)
+def test_empty_places_are_filled_so_that_few_samples_take_few_steps(shape, most_steps, most_tokens):
+    fixed, alone, ahead = (
+        on_paper(shape, None),
+        on_paper(shape, shape.rule, is_asked_ahead=False),
+        on_paper(shape, shape.rule),
+    )
+    assert alone.asked_ahead == 0 < ahead.asked_ahead
+    assert ahead.steps <= most_steps * fixed.steps and ahead.steps < alone.steps
+    assert ahead.tokens <= most_tokens * fixed.tokens
+    assert all(indices == list(range(len(indices))) for indices in ahead.samples.values())
+
+
+def test_where_the_person_limits_what_is_spent_no_place_is_worth_a_sample():
+    class Places:
+        def at_once(self, tokens):
+            return 7
+
+        def close(self):
+            pass
+
+    def at_once(**limits):
+        options = EngineOptions("m")
+        return open_metered(options, max_tokens=5, opening=lambda options: Places(), **limits).at_once(5)
+
+    assert (at_once(), at_once(max_tokens_total=1000)) == (7, 0)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=Stopping.describe)

@@ -124,6 +124,12 @@ class MeteredEngine:
                 ]
             yield request, result
 
+    def at_once(self, tokens: int) -> int:
+        """How many requests of so many tokens it computes at a time, one more at little cost; 0: it does not
+        say, or the person limits what is spent."""
+        at_once = getattr(self._engine, "at_once", None)
+        return 0 if at_once is None or self._limits else at_once(tokens)
+
     def check_goes_on(self, flag: str) -> None:
         """Raise UserError where no answer can be begun for the model, as `flag` needs, before it is asked."""
         check = getattr(self._engine, "check_goes_on", None)

@@ -26,6 +26,9 @@ class Engine(Protocol):
 
     Requests are pulled lazily with a bounded window, in the thread that iterates; None among them says
     "nothing to ask right now". What cannot go on raises RunStopped; wrong input raises UserError.
+
+    One whose empty places cost more than a request in them has `at_once(tokens) -> int` besides: how many
+    requests of so many tokens it computes at a time. It is then asked ahead of verdicts.
     """
 
     def generate(

@@ -45,6 +45,9 @@ class RayEngine:
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
         return self._replicas.generate(requests)
 
+    def at_once(self, tokens: int) -> int:
+        return self._replicas.at_once(tokens)
+
     def close(self) -> None:
         self._replicas.close()
 

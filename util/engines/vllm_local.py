@@ -58,6 +58,9 @@ class VLLMEngine:
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
         return self._replicas.generate(requests)
 
+    def at_once(self, tokens: int) -> int:
+        return self._replicas.at_once(tokens)
+
     def close(self) -> None:
         self._replicas.close()
 
@@ -208,7 +211,7 @@ class ModelProcess:
         if "ready" in message:
             self._ready = True
             ready = message["ready"]
-            return Ready(ready["window"], ready["version"], ready["model"])
+            return Ready(**ready)
         self._lost = message.get("lost", self._lost)
         if "id" not in message:
             return None  # a sign of life

@@ -80,9 +80,10 @@ def main() -> None:
             # A few more than it computes at a time, so that a free place is filled in the next step; what
             # waits here cannot go to a copy that is free.
             "window": sequences + sequences // 8 + 8,
-            "max_model_len": config.model_config.max_model_len,
             "version": _version(),
             "model": _held_model(config.model_config),
+            "sequences": sequences,
+            "cached_tokens": _cached_tokens(config.cache_config),
         },
     )
     cpu_s = time.process_time()
@@ -115,6 +116,11 @@ def _adapter(options: dict) -> dict[str, Any]:
 
     name, path = options["adapter"]
     return {"lora_request": LoRARequest(name, 1, path)}
+
+
+def _cached_tokens(config: Any) -> int:
+    """Of how many tokens keys and values fit into memory; older versions count blocks alone."""
+    return getattr(config, "kv_cache_size_tokens", None) or (config.num_gpu_blocks or 0) * config.block_size
 
 
 def _version() -> str:

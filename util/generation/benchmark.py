@@ -32,7 +32,7 @@ from util.records import Problem, exact_number
 from util.results.counting import Counted, Tallies, Tally, counted, groups_of, stopped_early
 from util.results.headline import Headline, Target, headline, target_in
 from util.runs.batches import RunPlace
-from util.runs.folder import Run, find_run, read_run_json, writer_of
+from util.runs.folder import SPENT, Run, find_run, read_run_json, writer_of
 from util.runs.journal import make_folders
 from util.runs.lock import IsWritten
 from util.runs.reader import has_samples, read_records, text_digest
@@ -101,8 +101,7 @@ class Benchmark:
         if left_out:
             self.run.info["made_with"]["left_out"] = sorted(left_out)
         self.run.info["generation"] = {
-            name: before.get(name, 0) + getattr(outcome, name)
-            for name in ("seconds", "generated", "prompt_tokens", "completion_tokens")
+            name: before.get(name, 0) + getattr(outcome, name) for name in SPENT
         } | {"gpus": self.order.options.gpus}
         self.run.save_info()
 

@@ -1,15 +1,17 @@
 """How are missing samples asked of an engine and graded as they arrive?
 
 Call `generate` with jobs: it is the only loop that asks an engine for samples. Which ones are
-missing is either known before (n of each problem) or follows from the verdicts (`Rounds`).
+missing is either known before (n of each problem) or follows from the verdicts (`Rounds`), where an engine
+that says how much it computes at a time is asked ahead of them rather than left half empty.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from util.engines.options import Engine
 from util.generation.judging import Grading
@@ -37,6 +39,7 @@ class Outcome:
     generated: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    asked_ahead: int = 0  # of all requests, those that verdicts to come might have made unnecessary
     failed: int = 0
     failure: str = ""  # the last failure's message
     asked_at: float = 0.0  # when the first request went out, on a clock of its own
@@ -135,7 +138,7 @@ def generate(
     wait.
     """
     finished: deque[Job] = deque()
-    for request, result in engine.generate(_chained(jobs, finished)):
+    for request, result in engine.generate(_chained(jobs, finished, engine)):
         assert isinstance(request, _JobRequest)  # engines give back what they were given
         job = request.job
         _take(job, request, result, on_sample)
@@ -181,20 +184,35 @@ def _collect_verdicts(grading: Grading, rounds: Rounds | None) -> None:
             rounds.judged(one.key, one.verdict)
 
 
-def _chained(jobs: Iterable[Job | None], finished: deque[Job]) -> Iterator[_JobRequest | None]:
+def _chained(
+    jobs: Iterable[Job | None], finished: deque[Job], engine: Engine
+) -> Iterator[_JobRequest | None]:
     """The requests of all jobs; a job whose answers have all come by the time its last request was asked
     for goes to `finished`."""
+    begun: list[Job] = []
     for job in jobs:
         if job is None:
             yield None
             continue
+        begun.append(job)
         job.outcome.asked_at = time.monotonic()
-        for request in _requests(job):
+        for request in _requests(job, partial(_has_empty_place, engine, begun)):
             job.under_way += request is not None
             yield request
         job.all_asked = True
         if not job.under_way:
             finished.append(job)
+
+
+def _has_empty_place(engine: Engine, begun: Sequence[Job]) -> bool:
+    """Whether the engine computes less at a time than it could, by what it says and how long answers were."""
+    outcome, at_once = begun[-1].outcome, getattr(engine, "at_once", None)
+    if at_once is None:
+        return False
+    tokens = begun[-1].plan.max_tokens
+    if outcome.generated:
+        tokens = (outcome.prompt_tokens + outcome.completion_tokens) // outcome.generated
+    return sum(job.under_way for job in begun) < at_once(tokens)
 
 
 def _missing(run: Run, ids: Iterable[str], plan: Plan) -> Iterator[Key]:
@@ -221,23 +239,29 @@ def _missing_of_groups(run: Run, groups: Groups, plan: Plan) -> Iterator[Key | N
         groups.all_asked(lease)
 
 
-def _missing_by_rounds(grading: Grading, rounds: Rounds) -> Iterator[Key | None]:
-    """Keys of the samples that the verdicts so far call for; None while more verdicts have to come first."""
+def _missing_by_rounds(
+    grading: Grading, rounds: Rounds, outcome: Outcome, has_empty_place: Callable[[], bool]
+) -> Iterator[Key | None]:
+    """Keys of the samples that the verdicts so far call for, or most likely will; None while more verdicts
+    have to come first."""
     while True:
         _collect_verdicts(grading, rounds)
         key = rounds.next()
         if key is None and not rounds.is_waiting:
             return
+        if key is None and has_empty_place():
+            key = rounds.next_ahead()
+            outcome.asked_ahead += key is not None
         yield key
 
 
-def _requests(job: Job) -> Iterator[_JobRequest | None]:
+def _requests(job: Job, has_empty_place: Callable[[], bool]) -> Iterator[_JobRequest | None]:
     plan, prompts = job.plan, StoredProblems(job.run.folder)
     system = [{"role": "system", "content": plan.system_prompt}] if plan.system_prompt else []
     begun = [{"role": "assistant", "content": plan.prefill}] if plan.prefill else []
     keys: Iterator[Key | None] = _missing(job.run, job.asked.ids, plan)
     if job.rounds is not None and job.grading is not None:
-        keys = _missing_by_rounds(job.grading, job.rounds)
+        keys = _missing_by_rounds(job.grading, job.rounds, job.outcome, has_empty_place)
     elif job.groups is not None:
         keys = _missing_of_groups(job.run, job.groups, plan)
     try:

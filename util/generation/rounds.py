@@ -10,11 +10,13 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 from util.records import NOT_JUDGED, Verdict
 
 Name = tuple[str, float]  # (problem id, temperature): what samples are asked for
 Key = tuple[str, float, int]  # a sample: its index besides
+LIKELY = 0.6  # a sample that is wanted with this chance is asked rather than that a place stays empty
 SURE = 1.96  # standard deviations on either side of 95 % of a normal distribution
 
 
@@ -72,6 +74,23 @@ class Stopping:
         all_wrong = next((size for size in sizes if self.is_finished(correct, wrong + size)), left)
         return min(all_wrong, max(all_correct, (correct + wrong) // 2))
 
+    def chance_of_need(self, correct: int, wrong: int, under_way: int) -> float:
+        """How likely it is that a problem wants one more sample after those `under_way`, not judged yet.
+
+        Before its first verdict any pass rate is as likely as any other (Laplace's rule of succession).
+        """
+        # Correct samples -> how likely there are so many, and more are wanted.
+        likely = {} if self.is_finished(correct, wrong) else {correct: 1.0}
+        for judged in range(correct + wrong, correct + wrong + under_way):
+            after: dict[int, float] = {}
+            for right, chance in likely.items():
+                rate = (right + 1) / (judged + 2)
+                for more, share in ((right + 1, rate), (right, 1 - rate)):
+                    if not self.is_finished(more, judged + 1 - more):
+                        after[more] = after.get(more, 0.0) + chance * share
+            likely = after
+        return sum(likely.values())
+
     def describe(self) -> str:
         """The rule in words, such as `until 2 correct or 8 wrong`."""
         parts = []
@@ -96,13 +115,15 @@ class _ProblemState:
     under_way: int = 0  # samples asked for that have no verdict yet
     next_index: int = 0  # every sample below is there or was asked by this command
     hopeless: bool = False  # no further sample can change anything
+    kind: tuple[int, int, int] | None = None  # among which it waits; None: it has no further sample to ask
 
 
 class Rounds:
     """Says which sample to ask next while verdicts come in.
 
     A problem's next round begins when its last one is judged. It comes before problems that were not asked
-    yet, so rounds of different problems overlap and the engine finds something to do at any time.
+    yet, so rounds of different problems overlap and the engine finds something to do at any time. When there
+    is no other left to ask, `next_ahead` has samples for places that would stay empty.
     """
 
     def __init__(
@@ -112,16 +133,18 @@ class Rounds:
         self._n = n
         self._rule = rule
         self._has = has
+        self._chance = lru_cache(maxsize=None)(rule.chance_of_need)
         self._progress: dict[Name, _ProblemState] = {}
         self._judged: deque[Name] = deque()  # all their samples have a verdict
         self._round: deque[Key] = deque()
-        self._waiting = 0  # names with samples under way
+        # Names with samples under way, by what is known of them: thousands may wait, of a few kinds.
+        self._waiting: dict[tuple[int, int, int] | None, dict[Name, None]] = {}
         self.ended = 0  # names that this command asks no further sample for
 
     @property
     def is_waiting(self) -> bool:
         """Whether samples are under way, so that more may have to be asked."""
-        return self._waiting > 0
+        return bool(self._waiting)
 
     def note_earlier(self, key: Key, verdict: Verdict | None) -> None:
         """Count a sample that was there before this command."""
@@ -143,18 +166,43 @@ class Rounds:
             self._begin_round(name)
         return self._round.popleft()
 
+    def next_ahead(self) -> Key | None:
+        """When `next` has none: a sample for a place that would stay empty before more verdicts come.
+
+        It is the one most likely wanted whatever they say; None where none is likely enough. When less than
+        a third of the problems is left, empty places cost more than what these few may have in excess.
+        """
+        waiting = sum(map(len, self._waiting.values()))
+        least = min(LIKELY, 2 * waiting / max(1, len(self._progress)))
+        chances = {kind: self._chance(*kind) for kind in self._waiting if kind is not None}
+        best = max(chances, key=chances.__getitem__, default=None)
+        if best is None or chances[best] <= least:
+            return None
+        name = next(iter(self._waiting[best]))
+        index = self._missing(name)[0]
+        self._leave(name)
+        self._progress[name].under_way += 1
+        self._progress[name].next_index = index + 1
+        self._wait(name)
+        return (*name, index)
+
     def judged(self, key: Key, verdict: Verdict | None) -> None:
         """Take note of a verdict; None: the sample was not answered, or cannot be judged."""
-        progress = self._of(key)
+        name, progress = key[:2], self._of(key)
+        self._leave(name)
         self._count(progress, verdict)
         progress.under_way -= 1
-        if not progress.under_way:
-            self._waiting -= 1
-            self._judged.append(key[:2])
+        if progress.under_way:
+            self._wait(name)
+        else:
+            self._judged.append(name)
 
     def give_up(self, key: Key) -> None:
         """Ask for no further sample of this problem: they would all go the same way."""
+        name = key[:2]
+        self._leave(name)
         self._of(key).hopeless = True
+        self._wait(name)
 
     def still_wanted(self) -> int:
         """How many samples the same command would ask first when it is given again."""
@@ -166,11 +214,22 @@ class Rounds:
             if not progress.hopeless and (left := self._left(name))
         )
 
+    def _wait(self, name: Name) -> None:
+        """Put a problem with samples under way among those of which as much is known."""
+        progress = self._progress[name]
+        can_be_asked = not progress.hopeless and bool(self._missing(name))
+        progress.kind = (progress.correct, progress.wrong, progress.under_way) if can_be_asked else None
+        self._waiting.setdefault(progress.kind, {})[name] = None
+
+    def _leave(self, name: Name) -> None:
+        alike = self._waiting[self._progress[name].kind]
+        del alike[name]
+        if not alike:
+            del self._waiting[self._progress[name].kind]
+
     def _begin_round(self, name: Name) -> None:
         progress = self._progress.setdefault(name, _ProblemState())
-        missing = [
-            index for index in range(progress.next_index, self._n) if not self._has(name[0], name[1], index)
-        ]
+        missing = self._missing(name)
         size = self._rule.round_size(progress.correct, progress.wrong, len(missing)) if missing else 0
         if not size or progress.hopeless:
             self.ended += 1
@@ -178,13 +237,17 @@ class Rounds:
         chosen = missing[:size]
         progress.next_index = chosen[-1] + 1
         progress.under_way = size
-        self._waiting += 1
+        self._wait(name)
         self._round.extend((*name, index) for index in chosen)
+
+    def _missing(self, name: Name) -> list[int]:
+        begin = self._of(name).next_index
+        return [index for index in range(begin, self._n) if not self._has(name[0], name[1], index)]
 
     def _left(self, name: Name) -> int:
         return sum(not self._has(name[0], name[1], index) for index in range(self._n))
 
-    def _of(self, key: Key) -> _ProblemState:
+    def _of(self, key: Key | Name) -> _ProblemState:
         return self._progress.setdefault(key[:2], _ProblemState())
 
     def _count(self, progress: _ProblemState, verdict: Verdict | None) -> None:

@@ -30,6 +30,8 @@ class Ready:
     window: int  # most requests that it should have at a time: enough that it never waits
     version: str  # of what answers
     model: dict[str, str] = field(default_factory=dict)  # how it holds its model, for run.json
+    sequences: int = 0  # most requests that it computes at a time, of as many tokens as its memory holds;
+    cached_tokens: int = 0  # 0: it does not say
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ class _Slot:
     replica: Any = None  # None: given up
     window: int = 0  # 0: it is starting
     version: str = ""
+    sequences: int = 0
+    cached_tokens: int = 0
     running: dict[int, _Numbered] = field(default_factory=dict)
     backlog: deque[_Numbered] = field(default_factory=deque)  # of its run: there is no room for it yet
     deaths: int = 0  # since its last answer
@@ -185,6 +189,11 @@ class Replicas:
         """What each replica that is ready says it is."""
         return [slot.version for slot in self._slots if slot.window]
 
+    def at_once(self, tokens: int) -> int:
+        """How many requests of so many tokens those that are ready compute at a time; 0: they do not say."""
+        ready = (slot for slot in self._slots if slot.window)
+        return sum(min(slot.sequences, slot.cached_tokens // max(1, tokens)) for slot in ready)
+
     def stop(self) -> None:
         """End `generate`, from another thread, within a second or so."""
         self._stopped = True
@@ -233,6 +242,7 @@ class Replicas:
             if isinstance(event, Ready):
                 slot.window = event.window
                 slot.version = self.version = event.version
+                slot.sequences, slot.cached_tokens = event.sequences, event.cached_tokens
                 self.model = event.model
             elif isinstance(event, Died):
                 answered += self._bury(slot, event, runs)

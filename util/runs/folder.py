@@ -56,7 +56,7 @@ from util.terminal import say
 # What run.json says of one job alone; of several, each says it in a file of its own.
 OF_A_JOB = ("made_with", "generation", "grading", "summary", "opinions")
 ALONE_TRIES, ALONE_PAUSE_S = 5, 0.2
-SPENT = ("seconds", "generated", "prompt_tokens", "completion_tokens")
+SPENT = ("seconds", "generated", "prompt_tokens", "completion_tokens", "asked_ahead")
 
 
 @dataclass(frozen=True)
