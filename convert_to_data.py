@@ -23,7 +23,7 @@ from util.machines.versions import made_with
 from util.records import TestSuite
 from util.response import IN_FIELD, WITH_MARKERS, WITHOUT
 from util.runs.folder import find_runs, read_run_json
-from util.runs.journal import sha256_of, write_all
+from util.runs.journal import make_folder_of, sha256_of, write_all
 from util.runs.opinions import Opinions, trusted_opinions
 from util.settings import at_least, number_in, plain_digits
 from util.terminal import Progress, number_of, print_result, say
@@ -276,7 +276,7 @@ def run(args: argparse.Namespace) -> int:
         system_of_run=args.system_prompt is None,
     )
     opinions = trusted_opinions(list(runs), args.trust_opinion)
-    cli.make_folder("--output", args.output.parent)
+    make_folder_of("--output", args.output.parent)
     with (
         _opened(args, runs, options, opinions) as export,
         ExampleFile(args.output, args.format, extra_columns=not args.no_extra_columns) as output,

@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from util.generation.evaluation import Evaluation, ResultFiles, check_orders
     from util.generation.loop import place_of
     from util.generation.tracking import Tracking, check_installed
+    from util.runs.journal import make_folder_of
 
     check_installed(args.log)
     tasks = _tasks(args)
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return _forecast(args, orders)
     check_orders(orders, args.result_dir, fresh=args.overwrite_settings)
-    cli.make_folder("--result-dir", args.result_dir)
+    make_folder_of("--result-dir", args.result_dir)
     options = replace(orders[0].options, log=args.result_dir / f"{name}_engine.log")
     opening = partial(cli.open_within_budget, args, options, place_of=place_of)
     log = args.result_dir / f"{name}_eval.log"

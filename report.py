@@ -430,6 +430,7 @@ def _publish(args: argparse.Namespace) -> int:
     from tasks import is_reserved, task_of
     from util.results import publish
     from util.results.sides import open_side
+    from util.runs.journal import make_folder_of
 
     if args.source_url is not None and not args.source_url.startswith("https://"):
         raise UserError(f"--source-url {args.source_url} is no address that begins with https://")
@@ -452,7 +453,7 @@ def _publish(args: argparse.Namespace) -> int:
     by = publish.Publisher(
         publish.model_id(side, args.model_id), args.organization, args.relationship, args.source_url
     )
-    cli.make_folder("-o", args.output)
+    make_folder_of("-o", args.output)
     done = publish.write_records(args.output, side, origin, by, aggregate_only=args.aggregate_only)
     written = {"record": done.record, "samples": done.samples, "eval_results": done.entry}
     for path in filter(None, written.values()):

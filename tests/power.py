@@ -15,6 +15,7 @@ import builtins
 import contextlib
 import importlib
 import io
+import itertools
 import json
 import os
 import random
@@ -33,6 +34,9 @@ from test_eval import small_hub  # noqa: E402
 from test_labelling import small_numina  # noqa: E402
 
 from util.errors import RunStopped, UserError  # noqa: E402
+from util.runs import shards  # noqa: E402
+from util.runs.lock import read_holder  # noqa: E402
+from util.runs.theirs import read_theirs  # noqa: E402
 
 PAGE = 4096
 
@@ -60,7 +64,7 @@ class Disk:
     folders: set[Path] = field(default_factory=set)  # those that would be found
     pending: dict[Path, list[tuple[Path, File | None]]] = field(default_factory=dict)  # by folder: new names
     moment: int = 0
-    at: Callable[[int], None] = lambda moment: None  # called before each thing that happens
+    at: Callable[[int], object] = lambda moment: None  # called before each thing that happens
 
     def __post_init__(self) -> None:
         self.folders.add(self.root)
@@ -188,15 +192,16 @@ def watched(disk: Disk) -> Iterator[None]:
 
         return move
 
-    def unlink(path: Any, *args: Any, **more: Any) -> None:
-        mine = disk.mine(path)
+    def unlink(path: Any, *, dir_fd: int | None = None) -> None:
+        folder = "" if dir_fd is None else os.readlink(f"/proc/self/fd/{dir_fd}")
+        mine = disk.mine(os.path.join(folder, path))
         if mine is not None and mine in disk.live:
             disk.happens()
             disk.live[mine].last = mine.read_bytes()
-            real["unlink"](path, *args, **more)
+            real["unlink"](path, dir_fd=dir_fd)
             disk.named(mine, None)
         else:
-            real["unlink"](path, *args, **more)
+            real["unlink"](path, dir_fd=dir_fd)
 
     def mkdir(path: Any, *args: Any, **more: Any) -> None:
         real["mkdir"](path, *args, **more)
@@ -220,6 +225,45 @@ def watched(disk: Disk) -> Iterator[None]:
             module.open = real_open  # type: ignore[attr-defined]
 
 
+def all_steps(place: Path, data: Path) -> dict[str, list[object]]:
+    """The commands of the pipeline, and those that make runs of runs and of others' logs."""
+    pipeline = steps(place, data, limit=4, delay_s=0)
+    answer = [*pipeline["inference"], "--inference"]
+    answer[answer.index("--result-dir") + 1] = place / "shards"
+    runs = [place / folder / "paper_Warmup_test_all_0_-1" for folder in ("runs", "shards")]
+    of_runs, row = "util.runs.__main__", {"answer": "7", "prompt": "?"}
+    said = {"content": "It is \\boxed{7}.", "correctness": True, "reason": ""}
+    older = {f"What is {n} + 7?": {**row, "responses": {"0.7": [said, said]}} for n in range(8)}
+    (data / "older_Warmup_test_None_0_-1.json").write_text(json.dumps(older), encoding="utf-8")
+    lines = [
+        {"question": q, "answer": "7", "response": f"It is {n}.", "score": n % 2} for n, q in enumerate(older)
+    ]
+    (data / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    imported = ["--model", "m", "--result-dir", place / "imported"]
+    older_file = data / "older_Warmup_test_None_0_-1.json"
+    return pipeline | {
+        "shard": [*answer, "--shard", "1/2", "--limit", 6],
+        "merge": [of_runs, "merge", *runs, "-o", place / "merged"],
+        "import": [of_runs, "import", data / "log.jsonl", *imported],
+        "import older": [of_runs, "import", older_file, "--dataset", "Warmup", *imported],
+        "page": ["report.py", runs[0], "-o", place / "page.html"],
+        "publish": ["report.py", "publish", runs[0], "-o", place / "published", "--model-id", "org/m"],
+    }
+
+
+def all_found(place: Path) -> dict[str, object]:
+    """What the commands ended with; of files that say when something was made, whether they are whole."""
+    runs = sorted({path.parent for path in place.rglob("samples.jsonl")})
+    theirs = [(run.name, key, said) for run in runs for _, key, said in read_theirs(run)]
+    page = place / "page.html"
+    whole = [
+        f"a record: {len(json.loads(path.read_text()))}" for path in (place / "published").rglob("*.json")
+    ]
+    whole += [f"{len(path.read_text())} characters" for path in (place / "published").rglob("*.jsonl")]
+    whole += ["page.html"] if page.exists() and page.read_bytes().rstrip().endswith(b"</html>") else []
+    return found(place) | {"theirs": sorted(theirs, key=repr), "whole": sorted({*whole})}
+
+
 def run(command: list[object]) -> None:
     """A command of the pipeline, in this process."""
     name, *words = map(str, command)
@@ -238,7 +282,7 @@ def campaign(folder: Path, cuts: int, seed: int) -> dict[str, Any]:
     small_hub(data)
     differ: list[str] = []
     made = 0
-    commands = steps(place, data, limit=4, delay_s=0)
+    commands = all_steps(place, data)
     for number, (name, command) in enumerate(commands.items()):
         share = cuts // len(commands) + (number < cuts % len(commands))
         apart = list(_cut_step(folder, command, share, dice))
@@ -256,23 +300,25 @@ def _cut_step(
     disk = Disk(place)
     with watched(disk):
         run(command)
-    want = found(place)
+    want = all_found(place)
     _copy(place, after)
     states = {f"after its end, {which}": left / f"{which}" for which in range(cuts // 2)}
     for state in states.values():
         disk.cut(state, dice)
-    some = min(disk.moment, cuts - cuts // 2)
-    moments = {moment: left / f"at {moment}" for moment in dice.sample(range(1, disk.moment + 1), some)}
+    moments: dict[int, list[Path]] = {}
+    for which in range(cuts - len(states)):  # a step with few moments is cut at each of them several times
+        moment = dice.randint(1, disk.moment)
+        moments.setdefault(moment, []).append(left / f"at {moment}, {which}")
     _copy(before, place)
     disk = Disk(place)
-    disk.at = lambda moment: disk.cut(moments[moment], dice) if moment in moments else None
+    disk.at = lambda moment: [disk.cut(state, dice) for state in moments.get(moment, ())]
     with watched(disk):
         run(command)
     for what, state in states.items():
         yield what, _apart(want, state, place, None)
-    for moment, state in moments.items():
+    for state in itertools.chain(*moments.values()):
         if state.exists():  # the second time a step may do a little less
-            yield f"at {moment}", _apart(want, state, place, command)
+            yield state.name, _apart(want, state, place, command)
     shutil.rmtree(left, ignore_errors=True)
     _copy(after, place)
 
@@ -282,12 +328,21 @@ def _apart(want: dict[str, object], state: Path, place: Path, command: list[obje
     _copy(state, place)
     try:
         if command is not None:
-            found(place)  # whoever looks at it now finds nothing damaged
+            _forget_processes(place)
+            all_found(place)  # whoever looks at it now finds nothing damaged
             run(command)
-        got = found(place)
+        got = all_found(place)
     except (UserError, RunStopped, OSError, ValueError) as error:
         return [f"{type(error).__name__}: {error}"]
     return [name for name in want if want[name] != got.get(name)]
+
+
+def _forget_processes(place: Path) -> None:
+    """What files say of this process, which goes on, is said of one that the power cut ended."""
+    shards.UNSAID_S = 0.0
+    for path in place.rglob("*.[0-9]*"):
+        if path.parent.name == shards.SHARDS and (said := read_holder(path)):
+            path.write_text(json.dumps({**said, "started": "before"}), encoding="utf-8")
 
 
 def _copy(source: Path, target: Path) -> None:

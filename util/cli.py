@@ -432,14 +432,6 @@ def check_output(flag: str, path: Path) -> None:
         ) from error
 
 
-def make_folder(flag: str, folder: Path) -> None:
-    """Raises UserError where a folder that a flag names cannot be made."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to {flag} {folder}: {error.strerror}; choose another") from error
-
-
 def add_trust_flag(parser: argparse._ActionsContainer) -> None:
     """Whether second opinions count where the rules are undecided; the same in every step after grading."""
     parser.add_argument(

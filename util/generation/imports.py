@@ -20,7 +20,7 @@ from util.errors import UserError
 from util.machines.versions import made_with
 from util.records import Problem, Sample
 from util.runs.folder import Run
-from util.runs.journal import sha256_of, write_lines
+from util.runs.journal import make_folders, sha256_of, sync_names, write_lines
 from util.runs.theirs import TheirScore, imported
 from util.settings import MOST_SAMPLES
 from util.task import content_id
@@ -115,7 +115,7 @@ def write_problems(found: Survey, task: str, folder: Path) -> Path:
     )
     part = folder / f".{title}.part"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(folder)
         write_lines(part, (f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}; choose another --result-dir") from error
@@ -125,7 +125,9 @@ def write_problems(found: Survey, task: str, folder: Path) -> Path:
         for path in map(folder.joinpath, names)
         if not path.exists() or filecmp.cmp(part, path, shallow=False)
     )
-    return part.replace(path)
+    part.replace(path)
+    sync_names(folder)
+    return path
 
 
 # --- the problems of a benchmark ---
@@ -318,7 +320,5 @@ def _write(run: Run, key: tuple[str, float, int], sample: ForeignSample, limit: 
     if ended is None:
         ended = "length" if limit is not None and sample.completion_tokens >= limit else UNKNOWN
     reasoning = sample.reasoning or None
-    run.add_sample(
-        Sample(*key, sample.text, reasoning, ended, sample.prompt_tokens, sample.completion_tokens)
-    )
+    run.add_told(Sample(*key, sample.text, reasoning, ended, sample.prompt_tokens, sample.completion_tokens))
     return {"samples": 1, "cut off": int(ended == "length"), NO_REASON: int(ended == UNKNOWN)}

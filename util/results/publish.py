@@ -22,7 +22,7 @@ from util.records import NOT_JUDGED, Record, exact_number
 from util.results.estimates import CONFIDENCE
 from util.results.public import public_info, public_settings, without_places
 from util.results.sides import Side
-from util.runs.journal import write_lines, write_whole
+from util.runs.journal import make_folders, write_lines, write_whole
 from util.runs.lines import SAMPLES
 from util.runs.reader import read_records
 from util.runs.repeat import command_of
@@ -113,7 +113,7 @@ def write_records(
     name = uuid.UUID(bytes=digest[:16], version=4)
     place = Path("data", side.task.replace("/", "_"), *by.model_id.split("/"))
     path, samples = folder / place / f"{name}.json", folder / place / f"{name}_samples.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folders(path.parent)
     if aggregate_only:
         samples.unlink(missing_ok=True)
     else:
@@ -123,7 +123,7 @@ def write_records(
     why = _why_no_entry(side, origin)
     entry = Path(folder, "models", by.model_id, ".eval_results", f"{side.task.replace('/', '_')}.yaml")
     if not why:
-        entry.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(entry.parent)
         write_whole(entry, _entry(side, origin, by))
     return Published(path, None if aggregate_only else samples, None if why else entry, why)
 

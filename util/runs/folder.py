@@ -55,6 +55,7 @@ from util.terminal import say
 
 # What run.json says of one job alone; of several, each says it in a file of its own.
 OF_A_JOB = ("made_with", "generation", "grading", "summary", "opinions")
+TOLD = 256  # samples that are written together behind what was said of them
 ALONE_TRIES, ALONE_PAUSE_S = 5, 0.2
 SPENT = ("seconds", "generated", "prompt_tokens", "completion_tokens", "asked_ahead")
 
@@ -174,6 +175,7 @@ class Run:
             self._samples = stack.enter_context(Journal(folder / SAMPLES, number=self.number))
             self._verdicts = stack.enter_context(Journal(folder / VERDICTS, number=self.number))
             self._others: dict[str, Journal] = {}  # opened when first needed: most runs never have them
+            self._told: list[Sample] = []  # of which all is said, and no line written
             self._theirs: set[int] | None = None  # digests of sample and metric, read when first needed
             self._asked = {line["id"] for _, line in read_lines(folder / PROBLEMS)}
             self._found: SampleSet | None = None
@@ -279,6 +281,23 @@ class Run:
         self._have.add(*sample.key)
         return offset
 
+    def add_told(self, sample: Sample) -> None:
+        """Write the sample's line once all that was said of it is on the disk, at the latest when the run
+        is closed: a crash or a power cut then repeats all of it."""
+        assert not self.has(*sample.key), f"sample {sample.key} is there"
+        self._have.add(*sample.key)
+        self._told.append(sample)
+        if len(self._told) >= TOLD:
+            self._write_told()
+
+    def _write_told(self) -> None:
+        told, self._told = self._told, []
+        if told:
+            for journal in (self._problems, self._verdicts, *self._others.values()):
+                journal.sync()
+        for sample in told:
+            self._samples.append(vars(sample))
+
     def add_verdict(self, key: tuple[str, float, int], judged: str, verdict: Verdict) -> None:
         self.add_verdict_lines(verdict_line(key, judged, verdict))
 
@@ -335,9 +354,10 @@ class Run:
             self._saved = text
 
     def close(self) -> None:
-        for journal in self._others.values():
-            journal.close()
-        self._open.close()
+        with self._open:
+            for journal in self._others.values():
+                self._open.enter_context(journal)
+            self._write_told()
 
     def alone(self) -> Run | None:
         """This run, open for its one writer after what this one of several jobs had to do; None where another

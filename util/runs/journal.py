@@ -252,6 +252,14 @@ def make_folders(folder: Path) -> None:
         sync_names(path.parent)
 
 
+def make_folder_of(flag: str, folder: Path) -> None:
+    """Raises UserError where a folder that a flag names cannot be made."""
+    try:
+        make_folders(folder)
+    except OSError as error:
+        raise UserError(f"cannot write to {flag} {folder}: {error.strerror}; choose another") from error
+
+
 def sync_names(folder: Path) -> None:
     """Bring the names in a folder to the disk: until then a power cut may take a new file, synced or not."""
     number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

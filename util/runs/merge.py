@@ -90,7 +90,7 @@ def _say_unlike_models(one: Path, its: dict, other: Path, others: dict) -> None:
 
 
 def _take_all(folder: Path, merged: Run) -> int:
-    """Copy what `merged` lacks; a sample comes after all that was said of it, so that a crash repeats it."""
+    """Copy what `merged` lacks; a sample comes after all that was said of it."""
     asked = SampleSet()
     for sample in sample_lines(folder):
         if not merged.has(*sample.key):
@@ -104,7 +104,7 @@ def _take_all(folder: Path, merged: Run) -> int:
             merged.add_theirs(key, their)
     for sample in sample_lines(folder):
         if asked.has(*sample.key):
-            merged.add_sample(sample_from(parsed_line(sample.raw, folder / SAMPLES, sample.offset)))
+            merged.add_told(sample_from(parsed_line(sample.raw, folder / SAMPLES, sample.offset)))
     return len(asked)
 
 

@@ -178,7 +178,7 @@ def longest_response(content: dict[str, dict]) -> int:
 def _write(
     opened: Run, problem_id: str, old: OldSample, limit: int | None, with_verdicts: bool
 ) -> Counter[str]:
-    """Write one sample and what was said of it; the sample comes last, so that a crash repeats all of it."""
+    """Write one sample and what was said of it."""
     counts = Counter(samples=1)
     key = (problem_id, old.temperature, old.index)
     ended = "unknown" if limit is None or old.completion_tokens < limit else "length"
@@ -194,7 +194,7 @@ def _write(
         reason = "" if old.correct else "wrong_answer"
         opened.add_verdict(key, judged, Verdict(old.correct, reason, None, old.reason, GRADER))
         counts["verdicts"] += 1
-    opened.add_sample(sample)
+    opened.add_told(sample)
     return counts
 
 
