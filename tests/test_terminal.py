@@ -376,3 +376,14 @@ def test_an_output_that_knows_ascii_only_shows_other_characters_as_numbers(tmp_p
 def test_a_reader_that_went_away_ends_the_command_without_a_word(tmp_path):
     done, _ = speaking(tmp_path, "| true; exit ${PIPESTATUS[0]}")
     assert done.returncode in (0, 1) and "Traceback" not in done.stderr and "Exception" not in done.stderr
+
+
+def test_one_thing_has_no_plural():
+    assert [terminal.number_of(number, "sample") for number in (0, 1, 1200)] == [
+        "0 samples",
+        "1 sample",
+        "1,200 samples",
+    ]
+    assert terminal.number_of(1, "batch", "batches") + terminal.number_of(2, "batch", "batches") == (
+        "1 batch2 batches"
+    )
