@@ -43,6 +43,8 @@ OTHER_FILES = 256  # that may be open beside connections: journals, graders, lib
 # What OpenSSL says when the other side does not speak TLS.
 NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
 MOST_REPLY_BYTES = 256 * 2**20
+# What may wait to be read, so that a server that streams faster than is read to thousands is held up.
+RECEIVE_BYTES = 32 * 1024
 SILENCE_S = 300.0  # a stream that has begun to speak and says nothing for so long is torn
 
 
@@ -142,6 +144,7 @@ class Transport:
                 headers=headers,
                 allow_redirects=False,
                 proxy=endpoint.proxy,
+                read_bufsize=RECEIVE_BYTES,
                 timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S),
             ) as response:
                 is_answered = True
@@ -244,6 +247,7 @@ def _socket(address: tuple) -> socket.socket:
     family, kind, protocol, _, _ = address
     made = socket.socket(family, kind, protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
     for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 5)):
         if hasattr(socket, name):
             made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
