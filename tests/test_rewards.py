@@ -18,13 +18,22 @@ from helpers import ROOT
 import rewards
 from tasks import FILES, load_task
 from util.errors import UserError
+from util.grading.code import grade_code
 from util.grading.reward_service import answer_lines
-from util.grading.rewards import BadCall, RewardGrader, answer_of, read_call
+from util.grading.rewards import BadCall, Call, Kind, RewardGrader, answer_of, read_call
 from util.machines.versions import suite_version
-from util.records import BY_THE_CLOCK, Problem, Verdict, as_finished
+from util.records import BY_THE_CLOCK, Problem, as_finished
 
 DOUBLE = "```python\nprint(int(input()) * 2)\n```"
 TESTS = json.dumps({"inputs": ["2\n", "3\n"], "outputs": ["4\n", "6\n"]})
+ASSERTED = json.dumps({"setup": "", "test": "assert f(1) == 1", "entry_point": "f"})
+CALLED = json.dumps({"inputs": [[1]], "outputs": [[1]], "fn_name": "f"})
+ASLEEP = """
+import time
+def f(x):
+    time.sleep(99)
+if __name__ == "__main__":
+    f(int(input()))"""
 LIVE = {
     "public_test_cases": json.dumps([{"input": "2", "output": "4", "testtype": "stdin"}]),
     "metadata": "{}",
@@ -352,13 +361,20 @@ def test_tests_that_cannot_be_used_are_nobody_s_fault(grade, tests):
     assert (verdict.reason, answer_of(verdict)["correct"]) == ("no_tests", None)
 
 
-def test_a_program_that_uses_up_the_time_for_all_tests_is_undecided():
-    over = Verdict(
-        False, "timeout", detail="test 9 of 9: ended by the clock: 60 s for all tests are over; 8 passed"
-    )
-    late = Verdict(False, "timeout", detail="test 1 of 9: ended by the clock: asleep; 0 passed")
-    assert answer_of(Verdict(**{**vars(over), "cause": BY_THE_CLOCK}))["correct"] is None
-    assert answer_of(Verdict(**{**vars(late), "cause": BY_THE_CLOCK}))["correct"] is False
+@pytest.mark.parametrize(
+    ("tests", "all_s", "test_s", "correct"),
+    [
+        (TESTS, 0.2, 6.0, None),
+        (CALLED, 0.2, 6.0, None),
+        (ASSERTED, 0.2, 6.0, None),
+        (TESTS, 90.0, 0.2, False),
+    ],
+)
+def test_a_program_that_uses_up_the_time_for_all_tests_is_undecided(tests, all_s, test_s, correct):
+    grader = RewardGrader({"code": Kind(grade_code, is_code=True)}, all_s, "weak")
+    verdict = grader(Call("code", tests, f"```python\n{ASLEEP}\n```", time_limit_s=test_s))
+    assert (verdict.reason, verdict.cause) == ("timeout", BY_THE_CLOCK), verdict
+    assert answer_of(verdict)["correct"] is correct
 
 
 @pytest.mark.parametrize(

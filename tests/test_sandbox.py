@@ -54,7 +54,7 @@ def folder():
 
 def campaign(folder, *arguments, user=()):
     command = [*user, sys.executable, "-B", CAMPAIGN, str(folder), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=150)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -216,7 +216,7 @@ def answer_of(verdict: Verdict) -> dict[str, Any]:
     `--check` gives programs half an hour for all tests. Where they have less here, one that uses that up may
     be right.
     """
-    out_of_time = verdict.by_the_clock and verdict.detail.partition(";")[0].endswith(OUT_OF_TIME)
+    out_of_time = verdict.by_the_clock and OUT_OF_TIME in verdict.detail
     is_judged = verdict.reason not in NOT_JUDGED and verdict.reason != "undecided" and not out_of_time
     return {
         "correct": verdict.correct if is_judged else None,

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from util.errors import UserError
 from util.grading.code.asserts import AssertedRun
-from util.grading.code.outcomes import failure_of, out_of_time, sandbox_kind
+from util.grading.code.outcomes import failure_of, is_by_clock, out_of_time, sandbox_kind
 from util.grading.code.outputs import judge_text, judge_value
 from util.grading.code.places import BadRow
 from util.grading.code.suites import Tests, read_tests
@@ -177,7 +177,7 @@ class _ProgramRun:
                     continue
                 if self._failure is None:
                     self._failure = (reason, begin + outcome.test, detail)
-                    self._by_clock = outcome.status == "timeout" and outcome.code == 1
+                    self._by_clock = is_by_clock(outcome)
                 break
             outcomes.close()
             if self._failure is not None and (not all_tests or self._failure[0] == "compile_error"):
@@ -193,7 +193,7 @@ class _ProgramRun:
 
     def _judged(self, test: int, outcome: TestOutcome) -> tuple[str, str]:
         """("", "") when the test passed, else the reason and a short word about it."""
-        reason, detail = failure_of(outcome, is_call=self._program.function is not None)
+        reason, detail = failure_of(outcome, self._limits, is_call=self._program.function is not None)
         if reason:
             return reason, detail
         expected = self._tests.expected[test]

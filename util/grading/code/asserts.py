@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from util.grading.code.outcomes import failure_of, out_of_time, sandbox_kind
+from util.grading.code.outcomes import failure_of, is_by_clock, out_of_time, sandbox_kind
 from util.grading.code.places import BadRow
 from util.grading.code.suites import Asserted
 from util.grading.sandbox import Limits, Program, checker, warm_sandbox, wire
@@ -64,14 +64,13 @@ class AssertedRun:
             inputs = [call.encode() for call in (calls[at : at + 1] if alone else calls[at:])]
             outcomes = sandbox.run(self._program, inputs, replace(self._limits, problem_s=left))
             for outcome in outcomes:
-                reason, detail = failure_of(outcome, is_call=True)
+                reason, detail = failure_of(outcome, self._limits, is_call=True)
                 if reason and not outcome.is_first:
                     alone = True
                     break
                 self._source = outcome.source
                 if reason:
-                    by_clock = outcome.status == "timeout" and outcome.code == 1
-                    self._failures[calls[at]] = reason, detail, by_clock
+                    self._failures[calls[at]] = reason, detail, is_by_clock(outcome)
                     self._known[calls[at]] = [None, _raised(reason, outcome.code, detail)]
                     outcomes.close()
                     return
@@ -139,7 +138,7 @@ def _checked(asserted: Asserted, known: dict[str, list], limits: Limits) -> tupl
     given = wire.encode([asserted.setup, asserted.tests, asserted.function, known])
     limits = replace(limits, time_s=CHECK_TIMES * limits.time_s)
     (outcome,) = warm_sandbox(_kind_of_tests(asserted)).run(_checker(), [given], limits)
-    reason, detail = failure_of(outcome, is_call=True)
+    reason, detail = failure_of(outcome, limits, is_call=True)
     return (reason, detail) if reason else ("", wire.decode(outcome.output))
 
 

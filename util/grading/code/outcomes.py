@@ -1,6 +1,6 @@
 """In which sandbox is a program run, and how did a test end?
 
-Call `sandbox_kind` before and `failure_of` for each outcome.
+Call `sandbox_kind` before, `failure_of` and `is_by_clock` for each outcome.
 """
 
 from __future__ import annotations
@@ -33,11 +33,17 @@ _REASONS = {
 }
 
 
-def failure_of(outcome: TestOutcome, *, is_call: bool) -> tuple[str, str]:
+def is_by_clock(outcome: TestOutcome) -> bool:
+    return outcome.status == "timeout" and outcome.code > 0
+
+
+def failure_of(outcome: TestOutcome, limits: Limits, *, is_call: bool) -> tuple[str, str]:
     """Why a test failed, whatever it put out, and a short word about it; ("", "") where it ended well."""
     reason, detail = _REASONS.get(outcome.status, ("", ""))
     if outcome.status == "exit" and (outcome.code or is_call):
         reason, detail = _exit_reason(outcome.code, outcome.note)
+    elif outcome.status == "timeout" and outcome.code == 2:
+        detail = out_of_time(limits)
     return reason, (detail or outcome.note) if reason else ""
 
 

@@ -82,7 +82,9 @@ class TestOutcome(NamedTuple):
     status: str  # one of wire.STATUSES
     output: bytes
     note: str
-    code: int  # of "exit": its status, negative for a signal; of "timeout": 1 when the clock ended it
+    code: (
+        int  # of "exit": its status, negative for a signal; of "timeout": 1 by the clock, 2 that of all tests
+    )
     source: int  # which of the sources was run
     is_first: bool  # the first test that its process ran: nothing can have been left over
 

@@ -38,6 +38,13 @@ ASKED, TOLD, OUT = 3, 4, 5  # a program's descriptors, besides 0, 1 and 2
 _PROCESS = struct.Struct("I")
 SLACK_S = 0.005
 CLOCK_LIMITS = 20  # by the clock, a test may take this many times what it may use of CPU time
+SHORTEST_IDLE_S = 1.0  # a program may be kept waiting for a core that long
+SPIN_S, LONGEST_SPIN_S = (
+    0.02,
+    5.0,
+)  # of our own work, by which we see whether a core is to be had; by the clock
+SLEEPING_SHARE = 0.1  # a program that waits works less than this while we work
+MOST_SLOWED = LONGEST_SPIN_S / SPIN_S  # from here on nothing can be told
 WORKING_SHARE = 0.001  # whoever works gets more of a core than this, also at low priority on a busy one
 DISK_LOOK_S = 0.02  # between two looks at what a program has written to a disk that is not its own
 FOUND_BY = 987_654_321  # a recursion limit that nothing else in a thread's state equals
@@ -252,6 +259,14 @@ def wall_in(settings: dict, scratch: str, user: int | None, report: dict) -> Non
     _tried(off, report, "Landlock", layers.landlock, readable_paths(settings), scratch)
 
 
+def _slowdown() -> float:
+    """How many times longer than on a core of its own our work takes by the clock."""
+    began, worked = time.monotonic(), time.thread_time()
+    while (did := time.thread_time() - worked) < SPIN_S and time.monotonic() < began + LONGEST_SPIN_S:
+        pass
+    return (time.monotonic() - began) / max(did, SLACK_S / 10)
+
+
 class Child(NamedTuple):
     """A process that waits for its program, and our ends of its pipes."""
 
@@ -429,7 +444,7 @@ class Trial:
         self._has_hung_up = False  # it has closed its line, by ending in most cases
         self._test = 0  # the one that runs
         self._looked = time.monotonic()  # at what it has written
-        self._clock_fired = False  # whether time that only passed ended the test, not CPU time
+        self._clock = 0  # what ended the test: 0 its CPU time, 1 its time by the clock, 2 that of all tests
 
     def serve(self) -> None:
         largest = 0
@@ -514,7 +529,7 @@ class Trial:
                 if self._has_hung_up:
                     poll.unregister(told)
             if is_late and test == self._test:  # no result was on its way
-                return self._over(wire.TIMEOUT, int(self._clock_fired), self._times())
+                return self._over(wire.TIMEOUT, self._clock, self._times())
 
     def _has_filled_disk(self) -> bool:
         """Whether a program that has no disk of its own has taken more than its share; looks now and then."""
@@ -527,6 +542,7 @@ class Trial:
         self._wall, self._cpu = time.monotonic(), self._cpu_time()
         # When it was last seen to work, and its CPU time then.
         self._worked_at, self._worked = self._wall, 0.0
+        self._clock_s, self._slowdown = self._request.time_s * CLOCK_LIMITS, 1.0
 
     def _cpu_time(self) -> float:
         try:
@@ -538,7 +554,8 @@ class Trial:
         """Seconds until the test must be looked at again; 0 when its time is over.
 
         CPU time is what counts, so that a busy machine does not turn right answers into slow ones. The clock
-        ends a program that has done nothing for as long as it may work, and one that gets nowhere at all.
+        ends a program that has done nothing for as long as it may work, and one that gets nowhere at all; not
+        where this process, which has the same priority, does not get a core either.
         """
         limit, now = self._request.time_s, time.monotonic()
         used = self._cpu_time() - self._cpu
@@ -546,14 +563,23 @@ class Trial:
             return 0.0
         if used - self._worked >= limit * WORKING_SHARE:
             self._worked_at, self._worked = now, used
-        end = min(self._worked_at + limit, self._wall + limit * CLOCK_LIMITS, self._end)
-        self._clock_fired = now >= end
-        return 0.0 if self._clock_fired else max(min(limit - used, end - now), SLACK_S)
+        if (
+            now >= min(self._worked_at + max(limit, SHORTEST_IDLE_S), self._wall + self._clock_s)
+            and now < self._end
+        ):
+            self._slowdown = max(self._slowdown, _slowdown())
+            self._clock_s = limit * CLOCK_LIMITS * self._slowdown
+            now, worked = time.monotonic(), self._cpu_time() - self._cpu - used
+            if worked >= SPIN_S * SLEEPING_SHARE or self._slowdown > MOST_SLOWED:
+                self._worked_at, self._worked = now, used + worked
+        end = min(self._worked_at + max(limit, SHORTEST_IDLE_S), self._wall + self._clock_s, self._end)
+        self._clock = (now >= end) + (now >= self._end)
+        return 0.0 if self._clock else max(min(limit - used, end - now), SLACK_S)
 
     def _times(self) -> bytes:
         used, passed = self._cpu_time() - self._cpu, time.monotonic() - self._wall
         by_clock = f"ended by the clock after {passed:.1f} s with {used:.1f} s of CPU time"
-        return (by_clock if self._clock_fired else f"over {self._request.time_s:g} s of CPU time").encode()
+        return (by_clock if self._clock else f"over {self._request.time_s:g} s of CPU time").encode()
 
     def _read_output(self) -> bool:
         """Take what is in the pipe; False at its end."""
