@@ -380,6 +380,39 @@ def test_lists_in_cells_of_csv_are_several_responses_and_a_list_of_numbers_is_on
     assert [sample["text"] for sample in got.samples] == ["7", "8", "[7, 8]"]
 
 
+@pytest.mark.parametrize("scores", [[1], [1, 0, 1], 0.5, [1, 0], None])
+def test_scores_that_are_not_as_many_as_the_responses_are_left_out_and_said(tmp_path, scores):
+    path = written(tmp_path / "rows.jsonl", {**SUM, "responses": ["7", "8"], "scores": scores})
+    got = imported(path, tmp_path / "runs", "--model", "m")
+    kept = [1, 0] if scores == [1, 0] else []
+    assert [one["score"] for one in got.theirs] == kept and len(got.samples) == 2
+    is_said = "column scores is left out where it has another number of values" in got.said
+    assert is_said == (scores not in ([1, 0], None))
+
+
+@pytest.mark.parametrize("sign", [",", ";", "\t"])
+def test_columns_that_are_guessed_are_shown_whatever_parts_them(tmp_path, sign):
+    path = tmp_path / "rows.csv"
+    path.write_text(f"question{sign}answer{sign}output\nWhat?{sign}7{sign}It is 7\n")
+    got = imported(path, tmp_path / "runs", "--model", "m")
+    assert "rows.csv: response=output, question=question, answer=answer" in got.said
+    named = [f"{what}={name}" for what, name in (("question", "question"), ("response", "output"))]
+    again = imported(path, tmp_path / "others", "--model", "m", "--columns", *named, "answer=answer")
+    assert "--columns says otherwise" not in again.said
+
+
+def test_the_token_limit_of_inspect_ai_is_kept_and_tells_what_was_cut_off(tmp_path):
+    log = json.loads((FOREIGN / "inspect_ai" / "letters.json").read_text())
+    log["plan"]["config"] = {"max_tokens": 50}
+    (sample,) = log["samples"]
+    sample["output"]["choices"][0]["stop_reason"] = "unknown"
+    sample["output"]["usage"] = {"output_tokens": 50}
+    (tmp_path / "log.json").write_text(json.dumps(log))
+    got = imported(tmp_path / "log.json", tmp_path / "runs")
+    assert got.info["settings"]["max_tokens"] == 50
+    assert [sample["finish_reason"] for sample in got.samples] == ["length"]
+
+
 def test_own_problems_of_several_models_are_the_same_file(tmp_path):
     for model in "ab":
         path = written(tmp_path / model / "sums.jsonl", {**SUM, "response": f"{model}: 7"})
@@ -414,10 +447,12 @@ def test_own_problems_of_several_models_are_the_same_file(tmp_path):
         ("log.json", '{"version": 2, "eval": [], "samples": []}', "its header of"),
         ("log.json", '{"0": {"prediction": 1, "origin_prompt": 2}}', "there is no response"),
         ("log.txt", "something", "not whole JSON"),
+        ("log.json", '{"a": 1}', "no suite that is known here wrote"),
+        ("log.csv", "question,answer\n1?,1\n\xe4?,1\n".encode("latin-1"), "line 3 (byte 0xe4) is not UTF-8"),
     ],
 )  # fmt: skip
 def test_what_is_no_log_is_refused_in_one_sentence(tmp_path, name, content, said):
-    (tmp_path / name).write_text(content)
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     assert said in refused(tmp_path / name, tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 

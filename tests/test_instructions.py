@@ -1,11 +1,14 @@
 """Does a response follow its instructions, as the official graders of IFEval and IFBench would say?"""
 
 import json
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from helpers import ROOT
 
 import rewards
 from tasks import load_task
@@ -173,6 +176,30 @@ def test_what_a_missing_package_would_decide_is_undecided_and_the_package_is_nam
     # Small letters decide without the package, and what is left without them would need it.
     loose = grade("Sure\nA STAR", ["change_case:english_capital", {}])
     assert loose.rules == ("~" if name == "langdetect" else loose.rules) and not loose.correct
+
+
+def test_data_that_nltk_downloads_is_named_with_its_command_and_found_where_nltk_data_says(tmp_path):
+    pytest.importorskip("nltk")
+    check = (
+        "from util.grading.instructions import language\n"
+        "try: print(sorted(language.stop_words()))\n"
+        "except language.Missing as error: print(error)"
+    )
+
+    def said(folder):
+        return subprocess.run(
+            [sys.executable, "-c", check],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "NLTK_DATA": str(folder)},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout
+
+    words = tmp_path / "there" / "corpora" / "stopwords" / "english"
+    words.parent.mkdir(parents=True)
+    words.write_text("the\nof\n")
+    assert said(tmp_path / "there") == "['of', 'the']\n"
+    assert "python -m nltk.downloader stopwords" in said(tmp_path / "nowhere")
 
 
 def test_packages_that_are_missing_are_named_before_anything_is_asked(monkeypatch):

@@ -168,8 +168,12 @@ def _read_parquet_with_places(
 def _read_csv(file: Path, columns: tuple[str, ...] | None, wanted: RowFilter) -> Iterator[dict]:
     """Every cell as the text it is: "NA" stays "NA"."""
     with file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines, strict=True)
         try:
+            first = lines.readline()
+            lines.seek(0)
+            # A first line without a comma is of a spreadsheet whose language has the comma for decimals.
+            sign = next((sign for sign in ",;\t" if sign in first), ",")
+            reader = csv.DictReader(lines, strict=True, delimiter=sign)
             names = Counter(reader.fieldnames or ())
             if twice := [repr(name) for name, times in names.items() if times > 1]:
                 raise DamagedFile(f"several columns are called {', '.join(twice)}: rename them in line 1")
@@ -180,8 +184,21 @@ def _read_csv(file: Path, columns: tuple[str, ...] | None, wanted: RowFilter) ->
                     )
                 if wanted.takes(row):
                     yield row
-        except (csv.Error, UnicodeDecodeError) as error:
+        except csv.Error as error:
             raise DamagedFile(f"line {reader.line_num}: {error}") from error
+        except UnicodeDecodeError as error:
+            raise DamagedFile(f"{_first_odd_line(file)} is not UTF-8: save it in that encoding") from error
+
+
+def _first_odd_line(file: Path) -> str:
+    """Where a text file is not UTF-8."""
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                return f"line {number} (byte 0x{line[error.start]:02x})"
+    return "its text"
 
 
 READERS = {".parquet": _read_parquet, ".jsonl": _read_jsonl, ".csv": _read_csv}

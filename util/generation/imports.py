@@ -41,6 +41,7 @@ class Survey:
     is_told: bool  # whether it says that of all
     longest: int  # completion tokens of a response
     responses: int
+    unlike: Mapping[str, int]  # column with another number of values than of responses -> in how many rows
     missing: Mapping[str, int]  # why there are no responses -> of how many samples
 
 
@@ -53,6 +54,7 @@ def survey(log: Log) -> Survey:
     asked: dict[str, ForeignSample] = {}
     several, is_told, longest = False, True, 0
     missing: Counter[str] = Counter()
+    unlike: Counter[str] = Counter()
     for sample in log.samples():
         name = _name(sample)
         several = several or (sample.index is None and name in asked) or (sample.index or 0) > 0
@@ -66,11 +68,12 @@ def survey(log: Log) -> Survey:
                 )
         longest = max(longest, sample.completion_tokens)
         missing[sample.missing] += 1
+        unlike.update(sample.unlike)
         if name not in asked:
             asked[name] = replace(sample, text="", reasoning=None, scores=())
     responses = missing.pop("", 0)
     # The temperature of several samples is not 0: they would all be equal.
-    return Survey(asked, 1.0 if several else 0.0, is_told, longest, responses, missing)
+    return Survey(asked, 1.0 if several else 0.0, is_told, longest, responses, unlike, missing)
 
 
 def _name(sample: ForeignSample) -> str:

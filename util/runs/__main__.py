@@ -15,7 +15,7 @@ from typing import Any
 
 import tasks
 from util import cli
-from util.data.foreign.recognised import is_unknown_json, open_logs
+from util.data.foreign.recognised import KNOWN, is_unknown_json, open_logs
 from util.data.foreign.samples import Log
 from util.data.rows import RowCounts
 from util.data.system_prompts import system_prompt
@@ -48,7 +48,7 @@ from util.runs.older_layout import (
 from util.runs.repeat import check_command
 from util.settings import BY_NAME, at_least, column
 from util.task import Task
-from util.terminal import closest, print_result, say
+from util.terminal import closest, number_of, print_result, say
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -142,6 +142,8 @@ def _merge(args: argparse.Namespace) -> int:
 
 def _import(args: argparse.Namespace) -> int:
     if is_unknown_json(args.path):
+        if args.dataset is None and not is_old_file(args.path):
+            raise UserError(f"no suite that is known here wrote {args.path}: name {KNOWN}")
         print_result(_import_older(args, args.path))
         return 0
     older = [path for path in sorted(args.path.glob("**/*.json")) if is_old_file(path)]
@@ -158,6 +160,12 @@ def _import_logs(args: argparse.Namespace, logs: list[Log]) -> list[dict[str, An
         raise UserError(
             f"{args.path} has a response of {longest} tokens: --max-tokens was not {args.max_tokens}"
         )
+    for log, found in surveys:
+        for name, rows in found.unlike.items():
+            say(
+                f"{log.path.name}: column {name} is left out where it has another number of values than "
+                f"there are responses, in {number_of(rows, 'row')}"
+            )
     groups: dict[tuple[str, str], list[tuple[Log, Survey]]] = {}
     for log, found in surveys:
         if not found.is_told:
@@ -216,7 +224,9 @@ def _import_group(args: argparse.Namespace, model: str, group: list[tuple[Log, S
                 "with --columns answer=NAME"
             )
         task = tasks.load_task(str(write_problems(found, log.task, args.result_dir)), grade=args.grade)
-    order = _order(task, model, args.split, args.max_tokens, args.data_dir)
+    limits = {log.max_tokens for log, _ in group}
+    limit = args.max_tokens or (limits.pop() if len(limits) == 1 else None)
+    order = _order(task, model, args.split, limit, args.data_dir)
     rows, counts = order.open_rows(), RowCounts()
     problems = list(order.problems(rows, None, counts))
     by_text = ByText(problems)
@@ -236,14 +246,14 @@ def _import_group(args: argparse.Namespace, model: str, group: list[tuple[Log, S
         folder,
         settings=wanted.settings,
         dataset=about_rows(rows, counts, task),
-        limit=args.max_tokens,
+        limit=limit,
     )
     say(f"{group[0][0].tool}, {model}, {task.name}:")
     for what, number in done.items():
         say(f"{number:>9}  {what}")
     for reason, number in counts.unusable.items():
         say(f"{number:>9}  problems that cannot be graded: {reason}")
-    if done[NO_REASON] and not args.max_tokens:
+    if done[NO_REASON] and not limit:
         say(
             "nobody knows whether texts without a finish reason were cut off: they count as whole, unless "
             "--max-tokens says how many tokens they could have"

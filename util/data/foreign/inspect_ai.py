@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +58,7 @@ def read(path: Path) -> list[Log]:
     about = header["eval"]
     # What the model was called with; a task's own settings stand in the plan.
     configs = (about.get("model_generate_config"), (header.get("plan") or {}).get("config"))
-    said = (number((config or {}).get("temperature")) for config in configs)
-    temperature = next((value for value in said if value is not None), None)
+    temperature, limit = (_said(configs, name) for name in ("temperature", "max_tokens"))
     return [
         Log(
             TOOL,
@@ -68,9 +67,15 @@ def read(path: Path) -> list[Log]:
             lambda: (_sample(sample, temperature) for sample in _samples(path)),
             model=about.get("model"),
             version=(about.get("packages") or {}).get("inspect_ai"),
+            max_tokens=None if limit is None else count(int(limit)) or None,
             scores=_scores(header.get("results") or {}),
         )
     ]
+
+
+def _said(configs: Sequence[Mapping[str, Any] | None], name: str) -> float | None:
+    found = (number((config or {}).get(name)) for config in configs)
+    return next((value for value in found if value is not None), None)
 
 
 def _scores(results: Mapping[str, Any]) -> dict[str, object]:

@@ -29,6 +29,7 @@ from util.data.foreign.samples import (
     thought_of,
 )
 from util.errors import UserError
+from util.terminal import say
 
 TOOL = "rows"
 LOOKED_AT = 50  # rows from which columns are guessed
@@ -47,12 +48,18 @@ OF_RESPONSES = {
 }
 
 
+OF_EACH = ("reasoning", "score", "extracted", "finish", "tokens")  # what is said of each response
+
+
 def read(path: Path, columns: Mapping[str, str]) -> list[Log]:
     """Raises UserError where the columns cannot be told; `columns` names some of them."""
     rows = list(itertools.islice(_rows(path), LOOKED_AT))
     if not rows:
         raise UserError(f"{path} has no rows: there is nothing to import")
     found = _columns(path, rows, columns)
+    if found != dict(columns):
+        columns_taken = ", ".join(f"{what}={name}" for what, name in found.items())
+        say(f"{path.name}: {columns_taken} (--columns says otherwise)")
     models = dict.fromkeys(_model(row, found) for row in _rows(path)) if "model" in found else [None]
     return [
         Log(TOOL, path, path.stem, lambda model=model: _samples(path, found, model), model=model)  # type: ignore[misc]
@@ -138,11 +145,12 @@ def _samples(path: Path, columns: Mapping[str, str], model: str | None) -> Itera
             "temperature": number(at.get("temperature")),
         }
         responses = _responses(path, at["response"], is_talk=columns["response"] in TALKS)
+        of_each = {what: _listed(path, at.get(what)) for what in OF_EACH}
+        unlike = tuple(
+            columns[what] for what, value in of_each.items() if not _has_each(value, len(responses))
+        )
         for index, content in enumerate(responses):
-            said = {
-                what: _one(_listed(path, at.get(what)), index, len(responses))
-                for what in ("reasoning", "score", "extracted", "finish", "tokens")
-            }
+            said = {what: _one(value, index, len(responses)) for what, value in of_each.items()}
             score, extracted = score_of(said["score"]), said["extracted"]
             answer = extracted if isinstance(extracted, str) else None
             yield ForeignSample(
@@ -152,6 +160,7 @@ def _samples(path: Path, columns: Mapping[str, str], model: str | None) -> Itera
                 finish_reason=end_of(said["finish"]),
                 completion_tokens=count(said["tokens"]),
                 scores=() if score is None else (Score(columns["score"], score, answer),),
+                unlike=() if index else unlike,
                 missing="" if isinstance(content, str | list) else "without a response",
             )
 
@@ -171,8 +180,13 @@ def _responses(path: Path, value: Any, *, is_talk: bool) -> list:
     return list(found)
 
 
+def _has_each(value: Any, responses: int) -> bool:
+    """Whether there is nothing, or one value for each response."""
+    return value is None or (len(value) if isinstance(value, list) else 1) == responses
+
+
 def _one(value: Any, at: int, of: int) -> Any:
     """What is said of one response; of several only where there is one value for each."""
-    if isinstance(value, list):
-        return value[at] if len(value) == of else None
-    return value if of == 1 else None
+    if not _has_each(value, of):
+        return None
+    return value[at] if isinstance(value, list) else value

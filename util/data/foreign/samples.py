@@ -49,6 +49,7 @@ class ForeignSample:
     completion_tokens: int = 0
     model: str | None = None
     scores: tuple[Score, ...] = ()
+    unlike: tuple[str, ...] = ()  # columns of its row with another number of values than responses: not taken
     missing: str = ""  # why the log has no response, such as "scored by log-likelihood"
 
     def __post_init__(self) -> None:
@@ -70,6 +71,7 @@ class Log:
     samples: Callable[[], Iterator[ForeignSample]]  # read anew by each call
     model: str | None = None
     version: str | None = None
+    max_tokens: int | None = None  # that a response could have
     scores: Mapping[str, object] = field(default_factory=dict)  # of all samples together, by metric
 
 
