@@ -84,9 +84,9 @@ class AssertedRun:
         if self._failure is not None or unread:
             self._failure = self._failure or unread[0]
             return ()
-        reason, said = _checked(self._asserted, self._known, self._limits)
+        reason, said, by_clock = _checked(self._asserted, self._known, self._limits)
         if reason:
-            self._failure = reason, f"the tests, given what the calls returned: {said}", False
+            self._failure = reason, f"the tests, given what the calls returned: {said}", by_clock
         elif "unfit" in said:
             raise BadRow(f"the tests cannot be used: {said['unfit']}")
         elif "failed" in said:
@@ -123,7 +123,7 @@ def _checker() -> Program:
 @functools.lru_cache(maxsize=2)  # the samples of one problem come one after the other
 def _first_calls(asserted: Asserted) -> tuple[str, ...]:
     """The calls that the tests make before they know anything; raises BadRow where there are none."""
-    reason, said = _checked(asserted, {}, Limits())
+    reason, said, _ = _checked(asserted, {}, Limits())
     if reason:
         raise BadRow(f"the tests cannot be run: {said}")
     if "unfit" in said or "failed" in said:
@@ -133,13 +133,14 @@ def _first_calls(asserted: Asserted) -> tuple[str, ...]:
     return tuple(said["calls"])
 
 
-def _checked(asserted: Asserted, known: dict[str, list], limits: Limits) -> tuple[str, Any]:
-    """What the tests say when they know so much; or why they did not end, and a word about it."""
+def _checked(asserted: Asserted, known: dict[str, list], limits: Limits) -> tuple[str, Any, bool]:
+    """What the tests say when they know so much; or why they did not end, a word about it, and whether
+    the clock ended them."""
     given = wire.encode([asserted.setup, asserted.tests, asserted.function, known])
     limits = replace(limits, time_s=CHECK_TIMES * limits.time_s)
     (outcome,) = warm_sandbox(_kind_of_tests(asserted)).run(_checker(), [given], limits)
     reason, detail = failure_of(outcome, limits, is_call=True)
-    return (reason, detail) if reason else ("", wire.decode(outcome.output))
+    return (reason, detail, is_by_clock(outcome)) if reason else ("", wire.decode(outcome.output), False)
 
 
 def _helpers(asserted: Asserted) -> str:
