@@ -8,6 +8,11 @@ original. --no-llm leaves those samples out. Stop it at any moment; the same com
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from util import hold_signals
+
+    hold_signals()
+
 import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -7,6 +7,11 @@ Each question is kept once, and none that repeats one of a benchmark of the suit
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from util import hold_signals
+
+    hold_signals()
+
 import argparse
 import json
 from collections import Counter

@@ -10,6 +10,11 @@ when programs cannot be run safely here.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from util import hold_signals
+
+    hold_signals()
+
 import argparse
 import os
 import sys

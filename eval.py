@@ -10,6 +10,11 @@ details.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from util import hold_signals
+
+    hold_signals()
+
 import argparse
 from collections.abc import Sequence
 from pathlib import Path

@@ -9,6 +9,11 @@ Stop it at any moment; the same command resumes.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from util import hold_signals
+
+    hold_signals()
+
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass

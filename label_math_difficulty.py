@@ -8,6 +8,11 @@ inference_and_check.py reads. Stop it at any moment; the same command resumes.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from util import hold_signals
+
+    hold_signals()
+
 import argparse
 import re
 from collections.abc import Iterator, Sequence

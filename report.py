@@ -15,6 +15,11 @@ python report.py publish results/QwQ-32B-Preview_AIME_train_all_0_-1 -o publishe
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from util import hold_signals
+
+    hold_signals()
+
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -10,6 +10,11 @@ and may meet another package called util: the graders run in a process of their 
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from util import hold_signals
+
+    hold_signals()
+
 import asyncio
 import atexit
 import itertools

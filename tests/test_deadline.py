@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +19,8 @@ from util.engines.deadline import KEPT, Deadline, end_of_job, moment
 from util.engines.metered import MeteredEngine
 from util.errors import UserError
 from util.records import Completion, Request
+
+COMMANDS = sorted([*ROOT.glob("*.py"), *ROOT.glob("util/*/__main__.py")])
 
 
 @pytest.mark.parametrize(
@@ -126,6 +130,41 @@ def test_a_signal_stops_a_command_with_everything_kept(tmp_path):
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1 and "SIGUSR1 says that the time of this job ends" in said
     assert len(json_lines(samples)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        ("SIGUSR1", 1, "stopped: SIGUSR1 says"),
+        ("SIGTERM", 143, "terminated: what"),
+        ("SIGINT", 130, "interrupted: what"),
+    ],
+)
+@pytest.mark.parametrize("command", [["report.py"], ["-m", "util.runs"]])
+def test_a_signal_that_comes_before_the_flags_are_read_is_not_lost(tmp_path, command, name, status, words):
+    """Sent by the first module that is imported, which the folder of the test lends its name to."""
+    (tmp_path / "argparse.py").write_text(
+        f"import os, signal, sys\nos.kill(os.getpid(), signal.{name})\n"
+        "sys.path.remove(os.path.dirname(__file__))\ndel sys.modules['argparse']\n"
+        "sys.modules['argparse'] = __import__('argparse')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", *command, "--help"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == status and done.stderr.startswith(words), done.stderr
+    assert not done.stdout
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_holds_signals_before_it_imports_anything(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstring, future, first, *_ = (ast.unparse(node) for node in tree.body)
+    assert future.startswith("from __future__") and docstring
+    assert first == "if __name__ == '__main__':\n    from util import hold_signals\n    hold_signals()"
 
 
 def test_a_time_that_is_past_is_refused_in_one_line(tmp_path, monkeypatch):

@@ -173,6 +173,7 @@ def main(parse: Callable[[Sequence[str]], argparse.Namespace], run: Callable[...
     signal.signal(signal.SIGTERM, _terminated)
     signal.signal(signal.SIGUSR1, _told_to_stop)
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1))
         args = parse(sys.argv[1:])
         _wake_before_the_end(args)
         status = run(args)

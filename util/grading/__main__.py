@@ -8,6 +8,11 @@ python -m util.grading check-golds --dataset problems.csv --columns answer=resul
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from util import hold_signals
+
+    hold_signals()
+
 import argparse
 import os
 import re

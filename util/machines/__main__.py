@@ -5,6 +5,11 @@ python -m util.machines --address HEAD:6379 --nodes 4
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from util import hold_signals
+
+    hold_signals()
+
 import argparse
 from collections.abc import Sequence
 

@@ -7,6 +7,11 @@ python -m util.runs merge results/AIME-of-node-1 results/AIME-of-node-2 -o resul
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from util import hold_signals
+
+    hold_signals()
+
 import argparse
 import shlex
 from collections.abc import Sequence
