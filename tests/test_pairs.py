@@ -818,7 +818,7 @@ def test_a_tokenizer_that_cannot_be_had_is_replaced_by_the_runs_own_counts_and_s
             {"p": [(SHORT, True), (WRONG, False)]},
             "stage 'choosing samples': no problem .* two correct samples",
         ),
-        ({}, "has no samples: generate first"),
+        ({}, "has no samples: generate them"),
         ({"p": [(think(attempt(15)), True), (LONG, True)]}, "stage 'cutting': no pair is left"),
     ],
 )
