@@ -1,6 +1,8 @@
 """Does all that a person reads go through util/terminal.py, as text only, and leave a progress bar whole?"""
 
+import argparse
 import ast
+import errno
 import importlib
 import json
 import os
@@ -9,11 +11,13 @@ import re
 import subprocess
 import sys
 import termios
+from types import SimpleNamespace
 
 import pytest
-from helpers import ROOT, wide_lines
+from helpers import ROOT, here, wide_lines
 
 from util import terminal
+from util.cli import DO_ABOUT
 
 FILES = sorted(
     path for path in [*ROOT.glob("util/**/*.py"), *ROOT.glob("tasks/*.py"), *ROOT.glob("*.py")]
@@ -152,6 +156,7 @@ def screen_of(program, columns=100):
 WAITING = """
 from threading import Event
 from util import terminal
+from util.cli import DO_ABOUT
 
 terminal.TELL_S = terminal.TELL_LOG_S = 0.01
 told, words = Event(), iter(["reading", "half 漢" + "-" * 200, "three", "four"])
@@ -387,3 +392,31 @@ def test_one_thing_has_no_plural():
     assert terminal.number_of(1, "batch", "batches") + terminal.number_of(2, "batch", "batches") == (
         "1 batch2 batches"
     )
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"), [("-n 18", "may have 18 here"), ("-S -n 18", "no run at nowhere")]
+)
+def test_too_few_open_files_are_said_at_the_start_and_more_are_taken_where_they_may_be(limit, words):
+    shell = f"ulimit {limit}; exec {sys.executable} report.py nowhere"
+    done = subprocess.run(["sh", "-c", shell], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", sorted(DO_ABOUT))
+def test_what_the_machine_refuses_is_one_sentence_wherever_it_does(number):
+    def run(args):
+        raise OSError(number, os.strerror(number), "some/file")
+
+    done = here(SimpleNamespace(__name__="a", parse=lambda argv: argparse.Namespace(), run=run))
+    assert done.returncode == 2
+    said = " ".join(done.stderr.split())
+    assert said.startswith(f"error: {os.strerror(number)} (some/file); what is finished is kept: ")
+
+
+def test_a_mistake_of_ours_is_no_refusal_of_the_machine():
+    def run(args):
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    with pytest.raises(OSError, match="Bad file"):
+        here(SimpleNamespace(__name__="a", parse=lambda argv: argparse.Namespace(), run=run))

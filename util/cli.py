@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -43,6 +44,16 @@ if TYPE_CHECKING:
     from util.task import Source, Task
     from util.training.leaks import BenchmarkText
 
+FEWEST_FILES = 64  # open in any command; with fewer, one may end somewhere in the middle
+DO_ABOUT = {  # what the machine refuses, wherever it does, and what the person can do about it
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room on the disk",
+    errno.EFBIG: "raise the limit of the size of files (ulimit -f)",
+    errno.EROFS: "choose a folder that can be written",
+    errno.EACCES: "choose a folder that you may write",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "end programs that hold files open",
+}
 LARGEST_ALARM_S = 10**6  # twelve days: a deadline beyond it rings nobody
 OVERLAP_WORDS = 13  # in a row, that a question shares with a benchmark's before anybody wonders
 READ_AT_ONCE_BYTES = 256 << 20  # of a benchmark that is read before the first request
@@ -175,6 +186,7 @@ def main(parse: Callable[[Sequence[str]], argparse.Namespace], run: Callable[...
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1))
         args = parse(sys.argv[1:])
+        _see_to_open_files()
         _wake_before_the_end(args)
         status = run(args)
     except UserError as error:
@@ -189,7 +201,31 @@ def main(parse: Callable[[Sequence[str]], argparse.Namespace], run: Callable[...
     except BrokenPipeError:  # the reader of our output went away
         give_up_output()
         status = 1
+    except OSError as error:
+        if error.errno not in DO_ABOUT:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        say(
+            f"error: {error.strerror}{where}; what is finished is kept: {DO_ABOUT[error.errno]}, then run "
+            "the same command again"
+        )
+        status = 2
     sys.exit(status)
+
+
+def _see_to_open_files() -> None:
+    """Raises UserError where a command may not open as many files as any may need."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if not 0 <= soft < FEWEST_FILES:  # no limit is -1
+        return
+    if 0 <= hard < FEWEST_FILES:
+        raise UserError(
+            f"a command needs {FEWEST_FILES} open files and may have {hard} here (ulimit -Hn): raise it "
+            "where it is set (your shell, the container)"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FEWEST_FILES, hard))
 
 
 def _terminated(*_: object) -> NoReturn:
