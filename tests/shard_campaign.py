@@ -73,11 +73,12 @@ def _start(words: list[str], log: Path, clock_s: float) -> int:
     if not process:
         status = 99
         try:
-            os.setsid()
+            os.setpgid(0, 0)
             signal.alarm(LONGEST_S)
             status = _run(words, log, clock_s)
         finally:
             os._exit(status)
+    os.setpgid(process, process)  # as it does itself, maybe later than it is killed
     return process
 
 
