@@ -146,7 +146,22 @@ def test_limits_of_what_a_command_spends_hold_at_the_price_of_batches(tmp_path, 
     assert {len(endpoint.files[batch["input_file_id"]].splitlines()) for batch in endpoint.ours} <= {1, 2}
 
 
-def test_requests_for_vllm_are_files_and_their_results_become_samples(tmp_path):
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda text: text[: text.index("\n") + 1],
+        lambda text: text[text.index("\n") + 1 :],
+        lambda text: text[:-9],
+        lambda text: text[:20] + text[40:],
+        lambda text: text[:9],
+        lambda text: "",
+    ],
+    ids=["at a line end", "at its begin", "in mid-line", "in the middle", "in the first line", "all"],
+)
+def test_requests_for_vllm_are_files_and_of_their_results_what_is_there_becomes_samples(
+    tmp_path, monkeypatch, cut
+):
+    monkeypatch.setattr(batches, "GROWS_IN_S", 0.0)
     command = flags(tmp_path, NOWHERE, "--batch", "files", "--prefill", "So ")
     for _ in range(2):
         said = here(inference_and_check, *command)
@@ -159,15 +174,24 @@ def test_requests_for_vllm_are_files_and_their_results_become_samples(tmp_path):
         for one in asked
     ]
     results = path.with_suffix(".results.jsonl")
-    results.write_text("\n".join(lines)[:-3])
-    torn = here(inference_and_check, *command)
-    assert torn.returncode == 1 and "still being written" in torn.stderr
-    results.write_text("\n".join(lines[1:]))
+    results.write_text(text := cut("\n".join([*lines, ""])))
     rest = here(inference_and_check, *command)
-    assert rest.returncode == 1 and len(json_lines(tmp_path / NAME / "samples.jsonl")) == 2
-    again = path.with_name("0002.jsonl")
-    assert [one["custom_id"] for one in json_lines(again)] == [asked[0]["custom_id"]]
-    again.with_suffix(".results.jsonl").write_text(lines[0])
+    there = json_lines(tmp_path / NAME / "samples.jsonl")
+    said = " ".join(rest.stderr.split())
+    if not there:  # it may have been made empty to be written
+        assert rest.returncode == 1 and "has 0 of 3 lines and may still be written" in said
+        assert not path.with_name("0002.jsonl").exists()
+        results.write_text("\n".join(lines))
+    else:
+        assert rest.returncode == 1 and f"lacks {3 - len(there)} of 3 lines" in said
+        assert "run_batch -i " in rest.stderr and results.read_text() == text
+        again = path.with_name("0002.jsonl")
+        have = {f"{line['problem_id']}/{line['temperature']:g}/{line['index']}" for line in there}
+        missing = [one["custom_id"] for one in asked if one["custom_id"] not in have]
+        assert [one["custom_id"] for one in json_lines(again)] == missing and len(missing) == 3 - len(there)
+        again.with_suffix(".results.jsonl").write_text(
+            "\n".join(line for line in lines if json.loads(line)["custom_id"] in missing)
+        )
     done = here(inference_and_check, *command)
     assert done.returncode == 0, done.stderr
     assert [line["text"] for line in json_lines(tmp_path / NAME / "samples.jsonl")] == ["So be it"] * 3

@@ -40,6 +40,7 @@ MOST_FETCHES = 4  # times that results with gaps are fetched
 POLL_S, MOST_POLL_S, SLOWER = 20.0, 300.0, 1.5  # between two looks at a batch
 SETTLE_S = 5.0  # so long the source may have nothing to ask before what it asked is handed in
 IDLE_S = 0.05
+GROWS_IN_S = 1.0  # a file of results that is being written
 LISTED_AFTER_S = 5.0  # a batch that was just made may not be listed yet
 
 Result = Completion | Failure
@@ -417,10 +418,21 @@ class BatchEngine:
         run.book.note(part, "ended", status=status)
 
     def _note_file(self, run: _Run, part: Part) -> None:
-        """Take results that the person had made."""
-        if None in result_lines(part.results):
+        """Take results that the person had made; of a file that was cut, what is there."""
+        size = part.results.stat().st_size
+        lines = list(result_lines(part.results))
+        there = part.names.keys() & {line["custom_id"] for line in lines if line}
+        if None in lines or not there:
+            self._pause(GROWS_IN_S)
+        if not there or part.results.stat().st_size != size:
             raise RunStopped(
-                f"{part.results} is damaged or still being written: run the same command when it is whole"
+                f"{part.results} has {len(there)} of {number_of(len(part.names), 'line')} and may still be "
+                "written: run the same command when it is whole, or delete it and have its requests answered"
+            )
+        if missing := len(part.names) - len(there):
+            say(
+                f"{part.results} lacks {missing} of {number_of(len(part.names), 'line')}: these requests are "
+                "asked again, the others are kept"
             )
         run.book.note(part, "ended", status="completed")
 
@@ -448,7 +460,7 @@ class BatchEngine:
         strange = answers = again = 0
         for line in result_lines(part.results):
             name = "" if line is None else line["custom_id"]
-            strange += name not in part.names
+            strange += line is not None and name not in part.names
             if line is None or name not in wanted:
                 continue
             outcome = read_line(line)
