@@ -28,6 +28,7 @@ cd "${SLURM_SUBMIT_DIR:?submit this script with sbatch}"
 python=$(command -v "${PYTHON:-python}")
 started=()
 again=
+ended=
 command_process=
 stop() {
     trap '' TERM INT USR1
@@ -35,7 +36,7 @@ stop() {
     wait || true
     if [ -n "$again" ]; then scontrol requeue "$SLURM_JOB_ID"; fi
 }
-stop_command() { [ -z "$command_process" ] || kill -TERM "$command_process" 2>/dev/null || true; }
+stop_command() { ended=yes; [ -z "$command_process" ] || kill -TERM "$command_process" 2>/dev/null || true; }
 trap stop EXIT
 trap 'again=yes; stop_command' USR1
 trap stop_command TERM INT
@@ -64,6 +65,7 @@ else
     "$python" -m util.machines --address "$address" --nodes ${#nodes[@]}
     where=(--engine ray --ray-address "$address")
 fi
+[ -z "$ended" ] || exit 143 # a signal came before there was a command to end
 
 "$python" "$@" "${where[@]}" &
 command_process=$!
@@ -74,10 +76,10 @@ while kill -0 "$command_process" 2>/dev/null; do
     status=0
     wait "$command_process" || status=$?
 done
-# Status 1 in the last quarter of the time: what is left would not have ended. Status 2 needs a person.
+# Status 1 in the second half of the time: what is left would not have ended. Status 2 needs a person.
 if [ "$status" -eq 1 ] && [ -n "${SLURM_JOB_END_TIME:-}" ]; then
     left=$((SLURM_JOB_END_TIME - $(date +%s)))
-    if [ $((4 * left)) -lt $((SLURM_JOB_END_TIME - ${SLURM_JOB_START_TIME:-$SLURM_JOB_END_TIME})) ]; then again=yes; fi
+    if [ $((2 * left)) -lt $((SLURM_JOB_END_TIME - ${SLURM_JOB_START_TIME:-$SLURM_JOB_END_TIME})) ]; then again=yes; fi
 fi
 case $status in 0 | 2) again= ;; esac # it was done before it could stop, or cannot go on by itself
 exit "$status"

@@ -21,7 +21,8 @@ TOOLS = {
         case "$1" in
         -c) echo a-word; exit 0;;
         -m) until [ "$(grep -c "^ray start" "$LOG")" -ge "${{@: -1}}" ]; do sleep 0.02; done
-            echo "wait ${{@:3}}" >>"$LOG"; exit 0;;
+            echo "wait ${{@:3}}" >>"$LOG"
+            while [ -n "$HELD" ] && [ ! -e "$HELD" ]; do sleep 0.02; done; exit 0;;
         esac
         NAME=command; echo "command $*" >>"$LOG"
         if [ -n "$QUICK" ]; then exit "$QUICK"; fi
@@ -123,6 +124,21 @@ def test_on_slurm_a_command_that_stops_as_its_time_ends_is_queued_again(
     monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + left_s))
     process = start("slurm.sh", *COMMAND, quick=str(status))
     assert process.wait(timeout=60) == status
+    assert any("requeue" in line for line in said()) == is_queued
+
+
+@pytest.mark.parametrize(("number", "is_queued"), [(signal.SIGUSR1, True), (signal.SIGTERM, False)])
+def test_on_slurm_no_command_begins_after_a_signal_that_came_while_nodes_started(
+    recipe, tmp_path, monkeypatch, number, is_queued
+):
+    start, said, _ = recipe
+    monkeypatch.setenv("HELD", str(tmp_path / "go on"))
+    process = start("slurm.sh", *COMMAND)
+    wait_for(said, "wait", process)
+    process.send_signal(number)
+    (tmp_path / "go on").touch()
+    assert process.wait(timeout=60) == 143
+    assert not any(line.startswith("command") for line in said())
     assert any("requeue" in line for line in said()) == is_queued
 
 
