@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from helpers import ROOT, here, paper_engine
@@ -14,7 +15,7 @@ from helpers import ROOT, here, paper_engine
 import inference_and_check
 from util.errors import RunStopped, UserError
 from util.records import SCHEMA, SHARDED_SCHEMA, Problem, Sample, Verdict
-from util.runs import shards
+from util.runs import journal, shards
 from util.runs.folder import Run, find_runs, read_run_json, writer_of
 from util.runs.lock import IsWritten, this_process
 from util.runs.merge import merge_runs
@@ -120,6 +121,33 @@ def test_of_jobs_that_start_at_once_on_what_a_failed_command_left_one_makes_it_a
     assert done.returncode == 0, done.stderr
     assert len(tries) > 2 and tries[:2] == [None, None]
     assert read_run_json(run)["settings"]["max_tokens"] > 7
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "take_away"),
+    [
+        (shards, "make_folders", Path.rmdir),
+        (shards, "_created", lambda path, _: path.unlink()),
+        (journal, "sync_names", lambda run: (run / "shards").rmdir() or run.rmdir() or run.stat()),
+    ],
+    ids=["its folder", "its file", "the folder above"],
+)
+def test_a_job_begins_whatever_a_refused_one_takes_away_meanwhile(
+    tmp_path, monkeypatch, module, name, take_away
+):
+    real, taken = getattr(module, name), []
+
+    def taken_away_once(*words):
+        found = real(*words)
+        if not taken:
+            taken.append(name)
+            take_away(*words)
+        return found
+
+    monkeypatch.setattr(module, name, taken_away_once)
+    monkeypatch.setattr(shards, "PAUSE_S", 0.0)
+    with Presence(tmp_path / "run", Shard(1, 8)):
+        assert taken and [path.name for path in tmp_path.glob("run/shards/job-*")] == ["job-1.0"]
 
 
 def test_a_live_job_that_asks_for_anything_else_is_named(ask):

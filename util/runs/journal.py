@@ -246,10 +246,16 @@ def sha256_of(path: Path) -> str:
 
 def make_folders(folder: Path) -> None:
     """Make a folder and those above it that are missing."""
-    missing = missing_folders(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in missing:
-        sync_names(path.parent)
+    for is_last in (False, False, False, True):
+        missing = missing_folders(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in missing:
+                sync_names(path.parent)
+            return
+        except FileNotFoundError:  # a command that was refused takes away the folders that it made
+            if is_last:
+                raise
 
 
 def make_folder_of(flag: str, folder: Path) -> None:

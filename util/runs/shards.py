@@ -271,6 +271,8 @@ class Presence:
         alive = [one for one in holders(self.folder, "", time_of(self.folder / "clock")) if not one.why_stale]
         if any(one.path.name.startswith(f"{self._name}.") and one.path != ours for one in alive):
             return False
+        if not ours.exists():  # a writer alone that ended just now took it for one of a dead job
+            return False
         for one in alive:
             if one.path.name.startswith("writer."):
                 self._tell(f"waiting for {one.name}, which writes to {self._run}")
@@ -556,14 +558,14 @@ def _generation(path: Path) -> int:
 
 
 def _created(path: Path, said: dict) -> Path | None:
-    """A file that says so; None where another process has created it."""
+    """A file that says so; None where another process has created it, or taken its folder away."""
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
             os.write(file, json.dumps(said).encode())
         finally:
             os.close(file)
-    except FileExistsError:
+    except (FileExistsError, FileNotFoundError):
         return None
     except OSError as error:
         raise disk_trouble(path, error) from error
