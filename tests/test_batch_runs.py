@@ -18,6 +18,7 @@ import response_rewrite
 from util.engines import openai_batches, prices
 from util.generation import batches
 from util.response import join_parts
+from util.runs import __main__ as runs
 from util.runs.journal import Journal
 
 pytest.importorskip("openai", reason="the batch interface is spoken by its package")
@@ -72,6 +73,77 @@ def test_while_a_batch_is_under_way_its_run_is_neither_asked_live_nor_changed(tm
         assert len(endpoint.ours) == 1
         more = here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", 2))
     assert more.returncode == 0 and [batch["metadata"]["part"] for batch in endpoint.ours] == ["1", "2"]
+
+
+@pytest.fixture
+def under_way(tmp_path, monkeypatch):
+    """A run of six requests that a batch was asked, and its endpoint, which has not answered yet."""
+    with BatchEndpoint() as endpoint:
+        endpoint.stuck = True
+        with monkeypatch.context() as patch:
+            patch.setattr(batches.BatchEngine, "_wait", interrupted)
+            left = here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", 2))
+        assert left.returncode == 130
+        yield tmp_path / NAME, endpoint
+
+
+def test_a_dry_run_counts_no_request_that_a_batch_was_asked_already(tmp_path, under_way):
+    run, endpoint = under_way
+    for n, requests in ((2, 0), (4, 6)):
+        dry = here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", n, "--dry-run"))
+        assert last_line(dry)["requests"] == requests and "6 are asked in batches" in dry.stderr
+    live = here(inference_and_check, *flags(tmp_path, endpoint.url, "--n", 2, "--dry-run"))
+    assert live.returncode == 2 and "asking for them now would pay twice" in live.stderr
+
+
+def test_runs_with_a_batch_under_way_are_not_merged(tmp_path, under_way):
+    run, endpoint = under_way
+    with BatchEndpoint() as other:
+        done = here(inference_and_check, *flags(tmp_path / "other", other.url, "--batch"))
+        assert done.returncode == 0
+    merging = ["merge", tmp_path / "other" / NAME, run, "-o", tmp_path / "merged" / NAME]
+    merged = here(runs, *merging)
+    assert merged.returncode == 2 and f"{run} has batches whose answers are not fetched" in merged.stderr
+    endpoint.stuck = False
+    assert here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", 2)).returncode == 0
+    assert here(runs, *merging).returncode == 0
+
+
+@pytest.mark.parametrize("gone", [2, 3], ids=["uploaded", "created"])
+def test_a_batch_of_which_a_line_was_set_aside_is_not_paid_for_again(tmp_path, under_way, gone):
+    run, endpoint = under_way
+    lines = (run / "batches.jsonl").read_text().splitlines(keepends=True)
+    (run / "batches.jsonl").write_text("".join(lines[: gone - 1] + lines[gone:]))
+    endpoint.stuck = False
+    done = here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", 2))
+    assert done.returncode == 0 and set(endpoint.asked.values()) == {1} and len(endpoint.ours) == 1
+
+
+@pytest.mark.parametrize("damage", [lambda line: "", lambda line: line.replace('"nonce"', '"other"')])
+def test_parts_of_which_nothing_says_what_they_asked_are_one_sentence(tmp_path, under_way, damage):
+    run, endpoint = under_way
+    first, *others = (run / "batches.jsonl").read_text().splitlines(keepends=True)
+    (run / "batches.jsonl").write_text("".join((damage(first), *others)))
+    done = here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", 2))
+    assert done.returncode == 2 and "line 1 lacks" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("kept", [0, 100, 0.5])
+def test_results_that_were_cut_on_the_disk_are_fetched_again(tmp_path, kept):
+    with BatchEndpoint() as endpoint:
+        endpoint.stuck = True
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(batches.BatchEngine, "_wait", interrupted)
+            here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", 3))
+        endpoint.stuck = False
+        assert here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", 2)).returncode == 0
+        results = tmp_path / NAME / "batches" / "0001.results.jsonl"
+        whole = results.read_bytes()
+        half = b"".join(whole.splitlines(keepends=True)[: len(whole.splitlines()) // 2])
+        results.write_bytes(half if kept == 0.5 else whole[:kept])
+        done = here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", 3))
+        assert done.returncode == 0 and set(endpoint.asked.values()) == {1} and len(endpoint.ours) == 1
+    assert len(json_lines(tmp_path / NAME / "samples.jsonl")) == 9
 
 
 def evaluating(folder, url, *more):

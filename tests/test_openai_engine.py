@@ -1055,7 +1055,7 @@ def test_a_character_in_two_halves_is_whole_again():
 def test_tokens_that_an_endpoint_does_not_count_are_counted_and_limits_hold(fault, stream, capsys):
     with FaultyEndpoint(Script(faults={fault: 1.0})) as endpoint:
         limit = Limit(
-            900, lambda prompt, completion: prompt + completion, "--max-tokens-total", "{:,.0f} tokens"
+            900, lambda prompt, completion: prompt + completion, "--max-tokens-total", "{:,.0f} tokens".format
         )
         engine = MeteredEngine(engine_for(endpoint, concurrency=2, stream=stream), (limit,))
         results = list(engine.generate(requests(1000, words=" and so on" * 10)))
@@ -1106,7 +1106,7 @@ def test_what_torn_streams_cost_is_said_and_counts_towards_the_limit(capsys):
 
     with Torn() as endpoint:
         limit = Limit(
-            400, lambda prompt, completion: prompt + completion, "--max-tokens-total", "{:,.0f} tokens"
+            400, lambda prompt, completion: prompt + completion, "--max-tokens-total", "{:,.0f} tokens".format
         )
         engine = MeteredEngine(engine_for(endpoint, concurrency=1, stream="always"), (limit,))
         results = list(engine.generate(requests(1000)))

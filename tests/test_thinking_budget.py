@@ -283,7 +283,9 @@ def test_all_faults_lose_no_budgeted_answer_and_count_both_requests(stream):
 
 
 def test_a_limit_of_tokens_holds_where_answers_take_two_requests():
-    limit = Limit(400, lambda prompt, completion: prompt + completion, "--max-tokens-total", "{:,.0f} tokens")
+    limit = Limit(
+        400, lambda prompt, completion: prompt + completion, "--max-tokens-total", "{:,.0f} tokens".format
+    )
     with ThinkingEndpoint(how=Script(owned_by="sglang")) as endpoint:
         engine = OpenAIEngine(model="test-model", api_base=(endpoint.url,), thinking_budget=10)
         metered = MeteredEngine(engine, (limit,), 10)

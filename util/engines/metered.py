@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from util.engines import open_engine
 from util.engines.deadline import Deadline, shown_time
 from util.engines.options import Engine, EngineOptions
-from util.engines.prices import PRICES, price_of
+from util.engines.prices import PRICES, money, price_of
 from util.errors import UserError
 from util.records import Completion, Failure, Request
 
@@ -43,14 +43,14 @@ def open_metered(
             )
         if options.batch is not None:
             price = price.in_batches
-        limits.append(Limit(max_cost, price.of, "--max-cost", "${:,.4f}"))
+        limits.append(Limit(max_cost, price.of, "--max-cost", money))
     if max_tokens_total is not None:
         limits.append(
             Limit(
                 max_tokens_total,
                 lambda prompt, completion: prompt + completion,
                 "--max-tokens-total",
-                "{:,.0f} tokens",
+                "{:,.0f} tokens".format,
             )
         )
     for limit in limits:
@@ -67,14 +67,14 @@ class Limit:
     most: float
     spent_on: Callable[[int, int], float]  # by a number of prompt tokens and one of completion tokens
     flag: str  # where the person set it
-    unit: str  # how an amount is written, such as "{:,.0f} tokens"
+    unit: Callable[[float], str]  # writes an amount, such as 5,000 tokens
 
     def check_allows(self, one: float) -> None:
         """Raises UserError when a single request that uses so much is over the limit."""
         if one > self.most:
             raise UserError(
-                f"{self.flag} allows {self.unit.format(self.most)}, but one request may use "
-                f"{self.unit.format(one)}: raise {self.flag} or lower --max-tokens"
+                f"{self.flag} allows {self.unit(self.most)}, but one request may use "
+                f"{self.unit(one)}: raise {self.flag} or lower --max-tokens"
             )
 
 
@@ -185,7 +185,7 @@ class MeteredEngine:
         number = self._limits.index(limit)
         if not any(self._spent(each) for each in range(len(self._limits))):
             limit.check_allows(most[number])
-        spent, allowed, one = map(limit.unit.format, (self._spent(number), limit.most, most[number]))
+        spent, allowed, one = map(limit.unit, (self._spent(number), limit.most, most[number]))
         self.exhausted = (
             f"{spent} of the {allowed} of {limit.flag} are spent, and another request may use {one}: "
             "run the same command again to spend as much again"

@@ -6,7 +6,7 @@ Call `cost_line` for a sentence, `dollars` for a number, `price_of` for the two 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
+from math import floor, inf, log10
 from pathlib import Path
 
 from util.errors import UserError
@@ -71,16 +71,20 @@ def cost_line(model: str, prompt_tokens: int, completion_tokens: int, *, in_batc
         return tokens
     if price is None:
         return f"{tokens}; {PRICES.name} has no price for {model}"
-    spent = price.of(prompt_tokens, completion_tokens)
-    digits = 4 if 0 < spent < 0.01 else 2
-    return f"{tokens}, ${spent:.{digits}f} at the prices in {PRICES.name}"
+    return f"{tokens}, {money(price.of(prompt_tokens, completion_tokens))} at the prices in {PRICES.name}"
+
+
+def money(dollars: float) -> str:
+    """Dollars in words, less than a cent with two digits that count."""
+    digits = 1 - floor(log10(dollars)) if 0 < dollars < 0.01 else 2
+    return f"${dollars:,.{digits}f}"
 
 
 def forecast_line(model: str, prompt_tokens: int, completion_tokens: int) -> str:
     """As `cost_line`, with the price in batches as well."""
     line = cost_line(model, prompt_tokens, completion_tokens)
     in_batches = dollars(model, prompt_tokens, completion_tokens, in_batches=True)
-    return line if in_batches is None else f"{line}, ${in_batches:,.2f} with --batch"
+    return line if in_batches is None else f"{line}, {money(in_batches)} with --batch"
 
 
 def _price(model: str, in_batches: bool) -> Price | None:

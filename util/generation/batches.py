@@ -209,8 +209,8 @@ class BatchEngine:
 
     def _find_again(self, run: _Run) -> None:
         for part in run.book.open():
-            if part.status and not part.results.exists():
-                part.status = ""  # somebody has taken them away: they are fetched once more
+            if part.status and (not part.results.exists() or self._are_damaged(part)):
+                part.status = ""  # somebody has taken results away: they are fetched once more
             if part.at != self._desk.name and not part.status:
                 raise UserError(
                     f"{run.place.folder} has a batch under way at {part.at}, and this command asks "
@@ -234,6 +234,10 @@ class BatchEngine:
                 if name in run.home:  # it was asked again
                     run.home[name].left.pop(name, None)
                 run.home[name] = part
+
+    def _are_damaged(self, part: Part) -> bool:
+        """Whether results that lie here lack lines that the endpoint may have."""
+        return self._desk.waits and part.status not in ("failed", "gone") and _has_gaps(part)
 
     def _pull(self, source: Iterator[Request | None]) -> bool:
         """Take what the source has to ask now; True once it has no more."""

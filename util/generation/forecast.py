@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from util.data.rows import RowCounts
-from util.engines.prices import PRICES, dollars, forecast_line, price_of
+from util.engines.prices import PRICES, dollars, forecast_line, money, price_of
 from util.engines.tokens import open_counter, tokens_per_char
 from util.errors import UserError
+from util.generation.batches import check_no_batch_waits
 from util.generation.order import Order
 from util.generation.rounds import samples_at
+from util.runs.batches import RunPlace, name_of, waiting_parts
 from util.runs.folder import find_run, read_run_json
 from util.runs.reader import SampleSet, samples_there
 from util.terminal import number_of
@@ -41,6 +43,7 @@ class Forecast:
     task: str
     requests: int  # at most, where verdicts decide how many
     there: int  # samples that need not be asked
+    waiting: int  # requests that batches were asked already
     prompt_tokens: int
     prompts_counted_by: str
     completion_tokens: int
@@ -70,8 +73,9 @@ class Forecast:
         """The forecast for people."""
         expected = f"{self.completion_tokens:,} completion tokens expected ({self.assumed})"
         there = number_of(self.there, "sample exists", "samples exist")
+        waiting = f", {self.waiting:,} are asked in batches" if self.waiting else ""
         found = [
-            f"{self.task}: {number_of(self.requests, 'request')}, {there} already",
+            f"{self.task}: {number_of(self.requests, 'request')}, {there} already{waiting}",
             f"  {self.prompt_tokens:,} prompt tokens ({self.prompts_counted_by})",
             f"  {expected}, {self.most_completion_tokens:,} at most",
         ]
@@ -79,10 +83,10 @@ class Forecast:
         if price is not None:
             mean = price.of(self.prompt_tokens, self.completion_tokens)
             most = price.of(self.prompt_tokens, self.most_completion_tokens)
-            found.append(f"  ${mean:,.2f} expected, ${most:,.2f} at most, at the prices in {PRICES.name}")
+            found.append(f"  {money(mean)} expected, {money(most)} at most, at the prices in {PRICES.name}")
             found.append(
-                f"  with --batch ${price.batch * mean:,.2f} expected, ${price.batch * most:,.2f} at most, if "
-                f"a batch costs {price.batch:g} of that, as it usually does"
+                f"  with --batch {money(price.batch * mean)} expected, {money(price.batch * most)} at most, "
+                f"if a batch costs {price.batch:g} of that, as it usually does"
             )
         elif model.startswith("openai/"):
             found.append(f"  {PRICES} has no price for {model}: add a line for it")
@@ -112,18 +116,21 @@ def forecast(order: Order, result_dir: Path, *, fresh: bool = False) -> Forecast
     Raises UserError for what the command itself would refuse: other settings than the run that is there.
     """
     folder = find_run(result_dir, order.wanted(), fresh=fresh)
+    check_no_batch_waits(RunPlace(folder), order.options.batch)
     have = samples_there(folder)
     labels = None
     if len(have):
         info = read_run_json(folder)
         order, labels = order.continuing(info["settings"]), info["dataset"].get("labels")
-    counts = _Counts(order, have, labels)
+    waiting = {name for part in waiting_parts(RunPlace(folder)) for name in part.left}
+    counts = _Counts(order, have, waiting, labels)
     runs = list(_earlier_runs(result_dir, order.plan.model))
     mean, assumed = _expected_length(order, runs)
     return Forecast(
         task=order.task.name,
         requests=counts.requests,
         there=counts.there,
+        waiting=counts.waiting,
         prompt_tokens=round(counts.prompt_tokens),
         prompts_counted_by=counts.counted_by,
         completion_tokens=round(counts.requests * mean),
@@ -136,11 +143,11 @@ def forecast(order: Order, result_dir: Path, *, fresh: bool = False) -> Forecast
 class _Counts:
     """Requests and prompt tokens of the samples that are not there yet."""
 
-    def __init__(self, order: Order, have: SampleSet, labels: dict | None) -> None:
+    def __init__(self, order: Order, have: SampleSet, waiting: set[str], labels: dict | None) -> None:
         plan = order.plan
         counter = open_counter(plan.model)
         prompt = order.prompt()
-        self.requests = self.there = 0
+        self.requests = self.there = self.waiting = 0
         self.prompt_tokens = 0.0
         self.counted_by = counter.by if counter.encode else "one token per four characters"
         chars = tokens = counted = 0
@@ -148,9 +155,11 @@ class _Counts:
         rows = order.open_rows()
         for problem in order.problems(rows, order.open_labels(rows, labels), RowCounts()):
             wanted = [(t, index) for t in plan.temperatures for index in range(samples_at(t, plan.n))]
-            missing = sum(not have.has(problem.id, *which) for which in wanted)
+            lacking = [which for which in wanted if not have.has(problem.id, *which)]
+            missing = sum(name_of(problem.id, *which) not in waiting for which in lacking)
             self.requests += missing
-            self.there += len(wanted) - missing
+            self.waiting += len(lacking) - missing
+            self.there += len(wanted) - len(lacking)
             if not missing:
                 continue
             text = "\n".join((plan.system_prompt or "", prompt(problem, plan.model)))

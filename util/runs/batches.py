@@ -121,22 +121,33 @@ class Parts:
 def read_parts(folder: Path) -> Parts:
     """What a run's folder says of its parts, without the names of their requests."""
     found = Parts()
-    for _, line in read_lines(folder / BATCHES):
-        number, state = line["part"], line["state"]
-        if state == "lesson":
-            found.lessons.add(line["lesson"])
-        elif state == "written":
-            path = folder / FOLDER / f"{number:04}.jsonl"
-            same = {name: line[name] for name in ("at", "nonce", "attempt", "requests", "tokens")}
-            found.all[number] = Part(number, path=path, **same)
-        elif state in ("uploaded", "created", "ended"):
-            for name in ("file_id", "batch_id", "status"):
-                if name in line:
-                    setattr(found.all[number], name, line[name])
-        else:  # "withdrawn", or "taken" with what is left
-            found.all[number].left = dict.fromkeys(line.get("left", ()), True)
-            found.all[number].is_over = not line.get("left")
+    for number, (_, line) in enumerate(read_lines(folder / BATCHES), 1):
+        try:
+            _read_step(found, folder, line)
+        except KeyError as error:
+            raise UserError(
+                f"{folder / BATCHES}: line {number} lacks {error}, or follows a line that is gone: restore "
+                f"the file ({BATCHES}.damaged may have the line), as nothing else says what is paid for"
+            ) from error
     return found
+
+
+def _read_step(found: Parts, folder: Path, line: dict) -> None:
+    """Take what a line says of a part; raises KeyError where it, or one before it, lacks something."""
+    number, state = line["part"], line["state"]
+    if state == "lesson":
+        found.lessons.add(line["lesson"])
+    elif state == "written":
+        path = folder / FOLDER / f"{number:04}.jsonl"
+        same = {name: line[name] for name in ("at", "nonce", "attempt", "requests", "tokens")}
+        found.all[number] = Part(number, path=path, **same)
+    elif state in ("uploaded", "created", "ended"):
+        for name in ("file_id", "batch_id", "status"):
+            if name in line:
+                setattr(found.all[number], name, line[name])
+    else:  # "withdrawn", or "taken" with what is left
+        found.all[number].left = dict.fromkeys(line.get("left", ()), True)
+        found.all[number].is_over = not line.get("left")
 
 
 def waiting_parts(place: Place, parts: Parts | None = None) -> list[Part]:
@@ -167,7 +178,7 @@ class BatchBook:
         self.lessons = self._parts.lessons
         waiting_parts(place, self._parts)
         for part in self._parts.all.values():
-            if not part.file_id and not part.is_over:  # its command ended before it left this machine
+            if not (part.may_be_paid or part.is_over):  # its command ended before it left this machine
                 self.withdraw(part)
 
     def open(self) -> list[Part]:

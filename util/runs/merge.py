@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from util.errors import UserError
+from util.runs.batches import RunPlace, waiting_parts
 from util.runs.folder import Run, read_run_json, spent_by_all, writer_of
 from util.runs.journal import Journal, parsed_line, read_lines
 from util.runs.lines import FORMATTED, OPINIONS, PROBLEMS, SAMPLES, UNFORMATTED, VERDICTS, shortened
@@ -36,6 +37,11 @@ def merge_runs(folders: Sequence[Path], into: Path) -> dict[str, int]:
         raise UserError("a run is named twice: name each run once, and another folder behind -o")
     for folder in folders:
         read_run_json(folder)  # raises where there is no run
+        if waiting_parts(RunPlace(folder)):
+            raise UserError(
+                f"{folder} has batches whose answers are not fetched yet, and the merged run would pay for "
+                "them again: fetch them first, by the command that asked for them"
+            )
     empty = [folder for folder in folders if not has_samples(folder)]
     if len(empty) == len(folders):
         raise UserError(f"none of these runs has samples: {next_step(folders[0], samples=0)}")
