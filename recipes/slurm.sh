@@ -25,6 +25,10 @@ set -euo pipefail
 [ $# -gt 0 ] || { echo "usage: sbatch --nodes N recipes/slurm.sh SCRIPT.py FLAGS..." >&2; exit 2; }
 cd "${SLURM_SUBMIT_DIR:?submit this script with sbatch}"
 [ -f "$1" ] || { echo "no $1 in $PWD: submit from the folder of the suite" >&2; exit 2; }
+if [ -n "${SLURM_ARRAY_TASK_ID:-}" ] && [ "${1##*/}" != inference_and_check.py ]; then
+    echo "the tasks of an array share one run of inference_and_check.py: submit $1 without --array" >&2
+    exit 2
+fi
 python=$(command -v "${PYTHON:-python}")
 started=()
 again=

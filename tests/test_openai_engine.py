@@ -1636,7 +1636,7 @@ def test_answers_are_read_in_all_their_forms(choice, text, finish_reason):
 
 FEW_FILES = """
 import resource, sys
-resource.setrlimit(resource.RLIMIT_NOFILE, (300, int(sys.argv[1])))
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(300, int(sys.argv[1])), int(sys.argv[1])))
 from util.engines.openai_api import OpenAIEngine
 from util.errors import UserError
 try:
@@ -1649,8 +1649,8 @@ except UserError as error:
 
 
 TOO_FEW = (
-    "--concurrency 401 needs 657 open files (256 for all else), and this system allows this process 656: "
-    "give --concurrency 400, or raise its hard limit (ulimit -Hn)"
+    "--concurrency {} needs {} open files (256 for all else), and this system allows this process {}: "
+    "give --concurrency {}, or raise its hard limit (ulimit -Hn)"
 )
 
 
@@ -1660,7 +1660,8 @@ TOO_FEW = (
         (4096, 3000, "3256 3000"),
         (4096, 0, "1280 512"),  # found out: 512 for each of two endpoints
         (656, 0, "656 200"),
-        (656, 401, TOO_FEW),
+        (656, 401, TOO_FEW.format(401, 657, 656, 400)),
+        (100, 2, TOO_FEW.format(2, 258, 100, 1)),
     ],
 )
 def test_files_are_allowed_for_as_many_connections_as_the_system_lets_us(hard, concurrency, told):

@@ -160,6 +160,14 @@ def test_in_a_slurm_array_each_task_is_a_shard_without_ray(recipe, monkeypatch, 
     assert said() == ["command inference_and_check.py --dataset AIME --replicas 3 --shard auto"]
 
 
+def test_in_a_slurm_array_a_script_that_knows_no_shards_is_refused(recipe, monkeypatch):
+    start, said, _ = recipe
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    process = start("slurm.sh", "eval.py", "--evals", "AIME")
+    assert process.wait(timeout=60) == 2 and not any(said())
+    assert "submit eval.py without --array" in process.stderr.read().decode()
+
+
 def test_in_a_slurm_array_a_task_that_runs_out_of_time_is_queued_again(recipe, monkeypatch):
     start, said, _ = recipe
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")

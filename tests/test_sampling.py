@@ -290,6 +290,11 @@ def test_a_solved_problem_costs_no_further_tokens_and_biased_numbers_are_not_giv
 def test_giving_up_is_cheaper_than_asking_all(run, tmp_path):
     assert run(*ADAPTIVE, "--give-up-after", 2).returncode == 0
     assert max(map(len, sample_counts(tmp_path).values())) == 2
+    there = sum(map(len, sample_counts(tmp_path).values()))
+    done = run(*ADAPTIVE, "--give-up-after", 2, "--dry-run")
+    assert last_line(done)["requests"] == 0 and f"{there} samples exist already" in done.stderr
+    filled = last_line(run("--temperatures", 0.7, "--n", 6, "--dry-run"))
+    assert filled["requests"] == 6 * len(sample_counts(tmp_path)) - there
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,13 @@ from util.engines.openai_quirks import (
 )
 from util.engines.openai_replies import Answer, Kind, Trouble, read_reply, read_stream
 from util.engines.openai_streams import Listener, StreamedReply
-from util.engines.openai_transport import OTHER_FILES, SILENCE_S, Transport, allow_connections
+from util.engines.openai_transport import (
+    OTHER_FILES,
+    SILENCE_S,
+    Transport,
+    allow_connections,
+    most_open_files,
+)
 from util.engines.openai_watch import FIRST_CONTACT_S, Watch
 from util.engines.tokens import TokenCounter, estimate_tokens, tokens_by_signs
 from util.errors import UserError
@@ -150,7 +156,7 @@ class OpenAIEngine:
         if concurrency is not None and allowed < concurrency:
             raise UserError(
                 f"--concurrency {concurrency} needs {concurrency + OTHER_FILES} open files "
-                f"({OTHER_FILES} for all else), and this system allows this process {allowed + OTHER_FILES}: "
+                f"({OTHER_FILES} for all else), and this system allows this process {most_open_files()}: "
                 f"give --concurrency {allowed}, or raise its hard limit (ulimit -Hn)"
             )
         start, most = concurrency or START_CONCURRENCY, concurrency or max(1, allowed // len(addresses))

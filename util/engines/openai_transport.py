@@ -254,6 +254,13 @@ def _socket(address: tuple) -> socket.socket:
     return made
 
 
+def most_open_files() -> int:
+    """How many files this process may have open."""
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
 def allow_connections(wanted: int) -> int:
     """Raise this process's limit of open files for so many connections; returns how many it may have."""
     try:

@@ -5,7 +5,7 @@ Call `forecast` with an order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,11 @@ from util.engines.prices import PRICES, dollars, forecast_line, money, price_of
 from util.engines.tokens import open_counter, tokens_per_char
 from util.errors import UserError
 from util.generation.batches import check_no_batch_waits
-from util.generation.order import Order
-from util.generation.rounds import samples_at
+from util.generation.order import Order, Plan
+from util.generation.rounds import Name, Rounds, samples_at
 from util.runs.batches import RunPlace, name_of, waiting_parts
 from util.runs.folder import find_run, read_run_json
-from util.runs.reader import SampleSet, samples_there
+from util.runs.reader import SampleSet, read_records, samples_there
 from util.terminal import number_of
 
 COUNTED_PROMPTS = 1000  # prompts that a tokenizer counts; the others are taken to have as many per character
@@ -123,7 +123,7 @@ def forecast(order: Order, result_dir: Path, *, fresh: bool = False) -> Forecast
         info = read_run_json(folder)
         order, labels = order.continuing(info["settings"]), info["dataset"].get("labels")
     waiting = {name for part in waiting_parts(RunPlace(folder)) for name in part.left}
-    counts = _Counts(order, have, waiting, labels)
+    counts = _Counts(order, have, waiting, labels, is_open=_by_verdicts(order.plan, folder, have))
     runs = list(_earlier_runs(result_dir, order.plan.model))
     mean, assumed = _expected_length(order, runs)
     return Forecast(
@@ -140,10 +140,28 @@ def forecast(order: Order, result_dir: Path, *, fresh: bool = False) -> Forecast
     )
 
 
+def _by_verdicts(plan: Plan, folder: Path, have: SampleSet) -> Callable[[Name], bool]:
+    """Whether a problem may want more samples; without a stopping rule each does until it has all."""
+    if plan.stopping is None or not len(have):
+        return lambda _: True
+    rounds = Rounds(iter(()), n=plan.n, rule=plan.stopping, has=have.has)
+    for record in read_records(folder):
+        rounds.note_earlier(record.sample.key, record.verdict)
+    return rounds.is_open
+
+
 class _Counts:
     """Requests and prompt tokens of the samples that are not there yet."""
 
-    def __init__(self, order: Order, have: SampleSet, waiting: set[str], labels: dict | None) -> None:
+    def __init__(
+        self,
+        order: Order,
+        have: SampleSet,
+        waiting: set[str],
+        labels: dict | None,
+        *,
+        is_open: Callable[[Name], bool],
+    ) -> None:
         plan = order.plan
         counter = open_counter(plan.model)
         prompt = order.prompt()
@@ -156,10 +174,11 @@ class _Counts:
         for problem in order.problems(rows, order.open_labels(rows, labels), RowCounts()):
             wanted = [(t, index) for t in plan.temperatures for index in range(samples_at(t, plan.n))]
             lacking = [which for which in wanted if not have.has(problem.id, *which)]
-            missing = sum(name_of(problem.id, *which) not in waiting for which in lacking)
-            self.requests += missing
-            self.waiting += len(lacking) - missing
             self.there += len(wanted) - len(lacking)
+            asked = [which for which in lacking if is_open((problem.id, which[0]))]
+            missing = sum(name_of(problem.id, *which) not in waiting for which in asked)
+            self.requests += missing
+            self.waiting += len(asked) - missing
             if not missing:
                 continue
             text = "\n".join((plan.system_prompt or "", prompt(problem, plan.model)))

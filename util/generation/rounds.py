@@ -150,6 +150,11 @@ class Rounds:
         """Count a sample that was there before this command."""
         self._count(self._of(key), verdict)
 
+    def is_open(self, name: Name) -> bool:
+        """Whether the verdicts that are there leave something to ask."""
+        progress, left = self._of(name), self._left(name)
+        return not progress.hopeless and self._rule.round_size(progress.correct, progress.wrong, left) > 0
+
     def has_next(self) -> bool:
         """Whether there is a sample to ask before more verdicts come."""
         key = self.next()
