@@ -13,9 +13,9 @@ from helpers import PoolHere
 from hypothesis import settings
 
 # The same examples on every machine, so that a change fails for what it changed; with
-# --hypothesis-profile search other ones.
-settings.register_profile("seeded", derandomize=True)
-settings.register_profile("search", derandomize=False)
+# --hypothesis-profile search other ones. No time limits: the machine may be busy.
+settings.register_profile("seeded", derandomize=True, deadline=None)
+settings.register_profile("search", derandomize=False, deadline=None)
 settings.load_profile("seeded")
 
 # All tests of these files and with these fixtures need vLLM, torch or Ray, others say so themselves with

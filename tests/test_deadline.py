@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 
 import pytest
-from helpers import ROOT, json_lines, own_process, paper_engine, script
+from helpers import ROOT, at_a_terminal, json_lines, own_process, paper_engine, script
 
 from util.engines.deadline import KEPT, Deadline, end_of_job, moment
 from util.engines.metered import MeteredEngine
@@ -154,6 +154,7 @@ def test_a_signal_that_comes_before_the_flags_are_read_is_not_lost(tmp_path, com
         env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
         capture_output=True,
         text=True,
+        preexec_fn=at_a_terminal,
     )
     assert done.returncode == status and done.stderr.startswith(words), done.stderr
     assert not done.stdout

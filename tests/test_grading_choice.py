@@ -74,6 +74,6 @@ def test_a_text_that_repeats_itself_is_read_at_once(part):
 
 
 @given(st.text(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_text_makes_the_grader_raise(text):
     assert grade_choice("A", text, options=5).reason in ("", "wrong_answer", "no_answer", "truncated")

@@ -96,7 +96,7 @@ def test_a_verdict_says_what_was_found_who_decided_and_both_forms():
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_text_makes_the_grader_raise(gold, prediction):
     assert same_answer(gold, prediction, symbolic=False).equal in (True, False)
     assert grade_maths(gold, prediction, symbolic=False).grader
@@ -109,7 +109,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(PIECES, max_size=14).map(" ".join), st.lists(PIECES, max_size=14).map(" ".join))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_half_finished_latex_gets_a_verdict(gold, prediction):
     assert same_answer(gold, prediction, symbolic=False).equal in (True, False)
     if gold.strip(" .,;:=\\"):
@@ -127,14 +127,14 @@ EXPRESSIONS = st.recursive(
 
 
 @given(EXPRESSIONS, EXPRESSIONS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_equality_of_expressions_is_symmetric_and_reflexive(a, b):
     assert same_answer(a, b, symbolic=False).equal == same_answer(b, a, symbolic=False).equal
     assert same_answer(a, a, symbolic=False).equal
 
 
 @given(st.lists(st.integers(-99, 99), min_size=2, max_size=6), st.randoms(use_true_random=False))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_order_of_a_bare_list_does_not_count(numbers, shuffler):
     other = list(numbers)
     shuffler.shuffle(other)

@@ -519,7 +519,7 @@ RESPONSE = st.lists(ATTEMPT, min_size=1, max_size=5).flatmap(
 )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.lists(RESPONSE, min_size=2, max_size=5), min_size=1, max_size=3), st.integers(0, 5))
 def test_chosen_is_correct_and_never_the_rejected_one_and_a_slice_of_a_sample(problems, seed):
     with tempfile.TemporaryDirectory() as folder:

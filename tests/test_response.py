@@ -297,21 +297,21 @@ def assert_formatting_keeps(text):
     assert f"{thought} {solution}".split() == part(without_end_of_turn(text)).without_marks().split()
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @example("[THINK][/THINK]Answer: \n   ```\n")  # a fence that nothing follows is no answer
 @given(TEXTS)
 def test_formatting_changes_no_verdict_and_no_program(text):
     assert_formatting_keeps(text)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(TEXTS, TEXTS, st.sampled_from(sorted(FAMILIES)))
 def test_formatting_a_closed_thought_changes_no_verdict_and_no_program(thought, solution, family):
     opening, closing = FAMILIES[family]
     assert_formatting_keeps(f"{opening}{thought}{closing}{solution}")
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(TEXTS, TEXTS)
 def test_formatting_for_a_known_grader_keeps_what_that_grader_reads(thought, solution):
     text = f"{thought}\n\n{solution}"
@@ -325,7 +325,7 @@ def test_formatting_for_a_known_grader_keeps_what_that_grader_reads(thought, sol
         assert not isinstance(found, Formatted) or reads(found.text) == reads(text)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(TEXTS)
 def test_parts_lie_in_the_text_and_blocks_in_order(text):
     parts = part(text)

@@ -16,7 +16,7 @@ from util.records import NOT_JUDGED, Verdict
 
 Name = tuple[str, float]  # (problem id, temperature): what samples are asked for
 Key = tuple[str, float, int]  # a sample: its index besides
-LIKELY = 0.6  # a sample that is wanted with this chance is asked rather than that a place stays empty
+LIKELY = 0.6  # a sample that is wanted with more than this chance is asked rather than a place stays empty
 SURE = 1.96  # standard deviations on either side of 95 % of a normal distribution
 
 
@@ -174,14 +174,11 @@ class Rounds:
     def next_ahead(self) -> Key | None:
         """When `next` has none: a sample for a place that would stay empty before more verdicts come.
 
-        It is the one most likely wanted whatever they say; None where none is likely enough. When less than
-        a third of the problems is left, empty places cost more than what these few may have in excess.
+        It is the one most likely wanted whatever they say; None where none is likely enough.
         """
-        waiting = sum(map(len, self._waiting.values()))
-        least = min(LIKELY, 2 * waiting / max(1, len(self._progress)))
         chances = {kind: self._chance(*kind) for kind in self._waiting if kind is not None}
         best = max(chances, key=chances.__getitem__, default=None)
-        if best is None or chances[best] <= least:
+        if best is None or chances[best] <= LIKELY:
             return None
         name = next(iter(self._waiting[best]))
         index = self._missing(name)[0]
