@@ -40,8 +40,18 @@ def flags(folder, url, *more):
     return [*same, "--engine-args", QUICK, *more]
 
 
-def interrupted(_):
-    raise KeyboardInterrupt
+def left_waiting(endpoint, command, words):
+    """Ctrl-C while batches wait, as they do while `endpoint.stuck` holds; returns what the command said."""
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    endpoint.stuck = True
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches.BatchEngine, "_wait", interrupted)
+        left = here(command, *words)
+    assert left.returncode == 130
+    return left
 
 
 def test_a_run_in_batches_is_the_same_run(tmp_path):
@@ -56,13 +66,10 @@ def test_a_run_in_batches_is_the_same_run(tmp_path):
     assert again.returncode == 0 and not live.calls
 
 
-def test_while_a_batch_is_under_way_its_run_is_neither_asked_live_nor_changed(tmp_path, monkeypatch):
+def test_while_a_batch_is_under_way_its_run_is_neither_asked_live_nor_changed(tmp_path):
     with BatchEndpoint() as endpoint:
-        endpoint.stuck = True
-        with monkeypatch.context() as patch:
-            patch.setattr(batches.BatchEngine, "_wait", interrupted)
-            left = here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch"))
-        assert left.returncode == 130 and "the same command fetches their answers" in left.stderr
+        left = left_waiting(endpoint, inference_and_check, flags(tmp_path, endpoint.url, "--batch"))
+        assert "the same command fetches their answers" in left.stderr
         live = here(inference_and_check, *flags(tmp_path, endpoint.url))
         assert live.returncode == 2 and "asking for them now would pay twice" in live.stderr
         for command in (["--batch"], []):
@@ -76,14 +83,10 @@ def test_while_a_batch_is_under_way_its_run_is_neither_asked_live_nor_changed(tm
 
 
 @pytest.fixture
-def under_way(tmp_path, monkeypatch):
+def under_way(tmp_path):
     """A run of six requests that a batch was asked, and its endpoint, which has not answered yet."""
     with BatchEndpoint() as endpoint:
-        endpoint.stuck = True
-        with monkeypatch.context() as patch:
-            patch.setattr(batches.BatchEngine, "_wait", interrupted)
-            left = here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", 2))
-        assert left.returncode == 130
+        left_waiting(endpoint, inference_and_check, flags(tmp_path, endpoint.url, "--batch", "--n", 2))
         yield tmp_path / NAME, endpoint
 
 
@@ -131,10 +134,7 @@ def test_parts_of_which_nothing_says_what_they_asked_are_one_sentence(tmp_path, 
 @pytest.mark.parametrize("kept", [0, 100, 0.5])
 def test_results_that_were_cut_on_the_disk_are_fetched_again(tmp_path, kept):
     with BatchEndpoint() as endpoint:
-        endpoint.stuck = True
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(batches.BatchEngine, "_wait", interrupted)
-            here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", 3))
+        left_waiting(endpoint, inference_and_check, flags(tmp_path, endpoint.url, "--batch", "--n", 3))
         endpoint.stuck = False
         assert here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", 2)).returncode == 0
         results = tmp_path / NAME / "batches" / "0001.results.jsonl"
@@ -157,13 +157,10 @@ def evaluating(folder, url, *more):
     return [*same, "--max-tokens", 100, "--engine-args", QUICK, *more]
 
 
-def test_an_evaluation_hands_in_the_batches_of_all_benchmarks_before_it_waits_for_one(tmp_path, monkeypatch):
+def test_an_evaluation_hands_in_the_batches_of_all_benchmarks_before_it_waits_for_one(tmp_path):
     with BatchEndpoint() as endpoint:
-        endpoint.stuck = True
-        with monkeypatch.context() as patch:
-            patch.setattr(batches.BatchEngine, "_wait", interrupted)
-            left = here(evaluation, *evaluating(tmp_path, endpoint.url, "--batch"))
-        assert left.returncode == 130 and "(batch_3, batch_4)" in left.stderr
+        left = left_waiting(endpoint, evaluation, evaluating(tmp_path, endpoint.url, "--batch"))
+        assert "(batch_3, batch_4)" in left.stderr
         live = here(evaluation, *evaluating(tmp_path, endpoint.url))
         assert live.returncode == 1 and live.stderr.count("asking for them now would pay twice") == 2
         endpoint.stuck = False
@@ -356,17 +353,12 @@ def kill_at(patch, moment):
     patch.setattr(Journal, "append", append)
 
 
-def test_while_labels_are_asked_in_batches_they_are_asked_neither_live_nor_of_another_model(
-    tmp_path, monkeypatch
-):
+def test_while_labels_are_asked_in_batches_they_are_asked_neither_live_nor_of_another_model(tmp_path):
     small_numina(tmp_path)
     folder = tmp_path / "labels"
     with BatchEndpoint() as endpoint:
-        endpoint.stuck = True
-        with monkeypatch.context() as patch:
-            patch.setattr(batches.BatchEngine, "_wait", interrupted)
-            left = here(label_math_difficulty, *rating(folder, endpoint.url))
-        assert left.returncode == 130 and "batch_3, batch_4" in left.stderr
+        left = left_waiting(endpoint, label_math_difficulty, rating(folder, endpoint.url))
+        assert "batch_3, batch_4" in left.stderr
         live = [word for word in rating(folder, endpoint.url) if word != "--batch"]
         refused = here(label_math_difficulty, *live)
         assert refused.returncode == 2 and "would pay twice" in refused.stderr

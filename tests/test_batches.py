@@ -174,19 +174,25 @@ def kill_at(monkeypatch, moment):
     return seen
 
 
-def test_a_command_that_is_killed_at_any_moment_neither_pays_twice_nor_loses_an_answer(tmp_path, monkeypatch):
-    moment, met = 0, 1
+def is_killed(command, moment):
+    """Run a command as far as `moment`; False where it ended before."""
+    with pytest.MonkeyPatch.context() as patch:
+        kill_at(patch, moment)
+        try:
+            command.run()
+        except Killed:
+            return True
+    return False
+
+
+def test_a_command_that_is_killed_at_any_moment_neither_pays_twice_nor_loses_an_answer(tmp_path):
+    moment, met = 0, True
     while met:
-        moment, met = moment + 1, 0
+        moment += 1
         folder = tmp_path / str(moment)
         folder.mkdir()
         with BatchEndpoint("half_expired") as endpoint:
-            with monkeypatch.context() as patch:
-                kill_at(patch, moment)
-                try:
-                    Command(folder, endpoint).run()
-                except Killed:
-                    met = 1
+            met = is_killed(Command(folder, endpoint), moment)
             check_whole(folder, Command(folder, endpoint).run())
             assert set(endpoint.asked.values()) == {1}, moment
             assert len(endpoint.ours) == 2, moment
@@ -221,18 +227,13 @@ class TwoRuns(Command):
 
 
 @pytest.mark.parametrize("first", range(1, 4))
-def test_two_runs_are_handed_in_at_once_and_neither_loses_or_pays_for_the_other(tmp_path, monkeypatch, first):
-    moment, met = first, 1
+def test_two_runs_are_handed_in_at_once_and_neither_loses_or_pays_for_the_other(tmp_path, first):
+    moment, met = first, True
     while met:
-        met, folder = 0, tmp_path / str(moment)
+        folder = tmp_path / str(moment)
         folder.mkdir()
         with BatchEndpoint() as endpoint:
-            with monkeypatch.context() as patch:
-                kill_at(patch, moment)
-                try:
-                    TwoRuns(folder, endpoint).run()
-                except Killed:
-                    met = 1
+            met = is_killed(TwoRuns(folder, endpoint), moment)
             command = TwoRuns(folder, endpoint)
             command.run()
             for each in command.folders:

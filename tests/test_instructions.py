@@ -179,7 +179,7 @@ def test_what_a_missing_package_would_decide_is_undecided_and_the_package_is_nam
 
 
 def test_data_that_nltk_downloads_is_named_with_its_command_and_found_where_nltk_data_says(tmp_path):
-    pytest.importorskip("nltk")
+    pytest.importorskip("nltk", reason="NLTK is not installed: pip install -r requirements/instructions.txt")
     check = (
         "from util.grading.instructions import language\n"
         "try: print(sorted(language.stop_words()))\n"
