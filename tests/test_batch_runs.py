@@ -122,13 +122,46 @@ def test_a_batch_of_which_a_line_was_set_aside_is_not_paid_for_again(tmp_path, u
     assert done.returncode == 0 and set(endpoint.asked.values()) == {1} and len(endpoint.ours) == 1
 
 
-@pytest.mark.parametrize("damage", [lambda line: "", lambda line: line.replace('"nonce"', '"other"')])
-def test_parts_of_which_nothing_says_what_they_asked_are_one_sentence(tmp_path, under_way, damage):
+@pytest.mark.parametrize(
+    ("name", "damage", "says"),
+    [
+        ("batches.jsonl", lambda text: text.partition("\n")[2], "line 1 is about part 1, and no line before"),
+        ("batches.jsonl", lambda text: text.replace('"nonce"', '"other"'), "line 1 says no nonce"),
+        ("batches.jsonl", lambda text: text.replace('"created"', '"made"'), "has the state 'made'"),
+        ("batches/0001.jsonl", lambda text: text[:-50], "has 5 of 6 requests"),
+        ("batches/0001.jsonl", lambda text: text.partition("\n")[2], "has 5 of 6 requests"),
+        ("batches/0001.jsonl", lambda text: "", "has 0 of 6 requests"),
+        ("batches/0001.jsonl", lambda text: '{"custom_id": 5}\n' + text, "has 0 of 6 requests"),
+    ],
+)
+def test_what_does_not_say_any_more_what_batches_were_asked_is_refused(
+    tmp_path, under_way, name, damage, says
+):
     run, endpoint = under_way
-    first, *others = (run / "batches.jsonl").read_text().splitlines(keepends=True)
-    (run / "batches.jsonl").write_text("".join((damage(first), *others)))
+    (run / name).write_text(damage((run / name).read_text()))
     done = here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", 2))
-    assert done.returncode == 2 and "line 1 lacks" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and says in done.stderr and len(endpoint.ours) == 1, done.stderr
+
+
+@pytest.mark.parametrize("knows", ["the batch alone", "nothing"])
+def test_results_that_the_endpoint_lost_are_taken_as_far_as_they_lie_here(tmp_path, knows):
+    with BatchEndpoint() as endpoint:
+        left_waiting(endpoint, inference_and_check, flags(tmp_path, endpoint.url, "--batch", "--n", 3))
+        endpoint.stuck = False
+        assert here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", 2)).returncode == 0
+        results = tmp_path / NAME / "batches" / "0001.results.jsonl"
+        lines = results.read_text().splitlines(keepends=True)
+        answered = {
+            (line["problem_id"], line["index"]) for line in json_lines(results.parents[1] / "samples.jsonl")
+        }
+        new = [line for line in lines if line.strip() and json.loads(line)["custom_id"].endswith("/2")]
+        results.write_text("".join(line for line in lines if line != new[0]))
+        del endpoint.files[endpoint.ours[0]["output_file_id"]]
+        if knows == "nothing":
+            endpoint.batches.clear()
+        done = here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", 3))
+        assert done.returncode == 1 and len(endpoint.asked) == 9 and set(endpoint.asked.values()) == {1}
+    assert len(answered) == 6 and len(json_lines(results.parents[1] / "samples.jsonl")) == 8
 
 
 @pytest.mark.parametrize("kept", [0, 100, 0.5])

@@ -456,7 +456,7 @@ def test_what_somebody_took_out_of_a_folder_is_fetched_again_or_missed(tmp_path)
         assert len(endpoint.ours) == 1 and set(endpoint.asked.values()) == {1}
         (tmp_path / "batches.jsonl").write_text("".join(lines[:-1]))
         (tmp_path / "batches" / "0001.jsonl").unlink()
-        with pytest.raises(UserError, match="0001.jsonl is gone, .* restore it, or delete batches.jsonl"):
+        with pytest.raises(UserError, match="0001.jsonl has 0 of 7 requests .* restore it, or delete"):
             waiting_parts(RunPlace(tmp_path))
 
 

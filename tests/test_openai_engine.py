@@ -1662,10 +1662,11 @@ TOO_FEW = (
         (656, 0, "656 200"),
         (656, 401, TOO_FEW.format(401, 657, 656, 400)),
         (100, 2, TOO_FEW.format(2, 258, 100, 1)),
+        (100, 0, "100 1"),
     ],
 )
 def test_files_are_allowed_for_as_many_connections_as_the_system_lets_us(hard, concurrency, told):
     command = [sys.executable, "-c", FEW_FILES, str(hard), str(concurrency)]
-    assert (
-        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == told
-    )
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == told
+    assert ("no more than 1 request at a time" in done.stderr) == (told == "100 1")

@@ -11,6 +11,7 @@ from helpers import json_lines, last_line, paper_engine, script
 from benchmarks.adaptive import Shape, on_paper
 from util.engines.metered import open_metered
 from util.engines.options import EngineOptions
+from util.engines.prices import price_of
 from util.errors import UserError
 from util.generation.loop import Outcome
 from util.generation.rounds import Rounds, Stopping, pass_rate_interval
@@ -352,10 +353,14 @@ def test_a_dry_run_of_several_benchmarks_adds_up_dollars(tmp_path):
     assert not (tmp_path / "r").exists() and not (tmp_path / "out.txt").exists()
 
 
+def test_a_price_counts_for_a_model_with_and_without_the_word_for_endpoints(tmp_path):
+    (tmp_path / "prices.txt").write_text("openai/mine 1 2\nother 3 4\n")
+    found = [price_of(name, table=tmp_path / "prices.txt") for name in ("openai/mine", "openai/other")]
+    assert [(one.prompt, one.completion) for one in found] == [(1, 2), (3, 4)]
+
+
 @pytest.mark.parametrize("line", ("gpt-x 1.0", "gpt-x 1.0 much", "gpt-x -1 2", "gpt-x 1 nan"))
 def test_a_damaged_price_is_named(tmp_path, line):
-    from util.engines.prices import price_of
-
     table = tmp_path / "prices.txt"
     table.write_text(line + "\n")
     with pytest.raises(UserError, match=f"line 1 is '{line}'"):

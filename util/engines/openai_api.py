@@ -61,7 +61,7 @@ from util.engines.openai_watch import FIRST_CONTACT_S, Watch
 from util.engines.tokens import TokenCounter, estimate_tokens, tokens_by_signs
 from util.errors import UserError
 from util.records import Completion, Failure, Request
-from util.terminal import say
+from util.terminal import number_of, say
 
 if TYPE_CHECKING:
     from util.engines.options import EngineOptions
@@ -159,7 +159,13 @@ class OpenAIEngine:
                 f"({OTHER_FILES} for all else), and this system allows this process {most_open_files()}: "
                 f"give --concurrency {allowed}, or raise its hard limit (ulimit -Hn)"
             )
-        start, most = concurrency or START_CONCURRENCY, concurrency or max(1, allowed // len(addresses))
+        most = concurrency or max(1, allowed // len(addresses))
+        start = concurrency or min(START_CONCURRENCY, most)
+        if start < (concurrency or START_CONCURRENCY):
+            say(
+                f"this system allows this process {most_open_files()} open files: at an address no "
+                f"more than {number_of(most, 'request')} at a time; raise the hard limit (ulimit -Hn) for more"
+            )
         endpoints = [
             Endpoint(address, AdaptiveLimit(start, most), proxy_for(address.base)) for address in addresses
         ]

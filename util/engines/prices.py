@@ -50,7 +50,7 @@ def price_of(model: str, *, table: Path = PRICES) -> Price | None:
                 f"{table} line {number} is {line!r}: write a model, two prices in dollars and, if it is not "
                 f"{BATCH_FACTOR:g}, what a batch costs of them"
             ) from None
-        if known == name:
+        if known.removeprefix("openai/") == name:
             return price
     return None
 

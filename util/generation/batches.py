@@ -388,6 +388,9 @@ class BatchEngine:
                     self._note_file(run, part)
                 continue
             batch = self._desk.look(part.batch_id)
+            if batch is None and part.results.exists():
+                run.book.note(part, "ended", status="gone")
+                continue
             if batch is None:
                 raise UserError(
                     f"{self._desk.name} knows no batch {part.batch_id}: give the key that made it, or, to "
@@ -405,8 +408,13 @@ class BatchEngine:
                 self._fetch(run, part, batch)
 
     def _fetch(self, run: _Run, part: Part, batch: Batch) -> None:
-        """Bring the results of a batch onto the disk, once more where they have gaps that are not due."""
+        """Bring the results of a batch onto the disk, once more where they have gaps that are not due.
+
+        What lay here of them is kept: the endpoint may have lost what it once gave.
+        """
         status = batch.status
+        if part.results.exists():
+            part.results.replace(part.earlier)
         for attempt in range(1, MOST_FETCHES + 1):
             status = batch.status
             with replacing(part.results) as file:
@@ -414,12 +422,15 @@ class BatchEngine:
                     if not self._desk.fetch(name, file.buffer) and name == batch.output:
                         status = "gone"
                     file.buffer.write(b"\n")
+                if part.earlier.exists():
+                    file.writelines(f"{json.dumps(line)}\n" for line in result_lines(part.earlier) if line)
             if status == "gone" or not _has_gaps(part):  # what had no time has a line, too
                 break
             if attempt < MOST_FETCHES:
                 self._pause(self._poll_s)
                 batch = self._desk.look(part.batch_id) or batch
         run.book.note(part, "ended", status=status)
+        part.earlier.unlink(missing_ok=True)
 
     def _note_file(self, run: _Run, part: Part) -> None:
         """Take results that the person had made; of a file that was cut, what is there."""

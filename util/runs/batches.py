@@ -20,8 +20,10 @@ from util.records import exact_number
 from util.runs.journal import Journal, files_of, make_folders, read_lines, write_lines
 from util.runs.lines import BATCHES, SAMPLES
 from util.runs.reader import samples_there
+from util.terminal import number_of
 
 FOLDER = "batches"
+OF_PART = ("at", "nonce", "attempt", "requests", "tokens")  # what is written down of a part at its beginning
 MOST_NAME = 64  # characters of a request's name
 
 
@@ -46,6 +48,11 @@ class Part:
     @property
     def results(self) -> Path:
         return self.path.with_suffix(".results.jsonl")
+
+    @property
+    def earlier(self) -> Path:
+        """Results that lay here before they are fetched once more, until they are."""
+        return self.path.with_suffix(".earlier.jsonl")
 
     @property
     def may_be_paid(self) -> bool:
@@ -122,39 +129,46 @@ def read_parts(folder: Path) -> Parts:
     """What a run's folder says of its parts, without the names of their requests."""
     found = Parts()
     for number, (_, line) in enumerate(read_lines(folder / BATCHES), 1):
-        try:
-            _read_step(found, folder, line)
-        except KeyError as error:
+        wrong = _read_step(found, folder, line)
+        if wrong:
             raise UserError(
-                f"{folder / BATCHES}: line {number} lacks {error}, or follows a line that is gone: restore "
-                f"the file ({BATCHES}.damaged may have the line), as nothing else says what is paid for"
-            ) from error
+                f"{folder / BATCHES}: line {number} {wrong}: restore the file ({BATCHES}.damaged may have "
+                "what lacks), as nothing else says which batches are paid for"
+            )
     return found
 
 
-def _read_step(found: Parts, folder: Path, line: dict) -> None:
-    """Take what a line says of a part; raises KeyError where it, or one before it, lacks something."""
+def _read_step(found: Parts, folder: Path, line: dict) -> str:
+    """Take what a line says of a part; returns what is wrong with it."""
     number, state = line["part"], line["state"]
+    if state == "written":
+        path = folder / FOLDER / f"{number:04}.jsonl"
+        if lacking := [name for name in OF_PART if name not in line]:
+            return f"says no {' and no '.join(lacking)}"
+        found.all[number] = Part(number, path=path, **{name: line[name] for name in OF_PART})
+        return ""
+    if number not in found.all:
+        return f"is about part {number}, and no line before it says what that asks"
+    part = found.all[number]
     if state == "lesson":
         found.lessons.add(line["lesson"])
-    elif state == "written":
-        path = folder / FOLDER / f"{number:04}.jsonl"
-        same = {name: line[name] for name in ("at", "nonce", "attempt", "requests", "tokens")}
-        found.all[number] = Part(number, path=path, **same)
     elif state in ("uploaded", "created", "ended"):
         for name in ("file_id", "batch_id", "status"):
             if name in line:
-                setattr(found.all[number], name, line[name])
-    else:  # "withdrawn", or "taken" with what is left
-        found.all[number].left = dict.fromkeys(line.get("left", ()), True)
-        found.all[number].is_over = not line.get("left")
+                setattr(part, name, line[name])
+    elif state in ("withdrawn", "taken"):
+        part.left = dict.fromkeys(line.get("left", ()), True)  # when taken: what is to be taken still
+        part.is_over = not part.left
+    else:
+        return f"has the state {state!r}, which is none"
+    return ""
 
 
 def waiting_parts(place: Place, parts: Parts | None = None) -> list[Part]:
     """Parts that may bring answers that the place does not have, with the names of their requests."""
     found = (parts or read_parts(place.folder)).open()
     for part in found:
-        part.names = _names(part.path)
+        part.names = _names(part)
     listed = [[name for name in part.left or part.names if name in part.names] for part in found]
     lacking = set(place.lacking(name for names in listed for name in names)) if found else set()
     for part, names in zip(found, listed, strict=True):
@@ -196,8 +210,7 @@ class BatchBook:
         write_lines(path, lines)
         part = Part(number, path=path, names=names, left=dict(names), requests=len(names), **part_of)
         self._parts.all[number] = part
-        same = {name: getattr(part, name) for name in ("at", "nonce", "attempt", "requests", "tokens")}
-        self._note(part, "written", **same)
+        self._note(part, "written", **{name: getattr(part, name) for name in OF_PART})
         return part
 
     def note(self, part: Part, state: str, **found: str) -> None:
@@ -262,14 +275,18 @@ def model_asked(path: Path) -> str:
     return next((line["body"]["model"] for _, line in read_lines(path)), "")
 
 
-def _names(path: Path) -> dict[str, bool]:
+def _names(part: Part) -> dict[str, bool]:
     """The requests of a part by name, and whether each says how long its answer may be."""
-    if not path.exists():
+    names: dict[str, bool] = {}
+    try:
+        for _, line in read_lines(part.path):
+            limits = ("max_tokens", "max_completion_tokens")
+            names[line["custom_id"]] = any(name in line["body"] for name in limits)
+    except (KeyError, TypeError, UserError):  # it is damaged: what lacks is counted
+        pass
+    if len(names) != part.requests:
         raise UserError(
-            f"{path} is gone, which says what a batch was asked: restore it, or delete batches.jsonl beside "
-            f"{path.parent} to pay for its answers again"
+            f"{part.path} has {len(names)} of {number_of(part.requests, 'request')} that a batch was asked: "
+            f"restore it, or delete batches.jsonl beside {part.path.parent} to pay for its answers again"
         )
-    return {
-        line["custom_id"]: any(name in line["body"] for name in ("max_tokens", "max_completion_tokens"))
-        for _, line in read_lines(path)
-    }
+    return names
