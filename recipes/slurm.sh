@@ -42,7 +42,7 @@ stop() {
 }
 stop_command() { ended=yes; [ -z "$command_process" ] || kill -TERM "$command_process" 2>/dev/null || true; }
 trap stop EXIT
-trap 'again=yes; stop_command' USR1
+trap '[ -n "$ended" ] || again=yes; stop_command' USR1 # not after scancel
 trap stop_command TERM INT
 
 if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then

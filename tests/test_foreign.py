@@ -380,6 +380,21 @@ def test_lists_in_cells_of_csv_are_several_responses_and_a_list_of_numbers_is_on
     assert [sample["text"] for sample in got.samples] == ["7", "8", "[7, 8]"]
 
 
+def test_a_conversation_in_the_column_of_responses_is_its_answer_and_nested_lists_are_refused(tmp_path):
+    talk = [{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "It is 2."}]
+    row = {"question": "1 + 1?", "answer": "2"}
+    (tmp_path / "talk.jsonl").write_text(json.dumps({**row, "response": talk}))
+    done = here(runs, "import", tmp_path / "talk.jsonl", "--model", "m", "--result-dir", tmp_path / "r")
+    assert done.returncode == 0, done.stderr
+    (samples,) = tmp_path.glob("r/*/samples.jsonl")
+    assert [line["text"] for line in json_lines(samples)] == ["It is 2."]
+    (tmp_path / "deep.jsonl").write_text(json.dumps({**row, "response": [["2"], ["3"]]}))
+    done = here(runs, "import", tmp_path / "deep.jsonl", "--model", "m", "--result-dir", tmp_path / "d")
+    assert (
+        done.returncode == 2 and "a list in a list" in done.stderr and not list(tmp_path.glob("d/*/run.json"))
+    )
+
+
 @pytest.mark.parametrize("scores", [[1], [1, 0, 1], 0.5, [1, 0], None])
 def test_scores_that_are_not_as_many_as_the_responses_are_left_out_and_said(tmp_path, scores):
     path = written(tmp_path / "rows.jsonl", {**SUM, "responses": ["7", "8"], "scores": scores})

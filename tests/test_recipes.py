@@ -14,7 +14,10 @@ from helpers import ROOT
 import inference_and_check
 
 # Each says what it was asked, and stays until it is told to end where the real one does.
-STAY = "trap 'echo end $NAME >>\"$LOG\"; exit 143' TERM; while :; do sleep 0.05; done"
+STAY = (
+    'trap \'echo end $NAME >>"$LOG"; until [ -z "$LINGERS" ] || [ -e "$LINGERS" ]; do sleep 0.02; done; '
+    "exit 143' TERM; while :; do sleep 0.05; done"
+)
 TOOLS = {
     "ray": f'NAME="ray $2"; echo "ray $* $RAY_AUTH_TOKEN" >>"$LOG"; {STAY}',
     "python": f"""
@@ -142,11 +145,15 @@ def test_on_slurm_no_command_begins_after_a_signal_that_came_while_nodes_started
     assert any("requeue" in line for line in said()) == is_queued
 
 
-def test_on_slurm_a_cancelled_job_is_not_queued_again(recipe):
+def test_on_slurm_a_cancelled_job_is_not_queued_again_though_its_time_ends(recipe, tmp_path, monkeypatch):
     start, said, _ = recipe
+    monkeypatch.setenv("LINGERS", str(tmp_path / "enough"))
     process = start("slurm.sh", *COMMAND)
     wait_for(said, ASKED, process)
     process.send_signal(signal.SIGTERM)
+    wait_for(said, "end command", process)
+    process.send_signal(signal.SIGUSR1)
+    (tmp_path / "enough").touch()
     assert process.wait(timeout=60) == 143
     assert "end command" in said() and not any("requeue" in line for line in said())
 

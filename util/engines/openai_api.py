@@ -164,7 +164,7 @@ class OpenAIEngine:
         if start < (concurrency or START_CONCURRENCY):
             say(
                 f"this system allows this process {most_open_files()} open files: at an address no "
-                f"more than {number_of(most, 'request')} at a time; raise the hard limit (ulimit -Hn) for more"
+                f"more than {number_of(most, 'request')} at a time; raise the limit (ulimit -Hn) for more"
             )
         endpoints = [
             Endpoint(address, AdaptiveLimit(start, most), proxy_for(address.base)) for address in addresses

@@ -167,9 +167,9 @@ def _samples(path: Path, columns: Mapping[str, str], model: str | None) -> Itera
 
 def _responses(path: Path, value: Any, *, is_talk: bool) -> list:
     """The responses of a row, each a text or a list of parts; None where there is none."""
-    if is_talk and isinstance(value, list):
-        return [last_of("assistant", value).get("content")]
     several = _listed(path, value)
+    if isinstance(several, list) and (is_talk or last_of("user", several)):
+        return [last_of("assistant", several).get("content")]
     if not isinstance(several, list) or (isinstance(value, str) and not texts(several)):
         several = [value]
     elif thought_of(several) or text_of(several):  # the parts of one
@@ -177,7 +177,12 @@ def _responses(path: Path, value: Any, *, is_talk: bool) -> list:
     found = (
         one.get("content", one.get("text")) if isinstance(one, Mapping) else one for one in several or [None]
     )
-    return list(found)
+    responses = list(found)
+    if any(isinstance(one, list) and not (thought_of(one) or text_of(one)) for one in responses if one):
+        raise UserError(
+            f"{path} has a response that is a list in a list ({str(value)[:60]}): write each as one text"
+        )
+    return responses
 
 
 def _has_each(value: Any, responses: int) -> bool:
