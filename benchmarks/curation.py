@@ -143,19 +143,22 @@ def export(folder: Path, dedup: str, args: argparse.Namespace) -> dict[str, floa
 def print_found(data_dir: Path | None) -> None:
     """Precision and recall of decontamination and of near duplicates."""
     cases = [json.loads(line) for line in (ROOT / "tests" / "cases" / "leaks.jsonl").open(encoding="utf-8")]
-    asked = {
-        name: {
-            problem.id: "\n".join((problem.question, *problem.choices))
-            for problem in problems_of(name, data_dir)
-        }
-        for name in (CONTESTS if data_dir else ())
-    }
+    asked: dict[str, dict[str, str]] = {}
+    answers: dict[tuple[str, str], str | None] = {}
+    for name in CONTESTS if data_dir else ():
+        asked[name] = {}
+        for problem in problems_of(name, data_dir):
+            asked[name][problem.id] = "\n".join((problem.question, *problem.choices))
+            answers[name, problem.id] = problem.answer
     asked["cases"] = {case["benchmark"]: case["benchmark"] for case in cases if "benchmark" in case}
+    for case in cases:
+        if "benchmark_answer" in case:
+            answers["cases", case["benchmark"]] = case["benchmark_answer"]
     text, owners = BenchmarkText(), {}
     for name, questions in asked.items():
         for problem_id, question in questions.items():
             owners[name, problem_id] = len(text)
-            text.add(name, problem_id, question)
+            text.add(name, problem_id, question, answer=answers.get((name, problem_id)))
     text.close()
     usable = [
         case for case in cases if "benchmark" in case or case["problem_id"] in asked.get(case["task"], ())
@@ -167,10 +170,14 @@ def print_found(data_dir: Path | None) -> None:
                 case for case in usable if case["leak"] == is_leak and held_out in (None, case["held_out"])
             ]
             report(f"{what}{part}", [text.find(case["training"]) is not None for case in some])
+            if not is_leak:
+                found = (text.find(case["training"], answer=case.get("answer")) for case in some)
+                report(f"... with the answers{part}", [leak is not None for leak in found])
     for name, questions in asked.items():
         if name != "cases":
             found = (
-                text.find(asked_, {owners[name, problem_id]}) for problem_id, asked_ in questions.items()
+                text.find(asked_, {owners[name, problem_id]}, answer=answers[name, problem_id])
+                for problem_id, asked_ in questions.items()
             )
             report(f"{name}: repeats a problem of another place", [leak is not None for leak in found])
     plain = [question for questions in asked.values() for question in questions.values()]

@@ -315,6 +315,16 @@ def test_a_benchmark_question_is_taken_out_and_shown(tmp_path):
     assert "1 problem was removed for the same words as in Warmup" in done.stderr
 
 
+def test_the_answers_of_the_data_set_tell_a_rewording_from_another_problem(tmp_path):
+    olives = "In a jar are 35 olives, and nobody takes an olive. How many olives does the jar hold?"
+    boats = "There are 18 boats in the harbor, half of them with sails. How many boats sail away?"
+    asked = [PaperSample("reworded", olives, reference="$35$"), PaperSample("other", boats, reference="9")]
+    folder = write_run(tmp_path / "run", [*samples(), *asked])
+    assert last_line(export(folder, "--decontaminate", "Warmup"))["funnel"]["decontaminated"] == 4
+    (leak,) = json_lines(tmp_path / "train.contaminated.jsonl")
+    assert (leak["question"], leak["how"]) == (olives, "the same in other words")
+
+
 def test_benchmarks_that_are_neither_here_nor_at_the_hub_end_the_export_after_one_try(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("util.data.hub.cached", lambda *_: None)  # whatever this machine has

@@ -31,7 +31,12 @@ def benchmark(*questions: str, ngram: int | None = None) -> BenchmarkText:
 def several() -> BenchmarkText:
     """The suite's own problems and those of the cases: words are as rare as in benchmarks."""
     warmup = [row["question"] for row in json_lines(ROOT / "tasks" / "warmup.jsonl")]
-    return benchmark(*dict.fromkeys(case["benchmark"] for case in OWN), *warmup, LONG)
+    answers = {case["benchmark"]: case.get("benchmark_answer") for case in OWN}
+    text = BenchmarkText()
+    for number, question in enumerate((*answers, *warmup, LONG)):
+        text.add("AIME", str(number), question, answer=answers.get(question))
+    text.close()
+    return text
 
 
 def test_a_copy_is_shown_as_it_stands(several):
@@ -97,6 +102,32 @@ def test_the_numbers_in_common_and_the_score_of_a_rewording_are_shown(several):
     )
     assert (leak.how, leak.numbers, leak.passages) == (REWORDING, ("13", "24"), ())
     assert 0.3 < leak.score < 1
+
+
+CHORD = "How far from the middle of a circle with radius 13 does a chord lie that is 24 long?"
+
+
+@pytest.mark.parametrize("answer", [None, "5", r"\boxed{5}", "5.0", r"5\sqrt{2}", r"\frac{7}{2}", "3.5", "B"])
+def test_an_answer_of_another_form_may_be_that_of_a_rewording(several, answer):
+    assert several.find(CHORD, answer=answer).how == REWORDING
+
+
+@pytest.mark.parametrize("answer", ["12", "$12$", r"1{,}200", "-5"])
+def test_a_question_in_other_words_with_another_whole_number_as_its_answer_is_another_one(several, answer):
+    assert several.find(CHORD, answer=answer) is None
+
+
+def test_a_near_copy_is_a_leak_whatever_its_answer(several):
+    maya = next(case["benchmark"] for case in OWN if case["benchmark"].startswith("Maya"))
+    for question in (LONG, maya, maya.replace("18", "21")):
+        assert several.find(question, answer="99999") is not None, question
+
+
+def test_the_answers_keep_a_third_more_of_the_other_problems(several):
+    others = [case for case in OWN if not case["leak"]]
+    by_text = sum(several.find(case["training"]) is not None for case in others)
+    by_answer = sum(several.find(case["training"], answer=case.get("answer")) is not None for case in others)
+    assert by_answer <= by_text * 2 / 3
 
 
 def test_a_problem_with_the_opposite_word_is_another_one(several):

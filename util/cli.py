@@ -555,7 +555,9 @@ def read_benchmarks(
         try:
             rows = open_rows(task.source, data_dir=data_dir)
             for problem in problems(task, rows):
-                text.add(task.name, problem.id, "\n".join((problem.question, *problem.choices)))
+                question = "\n".join((problem.question, *problem.choices))
+                answer = problem.reference if isinstance(problem.reference, str) else None
+                text.add(task.name, problem.id, question, answer=answer)
             text.revisions[task.name] = rows.revision
         except UserError as error:
             say(f"{task.name}: {error}")

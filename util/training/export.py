@@ -608,8 +608,13 @@ class Export:
         self, groups: NDArray[Any], suspects: NDArray[Any], benchmarks: BenchmarkText
     ) -> dict[int, Leak]:
         """What the suspects repeat, by their positions, now that one knows what is a form of speech."""
-        found = ((int(at), benchmarks.find(self._asked(self._candidates[groups[at]])[0])) for at in suspects)
-        return {at: leak for at, leak in found if leak is not None}
+        leaks = {}
+        for at in suspects.tolist():
+            candidate = self._candidates[groups[at]]
+            leak = benchmarks.find(self._asked(candidate)[0], answer=self._reference(candidate))
+            if leak is not None:
+                leaks[at] = leak
+        return leaks
 
     def _write_leaks(self, groups: NDArray[Any], leaks: dict[int, Leak], side_file: Path) -> None:
         """Write down what each of these problems shares with a benchmark, for a person to judge."""
@@ -621,6 +626,12 @@ class Export:
                 yield json.dumps(line, ensure_ascii=False) + "\n"
 
         write_lines(side_file, lines())
+
+    def _reference(self, candidate: Candidate) -> str | None:
+        """The answer that the data set of a run gives, if any."""
+        if candidate.origin >= len(self._folders):
+            return None
+        return self._readers[candidate.origin].problem_line(candidate.problem)["answer"]
 
     def _asked(self, candidate: Candidate) -> tuple[str, str]:
         """The question with its choices, and the prompt that it was asked in."""

@@ -1,7 +1,7 @@
 """Which questions stand in a benchmark, too: word for word, edited, or in other words with the same numbers?
 
-Make `BenchmarkText` of the benchmarks' questions and `close` it. `look` at each question of the pool, with
-`note_speech` for what it shares, then `heed_speech` and ask `find` what a suspect repeats.
+Make `BenchmarkText` of the benchmarks' questions and answers and `close` it. `look` at each question of the
+pool, with `note_speech` for what it shares, then `heed_speech` and ask `find` what a suspect repeats.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ LEAST_SHARED = 25.0  # ... must weigh so much then, which they do not where benc
 FOREIGN_PASSAGES = 0.08  # what a number in place of another takes from the share of passages
 FAITHFUL_NUMBERS = 0.03  # what the weight of a number in common adds to that ...
 FOREIGN_NUMBERS = 0.05  # ... and what that of any other takes
+NEAR_COPY = 0.8  # share of words in common from which on another answer makes no other problem
 BACKGROUND = 2000  # problems that one has in mind where benchmarks are few
 USUAL = 2.0  # weight of the smallest numbers, which meet by chance
 TELLING = 6.0  # where numbers weigh less in all, problems are also found by pairs of rare words
@@ -73,6 +74,7 @@ class BenchmarkText:
         self.ngram = ngram  # so many words in common are a leak, and nothing else is; None: weigh
         self._span = ngram or PASSAGE_WORDS
         self._owners: list[tuple[str, str]] = []
+        self._answers: list[str | None] = []
         self._whole: dict[int, int] = {}  # hash of all words -> the first owner
         self._turns: list[list[str]] = []
         self._numbers: list[frozenset[str]] = []
@@ -83,7 +85,7 @@ class BenchmarkText:
     def __len__(self) -> int:
         return len(self._owners)
 
-    def add(self, benchmark: str, problem_id: str, question: str) -> None:
+    def add(self, benchmark: str, problem_id: str, question: str, *, answer: str | None = None) -> None:
         import numpy as np
 
         read = read_question(question)
@@ -93,6 +95,7 @@ class BenchmarkText:
         self._owners.append((benchmark, problem_id))
         self._grams.append(np.unique(gram_hashes(words, self._span)))
         if self.ngram is None:
+            self._answers.append(answer)
             self._turns.append(read.turns)
             self._numbers.append(_telling_numbers(words))
             self._words.append(_hashes(words))
@@ -157,8 +160,13 @@ class BenchmarkText:
         if self.ngram is None:
             self._pool_speech = self._pool_times >= POOL_SPEECH
 
-    def find(self, question: str, besides: Collection[int] = NO_OWNERS) -> Leak | None:
-        """The benchmark problem that a question repeats, and what they share; None if it repeats none."""
+    def find(
+        self, question: str, besides: Collection[int] = NO_OWNERS, *, answer: str | None = None
+    ) -> Leak | None:
+        """The benchmark problem that a question repeats, and what they share; None if it repeats none.
+
+        A problem with another whole number as its answer than `answer` is not repeated by other words.
+        """
         read = read_question(question)
         words = read.words
         whole = self._whole.get(hash(tuple(words)), -1) if words else -1
@@ -166,7 +174,7 @@ class BenchmarkText:
             return Leak(*self._owners[whole], SAME, 1.0, (question.strip(),))
         hits = self._hits(words)
         covered = None if hits is None else self._covered(words, hits, besides)
-        reworded = self._reworded(read, words, besides) if self.ngram is None else None
+        reworded = self._reworded(read, words, besides, answer) if self.ngram is None else None
         if covered is not None and (reworded is None or covered.score >= reworded.score):
             passages = tuple(_joined(words[begin:end]) for begin, end in _runs(covered.positions))
             return Leak(*self._owners[covered.owner], PASSAGES, round(covered.score, 3), passages)
@@ -247,7 +255,9 @@ class BenchmarkText:
 
     # --- other words ---
 
-    def _reworded(self, read: Question, words: Sequence[str], besides: Collection[int]) -> _Reworded | None:
+    def _reworded(
+        self, read: Question, words: Sequence[str], besides: Collection[int], answer: str | None = None
+    ) -> _Reworded | None:
         """The benchmark problem with the same numbers whose words, by weight, are most alike."""
         import numpy as np
 
@@ -286,7 +296,8 @@ class BenchmarkText:
             least = self._reworded_from + (0.0 if common else WITHOUT_NUMBERS)
             is_alike = score >= least and (common > 0 or shared[at] >= LEAST_SHARED)
             if is_alike and (best is None or score > best.score):
-                if not opposed(read.turns, self._turns[owner]):
+                differ = alike[at] < NEAR_COPY and _differ(answer, self._answers[owner])
+                if not differ and not opposed(read.turns, self._turns[owner]):
                     best = _Reworded(owner, score)
         return best
 
@@ -363,6 +374,21 @@ def _expected(number: str) -> float:
 
 def _telling_numbers(words: Sequence[str]) -> frozenset[str]:
     return frozenset(word for word in words if word[0].isdigit()) - WEAK
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    """Whether two answers are different whole numbers.
+
+    Others may differ in form alone: a probability is m/n here, and m + n where a contest asks for that.
+    """
+    from util.grading.maths.numbers import plain_number  # takes longer to load than all else
+    from util.grading.maths.spelling import clean
+
+    if one is None or other is None:
+        return False
+    numbers = [plain_number(clean(answer)) for answer in (one, other)]
+    values = [number.value for number in numbers if number is not None and number.value.denominator == 1]
+    return len(values) == 2 and values[0] != values[1]
 
 
 def _hashes(words: Sequence[str]) -> NDArray[Any]:
