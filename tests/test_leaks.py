@@ -1,6 +1,9 @@
 """Is a benchmark's question found in the pool however it is written, and is nothing else taken for one?"""
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from helpers import ROOT, json_lines
@@ -212,3 +215,24 @@ def test_the_cases_seen_in_practice():
     for case in (case for case in json_lines(SHARED) if case["area"] == "decontaminate"):
         leak = one_of_many(case["benchmark"]).find(case["training"])
         assert (leak is not None) == case["right"], case
+
+
+def test_what_is_found_is_the_same_in_every_process():
+    script = (
+        "import sys; sys.path[:0] = ['.', 'tests']; from test_leaks import CASES, OWN, BenchmarkText\n"
+        "text = BenchmarkText()\n"
+        "for one in dict.fromkeys(case['benchmark'] for case in OWN): text.add('AIME', one, one)\n"
+        "text.close(); print(text._known.tolist(), [text.find(case['training']) for case in CASES])"
+    )
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert told[0] == told[1] and "Leak(" in told[0]

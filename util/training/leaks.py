@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from util.runs.offsets import name_digest
 from util.training.questions import Question, meanings, opposed, read_question
 
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ class BenchmarkText:
 
     def _weight_of(self, numbers: Iterable[str]) -> float:
         known = self._number_weights
-        return sum(known[number] if number in known else self._rarity(number, 0) for number in numbers)
+        return math.fsum(known[number] if number in known else self._rarity(number, 0) for number in numbers)
 
     def _rarity(self, number: str, many: int) -> float:
         """The weight of a number that stands in so many problems."""
@@ -268,7 +269,7 @@ class BenchmarkText:
         foreign = sum(number not in weight_of for number in numbers)  # that no benchmark has
         if foreign > 1:
             return None
-        telling = sum(weight_of.get(number, 0.0) for number in numbers)
+        telling = math.fsum(weight_of.get(number, 0.0) for number in numbers)
         ids, unknown = None, 0
         if telling < TELLING and not foreign:
             ids, unknown = self._known_meanings(words)
@@ -290,7 +291,7 @@ class BenchmarkText:
         for at in np.argsort(-alike)[:20]:
             owner = int(owners[at])
             other = self._numbers[owner]
-            common = sum(max(0.0, weight_of[number] - USUAL) for number in numbers & other)
+            common = math.fsum(max(0.0, weight_of[number] - USUAL) for number in numbers & other)
             apart = self._weight_of(numbers ^ other)
             score = float(alike[at]) + FAITHFUL_NUMBERS * common - FOREIGN_NUMBERS * apart
             least = self._reworded_from + (0.0 if common else WITHOUT_NUMBERS)
@@ -322,7 +323,7 @@ class BenchmarkText:
             for number in numbers:
                 yield hash(numbers - {number})
         if ids is not None and len(ids) > 2:
-            telling = sum(self._number_weights.get(number, 0.0) for number in numbers)
+            telling = math.fsum(self._number_weights.get(number, 0.0) for number in numbers)
             if telling < TELLING:
                 rarest = sorted(ids[np.argsort(-self._weight[ids], kind="stable")[:4]].tolist())
                 for at, one in enumerate(rarest):
@@ -391,10 +392,16 @@ def _differ(one: str | None, other: str | None) -> bool:
     return len(values) == 2 and values[0] != values[1]
 
 
+@lru_cache(maxsize=1 << 16)
+def _word_hash(word: str) -> int:
+    """The same in every process: which words of equal weight come first must not change from run to run."""
+    return name_digest(word)
+
+
 def _hashes(words: Sequence[str]) -> NDArray[Any]:
     import numpy as np
 
-    return np.fromiter(map(hash, words), np.int64, len(words))
+    return np.fromiter(map(_word_hash, words), np.uint64, len(words)).view(np.int64)
 
 
 def _no_places() -> NDArray[Any]:
@@ -439,7 +446,7 @@ def _weighed(parts: list[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any], NDA
 
 
 def gram_hashes(words: Sequence[str], span: int) -> NDArray[Any]:
-    """A 64-bit hash of every `span` words in a row, good within this process.
+    """A 64-bit hash of every `span` words in a row.
 
     The words' hashes are digits of a number in base _BASE modulo 2**64: with running sums of digit times
     power, the hash of a passage is a difference of two sums.
