@@ -48,7 +48,8 @@ ASKED_AGAIN = (  # whose requests are asked in another batch, as nothing was pai
     "bad_line",
     "no_metadata",
 )
-LOST = ("cancelled", "output_deleted", "lacking")  # what is paid for and gone, or was stopped by somebody
+# What is paid for and gone, or was stopped by somebody.
+LOST = ("cancelled", "output_deleted", "lacking", "renamed")
 FAULTS = (*CALL_FAULTS, *RESULT_FAULTS, *ASKED_AGAIN, *LOST)
 
 
@@ -62,6 +63,7 @@ class BatchEndpoint:
         self.asked: Counter[str] = Counter()  # requests that were run and paid for, by their names
         self.bodies: list[dict] = []  # of all requests that were in a batch
         self.files: dict[str, bytes] = {}
+        self.names: dict[str, str] = {}  # of files, as they were uploaded
         self.batches: dict[str, dict] = {}
         self.missing: dict[str, int] = {}  # path -> status: what the vendor does not have
         self.owned_by, self.room, self.stuck = "someone", None, False
@@ -103,9 +105,9 @@ class BatchEndpoint:
 
     # --- what is done ---
 
-    def upload(self, content: bytes) -> dict:
+    def upload(self, content: bytes, called: str = "results") -> dict:
         name = f"file_{len(self.files)}"
-        self.files[name] = content
+        self.files[name], self.names[name] = content, called
         return {"id": name, "object": "file", "purpose": "batch", "bytes": len(content)}
 
     def create(self, said: dict) -> tuple[int, dict]:
@@ -201,6 +203,8 @@ class BatchEndpoint:
             found.insert(1, _line("nobody/0/0", {"status_code": 200, "body": self._answer(lines[0]["body"])}))
         if self.strikes("lacking"):
             del found[0]
+        if self.strikes("renamed"):
+            found = [line.replace(b'"custom_id": "', b'"custom_id": "request-') for line in found]
         if self.strikes("no_last_line_end"):
             found[-1] = found[-1].rstrip()
         return b"".join(found)
@@ -227,11 +231,15 @@ class BatchEndpoint:
                 return b"\xff\xfe" + content
         return content
 
-    def listed(self, after: str | None) -> dict:
-        names = [*self.batches][::-1]  # the newest first
+    def listed(self, call: str, after: str | None) -> dict:
+        """A page of batches, or of files."""
+        hidden = [*self.batches][-1:] if call == "list" and self.strikes("listed_late") else []
+        names = [*(self.batches if call == "list" else self.names)][::-1]  # the newest first
+        names = [name for name in names if name not in hidden]
         begin = names.index(after) + 1 if after else 0
         page = names[begin : begin + self.page]
-        data = [self.batches[name] for name in page]
+        about = self.batches if call == "list" else {n: {"id": n, "filename": self.names[n]} for n in page}
+        data = [about[name] for name in page]
         return {"object": "list", "data": data, "has_more": begin + self.page < len(names)}
 
 
@@ -242,6 +250,7 @@ def quick_clients(monkeypatch) -> None:
         ssl, "create_default_context", lambda *_, **__: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     )
     monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setattr("util.engines.openai_batches.LISTED_AFTER_S", 0.0)
 
 
 def _line(name: str, response: dict | None, error: dict | None = None) -> bytes:
@@ -301,6 +310,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send(status, said)
 
     def call_of(self, path: str, body: bytes | None) -> str:
+        if path == "/files" and body is None:
+            return "files"
         if path.startswith("/files"):
             return "fetch" if body is None else "upload"
         if path.startswith("/batches"):
@@ -312,12 +323,12 @@ class _Handler(BaseHTTPRequestHandler):
     def done(self, call: str, path: str, body: bytes | None, after: str | None) -> tuple[int, dict | bytes]:
         endpoint = self.endpoint
         if call == "upload":
-            part = body.split(b"filename=", 1)[1].partition(b"\r\n\r\n")[2]
-            return 200, endpoint.upload(part.partition(b"\r\n--")[0])
+            name, _, part = body.split(b'filename="', 1)[1].partition(b"\r\n\r\n")
+            return 200, endpoint.upload(part.partition(b"\r\n--")[0], name.partition(b'"')[0].decode())
         if call == "create":
             return endpoint.create(json.loads(body))
-        if call == "list":
-            return 200, endpoint.listed(after)
+        if call in ("list", "files"):
+            return 200, endpoint.listed(call, after)
         if call == "models":
             model = {"id": "test-model", "owned_by": endpoint.owned_by, "max_model_len": endpoint.room}
             return 200, {"object": "list", "data": [model]}

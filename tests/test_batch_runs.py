@@ -112,14 +112,51 @@ def test_runs_with_a_batch_under_way_are_not_merged(tmp_path, under_way):
     assert here(runs, *merging).returncode == 0
 
 
-@pytest.mark.parametrize("gone", [2, 3], ids=["uploaded", "created"])
-def test_a_batch_of_which_a_line_was_set_aside_is_not_paid_for_again(tmp_path, under_way, gone):
+@pytest.mark.parametrize("faults", [(), ("no_metadata", "files:500")], ids=["marked", "unmarked"])
+@pytest.mark.parametrize("gone", [["uploaded"], ["created"], ["uploaded", "created"]])
+def test_a_batch_of_which_lines_were_set_aside_is_not_paid_for_again(tmp_path, faults, gone):
+    with BatchEndpoint(*faults) as endpoint:
+        command = flags(tmp_path, endpoint.url, "--n", 2)
+        left_waiting(endpoint, inference_and_check, [*command, "--batch"])
+        without_lines(tmp_path / NAME, *gone)
+        live = here(inference_and_check, *command)
+        assert live.returncode == 2 and "asking for them now would pay twice" in live.stderr
+        endpoint.stuck = False
+        done = here(inference_and_check, *command, "--batch")
+        assert done.returncode == 0 and set(endpoint.asked.values()) == {1} and len(endpoint.ours) == 1
+
+
+@pytest.mark.parametrize("fault", ["full", "full_at_create"])
+def test_a_part_whose_line_that_it_was_withdrawn_was_set_aside_stays_withdrawn(tmp_path, fault):
+    with BatchEndpoint(fault) as endpoint:
+        command = flags(tmp_path, endpoint.url, "--batch", "--n", 2)
+        left_waiting(endpoint, inference_and_check, command)  # before it is asked otherwise
+        without_lines(tmp_path / NAME, "withdrawn")
+        endpoint.stuck = False
+        done = here(inference_and_check, *command)
+        assert done.returncode == 0 and set(endpoint.asked.values()) == {1}, done.stderr
+        without_lines(tmp_path / NAME, "withdrawn", "taken")
+        live = here(inference_and_check, *flags(tmp_path, NOWHERE, "--n", 2))
+        assert live.returncode == 0, live.stderr
+
+
+def test_a_part_without_any_line_keeps_its_requests_and_results(tmp_path, under_way):
     run, endpoint = under_way
-    lines = (run / "batches.jsonl").read_text().splitlines(keepends=True)
-    (run / "batches.jsonl").write_text("".join(lines[: gone - 1] + lines[gone:]))
+    (run / "batches.jsonl").unlink()  # the person pays again
+    requests = (run / "batches" / "0001.jsonl").read_bytes()
+    (run / "batches" / "0001.results.jsonl").write_text("answers\n")
     endpoint.stuck = False
     done = here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", 2))
-    assert done.returncode == 0 and set(endpoint.asked.values()) == {1} and len(endpoint.ours) == 1
+    assert done.returncode == 0 and (run / "batches" / "0002.results.jsonl").exists()
+    assert (run / "batches" / "0001.jsonl").read_bytes() == requests
+    assert (run / "batches" / "0001.results.jsonl").read_text() == "answers\n"
+
+
+def without_lines(run, *states):
+    """Set the lines of batches.jsonl aside that say these states."""
+    lines = (run / "batches.jsonl").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if json.loads(line)["state"] not in states]
+    (run / "batches.jsonl").write_text("".join(kept))
 
 
 @pytest.mark.parametrize(
@@ -297,6 +334,39 @@ def test_requests_for_vllm_are_files_and_of_their_results_what_is_there_becomes_
     done = here(inference_and_check, *command)
     assert done.returncode == 0, done.stderr
     assert [line["text"] for line in json_lines(tmp_path / NAME / "samples.jsonl")] == ["So be it"] * 3
+
+
+@pytest.mark.parametrize("answered", [3, 2])
+def test_what_was_read_of_files_of_results_is_not_asked_again_once_they_are_gone(tmp_path, answered):
+    command = flags(tmp_path, NOWHERE, "--batch", "files")
+    here(inference_and_check, *command)
+    run = tmp_path / NAME
+    asked = json_lines(run / "batches" / "0001.jsonl")
+    answer_file(run / "batches" / "0001.jsonl", asked[:answered])
+    here(inference_and_check, *command)
+    without_lines(run, "taken")  # as if it was killed before it said so
+    for path in (run / "batches").glob("000[12].[r]*"):
+        path.unlink()
+    said = here(inference_and_check, *command, "--n", 2)
+    assert said.returncode == 1 and "0001.jsonl -o" not in said.stderr
+    waiting = [one for path in (run / "batches").iterdir() for one in json_lines(path) if "custom_id" in one]
+    names = [one["custom_id"] for one in waiting]
+    assert sorted(set(names) - {one["custom_id"] for one in asked[:answered]}) == sorted(
+        {one["custom_id"] for one in asked[answered:]} | {f"{one['custom_id'][:-1]}1" for one in asked}
+    )
+    for path in sorted((run / "batches").iterdir())[1:]:
+        answer_file(path, [one for one in json_lines(path) if "custom_id" in one])
+    assert here(inference_and_check, *command, "--n", 2).returncode == 0
+    assert len(json_lines(run / "samples.jsonl")) == 6
+
+
+def answer_file(path, asked):
+    """Write the results of a file of requests."""
+    lines = [
+        json.dumps({"custom_id": one["custom_id"], "response": {"status_code": 200, "body": ANSWER}})
+        for one in asked
+    ]
+    path.with_suffix(".results.jsonl").write_text("\n".join(lines))
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ PACKAGE = "openai"
 MISSING = (404, 405, 410, 501)
 MOST_MISSING = 3  # times that something may be said to be missing before we believe it
 CALL_S = 600.0  # for a call: a file has up to 200 MB
+LISTED_AFTER_S = 5.0  # a batch that was just made may not be listed yet
 ENDED = ("completed", "failed", "expired", "cancelled")
 NOT_ASKED = ("batch_expired", "batch_cancelled")  # codes of requests that the end of their batch left out
 _FULL = re.compile(r"token_limit_exceeded|enqueued[ _-]token", re.IGNORECASE)
@@ -78,6 +79,10 @@ class Full:
             return None
         limit = _LIMIT.search(words)
         return Full(int(limit[1].replace(",", "")) if limit else None)
+
+
+class NothingAsked(UserError):
+    """An endpoint refused something, and certainly made no batch."""
 
 
 class _BadReply(Exception):
@@ -136,26 +141,28 @@ class BatchEndpoint:
     def close(self) -> None:
         self._client.close()
 
-    def upload(self, path: Path) -> str:
-        """The id of a file of requests."""
+    def upload(self, path: Path, nonce: str) -> str:
+        """The id of a file of requests, which gets a name by which it can be found again."""
 
         def once() -> str:
             with open(path, "rb") as file:
-                return _id(
-                    self._client.files.with_raw_response.create(file=(path.name, file), purpose="batch")
-                )
+                named = (f"{path.stem}-{nonce}{path.suffix}", file)
+                return _id(self._client.files.with_raw_response.create(file=named, purpose="batch"))
 
         return self._given(f"the file {path.name}", self._call(once))
 
     def create(self, file_id: str, nonce: str, about: dict[str, str]) -> Batch | Full:
-        """A batch of a file, made once, whatever breaks off meanwhile."""
-        is_uncertain = False
+        """A batch of a file, made once, whatever breaks off meanwhile.
+
+        Raises NothingAsked where it is refused, UserError where one may have been made all the same.
+        """
+        tries = 0
 
         def once() -> Batch:
-            nonlocal is_uncertain
-            if is_uncertain and (there := self._find(file_id, nonce)):
+            nonlocal tries
+            tries += 1
+            if tries > 1 and (there := self._find_made({file_id}, nonce)):
                 return there
-            is_uncertain = True
             metadata: Any = {**about, "nonce": nonce} if self._takes_metadata else None
             said = self._client.batches.with_raw_response.create(
                 input_file_id=file_id,
@@ -167,17 +174,25 @@ class BatchEndpoint:
             return _batch(_object(said))
 
         while True:
-            made = self._call(once)
+            try:
+                made = self._call(once)
+            except UserError as error:
+                if tries > 1:
+                    raise
+                raise NothingAsked(str(error)) from error
             if isinstance(made, Trouble) and self._takes_metadata and "metadata" in made.message:
                 self._takes_metadata = False  # the batch is then found again by its file
                 continue
             if isinstance(made, Trouble) and (full := Full.in_words(made.message)):
                 return full
+            if isinstance(made, Trouble):
+                raise NothingAsked(f"{self.name} refuses the batch: {made.message}")
             return self._given("the batch", made)
 
     def find(self, file_id: str, nonce: str) -> Batch | None:
-        """The batch that was made of a file before somebody could write its id down."""
-        found = self._call(lambda: self._find(file_id, nonce))
+        """The batch that was made before somebody could write its id down, or even that of its file ("")."""
+        files = {file_id} if file_id else self._files_named(nonce)
+        found = self._call(lambda: self._find_made(files, nonce))
         return None if found is None else self._given("to list batches", found)
 
     def look(self, batch_id: str) -> Batch | None:
@@ -214,30 +229,32 @@ class BatchEndpoint:
         models = models_in(reply) if isinstance(reply, Reply) else {}
         return room_of(models, model), fills_in(models, model)
 
-    def _find(self, file_id: str, nonce: str) -> Batch | None:
-        for said in self._listed():
+    def _files_named(self, nonce: str) -> set[str]:
+        """The files whose names hold a mark; none where the endpoint does not list files."""
+        files = self._client.files.with_raw_response
+        named = self._call(
+            lambda: {one["id"] for one in _listed(files.list) if nonce in str(one.get("filename"))},
+            gone_after=1,
+        )
+        return named if isinstance(named, set) else set()
+
+    def _find_made(self, files: set[str], nonce: str) -> Batch | None:
+        """The batch with a mark, or of one of these files; who finds none looks again a little later."""
+        if found := self._find(files, nonce):
+            return found
+        self._pause(LISTED_AFTER_S)
+        return self._find(files, nonce)
+
+    def _find(self, files: set[str], nonce: str) -> Batch | None:
+        for said in _listed(self._client.batches.with_raw_response.list):
             metadata = said.get("metadata")
             if isinstance(metadata, dict) and "nonce" in metadata:
                 is_ours = metadata["nonce"] == nonce
             else:
-                is_ours = said.get("input_file_id") == file_id
+                is_ours = said.get("input_file_id") in files
             if is_ours:
                 return _batch(said)
         return None
-
-    def _listed(self) -> Iterator[dict]:
-        """All batches of the account, page by page."""
-        seen: set[str] = set()
-        more: dict[str, Any] = {}
-        while True:
-            page = _object(self._client.batches.with_raw_response.list(limit=100, **more))
-            batches = [one for one in page.get("data") or [] if isinstance(one, dict)]
-            fresh = [one for one in batches if isinstance(one.get("id"), str) and one["id"] not in seen]
-            yield from fresh
-            if not fresh or not page.get("has_more"):
-                return
-            seen.update(one["id"] for one in fresh)
-            more = {"after": batches[-1].get("id")}
 
     def _given(self, what: str, said: Given | Trouble | None) -> Given:
         """What an endpoint gave; raises UserError where it refuses it."""
@@ -336,6 +353,21 @@ def read_line(line: dict) -> Answer | Trouble | None:
     if isinstance(error, dict):
         return read_reply(500, {}, json.dumps({"error": error}).encode())
     return Trouble(Kind.BROKEN, "a line of the results holds neither a response nor an error")
+
+
+def _listed(pages: Callable[..., Any]) -> Iterator[dict]:
+    """All batches or files of the account, page by page."""
+    seen: set[str] = set()
+    more: dict[str, Any] = {}
+    while True:
+        page = _object(pages(limit=100, **more))
+        listed = [one for one in page.get("data") or [] if isinstance(one, dict)]
+        fresh = [one for one in listed if isinstance(one.get("id"), str) and one["id"] not in seen]
+        yield from fresh
+        if not fresh or not page.get("has_more"):
+            return
+        seen.update(one["id"] for one in fresh)
+        more = {"after": listed[-1].get("id")}
 
 
 def _object(said: Any) -> dict:

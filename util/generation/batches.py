@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from util.engines.failures import REFUSED
 from util.engines.loops import loop_end
-from util.engines.openai_batches import ENDED, Batch, Full, open_batch_endpoint, read_line
+from util.engines.openai_batches import ENDED, Batch, Full, NothingAsked, open_batch_endpoint, read_line
 from util.engines.openai_bodies import Bodies, body_fields, counted, counter_for, seconds_in, words_of
 from util.engines.openai_budget import with_begun
 from util.engines.openai_quirks import LEFT_OUT, LESSONS, NO_STREAM, OWN_BUDGET, STREAM, lesson_of
@@ -36,12 +36,12 @@ from util.terminal import number_of, say
 MOST_REQUESTS, MOST_BYTES = 50_000, 190_000_000  # of one part; OpenAI takes 50,000 and 200 MB
 MOST_ASKED = 4 * MOST_REQUESTS  # requests in memory, under way or about to be
 MOST_ATTEMPTS = 3  # batches in which one request is asked before it is given up
+MOST_UNSAID = 2  # such batches that have no line about it, though all was done: each may have been paid for
 MOST_FETCHES = 4  # times that results with gaps are fetched
 POLL_S, MOST_POLL_S, SLOWER = 20.0, 300.0, 1.5  # between two looks at a batch
 SETTLE_S = 5.0  # so long the source may have nothing to ask before what it asked is handed in
 IDLE_S = 0.05
 GROWS_IN_S = 1.0  # a file of results that is being written
-LISTED_AFTER_S = 5.0  # a batch that was just made may not be listed yet
 
 Result = Completion | Failure
 PlaceOf = Callable[[Request], Place]
@@ -55,7 +55,7 @@ class Desk(Protocol):
     room: int | None  # the model's context length, where it is known
     fills_in: bool  # whether the server takes what a request does not say from elsewhere
 
-    def upload(self, path: Path) -> str: ...
+    def upload(self, path: Path, nonce: str) -> str: ...
     def create(self, file_id: str, nonce: str, about: dict[str, str]) -> Batch | Full: ...
     def find(self, file_id: str, nonce: str) -> Batch | None: ...
     def look(self, batch_id: str) -> Batch | None: ...
@@ -69,14 +69,14 @@ class FileDesk:
     name, waits, fills_in = BATCH_FILES, False, True
     room: int | None = None
 
-    def upload(self, path: Path) -> str:
+    def upload(self, path: Path, nonce: str) -> str:
         return str(path)
 
     def create(self, file_id: str, nonce: str, about: dict[str, str]) -> Batch | Full:
         return Batch(file_id, "in_progress")
 
     def find(self, file_id: str, nonce: str) -> Batch | None:
-        return Batch(file_id, "in_progress")
+        return Batch(file_id or nonce, "in_progress")
 
     def look(self, batch_id: str) -> Batch | None:
         return Batch(batch_id, "in_progress")
@@ -209,23 +209,25 @@ class BatchEngine:
 
     def _find_again(self, run: _Run) -> None:
         for part in run.book.open():
-            if part.status and (not part.results.exists() or self._are_damaged(part)):
+            if not part.left:
+                continue
+            if part.status and (not part.results.exists() or _are_damaged(part)):
+                if part.at == BATCH_FILES:
+                    self._without_results(run, part)
+                    continue
                 part.status = ""  # somebody has taken results away: they are fetched once more
             if part.at != self._desk.name and not part.status:
                 raise UserError(
                     f"{run.place.folder} has a batch under way at {part.at}, and this command asks "
                     f"{self._desk.name}: give the same --batch and --api-base until its results are there"
                 )
-            if part.left and (model := model_asked(part.path)) != self._model:
+            if (model := model_asked(part.path)) != self._model:
                 raise UserError(
                     f"{run.place.folder} has a batch that asks {model}, and this command asks {self._model}: "
                     f"ask {model} until its results are there"
                 )
             if not part.batch_id:
                 found = self._desk.find(part.file_id, part.nonce)
-                if found is None:
-                    self._pause(LISTED_AFTER_S)
-                    found = self._desk.find(part.file_id, part.nonce)
                 if found is None:
                     run.book.withdraw(part)
                     continue
@@ -235,9 +237,13 @@ class BatchEngine:
                     run.home[name].left.pop(name, None)
                 run.home[name] = part
 
-    def _are_damaged(self, part: Part) -> bool:
-        """Whether results that lie here lack lines that the endpoint may have."""
-        return self._desk.waits and part.status not in ("failed", "gone") and _has_gaps(part)
+    def _without_results(self, run: _Run, part: Part) -> None:
+        """Results that a person had made are gone after they were read: what they lacked is asked again."""
+        say(
+            f"{part.results} is gone: what was read of it is kept, and what it did not answer "
+            f"({number_of(len(part.left), 'request')}) is asked again"
+        )
+        run.book.withdraw(part)
 
     def _pull(self, source: Iterator[Request | None]) -> bool:
         """Take what the source has to ask now; True once it has no more."""
@@ -270,9 +276,7 @@ class BatchEngine:
         for run in self._runs.values():
             while self._room_for_more(run):
                 part = self._write(run)
-                run.book.note(part, "uploaded", file_id=self._desk.upload(part.path))
-                about = {"run": run.place.folder.name[:500], "part": str(part.number)}
-                made = self._desk.create(part.file_id, part.nonce, about)
+                made = self._made(run, part)
                 if isinstance(made, Full):
                     self._withdraw_until_room(run, part, made)
                     return
@@ -284,6 +288,21 @@ class BatchEngine:
                         "which may take a day: Ctrl-C leaves it there, and the same command fetches its "
                         "answers"
                     )
+
+    def _made(self, run: _Run, part: Part) -> Batch | Full:
+        """The batch of a part that was just written; one of which nothing was asked for sure binds nobody."""
+        about = {"run": run.place.folder.name[:500], "part": str(part.number)}
+        try:
+            file_id = self._desk.upload(part.path, part.nonce)
+        except (KeyboardInterrupt, SystemExit, RunStopped, UserError):  # no batch is made of half a file
+            run.book.withdraw(part)
+            raise
+        run.book.note(part, "uploaded", file_id=file_id)
+        try:
+            return self._desk.create(part.file_id, part.nonce, about)
+        except NothingAsked:
+            run.book.withdraw(part)
+            raise
 
     def _room_for_more(self, run: _Run) -> bool:
         """Whether there is something to hand in that the endpoint takes, as far as it said."""
@@ -365,7 +384,7 @@ class BatchEngine:
     # --- from batches to results ---
 
     def _under_way(self) -> list[tuple[_Run, Part]]:
-        return [(run, part) for run, part in self._open_parts() if not part.status]
+        return [(run, part) for run, part in self._open_parts() if part.left and not part.status]
 
     def _wait(self) -> None:
         """Let time go by until there may be something to do."""
@@ -453,7 +472,7 @@ class BatchEngine:
 
     def _read_refusal(self, run: _Run, part: Part, batch: Batch) -> None:
         """A batch was refused before anything was asked: because of some lines, or as a whole."""
-        names = [*part.left]
+        names = [*part.names]
         bad = {line: words for line, words in batch.problems if line and line <= len(names)}
         if not bad or len(bad) == len(names):
             words = "; ".join(words for _, words in batch.problems[:3]) or "it does not say why"
@@ -472,10 +491,12 @@ class BatchEngine:
             return
         troubles: dict[str, Trouble | None] = {}
         learned: set[str] = set()
-        strange = answers = again = 0
+        strange: list[str] = []
+        answers = again = 0
         for line in result_lines(part.results):
             name = "" if line is None else line["custom_id"]
-            strange += line is not None and name not in part.names
+            if line is not None and name not in part.names:
+                strange.append(name)
             if line is None or name not in wanted:
                 continue
             outcome = read_line(line)
@@ -490,8 +511,15 @@ class BatchEngine:
                 run.forget(part, name)
             else:  # read from here once more by a command that was killed before it asked on
                 run.home.pop(name, None)
-        for name in [name for name in part.left if name in wanted]:
-            then = self._what_then(run, part, name, troubles.get(name), learned)
+        rest = [name for name in part.left if name in wanted]
+        unsaid = {name: None for name in rest if name not in troubles and part.status == "completed"}
+        enough = _why_not_again(part, [*unsaid], strange)
+        for name in rest:
+            then: _Wish | Result
+            if enough and name in unsaid:
+                then = Failure(enough)
+            else:
+                then = self._what_then(run, part, name, troubles.get(name), learned)
             if isinstance(then, _Wish):
                 again += 1
                 run.pending.append(then)
@@ -500,7 +528,7 @@ class BatchEngine:
             yield run.asked.pop(name), then
             run.forget(part, name)
         asked_again = f", {number_of(again, 'is asked again', 'are asked again')}" if again else ""
-        unknown = f", {strange:,} lines of its results belong to none of its requests" if strange else ""
+        unknown = f", {len(strange):,} lines of its results belong to none of its requests" if strange else ""
         say(f"batch {part.batch_id} is {part.status}: {number_of(answers, 'answer')}{asked_again}{unknown}")
 
     def _completion(self, request: Request, answer: Answer) -> Completion:
@@ -561,6 +589,25 @@ class BatchEngine:
         words = ((f"{part.path}", "-o", f"{part.results}", "--model", self._model) for part in under_way)
         commands = "".join(f"\n  {program} -i {shlex.join(some)}" for some in words)
         return f"have vLLM answer these requests, and then run the same command again:{commands}"
+
+
+def _why_not_again(part: Part, unsaid: list[str], strange: list[str]) -> str:
+    """Why requests that a completed batch has no line about are not asked once more by themselves; "" where
+    they are."""
+    named = ", ".join(unsaid[:3]) + (f" and {len(unsaid) - 3} more" if len(unsaid) > 3 else "")
+    if unsaid and strange:
+        return (
+            f"batch {part.batch_id} has no line about {named}, and {len(strange):,} about what it was not "
+            f"asked (such as {strange[0]!r}), which may be the answers: see {part.results}"
+        )
+    if unsaid and part.attempt >= MOST_UNSAID:
+        return f"{part.attempt} batches brought no line about {named}, which may be paid for all the same"
+    return ""
+
+
+def _are_damaged(part: Part) -> bool:
+    """Whether results that lie here lack lines that the endpoint may have."""
+    return part.at != BATCH_FILES and part.status not in ("failed", "gone") and _has_gaps(part)
 
 
 def _has_gaps(part: Part) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from util.errors import UserError
 from util.records import exact_number
-from util.runs.journal import Journal, files_of, make_folders, read_lines, write_lines
+from util.runs.journal import Journal, files_of, make_folders, read_lines, write_lines, write_whole
 from util.runs.lines import BATCHES, SAMPLES
 from util.runs.reader import samples_there
 from util.terminal import number_of
@@ -25,6 +25,7 @@ from util.terminal import number_of
 FOLDER = "batches"
 OF_PART = ("at", "nonce", "attempt", "requests", "tokens")  # what is written down of a part at its beginning
 MOST_NAME = 64  # characters of a request's name
+NOT_ASKED = '{"state": "withdrawn"}\n'  # stands where the requests of a part were
 
 
 @dataclass
@@ -55,9 +56,13 @@ class Part:
         return self.path.with_suffix(".earlier.jsonl")
 
     @property
-    def may_be_paid(self) -> bool:
-        """Whether something may have been asked that is not taken yet."""
-        return bool(self.file_id or self.batch_id) and not self.is_over
+    def is_withdrawn(self) -> bool:
+        """Whether its file of requests says so, which a lost line of batches.jsonl cannot take away."""
+        try:
+            with open(self.path, encoding="utf-8", errors="replace") as file:
+                return file.read(len(NOT_ASKED)) == NOT_ASKED
+        except FileNotFoundError:
+            return False
 
 
 class Place(Protocol):
@@ -122,7 +127,9 @@ class Parts:
     lessons: set[str] = field(default_factory=set)
 
     def open(self) -> list[Part]:
-        return [part for part in self.all.values() if part.may_be_paid]
+        """Parts that may have been paid for and are not taken: of one that was only written down, too, nobody
+        knows whether it was asked, as later lines may be lost."""
+        return [part for part in self.all.values() if not part.is_over]
 
 
 def read_parts(folder: Path) -> Parts:
@@ -135,6 +142,8 @@ def read_parts(folder: Path) -> Parts:
                 f"{folder / BATCHES}: line {number} {wrong}: restore the file ({BATCHES}.damaged may have "
                 "what lacks), as nothing else says which batches are paid for"
             )
+    for part in found.open():
+        part.is_over = part.is_withdrawn
     return found
 
 
@@ -191,9 +200,9 @@ class BatchBook:
         self._parts = read_parts(self._folder)
         self.lessons = self._parts.lessons
         waiting_parts(place, self._parts)
-        for part in self._parts.all.values():
-            if not (part.may_be_paid or part.is_over):  # its command ended before it left this machine
-                self.withdraw(part)
+        for part in self.open():
+            if part.status and not part.left:  # its command ended before it could say that all is taken
+                self.taken(part)
 
     def open(self) -> list[Part]:
         """Parts that may have been paid for and are not taken, in the order of their numbers."""
@@ -201,12 +210,10 @@ class BatchBook:
 
     def write(self, part_of: dict[str, Any], names: dict[str, bool], lines: Iterable[str]) -> Part:
         """Write a new part down; its fields and `names` are filled while its `lines` are drawn."""
-        number = max(self._parts.all, default=0) + 1
-        path = self._folder / FOLDER / f"{number:04}.jsonl"
-        make_folders(path.parent)
-        path.with_suffix(".results.jsonl").unlink(
-            missing_ok=True
-        )  # of a run that was copied without its lines
+        folder = self._folder / FOLDER
+        make_folders(folder)
+        number = max([*self._parts.all, *_numbers_there(folder)], default=0) + 1
+        path = folder / f"{number:04}.jsonl"
         write_lines(path, lines)
         part = Part(number, path=path, names=names, left=dict(names), requests=len(names), **part_of)
         self._parts.all[number] = part
@@ -223,7 +230,7 @@ class BatchBook:
         """A part is asked otherwise: nothing was paid for it."""
         part.is_over = True
         self._note(part, "withdrawn")
-        part.path.unlink(missing_ok=True)
+        write_whole(part.path, NOT_ASKED)
 
     def taken(self, part: Part) -> None:
         """All that this command wants of a part is taken; its answers are on the disk before this says so."""
@@ -273,6 +280,14 @@ def result_lines(path: Path) -> Iterator[dict | None]:
 def model_asked(path: Path) -> str:
     """The model that the requests of a part are for."""
     return next((line["body"]["model"] for _, line in read_lines(path)), "")
+
+
+def _numbers_there(folder: Path) -> Iterator[int]:
+    """The numbers of parts that have files: one whose lines are lost keeps its requests and results."""
+    for path in folder.iterdir():
+        number = path.name.partition(".")[0]
+        if number.isdecimal():
+            yield int(number)
 
 
 def _names(part: Part) -> dict[str, bool]:
