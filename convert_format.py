@@ -29,9 +29,9 @@ from util.engines.prices import cost_line, forecast_line
 from util.engines.tokens import estimate_tokens
 from util.generation.batches import check_no_batch_waits
 from util.records import NOT_JUDGED, Failure, Record, Request, worth_another_try
-from util.runs.batches import QuestionsPlace, asked_about, name_of
+from util.runs.batches import QuestionsPlace, asked_about, name_of, questions_waiting
 from util.runs.folder import Run, find_runs, read_run_json
-from util.runs.reader import given_up, read_records
+from util.runs.reader import SampleSet, given_up, read_records
 from util.settings import number_in
 from util.terminal import Progress, number_of, print_result, say
 
@@ -86,6 +86,7 @@ class SampleCounts:
     left_out: Counter[str] = field(default_factory=Counter)
     done: int = 0
     for_model: int = 0
+    waiting: int = 0  # those of them that batches were asked already
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
@@ -101,6 +102,9 @@ def run(args: argparse.Namespace) -> int:
         for folder in folders:
             _by_rule(folder, args, counts, progress)
     say(_before(counts, args))
+    if counts.for_model and not args.no_llm:
+        for folder in folders:
+            check_no_batch_waits(_Rewrites(folder, retry=args.retry).place, args.batch)
     if not args.dry_run:
         if counts.for_model and not args.no_llm:
             exhausted = _rewrite_all(folders, args, counts.for_model, answers)
@@ -146,13 +150,17 @@ def _kinds(folder: Path, args: argparse.Namespace) -> Iterator[tuple[Record, For
 def _by_rule(folder: Path, args: argparse.Namespace, counts: SampleCounts, progress: Progress) -> None:
     """Format what a rule covers, unless it is a dry run, and count what becomes of all samples."""
     with nullcontext() if args.dry_run else _open(folder) as opened:
+        is_waiting = questions_waiting(_Rewrites(folder, retry=args.retry).place)
         for record, kind in _kinds(folder, args):
             if kind == DONE:
                 counts.done += 1
             elif kind == FOR_MODEL:
                 counts.for_model += 1
-                counts.prompt_tokens += estimate_tokens(_prompt(record))
-                counts.completion_tokens += estimate_tokens(record.text())
+                if is_waiting(name_of(*record.sample.key)):
+                    counts.waiting += 1
+                else:
+                    counts.prompt_tokens += estimate_tokens(_prompt(record))
+                    counts.completion_tokens += estimate_tokens(record.text())
             elif isinstance(kind, str):
                 counts.left_out[kind] += 1
             else:
@@ -169,8 +177,6 @@ def _open(folder: Path) -> Run:
 
 def _rewrite_all(folders: list[Path], args: argparse.Namespace, count: int, answers: Answers) -> str:
     """Ask the model about every sample that is left for it; returns which budget ended before, in words."""
-    for folder in folders:
-        check_no_batch_waits(_Rewrites(folder).place, args.batch)
     options = cli.asking_options(args, engine="openai")
     opened = cli.open_within_budget(args, options, place_of=_place_of)
     try:
@@ -188,21 +194,22 @@ def _rewrite_all(folders: list[Path], args: argparse.Namespace, count: int, answ
 class _Rewrites:
     """The rewrites of one run, and where it is written down what is asked for them in batches."""
 
-    def __init__(self, folder: Path, run: Run | None = None) -> None:
-        self.folder, self.run = folder, run
+    def __init__(self, folder: Path, run: Run | None = None, *, retry: bool) -> None:
+        self.folder, self.run, self._retry = folder, run, retry
         sync = (lambda: None) if run is None else run.sync_formats
         self.place = QuestionsPlace(folder / "rewriting", self._is_done, sync)
-        self._done: set[str] | None = None  # samples that need no asking any more, once anybody wants to know
+        self._done: set[str] = set()  # samples that need no asking since this command asked
+        self._before: set[str] | None = None  # or since before it, once anybody wants to know
 
     def _is_done(self, name: str) -> bool:
-        if self._done is None:
-            failed_before = given_up(self.folder)
-            self._done = {
+        if self._before is None:
+            failed_before = SampleSet() if self._retry else given_up(self.folder)
+            self._before = {
                 asked_about(_name(record))
                 for record in read_records(self.folder)
                 if record.formatted is not None or failed_before.has(*record.sample.key)
             }
-        return name in self._done
+        return name in self._done or name in self._before
 
     def add(self, record: Record, said: str | Refused, model: str) -> None:
         assert self.run is not None, "it is open for writing"
@@ -210,8 +217,7 @@ class _Rewrites:
             self.run.add_unformatted(record.sample.key, said.reason, model)
         else:
             self.run.add_formatted(record.sample.key, said, model)
-        if self._done is not None:
-            self._done.add(asked_about(_name(record)))
+        self._done.add(asked_about(_name(record)))
 
 
 def _name(record: Record) -> str:
@@ -246,7 +252,8 @@ def _rewrite(
 
     reminder = prompts.load("rewrite_again")
     with ExitStack() as stack:
-        opened = [_Rewrites(folder, stack.enter_context(_open(folder))) for folder in folders]
+        runs = [stack.enter_context(_open(folder)) for folder in folders]
+        opened = [_Rewrites(run.folder, run, retry=args.retry) for run in runs]
         for question, _, said in ask(
             engine, questions(), check, reminder=reminder, tries=TRIES, answers=answers
         ):
@@ -270,7 +277,10 @@ def _before(counts: SampleCounts, args: argparse.Namespace) -> str:
         lines.append(f"{counts.for_model:>9}  left out: no rule covers them, and --no-llm is given")
     elif counts.for_model:
         price = forecast_line(args.model, counts.prompt_tokens, counts.completion_tokens)
-        lines.append(f"{counts.for_model:>9}  for {args.model} (asked again once at most): about {price}")
+        waiting = f", {counts.waiting} asked in batches already" if counts.waiting else ""
+        lines.append(
+            f"{counts.for_model:>9}  for {args.model} (asked again once at most{waiting}): about {price}"
+        )
     return "\n".join(lines)
 
 
@@ -299,6 +309,7 @@ def _result(counts: SampleCounts, answers: Answers) -> dict:
         "by_rule": dict(counts.rules),
         "left_out": dict(counts.left_out),
         "for_model": counts.for_model,
+        "in_batches": counts.waiting,
         "rewritten": answers.usable,
         "refused": dict(answers.refused),
         "failed": answers.failed,

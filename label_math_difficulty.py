@@ -32,7 +32,7 @@ from util.engines.tokens import estimate_tokens
 from util.errors import UserError
 from util.generation.batches import check_no_batch_waits
 from util.records import Failure, Request
-from util.runs.batches import QuestionsPlace
+from util.runs.batches import QuestionsPlace, questions_waiting
 from util.settings import at_least
 from util.task import content_id
 from util.terminal import Progress, closest, number_of, print_result, say
@@ -88,12 +88,13 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         # All are counted before one is asked about: a source that is not known costs nothing.
         slices = [_open_slice(args, source, end, stack) for source in args.sources]
+        if any(one.missing for one in slices):
+            for one in slices:
+                check_no_batch_waits(one.book.batches, args.batch)
         if args.dry_run:
             _print([one.told() for one in slices])
             return 0
         if any(one.missing for one in slices):
-            for one in slices:
-                check_no_batch_waits(one.book.batches, args.batch)
             _ask_all(args, slices)
         for one in slices:
             one.write()
@@ -107,22 +108,28 @@ class Slice:
     def __init__(self, args: argparse.Namespace, source: str, end: int, book: LabelBook) -> None:
         self.source = source
         self.book = book
-        self.missing = self.total = self.prompt_tokens = 0
+        self.missing = self.total = self.waiting = self.prompt_tokens = 0
         self.labelled: int | None = None  # None: the list is not written
         self._args, self._end = args, end
         taken_over = 0
+        is_waiting = questions_waiting(book.batches)
         for row in self.rows():
             self.total += 1
-            if book.has(row["id"], retry=args.retry):
+            if book.has(row["id"]):
                 continue
             if book.take_over(row["id"], args.model):
                 taken_over += 1
+                continue
+            self.missing += 1
+            if is_waiting(row["id"]):
+                self.waiting += 1
             else:
-                self.missing += 1
                 self.prompt_tokens += estimate_tokens(_prompt(row["problem"]))
+        to_ask = self.missing - self.waiting
+        waiting = f" ({self.waiting} asked in batches already)" if self.waiting else ""
         say(
-            f"{number_of(self.total, 'problem')} of {source}, {self.missing} to rate: about "
-            f"{forecast_line(args.model, self.prompt_tokens, self.missing * ANSWER_TOKENS)}"
+            f"{number_of(self.total, 'problem')} of {source}, {self.missing} to rate{waiting}: about "
+            f"{forecast_line(args.model, self.prompt_tokens, to_ask * ANSWER_TOKENS)}"
         )
         if taken_over:
             say(f"{number_of(taken_over, 'label was', 'labels were')} taken over from other slices")
@@ -132,7 +139,7 @@ class Slice:
 
     def questions(self) -> Iterator[Question]:
         for row in self.rows():
-            if not self.book.has(row["id"], retry=self._args.retry):
+            if not self.book.has(row["id"]):
                 about = (self, row)
                 yield Question(row["id"], _prompt(row["problem"]), self._args.max_tokens, about=about)
 
@@ -153,14 +160,15 @@ class Slice:
         """The result, for programs."""
         about = {"problems": self.total, "missing": self.missing}
         if self._args.dry_run:
-            return {**about, "prompt_tokens": self.prompt_tokens}
+            return {**about, "in_batches": self.waiting, "prompt_tokens": self.prompt_tokens}
         if self.labelled is None:
             return {"labels": None, **about}
         return {"labels": str(self.book.list_path), **about, "labelled": self.labelled}
 
 
 def _open_slice(args: argparse.Namespace, source: str, end: int, stack: ExitStack) -> Slice:
-    book = LabelBook(args.output_dir, f"{source}_{args.start}_{end}", read_only=args.dry_run)
+    name = f"{source}_{args.start}_{end}"
+    book = LabelBook(args.output_dir, name, retry=args.retry, read_only=args.dry_run)
     return Slice(args, source, end, stack.enter_context(book))
 
 

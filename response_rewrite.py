@@ -369,7 +369,8 @@ def _make_pairs(
     options = PairOptions(
         tuple(variants), args.min_margin, args.seed, args.format, system, form, else_whole=args.else_whole
     )
-    with closing(Cutter(steps, readers, found, grade, model=model)) as cutter:
+    batches = args.result_dir / "rewriting"  # of a dry run, too, which writes nothing there
+    with closing(Cutter(steps, readers, found, grade, model=model, batches=batches)) as cutter:
         rest = [] if variants in ([WHOLE], [JUDGED]) else _cut_by_rule(cutter, problems)
         if args.dry_run:
             return _forecast(args, cutter, rest)
@@ -504,6 +505,8 @@ def _forecast(args: argparse.Namespace, cutter: Cutter, rest: list[int]) -> int:
     from util.training.pairs.forecast import forecast
 
     asked = rest if args.rewrite_model else []
+    if cutter.has_questions(asked):
+        check_no_batch_waits(cutter.batches, args.batch)
     expected = forecast(cutter, asked, model=args.rewrite_model or "none", max_tokens=args.max_tokens)
     say("\n".join(expected.lines()) if expected.requests else "no model would be asked")
     print_result(expected.as_json())

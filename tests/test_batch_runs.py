@@ -470,6 +470,35 @@ def test_while_labels_are_asked_in_batches_they_are_asked_neither_live_nor_of_an
         assert len(endpoint.ours) == 2
 
 
+def test_a_dry_run_of_labels_counts_no_question_that_a_batch_was_asked_already(tmp_path):
+    small_numina(tmp_path)
+    folder = tmp_path / "labels"
+    with BatchEndpoint() as endpoint:
+        asked = rating(folder, endpoint.url, "--source", "math")
+        left_waiting(endpoint, label_math_difficulty, asked)
+        alone = here(label_math_difficulty, *asked, "--dry-run")
+        both = here(label_math_difficulty, *rating(folder, endpoint.url, "--dry-run"))
+        live = here(label_math_difficulty, *[word for word in asked if word != "--batch"], "--dry-run")
+    assert last_line(alone) == {"problems": 6, "missing": 6, "in_batches": 6, "prompt_tokens": 0}
+    assert "6 to rate (6 asked in batches already)" in alone.stderr
+    assert [one["in_batches"] for one in last_line(both)["slices"]] == [6, 0]
+    assert live.returncode == 2 and "would pay twice" in live.stderr
+
+
+def test_a_retry_of_labels_in_batches_goes_on_with_its_own_batches(tmp_path):
+    small_numina(tmp_path)
+    folder = tmp_path / "labels"
+    with BatchEndpoint() as endpoint:
+        endpoint.says = rates
+        assert here(label_math_difficulty, *rating(folder, endpoint.url)).returncode == 0
+        left_waiting(endpoint, label_math_difficulty, rating(folder, endpoint.url, "--retry"))
+        made = len(endpoint.ours)
+        endpoint.stuck, endpoint.says = False, lambda _: "[[3]]"
+        done = here(label_math_difficulty, *rating(folder, endpoint.url, "--retry"))
+        assert done.returncode == 0 and len(endpoint.ours) == made
+    assert [one["labelled"] for one in last_line(done)["slices"]] == [6, 5]
+
+
 def rewrites(prompt):
     """Well at the second try alone; one sample never."""
     if "An earlier attempt" not in prompt or "Question 2?" in prompt:
@@ -506,6 +535,36 @@ def test_rewrites_in_batches_survive_a_kill_and_none_is_paid_for_twice(tmp_path,
         assert here(convert_format, *command).returncode == 0 and endpoint.calls.total() == calls
 
 
+def test_a_dry_run_of_rewrites_counts_no_question_that_a_batch_was_asked_already(tmp_path):
+    raw_run(tmp_path / "a")
+    with BatchEndpoint() as endpoint:
+        command = ["--input_dir", tmp_path, "--model", "openai/test-model", "--api-base", endpoint.url]
+        command += ["--engine-args", QUICK]
+        fresh = here(convert_format, *command, "--batch", "--dry-run")
+        left_waiting(endpoint, convert_format, [*command, "--batch"])
+        dry = here(convert_format, *command, "--batch", "--dry-run")
+        live = here(convert_format, *command, "--dry-run")
+    assert (last_line(fresh)["for_model"], last_line(fresh)["in_batches"]) == (3, 0)
+    assert (last_line(dry)["for_model"], last_line(dry)["in_batches"]) == (3, 3)
+    assert "3 asked in batches already): about 0 prompt" in dry.stderr
+    assert live.returncode == 2 and "would pay twice" in live.stderr
+
+
+def test_a_retry_of_rewrites_in_batches_goes_on_with_its_own_batches(tmp_path):
+    raw_run(tmp_path / "a")
+    with BatchEndpoint() as endpoint:
+        endpoint.says = rewrites
+        command = ["--input_dir", tmp_path, "--model", "openai/test-model", "--api-base", endpoint.url]
+        command += ["--engine-args", QUICK, "--batch"]
+        assert here(convert_format, *command).returncode == 0
+        left_waiting(endpoint, convert_format, [*command, "--retry"])
+        made = len(endpoint.ours)
+        endpoint.stuck = False
+        endpoint.says = lambda _: join_parts(THOUGHT, "So it is \\boxed{7}.")
+        done = here(convert_format, *command, "--retry")
+        assert len(endpoint.ours) == made and last_line(done)["rewritten"] == 1
+
+
 @pytest.mark.parametrize("moment", [None, 3, 9, 16, 23])
 def test_pairs_are_asked_about_in_batches_once_whatever_kills_the_command(tmp_path, monkeypatch, moment):
     make_run(tmp_path / "run", {"p": [(LONG, True), (UNCLEAR, True)]})
@@ -527,3 +586,20 @@ def test_pairs_are_asked_about_in_batches_once_whatever_kills_the_command(tmp_pa
         assert set(endpoint.asked.values()) == {1} and len(endpoint.asked) == 3
     nobody = here(response_rewrite, *command[:10], "--batch")
     assert nobody.returncode == 2 and "no model is: leave --batch out" in nobody.stderr
+
+
+def test_a_dry_run_of_pairs_counts_no_question_that_a_batch_was_asked_already(tmp_path):
+    make_run(tmp_path / "run", {"p": [(LONG, True), (UNCLEAR, True)]})
+    command = ["--dataset", tmp_path / "run", "--result-dir", tmp_path / "out", "--target-model", "m"]
+    command += ["--tokenizer", "none", "--thought", "markers"]
+    with BatchEndpoint() as endpoint:
+        asking = ["--rewrite-model", "openai/test-model", "--api-base", endpoint.url, "--engine-args", QUICK]
+        fresh = last_line(here(response_rewrite, *command, *asking, "--batch", "--dry-run"))
+        left_waiting(endpoint, response_rewrite, [*command, *asking, "--batch"])
+        dry = here(response_rewrite, *command, *asking, "--batch", "--dry-run")
+        live = here(response_rewrite, *command, *asking, "--dry-run")
+        asked = sum(len(endpoint.files[one["input_file_id"]].splitlines()) for one in endpoint.ours)
+    told = last_line(dry)
+    assert told["in_batches"] == asked == fresh["to_cut"] and fresh["in_batches"] == told["to_cut"] == 0
+    assert told["to_judge"] == fresh["to_judge"] and told["prompt_tokens"] < fresh["prompt_tokens"]
+    assert live.returncode == 2 and "would pay twice" in live.stderr

@@ -185,6 +185,12 @@ def waiting_parts(place: Place, parts: Parts | None = None) -> list[Part]:
     return [part for part in found if part.left]
 
 
+def questions_waiting(place: QuestionsPlace) -> Callable[[str], bool]:
+    """Tells of a question, by its name, whether a batch was asked it and the answer is not taken yet."""
+    asked = {asked_about(name) for part in waiting_parts(place) for name in part.left}
+    return lambda question: asked_about(name_of(question, 0.0, 0)) in asked
+
+
 def is_paid_for(folder: Path) -> bool:
     """Whether batches of a run may bring samples that are paid for."""
     return bool(read_parts(folder).open())

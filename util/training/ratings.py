@@ -49,16 +49,14 @@ class LabelBook:
     """The labels of one slice: a journal of rows beside the list that is written at the end.
 
     Problems without a usable answer are kept apart, in the folder `unlabelled`, with the reason; `batches` is
-    the place of what is asked in batches.
+    the place of what is asked in batches. With `retry` the book does not know which these were before.
     """
 
-    def __init__(self, folder: Path, name: str, *, read_only: bool = False) -> None:
+    def __init__(self, folder: Path, name: str, *, retry: bool = False, read_only: bool = False) -> None:
         name = name.replace("/", "-")
         self.list_path = folder / f"labeled_{name}.json"
         self.journal_path = folder / f"labeled_{name}.jsonl"
-        self.batches = QuestionsPlace(
-            folder / "batches" / name, lambda problem: self.has(problem, retry=False), self._sync
-        )
+        self.batches = QuestionsPlace(folder / "batches" / name, self.has, self._sync)
         self.unlabelled_path = folder / "unlabelled" / f"{name}.jsonl"
         self._open = ExitStack()
         self._read_only = read_only
@@ -70,7 +68,8 @@ class LabelBook:
         # Made when there is something to write: an empty file of labels would hide those of the hub.
         self._journals: dict[Path, Journal] = {}
         self._offsets = {line["id"]: offset for offset, line in read_lines(self.journal_path, LABELLED)}
-        self._given_up = {line["id"] for _, line in read_lines(self.unlabelled_path, UNLABELLED)}
+        given_up = {line["id"] for _, line in read_lines(self.unlabelled_path, UNLABELLED)}
+        self._given_up = set() if retry else given_up
         # (problem, model) -> journal, offset
         self._elsewhere: dict[tuple[str | None, str | None], tuple[Path, int]] = {}
         for path in sorted(folder.glob("labeled_*.jsonl")):
@@ -78,9 +77,9 @@ class LabelBook:
                 for offset, line in read_lines(path):
                     self._elsewhere[line.get("id"), line.get("model")] = (path, offset)
 
-    def has(self, name: str, *, retry: bool) -> bool:
+    def has(self, name: str) -> bool:
         """Whether a problem needs no asking: it has a label, or got no usable answer and is not retried."""
-        return name in self._offsets or (name in self._given_up and not retry)
+        return name in self._offsets or name in self._given_up
 
     def _sync(self) -> None:
         for journal in self._journals.values():

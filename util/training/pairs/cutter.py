@@ -59,11 +59,19 @@ class Cutter:
     """Finds the attempts in responses and which of them are correct: by rule, and by a model where rules end.
 
     `model` is the name of the rewrite model, None when no model is to be asked. `answers` counts what came of
-    asking it; so many of the usable ones, `split_by_model`, said where attempts begin.
+    asking it; so many of the usable ones, `split_by_model`, said where attempts begin. What is asked in
+    batches is kept in the folder `batches`.
     """
 
     def __init__(
-        self, folder: Path, readers: Sequence[RunReader], found: Survey, grade: Grade, *, model: str | None
+        self,
+        folder: Path,
+        readers: Sequence[RunReader],
+        found: Survey,
+        grade: Grade,
+        *,
+        model: str | None,
+        batches: Path,
     ) -> None:
         self._readers = readers
         self._survey = found
@@ -74,7 +82,7 @@ class Cutter:
         self.answers = Answers()
         self.split_by_model = 0
         self.batches = QuestionsPlace(
-            folder / "rewriting", lambda name: self._splits.has(name) or self._scores.has(name), self._sync
+            batches, lambda name: self._splits.has(name) or self._scores.has(name), self._sync
         )
 
     def read(self, number: int) -> Response:
