@@ -11,7 +11,7 @@ from helpers import json_lines, last_line, paper_engine, script
 from benchmarks.adaptive import Shape, on_paper
 from util.engines.metered import open_metered
 from util.engines.options import EngineOptions
-from util.engines.prices import price_of
+from util.engines.prices import cost_line, forecast_line, money, price_of
 from util.errors import UserError
 from util.generation.loop import Outcome
 from util.generation.rounds import Rounds, Stopping, pass_rate_interval
@@ -354,17 +354,46 @@ def test_a_dry_run_of_several_benchmarks_adds_up_dollars(tmp_path):
 
 
 def test_a_price_counts_for_a_model_with_and_without_the_word_for_endpoints(tmp_path):
-    (tmp_path / "prices.txt").write_text("openai/mine 1 2\nother 3 4\n")
+    (tmp_path / "prices.txt").write_bytes(b"\xef\xbb\xbfopenai/mine 1 2\nother 3 4 # caf\xe9\n")
     found = [price_of(name, table=tmp_path / "prices.txt") for name in ("openai/mine", "openai/other")]
     assert [(one.prompt, one.completion) for one in found] == [(1, 2), (3, 4)]
 
 
-@pytest.mark.parametrize("line", ("gpt-x 1.0", "gpt-x 1.0 much", "gpt-x -1 2", "gpt-x 1 nan"))
-def test_a_damaged_price_is_named(tmp_path, line):
+@pytest.mark.parametrize(
+    "line",
+    ("gpt-x 1.0", "gpt-x 1.0 much", "gpt-x -1 2", "gpt-x 1 nan", "gpt-x 1 2 0.5 7", "gpt-x 0,15 0,6")
+    + ("gpt-x 1 2 50", "gpt-x ١ 2", "gpt-x"),
+)
+def test_a_damaged_price_is_named_whichever_model_is_priced(tmp_path, line):
     table = tmp_path / "prices.txt"
-    table.write_text(line + "\n")
-    with pytest.raises(UserError, match=f"line 1 is '{line}'"):
-        price_of("openai/gpt-x", table=table)
+    table.write_text(f"gpt-y 1 2\n{line}\n")
+    for model in ("openai/gpt-x", "openai/gpt-y", "none"):
+        with pytest.raises(UserError, match=f"line 2 is '{line}': write a model, two prices in dollars such"):
+            price_of(model, table=table)
+
+
+def test_two_prices_of_a_model_are_refused(tmp_path):
+    table = tmp_path / "prices.txt"
+    table.write_text("gpt-x 1 2\n\nopenai/gpt-x 3 4\n")
+    with pytest.raises(UserError, match="line 3 prices gpt-x a second time: keep one"):
+        price_of("gpt-x", table=table)
+
+
+def test_a_command_that_is_done_only_says_that_the_table_of_prices_is_damaged(tmp_path, monkeypatch):
+    (tmp_path / "prices.txt").write_text("gpt-x 1\n")
+    monkeypatch.setitem(price_of.__kwdefaults__, "table", tmp_path / "prices.txt")
+    assert cost_line("openai/gpt-x", 3, 4).startswith("3 prompt and 4 completion tokens; ")
+    with pytest.raises(UserError, match="line 1 is 'gpt-x 1'"):
+        forecast_line("openai/gpt-x", 3, 4)
+
+
+def test_an_amount_is_never_longer_than_it_is_read():
+    assert [money(one) for one in (0, 3e-6, 1e-320, 1234.5)] == [
+        "$0.00",
+        "$0.0000030",
+        "$1.0e-320",
+        "$1,234.50",
+    ]
 
 
 def test_a_command_that_was_stopped_ends_with_the_samples_of_one_that_was_not(run, tmp_path):

@@ -35,24 +35,37 @@ class Price:
 
 
 def price_of(model: str, *, table: Path = PRICES) -> Price | None:
-    """The price of `model` ("openai/NAME" or "NAME") in the table; None when it does not stand there."""
-    name = model.removeprefix("openai/")
-    for number, line in enumerate(table.read_text(encoding="utf-8").splitlines(), 1):
+    """The price of `model` ("openai/NAME" or "NAME") in the table; None when it does not stand there.
+
+    Raises UserError for a line that is none, or the second one of its model.
+    """
+    found: dict[str, Price] = {}
+    lines = table.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    for number, line in enumerate(lines, 1):
         fields = line.partition("#")[0].split()
         if not fields:
             continue
+        name = fields[0].removeprefix("openai/")
+        if name in found:
+            raise UserError(f"{table} line {number} prices {name} a second time: keep one of the lines")
         try:
-            known, price = fields[0], Price(*map(float, fields[1:4]))
-            if not all(0 <= one < inf for one in vars(price).values()):
-                raise ValueError(line)
+            found[name] = _read_price(fields[1:])
         except (TypeError, ValueError):
             raise UserError(
-                f"{table} line {number} is {line!r}: write a model, two prices in dollars and, if it is not "
-                f"{BATCH_FACTOR:g}, what a batch costs of them"
+                f"{table} line {number} is {line!r}: write a model, two prices in dollars such as 0.15 and, "
+                f"if it is not {BATCH_FACTOR:g}, the share of them that a batch costs"
             ) from None
-        if known.removeprefix("openai/") == name:
-            return price
-    return None
+    return found.get(model.removeprefix("openai/"))
+
+
+def _read_price(fields: list[str]) -> Price:
+    """Raises TypeError for too few or too many numbers, ValueError for what is no price."""
+    if not "".join(fields).isascii():
+        raise ValueError("digits of another script")
+    price = Price(*map(float, fields))
+    if not all(0 <= one < inf for one in vars(price).values()) or price.batch > 1:
+        raise ValueError("no price")
+    return price
 
 
 def dollars(
@@ -64,9 +77,12 @@ def dollars(
 
 
 def cost_line(model: str, prompt_tokens: int, completion_tokens: int, *, in_batches: bool = False) -> str:
-    """Tokens and dollars in words, for people."""
+    """Tokens and dollars in words, for people; without dollars where the table is damaged, and why."""
     tokens = f"{prompt_tokens:,} prompt and {completion_tokens:,} completion tokens"
-    price = _price(model, in_batches)
+    try:
+        price = _price(model, in_batches)
+    except UserError as error:  # when all is done, say: no reason to end as if it was not
+        return f"{tokens}; {error}"
     if price is None and not model.startswith("openai/"):  # a machine or an endpoint of one's own
         return tokens
     if price is None:
@@ -76,6 +92,8 @@ def cost_line(model: str, prompt_tokens: int, completion_tokens: int, *, in_batc
 
 def money(dollars: float) -> str:
     """Dollars in words, less than a cent with two digits that count."""
+    if 0 < dollars < 1e-9:
+        return f"${dollars:.1e}"
     digits = 1 - floor(log10(dollars)) if 0 < dollars < 0.01 else 2
     return f"${dollars:,.{digits}f}"
 
