@@ -383,8 +383,12 @@ def test_a_command_that_is_done_only_says_that_the_table_of_prices_is_damaged(tm
     (tmp_path / "prices.txt").write_text("gpt-x 1\n")
     monkeypatch.setitem(price_of.__kwdefaults__, "table", tmp_path / "prices.txt")
     assert cost_line("openai/gpt-x", 3, 4).startswith("3 prompt and 4 completion tokens; ")
-    with pytest.raises(UserError, match="line 1 is 'gpt-x 1'"):
-        forecast_line("openai/gpt-x", 3, 4)
+    for asking in (
+        lambda: forecast_line("openai/gpt-x", 3, 4),
+        lambda: open_metered(EngineOptions("m"), max_tokens=5),
+    ):
+        with pytest.raises(UserError, match="line 1 is 'gpt-x 1'"):
+            asking()
 
 
 def test_an_amount_is_never_longer_than_it_is_read():

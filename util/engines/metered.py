@@ -30,12 +30,12 @@ def open_metered(
 ) -> MeteredEngine:
     """Start an engine that stops asking before it has spent `max_cost` dollars or `max_tokens_total` tokens.
 
-    Raises UserError when an answer of `max_tokens` is over a limit, and when a cost is limited and the model
-    has no price.
+    Raises UserError when an answer of `max_tokens` is over a limit, when a cost is limited and the model has
+    no price, and when the table of prices is damaged.
     """
     limits = []
+    price = price_of(options.model)  # raises where the table is damaged: not once answers are paid for
     if max_cost is not None:
-        price = price_of(options.model)
         if price is None:
             raise UserError(
                 f"--max-cost needs the price of {options.model}: add a line for it to {PRICES}, "
