@@ -6,6 +6,7 @@ of faults; each happens once, at the first occasion.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import random
@@ -94,6 +95,15 @@ class BatchEndpoint:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    def known(self) -> dict:
+        """All that it knows now, for `know`."""
+        names = ("faults", "asked", "files", "names", "batches", "looks")
+        return copy.deepcopy({name: getattr(self, name) for name in names})
+
+    def know(self, known: dict) -> None:
+        """Go back to a moment at which it knew this."""
+        vars(self).update(copy.deepcopy(known))
 
     def strikes(self, fault: str) -> bool:
         """Whether a fault happens now, which it does once."""

@@ -6,7 +6,7 @@ A `Disk` watches what commands do below a folder and knows what of it would surv
 a file at its last fsync, and the names that a folder had at its own. Of the rest any part may be there, in
 any order between files and with a torn last page. The campaign cuts every step of the pipeline at random
 moments, runs it to its end on what was left, and prints what differs from an undisturbed run (nothing, if all
-is well).
+is well). Whom batches are asked then knows what it knew at the cut, and counts what it is asked.
 """
 
 from __future__ import annotations
@@ -23,16 +23,19 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+from batch_endpoint import BatchEndpoint  # noqa: E402
 from kill_campaign import found, steps  # noqa: E402
 from test_eval import small_hub  # noqa: E402
 from test_labelling import small_numina  # noqa: E402
 
+from util.engines import openai_batches  # noqa: E402
 from util.errors import RunStopped, UserError  # noqa: E402
 from util.runs import shards  # noqa: E402
 from util.runs.lock import read_holder  # noqa: E402
@@ -225,8 +228,9 @@ def watched(disk: Disk) -> Iterator[None]:
             module.open = real_open  # type: ignore[attr-defined]
 
 
-def all_steps(place: Path, data: Path) -> dict[str, list[object]]:
-    """The commands of the pipeline, and those that make runs of runs and of others' logs."""
+def all_steps(place: Path, data: Path, url: str) -> dict[str, list[object]]:
+    """The commands of the pipeline, those that make runs of runs and of others' logs, and those that ask in
+    batches."""
     pipeline = steps(place, data, limit=4, delay_s=0)
     answer = [*pipeline["inference"], "--inference"]
     answer[answer.index("--result-dir") + 1] = place / "shards"
@@ -240,6 +244,13 @@ def all_steps(place: Path, data: Path) -> dict[str, list[object]]:
     ]
     (data / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     imported = ["--model", "m", "--result-dir", place / "imported"]
+    batches = ["--model", "openai/m", "--api-base", url, "--batch", "--engine-args", '{"poll_s": 0.001}']
+    in_batches = {
+        "batch": ["inference_and_check.py", "--dataset", "Warmup", "--temperatures", 0.7, "--n", 2, *batches]
+        + ["--limit", 4, "--max-tokens", 100, "--result-dir", place / "batched"],
+        "label in batches": ["label_math_difficulty.py", "--source", "math", *batches]
+        + ["--data-dir", data / "mirror", "--output-dir", place / "batched" / "labels"],
+    }
     older_file = data / "older_Warmup_test_None_0_-1.json"
     return pipeline | {
         "shard": [*answer, "--shard", "1/2", "--limit", 6],
@@ -248,11 +259,13 @@ def all_steps(place: Path, data: Path) -> dict[str, list[object]]:
         "import older": [of_runs, "import", older_file, "--dataset", "Warmup", *imported],
         "page": ["report.py", runs[0], "-o", place / "page.html"],
         "publish": ["report.py", "publish", runs[0], "-o", place / "published", "--model-id", "org/m"],
+        **(in_batches if find_spec(openai_batches.PACKAGE) else {}),
     }
 
 
-def all_found(place: Path) -> dict[str, object]:
-    """What the commands ended with; of files that say when something was made, whether they are whole."""
+def all_found(place: Path, vendor: BatchEndpoint) -> dict[str, object]:
+    """What the commands ended with and paid for; of files that say when something was made, whether they are
+    whole."""
     runs = sorted({path.parent for path in place.rglob("samples.jsonl")})
     theirs = [(run.name, key, said) for run in runs for _, key, said in read_theirs(run)]
     page = place / "page.html"
@@ -261,7 +274,9 @@ def all_found(place: Path) -> dict[str, object]:
     ]
     whole += [f"{len(path.read_text())} characters" for path in (place / "published").rglob("*.jsonl")]
     whole += ["page.html"] if page.exists() and page.read_bytes().rstrip().endswith(b"</html>") else []
-    return found(place) | {"theirs": sorted(theirs, key=repr), "whole": sorted({*whole})}
+    labels = [path.read_text() for path in (place / "batched").glob("labels/labeled_*.json")]
+    more = {"theirs": sorted(theirs, key=repr), "whole": sorted({*whole}), "labels in batches": labels}
+    return found(place) | more | {"paid": dict(vendor.asked)}
 
 
 def run(command: list[object]) -> None:
@@ -282,26 +297,32 @@ def campaign(folder: Path, cuts: int, seed: int) -> dict[str, Any]:
     small_hub(data)
     differ: list[str] = []
     made = 0
-    commands = all_steps(place, data)
-    for number, (name, command) in enumerate(commands.items()):
-        share = cuts // len(commands) + (number < cuts % len(commands))
-        apart = list(_cut_step(folder, command, share, dice))
-        made += len(apart)
-        differ += [f"{name} {what}: {one}" for what, some in apart for one in some]
+    openai_batches.LISTED_AFTER_S = 0.0
+    with BatchEndpoint(*["half_expired"] * 2) as vendor:
+        vendor.says = lambda prompt: "[[4]]" if "[[" in prompt else "It is \\boxed{7}."
+        commands = all_steps(place, data, vendor.url)
+        for number, (name, command) in enumerate(commands.items()):
+            share = cuts // len(commands) + (number < cuts % len(commands))
+            apart = list(_cut_step(folder, command, share, dice, vendor))
+            made += len(apart)
+            differ += [f"{name} {what}: {one}" for what, some in apart for one in some]
     return {"cuts": made, "differ": differ}
 
 
 def _cut_step(
-    folder: Path, command: list[object], cuts: int, dice: random.Random
+    folder: Path, command: list[object], cuts: int, dice: random.Random, vendor: BatchEndpoint
 ) -> Iterator[tuple[str, list[str]]]:
     """What is different, and after which cut, where a step is cut; the folder is left as the step left it."""
     place, before, after, left = (folder / name for name in ("place", "before", "after", "left"))
     _copy(place, before)
+    at_first = vendor.known()
     disk = Disk(place)
     with watched(disk):
         run(command)
-    want = all_found(place)
+    want = all_found(place, vendor)
+    assert {*vendor.asked.values()} <= {1}
     _copy(place, after)
+    at_last = vendor.known()
     states = {f"after its end, {which}": left / f"{which}" for which in range(cuts // 2)}
     for state in states.values():
         disk.cut(state, dice)
@@ -310,28 +331,41 @@ def _cut_step(
         moment = dice.randint(1, disk.moment)
         moments.setdefault(moment, []).append(left / f"at {moment}, {which}")
     _copy(before, place)
+    vendor.know(at_first)
+    known: dict[Path, dict] = {}
     disk = Disk(place)
-    disk.at = lambda moment: [disk.cut(state, dice) for state in moments.get(moment, ())]
+
+    def cut(moment: int) -> None:
+        for state in moments.get(moment, ()):
+            disk.cut(state, dice)
+            known[state] = vendor.known()
+
+    disk.at = cut
     with watched(disk):
         run(command)
+    vendor.know(at_last)
     for what, state in states.items():
-        yield what, _apart(want, state, place, None)
+        yield what, _apart(want, state, place, None, vendor)
     for state in itertools.chain(*moments.values()):
         if state.exists():  # the second time a step may do a little less
-            yield state.name, _apart(want, state, place, command)
+            vendor.know(known[state])
+            yield state.name, _apart(want, state, place, command, vendor)
     shutil.rmtree(left, ignore_errors=True)
     _copy(after, place)
+    vendor.know(at_last)
 
 
-def _apart(want: dict[str, object], state: Path, place: Path, command: list[object] | None) -> list[str]:
+def _apart(
+    want: dict[str, object], state: Path, place: Path, command: list[object] | None, vendor: BatchEndpoint
+) -> list[str]:
     """What is different in a state from which a command goes on."""
     _copy(state, place)
     try:
         if command is not None:
             _forget_processes(place)
-            all_found(place)  # whoever looks at it now finds nothing damaged
+            all_found(place, vendor)  # whoever looks at it now finds nothing damaged
             run(command)
-        got = all_found(place)
+        got = all_found(place, vendor)
     except (UserError, RunStopped, OSError, ValueError) as error:
         return [f"{type(error).__name__}: {error}"]
     return [name for name in want if want[name] != got.get(name)]

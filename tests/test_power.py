@@ -15,7 +15,7 @@ from util.runs.theirs import TheirScore
 
 
 def test_a_step_that_has_ended_is_on_the_disk_and_one_that_was_cut_goes_on(tmp_path):
-    found = campaign(tmp_path, cuts=26, seed=1)
+    found = campaign(tmp_path, cuts=30, seed=1)
     assert found["differ"] == []
     assert found["cuts"] >= 20
 
