@@ -159,6 +159,14 @@ def without_lines(run, *states):
     (run / "batches.jsonl").write_text("".join(kept))
 
 
+def test_a_command_at_another_place_does_not_say_that_batches_there_go_on(tmp_path):
+    with BatchEndpoint() as endpoint:
+        here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "files"))
+        other = here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch"))
+    assert other.returncode == 2 and "has a batch under way at files" in other.stderr
+    assert "go on without this command" not in other.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "damage", "says"),
     [

@@ -140,9 +140,40 @@ def test_results_under_other_names_are_not_paid_for_again_by_themselves(tmp_path
     with BatchEndpoint("renamed") as endpoint:
         command = Command(tmp_path, endpoint)
         assert not command.run() and len(command.failures) == len(REQUESTS)
-        assert "6 about what it was not asked (such as 'request-p0/0.7/0')" in [*command.failures.values()][0]
+        assert "6 that may be the answers (about 'request-p0/0.7/0')" in [*command.failures.values()][0]
         assert len(endpoint.ours) == 1
         check_whole(tmp_path, Command(tmp_path, endpoint).run())
+
+
+def test_results_that_stay_cut_at_the_vendor_are_not_paid_for_again_by_themselves(tmp_path):
+    with BatchEndpoint(*["torn_once"] * 4) as endpoint:
+        command = Command(tmp_path, endpoint)
+        assert len(command.run()) == 5
+        assert "p2/0.7/1, and 1 that may be the answers (damaged)" in [*command.failures.values()][0]
+        assert len(endpoint.ours) == 1
+
+
+def test_a_failed_batch_that_brought_answers_all_the_same_keeps_them(tmp_path):
+    with BatchEndpoint("half_expired") as endpoint:
+        run_usual = endpoint._run
+
+        def run_and_fail(batch):
+            run_usual(batch)
+            batch["status"] = "failed" if batch["status"] == "expired" else batch["status"]
+
+        endpoint._run = run_and_fail
+        check_whole(tmp_path, Command(tmp_path, endpoint).run())
+        assert len(endpoint.ours) == 2 and set(endpoint.asked.values()) == {1}
+
+
+def test_a_batch_is_not_made_again_and_again_where_replies_describe_none(tmp_path):
+    with BatchEndpoint() as endpoint:
+        create_usual = endpoint.create
+        endpoint.create = lambda said: (200, {"made": create_usual(said)[1]["id"]})
+        endpoint.listed = lambda *_: {"data": []}
+        with pytest.raises(UserError, match="made a batch, it seems, but the reply describes no batch: look"):
+            Command(tmp_path, endpoint).run()
+        assert len(endpoint.ours) == 1
 
 
 def test_a_batch_that_is_listed_late_is_not_made_again(tmp_path):

@@ -156,13 +156,15 @@ class BatchEndpoint:
 
         Raises NothingAsked where it is refused, UserError where one may have been made all the same.
         """
-        tries = 0
+        tries, odd = 0, ""
 
         def once() -> Batch:
-            nonlocal tries
+            nonlocal tries, odd
             tries += 1
             if tries > 1 and (there := self._find_made({file_id}, nonce)):
                 return there
+            if odd:  # it may be made anew with each such reply
+                raise UserError(f"{self.name} made a batch, it seems, but {odd}: look there")
             metadata: Any = {**about, "nonce": nonce} if self._takes_metadata else None
             said = self._client.batches.with_raw_response.create(
                 input_file_id=file_id,
@@ -171,7 +173,11 @@ class BatchEndpoint:
                 extra_headers={"Idempotency-Key": nonce},
                 **({"metadata": metadata} if metadata else {}),
             )
-            return _batch(_object(said))
+            try:
+                return _batch(_object(said))
+            except _BadReply as error:
+                odd = self._hidden(str(error))
+                raise
 
         while True:
             try:

@@ -419,12 +419,12 @@ class BatchEngine:
                 continue
             self._is_full, self._looks = False, 0
             self._fulls *= batch.full is not None
-            if full := batch.full:
-                self._withdraw_until_room(run, part, full)
-            elif batch.status == "failed":
-                self._read_refusal(run, part, batch)
-            else:
+            if batch.output or batch.errors or batch.status != "failed":
                 self._fetch(run, part, batch)
+            elif full := batch.full:
+                self._withdraw_until_room(run, part, full)
+            else:
+                self._read_refusal(run, part, batch)
 
     def _fetch(self, run: _Run, part: Part, batch: Batch) -> None:
         """Bring the results of a batch onto the disk, once more where they have gaps that are not due.
@@ -491,11 +491,11 @@ class BatchEngine:
             return
         troubles: dict[str, Trouble | None] = {}
         learned: set[str] = set()
-        strange: list[str] = []
+        strange: list[str | None] = []  # names that were not asked; None of a line that cannot be read
         answers = again = 0
         for line in result_lines(part.results):
-            name = "" if line is None else line["custom_id"]
-            if line is not None and name not in part.names:
+            name = None if line is None else line["custom_id"]
+            if name not in part.names:
                 strange.append(name)
             if line is None or name not in wanted:
                 continue
@@ -576,7 +576,7 @@ class BatchEngine:
 
     def _come_back(self) -> str:
         """How to get what is under way; "" where nothing is."""
-        under_way = [part for _, part in self._under_way()]
+        under_way = [part for _, part in self._under_way() if part.at == self._desk.name]
         if not under_way:
             return ""
         if self._desk.waits:
@@ -591,14 +591,16 @@ class BatchEngine:
         return f"have vLLM answer these requests, and then run the same command again:{commands}"
 
 
-def _why_not_again(part: Part, unsaid: list[str], strange: list[str]) -> str:
+def _why_not_again(part: Part, unsaid: list[str], strange: list[str | None]) -> str:
     """Why requests that a completed batch has no line about are not asked once more by themselves; "" where
-    they are."""
+    they are, as they are where they cost nothing."""
+    if part.at == BATCH_FILES:
+        return ""
     named = ", ".join(unsaid[:3]) + (f" and {len(unsaid) - 3} more" if len(unsaid) > 3 else "")
     if unsaid and strange:
         return (
-            f"batch {part.batch_id} has no line about {named}, and {len(strange):,} about what it was not "
-            f"asked (such as {strange[0]!r}), which may be the answers: see {part.results}"
+            f"batch {part.batch_id} has no line about {named}, and {len(strange):,} that may be the answers "
+            f"({'damaged' if strange[0] is None else f'about {strange[0]!r}'}): see {part.results}"
         )
     if unsaid and part.attempt >= MOST_UNSAID:
         return f"{part.attempt} batches brought no line about {named}, which may be paid for all the same"
