@@ -166,6 +166,30 @@ def test_a_failed_batch_that_brought_answers_all_the_same_keeps_them(tmp_path):
         assert len(endpoint.ours) == 2 and set(endpoint.asked.values()) == {1}
 
 
+def test_a_batch_that_gets_another_name_is_found_again(tmp_path):
+    with BatchEndpoint() as endpoint:
+        endpoint.stuck = True
+        first = Command(tmp_path, endpoint)
+        first.paused = Interrupting()
+        with pytest.raises(KeyboardInterrupt):
+            first.run()
+        endpoint.batches["renamed"] = endpoint.batches.pop("batch_3") | {"id": "renamed"}
+        endpoint.stuck = False
+        check_whole(tmp_path, Command(tmp_path, endpoint).run())
+        assert [batch["id"] for batch in endpoint.ours] == ["renamed"]
+
+
+def test_where_batches_are_not_listed_one_that_may_have_been_made_is_left_to_the_person(tmp_path):
+    with BatchEndpoint() as endpoint:
+        assert is_killed(Command(tmp_path, endpoint), 8)
+        endpoint.missing["/batches"] = 404
+        with pytest.raises(UserError, match="lists no batches, so nobody knows whether one with the mark"):
+            Command(tmp_path, endpoint).run()
+        endpoint.missing.clear()
+        check_whole(tmp_path, Command(tmp_path, endpoint).run())
+        assert len(endpoint.ours) == 1
+
+
 def test_a_batch_is_not_made_again_and_again_where_replies_describe_none(tmp_path):
     with BatchEndpoint() as endpoint:
         create_usual = endpoint.create
@@ -201,7 +225,9 @@ def test_a_command_that_is_stopped_while_it_uploads_binds_nobody(tmp_path, monke
     batches.check_no_batch_waits(RunPlace(tmp_path), None)
 
 
-def test_a_batch_that_may_have_been_made_before_the_key_was_refused_is_not_asked_again(tmp_path, monkeypatch):
+def test_a_batch_that_may_have_been_made_before_the_key_was_refused_is_not_asked_again(
+    tmp_path, monkeypatch, capsys
+):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-right-1234567890")
     with BatchEndpoint("create:cut_after") as endpoint:
         command = Command(tmp_path, endpoint)
@@ -212,6 +238,7 @@ def test_a_batch_that_may_have_been_made_before_the_key_was_refused_is_not_asked
         command.paused = type("Pauses", (), {"append": staticmethod(revoked)})
         with pytest.raises(UserError, match="does not accept the API key"):
             command.run()
+        assert "go on without this command (one that may have been made)" in capsys.readouterr().err
         endpoint.key = ""
         check_whole(tmp_path, Command(tmp_path, endpoint).run())
         assert len(endpoint.ours) == 1

@@ -198,8 +198,13 @@ class BatchEndpoint:
     def find(self, file_id: str, nonce: str) -> Batch | None:
         """The batch that was made before somebody could write its id down, or even that of its file ("")."""
         files = {file_id} if file_id else self._files_named(nonce)
-        found = self._call(lambda: self._find_made(files, nonce))
-        return None if found is None else self._given("to list batches", found)
+        found = self._call(lambda: (self._find_made(files, nonce),), gone_after=1)
+        if found is None:
+            raise UserError(
+                f"{self.name} lists no batches, so nobody knows whether one with the mark {nonce} was "
+                "made: look there, and to pay for its answers again delete batches.jsonl of the run"
+            )
+        return self._given("to list batches", found)[0]
 
     def look(self, batch_id: str) -> Batch | None:
         """How a batch is getting on; None where there is none of this name any more."""

@@ -407,6 +407,8 @@ class BatchEngine:
                     self._note_file(run, part)
                 continue
             batch = self._desk.look(part.batch_id)
+            if batch is None and (batch := self._desk.find(part.file_id, part.nonce)):
+                run.book.note(part, "created", batch_id=batch.id)  # it has another name by now
             if batch is None and part.results.exists():
                 run.book.note(part, "ended", status="gone")
                 continue
@@ -580,10 +582,11 @@ class BatchEngine:
         if not under_way:
             return ""
         if self._desk.waits:
-            names = ", ".join(part.batch_id for part in under_way[:3] if part.batch_id)
+            names = [part.batch_id or "one that may have been made" for part in under_way[:3]]
             more = f" and {len(under_way) - 3} more" if len(under_way) > 3 else ""
             return (
-                f"batches go on without this command ({names}{more}): the same command fetches their answers"
+                f"batches go on without this command ({', '.join(names)}{more}): the same command fetches "
+                "their answers"
             )
         program = "python -m vllm.entrypoints.openai.run_batch"
         words = ((f"{part.path}", "-o", f"{part.results}", "--model", self._model) for part in under_way)
