@@ -1625,6 +1625,9 @@ def test_a_refusal_in_the_reply_is_a_finished_sample_and_asked_once():
         (b'{"message":{"content":"","refusal":"no"},"finish_reason":"stop"}', "no", "refusal"),
         (b'{"message":{"content":null},"finish_reason":"refusal"}', "", "refusal"),
         (b'{"message":{"content":null,"tool_calls":[]},"finish_reason":"tool_calls"}', "", "tool_calls"),
+        (b'{"message":{"content":null},"finish_reason":"function_call"}', "", "tool_calls"),
+        (b'{"message":{"content":"So 1"},"finish_reason":"MAX_TOKENS"}', "So 1", "length"),
+        (b'{"message":{"content":"So 1"},"finish_reason":"model_length"}', "So 1", "length"),
         (b'{"message":{"content":"a\\ud83d"},"finish_reason":null}', "a?", "unknown"),
     ],
 )
@@ -1632,6 +1635,13 @@ def test_answers_are_read_in_all_their_forms(choice, text, finish_reason):
     completion = read_reply(200, {}, b'{"choices":[' + choice + b"]}").completion
     assert (completion.text, completion.finish_reason) == (text, finish_reason)
     assert (completion.prompt_tokens, completion.completion_tokens) == (0, 0)
+
+
+@pytest.mark.parametrize("reason", ["abort", "insufficient_system_resource", "network_error"])
+def test_an_answer_that_the_endpoint_broke_off_is_asked_again(reason):
+    choice = b'{"message":{"content":"So"},"finish_reason":"%s"}' % reason.encode()
+    trouble = read_reply(200, {}, b'{"choices":[' + choice + b"]}")
+    assert trouble.kind is Kind.BROKEN and reason in trouble.message
 
 
 FEW_FILES = """

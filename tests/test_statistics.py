@@ -348,7 +348,7 @@ def test_loops_refusals_and_forced_answers_are_counted_apart_and_completed_only_
     assert about_loops(result([record()]), 100) == ""
 
 
-@pytest.mark.parametrize("reason", ["length", "loop"])
+@pytest.mark.parametrize("reason", ["length", "max_tokens", "loop", "content_filter", "tool_use", "abort"])
 def test_of_a_text_that_was_broken_off_only_a_sure_sign_counts(reason):
     sure, unsure = (Verdict(True, extracted="7", trust=trust) for trust in ("high", "low"))
     assert as_finished(sure, reason) == sure

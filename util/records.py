@@ -55,12 +55,37 @@ ENDINGS = {  # the finish reasons that are no normal end
     "loop": Ending("ended because it repeated itself", trains=False, share="in a loop"),
     "budget": Ending(trains=False, share="thought ended by its budget"),  # and the answer forced
     "refusal": Ending(trains=False, share="refused"),
+    "content_filter": Ending("cut off by a filter of the endpoint", trains=False),
+    "tool_calls": Ending("ended with a call of a tool", trains=False),
+    "interrupted": Ending("broken off by the endpoint", trains=False),
 }
 NORMAL = Ending()
+# What endpoints and other suites call these ends, and the normal one.
+SAME_ENDS = {
+    "max_tokens": "length",
+    "model_length": "length",
+    "model_context_window_exceeded": "length",
+    "sensitive": "content_filter",
+    "safety": "content_filter",
+    "recitation": "content_filter",
+    "function_call": "tool_calls",
+    "tool_use": "tool_calls",
+    "error": "interrupted",
+    "abort": "interrupted",
+    "insufficient_system_resource": "interrupted",
+    "network_error": "interrupted",
+    "end_turn": "stop",
+    "eos": "stop",
+}
+
+
+def end_named(reason: str) -> str:
+    """Our word for a finish reason, or the one given where we have none."""
+    return SAME_ENDS.get(reason.lower(), reason)
 
 
 def ending(finish_reason: str) -> Ending:
-    return ENDINGS.get(finish_reason, NORMAL)
+    return ENDINGS.get(end_named(finish_reason), NORMAL)
 
 
 def may_train(finish_reason: str, *, keep_budget: bool = False) -> bool:

@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 
 from util.engines.openai_streams import StreamedReply
-from util.records import Completion
+from util.records import Completion, end_named
 
 
 class Kind(Enum):
@@ -80,7 +80,7 @@ CONTEXT_WORDS = re.compile(
 )
 # Quotas of tokens are spoken of in the same words.
 _RATE_WORDS = re.compile(r"per (?:minute|day|hour)|\b[TR]P[MD]\b|\bquota\b|rate[ _]limit", re.IGNORECASE)
-WITHOUT_TEXT = ("length", "content_filter", "refusal", "tool_calls", "function_call")
+WITHOUT_TEXT = ("length", "content_filter", "refusal", "tool_calls")
 KEY_STATUS = (401, 402, 403)  # 402: the account behind the key is empty
 LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
 TIMEOUT_STATUS = (408, 409, 425)
@@ -130,9 +130,10 @@ def _read_answer(reply: object, body: bytes) -> Answer | Trouble:
     message = choices[0].get("message")
     if not isinstance(message, dict):
         return Trouble(Kind.BROKEN, "the reply holds no message")
-    finish_reason = choices[0].get("finish_reason")
-    if finish_reason in ("error", "abort"):
-        return Trouble(Kind.BROKEN, f"the endpoint broke off the answer (finish_reason {finish_reason})")
+    reason = choices[0].get("finish_reason")
+    finish_reason = end_named(reason) if isinstance(reason, str) and reason else "unknown"
+    if finish_reason == "interrupted":
+        return Trouble(Kind.BROKEN, f"the endpoint broke off the answer (finish_reason {reason})")
     text, reasoning = message.get("content"), message.get("reasoning_content") or message.get("reasoning")
     if not isinstance(reasoning, str):
         reasoning = None
@@ -152,7 +153,7 @@ def _read_answer(reply: object, body: bytes) -> Answer | Trouble:
     )
     completion = Completion(
         text=_encodable(text),
-        finish_reason=finish_reason if isinstance(finish_reason, str) and finish_reason else "unknown",
+        finish_reason=finish_reason,
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
         reasoning=None if reasoning is None else _encodable(reasoning),

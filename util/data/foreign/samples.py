@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from util.errors import UserError
+from util.records import end_named
 from util.terminal import say
 
-# What other suites call the ends of texts, where we have a word for them.
-ENDS = {"max_tokens": "length", "model_length": "length", "end_turn": "stop", "eos": "stop"}
 _LETTER = re.compile(r"\(?[A-J]\)?")
 ROLES = {"human": "user", "HUMAN": "user", "gpt": "assistant", "BOT": "assistant"}
 
@@ -97,7 +96,7 @@ def score_of(value: object) -> bool | float | None:
 
 
 def end_of(reason: object) -> str | None:
-    return ENDS.get(reason, reason) if isinstance(reason, str) and reason not in ("", "unknown") else None
+    return end_named(reason) if isinstance(reason, str) and reason not in ("", "unknown") else None
 
 
 def texts(value: object) -> tuple[str, ...]:
