@@ -247,6 +247,9 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--spread chooses among several, and --keep {args.keep} does not: give --keep K")
     if args.balance_lengths and args.max_rows is None and args.token_budget is None:
         raise UserError("--balance-lengths needs a size to share out: give --max-rows or --token-budget")
+    twice = [name for name, number in Counter(name for name, _ in args.weights).items() if number > 1]
+    if twice:
+        raise UserError(f"--weights names the source {twice[0]!r} more than once: give it one weight")
     if args.thought == WITHOUT and args.plain_share is not None:
         raise UserError("--thought none leaves every row without a thought: leave --plain-share out")
     _check_rows(args)
@@ -265,11 +268,12 @@ def run(args: argparse.Namespace) -> int:
         spread=args.spread,
         unverified=args.unverified,
         majority=args.majority,
-        mix=Mix(dict(args.weights), args.max_rows, args.token_budget, args.balance_lengths),
+        mix=Mix(
+            dict(args.weights), args.max_rows, args.token_budget, args.max_per_source, args.balance_lengths
+        ),
         min_tokens=args.min_tokens,
         max_tokens=args.max_tokens,
         limits=Limits(args.min_solution_words, args.max_repetition, frozenset(args.no_filter)),
-        max_per_source=args.max_per_source,
         include_unformatted=args.include_unformatted,
         include_unjudged=args.include_unjudged,
         plain_share=args.plain_share,
@@ -561,28 +565,35 @@ def _those(number: int, thing: str, verb: str) -> str:
     return number_of(number, f"{thing} {VERBS[verb]}", f"{thing}s {verb}")
 
 
+def _without_reference(number: int) -> str:
+    kind = "of problems without a reference"
+    return number_of(number, f"sample {kind} was", f"samples {kind} were")
+
+
 def _notes(summary: Summary) -> list[str]:
     notes = []
     if summary.ungraded:
-        notes.append(
-            f"{_those(summary.ungraded, 'sample', 'have')} no verdict on their current text and were left out"
-        )
+        notes.append(f"{_those(summary.ungraded, 'sample', 'were')} left out: no verdict on the current text")
     if summary.undecided:
         causes = ", ".join(f"{cause} ({number:,})" for cause, number in summary.undecided.most_common())
-        notes.append(
-            f"{_those(summary.undecided.total(), 'sample', 'are')} undecided and were left out: {causes}"
-        )
+        notes.append(f"{_those(summary.undecided.total(), 'undecided sample', 'were')} left out: {causes}")
     for reason, number in summary.unfit_endings.most_common():
-        notes.append(f"{_those(number, 'correct sample', 'were')} left out for their finish reason, {reason}")
+        notes.append(f"{_those(number, 'correct sample', 'were')} left out for the finish reason {reason}")
     if summary.by_opinion:
         notes.append(f"{summary.by_opinion:,} of the correct samples are so by a second opinion alone")
     for reason, number in summary.unjudged.most_common():
-        notes.append(f"{number_of(number, 'sample')} could not be judged and were left out: {reason}")
+        notes.append(f"{_those(number, 'sample', 'were')} left out, as nothing could judge them: {reason}")
     for why, number in summary.not_apart.most_common():
         notes.append(f"{_those(number, 'correct sample', 'were')} left out: {why}")
     if summary.not_agreed:
-        told = "samples of problems without a reference were left out: too few agree with them"
-        notes.append(f"{summary.not_agreed:,} {told}")
+        notes.append(f"{_without_reference(summary.not_agreed)} left out: too few agree with them")
+    if summary.no_vote:
+        notes.append(f"{_without_reference(summary.no_vote)} left out: cut off, or without an answer")
+    if summary.same_text:
+        notes.append(
+            f"{_those(summary.same_text, 'sample', 'have')} the text of another one of the problem, which is "
+            "kept once"
+        )
     for name, number in summary.filtered.items():
         notes.append(f"{_those(number, 'correct sample', 'were')} left out: {FILTERS[name].against}")
     for path, rows in summary.set_aside.items():

@@ -407,7 +407,7 @@ def _write_judged(
     for reason, number in fell_out.most_common():
         say(f"{number_of(number, 'response was', 'responses were')} left out: {reason}")
     if found.undecided:
-        say(f"{found.undecided} undecided samples were left out: they are neither right nor wrong")
+        say(f"{_undecided(found)} left out: neither right nor wrong")
     _name_earlier_files(args.result_dir, paths)
     about = _about(args, writer, folder, counted_by, found)
     write_summary(args.result_dir, {**about, "rows": counts, "fell_out": dict(fell_out.most_common())})
@@ -531,6 +531,10 @@ def _ask(args: argparse.Namespace, cutter: Cutter, rest: list[int], model: str) 
         raise RunStopped(f"no pairs are written until everything is asked: {engine.exhausted}")
 
 
+def _undecided(found: Survey) -> str:
+    return number_of(found.undecided, "undecided sample was", "undecided samples were")
+
+
 def _finish(
     args: argparse.Namespace,
     writer: PairWriter,
@@ -545,7 +549,7 @@ def _finish(
     counts, answers = writer.counts, cutter.answers
     say(table(counts, problems=problems, attempts=writer.attempts, counted_by=counted_by))
     if found.undecided:
-        say(f"{found.undecided} undecided samples were left out: they are neither chosen nor rejected")
+        say(f"{_undecided(found)} left out: neither chosen nor rejected")
     for line in (*where_pairs_went(counts), *model_trouble(answers)):
         say(line)
     if not any(one.written for one in counts.values()):

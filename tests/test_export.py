@@ -24,7 +24,7 @@ from util.grading.maths import grade_maths
 from util.response import join_parts
 from util.results.page.counts import read_counts
 from util.training.curation import repeated_share
-from util.training.drawing import Mix, drawn
+from util.training.drawing import Mix, Source, drawn
 from util.training.extra_rows import read_extra
 from util.training.filters import FILTERS, Draft, Limits
 from util.training.formats import FORMATS, Example, ExampleFile
@@ -94,15 +94,16 @@ def test_wrong_truncated_ungraded_and_unformatted_samples_stay_out(tmp_path):
     assert {row["sample_id"].split("/")[1] for row in json_lines(tmp_path / "train.jsonl")} == set("abc")
 
 
-def test_loops_and_refusals_never_enter_and_forced_answers_only_when_wanted(tmp_path):
+def test_what_was_broken_off_never_enters_and_forced_answers_only_when_wanted(tmp_path):
     ended = [
-        PaperSample(reason, f"{reason}?", finish_reason=reason) for reason in ("loop", "refusal", "budget")
+        PaperSample(reason, f"{reason}?", finish_reason=reason)
+        for reason in ("loop", "refusal", "budget", "content_filter", "function_call", "network_error")
     ]
     folder = write_run(tmp_path / "run", [*samples(), *ended])
     done = export(folder)
     assert last_line(done)["rows"] == 3
-    for reason in ("loop", "refusal", "budget"):
-        assert f"1 correct sample was left out for their finish reason, {reason}" in done.stderr
+    for reason in ("loop", "refusal", "budget", "content_filter", "function_call", "network_error"):
+        assert f"1 correct sample was left out for the finish reason {reason}" in done.stderr
     done = export(folder, "--keep-budget", output="other.jsonl")
     names = {row["sample_id"].split("/")[1] for row in json_lines(tmp_path / "other.jsonl")}
     assert names == {"a", "b", "c", "budget"}
@@ -117,7 +118,7 @@ def test_undecided_samples_stay_out_and_are_counted_by_cause(tmp_path):
     done = export(write_run(tmp_path / "run", [*samples(), *unknown]))
     found = last_line(done)
     assert (found["funnel"]["generated"], found["funnel"]["graded correct"], found["undecided"]) == (6, 3, 3)
-    told = "3 samples are undecided and were left out: two candidates (2), the reference is prose (1)"
+    told = "3 undecided samples were left out: two candidates (2), the reference is prose (1)"
     assert told in done.stderr and f"- {told}" in (tmp_path / "train.card.md").read_text()
     assert {row["sample_id"].split("/")[1] for row in json_lines(tmp_path / "train.jsonl")} == set("abc")
     (counts,) = read_counts([tmp_path / "train.card.json"])
@@ -190,8 +191,29 @@ def test_questions_of_two_runs_are_kept_once(tmp_path):
 
 def test_max_per_source_caps_each_source(tmp_path):
     about = {"source": "math", "difficulty": 4.0}
-    found = rows(write_run(tmp_path / "run", samples(about=about)), "--max-per-source", "2")
+    folder = write_run(tmp_path / "run", samples(about=about))
+    found = rows(folder, "--max-per-source", "2")
     assert [(row["source"], row["difficulty"]) for row in found] == [("math", "4")] * 2
+    assert len(rows(folder, "--max-per-source", "2", "--format", "rl-jsonl", "--force")) == 2
+
+
+@pytest.mark.parametrize("flags", [("--weights", "a=5"), ("--max-per-source", "10")])
+def test_the_share_of_plain_rows_is_that_of_the_file_and_spread_over_it(tmp_path, flags):
+    own = [PaperSample(f"p{n}", f"Question {n}?", about={"source": "ab"[n % 2]}) for n in range(40)]
+    found = rows(
+        write_run(tmp_path / "run", own),
+        "--plain-share",
+        "0.3",
+        "--dedup",
+        "none",
+        "--no-filter",
+        "short",
+        *flags,
+    )
+    plain = ["<think>" not in row["conversations"][-1]["value"] for row in found]
+    half = len(found) // 2
+    assert sum(plain) == round(0.3 * len(found))
+    assert abs(sum(plain[:half]) - sum(plain[half:])) <= 1
 
 
 def test_choices_belong_to_the_question(tmp_path):
@@ -375,6 +397,7 @@ def test_no_row_is_an_error_that_names_the_stage(tmp_path, changes, stage):
         (("--decontaminate", "none", "AIME"), "give names of benchmarks"),
         (("--push-to-hub", "not a name"), "write ORG/NAME"),
         (("--min-tokens", "9", "--max-tokens", "5"), "--min-tokens 9 is more than --max-tokens 5"),
+        (("--weights", "a=1", "a=2"), "names the source 'a' more than once"),
         (("--thought", "none", "--plain-share", "0.2"), "--thought none leaves every row without a thought"),
         (("--output", "data/dataset_info.json"), "choose another --output"),
         (("--output", "data/train.parquet"), "writes .json or .jsonl files"),
@@ -949,11 +972,31 @@ def test_an_extra_row_that_says_more_than_a_text_can_is_set_aside(tmp_path, row,
 
 def test_extra_rows_that_say_that_they_are_wrong_are_set_aside(tmp_path):
     turns = [{"role": "user", "content": "What is it?"}, {"role": "assistant", "content": AS_TAGS}]
-    said = [{"correct": False}, {"verdict": "wrong"}, {"correct": True}, {"verdict": ["x"]}]
-    extra = extra_file(tmp_path, *({"messages": turns, **one} for one in said))
+    wrong = [
+        {"correct": False},
+        {"verdict": "wrong"},
+        {"correct": "False"},
+        {"is_correct": 0},
+        {"label": False},
+    ]
+    right = [{"correct": True}, {"verdict": ["x"]}, {"correct": "0"}, {"label": "0"}, {"verdict": "none"}]
+    extra = extra_file(tmp_path, *({"messages": turns, **one} for one in (*wrong, *right)))
     done = export(write_run(tmp_path / "run", samples()), "--extra", extra, "--dedup", "none")
-    assert last_line(done)["funnel"]["with extra rows"] == 5
-    assert "line 1 says that it is wrong (2)" in done.stderr
+    assert last_line(done)["funnel"]["with extra rows"] == 3 + len(right)
+    assert "line 1 says that it is wrong (5)" in done.stderr
+
+
+def test_extra_rows_that_were_cut_off_or_end_with_the_user_are_set_aside(tmp_path):
+    turns = [{"role": "user", "content": "What is it?"}, {"role": "assistant", "content": AS_TAGS}]
+    cut = [{"messages": turns, "finish_reason": reason} for reason in ("length", "content_filter")]
+    extra = extra_file(
+        tmp_path, *cut, {"messages": turns[::-1]}, {"messages": turns, "finish_reason": "stop"}
+    )
+    done = export(write_run(tmp_path / "run", samples()), "--extra", extra, "--dedup", "none")
+    assert last_line(done)["funnel"]["with extra rows"] == 4
+    told = " ".join(done.stderr.split())
+    for why in ("finish_reason length (1)", "finish_reason content_filter (1)", "assistant's turn (1)"):
+        assert why in told
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "verl-sft"])
@@ -1186,12 +1229,16 @@ def test_several_answers_that_differ_most_are_kept_on_request(tmp_path):
         (Mix(max_rows=2), [0, 1]),
         (Mix(token_budget=35), [0, 1, 2]),
         (Mix(token_budget=5), []),
+        (Mix(max_per_source=1), [0, 4]),
+        (Mix(max_per_source=3, weights={"b": 2}), [0, 1, 2, 4, 4, 5]),
+        (Mix(max_rows=4, max_per_source=2), [0, 1, 4, 5]),
         (Mix(max_rows=3, balance_lengths=True), [0, 3, 4]),
         (Mix(token_budget=1125, balance_lengths=True), [0, 1, 3, 4]),
     ],
 )
 def test_rows_are_drawn_by_source_and_size(mix, kept):
-    assert drawn(["a", "a", "a", "a", "b", "b"], [10, 10, 10, 100, 1000, 1000], mix) == kept
+    sources = [Source("t", name) for name in "aaaabb"]
+    assert drawn(sources, [10, 10, 10, 100, 1000, 1000], mix) == kept
 
 
 def test_weights_and_budgets_are_a_stage_of_the_funnel(tmp_path):
@@ -1304,7 +1351,7 @@ def test_the_answer_of_most_is_the_label_where_there_is_no_reference(tmp_path):
         *voters("half", "0.5", "\\frac12", "3", "1/2"),
         *voters("split", "1", "1", "2", "2"),
         *voters("few", "1", "2", "3", "1", "4"),
-        *voters("ungraded", "9", "9", correct=None),
+        *voters("ungraded", "9", "9.0", correct=None),
         *voters("gold", "5", "5", reference="7", reason="wrong_answer"),
     ]
     folder = write_run(tmp_path / "run", own)
@@ -1318,6 +1365,61 @@ def test_the_answer_of_most_is_the_label_where_there_is_no_reference(tmp_path):
     assert "10 samples of problems without a reference were left out" in done.stderr
     assert last_line(done)["funnel"]["agreed on"] == 8
     assert len(rows(folder, "--keep", "all", "--include-unjudged", "--force")) == 3
+
+
+def test_with_unverified_samples_those_of_the_majority_are_named_so(tmp_path):
+    own = [*voters("half", "1", "1.0", "3"), *voters("split", "1", "2")]
+    found = rows(write_run(tmp_path / "run", own), "--majority", "0.6", "--unverified", "--keep", "all")
+    said = sorted((*row["sample_id"].split("/")[1::2], row["verdict"], row["label"]) for row in found)
+    assert [(name, index, verdict) for name, index, verdict, _ in said] == [
+        *(("half", index, "majority") for index in "01"),
+        ("half", "2", "none"),
+        *(("split", index, "none") for index in "01"),
+    ]
+    assert [label for *_, label in said][2:] == ["", "", ""] and said[0][3] in ("1", "1.0")
+
+
+def test_a_sample_without_a_reference_that_has_no_answer_waits_for_no_verdict(tmp_path):
+    cut = PaperSample("half", "half?", index=2, correct=None, reference=None, finish_reason="length")
+    none = PaperSample("half", "half?", index=3, correct=None, reference=None, response=LONGER)
+    own = [*voters("half", "1", "1.0", correct=None), cut, none]
+    done = export(write_run(tmp_path / "run", own), "--majority", "0.5")
+    assert done.returncode == 0, done.stderr
+    assert "2 samples of problems without a reference were left out: cut off" in done.stderr
+
+
+@pytest.mark.parametrize(("flags", "kept"), [((), 2), (("--dedup", "none"), 3), (("--thought", "none"), 1)])
+def test_a_text_that_a_problem_has_twice_is_one_row(tmp_path, flags, kept):
+    thoughts = ("I add.", "I add.", "I count.")
+    text = f"{LONGER} \\boxed{{7}}"
+    own = [
+        PaperSample("p", "What?", index=at, text=f"<think>\n{thought}\n</think>\n\n{text}", formatted=False)
+        for at, thought in enumerate(thoughts)
+    ]
+    folder = write_run(tmp_path / "run", own)
+    found = export(folder, "--keep", "3", *flags)
+    assert last_line(found)["rows"] == kept, found.stderr
+    assert ("kept once" in found.stderr) == (kept < 3)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "<|im_end|>\n<|im_start|>user\nNext?",
+        "<|eot_id|> more",
+        "<|start_header_id|>",
+        "<｜User｜>Next?",
+        "[INST] x",
+    ],
+)
+def test_a_text_with_tokens_of_a_chat_template_is_no_row(tmp_path, token):
+    told = "special tokens of a chat template in the text"
+    texts = [f"<think>\n{THOUGHT}\n</think>\n\n{SOLUTION}"]
+    texts += [texts[0].replace(part, f"{part} {token} so") for part in (THOUGHT, SOLUTION)]
+    texts += [f"{texts[0]}<|im_end|>", texts[0].replace("I", "|x| < |y_1| and a[0] = <|x|> for I")]
+    own = [PaperSample(f"p{n}", f"Which {n}?", text=text, formatted=False) for n, text in enumerate(texts)]
+    found = export(write_run(tmp_path / "run", own), *ANY, "--dedup", "none")
+    assert (last_line(found)["rows"], f"2 correct samples were left out: {told}" in found.stderr) == (3, True)
 
 
 @pytest.mark.parametrize("most", [0.0, 0.05, 0.3, 0.6])

@@ -329,6 +329,7 @@ def test_rows_without_pairs_are_all_responses_with_their_labels(pair, tmp_path):
     )
     result = pair("--format", "trl-kto")
     assert (result["correct"], result["wrong"]) == (2, 2)
+    assert summary(tmp_path / "out")["fell_out"] == {} and " left out" not in result["said"]
     found = rows(tmp_path / "out", "judged")
     labels = [(row["completion"][0]["content"], row["label"]) for row in found]
     assert sorted(labels) == sorted([(LONG, True), (WRONG, False), (SHORT, True), (WRONG, False)])

@@ -228,6 +228,11 @@ def without_turn_tokens(text: str) -> str:
     return _TURN_TOKEN.sub("\n", text) if "<" in text else text
 
 
+def holds_special_tokens(text: str) -> bool:
+    """Whether a tokenizer of chat models would take a part of a text for a token of its own, not for text."""
+    return ("<" in text or "[" in text) and _SPECIAL_TOKEN.search(text) is not None
+
+
 def units(text: str) -> list[str]:
     """What the length of a text is counted in, and texts are compared by: its words; in Chinese, Japanese and
     Korean, which put no blank between words or put one at other places, each character."""
@@ -813,6 +818,8 @@ _ENDS_OF_TURN = tuple(
 )
 _BEGINS_OF_TURN = ("<|im_start|>", "<start_of_turn>", "<|turn>", "<|start|>")
 _TURN_TOKEN = re.compile("|".join(map(re.escape, (*_ENDS_OF_TURN, *_BEGINS_OF_TURN))))
+# Also those of templates that the grader need not know, such as <|start_header_id|> or <｜User｜>.
+_SPECIAL_TOKEN = re.compile(rf"{_TURN_TOKEN.pattern}|<[|｜][A-Za-z][\w▁]{{3,40}}[|｜]>|\[/?INST\]")
 _TURN_ENDS = re.compile(rf"^(?:{_TURN_TOKEN.pattern})|(?:{_TURN_TOKEN.pattern})[ \t]*$", re.MULTILINE)
 
 

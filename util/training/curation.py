@@ -39,14 +39,15 @@ class Candidate(NamedTuple):
     verdict: int = 0  # number of what was judged, in `export.VERDICTS`
     source: int = 0  # number of its source
     sketch: int = 0  # of its response, where different ones are wanted
+    text: int = 0  # names the problem and the text of its row
 
 
 class Candidates:
-    """Candidates in columns, 60 bytes each."""
+    """Candidates in columns, 68 bytes each."""
 
     def __init__(self) -> None:
         self._columns = {
-            name: array(kind) for name, kind in zip(Candidate._fields, "HqqqQQIBBIQ", strict=True)
+            name: array(kind) for name, kind in zip(Candidate._fields, "HqqqQQIBBIQQ", strict=True)
         }
 
     def add(self, candidate: Candidate) -> None:
@@ -69,8 +70,16 @@ class Candidates:
         return len(self._columns["origin"])
 
 
-def keep_per_problem(candidates: Candidates, rule: str | int) -> NDArray[Any]:
-    """Positions of the candidates that the rule keeps, problem after problem.
+def different_texts(candidates: Candidates) -> NDArray[Any]:
+    """Which candidates are the first, by seed, of those of a problem whose rows would be the same text."""
+    return first_of_each(candidates.column("text"), candidates.column("rank"))
+
+
+def keep_per_problem(
+    candidates: Candidates, rule: str | int, among: NDArray[Any] | None = None
+) -> NDArray[Any]:
+    """Positions of the candidates that the rule keeps, problem after problem; `among` says of each whether it
+    may be kept, and None that all may.
 
     `rule` is "shortest", "longest" or "random" (one of each problem), a number (so many, by seed) or "all".
     """
@@ -80,6 +89,7 @@ def keep_per_problem(candidates: Candidates, rule: str | int) -> NDArray[Any]:
     tokens = candidates.column("tokens").astype(np.int64)
     size = {"shortest": tokens, "longest": -tokens}.get(str(rule))
     order = np.lexsort((rank, group) if size is None else (rank, size, group))
+    order = order if among is None else order[among[order]]
     if rule == "all" or not len(order):
         return order
     sorted_group = group[order]

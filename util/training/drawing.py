@@ -30,41 +30,55 @@ class Mix:
     weights: Mapping[str, float] = field(default_factory=dict)  # source -> how often its rows are taken
     max_rows: int | None = None
     token_budget: int | None = None
+    max_per_source: int | None = None
     balance_lengths: bool = False  # whether each class of lengths gets its share, as long as it lasts
 
     @property
     def takes_all(self) -> bool:
-        return not self.weights and self.max_rows is None and self.token_budget is None
+        return not self.weights and (self.max_rows, self.token_budget, self.max_per_source) == (None,) * 3
 
 
-def drawn(sources: Sequence[str], tokens: Sequence[int], mix: Mix) -> list[int]:
+@dataclass(frozen=True)
+class Source:
+    """Where rows come from: weights name a source alone, a limit counts that of each task by itself."""
+
+    task: str
+    name: str
+
+
+def drawn(sources: Sequence[Source], tokens: Sequence[int], mix: Mix) -> list[int]:
     """Positions of the rows that are taken, in order; one may be taken several times.
 
     Raises UserError when a weight names a source that no row is from.
     """
-    unknown = sorted(set(mix.weights) - set(sources))
+    numbers = Counter(source.name for source in sources)
+    unknown = sorted(set(mix.weights) - set(numbers))
     if unknown:
-        known = ", ".join(sorted(set(sources)))
+        known = ", ".join(sorted(numbers))
         raise UserError(f"--weights names the source {unknown[0]!r}, and the rows are from: {known}")
-    numbers = Counter(sources)
     taken: Counter[str] = Counter()
     offered: list[int] = []
     for position, source in enumerate(sources):
-        weight = mix.weights.get(source, 1.0)
+        weight = mix.weights.get(source.name, 1.0)
         whole = math.floor(weight)
-        is_extra = taken[source] < round((weight - whole) * numbers[source])
-        taken[source] += 1
+        is_extra = taken[source.name] < round((weight - whole) * numbers[source.name])
+        taken[source.name] += 1
         offered += [position] * (whole + is_extra)
     if mix.balance_lengths:
         offered = _in_turns(offered, tokens)
     kept: list[int] = []
     spent = 0
+    from_source: Counter[Source] = Counter()
     for position in offered:
         if mix.max_rows is not None and len(kept) == mix.max_rows:
             break
+        source = sources[position]
+        if mix.max_per_source is not None and from_source[source] == mix.max_per_source:
+            continue
         if mix.token_budget is None or spent + tokens[position] <= mix.token_budget:
             kept.append(position)
             spent += tokens[position]
+            from_source[source] += 1
     return sorted(kept)
 
 

@@ -29,12 +29,13 @@ from util.training.curation import (
     Candidate,
     Candidates,
     NearDuplicates,
+    different_texts,
     first_of_each,
     keep_per_problem,
     question_digest,
 )
 from util.training.datacard import grader_named
-from util.training.drawing import Mix, drawn, sketch, spread_out
+from util.training.drawing import Mix, Source, drawn, sketch, spread_out
 from util.training.extra_rows import ExtraRow, SetAside, extra_at, read_extra
 from util.training.filters import FILTERS, REPETITION, SHORT, Draft, Limits
 from util.training.formats import Example, ExampleFile
@@ -84,7 +85,7 @@ ADVICE = {
     AGREED: "lower --majority, or sample more (--n)",
     DRAWN: "widen --weights, --max-rows and --token-budget",
     CLEAN: "see the side file of leaks; --decontaminate chooses the benchmarks",
-    FINAL: "widen --max-per-source",
+    FINAL: "leave --plain-share out, or give a larger one",
 }
 JUDGED_CORRECT, UNDECIDED, UNJUDGED, MAJORITY = "correct", "undecided", "none", "majority"
 VERDICTS = (JUDGED_CORRECT, UNDECIDED, UNJUDGED, MAJORITY)  # what the rows of a run say was judged
@@ -108,7 +109,6 @@ class ExportOptions:
     min_tokens: int | None = None
     max_tokens: int | None = None
     limits: Limits = Limits()
-    max_per_source: int | None = None
     include_unformatted: bool = False
     include_unjudged: bool = False  # also of a run of which samples wait for a verdict
     plain_share: float | None = None  # of the rows, without a thought
@@ -157,6 +157,8 @@ class Summary:
     )  # why thought and solution are not known -> samples
     undecided: Counter[str] = field(default_factory=Counter)  # kind of cause -> samples, all left out
     not_agreed: int = 0  # samples without a reference that are not of a large enough majority
+    no_vote: int = 0  # samples without a reference that were cut off or have no answer
+    same_text: int = 0  # samples whose text is that of another one of their problem
     filtered: Counter[str] = field(default_factory=Counter)  # filter -> samples that it leaves out
     graders: set[str] = field(default_factory=set)  # of the samples that may enter
     unfit_extras: Counter[str] = field(default_factory=Counter)  # why extra rows are left out -> rows
@@ -224,7 +226,10 @@ class Export:
         self._votes: dict[int, Votes] = {}  # problem without a reference -> what its samples answer
         self._voters: list[tuple[Candidate, str]] = []  # samples of such problems, and their answers
         self._labels: dict[int, Label] = {}  # problem -> the answer of most
-        self._sources: dict[str, int] = {}  # source -> its number
+        self._sources: dict[Source, int] = {}  # source -> its number
+        self._made_plain: (
+            NDArray[Any] | Sequence[bool]
+        ) = ()  # of each chosen row, whether its thought is dropped
         self._systems = [self._system_of(message) for message in sent]
         self._readers: dict[int, RunReader] = {}
         self._extra_paths = extras
@@ -263,7 +268,6 @@ class Export:
         self.summary.passed(KEPT, len(own))
         before = len(self._candidates)
         self._candidates.extend(self._extra_candidates)
-        self._made_plain = np.zeros(len(self._candidates), bool)  # rows whose thought is dropped
         if self._extra_files:
             self.summary.passed(EXTRA, len(own) + len(self._candidates) - before)
         chosen = np.r_[own, np.arange(before, len(self._candidates))]
@@ -291,50 +295,49 @@ class Export:
         import numpy as np
 
         options, candidates = self.options, self._candidates
+        among = None if options.dedup == "none" else different_texts(candidates)
+        self.summary.same_text = 0 if among is None else int((~among).sum())
         if not (options.spread and isinstance(options.keep, int)):
-            return keep_per_problem(candidates, options.keep)
-        order = keep_per_problem(candidates, "all")
+            return keep_per_problem(candidates, options.keep, among)
+        order = keep_per_problem(candidates, "all", among)
         group, sketches = candidates.column("group"), candidates.column("sketch")
         return np.array(spread_out(order, group, sketches, options.keep), np.int64)
 
     def _with_plain_share(self, chosen: NDArray[Any]) -> NDArray[Any]:
         """Those of the chosen that stay so that the wanted share of rows is plain.
 
-        Where too few rows have no thought, the first thoughts are dropped; where too many have none, the last
-        of these rows are left out. The order is drawn by seed.
+        Where too few rows have no thought, thoughts are dropped; where too many have none, some of these rows
+        are left out. Both are spread over the file, whose order is drawn by seed.
         """
         import numpy as np
 
         share = self.options.plain_share
+        self._made_plain = np.zeros(len(chosen), bool)
         if share is None:
             return chosen
         plain = self._candidates.column("plain")[chosen].astype(bool)
         missing = round(share * len(chosen)) - int(plain.sum())
         if missing >= 0:
-            self._made_plain[chosen[np.flatnonzero(~plain)[:missing]]] = True
+            self._made_plain[_evenly(np.flatnonzero(~plain), missing)] = True
             return chosen
         kept = round(share / (1 - share) * int((~plain).sum()))
-        left_out = np.flatnonzero(plain)[kept:]
+        left_out = _evenly(np.flatnonzero(plain), int(plain.sum()) - kept)
         self.summary.surplus_plain = len(left_out)
+        self._made_plain = np.delete(self._made_plain, left_out)
         return np.delete(chosen, left_out)
 
     def write(self, chosen: NDArray[Any], output: ExampleFile, on_progress: Callable[[], None]) -> str:
         """Second pass: write the chosen ones and finish the file; returns its SHA-256."""
-        cap = self.options.max_per_source
-        per_source: Counter[tuple[str, str]] = Counter()
 
         def encode(span: range) -> list[tuple[bytes, Written]]:
-            found = [(self._candidates[at], bool(self._made_plain[at])) for at in chosen[span]]
+            found = [(self._candidates[chosen[row]], bool(self._made_plain[row])) for row in span]
             return [self._encoded(candidate, output, drop=drop) for candidate, drop in found]
 
         for rows in self._shared_out(encode, len(chosen)):
             for encoded, about in rows:
                 on_progress()
-                place = (about.task, about.source)
-                if cap is None or per_source[place] < cap:
-                    per_source[place] += 1
-                    output.write_encoded(encoded)
-                    self._count(about)
+                output.write_encoded(encoded)
+                self._count(about)
         self.summary.passed(FINAL, output.rows)
         return output.finish()
 
@@ -367,9 +370,12 @@ class Export:
         stages[GENERATED] += 1
         judged = None if self._awaits_its_check(origin, record) else self._judged(verdict)
         voted: str | None = None
-        if judged is None and self._has_no_reference(record):
+        if judged in (None, UNJUDGED) and self._has_no_reference(record):
             voted = self._vote(origin, record)
-            judged = None if voted is None else MAJORITY
+            judged = judged if voted is None else MAJORITY
+            if judged is None:
+                self.summary.no_vote += 1
+                return
         if judged is None:
             self._count_left_out(origin, record)
             return
@@ -400,17 +406,26 @@ class Export:
         problem = (settings.get("task"), settings.get("split"), sample.problem_id)
         drawn = (self.options.seed, *problem, settings.get("model"), sample.temperature, sample.index)
         group, rank = name_digest(*problem), name_digest(*drawn)
-        source = str(record.about.get("source") or settings.get("task"))
+        thought = "" if self.options.form == WITHOUT else answer.thought
         candidate = Candidate(
             *(origin, place.sample, place.problem, place.formatted, group, rank, tokens, answer.plain),
             verdict=VERDICTS.index(judged),
-            source=self._sources.setdefault(source, len(self._sources)),
+            source=self._source_of(origin, record),
             sketch=sketch(text) if self.options.spread else 0,
+            text=name_digest(group, thought, answer.solution),
         )
         if voted is None:
             self._candidates.add(candidate)
         else:
             self._voters.append((candidate, voted))
+
+    def _source_of(self, origin: int, record: Record) -> int:
+        """The number of the source of a record."""
+        task = self.infos[origin]["settings"]["task"]
+        return self._number_of(Source(task, str(record.about.get("source") or task)))
+
+    def _number_of(self, source: Source) -> int:
+        return self._sources.setdefault(source, len(self._sources))
 
     def _has_no_reference(self, record: Record) -> bool:
         """Whether a majority stands for the reference that the problem of a record lacks."""
@@ -444,6 +459,8 @@ class Export:
             label = self._labels.get(candidate.group)
             if label is not None and self._votes[candidate.group].agree(answer, label):
                 self._candidates.add(candidate)
+            elif self.options.unverified:
+                self._candidates.add(candidate._replace(verdict=VERDICTS.index(UNJUDGED)))
             else:
                 self.summary.not_agreed += 1
         self._voters = []
@@ -525,7 +542,7 @@ class Export:
                 self._extra_candidates.add(
                     Candidate(
                         *(origin, offset, -1, -1, name, rank, tokens, answer.plain),
-                        source=self._sources.setdefault(row.about["source"] or path.stem, len(self._sources)),
+                        source=self._number_of(Source(_task_of(row), row.about["source"] or path.stem)),
                     )
                 )
 
@@ -772,12 +789,23 @@ def _extra_example(row: ExtraRow, path: Path, name: str, system: str | None, tok
         source=row.about["source"] or path.stem,
         subject=row.about["subject"],
         difficulty=row.about["difficulty"],
-        task=row.about["task"] or "extra",
+        task=_task_of(row),
         model=row.about["model"],
         sample_id=row.about["sample_id"] or name,
         tokens=tokens,
         verdict=row.about["verdict"] or UNJUDGED,
     )
+
+
+def _task_of(row: ExtraRow) -> str:
+    return row.about["task"] or "extra"
+
+
+def _evenly(positions: NDArray[Any], number: int) -> NDArray[Any]:
+    """So many of the positions, spread over all of them."""
+    import numpy as np
+
+    return positions[np.arange(number) * len(positions) // max(number, 1)]
 
 
 def _plain(value: object) -> str:

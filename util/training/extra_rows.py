@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from util.errors import UserError
+from util.records import may_train
 
 _ROLES = {"system": "system", "developer": "system"} | dict.fromkeys(("user", "human"), "user")
 _ROLES |= dict.fromkeys(("assistant", "gpt", "model"), "assistant")
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # fields in which others keep a thought apart
-JUDGED_WRONG = ("wrong", "incorrect", False)  # what the field `verdict` says of a row that nobody learns from
+# What these fields say of a row that nobody learns from; `label` is true or false in rows for KTO alone.
+_JUDGED = ("correct", "is_correct", "verdict")
+_WRONG = ("wrong", "incorrect", "false")
 # Fields that hold what an example of one question and one answer in text cannot say.
 _BEYOND_TEXT = ("history", "tools", "images", "image", "videos", "audios")
 _CALLS = ("tool_calls", "function_call")
@@ -103,8 +106,11 @@ def _row(raw: bytes) -> ExtraRow | str:
         return "is not JSON in UTF-8"
     if not isinstance(line, dict):
         return "is not a JSON object"
-    if line.get("correct") is False or line.get("verdict") in JUDGED_WRONG:
+    if _is_wrong(line):
         return "says that it is wrong"
+    ended = line.get("finish_reason")
+    if isinstance(ended, str) and not may_train(ended):
+        return f"ended before its end: finish_reason {ended[:_MOST_NAMED]}"
     turns = _turns_of(line)
     if turns is None:
         return f"has the fields {', '.join(line)[:_MOST_NAMED] or '(none)'}"
@@ -127,12 +133,21 @@ def _row(raw: bytes) -> ExtraRow | str:
     if numbers[0] > 1 or numbers[1:] != (1, 1):
         return f"has {numbers[1]} user and {numbers[2]} assistant turns"
     (user,), (assistant,) = found["user"], found["assistant"]
+    if turns[-1] is not assistant:
+        return "does not end with the assistant's turn"
     prompt, response = _text(user), _text(assistant)
     if not (prompt.strip() and response.strip()):
         return "has no text of the user or of the assistant"
     said = line.get("system") or (_text(found["system"][0]) if found["system"] else None)
     about = {name: _said(line, fields) for name, fields in _ABOUT.items()}
     return ExtraRow(said if isinstance(said, str) else None, prompt, response, _thought(assistant), about)
+
+
+def _is_wrong(line: dict) -> bool:
+    said = [line.get(name) for name in _JUDGED]
+    words = (one.strip().lower() for one in said if isinstance(one, str))
+    is_false = any(isinstance(one, int) and not one for one in said)  # false, or 0
+    return is_false or line.get("label") is False or any(word in _WRONG for word in words)
 
 
 def _said(line: dict, fields: tuple[str, ...]) -> str:

@@ -36,6 +36,7 @@ class _Tally:
     origin: int
     place: RecordPlace
     problem_id: str
+    source: int  # the number of its source
     n: int = 0
     correct: int = 0
     undecided: int = 0
@@ -107,13 +108,18 @@ class RlExport(Export):
             rank = name_digest(self.options.seed, group)
             place, tokens = tally.place, round(tally.tokens / tally.samples)
             self._candidates.add(
-                Candidate(tally.origin, place.sample, place.problem, -1, group, rank, tokens, True)
+                Candidate(
+                    *(tally.origin, place.sample, place.problem, -1, group, rank, tokens, True),
+                    source=tally.source,
+                    text=group,
+                )
             )
 
     def _tally(self, origin: int, place: RecordPlace, record: Record) -> None:
         settings, sample, verdict = self.infos[origin]["settings"], record.sample, record.verdict
         group = name_digest(settings.get("task"), settings.get("split"), sample.problem_id)
-        tally = self._tallies.setdefault(group, _Tally(origin, place, sample.problem_id))
+        source = self._source_of(origin, record)
+        tally = self._tallies.setdefault(group, _Tally(origin, place, sample.problem_id, source))
         if verdict is not None and is_of_judge(verdict.grader):
             raise UserError(
                 f"{self._folders[origin]} is graded by a judge, and rewards are given by rules: "

@@ -22,6 +22,7 @@ from util.response import (
     Mark,
     Parts,
     forms_named,
+    holds_special_tokens,
     join_parts,
     join_tags,
     part,
@@ -66,6 +67,8 @@ def read_answer(text: str, reasoning: str = "") -> Answer | NoAnswer:
         return NoAnswer("nothing after the thought")
     if any(_holds_marks(one) for one in (answer.thought, answer.solution)):
         return NoAnswer("marks within the thought or the solution")
+    if any(map(holds_special_tokens, (answer.thought, answer.solution))):
+        return NoAnswer("special tokens of a chat template in the text")
     return answer
 
 

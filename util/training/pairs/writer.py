@@ -256,10 +256,10 @@ class PairWriter:
         plain = self._places.pop(PLAIN)
         if JUDGED not in self._places:
             return
-        if self._places[JUDGED]:
-            self.counts[JUDGED].fell_out[NO_THOUGHT] += len(plain)
-        else:
+        if not self._places[JUDGED]:
             self._places[JUDGED] = plain
+        elif plain:
+            self.counts[JUDGED].fell_out[NO_THOUGHT] += len(plain)
         self.counts[JUDGED].written = len(self._places[JUDGED])
 
     def _keep(self, kind: str, note: dict, row: dict) -> None:
