@@ -389,6 +389,9 @@ def _message(args: argparse.Namespace, name: str) -> str | None:
 def _check_output(args: argparse.Namespace) -> None:
     """Raise UserError when --output cannot be written, or would replace what is there."""
     check_output(args.format, args.output)
+    cli.check_no_run_file("--output", args.output)
+    if args.output.resolve() in (path.resolve() for path in args.extra):
+        raise UserError(f"--output {args.output} is read as --extra: name another file to write")
     if args.output.exists() and not args.force:
         raise UserError(f"{args.output} exists already: give --force to replace it, or another --output")
     card = _beside(args.output, "card.json")

@@ -408,6 +408,24 @@ def test_flags_that_mean_nothing_are_refused_before_any_work(tmp_path, flags, to
     assert (done.returncode, told in done.stderr) == (2, True), done.stderr
 
 
+@pytest.mark.parametrize("name", ["samples.jsonl", "formatted.2.jsonl", "run.json"])
+def test_a_file_of_a_run_is_no_output(tmp_path, name):
+    folder = write_run(tmp_path / "run", samples())
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    done = export(folder, "--force", output=f"run/{name}")
+    assert (done.returncode, f"run/{name} is a file of the run" in done.stderr) == (2, True), done.stderr
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert len(rows(folder, output="run/train.jsonl")) == 3
+
+
+def test_a_file_that_is_read_is_no_output(tmp_path):
+    extra = extra_file(tmp_path, {"question": "What?", "combined_text": AS_TAGS})
+    before = extra.read_bytes()
+    done = export(write_run(tmp_path / "run", samples()), "--extra", extra, "--force", output=extra.name)
+    assert (done.returncode, "is read as --extra" in done.stderr) == (2, True), done.stderr
+    assert extra.read_bytes() == before
+
+
 def test_a_folder_is_no_output(tmp_path):
     (tmp_path / "train.jsonl").mkdir()
     done = export(write_run(tmp_path / "run", samples()), "--force")

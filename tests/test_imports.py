@@ -31,7 +31,7 @@ ROOMS = {
         "results.page.charts",
         "results.voting",
     },
-    "cli": {"generation", "engines", "data", "task", "training.leaks"},
+    "cli": {"generation", "engines", "data", "task", "training.leaks", "runs.lines"},
     "tasks": {"task", "data", "grading", "prompts"},
 }
 GROUND_IMPORTS = {"terminal": {"errors"}}

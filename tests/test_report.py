@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from browser import NO_BROWSER, browser_is_installed, open_browser
+from helpers import script
 from made_runs import make_large_run, make_run
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
@@ -116,6 +117,16 @@ def search(browser, words):
     field.send_keys(words)
     browser.execute_script("document.getElementById('count').dataset.busy = 'yes'")
     wait_for(lambda: browser.find_element(By.ID, "count").get_attribute("data-busy") == "no")
+
+
+@pytest.mark.parametrize("command", [(), ("compare",)])
+def test_a_page_replaces_no_file_of_a_run(tmp_path, command):
+    folder = make_run(tmp_path / "run", [{"problem_id": "p", "index": 0}])
+    before = (folder / "samples.jsonl").read_bytes()
+    runs = (folder, folder) if command else (folder,)
+    done = script("report.py", *command, *runs, "-o", folder / "samples.jsonl")
+    assert (done.returncode, "is a file of the run in" in done.stderr) == (2, True), done.stderr
+    assert (folder / "samples.jsonl").read_bytes() == before
 
 
 def test_the_list_comes_in_pages(shown):

@@ -18,6 +18,7 @@ from util.engines.options import BATCH_ENDPOINT, BATCH_FILES, EMBEDDED, STREAM_C
 from util.errors import RunStopped, UserError
 from util.generation import TRACKERS
 from util.response import THOUGHT_FORMS
+from util.runs.lines import is_run_file
 from util.settings import (
     BY_NAME,
     NEVER,
@@ -458,6 +459,7 @@ def check_output(flag: str, path: Path) -> None:
     """Raises UserError where a file that a flag names cannot be written."""
     from tempfile import TemporaryFile
 
+    check_no_run_file(flag, path)
     if path.is_dir() or not path.parent.is_dir():
         what = "is a folder" if path.is_dir() else f"lies in {path.parent}, which is not a folder"
         raise UserError(f"{flag} {path} {what}: name a file in a folder that exists")
@@ -467,6 +469,12 @@ def check_output(flag: str, path: Path) -> None:
         raise UserError(
             f"{flag} {path}: {path.parent} is not writable ({error.strerror}), choose another folder"
         ) from error
+
+
+def check_no_run_file(flag: str, path: Path) -> None:
+    """Raises UserError where a file that a flag names belongs to a run, whose samples it would replace."""
+    if is_run_file(path):
+        raise UserError(f"{flag} {path} is a file of the run in {path.parent}: name another file")
 
 
 def add_trust_flag(parser: argparse._ActionsContainer) -> None:

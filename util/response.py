@@ -230,7 +230,8 @@ def without_turn_tokens(text: str) -> str:
 
 def holds_special_tokens(text: str) -> bool:
     """Whether a tokenizer of chat models would take a part of a text for a token of its own, not for text."""
-    return ("<" in text or "[" in text) and _SPECIAL_TOKEN.search(text) is not None
+    may_hold = any(sign in text for sign in ("|>", "｜>", "<|", "</s>", "_turn>", "<eos>", "INST]"))
+    return may_hold and _SPECIAL_TOKEN.search(text) is not None
 
 
 def units(text: str) -> list[str]:

@@ -1,11 +1,12 @@
 """Does a line of a run's files hold what its readers expect?
 
-Call `misfit`; `FIELDS` says what each file holds.
+Call `misfit`; `FIELDS` says what each file holds, `is_run_file` which files belong to a run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from util.records import Verdict
@@ -141,6 +142,14 @@ _KINDS: dict[Fits, str] = {
 }
 LABELLED: Fields = {"id": _is_text, "gpt_difficulty_parsed": _is_label}
 UNLABELLED: Fields = {"id": _is_text}
+
+
+def is_run_file(path: Path) -> bool:
+    """Whether a path is, or would be, one of the files of the run in its folder."""
+    name, _, ending = path.name.partition(".")
+    of_settings = name == "run" and ending.endswith("json")  # run.json, run.3.json of a shard
+    of_lines = f"{name}.jsonl" in FIELDS and ending.endswith("jsonl")
+    return (of_settings or of_lines) and (path.parent / "run.json").is_file()
 
 
 def misfit(line: Mapping[str, Any], fields: Fields) -> str:
