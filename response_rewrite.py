@@ -324,7 +324,7 @@ def _survey(folders: list[Path], opinions: Mapping[Path, Opinions], keep_budget:
         known = opinions.get(reader.folder)
         return ((place, record if known is None else known.applied(record)) for place, record in reader)
 
-    with ExitStack() as opened, Progress(0, "reading") as progress:
+    with ExitStack() as opened, Progress(None, "reading") as progress:
         readers = [opened.enter_context(RunReader(folder)) for folder in folders]
         return survey(map(judged, readers), lambda tokens: progress.step(0), keep_budget=keep_budget)
 

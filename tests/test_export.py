@@ -1440,6 +1440,14 @@ def test_a_text_with_tokens_of_a_chat_template_is_no_row(tmp_path, token):
     assert (last_line(found)["rows"], f"2 correct samples were left out: {told}" in found.stderr) == (3, True)
 
 
+@pytest.mark.parametrize("part", [THOUGHT, SOLUTION])
+@pytest.mark.parametrize("tag", ["`<think>`", "the `</think>` tag"])
+def test_a_text_that_names_a_tag_at_which_chat_templates_part_it_is_no_row(tmp_path, part, tag):
+    own = PaperSample("p", "Which?", text=AS_TAGS.replace(part, f"{part} It is {tag}."), formatted=False)
+    done = export(write_run(tmp_path / "run", [*samples(), own]), *ANY)
+    assert "1 correct sample was left out: marks within the thought or the solution" in done.stderr
+
+
 @pytest.mark.parametrize("most", [0.0, 0.05, 0.3, 0.6])
 def test_the_quick_look_at_repetition_changes_no_decision(most):
     dice = random.Random(3)

@@ -86,8 +86,11 @@ def times_thought(parts: Parts) -> int:
 
 
 def _holds_marks(text: str) -> bool:
-    """Whether a trainer or a grader would take a part of the text for the border of a thought."""
-    return CLOSE in text or bool(part(text).marks)
+    """Whether a trainer or a grader would take a part of the text for the border of a thought.
+
+    Chat templates part a text at each of the two tags, also where a sentence only names them.
+    """
+    return OPEN in text or CLOSE in text or bool(part(text).marks)
 
 
 def written(answer: Answer, form: str) -> str:
