@@ -19,6 +19,7 @@ if __name__ == "__main__":
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,9 @@ from util.task import Task
 from util.terminal import Progress, number_of, print_result, say
 from util.training.formats import JUDGED_FORMATS, PAIR_FORMATS, check_thought_field, dataset_info
 from util.training.pairs.survey import (
+    PLAIN,
+    THINKING,
+    FormOf,
     PossiblePairs,
     Survey,
     check_labels,
@@ -60,7 +64,7 @@ from util.training.pairs.variants import (
     WHOLE,
     pairs_file,
 )
-from util.training.thoughts import chosen_form, fitting, suits
+from util.training.thoughts import NoAnswer, chosen_form, fitting, read_answer, suits
 
 # What grades, or cuts by what the grader reads, is imported where it is used: it takes longer than all else.
 if TYPE_CHECKING:
@@ -342,19 +346,24 @@ def _make_pairs(
     from util.training.pairs.writer import PairOptions, PairWriter
 
     variants = [JUDGED] if args.format in JUDGED_FORMATS else _variants(args, task)
-    problems = possible_pairs(
-        found, silc=args.SILC, min_margin=args.min_margin, silc_pairing=args.silc_pairing
-    )
-    if args.format in JUDGED_FORMATS:
-        check_labels(found, readers[0].folder)
-    else:
-        check_samples(found, problems, readers[0].folder)
     system, _ = system_prompt(args.system_prompt, args.target_model, data_dir=args.data_dir)
     sent = infos[0]["settings"].get("system_prompt")
     named = None if args.system_prompt is None else system
     form = chosen_form(
         args.thought, named, [system or info["settings"].get("system_prompt") for info in infos]
     )
+    problems: list[PossiblePairs] = []
+    if args.format in JUDGED_FORMATS:
+        check_labels(found, readers[0].folder)
+    else:
+        problems = possible_pairs(
+            found,
+            _forms(found, readers, form),
+            silc=args.SILC,
+            min_margin=args.min_margin,
+            silc_pairing=args.silc_pairing,
+        )
+        check_samples(found, problems, readers[0].folder)
     if args.system_prompt is None and system is None and suits(sent, form):
         system = sent
     if system != fitting([system], form, plain=False):
@@ -388,6 +397,20 @@ def _make_pairs(
                     writer.add(possible)
                     progress.step(0)
             return _finish(args, writer, cutter, len(problems), readers[0].folder, counter.by, found)
+
+
+def _forms(found: Survey, readers: list[RunReader], form: str) -> FormOf:
+    """Whether samples have a thought in rows of this form, each read when it is asked for."""
+
+    @cache
+    def form_of(number: int) -> str | None:
+        record = readers[found.run_of(number)].at(found.place(number))
+        answer = read_answer(record.text())
+        if isinstance(answer, NoAnswer):
+            return None
+        return PLAIN if answer.plain or form == WITHOUT else THINKING
+
+    return form_of
 
 
 def _write_judged(

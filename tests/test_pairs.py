@@ -363,6 +363,34 @@ def test_rows_without_pairs_have_one_form_and_are_counted_as_they_are_written(pa
     assert no_thoughts["rows"] == 2, "where no response has a thought, none is missing"
 
 
+@pytest.mark.parametrize(
+    "unfit",
+    [
+        "It is \\boxed{15}.",
+        SHORT.replace("\n\n<|end_of_thought|>", " It is the <think> tag.\n\n<|end_of_thought|>"),
+        f"{FIRST_TWO}<|im_start|>user\nNext?",
+    ],
+)
+def test_a_response_that_fits_no_pair_keeps_none_of_the_others_out(pair, tmp_path, unfit):
+    """The shortest, or the longest, is then the next one."""
+    texts = [(unfit, True), (SHORT, True), (LONG, True), (f"{PADDING * 200}{unfit}", True), (WRONG, False)]
+    make_run(tmp_path / "run", {"p": [*texts, ("It is \\boxed{3}.", False)]})
+    assert pair("--SILC", "--variants", "whole")["pairs"] == {"whole": 1, "silc": 1}
+    for row in rows(tmp_path / "out", "whole"):
+        sides = {row["chosen"]["value"], row["rejected"]["value"]}
+        assert sides in ({SHORT, LONG}, {SHORT, WRONG}, {LONG, WRONG})
+
+
+def test_responses_without_a_thought_make_pairs_where_others_cannot(pair, tmp_path):
+    plain = [
+        (f"{'So we add. ' * n}It is \\boxed{{{answer}}}.", answer == 15)
+        for n, answer in ((2, 15), (30, 15), (1, 3))
+    ]
+    make_run(tmp_path / "run", {"p": [*plain, (LONG, True)]})
+    assert pair("--SILC", "--variants", "whole")["pairs"] == {"whole": 1, "silc": 1}
+    assert all("_of_thought" not in json.dumps(row) for row in rows(tmp_path / "out", "whole"))
+
+
 def test_a_way_of_pairing_for_silc_wants_silc(pair, tmp_path):
     make_run(tmp_path / "run", {"p": [(LONG, True), (WRONG, False)]})
     with pytest.raises(UserError, match="--silc-pairing next-longer says how --SILC pairs: give --SILC"):

@@ -19,12 +19,23 @@ from util.records import NOT_JUDGED, Record, is_waiting, may_train
 from util.runs.reader import RecordPlace
 from util.runs.repeat import more_samples_command
 from util.training.datacard import grader_named
-from util.training.pairs.variants import MARGIN, NO_CORRECT, ONE_CORRECT, Ordered, silc_pair
+from util.training.pairs.variants import (
+    MARGIN,
+    NO_CORRECT,
+    ONE_CORRECT,
+    OTHER_FORM,
+    TOLD_NOT_APART,
+    Ordered,
+    silc_pair,
+)
 
 UNUSABLE, WRONG, CORRECT = -1, 0, 1
 USUAL_SAMPLES = 8  # per problem
 
+THINKING, PLAIN = "with a thought", "without one"  # forms of samples
+
 OnProgress = Callable[[int], None]
+FormOf = Callable[[int], str | None]  # of a sample by its number; None: no row can be made of its text
 
 
 class Survey:
@@ -141,16 +152,17 @@ class PossiblePairs:
 
 
 def possible_pairs(
-    found: Survey, *, silc: bool, min_margin: float, silc_pairing: str = MARGIN
+    found: Survey, form_of: FormOf, *, silc: bool, min_margin: float, silc_pairing: str = MARGIN
 ) -> list[PossiblePairs]:
     """What each problem offers, by the run's own token counts.
 
-    Both sides of a pair are from one run: of several, from the first one that has such a pair.
+    Both sides of a pair are from one run, of several from the first one that has such a pair, and both or
+    none have a thought.
     """
     chosen = []
     for numbers in found.problems():
         offers = [
-            _offer(found, of_run, silc=silc, min_margin=min_margin, pairing=silc_pairing)
+            _offer(found, of_run, form_of, silc=silc, min_margin=min_margin, pairing=silc_pairing)
             for of_run in found.by_run(numbers)
         ]
         best = next((offer for offer in offers if offer.base), None) or max(offers, key=_has_correct)
@@ -164,16 +176,49 @@ def _has_correct(offer: PossiblePairs) -> bool:
 
 
 def _offer(
-    found: Survey, numbers: list[int], *, silc: bool, min_margin: float, pairing: str
+    found: Survey, numbers: list[int], form_of: FormOf, *, silc: bool, min_margin: float, pairing: str
 ) -> PossiblePairs:
-    correct = found.of_state(numbers, CORRECT)
+    correct = sorted(found.of_state(numbers, CORRECT))
     pair = None
     if silc:
-        incorrect = found.of_state(numbers, WRONG)
-        pair = silc_pair(correct, incorrect, min_margin=min_margin, pairing=pairing)
+        pair = _silc(correct, found.of_state(numbers, WRONG), form_of, min_margin=min_margin, pairing=pairing)
     if len(correct) < 2:
         return PossiblePairs(None, pair, ONE_CORRECT if correct else NO_CORRECT)
-    return PossiblePairs(Ordered(min(correct)[1], max(correct)[1]), pair)
+    shortest_first = [number for _, number in correct]
+    base = _base(shortest_first, form_of)
+    if base is None:
+        told = sum(form_of(number) is not None for number in shortest_first)
+        return PossiblePairs(None, pair, OTHER_FORM if told > 1 else TOLD_NOT_APART)
+    return PossiblePairs(base, pair)
+
+
+def _base(shortest_first: list[int], form_of: FormOf) -> Ordered | None:
+    """The shortest and the longest sample with a thought or, without two of these, without one."""
+    for form in (THINKING, PLAIN):
+        shortest = next((number for number in shortest_first if form_of(number) == form), None)
+        longest = next((number for number in reversed(shortest_first) if form_of(number) == form), None)
+        if shortest is not None and longest is not None and shortest != longest:
+            return Ordered(shortest, longest)
+    return None
+
+
+def _silc(
+    correct: list[tuple[int, int]],
+    incorrect: list[tuple[int, int]],
+    form_of: FormOf,
+    *,
+    min_margin: float,
+    pairing: str,
+) -> Ordered | None:
+    """As `silc_pair`, of samples of one form; where no two are, a pair that cannot be written."""
+    best = silc_pair(correct, incorrect, min_margin=min_margin, pairing=pairing)
+    if best is None or form_of(best.chosen) == form_of(best.rejected) is not None:
+        return best
+    for form in (THINKING, PLAIN):
+        alike = ([one for one in some if form_of(one[1]) == form] for some in (correct, incorrect))
+        if pair := silc_pair(*alike, min_margin=min_margin, pairing=pairing):
+            return pair
+    return best
 
 
 def check_references(found: Survey, folder: Path) -> None:
