@@ -910,6 +910,15 @@ def test_a_share_of_the_rows_is_plain_on_request(tmp_path, share, natural, expec
     assert found == rows(folder, "--plain-share", share, "--format", "messages", "--dedup", "none", "--force")
 
 
+def test_plain_rows_beyond_their_share_take_no_place_from_others(tmp_path):
+    own = [PaperSample(f"p{n}", f"Question {n}?") for n in range(60)]
+    own += [PaperSample(f"n{n}", f"Other {n}?", text=SOLUTION, formatted=False) for n in range(300)]
+    done = export(
+        write_run(tmp_path / "run", own), "--plain-share", "0.1", "--max-rows", "50", "--dedup", "none"
+    )
+    assert last_line(done)["rows"] >= 45, done.stderr
+
+
 def test_plain_rows_come_in_when_asked_for_by_the_older_flag_too(tmp_path):
     plain = PaperSample("plain", "What now?", text=SOLUTION, formatted=False)
     folder = write_run(tmp_path / "run", [*samples(), plain])

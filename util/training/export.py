@@ -283,6 +283,7 @@ class Export:
         order_by = ("sample", "origin", "rank")  # the most important last
         chosen = chosen[np.lexsort([self._candidates.column(name)[chosen] for name in order_by])]
         if not self.options.mix.takes_all:
+            chosen = self._with_plain_share(chosen)  # what would be left out below takes no row from others
             names = list(self._sources)
             sources = [names[number] for number in self._candidates.column("source")[chosen]]
             tokens = self._candidates.column("tokens")[chosen].tolist()
@@ -322,7 +323,7 @@ class Export:
             return chosen
         kept = round(share / (1 - share) * int((~plain).sum()))
         left_out = _evenly(np.flatnonzero(plain), int(plain.sum()) - kept)
-        self.summary.surplus_plain = len(left_out)
+        self.summary.surplus_plain += len(left_out)
         self._made_plain = np.delete(self._made_plain, left_out)
         return np.delete(chosen, left_out)
 
