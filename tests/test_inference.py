@@ -535,6 +535,17 @@ def test_a_check_that_finds_a_run_without_samples_says_so_and_keeps_it(tmp_path,
     assert (folder / "run.json").exists()
 
 
+@pytest.mark.parametrize("flags", [[], ["--shard", "2/3"]])
+def test_what_a_refused_command_would_have_asked_is_not_missing_afterwards(run, tmp_path, folder, flags):
+    assert run("--temperatures", 0.7, "--n", 2).returncode == 0
+    before = json.loads((folder / "run.json").read_text())
+    missing = ["--engine", "scripted", "--engine-args", json.dumps({"script": str(tmp_path / "nope")})]
+    words = [*WARMUP, "--temperatures", "0.7", "--result-dir", folder.parent, *flags]
+    assert here(inference_and_check, *words, "--n", 5, *missing).returncode == 2
+    after = json.loads((folder / "run.json").read_text())
+    assert after["asked"] == before["asked"] and after["grading"] == before["grading"]
+
+
 def test_a_refused_command_takes_nothing_away_that_was_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a" / "b").mkdir(parents=True)

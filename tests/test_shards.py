@@ -158,6 +158,15 @@ def test_a_live_job_that_asks_for_anything_else_is_named(ask):
     assert "shard 3/8: process 4 on node7 asks for other problems, temperatures or samples of" in done.stderr
 
 
+def test_a_job_that_is_refused_for_its_samples_leaves_the_run_as_it_was(ask):
+    asked, run = ask
+    assert asked("--shard", "1/3").returncode == 0
+    before = json.loads((run / "run.json").read_text())["asked"]
+    job_elsewhere(run, asked="other")
+    assert asked("--shard", "1/3", "--n", 9).returncode == 2
+    assert json.loads((run / "run.json").read_text())["asked"] == before
+
+
 @pytest.mark.parametrize(
     "flags",
     [

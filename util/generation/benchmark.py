@@ -50,10 +50,20 @@ class Benchmark:
     """One order with its run folder open for writing and its problems written down."""
 
     def __init__(
-        self, order: Order, run: Run, asked: Asked, counts: RowCounts, *, may_be_new: bool = True
+        self,
+        order: Order,
+        run: Run,
+        asked: Asked,
+        counts: RowCounts,
+        *,
+        may_be_new: bool = True,
+        asked_before: dict | None = None,
     ) -> None:
+        """`asked_before` is what run.json said of earlier commands."""
         self.order = order
         self._may_be_new = may_be_new
+        self._asked_before = asked_before
+        self._has_generated = False
         self.run = run
         self.asked = asked
         self.counts = counts
@@ -88,14 +98,24 @@ class Benchmark:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Close the run; a command that was refused before its first sample leaves none behind."""
         if kind is not None and issubclass(kind, UserError) and self._may_be_new:
+            self._forget_asking()
             self.run.discard()
         else:
             self.run.close()
+
+    def _forget_asking(self) -> None:
+        """What a refused command would have asked is no part of the run, which would lack it from now on."""
+        if self._asked_before is None or self._has_generated or self.order.options.batch is not None:
+            return
+        if self.run.info["asked"] != self._asked_before:
+            self.run.info["asked"] = self._asked_before
+            self.run.save_info()
 
     def note_generation(self, outcome: Outcome) -> None:
         """Add up how long generating took, for the forecasts of later commands, and what was not sent."""
         if not outcome.generated:
             return
+        self._has_generated = True
         before = self.run.info.get("generation", {})
         left_out = {*self.run.info["made_with"].get("left_out", ()), *getattr(self._engine, "left_out", ())}
         if left_out:
@@ -148,7 +168,7 @@ def open_benchmark(
         if shard is None and run.is_empty():
             run.begin_anew(settings=order.settings(), made_with=versions)
         order = _as_begun(order, run)
-        counts = RowCounts()
+        counts, asked_before = RowCounts(), run.info.get("asked")
         asked = _write_problems(order, run, counts, asks=not must_exist)
     except UserError:
         if must_exist:
@@ -159,7 +179,7 @@ def open_benchmark(
     except BaseException:
         run.close()
         raise
-    return Benchmark(order, run, asked, counts, may_be_new=not must_exist)
+    return Benchmark(order, run, asked, counts, may_be_new=not must_exist, asked_before=asked_before)
 
 
 def _begin_anew_alone(folder: Path, order: Order, versions: dict) -> None:
@@ -320,13 +340,13 @@ def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:
     Raises UserError when programs would run with less isolation than was asked for.
     """
     judging, task, run = opened.order.judging, opened.order.task, opened.run
-    run.info["grading"] = note = asdict(judging)
+    note = asdict(judging)
     if (model := opened.judge()) is not None:
         note["judge_prompt"] = model.prompt
     if task.is_code and not judging.on_cluster:
         found = check_isolation(judging.require_isolation)
         note["isolation"] = {"tier": found.tier, **asdict(found)}
-    grade = grade_as_recorded(task, run.info)
+    grade = grade_as_recorded(task, {**run.info, "grading": note})
     judge = Judge(run.folder, grade)
     resources.callback(judge.close)
     pool: GradingPool | ClusterGradingPool
@@ -336,6 +356,7 @@ def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:
         pool, note["nodes"] = _cluster_pool(opened.order.options, host, judge)
     else:
         pool = GradingPool(usable_cores(), judge, symbolic=judging.symbolic)
+    run.info["grading"] = note
     run.save_info()
     resources.enter_context(pool)
     grading = Grading(run, pool, opened.asked.references, timeout_s=task.grade_timeout_s)
