@@ -35,7 +35,9 @@ def test_a_time_of_day_is_the_next_one_and_a_date_is_itself():
     assert moment("2126-01-02T03:04") == moment("2126-01-02 03:04:00")
 
 
-@pytest.mark.parametrize("text", ["soon", "2x", "25:61", "h", "2020-01-01T00:00", "", "-3h"])
+@pytest.mark.parametrize(
+    "text", ["soon", "2x", "25:61", "h", "2020-01-01T00:00", "0001-01-01T00:00", "", "-3h"]
+)
 def test_what_is_no_time_to_come_is_refused(text):
     with pytest.raises(argparse.ArgumentTypeError, match="is no time|is past"):
         moment(text)
@@ -130,6 +132,29 @@ def test_a_signal_stops_a_command_with_everything_kept(tmp_path):
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1 and "SIGUSR1 says that the time of this job ends" in said
     assert len(json_lines(samples)) == 1
+
+
+def test_an_evaluation_that_is_told_to_stop_asks_no_judge_and_notes_what_it_took(tmp_path):
+    (tmp_path / "own.jsonl").write_text(
+        "".join(json.dumps({"id": name, "question": f"Why {name}?", "answer": name}) + "\n" for name in "ab")
+    )
+    slow = {"contains": "Why b", "text": "Because.", "delay_s": 600}
+    judged = {"contains": "[", "text": "yes"}
+    engine = paper_engine(tmp_path, slow, {"contains": "Why a", "text": "Because."}, judged)
+    words = ["--model", "m", "--evals", tmp_path / "own.jsonl", "--grade", "judge", "--judge", "other"]
+    words += ["--result-dir", tmp_path / "r", "--output-file", tmp_path / "o.json", *engine]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "eval.py"), *map(str, words)], stderr=subprocess.PIPE, text=True
+    )
+    end = time.monotonic() + 120
+    while not any(path.read_bytes() for path in tmp_path.glob("r/*/samples.jsonl")):
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(signal.SIGUSR1)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1 and "stopped: " in said and "asking the judge" not in said, said
+    (told,) = tmp_path.glob("r/*/run.json")
+    assert json.loads(told.read_text())["generation"]["generated"] == 1
 
 
 @pytest.mark.parametrize(

@@ -254,7 +254,13 @@ def end_of_time(args: argparse.Namespace) -> float | None:
 
 
 def _told_to_stop(*_: object) -> NoReturn:
-    raise RunStopped("SIGUSR1 says that the time of this job ends; what is finished is kept: run it again")
+    _stop_now("SIGUSR1 says that the time of this job ends; what is finished is kept: run it again")
+
+
+def _stop_now(why: str) -> NoReturn:
+    """End a command, whatever it does just now: as after SIGTERM, no step of it goes on without an engine."""
+    say(f"stopped: {why}")
+    sys.exit(1)
 
 
 def _wake_before_the_end(args: argparse.Namespace) -> None:
@@ -266,7 +272,7 @@ def _wake_before_the_end(args: argparse.Namespace) -> None:
         return
 
     def over(*_: object) -> NoReturn:
-        raise RunStopped(
+        _stop_now(
             f"the time of this job ends at {shown_time(end)}, and what was under way was left; what "
             "is finished is kept: run the same command again"
         )

@@ -33,15 +33,15 @@ def moment(text: str) -> float:
             hour, minute = map(int, text.split(":"))
             at = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
             return (at if at > now else at + timedelta(days=1)).timestamp()
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
+        end = datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError) as error:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no time: write a duration such as 2h30m, a time of day such as 18:30, or "
             "2026-12-01T06:00"
         ) from error
-    if at.timestamp() <= time.time():
+    if end <= time.time():
         raise argparse.ArgumentTypeError(f"{text} is past: it is {now:%Y-%m-%dT%H:%M} here")
-    return at.timestamp()
+    return end
 
 
 def end_of_job() -> float | None:

@@ -234,14 +234,16 @@ class Evaluation:
             if commands:  # by which the person has batches answered: said once
                 self._say(str(error))
             why = why.rstrip(":")
-            for part in unfinished:
-                self._end_generation(part, why)
+            while unfinished:
+                self._end_generation(unfinished.pop(0), why)
             names = [part.opened.order.task.name for part in self._for_judge]
             for order in self._orders:
                 if order.task.name not in {*self.failures, *self._endings, *names}:
                     self._fail(order.task.name, f"not started: {why}")
         finally:
             engine.close()
+            for part in unfinished:  # where a signal or a refusal ends the command
+                part.opened.note_generation(part.job.outcome)
 
     def _jobs(
         self,
