@@ -185,6 +185,21 @@ def test_a_signal_that_comes_before_the_flags_are_read_is_not_lost(tmp_path, com
     assert not done.stdout
 
 
+def test_a_time_that_ends_while_a_finished_command_goes_leaves_it_its_status():
+    program = """
+import argparse, os, signal
+from util.cli import main
+class Late:
+    def __del__(self, kill=os.kill, late=(signal.SIGALRM, signal.SIGUSR1), process=os.getpid()):
+        for name in late:
+            kill(process, name)
+late = Late()
+main(lambda argv: argparse.Namespace(until=9e9), lambda args: 0)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("path", COMMANDS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_command_holds_signals_before_it_imports_anything(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -211,6 +211,10 @@ def main(parse: Callable[[Sequence[str]], argparse.Namespace], run: Callable[...
             "the same command again"
         )
         status = 2
+    finally:  # Python lets signals kill it while it ends, with a status of their own
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for late in (signal.SIGALRM, signal.SIGUSR1):
+            signal.signal(late, signal.SIG_IGN)
     sys.exit(status)
 
 
