@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -380,6 +381,23 @@ def test_of_a_sample_that_two_jobs_wrote_one_holds_with_its_own_verdict(tmp_path
     with RunReader(tmp_path) as reader:
         for place, record in reader:
             assert reader.at(place) == replace(record, verdict=None)
+
+
+def test_a_run_of_more_jobs_than_a_process_may_open_files_is_read(tmp_path):
+    for number in range(1, 71):
+        with a_run(tmp_path, Shard(number, 70)) as run:
+            run.add_problem(Problem(f"p{number}", "?", "1"), f"{number}?")
+            run.add_sample(sample := a_sample(f"p{number}"))
+            run.add_verdict(sample.key, text_digest(sample.text), Verdict(True, "", "1", "", "maths-1"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 40, hard))
+    try:
+        with RunReader(tmp_path) as reader:
+            found = list(reader)
+            assert all(reader.at(place).sample == record.sample for place, record in reversed(found))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(found) == 70 and all(record.verdict.correct for _, record in found)
 
 
 def test_runs_of_several_jobs_become_one_without_shards(tmp_path):

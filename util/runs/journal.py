@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -26,6 +27,7 @@ from util.runs.lines import FIELDS, PROBLEMS, SAMPLES, Fields, misfit
 FSYNC_EVERY_S = 0.5  # a flush survives the death of the process; the fsync bounds what a power cut can take
 TAIL_BYTES = 1 << 16
 FILE_BYTES = 1 << 40  # no file is so long: an offset in file number 3 of a journal is 3 times this, and more
+JOINED_AT_ONCE = 64  # of the files of one journal, open to read; fewer where a process may open few
 _DECODER = json.JSONDecoder()
 
 
@@ -200,19 +202,25 @@ def open_to_read(path: Path) -> BinaryIO | JoinedFiles:
 
 
 class JoinedFiles:
-    """The files of a journal, open as one for the offsets of `read_lines`; each is opened when first read."""
+    """The files of a journal, open as one for the offsets of `read_lines`: few at a time, as many jobs write
+    more than a process may open."""
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
         self._path = path
         self._files: dict[int, BinaryIO] = {}
         self._now: BinaryIO
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)  # no limit is -1
+        self._at_once = min(JOINED_AT_ONCE, max(4, allowed // 16)) if allowed >= 0 else JOINED_AT_ONCE
 
     def seek(self, offset: int) -> None:
         number, within = divmod(offset, FILE_BYTES)
-        if number not in self._files:
-            self._files[number] = _open(file_of(self._path, number))
-        self._now = self._files[number]
+        file = self._files.pop(number, None)
+        if file is None:
+            file = _open(file_of(self._path, number))
+        self._files[number] = self._now = file  # the last one: the first was not read for the longest time
+        if len(self._files) > self._at_once:
+            self._files.pop(next(iter(self._files))).close()
         self._now.seek(within)
 
     def readline(self) -> bytes:
