@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -364,6 +365,19 @@ def test_a_slow_job_notices_that_it_lost_a_group_and_keeps_the_others(tmp_path, 
         finally:
             groups.close()
     assert "other jobs have taken over 1 group" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_job_that_wakes_after_others_have_ended_the_run_stops_in_a_sentence(tmp_path, begun):
+    with Presence(tmp_path, Shard(1, 1)) as slow:
+        groups = groups_of(slow, IDS) if begun else None
+        shutil.rmtree(tmp_path / "shards")
+        try:
+            with pytest.raises(RunStopped, match="its place was taken; everything finished is kept"):
+                all_of(groups or groups_of(slow, IDS))
+        finally:
+            if groups is not None:
+                groups.close()
 
 
 def test_of_a_sample_that_two_jobs_wrote_one_holds_with_its_own_verdict(tmp_path):

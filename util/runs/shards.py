@@ -182,8 +182,11 @@ class Presence:
     def about_to_ask(self, asked: str) -> None:
         """Say to other jobs what this one asks. Raises UserError where one of them asks for anything else."""
         beside = self._path.with_name(f".{self._path.name}")
-        beside.write_text(json.dumps({**self._said(), "asked": asked}), encoding="utf-8")
-        os.replace(beside, self._path)
+        try:
+            beside.write_text(json.dumps({**self._said(), "asked": asked}), encoding="utf-8")
+            os.replace(beside, self._path)
+        except FileNotFoundError:  # as in `Groups`
+            raise self.lost_place() from None
         for one in self.others():
             if one.said.get("asked", asked) != asked:
                 raise UserError(
@@ -202,10 +205,13 @@ class Presence:
         ours = _generation(self._path)
         later = [path for path in self.folder.glob(f"{self._name}.[0-9]*") if _generation(path) > ours]
         if self._gone or later:
-            raise RunStopped(
-                f"shard {self.shard} of {self._run} was not heard of for too long, and its place was taken; "
-                "everything finished is kept: run the same command again"
-            )
+            raise self.lost_place()
+
+    def lost_place(self) -> RunStopped:
+        return RunStopped(
+            f"shard {self.shard} of {self._run} was not heard of for too long, and its place was taken; "
+            "everything finished is kept: run the same command again"
+        )
 
     def close(self) -> None:
         if not self._closed.is_set():
@@ -511,7 +517,11 @@ class Groups:
         """Of each group the latest lease, and the latest one after which it was done."""
         latest: dict[int, int] = {}
         marked: dict[int, int] = {}
-        for name in os.listdir(self._folder):
+        try:
+            names = os.listdir(self._folder)
+        except FileNotFoundError:  # who took this job for dead has ended the run meanwhile
+            raise self._presence.lost_place() from None
+        for name in names:
             number, *mark, generation = name.split(".")
             found = marked if mark else latest
             found[int(number)] = max(found.get(int(number), 0), int(generation))
