@@ -130,6 +130,9 @@ class PoolHere:
         done, self._done = self._done, []
         return done
 
+    def fail(self, error: Exception) -> None:
+        pass  # nobody waits for anything
+
 
 def here(module: ModuleType, *flags: object) -> subprocess.CompletedProcess:
     """What `own_process` does, in this process, for any module with `parse` and `run`."""

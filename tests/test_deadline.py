@@ -157,6 +157,24 @@ def test_an_evaluation_that_is_told_to_stop_asks_no_judge_and_notes_what_it_took
     assert json.loads(told.read_text())["generation"]["generated"] == 1
 
 
+def test_an_evaluation_that_is_ended_waits_for_no_program(tmp_path):
+    problem = {"id": "a", "question": "Print what you read.", "inputs": ["1"] * 15, "outputs": ["1"] * 15}
+    (tmp_path / "own.jsonl").write_text(json.dumps(problem) + "\n")
+    program = "```python\nimport time\ntime.sleep(4)\nprint(input())\n```"
+    words = ["--model", "m", "--evals", tmp_path / "own.jsonl", "--result-dir", tmp_path / "r"]
+    words += ["--output-file", tmp_path / "o.json", *paper_engine(tmp_path, {"text": program})]
+    said, end = tmp_path / "said", time.monotonic() + 120
+    with open(said, "wb") as file:
+        process = subprocess.Popen([sys.executable, str(ROOT / "eval.py"), *map(str, words)], stderr=file)
+    while b"100%" not in said.read_bytes():  # everything is generated
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.02)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 143
+    assert not (tmp_path / "o.json").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "status", "words"),
     [

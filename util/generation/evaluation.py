@@ -7,7 +7,6 @@ another. The requests of k + 1 follow those of k without a gap.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -123,7 +122,7 @@ class Evaluation:
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._grader = ThreadPoolExecutor(1, thread_name_prefix="grade")
         self._endings: dict[str, Future[None]] = {}  # by benchmark
-        self._cancelled = threading.Event()
+        self._gradings: list[Grading] = []
         self._opened = ExitStack()
 
     def __enter__(self) -> Evaluation:
@@ -132,9 +131,10 @@ class Evaluation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            self._cancelled.set()
         self._loader.shutdown(wait=True, cancel_futures=True)
+        if kind is not None:  # programs that run would be waited for
+            for grading in self._gradings:
+                grading.cancel(_Cancelled())
         self._grader.shutdown(wait=True, cancel_futures=kind is not None)
         self._opened.__exit__(kind, error, trace)
 
@@ -283,24 +283,28 @@ class Evaluation:
         self._endings[part.opened.order.task.name] = self._grader.submit(self._end, part)
 
     def _end(self, part: _Part) -> None:
-        name = part.opened.order.task.name
-        with part.resources:
-            try:
-                results = Results(part.opened)
-                rest = part.grading.find_rest(results.add)
-                if told := rest.about_earlier_tries():
-                    self._say(f"{name}: {told}")
-                part.grading.grade_rest(self._stop_if_cancelled, results.add, rest=rest)
-                if (judge := part.opened.judge()) is not None:
-                    if not judge_rest(judge, part.opened.run, self._judge):
-                        part.failure = part.failure or "not every answer has the judge's verdict"
-                    results = results_of(part.opened)
-                self._report(part, results)
-            except _Cancelled:
-                return
-            except (UserError, RunStopped) as error:
-                self._fail(name, str(error))
+        try:
+            with part.resources:
+                self._grade_and_report(part)
+        except _Cancelled:
+            return
         self._write()
+
+    def _grade_and_report(self, part: _Part) -> None:
+        name = part.opened.order.task.name
+        try:
+            results = Results(part.opened)
+            rest = part.grading.find_rest(results.add)
+            if told := rest.about_earlier_tries():
+                self._say(f"{name}: {told}")
+            part.grading.grade_rest(on_counted=results.add, rest=rest)
+            if (judge := part.opened.judge()) is not None:
+                if not judge_rest(judge, part.opened.run, self._judge):
+                    part.failure = part.failure or "not every answer has the judge's verdict"
+                results = results_of(part.opened)
+            self._report(part, results)
+        except (UserError, RunStopped) as error:
+            self._fail(name, str(error))
 
     def _report(self, part: _Part, results: Results) -> None:
         opened = part.opened
@@ -345,10 +349,6 @@ class Evaluation:
                 self._opened.callback(self._judge_engine.close)
         return self._judge_engine
 
-    def _stop_if_cancelled(self, tokens: int) -> None:
-        if self._cancelled.is_set():
-            raise _Cancelled
-
     def _open(self, order: Order) -> _Part | None:
         """Load one benchmark; a failure that is its own is written down and None returned."""
         name = order.task.name
@@ -368,6 +368,7 @@ class Evaluation:
             resources.__exit__(type(error), error, error.__traceback__)
             self._fail(name, str(error))
             return None
+        self._gradings.append(grading)
         job = Job(opened.run, opened.asked, opened.order.plan, grading)
         return _Part(opened, grading, resources, job)
 

@@ -246,6 +246,10 @@ class Grading:
         samples nothing, as it is not known which is to blame, and each is graded by itself."""
         return [graded(self._reader.at(place), verdict) for place in places] if len(places) == 1 else []
 
+    def cancel(self, error: Exception) -> None:
+        """Let whoever waits for verdicts, in another thread, see `error` at once."""
+        self._pool.fail(error)
+
     def so_far(self) -> str:
         """The accuracy of what this command has graded, for people; "" before the first verdict."""
         if not self.judged:

@@ -76,6 +76,10 @@ class ClusterGradingPool:
         """Keys and results that are ready; with `block`, at least one as long as any is pending."""
         return self._exchange.completed(block)
 
+    def fail(self, error: Exception) -> None:
+        """Let every caller see `error`."""
+        self._exchange.fail(error)
+
     def _serve(self) -> None:
         try:
             for request, answer in self._graders.generate(self._requests()):

@@ -194,6 +194,10 @@ class GradingPool:
         """Keys and results that are ready; with `block`, at least one as long as any is pending."""
         return self._exchange.completed(block)
 
+    def fail(self, error: Exception) -> None:
+        """Let every caller see `error`."""
+        self._exchange.fail(error)
+
     @property
     def pending(self) -> int:
         """How many gradings were submitted and have no verdict yet."""
