@@ -18,6 +18,7 @@ from util.errors import UserError
 from util.runs import lock
 from util.runs.folder import Run, writer_of
 from util.runs.lock import hold_lock, holder_of, locked_folder
+from util.training.formats import ExampleFile
 
 
 @pytest.fixture
@@ -38,6 +39,16 @@ def held_by(folder, *, age_s=0.0, **changes):
     path.write_text(json.dumps({**lock.this_process(), **changes}))
     os.utime(path, (time.time() - age_s,) * 2)
     return path
+
+
+def test_a_training_file_is_written_by_one_export_where_no_locks_are(tmp_path, no_flock):
+    path = tmp_path / "train.json"
+    with ExampleFile(path, "sharegpt") as file:
+        with pytest.raises(UserError, match=f"train.json is being written by process {os.getpid()} on"):
+            ExampleFile(path, "sharegpt")
+        file.finish()
+        file.commit()
+    assert [found.name for found in tmp_path.iterdir()] == ["train.json"]
 
 
 ELSEWHERE = {"host": "node7", "boot": "b", "pid": 4, "pids": "pid:[4]"}

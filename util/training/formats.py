@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from typing import Any
 
 from util.errors import RunStopped, UserError
 from util.runs.journal import disk_trouble, sha256_of, sync_names
+from util.runs.lock import hold_lock
 
 PARQUET_ROWS = 1000
 REASONING = "reasoning_content"  # the field of a message in which chat templates look for its thought
@@ -318,18 +318,12 @@ class ExampleFile:
         rows: dict[str, Callable[[Any], dict]] = {**FORMATS, **RL_FORMATS}
         self._as_row = rows[format_name]
         self._part = path.with_name(f".{path.name}.part")
+        self._lock_path = path.with_name(f".{path.name}.lock")
         try:
-            self._file = open(self._part, "ab")
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise UserError(
-                f"{path} is being written by another process: wait for it or choose another --output"
-            ) from None
+            self._lock = hold_lock(self._lock_path, str(path))
+            self._file = open(self._part, "wb")
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}; choose another --output") from error
-        self._file.truncate(0)
-        self._file.seek(0)
         self._rows: list[dict] = []  # of a parquet file, until there are enough
         self._table: Any = None  # pyarrow's writer, once there are rows
 
@@ -384,6 +378,8 @@ class ExampleFile:
     def close(self) -> None:
         """Without a commit before it, nothing stays."""
         self._part.unlink(missing_ok=True)
+        self._lock_path.unlink(missing_ok=True)
+        self._lock.close()
         try:
             self._file.close()
         except OSError as error:  # what is buffered does not fit either
