@@ -6,6 +6,7 @@ code that it runs. Nobody else knows how models mark a thought.
 
 from __future__ import annotations
 
+import ast
 import builtins
 import itertools
 import re
@@ -305,7 +306,8 @@ def programs(text: str, function: str | None = None) -> list[Block]:
 
     The last one comes first, of those that define the function asked for, else of those in Python, else of
     those without a tag and of what stands in no block. What only shows or uses an earlier block, a session or
-    a sample is none of them unless there is nothing else; nor is another language.
+    a sample is none of them unless there is nothing else; nor is another language. A program that stands in
+    several blocks, none of which is one by itself, is put together.
     """
     return choose_programs(text, function).blocks
 
@@ -328,16 +330,30 @@ def choose_programs(text: str, function: str | None = None) -> Choice:
     others = [block for block in acting if not _PYTHON.match(block.tag)]
     defining: list[Block] = []
     if function:
-        defining = _defining([block for block in found if block not in uses], function) or _defining(
-            found, function
-        )
+        defining = _defining([block for block in found if block not in uses], function)
     choices = [(f"the last block that defines {function}", defining)]
+    if function and not defining:
+        defining = _defining(found, function)
+        together = [_together(everything[: everything.index(block) + 1], False) for block in defining[:1]]
+        choices = [
+            (f"the last block that defines {function}, with those that it uses", [*together, *defining])
+        ]
     if not defining:
         bare = _bare_programs(text, everything)
         foreign = [block for block in found if not _acts(block) and language_of(block)]
         untagged = [block for block in found if not block.tag]
+        parts = uses | _parts(everything)
+        tagged = [
+            block for block in everything if _PYTHON.match(block.tag) and not _SESSION.match(block.code)
+        ]
+        is_parted = len(tagged) > 1 and any(_READS.search(block.code) for block in tagged)
         choices = [
             (f"it defines {function}, in no block", _defining(bare, function) if function else []),
+            ("the last block in Python", [block for block in python if block not in parts]),
+            (
+                "none of the blocks in Python is a program by itself: all of them",
+                [_together(tagged, True), *python] if is_parted else [],
+            ),
             ("the last block in Python", [block for block in python if block not in uses]),
             (
                 "no block is marked as Python: the last that may be a program",
@@ -361,8 +377,8 @@ def passed_over(text: str, function: str | None, run: Block) -> Iterator[tuple[B
     everything, candidates = _whole_blocks(text), choose_programs(text, function).blocks
     uses, before = _uses(everything), candidates[: candidates.index(run)]
     for block in everything:
-        if block == run:
-            continue
+        if run.begin <= block.begin and block.end <= run.end:
+            continue  # it is a part of it
         if block in before:
             why = "it does not compile"
         elif block in uses:
@@ -496,6 +512,64 @@ def _uses(found: list[Block]) -> set[Block]:
     return uses
 
 
+def _parts(found: list[Block]) -> set[Block]:
+    """Blocks that are no program by themselves: they do nothing but define, or read a variable that an
+    earlier one sets and they do not."""
+    parts: set[Block] = set()
+    known: set[str] = set()
+    for block in found if len(found) > 1 else ():
+        try:
+            tree = ast.parse(block.code)
+        except _NO_CODE:
+            continue
+        read, variables, others = _names(tree)
+        if (
+            all(map(_defines, tree.body))
+            or "*" not in others
+            and known.intersection(read - variables - others)
+        ):
+            parts.add(block)
+        known |= variables - _BUILTINS
+    return parts
+
+
+def _names(tree: ast.Module) -> tuple[set[str], set[str], set[str]]:
+    """The names that a program reads, its variables, and what else it gives a name to."""
+    read: set[str] = set()
+    variables: set[str] = set()
+    others: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            (read if isinstance(node.ctx, ast.Load) else variables).add(node.id)
+        elif isinstance(node, ast.arg):
+            others.add(node.arg)
+        elif isinstance(node, ast.alias):
+            others.add(node.asname or node.name.partition(".")[0])
+        elif name := getattr(node, "name", None):  # functions, classes, exceptions, patterns
+            others.add(name)
+    return read, variables, others
+
+
+def _defines(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Assign | ast.AnnAssign):
+        return not any(isinstance(node, ast.Call) for node in ast.walk(statement))
+    is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return is_text or isinstance(statement, _DEFINITIONS)
+
+
+def _together(parts: list[Block], reads_input: bool) -> Block:
+    """One program out of blocks; one whose input is arguments has none that reads another."""
+    *before, last = parts
+    before = [
+        block
+        for block in before
+        if (_PYTHON.match(block.tag) or block.tag == last.tag)
+        and (reads_input or not _READS.search(block.code))
+    ]
+    code = "\n\n".join(block.code for block in (*before, last))
+    return Block((*before, last)[0].begin, last.end, last.tag, code, last.closed)
+
+
 def _without_prose(text: str, block: Block) -> Block:
     """A block that is never closed, up to where an explanation begins behind its program."""
     if _compiles(block.code):
@@ -554,7 +628,7 @@ def _compiles(source: str) -> bool:
         warnings.simplefilter("ignore")  # of an invalid escape, say
         try:
             compile(source, "answer.py", "exec", dont_inherit=True)
-        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+        except _NO_CODE:
             return False
     return True
 
@@ -564,6 +638,9 @@ _FENCE = re.compile(rf"([ \t>]*)(`{{3,}}|~{{3,}})([^`\r\n]{{0,{_MOST_INFO}}})(?!
 _UNSEEN = "\ufeff\u200b\u2060"  # byte order mark, blanks without width
 _WORD = re.compile(r"[^\W\d_]")
 _MOST_PROGRAMS = 8
+_NO_CODE = SyntaxError, ValueError, RecursionError, MemoryError, OverflowError  # what the compiler raises
+_DEFINITIONS = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_READS = re.compile(r"\binput\b(?![ \t]*=)|\bstdin\b|\bopen[ \t]*\([ \t]*0|\bfileinput\b|\bos\.read\b")
 _PYTHON = re.compile(
     r"\W*(?:lang(?:uage)?-)?(?:python|pypy|py)[\d.]*(?:\b|(?=(?:import|from|def|class)[ \t]))", re.IGNORECASE
 )
