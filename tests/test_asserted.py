@@ -102,6 +102,10 @@ PASSES = [
      "def f(n): return 1 / n"),
     ("try:\n    f(-1)\nexcept Exception as error:\n    assert 'small' in str(error)\nelse:\n    assert False",
      "class Small(Exception): pass\ndef f(n):\n    raise Small('too small')"),
+    ("try:\n    f(0)\n    assert False\nexcept ValueError as error:\n    assert str(error) == 'is: odd'",
+     "class Odd(ValueError): pass\ndef f(n):\n    raise Odd('is: odd')"),
+    ("try:\n    f('{')\nexcept ValueError:\n    pass\nelse:\n    assert False",
+     "import json\ndef f(text): return json.loads(text)"),
     ("import random\nfor _ in range(20):\n    n = random.randint(0, 10**9)\n    assert f(n) == n + 1", COUNT),
     ("assert f(1) == 2 and g(2) == 1", f"{COUNT}\ndef g(n):\n    return n - 1"),
     ("x = [2, 1]\nassert f(x) is None and x == [1, 2]", "def f(x): x.sort()"),
@@ -129,6 +133,8 @@ FAILS = [
     ("x = [2, 1]\nassert f(x) == sum(x)", f"{CLEARS} 0", "wrong_output", "AssertionError"),
     ("def g(x): return x[:1]\nx = [2, 1]\nassert f(x) == g(x)", f"{CLEARS} []", "wrong_output", "Assertion"),
     ("x = [1]\nf(x)\nassert x == [2]", "def f(x): x[0] = 3", "wrong_output", "AssertionError"),
+    ("try:\n    assert f(0)\nexcept KeyError: pass", "class A(IndexError): pass\ndef f(n): raise A",
+     "runtime_error", "f(0): A"),
     ("assert f(1) is True", "def f(n): return 1", "wrong_output", "AssertionError"),
     ("assert abs(f(1) - 1) < 1e-9", "class A: pass\ndef f(n): return A()", "wrong_output", "TypeError"),
 ]  # fmt: skip
@@ -139,6 +145,10 @@ CANNOT = [
     ("s = f()\nassert s.pop(1) == 1", "class f:\n    pass", "they use .pop of an object"),
     ("import no_such_module\nassert f(1) == 1", COUNT, "No module named 'no_such_module'"),
     ("assert f(1) ==", COUNT, "invalid syntax"),
+    ("import io, sys\nsys.stdout = io.StringIO()\nassert f(1) == 2", COUNT, "they use sys.stdout"),
+    ("import contextlib as c, io\nwith c.redirect_stdout(io.StringIO()) as s: f(1)\nassert s.getvalue()",
+     "def f(n): print(n)", "they use redirect_stdout, and the program runs in another process"),
+    ("from unittest import mock\nassert f(1) == 2", COUNT, "they use unittest import mock"),
     ("assert 1 == 1", COUNT, "call no function of the answer"),
     ("assert 1 == 2", COUNT, "AssertionError, in line 1 of the tests"),
 ]  # fmt: skip
@@ -160,6 +170,13 @@ def test_a_wrong_program_fails_and_the_verdict_says_where(tests, source, reason,
 def test_tests_that_cannot_be_used_say_nothing_about_the_program(tests, source, why):
     verdict = graded(tests, source)
     assert verdict.reason == "no_tests" and why in verdict.detail, verdict
+
+
+def test_an_exception_of_the_question_is_the_one_that_the_answer_raises():
+    tests = "try:\n    f(0)\nexcept Odd as error:\n    assert str(error) == 'odd'\nelse:\n    assert False"
+    setup = "class Odd(Exception): pass\n"
+    assert graded(tests, "def f(n): raise Odd('odd')", setup=setup).correct
+    assert not graded(tests, "def f(n): raise ValueError('odd')", setup=setup).correct
 
 
 def test_tests_that_do_not_end_on_what_a_program_returns_are_its_failure():

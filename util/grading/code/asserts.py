@@ -24,7 +24,7 @@ from util.grading.sandbox import Limits, Program, checker, warm_sandbox, wire
 from util.records import BY_THE_CLOCK, Verdict
 
 CHECK_TIMES = 10  # the tests may take this many times what one call may
-_RAISED = re.compile(r"[A-Za-z_]\w*(?:: |$)")  # how the note about an exception begins
+_RAISED = re.compile(r"[A-Za-z_]\w*(?: \(\w+\))?(?:: |$)")  # how the note about an exception begins
 _FOR_GOOD = ("MemoryError", "KeyboardInterrupt", "GeneratorExit")  # end the program, whatever tests expect
 
 

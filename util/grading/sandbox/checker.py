@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import random
+import re
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,11 @@ SEED = 0  # of tests that draw their inputs: they draw the same ones whenever th
 SKIP = "__skip__"  # a name that means the same within classes
 SHOWN = 200  # characters of what a person reads
 PLACES = {"setup.py": "the code before the tests", "tests.py": "the tests"}  # file of a frame -> what it is
+# What has an effect in the process of the tests alone: they would not see what a program prints.
+_ELSEWHERE = re.compile(
+    r"\bredirect_std(?:out|err)\b|\bunittest\.mock\b|\bunittest[ \t]+import[ \t]+mock\b"
+    r"|\b(?:sys\.std(?:in|out|err)|builtins\.(?:input|print))(?=[ \t]*=[^=])"
+)
 # A call that is known: its result, or else what it raised, or "" where its process has ended.
 Known = dict[str, tuple[str | None, str]]
 
@@ -64,13 +70,16 @@ def check(setup: str, tests: str, function: str, known: dict[str, list]) -> dict
 class _Run:
     def __init__(self, known: Known) -> None:
         self._known = known
+        self._names: dict[str, Any] = {"__name__": "tests", SKIP: self.skip}
         self.calls: dict[str, None] = {}  # that are not known, in order
         self.ended = ""  # the call that ended its process
         self._last = ""  # the last call that was answered
         self._raised: BaseException | None = None  # by that call
 
     def go(self, setup: str, tests: str, function: str) -> None:
-        names: dict[str, Any] = {"__name__": "tests", SKIP: self.skip}
+        if found := _ELSEWHERE.search(f"{setup}\n{tests}"):
+            raise wire.Unfit(f"they use {found[0]}, and the program runs in another process")
+        names = self._names
         exec(compile(setup, "setup.py", "exec", dont_inherit=True), names)
         tree = ast.parse(tests)
         for name in {function, *called_names(tree)} - (names.keys() - {function}):
@@ -110,18 +119,22 @@ class _Run:
                 return None
             except (wire.BadMessage, RecursionError) as error:
                 raise ValueError(f"the result cannot be read: {error}") from None
-        kind = getattr(builtins, raised.partition(":")[0], None)
         if not raised:
             if not self.calls:  # else the tests have not come here by themselves
                 self.ended = key
             raise Stop
-        if not (isinstance(kind, type) and issubclass(kind, Exception)):
-            kind = type(raised.partition(":")[0], (Exception,), {})
+        kind, _, message = raised.partition(": ")
+        name, _, known = kind.removesuffix(")").partition(" (")
         try:
-            self._raised = kind(raised.partition(": ")[2])
+            self._raised = (self._error(name) or type(name, (self._error(known) or Exception,), {}))(message)
         except TypeError:  # UnicodeDecodeError and the like want more
             self._raised = Exception(raised)
         raise self._raised
+
+    def _error(self, name: str) -> type[Exception] | None:
+        """The exception of that name which the code before the tests, or else Python, has."""
+        kind = self._names.get(name) or getattr(builtins, name, None)
+        return kind if isinstance(kind, type) and issubclass(kind, Exception) else None
 
     def skip(self) -> None:
         """After a statement has failed: go on behind it where it had to."""

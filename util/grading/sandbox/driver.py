@@ -259,8 +259,12 @@ def _guarded(work: Callable[..., object], *arguments: object) -> str:
 
 
 def _describe(error: BaseException) -> str:
+    """An exception in words: "ValueError: it is odd", or "OddError (ValueError): it is odd"."""
     name = type(error).__name__
     try:
+        known = next(base.__name__ for base in type(error).__mro__ if base.__module__ == "builtins")
+        if known not in (name, "Exception"):
+            name = f"{name} ({known})"
         said = f"{name}: {error}"
         if isinstance(error, FileNotFoundError | PermissionError) and error.filename is None:
             said += "; programs can neither start processes nor use a network here"
