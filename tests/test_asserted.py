@@ -116,6 +116,12 @@ PASSES = [
     ("p = f(1)\nassert p.x == 1 and p[1] == 2 and p == (1, 2) and f(p) == (p, 2)",
      "from collections import namedtuple\nP = namedtuple('P', 'x y')\ndef f(n): return P(n, 2)"),
     ("assert f(1) == 2", "class Solution:\n    def f(self, n):\n        return n + 1"),
+    ("import numpy as np\nassert f(np.array([[1, 2]])).tolist() == [2] and f(np.ones((2, 3))).dtype == float",
+     "def f(x): return x[:, 0] + x.shape[0]"),
+    ("import numpy as np\nx = np.array([2, 1], np.int8)\nf(x)\nassert x[0] == 1 and x.dtype == np.int8",
+     "def f(x): x.sort()"),
+    ("import numpy as np\nassert np.isnan(f(np.array([]))).all() and f(np.array([True])).shape == (1,)",
+     "def f(x): return x * float('nan')"),
     ("assert f('\\ud800\"{\"object\": \"') == '\\ud800\"{\"object\": \"x'", "def f(text): return text + 'x'"),
 ]  # fmt: skip
 CLEARS = "def f(x):\n    x.clear()\n    return"  # so that what the tests make of it is empty, too
@@ -221,7 +227,16 @@ def test_tests_travel_to_trainers_and_back():
 
 
 @pytest.mark.parametrize(
-    "data", [b'{"set": [[]]}', b'{"decimal": "x"}', b'{"date": "1"}', b'{"tuple": 1}', b"{}", b"["]
+    "data",
+    [
+        b'{"array": ["object", [1]]}',
+        b'{"set": [[]]}',
+        b'{"decimal": "x"}',
+        b'{"date": "1"}',
+        b'{"tuple": 1}',
+        b"{}",
+        b"[",
+    ],
 )
 def test_what_is_no_value_is_refused(data):
     with pytest.raises(wire.BadMessage):

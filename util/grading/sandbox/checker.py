@@ -160,6 +160,8 @@ def refill(mine: Any, changed: Any) -> None:
     elif isinstance(mine, dict | set):
         mine.clear()
         mine.update(changed)
+    elif hasattr(mine, "ndim"):
+        mine[...] = changed
 
 
 def shown(call: str) -> str:

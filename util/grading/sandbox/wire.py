@@ -16,6 +16,7 @@ import fractions
 import json
 import marshal
 import os
+import re
 import struct
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -217,6 +218,8 @@ class Foreign:
 
 
 FOREIGN = "object"
+ARRAY = "array"  # of numpy, and what it holds
+_DTYPE = re.compile(r"bool|(?:u?int|float|complex)\d{1,3}")
 NAMED = "named"  # a tuple whose parts have names, which compares as a tuple
 CHANGED = b'{"changed": '  # begins the result of a call that returned nothing and changed what it was given
 _PARTED: dict[str, Any] = {
@@ -259,6 +262,9 @@ def _exact(value: Any) -> Any:
         return {"iterator": [_exact(part) for part in value]}
     if type(value).__module__ == "builtins" and hasattr(value, "__iter__") and not isinstance(value, str):
         return {"tuple": [_exact(part) for part in value]}  # a range, or the keys of a dict
+    if type(value).__module__.partition(".")[0] == "numpy" and hasattr(value, "shape"):
+        if value.shape and _DTYPE.fullmatch(str(value.dtype)):
+            return {ARRAY: [str(value.dtype), _exact_parts(value.tolist())]}
     try:
         return _plain(value)
     except TypeError:
@@ -285,12 +291,22 @@ def _restored_exactly(pairs: list[tuple[str, object]]) -> object:
             return _WORDED[kind][2](content)
         if not others and kind == FOREIGN:
             return Foreign(str(content))
+        if not others and kind == ARRAY and isinstance(content, list):
+            return _array(*content)
         if not others and kind == NAMED and isinstance(content, list):
             names, parts = content
             return collections.namedtuple("Named", names)(*parts)
     except (TypeError, ValueError, ArithmeticError) as error:  # such as parts that cannot be in a set
         raise BadMessage(str(error)) from error
     return _restored(pairs)
+
+
+def _array(held: str, values: list) -> object:
+    import numpy
+
+    if not _DTYPE.fullmatch(held):
+        raise ValueError(f"an array of {held}")
+    return numpy.array(values, held)
 
 
 _exact_decoder: Any = json.JSONDecoder(object_pairs_hook=_restored_exactly)
