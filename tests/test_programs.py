@@ -100,6 +100,11 @@ def test_explain_says_which_program_of_a_response_is_run_and_why_and_how_each_te
             ["correct", "lines 4 to 6: the last block that defines f", "lines 7 to 9: it does not compile",
              "lines 1 to 3: it does not define f", "test 1     passed"],
         ),
+        (
+            "```py\ndef f(x): return x\n```\n```\n1\n```\n```py\nprint(f(input()))\n```",
+            {"inputs": ["1"], "outputs": ["1"]},
+            ["correct", "lines 1 to 9: none of the blocks in Python is a program by itself"],
+        ),
         ("no program", {"inputs": [""], "outputs": [""]}, ["no_code", "no program after the thought"]),
         ("<think>print(1)", {"inputs": [""], "outputs": [""]}, ["truncated", "the thought is not closed"]),
         ("print(int(input()) + 1)", {"inputs": ["1"], "outputs": ["2"]}, ["correct", "line 1: ", "passed"]),

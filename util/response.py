@@ -342,10 +342,10 @@ def choose_programs(text: str, function: str | None = None) -> Choice:
         bare = _bare_programs(text, everything)
         foreign = [block for block in found if not _acts(block) and language_of(block)]
         untagged = [block for block in found if not block.tag]
-        parts = uses | _parts(everything)
         tagged = [
             block for block in everything if _PYTHON.match(block.tag) and not _SESSION.match(block.code)
         ]
+        parts = uses | _parts(tagged)
         is_parted = len(tagged) > 1 and any(_READS.search(block.code) for block in tagged)
         choices = [
             (f"it defines {function}, in no block", _defining(bare, function) if function else []),
