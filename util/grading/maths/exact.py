@@ -19,6 +19,7 @@ MAX_BITS = 40_000  # of an exact result
 MAX_FACTORIAL = 3_000
 _NOWHERE: Mapping[str, Fraction] = {}
 MAX_TERMS, MAX_NESTED_TERMS = 300, 12  # of a sum or product; of one within another
+MAX_NESTED_SUMS = 3  # each takes as many times as long as it has terms
 
 
 class Unknown(ArithmeticError):
@@ -292,7 +293,7 @@ def application_value(node: Node, at: Point, evaluate: Callable) -> Any:
     for position, part in enumerate(node.parts):
         value = evaluate(part, at)
         square, linear = coordinate(node.value, position), coordinate(node.value, position + 9)
-        total = total + value * value * square + value * linear
+        total = total * (linear + value) + value * value * square
     return total
 
 
@@ -301,7 +302,9 @@ def big_value(node: Node, at: Point, evaluate: Callable) -> Any:
     inside, start, end = node.parts
     kind, name = node.value
     low, high = _whole(exact(start, at)), _whole(exact(end, at))
-    nested = any(other[0] == "#" for other in at)
+    nested = sum(other[0] == "#" for other in at)
+    if nested >= MAX_NESTED_SUMS:
+        raise Unknown("too many sums within each other")
     if high - low > (MAX_NESTED_TERMS if nested else MAX_TERMS):
         raise Unknown("too many terms")
     here = at.moved(at)
