@@ -28,7 +28,7 @@ from util.grading.maths import words
 from util.grading.maths.answers import Found, boxes, find_answer, parts
 from util.grading.maths.conditions import UNSHARED, same_conditions
 from util.grading.maths.judge import Judge
-from util.grading.maths.numbers import number_word, plain_number, same_number
+from util.grading.maths.numbers import number_word, plain_number, rounds_to, same_number
 from util.grading.maths.quantities import Quantity, comparable, marks_differ, quantity
 from util.grading.maths.reader import MAX_CHARS, clean, condition_in, is_ambiguous, read
 from util.grading.maths.scalars import Said, real_value
@@ -37,6 +37,8 @@ from util.grading.maths.spans import DENIED, RIVAL, SEVERAL, TAKEN_BACK, UNCLEAR
 from util.grading.maths.spoken import (
     angles_differ,
     currency,
+    events_differ,
+    has_arrow,
     in_components,
     in_notation,
     is_ordinal,
@@ -47,8 +49,18 @@ from util.grading.maths.spoken import (
     without_currency,
 )
 from util.grading.maths.tolerance import significant_digits, tolerance_of
-from util.grading.maths.tree import Node, Opaque, Reading, Undecided, Unreadable, has, replaced, symbols
-from util.grading.maths.units import units_agree
+from util.grading.maths.tree import (
+    Node,
+    Opaque,
+    Reading,
+    Undecided,
+    Unreadable,
+    has,
+    replaced,
+    symbols,
+    traits,
+)
+from util.grading.maths.units import units_agree, words_differ
 from util.records import NO_TIME, Verdict
 from util.response import solution_part
 
@@ -370,6 +382,8 @@ def _decide(gold: str, prediction: str) -> Comparison:
     left, right = clean(gold), clean(prediction)
     if words.same_compound(gold, prediction):
         return Comparison(True, "text", left, right)
+    if (right[-1:] == ")" or "_" in right) and (found := _compare_restated(left, right)) is not None:
+        return found
     paid, said = currency(gold), currency(prediction)
     if paid or said:
         if paid and said and paid != said:
@@ -396,7 +410,10 @@ def _decide(gold: str, prediction: str) -> Comparison:
         return Comparison(False, "unproven", left, right, "the answer is a place in an order")
     if r"\angle" in left and angles_differ(left, right):
         return Comparison(False, "text", left, right)
-    left, right = in_notation(left), in_notation(right)
+    if "=" in left and "=" in right and events_differ(left, right):
+        return Comparison(False, "unproven", left, right, "the two give values of differently named events")
+    concluded = not (has_arrow(left) and has_arrow(right))
+    left, right = in_notation(left, concluded=concluded), in_notation(right, concluded=concluded)
     if (found := _compare_as_spelled(left, right)) is not None:
         return found
     if (same := same_moment(left, right)) is not None:
@@ -439,6 +456,40 @@ def _compare_numbers(gold: str, prediction: str) -> Comparison | None:
     if not a or not b:
         return None
     return Comparison(same_number(a, b), "number", str(a.value), str(b.value))
+
+
+_RESTATED = re.compile(  # \frac34 (0.75)
+    r"(.*[\w}%]) ?\((?:\\approx|≈|=|\\text *\{ *(?:or|about|approximately) *\})? *([-\d\\][^()]*)\)"
+)
+_BASED = re.compile(r"((?=[A-Z]*\d)[0-9A-Z]{2,}|[A-F]+(?=_(?:16|\{16\})))_(?:(\d\d?)|\{(\d\d?)\})")
+
+
+def _compare_restated(gold: str, prediction: str) -> Comparison | None:
+    """The verdict on a value repeated in brackets, or on a numeral of a base that the gold does not name."""
+    if prediction[-1:] == ")" and (match := _RESTATED.fullmatch(prediction)):
+        value, shown = match.groups()
+        if _is_shown(value, shown) or _is_shown(shown, value):
+            found = _decide(gold, value)
+            return found if found.equal else None
+    if "_" in prediction and (number := plain_number(gold)) and (match := _BASED.fullmatch(prediction)):
+        base = int(match[2] or match[3])
+        if 2 <= base <= 36 and all(int(digit, 36) < base for digit in match[1]):
+            equal = number.value == int(match[1], base)
+            return Comparison(equal, "number", gold, prediction)
+    return None
+
+
+def _is_shown(value: str, shown: str) -> bool:
+    """Whether a decimal or a percentage is a constant, rounded."""
+    number = plain_number(shown)
+    if number is None or not (number.places or number.percent):
+        return False
+    try:
+        exact = real_value(read(value).tree)
+    except (Unreadable, Undecided):
+        return False
+    scale = 100 if number.percent else 1
+    return exact is not None and rounds_to(exact * scale, number.value, number.places or 0)
 
 
 def _compare_quantities(gold: str, prediction: str) -> Comparison | None:
@@ -570,6 +621,8 @@ def _compare_read(gold: str, prediction: str) -> Comparison:
     try:
         verdict = _same_reading(read(gold), read(prediction))
     except Opaque:
+        if _unbraced(gold) == _unbraced(prediction):
+            return Comparison(True, "structure", gold, prediction)
         return Comparison(False, "none", gold, prediction)
     except Undecided as undecided:
         return Comparison(False, "unproven", gold, prediction, str(undecided))
@@ -582,7 +635,29 @@ def _compare_read(gold: str, prediction: str) -> Comparison:
         except (Unreadable, Undecided):
             other = None
         verdict = other if other else verdict
+    if not verdict and (unknown := _unknown_sign(gold, prediction)):
+        cause = f"what {unknown} says is not known"
+        return Comparison(False, "unproven", gold, prediction, cause)
     return Comparison(bool(verdict), "none" if verdict is None else "structure", gold, prediction)
+
+
+_BRACED = re.compile(r"\{ ?(\w|\\[a-zA-Z]+) ?\}")
+
+
+def _unbraced(cleaned: str) -> str:
+    """An answer without blanks, and without braces around a single sign."""
+    return _BLANK.sub("", _BRACED.sub(r"\1", cleaned))
+
+
+def _unknown_sign(gold: str, prediction: str) -> str:
+    """A command in one of two answers to which the reader gives no meaning; "" without one."""
+    if "\\" not in gold and "\\" not in prediction:
+        return ""
+    for text in (gold, prediction):
+        for trait in traits(read(text).tree):
+            if trait[0] in ("app", "sym") and trait[1][:1] == "\\":
+                return str(trait[1])
+    return ""
 
 
 def _unread(gold: str) -> str:
@@ -607,6 +682,8 @@ def _same_reading(gold: Reading, prediction: Reading) -> bool | None:
     angles = bool({"rad", "radians", "radian"} & {*gold.units, *prediction.units})
     judge = Judge(Said(free, angles))
     verdict = judge.same(left, right)
+    if verdict and gold.units and prediction.units and words_differ(gold.units, prediction.units):
+        raise Undecided("different words stand behind the two")
     if verdict is False or not gold.conditions and not prediction.conditions:
         return verdict
     return (

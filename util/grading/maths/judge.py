@@ -11,15 +11,18 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from util.grading.maths import words
+from util.grading.maths.ordered import keeps_order
 from util.grading.maths.regions import FLIPPED, region
 from util.grading.maths.scalars import (
     PARAMETERS,
     Said,
+    agree,
     every,
     is_family_of,
     is_roughly_true,
     same_equation,
     same_values,
+    without_rounded,
 )
 from util.grading.maths.shapes import (
     MAX_ELEMENTS,
@@ -40,7 +43,7 @@ from util.grading.maths.shapes import (
     transposed,
     unlabelled,
 )
-from util.grading.maths.tree import Node, has, replaced, symbols, traits
+from util.grading.maths.tree import Node, Undecided, has, names_in, replaced, symbols, traits
 
 MAX_PAIRS = 2500  # of elements compared one by one
 _ZERO = Node("num", (), Fraction(0))
@@ -57,26 +60,49 @@ class Judge:
         """Whether two trees are the same answer; None where that is not known."""
         if gold == prediction:
             return True
+        if "func" in (gold.kind, prediction.kind):
+            gold, prediction = _as_remainder(gold, prediction), _as_remainder(prediction, gold)
         if gold.kind in SCALARS and prediction.kind in SCALARS:
             left, right = traits(gold), traits(prediction)
             if "pm" not in left and "pm" not in right:
-                return same_values(gold, prediction, self.said, left, right)
+                verdict = same_values(gold, prediction, self.said, left, right)
+                if verdict and names_in(left) and not keeps_order(gold, prediction):
+                    raise Undecided("capital letters may be matrices, and their order differs")
+                return verdict
         if "label" in (gold.kind, prediction.kind):
             if gold.kind == prediction.kind and gold.value != prediction.value:
                 return False
             return self.same(
                 *(node.parts[0] if node.kind == "label" else node for node in (gold, prediction))
             )
+        if "indexed" in (gold.kind, prediction.kind):  # coordinates in some basis
+            if gold.kind == prediction.kind and gold.value != prediction.value:
+                return False
+            return self.same(
+                *(node.parts[0] if node.kind == "indexed" else node for node in (gold, prediction))
+            )
+        if "counted" in (gold.kind, prediction.kind):
+            return self.same(
+                *(node.parts[0] if node.kind == "counted" else node for node in (gold, prediction))
+            )
         if "transpose" in (gold.kind, prediction.kind):
             return self.same(transposed(gold), transposed(prediction))
         if "list" in (gold.kind, prediction.kind) or has(gold, "pm") or has(prediction, "pm"):
-            return self.same_lists(gold, prediction)
+            verdict = self.same_lists(gold, prediction)
+            if verdict and _are_joined_otherwise(gold, prediction):
+                raise Undecided('one of the two says "and" where the other says "or"')
+            if verdict and self.has_other_upper_signs(gold, prediction):
+                raise Undecided("the two differ in which of two signs is the upper one")
+            return verdict
         if "rel" in (gold.kind, prediction.kind):
             return self.same_relation(gold, prediction)
         verdict = self.same_container(gold, prediction)
         if verdict is not None or gold.kind == prediction.kind == "pair":
             return verdict
-        return self.same_region(gold, prediction)
+        verdict = self.same_region(gold, prediction)
+        if verdict is None and gold.kind == prediction.kind and gold.kind in ("union", "inter"):
+            return self.same_elements(gold.parts, prediction.parts, unique=True) or None
+        return verdict
 
     # -- lists, sets, tuples, matrices
 
@@ -99,6 +125,8 @@ class Judge:
             right = signed(prediction) if prediction.kind == "rel" else right
         if len(left) == len(right):
             verdict = self.same_named(left, right)
+            if verdict is None and gold.kind == prediction.kind == "list":
+                verdict = self.same_in_order_of_names(left, right)
             if verdict is not None:
                 return verdict
         # Said twice is said once, unless the gold itself says it twice.
@@ -109,10 +137,40 @@ class Judge:
     def same_named(self, left: tuple[Node, ...], right: tuple[Node, ...]) -> bool | None:
         """Both sides name each element: the names decide what is compared with what."""
         names, others = [label(node) for node in left], [label(node) for node in right]
-        if None in names or None in others or len(set(names)) < len(names) or set(names) != set(others):
+        if None in names or None in others or len(set(names)) < len(names):
             return None
+        if set(names) != set(others):
+            shared = [name for name in names if name in others]
+            pairs = ((left[names.index(name)], right[others.index(name)]) for name in shared)
+            return None if every(self.same(*map(unlabelled, pair)) for pair in pairs) is not False else False
         others_in_order = [unlabelled(right[others.index(name)]) for name in names]
         return self.same_in_order(map(unlabelled, left), others_in_order)
+
+    def same_in_order_of_names(self, left: tuple[Node, ...], right: tuple[Node, ...]) -> bool | None:
+        """3, 4 for x = 3, y = 4: values without names are right in the order of the gold's names alone.
+
+        None where the gold has no such names: x_1 and x_2 are two values of one thing.
+        """
+        names = [str(name.value) for node in left if isinstance(name := label(node), Node)]
+        bases = {name.partition("_")[0] for name in names}
+        if len(bases) < len(left) or len(left) < 2 or any(label(node) is not None for node in right):
+            return None
+        values = [unlabelled(node) for node in left]
+        if (verdict := self.same_in_order(values, right)) is not False:
+            return verdict
+        by_name = [value for _, value in sorted(zip(names, values, strict=True), key=lambda pair: pair[0])]
+        if self.same_in_order(by_name, right):
+            raise Undecided("the order of the values may not be that of the names")
+        return False
+
+    def has_other_upper_signs(self, gold: Node, prediction: Node) -> bool:
+        """Whether plus-minus and minus-plus change places in a formula, whose two cases they may mark."""
+        if not symbols(gold) or not (has(gold, "pm") and has(prediction, "pm")):
+            return False
+        if not (has(gold, "pm", r"\mp") or has(prediction, "pm", r"\mp")):
+            return False
+        left, right = signed(gold), signed(prediction)
+        return len(left) != len(right) or not self.same_in_order(left, right)
 
     def same_ordered(self, gold: Node, prediction: Node) -> bool | None:
         """A bare list against a tuple or a vector: the order counts."""
@@ -226,7 +284,7 @@ class Judge:
         """3 (mod 7), also written 10 (mod 7)."""
         if not self.same(gold[1], prediction[1]):
             return False
-        return self.same(Node("func", gold, "mod"), Node("func", prediction, "mod"))
+        return self.same_scalar(Node("func", gold, "mod"), Node("func", prediction, "mod"))
 
     def same_matrix(self, gold: Node, prediction: Node) -> bool | None:
         """A matrix against a vector, nested brackets or a sum of matrices."""
@@ -267,6 +325,11 @@ class Judge:
             return verdict
         if not is_roughly_true(prediction):
             return False
+        if prediction.kind == "rel" and (shorter := without_rounded(prediction)) is not prediction:
+            if self.same(gold, shorter):
+                return True
+        if prediction.kind == "rel" and len(prediction.parts) > 2:
+            _check_sides(prediction)
         left, right = named_value(gold), named_value(prediction)
         if gold.kind == prediction.kind == "rel":
             return self.same_relations(gold, prediction, left, right)
@@ -317,7 +380,7 @@ class Judge:
             return self.same(left.value, right.value) if symbols(left.value) else None
         if not a.kind == b.kind == "sym":
             return None
-        (name, _, index), (other, _, theirs) = str(a.value).partition("_"), str(b.value).partition("_")
+        (name, _, index), (other, _, theirs) = (_bare_name(side).partition("_") for side in (a, b))
         if name != other:
             return None
         if index != theirs and {index, theirs} <= PARAMETERS:  # a_n = 2n, a_k = 2k
@@ -328,6 +391,9 @@ class Judge:
 
     def same_region(self, gold: Node, prediction: Node) -> bool | None:
         """Whether two sets of reals have the same pieces; None where one is no set that is understood."""
+        if has(gold, "builder") or has(prediction, "builder"):
+            if _kinds_of_numbers(gold) != _kinds_of_numbers(prediction):
+                return False
         left = region(gold)
         right = region(prediction) if left else None
         if left is None or right is None:
@@ -351,6 +417,65 @@ class Judge:
             else:
                 return False
         return True
+
+
+def _kinds_of_numbers(node: Node) -> set:
+    """Out of which numbers but the real ones the elements of sets are taken."""
+    if node.kind == "builder" and node.parts[0].kind == "rel" and node.parts[0].value == ("in",):
+        domain = node.parts[0].parts[1]
+        return {domain.value} - {"R"} if domain.kind == "domain" else set()
+    return set().union(*(_kinds_of_numbers(part) for part in node.parts if isinstance(part, Node)))
+
+
+def _bare_name(name: Node) -> str:
+    """The y of a line of regression, which goes with a hat or without."""
+    return str(name.value).replace("hat(", "").replace(")", "")
+
+
+def _as_remainder(node: Node, other: Node) -> Node:
+    """3 mod 5 beside another remainder: both moduli count."""
+    if node.kind != "func" or node.value != "mod" or len(node.parts) != 2:
+        return node
+    is_remainder = other.kind == "modulo" or other.kind == "func" and other.value == "mod"
+    return Node("modulo", node.parts) if is_remainder else node
+
+
+def _are_joined_otherwise(gold: Node, prediction: Node) -> bool:
+    """Whether claims, or values of several names, are joined by "and" here and by "or" there.
+
+    Of one thing "2 and 3" and "2 or 3" are the same two values.
+    """
+    if not gold.kind == prediction.kind == "list" or {gold.value, prediction.value} != {"and", "or"}:
+        return False
+    if any(part.kind in _CLAIMS or is_inequality(part) for part in gold.parts):
+        return True
+    return len({label(part) for part in gold.parts}) > 1
+
+
+_CLAIMS = frozenset(("sym", "text", "app", "list"))
+
+
+def _check_sides(chain: Node) -> None:
+    """Raise Undecided for x = 1 + 1 = 3 and x = 2 - x = 3: nobody knows which side is meant."""
+    if not set(chain.value) <= {"=", "~"}:
+        return
+    if chain.parts[0].kind == "sym" and any(
+        chain.parts[0].value in symbols(part) for part in chain.parts[1:]
+    ):
+        raise Undecided(_CONTRADICTORY)
+    plain = [
+        part
+        for part in chain.parts
+        if part.kind in SCALARS and not symbols(part) and traits(part).isdisjoint(("app", "pct"))
+    ]
+    for pair in itertools.pairwise(plain):
+        is_rounded = any(has(part, "decimal") for part in pair)  # in a step on the way
+        if not (agree(*pair, within=_NEAR) if is_rounded else agree(*pair)):
+            raise Undecided(_CONTRADICTORY)
+
+
+_NEAR = Fraction(1, 100)
+_CONTRADICTORY = "the sides of an equation contradict each other"
 
 
 def _are_equations(nodes: tuple[Node, ...]) -> bool:

@@ -25,7 +25,7 @@ _WHOLE = frozenset("nkmN")
 _DIVISORS = frozenset((("func", "gcd"), ("func", "lcm")))
 _STEPPED = frozenset((("func", "floor"), ("func", "ceil"), ("func", "mod"), "big"))
 _PERIODIC = frozenset((("const", "pi"), "deg"))
-_ARROWS = frozenset(("->", "=>", "sub", "prop", "in", "notin", ":"))
+_ARROWS = frozenset(("->", "=>", "<=>", "sub", "prop", "in", "notin", ":"))
 
 
 class Said(NamedTuple):
@@ -238,6 +238,12 @@ def _same_at_far_points(
     if not anyway and not (traits(gold) | traits(prediction)) & _BRANCHED:
         return True
     ordered = sorted(names)
+    if len(names) > 1 and (traits(gold) | traits(prediction)) & _ROUNDED:
+        for name in ordered[:4]:  # a whole number beside others
+            at = _sample(names, 1, reading)
+            at[name] = coordinate(name, 6)
+            if same_value(gold, prediction, at, thorough=False) is False:
+                return False
     for turn, scale in itertools.product((0, 1), _FAR):
         values = {
             name: scale
@@ -260,7 +266,8 @@ def _same_at_far_points(
 
 _NEAR = 10**5
 _FAR = tuple(Fraction(sign * size) for size in (1, 997, 10**7 - 9, 10**17 + 3) for sign in (1, -1))
-_BRANCHED = frozenset(("func", name) for name in ("abs", "min", "max", "sgn", "floor", "ceil"))
+_ROUNDED = frozenset((("func", "floor"), ("func", "ceil")))
+_BRANCHED = frozenset(("func", name) for name in ("abs", "min", "max", "sgn", "floor", "ceil", "mod"))
 
 
 def _same_where_real(gold: Node, prediction: Node, names: frozenset[str], reading: Point) -> bool:
@@ -409,6 +416,29 @@ def same_equation(gold: Node, prediction: Node) -> bool | None:
         return all(abs(ratio - first) * 10**9 <= abs(first) for ratio in ratios[1:])
     except OverflowError:  # a long fraction and a float
         return None
+
+
+def without_rounded(chain: Node) -> Node:
+    """The sides of x = 2/3 = 0.67 without a last one that repeats the exact one before it, rounded."""
+    *sides, last = chain.parts
+    if not set(chain.value) <= {"=", "~"} or _literal(last) is None:
+        return chain
+    before = sides[-1]
+    if symbols(before) or has(before, "decimal") or not agree(before, last):
+        return chain
+    return before if len(sides) == 1 else chain._replace(parts=tuple(sides), value=chain.value[:-1])
+
+
+def agree(first: Node, second: Node, *, within: Fraction = Fraction(1, 10**30)) -> bool:
+    """Whether two values are equal or one is the other, rounded; `within` is relative to the first."""
+    a, b = _rational(first), _rational(second)
+    if a is None or b is None or a == b or abs(a - b) <= abs(a) * within:
+        return True
+    for value, node in ((a, second), (b, first)):
+        literal = _literal(node)
+        if literal and literal[1] and rounds_to(value, *literal):
+            return True
+    return False
 
 
 def is_roughly_true(node: Node) -> bool:

@@ -78,7 +78,7 @@ def said_of_combination(node: Node) -> Node | None:
 
 def label(node: Node) -> object:
     """The name that an element carries: words before it, or the left side of x = 5; None without one."""
-    if node.kind == "label":
+    if node.kind in ("label", "counted"):
         return node.value
     named = named_value(node)
     return named.name if named and named.name.value != "" else None
@@ -86,7 +86,7 @@ def label(node: Node) -> object:
 
 def unlabelled(node: Node) -> Node:
     """An element without its name."""
-    if node.kind == "label":
+    if node.kind in ("label", "counted"):
         return node.parts[0]
     named = named_value(node)
     return named.value if named else node
@@ -120,7 +120,8 @@ def elements(node: Node) -> tuple[Node, ...] | None:
     if node.kind in ("list", "set"):
         found: list[Node] = []
         for part in node.parts:
-            found.extend(elements(part) or () if part.kind == "list" else signed(part))
+            is_apart = part.kind == "list" and part.value == "and" and node.value == "or"
+            found.extend(elements(part) or () if part.kind == "list" and not is_apart else signed(part))
             if len(found) > MAX_ELEMENTS:
                 return tuple(found)
         return tuple(found)

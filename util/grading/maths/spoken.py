@@ -74,6 +74,14 @@ def _whole(word: str) -> int | None:
 _LABEL = re.compile(r"(?:^|[\s,;]+)(?:\(\s*([1-9]|[a-h]|i{1,3}|iv|v)\s*\)|([a-h]|i{1,3}|iv)\))\s*(?=\S)")
 _ORDERS = ("123456789", "abcdefgh", ("i", "ii", "iii", "iv", "v"))
 _ARROW = re.compile(r"\\(?:Rightarrow|implies|Longrightarrow|therefore)\b|=>")
+_CLAIM = re.compile(r"(?:[a-zA-Z](?![a-zA-Z])|\\(?:neg|lnot|land|lor|wedge|vee|forall|exists)\b|[\s()'])*")
+
+
+def has_arrow(cleaned: str) -> bool:
+    """Whether an answer draws a conclusion, or states an implication."""
+    return _ARROW.search(cleaned) is not None
+
+
 _NAMED = re.compile(  # P(A \cap B) = 2/7: no name that a reader keeps
     r"(?:\\(?:operatorname|mathrm|text)\s*\{\s*)?(?:P|Pr|Prob|E|Var|\\Pr|\\mathbb\s*\{?\s*[PE]\s*\}?)(?:\s*\})?\s*[(\[{][^=]{1,80}[)\]}]\s*=\s*([^=]+)"
 )
@@ -124,8 +132,11 @@ def _ways(match: re.Match[str]) -> str:
     return rf"\frac{{({above})!}}{{({above}-({below}))!}}"
 
 
-def in_notation(cleaned: str) -> str:
-    """A cleaned answer with what is said in words or labels as it is written in maths."""
+def in_notation(cleaned: str, *, concluded: bool = True) -> str:
+    """A cleaned answer with what is said in words or labels as it is written in maths.
+
+    `concluded`: what stands behind a last arrow is all that is said, unless it is letters alone.
+    """
     text = one_value(cleaned) or cleaned
     if "C" in text or "P" in text:
         text = _CHOSEN.sub(_ways, text)
@@ -140,8 +151,8 @@ def in_notation(cleaned: str) -> str:
     if ")" in text and (parts := labelled(text)):
         text = ", ".join(parts)
     if "=" in text or "\\" in text:
-        last = _ARROW.split(text)[-1].strip()
-        text = last or text
+        last = _ARROW.split(text)[-1].strip() if concluded else ""
+        text = text if _CLAIM.fullmatch(last) else last
         if match := _NAMED.fullmatch(text) or _ANGLE.fullmatch(text):
             text = match[match.re.groups].strip()
     is_said = text[:1].isalnum() or text[:5] == r"\text"
@@ -182,6 +193,19 @@ def _ordinal(text: str) -> re.Match[str] | None:
 def is_ordinal(cleaned: str) -> bool:
     """Whether an answer is a place in an order, as 42nd."""
     return _ordinal(cleaned) is not None
+
+
+_EVENT = re.compile(r"\\?(?:P|Pr|E|Var)\s*([(\[](?:[A-Z]|\\(?:cap|cup|mid|overline)\b|[\s'|^{}c])+[)\]])\s*=")
+
+
+def events_differ(gold: str, prediction: str) -> bool:
+    """Whether two answers give the probabilities of different events, as P(A) and P(B)."""
+    left, right = _EVENT.match(gold), _EVENT.match(prediction)
+    return left is not None and right is not None and _plain(left[1]) != _plain(right[1])
+
+
+def _plain(event: str) -> str:
+    return re.sub(r"[\s{}]", "", event.replace(r"\mid", "|"))
 
 
 def angles_differ(gold: str, prediction: str) -> bool:

@@ -192,3 +192,16 @@ def units_agree(gold: tuple[str, ...], prediction: tuple[str, ...]) -> bool:
         return True
     left, right = unit_of(" ".join(gold)), unit_of(" ".join(prediction))
     return left is None or right is None or left == right or not left.dimension or not right.dimension
+
+
+def words_differ(gold: tuple[str, ...], prediction: tuple[str, ...]) -> bool:
+    """Whether words other than units stand behind both answers, and no word behind both."""
+    left, right = ({word for said in side for word in _WORD.findall(said)} for side in (gold, prediction))
+    return bool(left and right) and left.isdisjoint(right) and not (_all_units(left) or _all_units(right))
+
+
+_WORD = re.compile(r"[^\W\d_]{3,}?(?=s?\b)")
+
+
+def _all_units(words: set[str]) -> bool:
+    return all(unit_of(word) is not None for word in words)

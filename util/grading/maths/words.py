@@ -117,7 +117,10 @@ def same_text(gold: str, prediction: str) -> bool:
     left, right = normal_text(gold), normal_text(prediction)
     if left == right and _in_other_letters(gold, prediction):
         return False
-    if left == right or sorted(left.split(", ")) == sorted(right.split(", ")):
+    if left == right:
+        return True
+    parts, others = left.split(", "), right.split(", ")
+    if sorted(parts) == sorted(others) and len({*parts}) == len(parts):  # "true, false, true" is a sequence
         return True
     if left.replace(" ", "").replace("-", "") == right.replace(" ", "").replace("-", ""):
         return True
@@ -205,12 +208,33 @@ _LOWERED = re.compile(r"_|\\ce\b|[₀-₉]")
 _MAY_BE_COMPOUND = re.compile(r"[\s$({\[]*(?:\\(?:ce|text|mathrm|rm|left)\b|[A-Z])")
 
 
+_ORDER = re.compile(r"[<>≤≥]|\\(?:le|ge|lt|gt|leq|geq)\b")
+_JOINT = re.compile(r"\b(?:and|or)\b")
+
+
+_LONE_LETTERS = re.compile(r"\W*[a-zA-Z](?:\W+(?:and|or)\W+[a-zA-Z])+\W*")
+_GIVEN = re.compile(r"(\w+)\s*=")
+
+
+def _joins_claims(written: str) -> bool:
+    text = unwrapped(written)
+    return bool(_ORDER.search(text) or _LONE_LETTERS.fullmatch(text) or len({*_GIVEN.findall(text)}) > 1)
+
+
 def are_opposed(gold: str, prediction: str) -> bool:
-    """Whether one answer says "left" and the other "right" of what may be the same value."""
+    """Whether one answer says "left" and the other "right" of what may be the same value.
+
+    Of inequalities, of names and of values of several names, "and" is opposed to "or".
+    """
     courses = [_FROM_TO.search(text) for text in (gold, prediction)]
     if all(courses):
         one, other = (tuple(map(str.lower, course.groups())) for course in courses if course)
         return one != other
+    both = f"{gold} {prediction}"
+    if "and" in both and "or" in both and _joins_claims(gold) and _joins_claims(prediction):
+        joints = [{*_JOINT.findall(text)} for text in (gold, prediction)]
+        if sorted(map(sorted, joints)) == [["and"], ["or"]]:
+            return True
     if not (_MAY_OPPOSE.search(gold) and _MAY_OPPOSE.search(prediction)):
         return False
     left, right = ({*map(str.lower, _MAY_OPPOSE.findall(text))} for text in (gold, prediction))
