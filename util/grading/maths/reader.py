@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 from functools import lru_cache
+from typing import NamedTuple
 
 from util.grading.maths.conditions import without_conditions
 from util.grading.maths.numbers import number, unending, with_period
@@ -17,6 +18,7 @@ from util.grading.maths.tokens import (
     CLOSERS,
     FUNCTIONS,
     LARGE_NUMBERS,
+    LETTERS,
     PRODUCTS,
     RELATIONS,
     SEPARATORS,
@@ -35,6 +37,7 @@ from util.grading.maths.tree import (
     Unreadable,
     has,
     replaced,
+    symbols,
 )
 from util.grading.maths.units import BARE_UNITS
 from util.grading.maths.words import unwrapped
@@ -139,10 +142,14 @@ def read(cleaned: str, *, as_list: bool = False) -> Reading:
         shorter = _FORALL.sub("", cleaned)
         if clause and shorter.strip():
             cleaned, conditions = shorter, conditions + _conditions(clause.group())
-        else:
+        elif any(sign in RELATIONS for sign in split_tokens(cleaned)):
             cleaned = cleaned.replace(r"\forall", " ")
+        else:
+            raise Opaque(r"cannot read \forall")
     reader = _Reader(split_tokens(cleaned, as_list=as_list))
     tree, bounds = without_conditions(reader.whole())
+    if r"\partial" in cleaned and has(tree, "sym", "partial"):
+        raise Opaque(r"cannot read \partial")
     kinds = (Node("text", (), word) for word in reader.units if _OF_NUMBERS.search(word))  # n >= 3 odd
     return Reading(tree, tuple(reader.units), (*free, *reader.free), (*conditions, *bounds, *kinds))
 
@@ -208,19 +215,21 @@ class _Reader:
     def statement(self) -> Node:
         """Items separated by commas, semicolons, row breaks, "and", "or"."""
         self.deeper()
-        items, joint = [], ""
+        items: list[Node] = []
+        joints: list[str] = []  # between the items
+        counted: list[str] = []  # the words behind each
         while self.tokens[self.at] in SEPARATORS:
             self.take()
         while self.tokens[self.at] and self.tokens[self.at] not in CLOSERS:
+            units = len(self.units)
             items.append(self.item())
+            counted.append(" ".join(self.units[units:]).removesuffix("s"))
             if self.tokens[self.at] not in SEPARATORS:
                 break
+            start = self.at
             while self.tokens[self.at] in SEPARATORS:
-                token = self.take()
-                if token in (r"\and", r"\land", r"\wedge"):
-                    joint = joint or "and"
-                elif token in (r"\or", r"\lor", r"\vee"):
-                    joint = "or"
+                self.take()
+            joints.append(max(_JOINTS.get(token, "") for token in self.tokens[start : self.at]))
         self.depth -= 1
         if not items:
             raise Unreadable("nothing here")
@@ -229,7 +238,11 @@ class _Reader:
                 item if item.kind == "rel" else items[0]._replace(parts=(items[0].parts[0], item))
                 for item in items[1:]
             ]
-        return items[0] if len(items) == 1 else Node("list", tuple(items), joint)
+        if len(items) == 1:
+            return items[0]
+        if all(counted) and len(set(counted)) == len(items):
+            items = [Node("counted", (item,), name) for item, name in zip(items, counted, strict=True)]
+        return _joined(items, joints[: len(items) - 1])
 
     def item(self) -> Node:
         label = self.label()
@@ -278,7 +291,10 @@ class _Reader:
         return " ".join(words).strip(" :=").lower()
 
     def combination(self) -> Node:
-        """Unions, intersections and differences of sets; ratios."""
+        """Unions, intersections and differences of sets; ratios; what stands beside a sign that is not known.
+
+        Such a sign keeps its two sides in their order, and binds less than any sign that is known.
+        """
         left, operations = self.ratio(), 0
         while True:
             token = self.tokens[self.at]
@@ -295,10 +311,24 @@ class _Reader:
                 self.take()
                 left = Node("inter" if token == r"\cap" else "minus", (left, self.ratio()))
                 operations += 1
-                if operations > MAX_DEPTH:
-                    raise Unreadable("too many differences of sets")
+            elif token[:1] == "\\" and self.joins(token, left):
+                self.take()
+                parts = (left,) if self.ends() else (left, self.ratio())
+                left = Node("app", parts, SYMBOL_NAMES.get(token[1:], token))
+                operations += 1
             else:
                 return left
+            if operations > MAX_DEPTH:
+                raise Unreadable("too many operations")
+
+    def joins(self, token: str, left: Node) -> bool:
+        """Whether a command joins two sides in a way that is not known, as a ring joins functions."""
+        return _is_unknown(token) or token == r"\circ" and self.starts_factor(self.tokens[self.at + 1], left)
+
+    def ends(self) -> bool:
+        """Whether nothing follows that a sign could apply to."""
+        token = self.peek()
+        return not token or token in CLOSERS or token in SEPARATORS or token in RELATIONS
 
     def ratio(self) -> Node:
         first = self.sum()
@@ -355,6 +385,8 @@ class _Reader:
                     factors[-1] = _cross_product(factors[-1], self.signed())
                     continue
                 factors.append(self.signed())
+            elif token == "/" and (derived := self.slashed_derivative(_product(factors))):
+                factors = [derived]
             elif token in PRODUCTS or token in (r"\bmod", r"\mod"):
                 self.take()
                 kind, value = ("div", None) if token in PRODUCTS else ("func", "mod")
@@ -385,7 +417,11 @@ class _Reader:
         if first == "\\":
             if token.startswith((r"\{", r"\lbrace", r"\text", r"\end")):
                 return False
-            return token.startswith(r"\begin{") or token[1:].isalpha() and token[1:] not in _NOT_FACTORS
+            return (
+                token.startswith(r"\operatorname:")
+                or token.startswith(r"\begin{")
+                or (token[1:].isalpha() and token[1:] not in _NOT_FACTORS and not _is_unknown(token))
+            )
         if first == "|":
             return self.bars == 0 and not self.builder
         return first in "([{" and left.kind not in ("pair", "set", "tuple") and not self.opens_modulus()
@@ -429,6 +465,8 @@ class _Reader:
         elif token in (r"\prime", "'") or self.follows("{", r"\prime", "}"):
             self.at += 3 if token == "{" else 1
             tree = Node("prime")
+        elif _is_unknown(token):
+            tree = Node("sym", (), self.take())  # as in A^\dagger
         elif token in ("+", "-"):
             sign = self.take()
             tree = self.exponent()
@@ -470,7 +508,9 @@ class _Reader:
                 tree = self.based(tree)
             elif token == "_" and tree.kind in ("set", "pair", "tuple"):
                 self.take()
-                self.primary()
+                start = self.at
+                self.skip_argument()
+                tree = Node("indexed", (tree,), self.written(start))
             else:
                 return tree
 
@@ -775,6 +815,10 @@ class _Reader:
         return self.primary()
 
     def subscript(self, symbol: Node) -> Node:
+        if self.follows("^", "{", "(") and self.tokens[self.at + 4 : self.at + 6] == [")", "}"]:
+            order = self.tokens[self.at + 3]  # f^{(2)} is no power
+            self.at += 6
+            symbol = Node("sym", (), f"{symbol.value}^({order})")
         while self.peek() == "_" or self.peek() == "'":
             if self.take() == "'":
                 symbol = Node("sym", (), f"{symbol.value}'")
@@ -789,7 +833,10 @@ class _Reader:
         if name in FUNCTIONS or name == "operatorname":
             return self.function(SYNONYMS.get(name, name))
         if name == "frac":
-            return Node("div", (self.argument(), self.argument()))
+            top, bottom = self.argument(), self.argument()
+            return self.derivative(top, bottom) or Node("div", (top, bottom))
+        if name in ("boxed", "fbox"):
+            return self.argument()
         if name in ("binom", "dbinom", "tbinom"):
             return Node("binom", (self.argument(), self.argument()))
         if token.startswith(r"\begin{"):
@@ -806,7 +853,7 @@ class _Reader:
         if name == "surd":
             return self.root()
         if token.startswith(r"\mathbb"):
-            return Node("domain", (), name[-1] + self.restriction())
+            return Node("domain", (), name[-1] + self.restriction(may_have_star=name[-1] == "N"))
         if name in _DECORATIONS:
             return self.decorated(name)
         if name in ("lvert", "vert"):
@@ -827,16 +874,78 @@ class _Reader:
             raise Opaque(f"cannot read {token}")
         if name in _NOT_FACTORS:
             raise Unreadable(f"cannot read {token}")
-        return self.subscript(Node("sym", (), SYMBOL_NAMES.get(name, name)))
+        if name.startswith("operatorname:"):
+            return self.unknown(rf"\{name.partition(':')[2]}")
+        if _is_unknown(token):
+            return self.unknown(SYMBOL_NAMES.get(name, token))
+        return self.greek(self.subscript(Node("sym", (), SYMBOL_NAMES.get(name, name))))
 
-    def restriction(self) -> str:
+    def unknown(self, name: str) -> Node:
+        """A command that is not known, applied to its arguments or to the factor behind it."""
+        symbol = self.subscript(Node("sym", (), name))
+        parts: list[Node] = []
+        if self.peek() == "(":
+            parts = self.function_arguments()
+        while self.peek() == "{":
+            parts.append(self.argument())
+        if not parts and not self.ends() and self.starts_factor(self.peek(), symbol):
+            parts = [self.power()]
+        return Node("app", tuple(parts), symbol.value) if parts else symbol
+
+    def greek(self, symbol: Node) -> Node:
+        r"""\varphi(n), \Gamma(1, x): the usual names of functions, in front of a name, a number or a list."""
+        if self.peek() != "(" or str(symbol.value).partition("_")[0].rstrip("'") not in _GREEK_FUNCTIONS:
+            return symbol
+        at, units = self.at, len(self.units)
+        self.take()
+        inside = self.statement()
+        if self.take() != ")" or inside.kind not in ("sym", "num", "list"):
+            self.at = at
+            del self.units[units:]
+            return symbol
+        return Node("app", inside.parts if inside.kind == "list" else (inside,), symbol.value)
+
+    def derivative(self, top: Node, bottom: Node) -> Node | None:
+        """dy/dx: what is derived, by what and how often; d/dx applies to the factors behind it."""
+        above, below = _differential(top), _differential(bottom)
+        if above is None or below is None or above.letter != below.letter:
+            return None
+        if below.before or not below.of or above.before and not above.of:
+            return None
+        derived = above.of
+        if not derived and self.starts_factor(self.peek(), top):
+            derived = (self.term(),)
+        by = _product([*below.of])
+        tree = Node(
+            "app", (_product([*derived]), by, above.order) if derived else (by, above.order), "derivative"
+        )
+        return _product([*above.before, tree])
+
+    def slashed_derivative(self, top: Node) -> Node | None:
+        """dy/dx on one line; None, and nothing taken, for any other quotient."""
+        if self.tokens[self.at + 1] not in ("d", r"\partial") or _differential(top) is None:
+            return None
+        at = self.at
+        self.take()
+        letter = self.primary()
+        below = self.power() if self.starts_factor(self.peek(), letter) else None
+        found = below and self.derivative(top, Node("mul", (letter, below)))
+        if not found:
+            self.at = at
+        return found
+
+    def restriction(self, *, may_have_star: bool) -> str:
         r"""The + of \mathbb{R}^+, the 2 of \mathbb{R}^2; what stands for the positive ones is one sign."""
         start = self.at
         while self.peek() in ("^", "_"):
             self.take()
             self.skip_argument()
         written = self.written(start, without="{}^_*")
-        return _RESTRICTIONS.get(written, written)
+        if written in _RESTRICTIONS:
+            return _RESTRICTIONS[written]
+        lowered = "_" if self.tokens[start] == "_" else ""  # the integers modulo 6 are no power
+        star = "" if may_have_star or "*" not in self.tokens[start : self.at] else "*"
+        return lowered + written + star
 
     def letters(self) -> list[str]:
         names = []
@@ -858,14 +967,20 @@ class _Reader:
         if decoration == "overline" and inside.kind != "sym" and "+" not in written and "-" not in written:
             return Node("sym", (), written)
         if inside.kind == "sym":
-            name = written if decoration in ("vec", "overline", "hat") else f"{decoration}({written})"
+            name = (
+                written if decoration in _DRESSES else f"{_SAME_MARKS.get(decoration, decoration)}({written})"
+            )
             return self.subscript(Node("sym", (), name))
-        return Node("func", (inside,), "conj")
+        if decoration in ("overline", "bar") and not symbols(inside):
+            return Node("func", (inside,), "conj")
+        return Node("app", (inside,), "\\" + _SAME_MARKS.get(decoration, decoration))
 
     def function(self, name: str) -> Node:
         base = None
         if name == "sqrt":
             return self.root()
+        if name == "arg" and self.peek() in (r"\max", r"\min"):
+            name = f"arg {self.take()[1:]}"
         if self.peek() == "_":
             self.take()
             base = self.argument()
@@ -878,6 +993,12 @@ class _Reader:
             tree = Node(_NAMED_KINDS[name], tuple(arguments))
         elif name in ("log", "lg") and base is not None:
             tree = Node("func", (*arguments, base), "logb")
+        elif base is not None:  # the maximum over some set
+            tree = Node("app", (*arguments, base), name)
+        elif name.startswith("arg ") or name in _OF_MANY and len(arguments) == 1 and symbols(arguments[0]):
+            tree = Node("app", tuple(arguments), name)  # the maximum of a function, not of numbers
+        elif name in _OF_COMPLEX and any(map(symbols, arguments)):
+            tree = Node("app", tuple(arguments), f"\\{name}")  # letters are real where a value is asked for
         else:
             tree = Node("func", tuple(arguments), name)
         if exponent is None:
@@ -930,6 +1051,7 @@ class _Reader:
         if any(has(part, "inf") for part in (start.parts[1], end)) or has(inside, "pm"):
             raise Opaque("an infinite sum")
         hidden = f"#{self.depth}"
+        inside = replaced(inside, _with_index(inside, start.parts[0]))
         inside = replaced(inside, {start.parts[0]: Node("sym", (), hidden)})
         return Node("big", (inside, start.parts[1], end), (name, hidden))
 
@@ -993,6 +1115,64 @@ def _chosen(base: Node, exponent: Node) -> Node | None:
     return Node("binom", (Node("num", (), whole), exponent)) if exponent.value <= whole else None
 
 
+def _joined(items: list[Node], joints: list[str]) -> Node:
+    """A list; "and" joins more closely than "or" where both occur."""
+    if not {"and", "or"} <= {*joints}:
+        return Node("list", tuple(items), max(joints, default=""))
+    groups = [[items[0]]]
+    for joint, item in zip(joints, items[1:], strict=True):
+        if joint == "and":
+            groups[-1].append(item)
+        else:
+            groups.append([item])
+    parts = (group[0] if len(group) == 1 else Node("list", tuple(group), "and") for group in groups)
+    return Node("list", tuple(parts), "or")
+
+
+def _is_unknown(token: str) -> bool:
+    """Whether a command is none that this reader gives a meaning to."""
+    return (
+        token[:1] == "\\"
+        and len(token) > 2
+        and token[1:].isalpha()
+        and token[1:] not in _KNOWN
+        and not token.startswith(r"\mathbb")
+    )
+
+
+def _with_index(node: Node, index: Node) -> dict[Node, Node]:
+    """Functions of what stands below for the a_i and a_{ij} of a sum over i. Raises Opaque for a_{i+1}."""
+    found = {}
+    for name in symbols(node):
+        letter, _, below = name.partition("_")
+        if index.value not in below:
+            continue
+        if not below.isalpha() or len(below) > 3:
+            raise Opaque("a sum of terms with an index")
+        signs = (index if sign == index.value else Node("sym", (), sign) for sign in below)
+        found[Node("sym", (), name)] = Node("app", tuple(signs), letter)
+    return found
+
+
+class _Differential(NamedTuple):
+    """A product such as 2 d^2 y."""
+
+    before: tuple[Node, ...]
+    letter: Node  # d, or the sign of partial ones
+    order: Node
+    of: tuple[Node, ...]
+
+
+def _differential(node: Node) -> _Differential | None:
+    """The first differential in a product; None where there is none."""
+    factors = node.parts if node.kind == "mul" else (node,)
+    for place, factor in enumerate(factors):
+        letter, order = factor.parts if factor.kind == "pow" else (factor, Node("num", (), Fraction(1)))
+        if letter in _DIFFERENTIALS:
+            return _Differential(factors[:place], letter, order, factors[place + 1 :])
+    return None
+
+
 def _is_round(node: Node) -> bool:
     return node.kind in ("pair", "tuple") and node.value == "()"
 
@@ -1023,6 +1203,16 @@ def _is_word(token: str) -> bool:
     return token.startswith(r"\text{") or len(token) > 1 and token.isalpha()
 
 
+_PARTIAL = Node("sym", (), "partial")
+_DIFFERENTIALS = (Node("sym", (), "d"), _PARTIAL)
+_GREEK_FUNCTIONS = frozenset(
+    "phi Phi psi Psi zeta Gamma sigma tau mu omega Omega Theta delta eta Lambda".split()
+)
+_DRESSES = frozenset(("vec", "overrightarrow"))  # of letters that may go without
+_SAME_MARKS = {"overline": "bar", "widehat": "hat", "overbar": "bar"}
+_OF_MANY = frozenset(("min", "max", "gcd", "lcm"))
+_OF_COMPLEX = frozenset(("Re", "Im", "arg"))
+_JOINTS = {r"\and": "and", r"\land": "and", r"\wedge": "and", r"\or": "or", r"\lor": "or", r"\vee": "or"}
 _TRANSPOSE = Node("sym", (), "T")
 _DOTS = Node("sym", (), "...")
 _FIXED = {"infty": Node("inf"), "emptyset": Node("set"), "varnothing": Node("set")}
@@ -1039,9 +1229,22 @@ _DECORATIONS = frozenset("overline bar vec hat widehat tilde overrightarrow dot 
 _NAMED_KINDS = {"factorial": "fact", "binomial": "binom"}  # as programs write them
 _WHEN = frozenset("if when for where as".split())
 _RESTRICTIONS = {"+": "+", ">0": "+", "-": "-", "<0": "-", "\\ast": "", "\\gt0": "+"}
-_OPAQUE = frozenset("int iint oint lim limsup liminf partial nabla bigcup bigcap".split())
+_OPAQUE = frozenset("int iint oint lim limsup liminf nabla bigcup bigcap".split())
 _NOT_FACTORS = frozenset(
     "and or pm mp cup cap cupdot setminus backslash mid vert rvert rfloor rceil rangle rbrace choose over"
     " pmod mod bmod land lor wedge vee cdot times div degree circ le ge ne in notin end colon prime to"
-    " because therefore hline Vert implies iff Leftrightarrow rbrack deg".split()
+    " because therefore hline Vert rbrack deg".split()
+)
+_KNOWN = (
+    frozenset(
+        "operatorname frac binom dbinom tbinom pi surd boxed fbox lvert lfloor lceil langle lbrace".split()
+    )
+    | frozenset("angle triangle measuredangle sum prod".split())
+    | FUNCTIONS
+    | LETTERS
+    | _FIXED.keys()
+    | _DECORATIONS
+    | _OPAQUE
+    | _NOT_FACTORS
+    | {sign[1:] for sign in (*RELATIONS, *PRODUCTS) if sign[0] == "\\"}
 )

@@ -89,7 +89,7 @@ _DOUBLED = re.compile(r"\\\\(?=[a-zA-Z(){}\[\]!$%])")
 _BARE_RECURRING = re.compile(r"(?<!\d)\.(?=\\(?:overline|bar|dot)\b)")
 _CONSTANT = re.compile(r"\bC(\d)\b")
 _ROUGHLY = re.compile(
-    r"^(?:\\(?:approx(?:eq)?|sim(?:eq)?|cong)(?![a-z])|\\text\{\s*(?:about|approximately|roughly|only)\s*\}|about\b|approximately\b)\s*|\s*\(approx\w*\)$"
+    r"^(?:\\(?:approx(?:eq)?|sim(?:eq)?(?!\s*[a-zA-Z](?![a-zA-Z]))|cong)(?![a-z])|\\text\{\s*(?:about|approximately|roughly|only)\s*\}|about\b|approximately\b)\s*|\s*\(approx\w*\)$"
 )
 _POUNDS = re.compile(r"\\pounds\b\s*")
 _DECIMAL_COMMA_CERTAIN = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d{2}|-)(?!\d)")  # 2.350,00
@@ -201,12 +201,16 @@ def _without_marks(text: str) -> str:
         text = _GROUPED_LOOSE.sub(lambda m: re.sub(r"\\?[^\d]", "", m.group(1)), text)
         text = _DECIMAL_COMMA.sub(".", text)
         text = _MIXED_SPACED.sub(r"\1\\frac{\2}{\3}", text)
+    if r"\times" in text:
+        text = _BOLD_LETTER.sub(r"{\1}", text)
     if "\\" in text or "$" in text or "~" in text:
         text = _NOISE.sub(_noise, text)
         text = _GLUED.sub(" ", text)
     return text
 
 
+_BOLD_LETTER = re.compile(r"\\(?:mathbf|boldsymbol|bm)\s*\\?([a-zA-Z])(?![a-zA-Z])")  # a vector
+_PRIMES = re.compile(r"\^\s*(?:\{\s*((?:\\prime\s*|'\s*)+)\}|(\\prime)(?![a-zA-Z]))")
 _LONE_SIGN = re.compile(r"(?:\\text\s*)?\{\s*([:,])\s*\}")
 
 
@@ -220,6 +224,10 @@ def _in_one_notation(text: str) -> str:
         text = _from_program(text)
     if "\\not" in text:
         text = text.replace(r"\not=", r"\ne ").replace(r"\not =", r"\ne ").replace(r"\not\in", r"\notin")
+    if r"\prime" in text:
+        text = _PRIMES.sub(lambda match: "'" * max(1, match[0].count("prime")), text)
+    if "Vert" in text:
+        text = text.replace(r"\lVert", r"\|").replace(r"\rVert", r"\|").replace(r"\Vert", r"\|")
     if "." in text and "\\" in text:
         text = _BARE_RECURRING.sub("0.", text)
     if r"\circ" in text or "egree" in text:

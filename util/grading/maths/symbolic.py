@@ -16,10 +16,13 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import sys
 import threading
 import time
 from typing import Any
+
+from util.grading.maths.tokens import LETTERS
 
 CPU_S = 1.5  # of the child for one comparison
 WALL_S = 20.0  # the far end of one comparison, with all waits before it
@@ -58,7 +61,55 @@ def same(gold: str, prediction: str) -> bool:
     """
     if max(len(gold), len(prediction)) > MOST_CHARS:
         raise Unanswered(f"it reads answers of up to {MOST_CHARS} characters")
+    names = [text.partition("=")[0].strip(" $") for text in (gold, prediction) if "=" in text]
+    if len(names) == 2 and names[0] != names[1]:
+        raise Unanswered("it compares right sides alone")
+    for text in (gold, prediction):
+        if unknown := _not_understood(text):
+            raise Unanswered(f"it is not known to read {unknown}")
     return _engine.ask(gold, prediction)
+
+
+# Of any other command the engine may read a part or a product: divergence and curl are one to it.
+_READ = (LETTERS - {"partial"}) | frozenset(
+    (
+        "frac dfrac tfrac sqrt int lim sum prod infty to rightarrow left right cdot times div sin cos tan"
+        " cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp binom cup cap setminus in emptyset"
+        " mathbb le leq ge geq lt gt ne neq pm quad qquad displaystyle limits mathrm text begin end pmatrix"
+        " bmatrix vmatrix matrix ldots dots cdots lfloor rfloor lceil rceil circ min max big Big bigl bigr"
+        " Bigl Bigr mid boxed"
+    ).split()
+)
+_COMMAND = re.compile(r"\\([a-zA-Z]+)")
+_APPLIED = re.compile(
+    r"(?<![a-zA-Z\\])[a-zA-Z](?:_\w)?'*\s*\(\s*\\?[a-zA-Z]\s*[,)]"
+)  # f(x), for it a product
+_DIFFERENTIAL = re.compile(r"(?<![a-zA-Z\\])d\s*\\?[a-zA-Z]|\\mathrm\s*\{\s*d\s*\}")
+_INDEX = re.compile(r"_(?:\{[^{}]*\}|\w)")
+_BOUNDS = re.compile(r"\\(?:sum|prod|lim)(?:\\limits)?\s*_\s*\{[^{}]*\}")
+_RUNNING = re.compile(r"\\(?:sum|prod|lim)(?:\\limits)?\s*_\s*\{\s*([a-zA-Z])\b")
+_LIMIT = re.compile(r"\\lim(?:\\limits)?\s*_\s*\{\s*(\\?[a-zA-Z]+)\s*\\(?:to|rightarrow)\b")
+
+
+def _not_understood(text: str) -> str:
+    """What stands in an answer that the engine would read as something else; "" where there is nothing."""
+    for name in _COMMAND.findall(text):
+        if name not in _READ:
+            return f"\\{name}"
+    if "!!" in text:
+        return "!!"
+    if (r"\int" in text or r"\lim" in text or r"\sum" in text) and (applied := _APPLIED.search(text)):
+        return applied.group()
+    if text.count(r"\int") > len(_DIFFERENTIAL.findall(text)):
+        return "an integral without its differential"
+    for name in _RUNNING.findall(text):
+        if re.search(rf"_(?:\{{[^{{}}]*{name}[^{{}}]*\}}|{name})", _BOUNDS.sub("", text)):
+            return f"terms with the index {name}"
+    rest = _INDEX.sub("", text)
+    for name in _LIMIT.findall(text):
+        if not re.search(rf"(?<![a-zA-Z\\]){re.escape(name)}(?![a-zA-Z])", rest):
+            return f"a limit of what does not hold {name}"
+    return ""
 
 
 def close() -> None:

@@ -39,7 +39,9 @@ RELATIONS = {
     r"\geq": ">=", r"\geqslant": ">=",
     r"\geqq": ">=", r"\lt": "<", r"\gt": ">", r"\ne": "!=", r"\neq": "!=", r"\in": "in", r"\notin": "notin",
     r"\approx": "~", r"\simeq": "~", r"\sim": "~", r"\equiv": "==", r"\to": "->", r"\rightarrow": "->",
-    r"\Rightarrow": "=>", r"\subset": "sub", r"\subseteq": "sub", r"\mapsto": "->",
+    r"\Rightarrow": "=>", r"\implies": "=>", r"\Longrightarrow": "=>",
+    r"\iff": "<=>", r"\Leftrightarrow": "<=>", r"\Longleftrightarrow": "<=>", "<=>": "<=>",
+    r"\subset": "sub", r"\subseteq": "sub", r"\mapsto": "->",
     r"\propto": "prop", r"\colon": ":",
 }  # fmt: skip
 PRODUCTS = {"*": "*", r"\cdot": "*", r"\times": "*", r"\ast": "*", "/": "/", r"\div": "/", r"\bullet": "*"}
@@ -70,8 +72,18 @@ _TEXT_WORDS = {
     "percent": "%", "to": ":", "union": r"\cup",
 }  # fmt: skip
 SYMBOL_NAMES = {
-    "varepsilon": "epsilon", "varphi": "phi", "vartheta": "theta", "varrho": "rho", "varsigma": "sigma"
+    "varepsilon": "epsilon", "varphi": "phi", "vartheta": "theta", "varrho": "rho", "varsigma": "sigma",
+    "top": "T", "intercal": "T", "lnot": r"\neg",
 }  # fmt: skip
+LETTERS = frozenset(  # commands that are a letter; any other one that is not known is a sign or a function
+    (
+        *GREEK,
+        *SYMBOL_NAMES.keys() - {"lnot"},
+        *"Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega".split(),
+        *"partial varGamma varDelta varkappa varpi hbar hslash ell wp aleph beth imath jmath".split(),
+        *"bot AA square".split(),
+    )
+)
 LARGE_NUMBERS = {
     "dozen": 12,
     "hundred": 100,
@@ -119,6 +131,8 @@ def _add_braced(tokens: list[str], token: str) -> None:
             tokens.append(r"\text{" + inside.strip("~ ") + "}")  # 5 \mathrm{~m}
         elif "/" in inside and tokens and tokens[-1][-1] in "0123456789)}" and is_unit(inside):
             tokens.append(r"\text{" + inside + "}")  # 5 \text{ m/s}
+        elif token.startswith(r"\operatorname") and _is_operator(inside, tokens):
+            tokens.append(rf"\operatorname:{inside}")
         elif re.fullmatch(r"[ap]\.\s?m\.?", inside, re.IGNORECASE):
             tokens.append(r"\text{" + inside.replace(" ", "").rstrip(".") + "}")
         elif not re.search(r"[A-Za-z]{2}", _JOINTS.sub(" ", inside)) or token.startswith(
@@ -127,6 +141,20 @@ def _add_braced(tokens: list[str], token: str) -> None:
             tokens.extend(split_tokens(inside))
         else:
             _add_text(tokens, inside)
+
+
+def _is_operator(name: str, before: list[str]) -> bool:
+    """Whether a name is none that is known and none of a unit behind a number, as the trace of a matrix."""
+    return (
+        1 < len(name) < 12
+        and name.isalpha()
+        and name not in _WORDS
+        and name not in FUNCTIONS
+        and name not in _TEXT_WORDS
+        and not (
+            before and before[-1][-1] in "0123456789)}" and (name.lower() in BARE_UNITS or is_unit(name))
+        )
+    )
 
 
 def _add_text(tokens: list[str], inside: str) -> None:
