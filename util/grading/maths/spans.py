@@ -160,7 +160,7 @@ _MATHS_WORDS = frozenset(
     " floor ceil".split()
 )
 _LONG_WORD = re.compile(r"(?<![\\a-zA-Z])[^\W\d_]{2,}")
-_WORD = re.compile(r"(?:[^\W\d_]+['’-]?){1,3}\.?")
+_WORD = re.compile(r"(?:[^\W\d_]++['’-]?){1,3}\.?")
 _CJK = "\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f"
 _CJK_WORD = re.compile(f"[{_CJK}]")
 _TOKENS = re.compile(
