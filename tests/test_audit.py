@@ -56,8 +56,8 @@ JUDGED = [  # what we found, what they said, and whose doing it is that they dif
     ({"correct": False, "reason": "undecided", "extracted": "x"}, (1, "x"), "undecided"),
     ({"correct": False, "reason": "truncated", "extracted": None}, (1, "42"), "cut answers"),
     ({"correct": False, "finish_reason": "length"}, (1, "41"), "cut answers"),
-    ({"grader": "choice-8", "extracted": "B"}, (0, "(b) Paris"), "equivalence"),
-    ({"grader": "choice-8", "extracted": "B"}, (0, "Because"), "extraction"),
+    ({"grader": "choice-9", "extracted": "B"}, (0, "(b) Paris"), "equivalence"),
+    ({"grader": "choice-9", "extracted": "B"}, (0, "Because"), "extraction"),
     ({"grader": "code-4", "extracted": "print( 1 )\n"}, (0, "print( 1 )"), "equivalence"),
     ({"grader": "instructions-1", "extracted": None}, (0, None), "equivalence"),
     ({"grader": "judge-1 openai/x, prompt y", "extracted": "It is 42."}, (0, "42"), "equivalence"),
@@ -341,10 +341,10 @@ def the_example(folder):
         "how": "box",
         "trust": "high",
         "extracted": "42",
-        "grader": "maths-16",
+        "grader": "maths-17",
     }
     priced = {**boxed, "detail": "number; 1200; 1200", "extracted": "1,200"}
-    cut = {"correct": False, "reason": "truncated", "extracted": None, "grader": "maths-16"}
+    cut = {"correct": False, "reason": "truncated", "extracted": None, "grader": "maths-17"}
     cut["detail"] = "the thought is not closed"
     kinds = [(boxed, (0, "[invalid]"))] * 25 + [(priced, (0, "1,200"))] * 3 + [(cut, (1, "42"))] * 2
     kinds += [(boxed, (1, "42"))] * 140 + [({**boxed, "correct": False}, (0, "42"))] * 30
@@ -385,7 +385,7 @@ def test_the_scores_of_other_suites_logs_are_reproduced(tmp_path, capsys, log, r
     for folder in folders:
         with Run(folder, settings={}, made_with={}) as run:
             for record in read_records(folder):
-                verdict = Verdict(True, extracted="1", grader="maths-16")
+                verdict = Verdict(True, extracted="1", grader="maths-17")
                 run.add_verdict(record.sample.key, text_digest(record.graded_text), verdict)
         for metric in their_metrics(folder):
             _, _, last = reported(capsys, "audit", folder, "--metric", metric)

@@ -46,13 +46,14 @@ from util.grading.choice_words import (
 )
 from util.grading.languages import SCRIPT
 from util.grading.maths import same_answer
-from util.grading.maths.answers import TAIL, behind_if_taken_back, boxed_answer, is_taken_back, tagged_answer
+from util.grading.maths.answers import TAIL, around_answer, boxed_answer, is_taken_back, tagged_answer
 from util.grading.maths.reader import clean
+from util.grading.maths.spans import is_denied
 from util.grading.maths.words import normal_text, unwrapped
 from util.records import TRUSTS, Verdict
 from util.response import solution_part
 
-GRADER = "choice-8"
+GRADER = "choice-9"
 LETTERS = "ABCDEFGHIJ"
 
 
@@ -100,12 +101,13 @@ def choose(solution: str, valid: str, texts: tuple[str, ...] = ()) -> Choice:
         if not span:
             continue
         if letter := _letter_of(span[:400], valid, texts):
-            behind = behind_if_taken_back(solution, boxed=how == "box")
-            if behind is None:
-                place = solution.rfind(span) + len(span)
-                others = _as_good(_without_texts(_plain(solution[place:]), valid, texts), letter, valid)
-                return Choice(", ".join(dict.fromkeys([letter, *others])), how, "high")
-            return _declared(_without_texts(_plain(behind), valid, texts), valid, texts) or Choice(None)
+            before, behind = around_answer(solution, boxed=how == "box")
+            plain = _without_texts(_plain(behind), valid, texts)
+            if is_denied(before) or is_taken_back(behind, answer=letter):
+                return _declared(plain, valid, texts) or Choice(None)
+            others = [*_joined_to(_plain(before), plain, valid), *_as_good(plain, letter, valid)]
+            later = _later(behind, plain, valid, texts)
+            return Choice(", ".join(dict.fromkeys([letter, *others, *later])), how, "high")
         if UNSURE.search(span[:400]):
             return Choice(None)
     plain = _without_texts(_plain(tail), valid, texts)
@@ -115,6 +117,35 @@ def choose(solution: str, valid: str, texts: tuple[str, ...] = ()) -> Choice:
     if texts and (letter := _declared_text(tail, valid, texts)):
         return Choice(letter, "option text", "medium")
     return declared or _lone(tail, plain, valid)
+
+
+def _joined_to(before: str, behind: str, valid: str) -> list[str]:
+    """The letters that "or" and its like join to the chosen one: D or \\boxed{C}, \\boxed{C}/D."""
+    signs, found = _signs(valid), []
+    listed = signs.list_before.search(before)
+    if listed and _OR_AT_END.search(before) and not _is_unsure(before[: listed.start()]):
+        found = re.findall(rf"(?<!\w)[{valid}](?!\w)", listed.group())
+    at = 0
+    while (more := signs.listed.match(behind, at)) and not _is_word(more, behind):
+        found.append(more.group(1))
+        at = more.end(1)
+    return found
+
+
+_OR_AT_END = re.compile(r"(?:\b(?:or|oder|ou|o)|/)\s*[(\[]?$")
+_HASHES = re.compile(r"^[ \t]*####[ \t]*(\S.*)$", re.MULTILINE)
+
+
+def _later(behind: str, plain: str, valid: str, texts: tuple[str, ...]) -> list[str]:
+    """The letters that a text gives as its answer behind the one that is chosen."""
+    found = [tagged_answer(behind), *_HASHES.findall(behind)[-1:], *plain.strip().splitlines()[-1:]]
+    letters = [
+        match.group(1).upper()
+        for said in found
+        if said and (match := _signs(valid).letter.fullmatch(said.strip(" *$.")))
+    ]
+    declared = _declared(plain, valid, texts, favourable=False)
+    return [*letters, *declared.letter.split(", ")] if declared and declared.letter else letters
 
 
 def _as_good(text: str, chosen: str, valid: str) -> list[str]:
@@ -315,8 +346,11 @@ def _signs(valid: str, is_foreign: bool = False, is_script: bool = False) -> _Si
     )
 
 
-def _declared(text: str, valid: str, texts: tuple[str, ...]) -> Choice | None:
-    """The letter of the last declaration; several letters where its sentence names several."""
+def _declared(text: str, valid: str, texts: tuple[str, ...], *, favourable: bool = True) -> Choice | None:
+    """The letter of the last declaration; several letters where its sentence names several.
+
+    `favourable`: "B is true" counts where nothing else declares.
+    """
     lower = text.lower()
     is_foreign = any(part in lower for part in FOREIGN_PARTS) and FOREIGN.search(text) is not None
     signs = _signs(valid, is_foreign, not text.isascii() and SCRIPT.search(text) is not None)
@@ -326,7 +360,8 @@ def _declared(text: str, valid: str, texts: tuple[str, ...]) -> Choice | None:
     )
     also = [match for match in chosen if match.re in signs.decisive and ALSO.search(match.group())]
     found = [match for match in chosen if not any(match is one for one in also)]
-    found = found or _chosen(_beginning_at(spots, text, (signs.favourable,)), text, signs)
+    if not found and favourable:
+        found = _chosen(_beginning_at(spots, text, (signs.favourable,)), text, signs)
     if not found:
         return None
     last = found[-1]

@@ -281,7 +281,7 @@ TURNS = re.compile(
     re.IGNORECASE,
 )
 LISTED = (
-    r"[)\].\s(]*(?:,|/|&|或|和|、|とか|と|または|또는|와|과|และ|หรือ|أو"
+    r"[)\].;\s(]*(?:,|/|&|或|和|、|とか|と|または|또는|와|과|และ|หรือ|أو"
     r"|\b(?:or|and|[Aa]lternatively|o|y|ou|et|e|oder|und|of|en|и|или|hoặc|và)\b)"
     r"\s*,?\s*(?:or\s+|and\s+)?(?:the\s+)?(?:option\s+|both\s+|perhaps\s+|maybe\s+|possibly\s+)?[(\[]?([{valid}])"
     r"[)\]]?(?![\w'’])(?!\s+(?:is|was|are|has|have|does|do|would|cannot|can|fails?|because|since|am|think"

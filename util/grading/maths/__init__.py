@@ -26,6 +26,7 @@ from util.grading.languages import writes_decimal_comma
 from util.grading.maths import symbolic as engine
 from util.grading.maths import words
 from util.grading.maths.answers import Found, boxes, find_answer, parts
+from util.grading.maths.beside import with_unit
 from util.grading.maths.conditions import UNSHARED, same_conditions
 from util.grading.maths.judge import Judge
 from util.grading.maths.numbers import number_word, plain_number, rounds_to, same_number
@@ -64,7 +65,7 @@ from util.grading.maths.units import units_agree, words_differ
 from util.records import NO_TIME, Verdict
 from util.response import solution_part
 
-GRADER = "maths-16"
+GRADER = "maths-17"
 
 
 class Comparison(NamedTuple):
@@ -288,6 +289,9 @@ def _compare_found(gold: str, found: Found, kind: str, symbolic: bool | None) ->
         if whole.equal and one_value(clean(found.span)):
             return whole
         return whole._replace(equal=False, tier="none", cause=found.cause)
+    if found.unit and _may_have_unit(gold, found.unit):
+        text = with_unit(found.text, found.unit)
+        found = found._replace(text=text, span=text if text != found.text else found.span)
     if found.about and not _shows(found.text, found.about):
         found = found._replace(rival=found.about)
     said = _same_of_kind(gold, found.text, kind, symbolic)
@@ -297,6 +301,8 @@ def _compare_found(gold: str, found: Found, kind: str, symbolic: bool | None) ->
         and not _says_again(found.text, found.rival)
     ):
         return said._replace(equal=False, tier="none", cause=RIVAL)
+    if found.rival and not said.equal and _says_both(gold, found):
+        return said._replace(tier="none", cause=RIVAL)
     if said.equal and words.are_opposed(gold, found.span):
         return said._replace(equal=False, tier="text")
     clause = condition_in(found.span) if said.equal or said.cause == UNSHARED else ""
@@ -308,6 +314,18 @@ def _compare_found(gold: str, found: Found, kind: str, symbolic: bool | None) ->
     whole = same_answer(gold, found.span, symbolic=False)
     is_whole = has_words(gold) or not has_words(found.span) or bool(one_value(clean(found.span)))
     return whole if whole.equal and is_whole else said
+
+
+def _may_have_unit(gold: str, unit: str) -> bool:
+    """Whether the unit behind an answer matters: a bare number takes any, and pounds may be money."""
+    number = plain_number(gold)
+    return (number is None or bool(number.percent)) and not ("pound" in unit and currency(gold) == "gbp")
+
+
+def _says_both(gold: str, found: Found) -> bool:
+    """Whether a reference in several values has an answer and the one beside it, of which one is in a box."""
+    is_list = len(listed(gold)) > 1 and plain_number(gold) is None
+    return is_list and same_answer(gold, f"{found.text}, {found.rival}", symbolic=False).equal
 
 
 def _says_again(answer: str, rival: str) -> bool:

@@ -15,6 +15,17 @@ import re
 from typing import NamedTuple
 
 from util.grading.languages import SCRIPT, SCRIPTS, SPACED, any_of
+from util.grading.maths.beside import (
+    SCALE,
+    is_part,
+    other_before,
+    other_behind,
+    scale_behind,
+    sign_before,
+    stands_among_cases,
+    unit_behind,
+    with_unit,
+)
 from util.grading.maths.numbers import SPELLED, number_word, plain_number
 from util.grading.maths.spans import (
     ABOUT,
@@ -55,6 +66,7 @@ class Found(NamedTuple):
     cause: str = ""  # why the span says no single answer
     rival: str = ""  # another answer that stands behind it; both have to be right
     about: str = ""  # the same as a decimal, as the text has it
+    unit: str = ""  # that stands behind the box
     of: str = ""  # what the text says to be equal to it: the left side of its equation
 
 
@@ -166,11 +178,6 @@ def _closing(text: str, start: int) -> int | None:
     return None
 
 
-_REFUTED = re.compile(
-    r"[\s$.*)?~]*(?:\\text\s*\{)?\s*(?:(?:(?:is|would be|was|cannot be|can['’]t be)\s+"
-    r"(?:wrong|incorrect|not|impossible|false|a (?:trap|distractor)|what you get)|no[.!])(?!\w))",
-    re.IGNORECASE,
-)
 _OR_ELSE = re.compile(
     r"[\s$.)*]*(?:,?\s*(?:or|或)\s+(?:(?:possibly\s+)?\$?-?\d|something|maybe)|\s+(?-i:if)\b)", re.IGNORECASE
 )
@@ -192,18 +199,62 @@ def _boxed(text: str) -> Found | None:
     found = _standing_boxes(text)
     if not found:
         return None
-    joined, rivals = _joined_boxes(text, found)
-    start, end, _ = found[-1]
-    before = text[max(found[-2][1] if len(found) > 1 else 0, start - _NEAR) : start]
-    if scale := _SCALE.match(text, end):
-        joined += scale.group(1)
+    group, rivals = _last_group(text, found)
+    joined = _said_in(text, group)
+    start, end, content = group[-1]
+    before = _in_front(text, found, group[-1])
+    behind = text[end : end + _BEHIND]
+    unit = ""
+    if scale := scale_behind(behind):
+        joined += scale
+    elif (unit := unit_behind(behind)) and " and " in unit:
+        joined, unit = with_unit(joined, unit), ""
     said = Statement(joined, SEVERAL) if rivals else read_span(joined, declared=True)
-    if _IS_A_PART.search(before) or _GOES_INTO.match(text, end):
+    if not unit and is_part(before, behind):
         said = Statement(joined, UNCLEAR)
-    answer = _found(joined, said, "box", "high")
-    if before.rstrip(" $").endswith("=") and (left := _LEFT_SIDE.search(before)):
+    answer = _found(joined, said, "box", "high")._replace(unit=unit)
+    if (front := before.rstrip(" $-−&")).endswith("=") and (left := _LEFT_SIDE.search(front)):
         answer = answer._replace(of=left[1].strip())
-    return _settled(text, before, end, answer)
+    answer = _settled(text, before, end, answer)
+    if answer.cause:
+        return answer
+    name = _name_in(content) or answer.of.rpartition("}" if "\\begin" in answer.of else "\n")[2].strip(" &")
+    first = _in_front(text, found, group[0])
+    rival = other_before(first, name, content)
+    if rival := rival or (not answer.rival and other_behind(behind, name, content)) or "":
+        return answer._replace(rival=rival)
+    return answer._replace(cause=SEVERAL) if stands_among_cases(text, start, end, name, content) else answer
+
+
+def _in_front(text: str, found: list[tuple[int, int, str]], box: tuple[int, int, str]) -> str:
+    """What stands in front of a box, behind the one before it."""
+    place = found.index(box)
+    return text[max(found[place - 1][1] if place else 0, box[0] - _NEAR) : box[0]]
+
+
+def _said_in(text: str, group: list[tuple[int, int, str]]) -> str:
+    """The contents of boxes with the signs and, where there are several, the names in front of them."""
+    contents, names = [], []
+    for start, _, content in group:
+        before = text[max(0, start - _NEAR) : start]
+        if sign := sign_before(before):
+            content = f"{sign}({content})" if re.search(r"[-+]", content) else sign + content
+        contents.append(content)
+        name = _NAMED_BOX.search(before) if len(group) > 1 else None
+        names.append(name[1] if name and "=" not in content else "")
+    if len(set(contents)) == 1:
+        return contents[0]
+    if all(names) and len(set(names)) == len(names):
+        contents = [f"{name} = {content}" for name, content in zip(names, contents, strict=True)]
+    return ", ".join(contents)
+
+
+_NAMED_BOX = re.compile(r"(?<![a-zA-Z\\])([a-zA-Z](?:_(?:\w|\{\w{1,8}\}))?)\s*&?=\s*-?\s*\Z")
+
+
+def _name_in(content: str) -> str:
+    """What an equation in a box gives the value of."""
+    return content.partition("=")[0].strip() if "=" in content else ""
 
 
 _LEFT_SIDE = re.compile(r"(?:^|[$\n=,;:(]|(?<![\\a-zA-Z])[a-z]{2,}\s)([^$\n=,;:]{1,60}?)=[\s$]*$")
@@ -212,15 +263,21 @@ _LEFT_SIDE = re.compile(r"(?:^|[$\n=,;:(]|(?<![\\a-zA-Z])[a-z]{2,}\s)([^$\n=,;:]
 def _settled(text: str, before: str, end: int, found: Found) -> Found:
     """An answer; not, where the words in front of it deny it or what stands behind it takes it back."""
     behind = text[end : end + TAIL]
+    denied = is_denied(before)
     head = behind[:_NEAR].lstrip(" $,\n")
     if head[:1] in _OPENS and (about := ABOUT.match(head) or EXPANDED.match(head)):
         found = found._replace(about=next(filter(None, about.groups())))
-    if not is_denied(before) and (also := _said_also(found, behind)):
+    if not denied and (also := _said_also(found, behind)):
         return also
     if not _LETTERS.search(behind):
-        return found._replace(cause=TAKEN_BACK) if is_denied(before) or _REFUTED.match(behind) else found
-    if is_denied(before) or is_taken_back(behind):
+        if denied or _REFUTED.match(behind):
+            return found._replace(cause=TAKEN_BACK)
+        later = _signed(behind) if _DIGIT.search(behind) else None
+        return found._replace(rival=later.text) if later and later.text != found.text else found
+    if denied or is_taken_back(behind, answer=found.text):
         return _concluded(behind) or found._replace(cause=TAKEN_BACK)
+    if later := _signed(behind):
+        return found._replace(rival=later.text) if later.text != found.text else found
     if _SAME_AGAIN.match(behind):
         return found
     sentence_end = _SENTENCE_END.search(text, max(0, end - 1))
@@ -228,17 +285,44 @@ def _settled(text: str, before: str, end: int, found: Found) -> Found:
     later = _concluded(behind) or _comes_to(behind[:rest])
     if later is None:
         later = _last_line(behind[rest:])
-        if later is None or later.cause or _CHECKS.match(later.span):
+        if later is None or later.cause or _CHECKS.match(later.span) or _COMPARES.search(later.span):
             return found
         if _WANTED.search(later.span):
             later = later._replace(text=later.text.rpartition("=")[2].strip())
+        elif _CONCLUDES.match(later.span) and not found.of and "=" not in found.text:
+            later = later._replace(text=_ONE_NAME.sub("", later.text))
         if not _NUMBER.match(later.text):
             return found
     return found._replace(rival=later.text) if later.text != found.text else found
 
 
+_ONE_NAME = re.compile(r"\A\s*[a-z]\s*=\s*")
+_COMPARES = re.compile(r"[<>≤≥≠]|\\(?:leq?|geq?|neq?|lt|gt)\b")
+_SIGNED = re.compile(  # a line of nothing but an answer, in bold or behind ####
+    r"^[ \t]*(?:####[ \t]*(?!\d+[.)][ \t])|\*\*)[ \t]*([-$\\(\d][^\n]{0,200}?)[* .$]{0,9}$", re.MULTILINE
+)
+
+
+def _signed(behind: str) -> Found | None:
+    """The answer behind another one that a tag, a #### line or a line in bold gives."""
+    if ("nswer" in behind or "NSWER" in behind or "<ans>" in behind) and (found := _tagged(behind)):
+        return found
+    if "##" not in behind and "**" not in behind:
+        return None
+    for match in reversed(list(_SIGNED.finditer(behind))[-_LAST_LINES:]):
+        said = read_span(match[1].strip("* "), declared=True)
+        if (
+            not said.cause
+            and (not has_words(match[1]) or _NUMBER.match(said.text))
+            and not _COMPARES.search(match[1])
+        ):
+            return _found(match[1], said, "####", "high")
+    return None
+
+
 _OR_VALUE = re.compile(
-    r"(?:[\s$*.)]|\\[)\]])*+([a-zA-Z]+)?[\s$]*+(?:,|\()?\s*+(?:(?:or|that is)\b|或|i\.e\.)[\s,:]*+"
+    r"(?:[\s$*.)]|\\[)\]])*+(?:([a-zA-Z]+)(?![a-zA-Z]))?[\s$]*+(?:,|\()?\s*+"
+    r"(?:(?<![a-zA-Z])(?:or|that is)\b|或|i\.e\.)[\s,:]*+"
     r"(?:(?:equivalently|simply|also|just)\b[\s,:]*+)?"
     r"(\$[^$\n]{1,80}\$|\\\(.{1,80}?\\\)|[-−]?[\d\\][^\s,;$]*)(?:\s?([a-zA-Z]+))?",
     re.IGNORECASE,
@@ -254,23 +338,22 @@ def _said_also(found: Found, behind: str) -> Found | None:
     if first_unit and unit_of(first_unit) is None or is_taken_back(rest) or _concluded(rest) is not None:
         return None
     other = other.strip("$").removeprefix(r"\(").removesuffix(r"\)").rstrip(".*:)")
-    if unit and (unit_of(unit) or _SCALE.fullmatch(unit)):
+    if unit and (unit_of(unit) or SCALE.fullmatch(unit)):
         other = f"{other} {unit}"
     text = f"{found.text} {first_unit}" if first_unit and plain_number(found.text) else found.text
     return found._replace(text=text, rival=other) if other.strip() else None
 
 
-def behind_if_taken_back(text: str, *, boxed: bool) -> str | None:
-    """What stands behind the last box (`boxed`) or the last answer tags, if that is denied or taken back."""
+def around_answer(text: str, *, boxed: bool) -> tuple[str, str]:
+    """What stands in front of the last box (`boxed`) or the last answer tags, and what stands behind."""
     if boxed:
         places = [(start, end) for start, end, _ in _standing_boxes(text)[-1:]]
     else:
         places = [(tag[0], tag[2]) for tag in (_tag(text),) if tag is not None]
     if not places:
-        return None
+        return "", ""
     start, end = places[0]
-    behind = text[end : end + TAIL]
-    return behind if is_denied(text[max(0, start - _NEAR) : start]) or is_taken_back(behind) else None
+    return text[max(0, start - _NEAR) : start], text[end : end + TAIL]
 
 
 def _comes_to(rest: str) -> Found | None:
@@ -290,11 +373,34 @@ def _concluded(text: str) -> Found | None:
     return None if found is None or _PREDICATE.match(found.span) else found
 
 
-def is_taken_back(behind: str) -> bool:
-    """Whether the text behind an answer takes it back."""
-    return any(sign.match(behind) for sign in (_REFUTED, _OR_ELSE)) or bool(
-        _RETRACTS.search(behind[:_BEHIND])
-    )
+def is_taken_back(behind: str, *, answer: str = "") -> bool:
+    """Whether the text behind an answer takes it back; what is said of another value takes back nothing."""
+    if any(sign.match(behind) for sign in (_REFUTED, _OR_ELSE)):
+        return True
+    near = behind[:_BEHIND]
+    if _RETRACTS.search(near):
+        return True
+    return any(not _is_of_another(near[: match.end()], answer) for match in _FAILS.finditer(near))
+
+
+_OTHER = re.compile(
+    r"\b(?:others?|another|negative|second|remaining|former|latter|smaller|larger)\b", re.IGNORECASE
+)
+_CLAUSE_END = re.compile(r"[.;!?(\n](?:\s|\Z|(?<=[(\n]))|\b(?:since|because|as|while|whereas|but)\b")
+
+
+def _is_of_another(said: str, answer: str) -> bool:
+    """Whether the clause with which a text ends speaks of another value than the answer."""
+    clause = _CLAUSE_END.split(said)[-1]
+    if _OPTION.fullmatch(answer):
+        named = _OPTION.findall(said)[-1:]
+    else:
+        named = _NUMBER.findall(clause)
+    own = {answer, *_NUMBER.findall(answer)}
+    return bool(named) and own.isdisjoint(named) or _OTHER.search(clause) is not None
+
+
+_OPTION = re.compile(r"(?<![\w'’])(?:[B-HJ]|[AI](?! [a-z]))(?![\w'’])")
 
 
 def boxed_answer(text: str) -> str | None:
@@ -302,25 +408,26 @@ def boxed_answer(text: str) -> str | None:
     found = _standing_boxes(text) if "box" in text else []
     if not found:
         return None
-    joined, rivals = _joined_boxes(text, found)
-    return found[-1][2] if rivals else joined
+    group, rivals = _last_group(text, found)
+    contents = [content for _, _, content in group]
+    return contents[-1] if rivals or len(set(contents)) == 1 else ", ".join(contents)
 
 
-def _joined_boxes(text: str, found: list[tuple[int, int, str]]) -> tuple[str, bool]:
-    """The contents of the last boxes, joined; and whether nothing says that one of them is the result."""
-    joined, rivals = [found[-1][2]], False
-    for (_, end, content), (start, _, _) in zip(reversed(found[:-1]), reversed(found[1:]), strict=True):
-        between = text[end:start]
-        if len(between) > _NEAR:
+def _last_group(text: str, found: list[tuple[int, int, str]]) -> tuple[list[tuple[int, int, str]], bool]:
+    """The last boxes that the text joins; and whether nothing says that one of them is the result."""
+    group, rivals = [found[-1]], False
+    for earlier, (start, _, _) in zip(reversed(found[:-1]), reversed(found[1:]), strict=True):
+        between = text[earlier[1] : start]
+        if len(between) > _NEAR or is_denied(text[max(0, earlier[0] - _NEAR) : earlier[0]]):
             break
         if not (_JOINED.fullmatch(between) and _JOINT.search(between)):
             if _CONCLUDING.search(between) or "\n" in between and _PART.search(between):
                 break
-            rivals = rivals or clean(content) != clean(joined[0])
+            rivals = rivals or clean(earlier[2]) != clean(group[0][2])
             if not has_words(between):
                 break
-        joined.insert(0, content)
-    return ", ".join(joined) if len(set(joined)) > 1 else joined[-1], rivals
+        group.insert(0, earlier)
+    return group, rivals
 
 
 _COMES_TO = re.compile(  # in the same sentence: " per box, so 36 in all", " apples for 3 days = 36 apples"
@@ -348,38 +455,43 @@ _IT = (
 )
 _WRONG = (
     r"(?:\w+ly )?(?:wrong|incorrect|false|invalid|mistaken|off|an? (?:mistake|error|trap|slip)"
-    r"|not (?:right|correct|true|valid|possible|allowed|an? solution|the (?:\w+ )?(?:solution|answer"
+    r"|not (?:right|correct|true|valid|possible|allowed|it|an? solution|the (?:\w+ )?(?:solution|answer"
     r"|value|result)))"
+)
+_WORKS = r"(?:work|hold|fit|pass|check|add up|match|agree|satisfy|meet|make sense)"
+_DOES_NOT = rf"(?:fails?|(?:does not|doesn['’]t|cannot|can['’]t|do not|don['’]t) {_WORKS})\b"
+
+_REFUTED = re.compile(  # right behind an answer, of which it is said
+    r"[\s$.*)?~—–-]*(?:\\text\s*\{)?\s*(?:(?:is|would be|was|cannot be|can['’]t be)\s+(?:wrong|incorrect|not"
+    r"|impossible|false|a (?:trap|distractor)|what (?:you|one|we) (?:would |might )?(?:get|obtain))(?!\w)"
+    rf"|(?:no|nope|wrong|incorrect|not quite)[.!]|(?:is|was)n['’]t\b|{_DOES_NOT})",
+    re.IGNORECASE,
 )
 _RETRACTS = re.compile(
     rf"\b(?:{_IT}(?:(?: is| was| are|['’]s) {_WRONG}| (?:cannot|can['’]t) be| is(?:n['’]t| what you get))\b"
+    r"|tak(?:e|ing) (?:that|it|this) back\b|i (?:withdraw|retract)\b|start (?:over|again)\b|never ?mind\b"
+    r"|not (?:the|my|our) (?:final|correct|right|actual|real) (?:answer|solution|result)\b"
     r"|(?:there (?:is|was)|there['’]s|made|had|contains?) an? (?:\w+ )?(?:error|mistake|slip)\b"
     r"|(?:wait|hmm+|oops|hold on|actually|sorry|correction|updated|scratch that|strike that|i meant"
     r"|my (?:mistake|bad)|on second thoughts?|reconsider\w*|upon reflection|recompute|redo)\b"
     r"|edit:|let me (?:correct|fix|redo|recalculate|rethink)\b|i['’]d go with\b|no[,:] (?=\(?[A-J]\b)"
     r"|(?:correct|right|true|actual|valid) (?:answer|value|result|one) (?:is|should|would)\b"
-    r"|should have been\b|is not (?:a|the) (?:solution|answer|result)\b|no (?:\w+ )?solutions?\b"
+    r"|should have been\b|is not (?:a|the) (?:solution|answer|result)\b"
+    r"|no (?!(?:other|further|more|additional|real|negative|second)\b)(?:\w+ )?solutions?\b"
     r"|it should be\b|first (?:guess|attempt)\b|but (?:the|this) (?:question|problem|task) (?:asks|wants)\b"
-    r"|off by one\b|this (?:fails|ignores)\b|verification fails\b|counts each\b|that forgets\b"
-    r"|still (?:have|need) to\b|(?:rejected|extraneous|contradicts|violates)\b"
-    r"|(?:does not|doesn['’]t) satisfy\b"
-    r"|(?:falsch|faux|equivoqu\w+|неверно|sbagliat\w|errad\w)(?!\w))"
+    r"|still (?:have|need) to\b|(?:falsch|faux|equivoqu\w+|неверно|sbagliat\w|errad\w)(?!\w))"
+    r"|(?:^|[.!?;,—–-])[\s$*]*(?:please )?(?:disregard|ignore|forget|strike|discard) "
+    r"(?:everything|what i|the above|(?:that|this|it|my|the)"
+    r"(?: (?:last|previous|boxed|answer|result|value|box|calculation|work|attempt))*\s*(?:[.,;!)\n]|\Z))"
     r"|~~\d|是错误|漏掉|应为|不对|错了|应该是|間違",
     re.IGNORECASE,
 )
-_IS_A_PART = re.compile(  # a box inside a larger formula
-    r"[\d})a-z][^\S\n]*[-+/^][^\S\n]*$|\d$|[$=][^\S\n]*-[^\S\n]*$|[\s$][<>][^\S\n]*$"
-    r"|\\(?:sqrt|cdot|times|leq?|geq?|neq?)\s*\{?\s*$|\\frac\s*\{(?:[^{}]*\}\s*\{)?\s*$"
-)
-_GOES_INTO = re.compile(
-    r"[\s$.)*]*(?:\^(?!\{?\\circ)|!|[+x×·]|\\(?:cdot|times|sqrt)\b|\\?%[\s$]*of\s+\$?\d"
-    r"|(?:less|more|fewer|greater|larger|smaller) than\b)",
+_FAILS = re.compile(  # said of the answer, if no other value is named in the clause
+    rf"\b(?:(?:but|however|yet|although|though|{_IT}),? (?:{_IT} )?{_DOES_NOT}"
+    r"|(?:does not|doesn['’]t) satisfy|rejected|extraneous|contradicts?|violates?"
+    r"|(?:checks?|verification|test) fails?|off by one|this ignores|counts each|that forgets)\b",
     re.IGNORECASE,
 )
-_SCALE = re.compile(
-    r"\s*\$?(\\pi\b|\\?%|\s*(?:thousand|million|billion|trillion|percent|dozen)\b)", re.IGNORECASE
-)
-
 
 _OPENS = frozenset("(≈\\oit")  # what says again how much an answer is: (about 7.2), ≈ 7.2, or about, i.e.
 _LETTERS, _DIGIT = re.compile(r"[^\W\d_]{2}"), re.compile(r"\d")

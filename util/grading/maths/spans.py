@@ -23,7 +23,7 @@ UNCLEAR = "the words next to the value may change it"
 TAKEN_BACK = "the answer is taken back"
 SEVERAL = "several candidates of equal rank"
 DENIED = "the answer is denied"
-RIVAL = "another answer stands behind it"
+RIVAL = "another answer stands beside it"
 # What the words next to the answer say: whoever sees the answer alone cannot judge it.
 AROUND = frozenset((DENIED, TAKEN_BACK, UNCLEAR, RIVAL))
 MAX_SPAN = 2_000  # characters of a span with words; what is longer is a text, not a sentence
@@ -109,6 +109,8 @@ def _read(span: str, *, declared: bool) -> Statement:
     subject = _SUBJECT.match(before)
     if subject and _STATED.search(subject.group()):
         return Statement(span, SEVERAL)
+    if subject and _LABELLED.search(subject.group()):
+        return Statement(", ".join(value.strip(" ,;") for value in values), SEVERAL)
     words = before[subject.end() :] if subject else before
     if (subject or declared) and not _is_neutral(words) or _ALTERED.search(words):
         return Statement(span, UNCLEAR)
@@ -428,6 +430,11 @@ _SUBJECT = re.compile(
 _STATED = re.compile(  # "the area is 12 and the perimeter is"
     rf"(?:\b(?:is|are|was|were|equals?)\b|[=:])[^{_V[1:-1]}]*{_V}[^{_V[1:-1]}]*\b(?:and|while"
     rf"|whereas)\b[^{_V[1:-1]}]*$",
+    re.IGNORECASE,
+)
+_LABELLED = re.compile(  # "minimum: 1, maximum:"
+    rf"[=:：]\s*{_V}\s*[,;]?\s(?![^{_V[1:-1]}]*\b(?:answer|so|thus|hence|therefore|then|total|sum|giv\w+)\b)"
+    rf"[^{_V[1:-1]}.]{{2,40}}[=:：]\s*$",
     re.IGNORECASE,
 )
 _LEAD = re.compile(
