@@ -4,7 +4,10 @@ All in one process: a command is its `parse` and its `run`.
 """
 
 import importlib
+import itertools
 import json
+import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -300,6 +303,7 @@ FLAGS = {
     "response_rewrite": (("--dataset", "FOLDER/r", "--result-dir", "FOLDER/p", "--no-llm", "--SILC",
                           "--target-model", "paper"), ("max-tokens", "min-margin")),
     "report": (("FOLDER/r/" + NAME, "-o", "FOLDER/x.html"), ("samples",)),
+    "doctor": (("tune", "--model", "m"), ("probe-timeout", "max-tokens", "n")),
 }  # fmt: skip
 ALLOWED = {"1" * 5000: (), "-2": ("presence-penalty",), "nan": (), "1e9999": ()}
 
@@ -344,6 +348,7 @@ EMPTY = {
     "convert_to_data": "input-dir output extra decontaminate system-prompt push-to-hub keep",
     "response_rewrite": "dataset target-model rewrite-model result-dir tokenizer task",
     "report": "output counts",
+    "doctor": "model dataset output api-base",
 }
 
 
@@ -353,14 +358,19 @@ def test_a_value_that_is_empty_as_of_a_variable_that_is_not_set_is_refused_with_
 ):
     monkeypatch.chdir(here)
     taken = []
-    for name in EMPTY[script].split():
-        done = command(
-            script, *(flag.replace("FOLDER", str(here)) for flag in FLAGS[script][0]), f"--{name}="
-        )
+    usual = [flag.replace("FOLDER", str(here)) for flag in FLAGS[script][0]]
+    for name, *empty in itertools.product(EMPTY[script].split(), ("=", " ")):
+        flag = f"--{name}"
+        done = command(script, *usual, *([f"{flag}="] if empty == ["="] else [flag, ""]))
         said = done.said.replace("_", "-")
         if done.status != 2 or f"--{name}" not in said or done.said.count("\n") > 1:
             taken.append(f"{name} {done.status} {done.said[-300:]}")
     assert not taken, "\n" + "\n".join(taken)
+
+
+def test_an_empty_word_that_belongs_to_no_flag_is_named_as_such(command):
+    done = command("inference_and_check", *ASKING, "")
+    assert done.status == 2 and "one of the words is empty" in done.said, done.said
 
 
 # --- names that nothing has ---
@@ -393,23 +403,33 @@ def test_a_name_that_nothing_has_is_refused(command, here, what, monkeypatch):
 # --- files of a run that cannot be read ---
 
 
+IN_ITS_PLACE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "folder": (Path.mkdir, "Is a directory"),
+    "link": (lambda path: path.symlink_to("gone"), "is a link to gone, which is not there"),
+    "pipe": (os.mkfifo, "is a pipe"),
+}
+
+
+@pytest.mark.parametrize("what", IN_ITS_PLACE)
 @pytest.mark.parametrize("script", (*VERDICTS, "eval"))
-def test_a_folder_where_a_file_of_a_run_should_be_is_refused(command, here, made, script):
+def test_what_stands_where_a_file_of_a_run_should_be_is_refused(command, here, made, script, what):
+    """Also where one of several jobs had its file: what it held is missed."""
+    put, told = IN_ITS_PLACE[what]
     taken = []
-    for name in READERS:
-        if ("generate" if script == "eval" else script) not in READERS[name]:
+    for name in (*READERS, "samples.9.jsonl"):
+        if ("generate" if script == "eval" else script) not in READERS.get(name, SAMPLES):
             continue
         restore(here, made)
         path = here / "r" / NAME / name
-        path.unlink()
-        path.mkdir()
+        path.unlink(missing_ok=True)
+        put(path)
         done = command(*flags_of(script, here))
         # A benchmark that fails does not end an evaluation.
-        if (
-            done.status not in ((1, 2) if script == "eval" else (2,))
-            or f"{path}: Is a directory" not in done.said
+        if done.status not in ((1, 2) if script == "eval" else (2,)) or not re.search(
+            rf"{re.escape(str(path))}:? {told}", done.said
         ):
             taken.append(f"{name} {done.status} {done.said[-300:]}")
+        path.rmdir() if what == "folder" else path.unlink()
     assert not taken, "\n" + "\n".join(taken)
 
 

@@ -45,6 +45,20 @@ def test_a_damaged_line_in_the_middle_is_refused_with_file_and_line_and_the_way_
     assert b"garbage" in (tmp_path / "j.jsonl.damaged").read_bytes()
 
 
+def test_the_mark_that_editors_put_before_a_text_costs_no_line(tmp_path):
+    path = tmp_path / "j.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"n": 1}\r\n{"n": 2}\n')
+    assert values(path) == [{"n": 1}, {"n": 2}]
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.symlink_to("gone")])
+def test_nothing_is_written_into_a_pipe_or_through_a_link_to_nowhere(tmp_path, put):
+    put(tmp_path / "j.jsonl")
+    with pytest.raises(UserError, match="j.jsonl is a (pipe|link)"):
+        Journal(tmp_path / "j.jsonl")
+    assert not (tmp_path / "gone").exists()
+
+
 def test_offsets_point_at_their_lines(tmp_path):
     path = tmp_path / "j.jsonl"
     with Journal(path) as journal:

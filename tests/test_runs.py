@@ -1,6 +1,8 @@
 """Is a run folder refused, resumed, joined and summed up rightly?"""
 
+import errno
 import json
+import os
 import tracemalloc
 from collections import Counter
 from contextlib import closing
@@ -373,6 +375,28 @@ def test_a_run_without_samples_is_left_out_of_a_merge_and_named_by_later_steps(t
     assert find_runs(tmp_path) == [empty, tmp_path / "all", other, one]
     assert f"{empty} has no samples: it is left out" in (said := capsys.readouterr().err)
     assert said.count("has no samples\n") == 2
+
+
+def test_a_run_that_lost_its_run_json_is_not_passed_over(tmp_path):
+    for name in "ab":
+        a_run_of(tmp_path / name, 0)
+    (tmp_path / "a" / "run.json").unlink()
+    with pytest.raises(UserError, match=f"no run at {tmp_path}/a: samples.jsonl is there, and run.json"):
+        find_runs(tmp_path)
+
+
+def test_a_folder_among_runs_that_may_not_be_looked_into_is_told(tmp_path, monkeypatch, capsys):
+    run, closed, look = a_run_of(tmp_path / "run", 0), tmp_path / "closed", os.scandir
+    closed.mkdir()
+
+    def scandir(path):
+        if path == str(closed):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert find_runs(tmp_path) == [run]
+    assert f"{closed} cannot be looked into (Permission denied): runs in it are" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("killed_at", ["before the first sample", "behind some samples"])

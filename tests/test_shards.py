@@ -17,8 +17,10 @@ from helpers import ROOT, here, paper_engine
 import inference_and_check
 from util.errors import RunStopped, UserError
 from util.records import SCHEMA, SHARDED_SCHEMA, Problem, Sample, Verdict
+from util.results.history import read_history
 from util.runs import journal, shards
 from util.runs.folder import Run, find_runs, read_run_json, writer_of
+from util.runs.lines import VERDICTS
 from util.runs.lock import IsWritten, this_process
 from util.runs.merge import merge_runs
 from util.runs.reader import RunReader, read_records, text_digest
@@ -90,6 +92,12 @@ def test_the_last_job_ends_the_run_also_for_those_that_were_killed_before_they_g
     assert "every sample exists already" in done.stderr
     assert json.loads(done.stdout)["temperatures"]["0.7"]["judged"] == 8
     assert not list((run / "shards").iterdir())
+
+
+def test_what_jobs_alone_have_graded_has_a_history(ask):
+    asked, run = ask
+    assert asked("--shard", "1/1", "--limit", 4).returncode == 0
+    assert not (run / VERDICTS).read_bytes() and read_history(run).samples == 8
 
 
 def test_while_jobs_write_a_check_is_refused_and_a_job_that_ends_leaves_the_end_to_them(ask):

@@ -81,7 +81,7 @@ def read_history(folder: Path) -> History:
     """Compare each verdict with the one before it on the same text of the same sample."""
     read_run_json(folder)
     path = folder / VERDICTS
-    if not path.exists() or not path.stat().st_size:
+    if next(read_lines(path), None) is None:
         raise UserError(next_step(folder, samples=sum(1 for _ in read_records(folder))))
     history = History()
     with VerdictLines(path) as lines:

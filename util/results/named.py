@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from util.errors import UserError
-from util.runs.folder import read_run_json
-from util.runs.lines import SAMPLES
+from util.runs.folder import at_and_below, read_run_json
 from util.settings import SETTINGS, values_of
 
 WHICH_PROBLEMS = ("rows", "livecodebench")  # groups of settings
@@ -111,11 +110,8 @@ def by_benchmark(paths: Sequence[Path]) -> Benchmarks:
 
 
 def _at_and_below(path: Path) -> list[Path]:
-    """The folder if it is a run, else those below it; one that lost its run.json is damaged, not gone."""
-    if (path / "run.json").exists():
-        return [path]
-    files = [file for name in ("run.json", SAMPLES) for file in path.glob(f"**/{name}")]
-    return sorted({file.parent for file in files})
+    """The folder if it is a run, else those below it."""
+    return [path] if (path / "run.json").exists() else at_and_below(path)
 
 
 Which = tuple[str, str]  # a benchmark, and the settings by which its problems were chosen

@@ -24,6 +24,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ from util.runs.batches import FOLDER as PARTS
 from util.runs.batches import is_paid_for
 from util.runs.journal import (
     Journal,
+    check_is_file,
     encoded,
     file_of,
     files_of,
@@ -119,7 +122,7 @@ def find_runs(folder: Path) -> list[Path]:
     One without samples is named. Raises UserError when none has any, when one was written by another version,
     or when one is being written.
     """
-    found = sorted(path.parent for path in folder.glob("**/run.json"))
+    found = at_and_below(folder)
     if not found:
         raise UserError(
             f"no run under {folder}: generate first with inference_and_check.py, or import samples of "
@@ -136,6 +139,19 @@ def find_runs(folder: Path) -> list[Path]:
     for run in empty:
         say(f"{run} has no samples")
     return found
+
+
+def at_and_below(folder: Path) -> list[Path]:
+    """The folders of runs; one that lost its run.json is damaged, not gone, and what may not be looked at is
+    told."""
+    walk = os.walk(folder, onerror=lambda error: _say_unseen(error.filename, error.strerror))
+    return sorted(Path(path) for path, *names in walk if {"run.json", SAMPLES} & {*chain(*names)})
+
+
+@cache  # said once a command, however often it looks
+def _say_unseen(folder: str, why: str) -> None:
+    if os.path.isdir(folder):
+        say(f"WARNING: {folder} cannot be looked into ({why}): runs in it are left out")
 
 
 def check_nobody_writes(run: Path) -> None:
@@ -471,7 +487,8 @@ def _read_own(folder: Path) -> dict:
 
 def _json_object(path: Path) -> dict:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        check_is_file(path)
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         raise
     except (ValueError, OSError, RecursionError) as error:

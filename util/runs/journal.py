@@ -15,6 +15,7 @@ import json
 import os
 import re
 import resource
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -41,6 +42,8 @@ class Journal:
     def __init__(self, path: Path, *, number: int = 0) -> None:
         self.path = path = file_of(path, number)
         self._base = number * FILE_BYTES
+        if os.path.lexists(path):
+            check_is_file(path)
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as error:
@@ -239,11 +242,33 @@ class JoinedFiles:
 
 def _open(path: Path) -> BinaryIO:
     try:
+        check_is_file(path)
         return open(path, "rb")
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:  # somebody else's, or a folder
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+        raise UserError(
+            f"cannot read {path}: {error.strerror}; put that right, then run the same command again"
+        ) from error
+
+
+def check_is_file(path: Path) -> None:
+    """Raises FileNotFoundError where nothing is, UserError for what stands where a file should be.
+
+    What a link to nowhere held is not here just now, but it is not gone; a pipe keeps nothing, and whoever
+    opens it waits.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        if not path.is_symlink():
+            raise
+        raise UserError(
+            f"{path} is a link to {os.readlink(path)}, which is not there: bring it back (is its disk "
+            "mounted?), or take the link away"
+        ) from None
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+        raise UserError(f"{path} is a pipe, where a file should be: take it away, or put the file back")
 
 
 def sha256_of(path: Path) -> str:
@@ -396,7 +421,7 @@ def _value(text: str) -> Any:
     try:
         value, end = _DECODER.raw_decode(text)
     except ValueError:
-        return json.loads(text)
+        return json.loads(text.removeprefix("\ufeff"))  # which some editors put before what they save
     return value if text[end:] == "\n" else json.loads(text)
 
 

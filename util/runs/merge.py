@@ -116,7 +116,7 @@ def _take_all(folder: Path, merged: Run) -> int:
 
 def _copy_lines(path: Path, to: Path, wanted: SampleSet) -> None:
     """Append the lines of a file that are about samples that are wanted."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return
     with Journal(to) as journal:
         for _, line in read_lines(path):

@@ -246,8 +246,7 @@ class StoredProblems:
 
 def count_problems(folder: Path) -> int:
     """How many problems a run has written down, answered or not."""
-    path = folder / PROBLEMS
-    return len({line["id"] for _, line in read_lines(path)}) if path.exists() else 0
+    return len({line["id"] for _, line in read_lines(folder / PROBLEMS)})
 
 
 def stray_sample(folder: Path, problem_id: str) -> UserError:
@@ -341,6 +340,6 @@ def text_digest(text: str) -> str:
 
 def _open_if_there(stack: ExitStack, path: Path) -> BinaryIO | JoinedFiles:
     """The file; one without a line where there is none, as nothing in it is ever looked for."""
-    file = open_to_read(path if path.exists() else Path(os.devnull))
+    file = open_to_read(path if os.path.lexists(path) else Path(os.devnull))
     stack.callback(file.close)
     return file
