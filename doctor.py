@@ -17,7 +17,6 @@ if __name__ == "__main__":
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -103,6 +102,7 @@ def _tune(args: argparse.Namespace) -> int:
     from util.generation import tuning
     from util.runs.journal import write_whole
 
+    cli.see_to_open_files()
     options = cli.asking_options(args)
     if options.engine_name != "vllm":
         raise UserError(
@@ -144,6 +144,7 @@ def _look(*, offline: bool) -> int:
 
     found: dict = {
         "python": platform.python_version(),
+        "open files": check_open_files(),
         "sandbox": check_sandbox(),
         "packages for programs": check_modules({name: name for name in PACKAGES}),
         "engines": check_modules(ENGINES),
@@ -157,6 +158,17 @@ def _look(*, offline: bool) -> int:
 
 def tell(works: bool, thing: str, detail: str = "") -> None:
     say(f"{'ok  ' if works else 'NO  '}{thing}{': ' + detail if detail else ''}")
+
+
+def check_open_files() -> dict[str, bool]:
+    """Whether a command may have as many files open as it needs."""
+    try:
+        number = cli.see_to_open_files()
+    except UserError as error:
+        tell(False, "open files", str(error))
+        return {"enough": False}
+    tell(True, "open files", "no limit" if number < 0 else f"up to {number:,}")
+    return {"enough": True}
 
 
 def check_sandbox() -> dict:
@@ -265,4 +277,4 @@ def check_disk() -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.main(parse, run))
+    cli.main(parse, run, fewest_files=0)  # it says itself what the machine lacks

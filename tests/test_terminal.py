@@ -403,6 +403,16 @@ def test_too_few_open_files_are_said_at_the_start_and_more_are_taken_where_they_
     assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
 
 
+def test_the_doctor_says_what_is_wrong_with_few_open_files_instead_of_refusing(tmp_path):
+    doctor = [sys.executable, str(ROOT / "doctor.py")]
+    shell = ["sh", "-c", 'ulimit -n 40; exec "$@"', "sh", *doctor]
+    done = subprocess.run([*shell, "--offline"], cwd=tmp_path, capture_output=True, text=True)
+    assert json.loads(done.stdout)["open files"] == {"enough": False} and "ok  disk" in done.stderr
+    assert done.returncode == 1 and "NO  open files: a command needs 64 open files and may" in done.stderr
+    tune = subprocess.run([*shell, "tune", "--model", "m"], cwd=tmp_path, capture_output=True, text=True)
+    assert tune.returncode == 2 and "error: a command needs 64 open files" in tune.stderr
+
+
 @pytest.mark.parametrize("number", sorted(DO_ABOUT))
 def test_what_the_machine_refuses_is_one_sentence_wherever_it_does(number):
     def run(args):

@@ -134,7 +134,8 @@ class Parser(argparse.ArgumentParser):
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
         """Refuse an empty text, as of a variable that is not set, where any other is taken as it stands."""
-        if not arg_string and action.type in (None, str, Path):
+        is_text = action.type in (None, str, Path) and action.nargs != argparse.PARSER
+        if not arg_string and is_text:  # a subcommand's words are looked at by its own parser
             raise argparse.ArgumentError(action, "the text is empty: give one, or leave the flag out")
         try:
             value = super()._get_value(action, arg_string)
@@ -164,6 +165,8 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """The flags; `given` names those of settings that were not left to their defaults."""
         found, others = super().parse_known_args(args, namespace)
+        if "" in others:
+            self.error("one of the words is empty, as of a variable that is not set: leave it out")
         declared = {action.dest for action in self._actions if action.default == argparse.SUPPRESS}
         settings = declared & BY_NAME.keys()
         given = settings & vars(found).keys()
@@ -177,8 +180,16 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, wrapped(f"{self.prog}: {short} (see --help)\n"))
 
 
-def main(parse: Callable[[Sequence[str]], argparse.Namespace], run: Callable[..., int]) -> NoReturn:
-    """Run a script: 0 done, 1 stopped or incomplete, 2 the person can fix it, 130 Ctrl-C, 143 SIGTERM."""
+def main(
+    parse: Callable[[Sequence[str]], argparse.Namespace],
+    run: Callable[..., int],
+    *,
+    fewest_files: int = FEWEST_FILES,
+) -> NoReturn:
+    """Run a script: 0 done, 1 stopped or incomplete, 2 the person can fix it, 130 Ctrl-C, 143 SIGTERM.
+
+    `fewest_files` is how many open files it may need.
+    """
     import signal
 
     prepare_streams()
@@ -187,7 +198,7 @@ def main(parse: Callable[[Sequence[str]], argparse.Namespace], run: Callable[...
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1))
         args = parse(sys.argv[1:])
-        _see_to_open_files()
+        see_to_open_files(fewest_files)
         _wake_before_the_end(args)
         status = run(args)
     except UserError as error:
@@ -218,19 +229,23 @@ def main(parse: Callable[[Sequence[str]], argparse.Namespace], run: Callable[...
     sys.exit(status)
 
 
-def _see_to_open_files() -> None:
-    """Raises UserError where a command may not open as many files as any may need."""
+def see_to_open_files(fewest: int = FEWEST_FILES) -> int:
+    """How many files this process may have open from now on; -1: no limit.
+
+    Raises UserError where they are fewer than a command may need.
+    """
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if not 0 <= soft < FEWEST_FILES:  # no limit is -1
-        return
-    if 0 <= hard < FEWEST_FILES:
+    if not 0 <= soft < fewest:  # no limit is -1
+        return soft
+    if 0 <= hard < fewest:
         raise UserError(
-            f"a command needs {FEWEST_FILES} open files and may have {hard} here (ulimit -Hn): raise it "
+            f"a command needs {fewest} open files and may have {hard} here (ulimit -Hn): raise it "
             "where it is set (your shell, the container)"
         )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (FEWEST_FILES, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (fewest, hard))
+    return fewest
 
 
 def _terminated(*_: object) -> NoReturn:
