@@ -1,6 +1,7 @@
 """The logs of other suites become runs: see foreign/README.md for who wrote them."""
 
 import json
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -405,6 +406,34 @@ def test_scores_that_are_not_as_many_as_the_responses_are_left_out_and_said(tmp_
     assert is_said == (scores not in ([1, 0], None))
 
 
+@pytest.mark.parametrize(
+    ("score", "kept"),
+    [("0,5", 0.5), ("-0,25", -0.25), ("0,500", 0.5), ("0.5", 0.5), ("True", True), ("", None), ("NaN", None),
+     ("1,000", "said"), ("good", "said"), ("1,5,0", "said")],
+)  # fmt: skip
+def test_a_score_is_read_as_its_language_writes_it_or_said_to_be_left_out(tmp_path, score, kept):
+    path = tmp_path / "rows.tsv"
+    path.write_text(f"question\tanswer\tresponse\tscore\nWhat?\t7\t7\t1\nAnd?\t7\t8\t{score}\n")
+    got = imported(path, tmp_path / "runs", "--model", "m")
+    assert [line["score"] for line in got.theirs][1:] == [kept] * (kept not in (None, "said"))
+    told = f"column score is left out where it is no number, such as '{score}', in 1 sample"
+    assert (told in got.said) == (kept == "said" or score == "NaN")
+
+
+@pytest.mark.parametrize("tokens", ["50", "50.0", "50,0"])
+def test_tokens_and_temperatures_in_cells_are_numbers(tmp_path, tokens):
+    path = tmp_path / "ROWS.CSV"
+    path.write_text(f"question;answer;response;completion_tokens;temperature\nWhat?;7;7;{tokens};0,7\n")
+    (sample,) = imported(path, tmp_path / "runs", "--model", "m", "--max-tokens", 50).samples
+    assert (sample["completion_tokens"], sample["finish_reason"]) == (50, "length")
+    assert sample["temperature"] == 0.7
+
+
+def test_a_pipe_is_no_log_and_waits_for_nobody(tmp_path):
+    os.mkfifo(tmp_path / "log.csv")
+    assert "log.csv is a pipe" in refused(tmp_path / "log.csv", tmp_path / "runs")
+
+
 @pytest.mark.parametrize("sign", [",", ";", "\t"])
 def test_columns_that_are_guessed_are_shown_whatever_parts_them(tmp_path, sign):
     path = tmp_path / "rows.csv"
@@ -461,7 +490,8 @@ def test_own_problems_of_several_models_are_the_same_file(tmp_path):
         ("log.json", '{"version": 2, "eval": {}, "samples": []}', "there is no response"),
         ("log.json", '{"version": 2, "eval": [], "samples": []}', "its header of"),
         ("log.json", '{"0": {"prediction": 1, "origin_prompt": 2}}', "there is no response"),
-        ("log.txt", "something", "not whole JSON"),
+        ("log.txt", "something", "is no JSON, and its name says nothing else: name samples of lm-eval"),
+        ("log.jsonl", '{"question": "1?"}\n'.encode("utf-16"), "line 1, is not JSON (it is UTF-16, or was"),
         ("log.json", '{"a": 1}', "no suite that is known here wrote"),
         ("log.csv", "question,answer\n1?,1\n\xe4?,1\n".encode("latin-1"), "line 3 (byte 0xe4) is not UTF-8"),
     ],

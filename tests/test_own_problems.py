@@ -88,7 +88,7 @@ def test_a_name_of_a_benchmark_is_no_address(name, is_one):
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("missing.jsonl", "there is no file"), ("rows.json", "has to end in .jsonl, .csv, .parquet")],
+    [("missing.jsonl", "there is no file"), ("rows.json", "has to end in .jsonl, .csv, .tsv, .parquet")],
 )
 def test_a_file_that_cannot_be_read_is_named(tmp_path, name, why):
     with pytest.raises(UserError, match=why):
@@ -106,6 +106,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name, why):
         ("torn.jsonl", '{"question": "1+1?", "answer": "2"}\n{"question": "1+', "line 2: .*mend the file"),
         ("list.jsonl", "[1, 2]\n", "line 1 is not a JSON object"),
         ("cells.csv", "question,answer\nWhat?,2,3\n", "different number of cells"),
+        ("above.csv", "\nquestion,answer\nWhat?,2\n", "its first line is empty"),
+        ("open.csv", 'question,answer\nWhat?,2\n"And?,3\n', "from line 3 on: unexpected end of data"),
+        ("cut.csv", "question,answer\nWhat?,2\n\0\0\0", "it holds zero bytes: it is UTF-16, or was cut"),
+        ("cut.jsonl", "\0\0", "line 1: it is UTF-16, or was cut by a power failure; save it as UTF-8"),
         ("not.parquet", "PAR1", "cannot be read"),
     ],
 )
@@ -115,6 +119,41 @@ def test_a_damaged_file_is_named_with_its_line(tmp_path, name, content, why):
         UserError, match=f"^{tmp_path / name} cannot be read .*{why}" if why[0] != "c" else why
     ):
         own_task(str(tmp_path / name))
+
+
+TABLE = "question,answer\nWhat is 2+2?,4\nWhat is 3+3?,6\n"
+LONG = "word " * 30_000  # more than the csv module takes by itself
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("own.csv", TABLE),
+        ("own.tsv", TABLE.replace(",", "\t")),
+        ("OWN.TSV", TABLE.replace(",", "\t").encode("utf-16")),
+        ("big.csv", TABLE.encode("utf-16-be").join([b"\xfe\xff", b""])),
+        ("marked.csv", TABLE.encode("utf-8-sig")),
+        ("ends.csv", TABLE.replace("\n", "\r\n")),
+        ("told.csv", "sep=;\n" + TABLE.replace(",", ";")),
+        ("commas.csv", TABLE.replace(",", ";").replace("answer", "answer;notes, if any")
+         .replace(";4", ";4;a, b").replace(";6", ";6;")),
+        ("blanks.csv", TABLE.replace("question,", " question , ")),
+        ("behind.csv", TABLE.replace("\n", ",,\n")),
+        ("behind_rows.csv", TABLE.replace("4\n", "4,\n")),
+        ("tabs.tsv", TABLE.replace(",", "\t").replace("answer", "answer\thow, and why")
+         .replace("4\n", "4\ta\n").replace("6\n", "6\tb\n")),
+    ],
+)  # fmt: skip
+def test_a_table_is_read_as_spreadsheets_of_any_language_save_it(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    problems = problems_of(own_task(str(tmp_path / name)))
+    assert [(one.question, one.answer) for one in problems] == [("What is 2+2?", "4"), ("What is 3+3?", "6")]
+
+
+def test_a_cell_may_be_longer_than_131072_characters(tmp_path):
+    (tmp_path / "own.csv").write_text(f'question,answer\n"{LONG}2+2?",4\n')
+    (problem,) = problems_of(own_task(str(tmp_path / "own.csv")))
+    assert len(problem.question) == len(LONG) + 4
 
 
 # --- what the columns are ---

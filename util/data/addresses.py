@@ -13,7 +13,7 @@ from pathlib import Path
 from util.errors import UserError
 
 SCHEME = "hf://datasets/"
-SUFFIXES = (".jsonl", ".csv", ".parquet")
+SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")
 _NAME = r"(?P<path>[^/@:#]+/[^/@:#]+)(?:@(?P<revision>[^/:#]+))?"
 _ROWS = re.compile(rf"{SCHEME}{_NAME}(?::(?:(?P<config>[^/#]+)/)?(?P<split>[^/#]+))?")
 _FIELD = re.compile(rf"{SCHEME}{_NAME}(?:/(?P<file>[^#]+))?#(?P<field>.+)")

@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from util.errors import UserError
 
 BATCH_ROWS = 1000
+TABLES = (".csv", ".tsv")  # each cell is a text
+CELL_CHARS = 2**31 - 1  # Python's csv stops at 131,072, which many a response has
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+NO_TEXT = "it is UTF-16, or was cut by a power failure; save it as UTF-8"
+_SAID_SIGN = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # a line for spreadsheets above the names
 
 
 class DamagedFile(Exception):
@@ -130,7 +137,7 @@ def _numbered_jsonl(file: Path, unread: tuple[str, ...], wanted: RowFilter) -> I
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise DamagedFile(f"line {number}: {error}") from error
+                raise DamagedFile(f"line {number}: {why_no_json(line, error)}") from error
             if not isinstance(row, dict):
                 raise DamagedFile(f"line {number} is not a JSON object")
             if wanted.takes(row):
@@ -167,27 +174,61 @@ def _read_parquet_with_places(
 
 def _read_csv(file: Path, columns: tuple[str, ...] | None, wanted: RowFilter) -> Iterator[dict]:
     """Every cell as the text it is: "NA" stays "NA"."""
-    with file.open(encoding="utf-8-sig", newline="") as lines:
+    csv.field_size_limit(CELL_CHARS)
+    with file.open("rb") as begin:  # as spreadsheets save "Unicode text"
+        encoding = "utf-16" if begin.read(2) in UTF_16 else "utf-8-sig"
+    with file.open(encoding=encoding, newline="") as lines:
         try:
-            first = lines.readline()
-            lines.seek(0)
-            # A first line without a comma is of a spreadsheet whose language has the comma for decimals.
-            sign = next((sign for sign in ",;\t" if sign in first), ",")
-            reader = csv.DictReader(lines, strict=True, delimiter=sign)
-            names = Counter(reader.fieldnames or ())
-            if twice := [repr(name) for name, times in names.items() if times > 1]:
-                raise DamagedFile(f"several columns are called {', '.join(twice)}: rename them in line 1")
-            for row in reader:
-                if None in row or None in row.values():
-                    raise DamagedFile(
-                        f"line {reader.line_num} has a different number of cells than the first line"
-                    )
-                if wanted.takes(row):
-                    yield row
-        except csv.Error as error:
-            raise DamagedFile(f"line {reader.line_num}: {error}") from error
-        except UnicodeDecodeError as error:
-            raise DamagedFile(f"{_first_odd_line(file)} is not UTF-8: save it in that encoding") from error
+            yield from _rows_of_table(lines, "\t,;" if file.suffix.lower() == ".tsv" else ",;\t", wanted)
+        except UnicodeError as error:
+            wrong = "its UTF-16 is cut" if encoding == "utf-16" else f"{_first_odd_line(file)} is not UTF-8"
+            raise DamagedFile(f"{wrong}: save it in that encoding") from error
+
+
+def _rows_of_table(lines: TextIO, signs: str, wanted: RowFilter) -> Iterator[dict]:
+    """The rows below a first line with names, between which one of the `signs` stands."""
+    first, before = lines.readline(), 1
+    said = _SAID_SIGN.fullmatch(first)
+    if not said:
+        lines.seek(0)
+        before = 0
+    sign = said[1] if said else _sign_between(first, signs)
+    reader = csv.DictReader(_without_zeros(lines), strict=True, delimiter=sign)
+    try:
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+        if not reader.fieldnames and first:
+            raise DamagedFile("its first line is empty, where the names of the columns belong")
+        names = Counter(filter(None, reader.fieldnames))
+        if twice := [repr(name) for name, times in names.items() if times > 1]:
+            raise DamagedFile(f"several columns are called {', '.join(twice)}: rename them in line 1")
+        for row in reader:
+            if any(row.pop(None, ())) or None in row.values():  # empty ones behind the last do no harm
+                raise DamagedFile(
+                    f"line {reader.line_num + before} has a different number of cells than the first line"
+                )
+            if wanted.takes(row):
+                yield row
+    except csv.Error as error:  # of the lines behind the last row
+        raise DamagedFile(f"from line {reader.line_num + before + 1} on: {error}") from error
+
+
+def _sign_between(first: str, signs: str) -> str:
+    """The sign that cuts a line into the most cells: a spreadsheet whose language has the comma for decimals
+    puts semicolons between them."""
+    return max(signs, key=lambda sign: len(next(csv.reader([first], delimiter=sign), ())))
+
+
+def _without_zeros(lines: Iterable[str]) -> Iterator[str]:
+    """The lines of a text; raises DamagedFile where a character is none."""
+    for line in lines:
+        if "\0" in line:
+            raise DamagedFile(f"it holds zero bytes: {NO_TEXT}")
+        yield line
+
+
+def why_no_json(line: bytes, error: Exception) -> str:
+    """What is wrong with a line that is no JSON."""
+    return NO_TEXT if line[:2] in UTF_16 or b"\0" in line else str(error)
 
 
 def _first_odd_line(file: Path) -> str:
@@ -201,4 +242,4 @@ def _first_odd_line(file: Path) -> str:
     return "its text"
 
 
-READERS = {".parquet": _read_parquet, ".jsonl": _read_jsonl, ".csv": _read_csv}
+READERS = {".parquet": _read_parquet, ".jsonl": _read_jsonl, ".csv": _read_csv, ".tsv": _read_csv}

@@ -42,6 +42,8 @@ class Survey:
     longest: int  # completion tokens of a response
     responses: int
     unlike: Mapping[str, int]  # column with another number of values than of responses -> in how many rows
+    unread: Mapping[str, int]  # column that holds something else than a number -> of how many samples
+    first_unread: Mapping[str, str]  # what stands in it at first
     missing: Mapping[str, int]  # why there are no responses -> of how many samples
 
 
@@ -55,6 +57,8 @@ def survey(log: Log) -> Survey:
     several, is_told, longest = False, True, 0
     missing: Counter[str] = Counter()
     unlike: Counter[str] = Counter()
+    unread: Counter[str] = Counter()
+    first_unread: dict[str, str] = {}
     for sample in log.samples():
         name = _name(sample)
         several = several or (sample.index is None and name in asked) or (sample.index or 0) > 0
@@ -69,11 +73,15 @@ def survey(log: Log) -> Survey:
         longest = max(longest, sample.completion_tokens)
         missing[sample.missing] += 1
         unlike.update(sample.unlike)
+        unread.update(sample.unread.keys())
+        for column, value in sample.unread.items():
+            first_unread.setdefault(column, value)
         if name not in asked:
             asked[name] = replace(sample, text="", reasoning=None, scores=())
     responses = missing.pop("", 0)
     # The temperature of several samples is not 0: they would all be equal.
-    return Survey(asked, 1.0 if several else 0.0, is_told, longest, responses, unlike, missing)
+    usual = 1.0 if several else 0.0
+    return Survey(asked, usual, is_told, longest, responses, unlike, unread, first_unread, missing)
 
 
 def _name(sample: ForeignSample) -> str:

@@ -171,6 +171,12 @@ def _import_logs(args: argparse.Namespace, logs: list[Log]) -> list[dict[str, An
                 f"{log.path.name}: column {name} is left out where it has another number of values than "
                 f"there are responses, in {number_of(rows, 'row')}"
             )
+        for name, samples in found.unread.items():
+            first = shortened(found.first_unread[name])
+            say(
+                f"{log.path.name}: column {name} is left out where it is no number, such as {first}, in "
+                f"{number_of(samples, 'sample')}"
+            )
     groups: dict[tuple[str, str], list[tuple[Log, Survey]]] = {}
     for log, found in surveys:
         if not found.is_told:

@@ -40,7 +40,7 @@ def fits(content: Mapping[str, Any]) -> bool:
 
 def read(path: Path) -> list[Log]:
     """Raises UserError for a version that is not known."""
-    if path.suffix == ".eval":
+    if path.suffix.lower() == ".eval":
         with _archive(path) as archive:
             names = archive.namelist()
             # A run that was killed has no header: what it began with says the rest.
@@ -89,7 +89,7 @@ def _scores(results: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _samples(path: Path) -> Iterator[dict]:
-    if path.suffix != ".eval":
+    if path.suffix.lower() != ".eval":
         yield from read_object(path).get("samples") or ()
         return
     with _archive(path) as archive:

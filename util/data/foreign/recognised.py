@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from util.data.files import READERS, DamagedFile, RowFilter
+from util.data.files import READERS, TABLES, DamagedFile, RowFilter
 from util.data.foreign import evalscope, inspect_ai, lighteval, lm_eval, opencompass, rows
 from util.data.foreign.samples import ForeignSample, Log, json_lines, read_object
 from util.errors import UserError
@@ -20,13 +20,13 @@ from util.terminal import say
 
 LINES: tuple[ModuleType, ...] = (lm_eval, evalscope, lighteval)  # by the first row
 OBJECTS: tuple[ModuleType, ...] = (inspect_ai, opencompass)  # by the object that the file is
-SUFFIXES = (".jsonl", ".json", ".eval", ".parquet", ".csv")
+SUFFIXES = (".json", ".eval", *READERS)
 # What reading raises where a field is missing or is something else.
 MISSHAPEN = (KeyError, TypeError, AttributeError, IndexError, ValueError, DamagedFile)
 KNOWN = (
     "samples of lm-evaluation-harness (samples_*.jsonl), details of lighteval (parquet), logs of inspect_ai "
     "(.eval, .json), reviews or predictions of evalscope (.jsonl), predictions of OpenCompass (.json), "
-    "results of SkyThought (.json), or rows with questions and responses (.jsonl, .csv, .parquet)"
+    "results of SkyThought (.json), or rows with questions and responses (.jsonl, .csv, .tsv, .parquet)"
 )
 
 
@@ -37,6 +37,8 @@ def open_logs(path: Path, columns: Mapping[str, str], *, read: Collection[Path] 
     """
     if not path.exists():
         raise UserError(f"there is no {path}: name a file or folder with {KNOWN}")
+    if not path.is_dir() and not path.is_file():
+        raise UserError(f"{path} is a pipe, and an import reads more than once: write it into a file first")
     if path.is_dir() and any(path.glob("**/run.json")):
         raise UserError(f"{path} holds runs of this suite already: nothing is imported")
     logs = _logs_below(path, columns, read) if path.is_dir() else _logs(path, columns)
@@ -47,15 +49,22 @@ def open_logs(path: Path, columns: Mapping[str, str], *, read: Collection[Path] 
 
 def is_unknown_json(path: Path) -> bool:
     """Whether a file holds no rows and no log of a suite that is named here."""
-    return path.is_file() and path.suffix not in (*READERS, ".eval") and not _of_json(path)
+    if not path.is_file() or path.suffix.lower() in (*READERS, ".eval"):
+        return False
+    try:
+        return not _of_json(path)
+    except UserError as error:
+        if path.suffix.lower() == ".json":
+            raise
+        raise UserError(f"{path} is no JSON, and its name says nothing else: name {KNOWN}") from error
 
 
 def _logs_below(folder: Path, columns: Mapping[str, str], read: Collection[Path]) -> list[Log]:
     """What known suites wrote below a folder, else the rows there; files of neither are told."""
-    paths = [path for path in sorted(folder.rglob("*")) if path.suffix in SUFFIXES and path.is_file()]
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file()]
     found = {path: _logs(path, None) for path in paths if path not in read}
     if not any(found.values()) and not read:
-        return [log for path in paths if path.suffix in READERS for log in _logs(path, columns)]
+        return [log for path in paths if path.suffix.lower() in READERS for log in _logs(path, columns)]
     logs = {(log.path, log.model): log for some in found.values() for log in some}
     others = [
         path for path, some in found.items() if not some and not _is_companion(path.relative_to(folder))
@@ -75,11 +84,12 @@ def _is_companion(path: Path) -> bool:
 
 def _logs(path: Path, columns: Mapping[str, str] | None) -> list[Log]:
     """The logs of a file; with `columns`, rows that no suite wrote count, too."""
-    if path.suffix == ".eval":
+    suffix = path.suffix.lower()
+    if suffix == ".eval":
         return _read(inspect_ai, path)
-    if path.suffix not in READERS:
+    if suffix not in READERS:
         return _of_json(path)
-    first = {} if path.suffix == ".csv" else _first_row(path)
+    first = {} if suffix in TABLES else _first_row(path)
     module = next((module for module in LINES if module.fits(first)), None)
     if module is not None:
         return _read(module, path)
@@ -92,10 +102,10 @@ def _of_json(path: Path) -> list[Log]:
 
 
 def _first_row(path: Path) -> Mapping[str, Any]:
-    if path.suffix == ".jsonl":
+    if path.suffix.lower() == ".jsonl":
         return next(json_lines(path), {})
     try:
-        return next(READERS[path.suffix](path, None, RowFilter(None, None, None)), {})
+        return next(READERS[path.suffix.lower()](path, None, RowFilter(None, None, None)), {})
     except DamagedFile as error:
         raise UserError(f"{path} cannot be read ({error}): fetch the file again") from error
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from util.data.columns import NAMES, value_at
-from util.data.files import READERS, DamagedFile, RowFilter
+from util.data.files import READERS, TABLES, DamagedFile, RowFilter
 from util.data.foreign.samples import (
     ForeignSample,
     Log,
@@ -48,6 +48,7 @@ OF_RESPONSES = {
 }
 
 
+OF_NUMBERS = ("score", "tokens", "temperature")
 OF_EACH = ("reasoning", "score", "extracted", "finish", "tokens")  # what is said of each response
 
 
@@ -73,11 +74,11 @@ def _model(row: Mapping[str, Any], columns: Mapping[str, str]) -> str | None:
 
 
 def _rows(path: Path) -> Iterator[dict]:
-    if path.suffix == ".jsonl":
+    if path.suffix.lower() == ".jsonl":
         yield from json_lines(path)
         return
     try:
-        yield from READERS[path.suffix](path, None, RowFilter(None, None, None))
+        yield from READERS[path.suffix.lower()](path, None, RowFilter(None, None, None))
     except DamagedFile as error:
         raise UserError(f"{path} cannot be read ({error}): mend the file") from error
 
@@ -117,8 +118,8 @@ def _holds(rows: list[dict], name: str, what: str) -> bool:
 
 
 def _listed(path: Path, value: Any) -> Any:
-    """The list that a cell of CSV holds as JSON; anything else as it is."""
-    if path.suffix == ".csv" and isinstance(value, str) and value.startswith("["):
+    """The list that a cell of a table holds as JSON; anything else as it is."""
+    if path.suffix.lower() in TABLES and isinstance(value, str) and value.startswith("["):
         try:
             return json.loads(value)
         except ValueError:
@@ -151,6 +152,7 @@ def _samples(path: Path, columns: Mapping[str, str], model: str | None) -> Itera
         )
         for index, content in enumerate(responses):
             said = {what: _one(value, index, len(responses)) for what, value in of_each.items()}
+            said["temperature"] = at.get("temperature")
             score, extracted = score_of(said["score"]), said["extracted"]
             answer = extracted if isinstance(extracted, str) else None
             yield ForeignSample(
@@ -161,8 +163,15 @@ def _samples(path: Path, columns: Mapping[str, str], model: str | None) -> Itera
                 completion_tokens=count(said["tokens"]),
                 scores=() if score is None else (Score(columns["score"], score, answer),),
                 unlike=() if index else unlike,
+                unread={columns[what]: str(said[what]) for what in OF_NUMBERS if _is_odd(said[what])},
                 missing="" if isinstance(content, str | list) else "without a response",
             )
+
+
+def _is_odd(value: object) -> bool:
+    """Whether a cell says something that is neither a number nor yes or no."""
+    is_empty = value is None or not str(value).strip() or value != value  # not a number: of a cell left out
+    return not is_empty and score_of(value) is None
 
 
 def _responses(path: Path, value: Any, *, is_talk: bool) -> list:

@@ -10,13 +10,16 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from util.data.files import why_no_json
 from util.errors import UserError
 from util.records import end_named
 from util.terminal import say
 
+_DECIMAL_COMMA = re.compile(r"\s*([+-]?[0-9]+),([0-9]+)\s*")
 _LETTER = re.compile(r"\(?[A-J]\)?")
 ROLES = {"human": "user", "HUMAN": "user", "gpt": "assistant", "BOT": "assistant"}
 
@@ -49,6 +52,7 @@ class ForeignSample:
     model: str | None = None
     scores: tuple[Score, ...] = ()
     unlike: tuple[str, ...] = ()  # columns of its row with another number of values than responses: not taken
+    unread: Mapping[str, str] = field(default_factory=dict)  # column -> what stands there instead of a number
     missing: str = ""  # why the log has no response, such as "scored by log-likelihood"
 
     def __post_init__(self) -> None:
@@ -75,12 +79,17 @@ class Log:
 
 
 def count(value: object) -> int:
-    """A number of tokens, 0 where none is told."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    """A number of tokens, 0 where none is told; in a table it is a text, or has a point."""
+    found = None if isinstance(value, bool) else number(value)
+    return int(found) if found is not None and found > 0 and found.is_integer() else 0
 
 
 def number(value: object) -> float | None:
-    """A finite number that stands as such or as text; None where it is none."""
+    """A finite number that stands as such or as text, perhaps with a comma for the point; None where it is
+    none, or nobody knows: 1,000 may be one or a thousand."""
+    comma = _DECIMAL_COMMA.fullmatch(value) if isinstance(value, str) else None
+    if comma and (len(comma[2]) != 3 or not int(comma[1])):
+        value = f"{comma[1]}.{comma[2]}"
     try:
         found = float(value) if isinstance(value, str | int | float) else math.nan
     except ValueError:
@@ -165,9 +174,14 @@ def json_lines(path: Path) -> Iterator[dict]:
         for at, line in enumerate(file, 1):
             if not line.isspace():
                 if not line.endswith(b"\n") and not _is_json(line):
-                    say(f"the last line of {path}, line {at}, is torn and left out")
+                    _say_torn(path, at)
                     return
                 yield from _objects(path, [_parsed(path, line, at)], at)
+
+
+@cache  # said once a command, however often it reads
+def _say_torn(path: Path, at: int) -> None:
+    say(f"the last line of {path}, line {at}, is torn and left out")
 
 
 def _is_json(line: bytes) -> bool:
@@ -182,7 +196,8 @@ def _parsed(path: Path, text: bytes, at: int) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}, line {at}, is not JSON ({error}): mend the line or take it out") from error
+        why = why_no_json(text, error)
+        raise UserError(f"{path}, line {at}, is not JSON ({why}): mend the line or take it out") from error
 
 
 def _objects(path: Path, values: list, at: int = 1) -> Iterator[dict]:
