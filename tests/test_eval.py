@@ -20,9 +20,10 @@ from util.data import hub as hub_of_data
 from util.data.system_prompts import system_prompt
 from util.data.wordings import Wording, ask_with, own_wording
 from util.engines import scripted
-from util.errors import UserError
+from util.errors import RunStopped, UserError
 from util.prompts import load
 from util.records import Problem, TestSuite
+from util.runs.folder import Run
 from util.runs.reader import read_records, text_digest
 from util.settings import BY_NAME
 from util.terminal import Progress, say
@@ -153,6 +154,25 @@ def test_a_failing_benchmark_is_named_and_the_others_go_on(tmp_path, hub, capsys
     assert short == {"AIME": 0.2, "MATH500": None, "GSM8K": 0.2}
     assert list(details["failed"]) == ["MATH500"]
     assert "MATH500 FAILED" in capsys.readouterr().err
+
+
+def test_a_benchmark_whose_result_finds_the_disk_full_is_named_and_the_next_command_ends_it(
+    tmp_path, hub, monkeypatch
+):
+    save, script = Run.save_info, script_of(tmp_path / "script", [{"text": r"\boxed{1}"}])
+
+    def full(run):
+        if "MATH500" in run.folder.name and "summary" in run.info:
+            raise RunStopped("the disk is full")
+        save(run)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "save_info", full)
+        assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script))) == 1
+    short, details = results(tmp_path)
+    assert short["MATH500"] is None and details["failed"] == {"MATH500": "the disk is full"}
+    assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script))) == 0
+    assert results(tmp_path)[0] == dict.fromkeys(NAMES, 0.2)
 
 
 def test_failed_requests_are_told_and_asked_again(tmp_path, hub):

@@ -14,7 +14,7 @@ from helpers import ROOT, json_lines, paper_engine
 
 import doctor
 import inference_and_check
-from util.errors import UserError
+from util.errors import RunStopped, UserError
 from util.generation import tuning
 from util.generation.tuning import Asked, Scores, Tried, choose, compare, key, stages, tune
 
@@ -239,6 +239,9 @@ def test_each_try_is_a_process_whose_crash_and_hang_are_results(tmp_path):
     assert probe({"stop": "the engine died: out of memory"})[1].why_not == "the engine died: out of memory"
     assert "requests failed (the last one: vLLM refuses it)" in probe({"fail": "vLLM refuses it"})[1].why_not
     assert probe({**good, "delay_s": 60}, timeout_s=0.1)[1].why_not == "it was not done after 0 s"
+    for said in ("[Errno 28] No space left on device", "the disk that holds /runs is full; make room"):
+        with pytest.raises(RunStopped, match="a try found the disk full .*those that were done are kept"):
+            probe({"stop": said})
     lost = "was killed by SIGKILL, which is what the system does when memory runs out"
     assert tuning.why_not(-9, "") == f"its process {lost}"
 

@@ -309,7 +309,7 @@ class Evaluation:
     def _report(self, part: _Part, results: Results) -> None:
         opened = part.opened
         name, info = opened.order.task.name, opened.run.info
-        found = self._found[name] = results.asked()
+        found = results.asked()
         info["summary"] = results.of_folder(found)
         opened.run.save_info()
         missing, without = opened.missing(), results.without_doubtful()
@@ -327,6 +327,7 @@ class Evaluation:
             if without is None
             else {at: one.as_json() for at, one in without.items()},
         }
+        self._found[name] = found  # with its details: others write down what there is while we do this
         for temperature, one in found.items():
             label = name if len(found) == 1 else f"{name} at {temperature}"
             self._say(summary_line(label, one))

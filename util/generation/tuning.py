@@ -26,7 +26,7 @@ from typing import Any
 
 from util.engines.endings import how_ended, latest_words
 from util.engines.vllm_worker import SERVED
-from util.errors import UserError
+from util.errors import RunStopped, UserError
 from util.machines.versions import ROOT, gpu_names, made_with
 from util.records import Record
 from util.results.counting import Tally, counted
@@ -55,6 +55,8 @@ CHECKED_PROBLEMS = 50
 LEAST_P = 0.001  # that is written out
 TITLE = "# The fastest settings that `doctor.py tune` found"
 MOST_CHARS = 400  # of why a setting does not fit
+# As the system, and `disk_trouble` in util/runs/journal.py, say it.
+_FULL_DISK = re.compile(r".*(?:No space left on device|Disk quota exceeded|the disk that holds .* is full).*")
 END_S = 60.0  # for a child to end its engine
 PR_SET_PDEATHSIG = 1
 KEPT = "probes.jsonl"
@@ -307,7 +309,7 @@ def probe_here(
     what = f"trying {asked.shown(settings)}, {n} samples of each problem"
     status = run_child(asked.command(settings, n, folder, "--inference"), log, timeout_s, what=what)
     if status != 0:
-        return Tried(settings, n, why_not=why_not(status, _text(log), timeout_s))
+        return Tried(settings, n, why_not=why_not(status, _words_of_try(log), timeout_s))
     (run,) = (path.parent for path in folder.glob("*/run.json"))
     made = read_run_json(run)["generation"]
     characters = sum(len(line["text"]) for _, line in read_lines(run / SAMPLES))
@@ -379,6 +381,17 @@ def why_not(status: int | None, messages: str, timeout_s: float | None = None) -
     return re.sub(r"^(error|stopped): ", "", words)[:MOST_CHARS]
 
 
+def _words_of_try(log: Path) -> str:
+    """What a try said that failed. Raises RunStopped where that says nothing of its settings."""
+    said = _text(log)
+    if (full := _FULL_DISK.search(said)) is not None:
+        raise RunStopped(
+            f"a try found the disk full ({full[0].strip()[:MOST_CHARS]}); those that were done are kept: "
+            "make room, then run the same command again"
+        )
+    return said
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
@@ -398,7 +411,7 @@ def check_here(asked: Asked, base: Tried, other: Tried) -> Scores:
         words = asked.command(one.settings, one.n, folder, "--limit", str(CHECKED_PROBLEMS), "--check")
         status = run_child(words, log)
         if status != 0:
-            return Scores(fell=True, told=f"its scores cannot be told: {why_not(status, _text(log))}")
+            return Scores(fell=True, told=f"its scores cannot be told: {why_not(status, _words_of_try(log))}")
         shares.append(shares_of(read_records(Path(one.folder))))
     return compare(*shares)
 
