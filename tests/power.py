@@ -34,14 +34,19 @@ from batch_endpoint import BatchEndpoint  # noqa: E402
 from kill_campaign import found, steps  # noqa: E402
 from test_eval import small_hub  # noqa: E402
 from test_labelling import small_numina  # noqa: E402
+from test_tuning import ASKED, HOLD, SEQUENCES, Machine  # noqa: E402
 
 from util.engines import openai_batches  # noqa: E402
 from util.errors import RunStopped, UserError  # noqa: E402
+from util.generation import tuning  # noqa: E402
+from util.generation.budget import BUDGET  # noqa: E402
 from util.runs import shards  # noqa: E402
+from util.runs.journal import read_lines, write_whole  # noqa: E402
 from util.runs.lock import read_holder  # noqa: E402
 from util.runs.theirs import read_theirs  # noqa: E402
 
 PAGE = 4096
+Step = list[object] | Callable[[], None]  # a command, or what stands for one that needs vLLM
 
 
 @dataclass(eq=False)
@@ -228,15 +233,16 @@ def watched(disk: Disk) -> Iterator[None]:
             module.open = real_open  # type: ignore[attr-defined]
 
 
-def all_steps(place: Path, data: Path, url: str) -> dict[str, list[object]]:
-    """The commands of the pipeline, those that make runs of runs and of others' logs, and those that ask in
-    batches."""
+def all_steps(place: Path, data: Path, url: str) -> dict[str, Step]:
+    """The commands of the pipeline, those that make runs of runs and of others' logs, what goes on from
+    these, and those that ask in batches."""
     pipeline = steps(place, data, limit=4, delay_s=0)
     answer = [*pipeline["inference"], "--inference"]
     answer[answer.index("--result-dir") + 1] = place / "shards"
     runs = [place / folder / "paper_Warmup_test_all_0_-1" for folder in ("runs", "shards")]
     of_runs, row = "util.runs.__main__", {"answer": "7", "prompt": "?"}
-    said = {"content": "It is \\boxed{7}.", "correctness": True, "reason": ""}
+    thought = "<think>\nI add both and get it.\n</think>\n\n"
+    said = {"content": f"{thought}It is \\boxed{{7}}.", "correctness": True, "reason": ""}
     older = {f"What is {n} + 7?": {**row, "responses": {"0.7": [said, said]}} for n in range(8)}
     (data / "older_Warmup_test_None_0_-1.json").write_text(json.dumps(older), encoding="utf-8")
     lines = [
@@ -252,15 +258,29 @@ def all_steps(place: Path, data: Path, url: str) -> dict[str, list[object]]:
         + ["--data-dir", data / "mirror", "--output-dir", place / "batched" / "labels"],
     }
     older_file = data / "older_Warmup_test_None_0_-1.json"
+    of_others = place / "imported" / "m_Warmup_test_all_0_-1"
+    engine = answer[answer.index("--engine") :][:4]
+    again = ["inference_and_check.py", "--dataset", "Warmup", "--temperatures", 0.7]
+    again += ["--check", "--regrade", "--no-stop-loops"]
     return pipeline | {
         "shard": [*answer, "--shard", "1/2", "--limit", 6],
         "merge": [of_runs, "merge", *runs, "-o", place / "merged"],
         "import": [of_runs, "import", data / "log.jsonl", *imported],
         "import older": [of_runs, "import", older_file, "--dataset", "Warmup", *imported],
+        "check of an import": [*again, *imported],
+        "budget": ["report.py", "budget", of_others, "--at", 1, 3, "--tokenizer", "none", *engine],
+        "tune": lambda: _tune(place / "tuned.flags"),
         "page": ["report.py", runs[0], "-o", place / "page.html"],
         "publish": ["report.py", "publish", runs[0], "-o", place / "published", "--model-id", "org/m"],
         **(in_batches if find_spec(openai_batches.PACKAGE) else {}),
     }
+
+
+def _tune(output: Path) -> None:
+    """What doctor.py does between its first look and its result, on a machine that is made up."""
+    machine = Machine({("max_num_seqs", "128"): 1.5})
+    tuned = tuning.tune(output, ASKED, SEQUENCES, machine, lambda base, other: HOLD)
+    write_whole(output, tuning.text(tuned, ASKED, "m", "2026-11-29"))
 
 
 def all_found(place: Path, vendor: BatchEndpoint) -> dict[str, object]:
@@ -276,15 +296,22 @@ def all_found(place: Path, vendor: BatchEndpoint) -> dict[str, object]:
     whole += ["page.html"] if page.exists() and page.read_bytes().rstrip().endswith(b"</html>") else []
     labels = [path.read_text() for path in (place / "batched").glob("labels/labeled_*.json")]
     more = {"theirs": sorted(theirs, key=repr), "whole": sorted({*whole}), "labels in batches": labels}
+    forced = [line for run in runs for _, line in read_lines(run / BUDGET)]
+    tries = [line for _, line in read_lines(place / "tuned.flags.probes" / tuning.KEPT)]
+    flags = [path.read_text() for path in place.glob("tuned.flags")]
+    more |= {"forced": sorted(forced, key=repr), "tuned": [*tries, *flags]}
     return found(place) | more | {"paid": dict(vendor.asked)}
 
 
-def run(command: list[object]) -> None:
+def run(command: Step) -> None:
     """A command of the pipeline, in this process."""
+    if callable(command):
+        return command()
     name, *words = map(str, command)
     script = importlib.import_module(name.removesuffix(".py"))
     status = script.run(script.parse(words))
     assert not status, f"{name} ended with {status}"
+    return None
 
 
 def campaign(folder: Path, cuts: int, seed: int) -> dict[str, Any]:
@@ -310,7 +337,7 @@ def campaign(folder: Path, cuts: int, seed: int) -> dict[str, Any]:
 
 
 def _cut_step(
-    folder: Path, command: list[object], cuts: int, dice: random.Random, vendor: BatchEndpoint
+    folder: Path, command: Step, cuts: int, dice: random.Random, vendor: BatchEndpoint
 ) -> Iterator[tuple[str, list[str]]]:
     """What is different, and after which cut, where a step is cut; the folder is left as the step left it."""
     place, before, after, left = (folder / name for name in ("place", "before", "after", "left"))
@@ -356,7 +383,7 @@ def _cut_step(
 
 
 def _apart(
-    want: dict[str, object], state: Path, place: Path, command: list[object] | None, vendor: BatchEndpoint
+    want: dict[str, object], state: Path, place: Path, command: Step | None, vendor: BatchEndpoint
 ) -> list[str]:
     """What is different in a state from which a command goes on."""
     _copy(state, place)
