@@ -341,7 +341,8 @@ def test_a_number_that_is_none_or_of_another_script_is_told_in_plain_words(comma
 
 EMPTY = {
     "inference_and_check": "dataset model result-dir split prompt system-prompt revision data-dir stop "
-    "api-base header keys ray-address release start-date second-opinion engine-args max-tokens",
+    "api-base header keys ray-address source prefill release start-date second-opinion engine-args "
+    "max-tokens",
     "eval": "evals model output-file result-dir api-base keys",
     "label_math_difficulty": "model output-dir api-base",
     "convert_format": "input-dir model api-base",

@@ -24,6 +24,7 @@ from util.settings import (
     NEVER,
     SAMPLING,
     SETTINGS,
+    TEXTS,
     Setting,
     above,
     at_least,
@@ -134,7 +135,7 @@ class Parser(argparse.ArgumentParser):
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
         """Refuse an empty text, as of a variable that is not set, where any other is taken as it stands."""
-        is_text = action.type in (None, str, Path) and action.nargs != argparse.PARSER
+        is_text = action.type in TEXTS and action.nargs != argparse.PARSER
         if not arg_string and is_text:  # a subcommand's words are looked at by its own parser
             raise argparse.ArgumentError(action, "the text is empty: give one, or leave the flag out")
         try:

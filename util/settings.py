@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 MOST_SAMPLES = 1_000_000  # of one problem at one temperature
@@ -196,6 +197,9 @@ def adapter_at(text: str) -> str:
 
 def _source(text: str) -> str | None:
     return None if text in ("", "all") else text
+
+
+TEXTS = (None, str, Path, beginning, _source)  # argparse types that would take an empty text
 
 
 # --- the table ---
