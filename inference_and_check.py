@@ -57,7 +57,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         required=True,
         metavar="NAME",
         help=f"benchmark: {', '.join(FILES)}, or one of docs/benchmarks.md; or problems of your own: a "
-        ".jsonl, .csv or .parquet file, or hf://datasets/ORG/NAME[@REVISION][:CONFIG/SPLIT]",
+        ".jsonl, .csv, .tsv or .parquet file, or hf://datasets/ORG/NAME[@REVISION][:CONFIG/SPLIT]",
     )
     parser.add_argument("--model", required=True, help=cli.MODEL_HELP)
     parser.add_argument(

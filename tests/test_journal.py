@@ -25,13 +25,20 @@ def test_what_was_appended_is_read_back_as_it_was(tmp_path):
 
 
 @pytest.mark.parametrize("torn", [b'{"n": 2', b'{"n": 2}', b'{"text": "\xc3', b"\x00" * 100_000])
-def test_a_torn_last_line_is_dropped_and_its_place_taken(tmp_path, torn):
+def test_a_torn_last_line_is_dropped_and_its_place_taken(tmp_path, capsys, torn):
     path = tmp_path / "j.jsonl"
     path.write_bytes(b'{"n": 1}\n' + torn)
     assert values(path) == [{"n": 1}]
     with Journal(path) as journal:
         journal.append({"n": 3})
     assert values(path) == [{"n": 1}, {"n": 3}]
+    assert capsys.readouterr().err.count("j.jsonl ends in zero bytes, as a power cut") == (torn[-1:] == b"\0")
+
+
+def test_what_is_cut_off_by_whoever_never_read_it_is_told(tmp_path, capsys):
+    (tmp_path / "j.jsonl").write_bytes(b"\0" * 100)
+    Journal(tmp_path / "j.jsonl").close()
+    assert "j.jsonl ends in zero bytes" in capsys.readouterr().err
 
 
 def test_a_damaged_line_in_the_middle_is_refused_with_file_and_line_and_the_way_out(tmp_path):

@@ -19,11 +19,13 @@ import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from util.errors import RunStopped, UserError
 from util.runs.lines import FIELDS, PROBLEMS, SAMPLES, Fields, misfit
+from util.terminal import say
 
 FSYNC_EVERY_S = 0.5  # a flush survives the death of the process; the fsync bounds what a power cut can take
 TAIL_BYTES = 1 << 16
@@ -48,7 +50,7 @@ class Journal:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}; choose another folder") from error
-        self._end = _cut_torn_tail(self._file)
+        self._end = _cut_torn_tail(self._file, path)
         self._synced_at = time.monotonic()
         self._unsynced = False
         self._has_name = False  # on the disk, as far as this process knows
@@ -192,8 +194,10 @@ def _whole_lines(path: Path) -> Iterator[tuple[int, int, bytes, Path]]:
         with file:
             offset = file_number * FILE_BYTES
             for number, raw in enumerate(file, start=1):
-                if not raw.endswith(b"\n"):
-                    break  # being written just now, or torn by a crash
+                if not raw.endswith(b"\n"):  # being written just now, or torn by a crash
+                    if raw.endswith(b"\0"):
+                        _say_zeros(there)
+                    break
                 yield offset, number, raw, there
                 offset += len(raw)
 
@@ -425,7 +429,15 @@ def _value(text: str) -> Any:
     return value if text[end:] == "\n" else json.loads(text)
 
 
-def _cut_torn_tail(file: int) -> int:
+@cache  # said once a command, however often it reads
+def _say_zeros(path: Path) -> None:
+    say(
+        f"WARNING: {path} ends in zero bytes, as a power cut leaves a file: what stood there is lost, and is "
+        "done again"
+    )
+
+
+def _cut_torn_tail(file: int, path: Path) -> int:
     """Cut the bytes after the last newline and return the length of what is left."""
     end = size = os.fstat(file).st_size
     while end > 0:
@@ -436,6 +448,8 @@ def _cut_torn_tail(file: int) -> int:
             break
         end = start
     if end != size:
+        if os.pread(file, 1, size - 1) == b"\0":
+            _say_zeros(path)
         os.ftruncate(file, end)
     return end
 
