@@ -1,5 +1,6 @@
 """Does a journal keep what was finished, whatever happens to the process, the line or the disk?"""
 
+import errno
 import json
 import os
 import subprocess
@@ -64,6 +65,16 @@ def test_nothing_is_written_into_a_pipe_or_through_a_link_to_nowhere(tmp_path, p
     with pytest.raises(UserError, match="j.jsonl is a (pipe|link)"):
         Journal(tmp_path / "j.jsonl")
     assert not (tmp_path / "gone").exists()
+
+
+def test_a_folder_that_may_not_be_listed_hides_no_file_of_a_job(tmp_path, monkeypatch):
+    def listdir(path):
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    (tmp_path / "samples.jsonl").touch()
+    monkeypatch.setattr(os, "listdir", listdir)
+    with pytest.raises(UserError, match=f"cannot look into {tmp_path}: Permission denied"):
+        values(tmp_path / "samples.jsonl")
 
 
 def test_offsets_point_at_their_lines(tmp_path):

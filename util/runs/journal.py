@@ -141,8 +141,13 @@ def numbers_of(path: Path) -> list[int]:
     begin, end = f"{path.stem}.", path.suffix
     try:
         names = [name for name in os.listdir(path.parent) if name.startswith(begin) and name.endswith(end)]
-    except (FileNotFoundError, NotADirectoryError, PermissionError):  # opening the file says what is wrong
+    except (FileNotFoundError, NotADirectoryError):  # opening the file says what is wrong
         return []
+    except PermissionError as error:  # what may not be listed may be opened by its name
+        raise UserError(
+            f"cannot look into {path.parent}: {error.strerror}; put that right, then run the same command "
+            "again"
+        ) from error
     numbers = (name[len(begin) : -len(end)] for name in names if name != path.name)
     return sorted(int(number) for number in numbers if number.isdecimal())
 
