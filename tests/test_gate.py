@@ -119,7 +119,7 @@ def test_a_gate_warns_of_runs_that_differ_in_more_than_their_model(tmp_path, cap
         (["reproduce", "RUN", "--claim", "nan"], "nan is not between 0 and 100"),
         (["reproduce", "RUN", "--claim", "-3"], "-3 is not between 0 and 100"),
         (["reproduce", "RUN", "--claim", "inf"], "inf is not between 0 and 100"),
-        (["reproduce", "RUN", "--claim", ""], "the text is empty"),
+        (["reproduce", "RUN", "--claim", ""], "'' is no number"),
         (["gate", "RUN", "--over", "RUN2", "--margin", "nan"], "nan is not between 0 and 100"),
         (
             ["gate", "RUN", "--at-least", "60", "--at-least", "70"],
