@@ -1293,8 +1293,8 @@ def test_prompts_that_differ_stand_with_each_run_of_a_comparison(browser, tmp_pa
     wait_for(lambda: len(browser.find_elements(By.CSS_SELECTOR, ".sides .asked")) == 2)
     for fold in browser.find_elements(By.CSS_SELECTOR, ".asked > summary"):
         fold.click()
-    texts = [fold.text for fold in browser.find_elements(By.CSS_SELECTOR, ".asked")]
-    assert ["You are a." in texts[0], "You are b." in texts[1], len(texts)] == [True, True, 2]
+    first, second = browser.find_elements(By.CSS_SELECTOR, ".asked")
+    wait_for(lambda: "You are a." in first.text and "You are b." in second.text)
     wait_for(lambda: browser.find_element(By.CSS_SELECTOR, ".sides").text.count("The answer is") == 2)
 
 

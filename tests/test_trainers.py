@@ -151,7 +151,7 @@ def test_the_reward_function_travels_to_the_workers_of_ray(tmp_path):
     (tmp_path / "function").write_bytes(travelling.dumps(loaded_rewards().compute_score))
     program = (
         "import pickle; score = pickle.load(open('function', 'rb'))\n"
-        "print(score('maths', '1 and \\\\boxed{2}', '2', workers=1)['score'])"
+        "print(score('maths', '1, then \\\\boxed{2}', '2', workers=1)['score'])"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout == "1.0\n", done.stderr
