@@ -38,6 +38,7 @@ _NAME = re.compile(
     r"(?!(?:or|and|if|when|mod|times|over|in|is|hundred|thousand|million|billion|trillion|dozen|percent)\b)"
     r"[^\W\d_][\w'-]+(?:[ -][^\W\d_][\w'-]*){0,4}"
 )
+_AREA = re.compile(r"(?<![A-Za-z])(?:[mcdk]m|ft)[23]$")  # cm2
 _DIGIT = re.compile(r"\d")
 _MATHS = re.compile(
     r"(?:sin|cos|tan|cot|sec|csc|log|ln|exp|pi|sqrt|mod|gcd|lcm|arc\w+|and|or|if|when|where|for|union|infinity)\b"
@@ -52,9 +53,8 @@ _WRAPPED = re.compile(r"\\(?:text|mathrm|rm|mbox|operatorname)\b")
 def quantity(cleaned: str) -> Quantity | None:
     """The number and the unit or the things of an answer; None for anything else."""
     last = cleaned[-1:]
-    if not (last.isalpha() or last in "})²³⁻¹." or last.isdecimal() and "^" in cleaned) or not re.match(
-        r"[-+\d.\\]", cleaned
-    ):
+    is_raised = last.isdecimal() and ("^" in cleaned or _AREA.search(cleaned))
+    if not (last.isalpha() or last in "})²³⁻¹." or is_raised) or not re.match(r"[-+\d.\\]", cleaned):
         return None
     text = _MICRO.sub("µ", cleaned) if "\\mu" in cleaned else cleaned
     text = unwrapped(_NESTED.sub(r" \1 ", text) if "mathrm" in text else text)
@@ -110,20 +110,22 @@ def _name(rest: str) -> str:
 
 
 def _compound(text: str) -> Quantity | None:
-    """2 hours 30 minutes, as a quantity of seconds."""
-    total, dimension, at, parts = Fraction(0), None, 0, 0
+    """2 hours 30 minutes, as a quantity of hours."""
+    total, first, at, parts = Fraction(0), None, 0, 0
     while match := _PART.match(text, at):
         unit = unit_of(match[2])
-        if unit is None or not unit.dimension or dimension not in (None, unit.dimension):
+        first = first or unit
+        if unit is None or first is None or not unit.dimension or unit.dimension != first.dimension:
             return None
         try:
             total += Fraction(match[1].replace(",", "").replace(" ", "")) * unit.factor
         except (ValueError, ZeroDivisionError):
             return None
-        dimension, at, parts = unit.dimension, match.end(), parts + 1
-    if parts < 2 or text[at:].strip() or dimension is None:
+        at, parts = match.end(), parts + 1
+    if parts < 2 or text[at:].strip() or first is None:
         return None
-    return Quantity(f"{total.numerator}/{total.denominator}", Unit(Fraction(1), dimension))
+    total /= first.factor
+    return Quantity(f"{total.numerator}/{total.denominator}", first)
 
 
 _BARE = re.compile(_NUMBER)

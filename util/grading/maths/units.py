@@ -105,7 +105,8 @@ class Unit(NamedTuple):
 
 _FACTOR = re.compile(
     r"\s*(?P<joint>/|\\cdot|\*|·|\bper\b)?\s*(?P<raised>(?:square|sq|cubic|cu)\b\.?\s*)?(?P<open>\()?"
-    r"(?P<word>[A-Za-zµΩÅ$€£₹¥]+\.?)\s*(?:(?:\^\s*)?[({]?\s*(?P<exponent>-?\d)\s*[)}]?|(?P<power>squared|cubed))?(?P<close>\))?"
+    r"(?P<word>[A-Za-zµΩÅ$€£₹¥]+\.?)"
+    r"(?:\s*(?:\^\s*[({]?|[({])\s*(?P<exponent>-?\d)\s*[)}]?|(?P<glued>-?\d)|\s*(?P<power>squared|cubed))?\s*(?P<close>\))?"
 )
 _EXPONENTS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "squared": 2, "cubed": 3}
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
@@ -123,9 +124,8 @@ def unit_of(written: str) -> Unit | None:
         single = _single(match["word"].rstrip(".")) if match else None
         if match is None or single is None or at and match.end() == at:
             return None
-        power = int(
-            match["exponent"] or _EXPONENTS.get((match["raised"] or match["power"] or "").strip(" ."), 1)
-        )
+        raised = _EXPONENTS.get((match["raised"] or match["power"] or "").strip(" ."), 1)
+        power = int(match["exponent"] or match["glued"] or raised)
         below = match["joint"] in ("/", "per") or below and match["joint"] is None and "(" in text
         power = -power if below else power
         factor *= single.factor**power
