@@ -188,13 +188,18 @@ def test_what_does_not_say_any_more_what_batches_were_asked_is_refused(
     assert done.returncode == 2 and says in done.stderr and len(endpoint.ours) == 1, done.stderr
 
 
+def partly_taken(folder, endpoint):
+    """The results of a batch of three samples of each problem, of which a command took two."""
+    left_waiting(endpoint, inference_and_check, flags(folder, endpoint.url, "--batch", "--n", 3))
+    endpoint.stuck = False
+    assert here(inference_and_check, *flags(folder, endpoint.url, "--batch", "--n", 2)).returncode == 0
+    return folder / NAME / "batches" / "0001.results.jsonl"
+
+
 @pytest.mark.parametrize("knows", ["the batch alone", "nothing"])
 def test_results_that_the_endpoint_lost_are_taken_as_far_as_they_lie_here(tmp_path, knows):
     with BatchEndpoint() as endpoint:
-        left_waiting(endpoint, inference_and_check, flags(tmp_path, endpoint.url, "--batch", "--n", 3))
-        endpoint.stuck = False
-        assert here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", 2)).returncode == 0
-        results = tmp_path / NAME / "batches" / "0001.results.jsonl"
+        results = partly_taken(tmp_path, endpoint)
         lines = results.read_text().splitlines(keepends=True)
         answered = {
             (line["problem_id"], line["index"]) for line in json_lines(results.parents[1] / "samples.jsonl")
@@ -212,10 +217,7 @@ def test_results_that_the_endpoint_lost_are_taken_as_far_as_they_lie_here(tmp_pa
 @pytest.mark.parametrize("kept", [0, 100, 0.5])
 def test_results_that_were_cut_on_the_disk_are_fetched_again(tmp_path, kept):
     with BatchEndpoint() as endpoint:
-        left_waiting(endpoint, inference_and_check, flags(tmp_path, endpoint.url, "--batch", "--n", 3))
-        endpoint.stuck = False
-        assert here(inference_and_check, *flags(tmp_path, endpoint.url, "--batch", "--n", 2)).returncode == 0
-        results = tmp_path / NAME / "batches" / "0001.results.jsonl"
+        results = partly_taken(tmp_path, endpoint)
         whole = results.read_bytes()
         half = b"".join(whole.splitlines(keepends=True)[: len(whole.splitlines()) // 2])
         results.write_bytes(half if kept == 0.5 else whole[:kept])

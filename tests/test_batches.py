@@ -84,6 +84,26 @@ def check_whole(folder, samples):
     assert not waiting_parts(RunPlace(folder))
 
 
+class Interrupting:
+    """Ctrl-C while a command waits for the third time."""
+
+    times = 0
+
+    def append(self, _):
+        self.times += 1
+        if self.times == 3:
+            raise KeyboardInterrupt
+
+
+def interrupted(folder, endpoint):
+    """Leave a batch under way that the endpoint does not get on with."""
+    endpoint.stuck = True
+    command = Command(folder, endpoint)
+    command.paused = Interrupting()
+    with pytest.raises(KeyboardInterrupt):
+        command.run()
+
+
 @pytest.mark.parametrize("fault", [*CALL_FAULTS, *RESULT_FAULTS, *ASKED_AGAIN])
 def test_a_fault_leaves_each_request_with_one_answer_that_was_paid_for_once(tmp_path, fault):
     with BatchEndpoint(*([fault, "create:cut_after"] if fault.startswith("list") else [fault])) as endpoint:
@@ -168,11 +188,7 @@ def test_a_failed_batch_that_brought_answers_all_the_same_keeps_them(tmp_path):
 
 def test_a_batch_that_gets_another_name_is_found_again(tmp_path):
     with BatchEndpoint() as endpoint:
-        endpoint.stuck = True
-        first = Command(tmp_path, endpoint)
-        first.paused = Interrupting()
-        with pytest.raises(KeyboardInterrupt):
-            first.run()
+        interrupted(tmp_path, endpoint)
         endpoint.batches["renamed"] = endpoint.batches.pop("batch_3") | {"id": "renamed"}
         endpoint.stuck = False
         check_whole(tmp_path, Command(tmp_path, endpoint).run())
@@ -372,35 +388,16 @@ def test_faults_of_all_kinds_and_kills_at_random_moments_end_alike(tmp_path, mon
 
 def test_a_second_command_goes_on_with_the_batch_of_the_first(tmp_path, capsys):
     with BatchEndpoint() as endpoint:
-        endpoint.stuck = True
-        first = Command(tmp_path, endpoint)
-        first.paused = Interrupting()
-        with pytest.raises(KeyboardInterrupt):
-            first.run()
+        interrupted(tmp_path, endpoint)
         assert "batches go on without this command (batch_3): the same command" in capsys.readouterr().err
         endpoint.stuck = False
         check_whole(tmp_path, Command(tmp_path, endpoint).run())
         assert len(endpoint.ours) == 1
 
 
-class Interrupting:
-    """Ctrl-C while a command waits for the third time."""
-
-    times = 0
-
-    def append(self, _):
-        self.times += 1
-        if self.times == 3:
-            raise KeyboardInterrupt
-
-
 def test_answers_that_a_command_does_not_ask_for_stay_for_the_one_that_does(tmp_path):
     with BatchEndpoint() as endpoint:
-        endpoint.stuck = True
-        first = Command(tmp_path, endpoint)
-        first.paused = Interrupting()
-        with pytest.raises(KeyboardInterrupt):
-            first.run()
+        interrupted(tmp_path, endpoint)
         endpoint.stuck = False
         assert len(Command(tmp_path, endpoint).run(REQUESTS[:2])) == 2
         assert len(waiting_parts(RunPlace(tmp_path))) == 1
@@ -410,11 +407,7 @@ def test_answers_that_a_command_does_not_ask_for_stay_for_the_one_that_does(tmp_
 
 def test_a_batch_at_another_address_is_not_asked_again_here(tmp_path):
     with BatchEndpoint() as endpoint, BatchEndpoint() as other:
-        endpoint.stuck = True
-        first = Command(tmp_path, endpoint)
-        first.paused = Interrupting()
-        with pytest.raises(KeyboardInterrupt):
-            first.run()
+        interrupted(tmp_path, endpoint)
         with pytest.raises(
             UserError, match=f"has a batch under way at {endpoint.url}, and this command asks"
         ):
