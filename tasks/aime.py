@@ -2,6 +2,7 @@
 
 import re
 
+from tasks.common import plain_maths_prompt, right_answer
 from util.grading.maths import grade_maths
 from util.records import Problem, Verdict
 from util.task import Source, Task
@@ -31,16 +32,12 @@ def prompt(problem: Problem, model: str) -> str:
     return f"{INSTRUCTION}\n\n{problem.question}"
 
 
-def plain_prompt(problem: Problem, model: str) -> str:
-    return f"{problem.question}\n\nPut the final answer in \\boxed{{}}."
-
-
 def grade(problem: Problem, response: str) -> Verdict:
     return grade_maths(problem.answer, response, kind="integer")
 
 
 def gold(row: dict) -> str | None:
-    return f"The final answer is \\boxed{{{int(row['answer']):03d}}}."
+    return right_answer(f"{int(row['answer']):03d}")
 
 
 task = Task(
@@ -55,7 +52,7 @@ task = Task(
     ),
     problem=problem,
     prompt=prompt,
-    prompts={"plain": plain_prompt},
+    prompts={"plain": plain_maths_prompt},
     grade=grade,
     gold=gold,
     groups=("exam",),

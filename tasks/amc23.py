@@ -1,5 +1,6 @@
 """AMC23: the 40 problems of the 2023 AMC 12 contests, rewritten to have integer answers."""
 
+from tasks.common import maths_prompt, right_answer
 from util.grading.maths import grade_maths
 from util.records import Problem, Verdict
 from util.task import Source, Task
@@ -19,16 +20,12 @@ def problem(row: dict) -> Problem:
     return Problem(str(row["id"]), row["problem"], answer_text(row), about={"url": row["url"]})
 
 
-def prompt(problem: Problem, model: str) -> str:
-    return f"{problem.question}\n\nThink it through, then write the final answer inside \\boxed{{}}."
-
-
 def grade(problem: Problem, response: str) -> Verdict:
     return grade_maths(problem.answer, response, kind="number", accept="medium")
 
 
 def gold(row: dict) -> str | None:
-    return f"The final answer is \\boxed{{{answer_text(row)}}}."
+    return right_answer(answer_text(row))
 
 
 task = Task(
@@ -42,7 +39,7 @@ task = Task(
         licence="Apache-2.0",
     ),
     problem=problem,
-    prompt=prompt,
+    prompt=maths_prompt,
     grade=grade,
     gold=gold,
 )

@@ -1,11 +1,8 @@
 """ARC-C: 1,172 grade-school science questions (the challenge set) with three to five options each."""
 
-from util.grading.choice import grade_choice
-from util.records import Problem, Verdict
+from tasks.common import LETTERS, grade_letter, letter_prompt, right_letter
+from util.records import Problem
 from util.task import Source, Task
-
-INSTRUCTION = "Think it through, then write the letter of the right option inside \\boxed{}."
-LETTERS = "ABCDE"
 
 
 def answer_letter(row: dict) -> str | None:
@@ -25,18 +22,9 @@ def problem(row: dict) -> Problem:
     )
 
 
-def prompt(problem: Problem, model: str) -> str:
-    options = "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, problem.choices, strict=False))
-    return f"{problem.question}\n\n{options}\n\n{INSTRUCTION}"
-
-
-def grade(problem: Problem, response: str) -> Verdict:
-    return grade_choice(problem.answer, response, options=problem.choices)
-
-
 def gold(row: dict) -> str | None:
     letter = answer_letter(row)
-    return None if letter is None else f"The right option is \\boxed{{{letter}}}."
+    return None if letter is None else right_letter(letter)
 
 
 task = Task(
@@ -53,7 +41,7 @@ task = Task(
         licence="CC BY-SA 4.0",
     ),
     problem=problem,
-    prompt=prompt,
-    grade=grade,
+    prompt=letter_prompt,
+    grade=grade_letter,
     gold=gold,
 )

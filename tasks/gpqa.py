@@ -2,11 +2,10 @@
 
 import random
 
-from util.grading.choice import grade_choice
-from util.records import Problem, Verdict
+from tasks.common import LETTERS, grade_letter, letter_prompt, right_letter
+from util.records import Problem
 from util.task import Source, Task
 
-INSTRUCTION = "Think it through, then write the letter of the right option inside \\boxed{}."
 OPTIONS = ("Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
 
 
@@ -24,29 +23,20 @@ def problem(row: dict) -> Problem:
     return Problem(
         row["Record ID"].strip(),
         row["Question"].strip(),
-        "ABCD"[order.index("Correct Answer")],
+        LETTERS[order.index("Correct Answer")],
         choices=texts,
         about={"field": row["High-level domain"].strip(), "subject": row["Subdomain"].strip()},
         unusable=unusable,
     )
 
 
-def prompt(problem: Problem, model: str) -> str:
-    options = "\n".join(f"{letter}. {text}" for letter, text in zip("ABCD", problem.choices, strict=True))
-    return f"{problem.question}\n\n{options}\n\n{INSTRUCTION}"
-
-
 def plain_prompt(problem: Problem, model: str) -> str:
-    options = "\n".join(f"({letter}) {text}" for letter, text in zip("ABCD", problem.choices, strict=True))
+    options = "\n".join(f"({letter}) {text}" for letter, text in zip(LETTERS, problem.choices, strict=False))
     return f"{problem.question}\n{options}\nPut the letter of your choice in \\boxed{{}}."
 
 
-def grade(problem: Problem, response: str) -> Verdict:
-    return grade_choice(problem.answer, response, options=problem.choices)
-
-
 def gold(row: dict) -> str | None:
-    return f"The right option is \\boxed{{{'ABCD'[shown(row).index('Correct Answer')]}}}."
+    return right_letter(LETTERS[shown(row).index("Correct Answer")])
 
 
 task = Task(
@@ -59,9 +49,9 @@ task = Task(
         licence="CC BY 4.0",
     ),
     problem=problem,
-    prompt=prompt,
+    prompt=letter_prompt,
     prompts={"plain": plain_prompt},
-    grade=grade,
+    grade=grade_letter,
     gold=gold,
     groups=("field", "subject"),
     hub_task="gpqa_diamond",

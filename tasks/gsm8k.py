@@ -1,5 +1,6 @@
 """GSM8K: 1,319 grade-school word problems with integer answers."""
 
+from tasks.common import right_answer
 from util.grading.maths import grade_maths
 from util.records import Problem, Verdict
 from util.task import Source, Task, content_id
@@ -23,7 +24,7 @@ def grade(problem: Problem, response: str) -> Verdict:
 
 
 def gold(row: dict) -> str | None:
-    return f"The final answer is \\boxed{{{answer_text(row)}}}."
+    return right_answer(answer_text(row))
 
 
 task = Task(

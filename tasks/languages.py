@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from tasks import FAMILIES, gsm8k, numina
+from tasks import FAMILIES, gsm8k
+from tasks.common import grade_any_maths
 from tasks.own import task_of_columns
 from util.records import Problem, Verdict
 from util.task import Source, Task
@@ -41,8 +42,8 @@ def grade_mgsm(problem: Problem, response: str, *, code: str) -> Verdict:
 def grade_polymath(problem: Problem, response: str, *, code: str) -> Verdict:
     """As any maths; where an integer is asked for, also as the language writes one."""
     if not problem.answer.isdecimal():
-        return numina.grade(problem, response)
-    return _either(numina.grade, problem, response, code)
+        return grade_any_maths(problem, response)
+    return _either(grade_any_maths, problem, response, code)
 
 
 def _either(grade: Callable[[Problem, str], Verdict], problem: Problem, response: str, code: str) -> Verdict:

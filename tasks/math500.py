@@ -1,7 +1,7 @@
 """MATH500: 500 competition problems of the MATH test set with LaTeX answers."""
 
-from util.grading.maths import grade_maths
-from util.records import Problem, Verdict
+from tasks.common import grade_any_maths, maths_prompt, plain_maths_prompt, right_answer
+from util.records import Problem
 from util.task import Source, Task
 
 
@@ -10,20 +10,8 @@ def problem(row: dict) -> Problem:
     return Problem(row["unique_id"], row["problem"], row["answer"], about=about)
 
 
-def prompt(problem: Problem, model: str) -> str:
-    return f"{problem.question}\n\nThink it through, then write the final answer inside \\boxed{{}}."
-
-
-def plain_prompt(problem: Problem, model: str) -> str:
-    return f"{problem.question}\n\nPut the final answer in \\boxed{{}}."
-
-
-def grade(problem: Problem, response: str) -> Verdict:
-    return grade_maths(problem.answer, response, question=problem.question)
-
-
 def gold(row: dict) -> str | None:
-    return f"The final answer is \\boxed{{{row['answer']}}}."
+    return right_answer(row["answer"])
 
 
 task = Task(
@@ -36,9 +24,9 @@ task = Task(
         licence="MIT",
     ),
     problem=problem,
-    prompt=prompt,
-    prompts={"plain": plain_prompt},
-    grade=grade,
+    prompt=maths_prompt,
+    prompts={"plain": plain_maths_prompt},
+    grade=grade_any_maths,
     gold=gold,
     groups=("subject", "level"),
 )

@@ -1,7 +1,7 @@
 """MMLU: 14,042 questions of 57 subjects with four options each."""
 
-from util.grading.choice import grade_choice
-from util.records import Problem, Verdict
+from tasks.common import LETTERS, grade_letter, letter_prompt, right_letter
+from util.records import Problem
 from util.task import Source, Task, content_id
 
 # Of the areas in which Hendrycks et al., "Measuring Massive Multitask Language Understanding", 2021, sum up
@@ -24,7 +24,6 @@ AREAS = {
         " high_school_mathematics high_school_physics high_school_statistics machine_learning".split()
     ),
 }
-INSTRUCTION = "Think it through, then write the letter of the right option inside \\boxed{}."
 
 
 def problem(row: dict) -> Problem:
@@ -32,7 +31,7 @@ def problem(row: dict) -> Problem:
     return Problem(
         content_id(row["subject"], row["question"], row["choices"]),
         row["question"],
-        "ABCD"[row["answer"]],
+        LETTERS[row["answer"]],
         choices=tuple(row["choices"]),
         about={"subject": row["subject"], "area": area(row["subject"])},
     )
@@ -42,17 +41,8 @@ def area(subject: str) -> str:
     return next((name for name, subjects in AREAS.items() if subject in subjects), "other")
 
 
-def prompt(problem: Problem, model: str) -> str:
-    options = "\n".join(f"{letter}. {text}" for letter, text in zip("ABCD", problem.choices, strict=True))
-    return f"{problem.question}\n\n{options}\n\n{INSTRUCTION}"
-
-
-def grade(problem: Problem, response: str) -> Verdict:
-    return grade_choice(problem.answer, response, options=problem.choices)
-
-
 def gold(row: dict) -> str | None:
-    return f"The right option is \\boxed{{{'ABCD'[row['answer']]}}}."
+    return right_letter(LETTERS[row["answer"]])
 
 
 task = Task(
@@ -71,8 +61,8 @@ task = Task(
         licence="MIT",
     ),
     problem=problem,
-    prompt=prompt,
-    grade=grade,
+    prompt=letter_prompt,
+    grade=grade_letter,
     gold=gold,
     groups=("area", "subject"),
 )

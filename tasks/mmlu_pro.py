@@ -1,11 +1,8 @@
 """MMLUPro: 12,032 harder questions of 14 fields with four to ten options each."""
 
-from util.grading.choice import grade_choice
-from util.records import Problem, Verdict
+from tasks.common import LETTERS, grade_letter, letter_prompt, right_letter
+from util.records import Problem
 from util.task import Source, Task
-
-INSTRUCTION = "Think it through, then write the letter of the right option inside \\boxed{}."
-LETTERS = "ABCDEFGHIJ"
 
 
 def problem(row: dict) -> Problem:
@@ -23,17 +20,8 @@ def problem(row: dict) -> Problem:
     )
 
 
-def prompt(problem: Problem, model: str) -> str:
-    options = "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, problem.choices, strict=False))
-    return f"{problem.question}\n\n{options}\n\n{INSTRUCTION}"
-
-
-def grade(problem: Problem, response: str) -> Verdict:
-    return grade_choice(problem.answer, response, options=problem.choices)
-
-
 def gold(row: dict) -> str | None:
-    return f"The right option is \\boxed{{{row['answer']}}}."
+    return right_letter(row["answer"])
 
 
 task = Task(
@@ -50,8 +38,8 @@ task = Task(
         licence="MIT",
     ),
     problem=problem,
-    prompt=prompt,
-    grade=grade,
+    prompt=letter_prompt,
+    grade=grade_letter,
     gold=gold,
     hub_task="mmlu_pro",
     groups=("category",),

@@ -1,8 +1,8 @@
 """NUMINA: 859,494 competition and school problems whose reference is the boxed end of a worked solution."""
 
-from util.grading.maths import grade_maths
+from tasks.common import grade_any_maths, maths_prompt
 from util.grading.maths.answers import boxes, parts
-from util.records import Problem, Verdict
+from util.records import Problem
 from util.task import Source, Task, content_id
 
 
@@ -33,14 +33,6 @@ def problem(row: dict) -> Problem:
     )
 
 
-def prompt(problem: Problem, model: str) -> str:
-    return f"{problem.question}\n\nThink it through, then write the final answer inside \\boxed{{}}."
-
-
-def grade(problem: Problem, response: str) -> Verdict:
-    return grade_maths(problem.answer, response, question=problem.question)
-
-
 def gold(row: dict) -> str | None:
     answer = answer_text(row["solution"] or "")
     if answer is None:
@@ -65,8 +57,8 @@ task = Task(
         licence="Apache-2.0",
     ),
     problem=problem,
-    prompt=prompt,
-    grade=grade,
+    prompt=maths_prompt,
+    grade=grade_any_maths,
     gold=gold,
     groups=("source", "difficulty"),
 )

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks import apps, gsm8k, numina
-from tasks.mmlu_pro import INSTRUCTION
+from tasks.common import LETTERS, grade_any_maths, grade_letter, letter_prompt, lettered, maths_prompt
 from util import prompts
 from util.data.addresses import Address, read_address
 from util.data.columns import NAMES
@@ -35,7 +35,6 @@ from util.records import Problem, TestSuite, Verdict
 from util.task import Source, Task, content_id
 
 FACTS = "subject category topic field domain type level difficulty source language".split()
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LOOKED_AT = 200  # rows from which columns and grader are guessed
 BOX = "\\boxed"
 FACT_CHARS = 60  # longer texts are no facts by which results are split
@@ -126,7 +125,7 @@ def problem(row: dict, *, columns: Mapping[str, str], grade: str, facts: tuple[s
             reference = _letter(_at(row, columns["answer"]), options, labels, columns.get(FIRST))
         elif grade == "judge" and options:
             letter = _letter(_at(row, columns["answer"]), options, labels, columns.get(FIRST))
-            question += f"\n\n{_lettered(options)}"
+            question += f"\n\n{lettered(options)}"
             reference = f"{letter}. {options[LETTERS.index(letter)]}"
         else:
             reference = _answer(_at(row, columns["answer"]), is_whole=grade == "judge")
@@ -325,17 +324,11 @@ def _parsed(value: Any) -> Any:
 # --- asking and grading ---
 
 
-def letter_prompt(problem: Problem, model: str) -> str:
-    return "\n\n".join(filter(None, [problem.question, _lettered(problem.choices), INSTRUCTION]))
-
-
-def _lettered(options: Sequence[str]) -> str:
-    return "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, options, strict=False))
-
-
-def grade_letter(problem: Problem, response: str) -> Verdict:
-    options = problem.choices or _listed_options(problem.question)
-    return grade_choice(problem.answer, response, options=problem.choices or len(options))
+def grade_own_letter(problem: Problem, response: str) -> Verdict:
+    """As any letter; where no column has the options, the question lists them."""
+    if problem.choices:
+        return grade_letter(problem, response)
+    return grade_choice(problem.answer, response, options=len(_listed_options(problem.question)))
 
 
 def bare_prompt(problem: Problem, model: str) -> str:
@@ -354,9 +347,14 @@ def _quoted(text: str) -> str:
     return _RISKY.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False))
 
 
-GRADERS = {"maths": numina.grade, "number": gsm8k.grade, "letter": grade_letter, "judge": grade_judged}
+GRADERS = {
+    "maths": grade_any_maths,
+    "number": gsm8k.grade,
+    "letter": grade_own_letter,
+    "judge": grade_judged,
+}
 PROMPTS = {
-    "maths": numina.prompt,
+    "maths": maths_prompt,
     "number": gsm8k.prompt,
     "letter": letter_prompt,
     "code": apps.prompt,
