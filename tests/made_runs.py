@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from util.records import SCHEMA, Verdict
+from util.records import SCHEMA, Key, Verdict
 from util.runs.folder import Run
 from util.runs.reader import text_digest
-from util.runs.theirs import Key, TheirScore, imported
+from util.runs.theirs import TheirScore, imported
 
 SETTINGS = {
     "task": "MATH500",

@@ -32,6 +32,7 @@ REASONS = (
     "not_asked",  # a judge has still to be asked about the answer: counted apart
 )
 NOT_ASKED = REASONS[-1]
+Key = tuple[str, float, int]  # names a sample: its problem, its temperature, and its index there
 # How sure the sign is by which an answer was found. "high": a box, an answer tag, a "####" line, a finished
 # declaration; "medium": a conclusion in the last line; "low": the last number, a letter that stands alone.
 TRUSTS = ("high", "medium", "low")
@@ -230,7 +231,7 @@ class Sample:
     completion_tokens: int
 
     @property
-    def key(self) -> tuple[str, float, int]:
+    def key(self) -> Key:
         return (self.problem_id, self.temperature, self.index)
 
 

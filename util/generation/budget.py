@@ -19,15 +19,16 @@ from util.generation.judging import CarriedJudge, Graded, check_isolation, grade
 from util.generation.judging import graded as as_graded
 from util.generation.loop import Outcome
 from util.generation.order import OnProgress, ends_loops
-from util.generation.rounds import Key, sample_seed
+from util.generation.rounds import sample_seed
 from util.grading.pool import GradingPool
 from util.machines.cores import usable_cores
-from util.records import Completion, Record, Request, Sample, TestSuite, Verdict, ending, exact_number
+from util.records import Completion, Key, Record, Request, Sample, TestSuite, Verdict, ending, exact_number
 from util.response import CLOSE, Thought, opening_of, thought_of
 from util.results.counting import Tallies, counted
 from util.results.headline import headline
 from util.runs.folder import read_run_json
 from util.runs.journal import Journal, read_lines
+from util.runs.lines import named
 from util.runs.reader import read_records, sample_from, text_digest
 from util.runs.repeat import next_step
 from util.settings import NOT_RECORDED, values_of
@@ -235,12 +236,9 @@ def _thought(record: Record, thinks: bool) -> Thought | None:
 
 def _line(cut: Cut, result: Completion) -> dict:
     """As budget.jsonl keeps an answer; what was begun is in the run already."""
-    problem_id, temperature, index = cut.record.sample.key
     text = result.text.rpartition(cut.begun)[2]
     return {
-        "problem_id": problem_id,
-        "temperature": temperature,
-        "index": index,
+        **named(cut.record.sample.key),
         "at": cut.at,
         "begun": text_digest(cut.begun),
         "text": f"{result.reasoning or ''}{text}",  # behind a closed thought all is answer

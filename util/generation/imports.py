@@ -18,7 +18,7 @@ from pathlib import Path
 from util.data.foreign.samples import ForeignSample, Log
 from util.errors import UserError
 from util.machines.versions import made_with
-from util.records import Problem, Sample
+from util.records import Key, Problem, Sample
 from util.runs.folder import Run
 from util.runs.journal import make_folders, sha256_of, sync_names, write_lines
 from util.runs.theirs import TheirScore, imported
@@ -316,7 +316,7 @@ def _import(
     return _write(run, key, sample, limit)
 
 
-def _key(problem_id: str, sample: ForeignSample, usual: float, times: Counter[str]) -> tuple[str, float, int]:
+def _key(problem_id: str, sample: ForeignSample, usual: float, times: Counter[str]) -> Key:
     said = sample.temperature
     temperature = said if said is not None and said >= 0 else usual
     index = sample.index
@@ -326,7 +326,7 @@ def _key(problem_id: str, sample: ForeignSample, usual: float, times: Counter[st
     return problem_id, temperature, index
 
 
-def _write(run: Run, key: tuple[str, float, int], sample: ForeignSample, limit: int | None) -> dict[str, int]:
+def _write(run: Run, key: Key, sample: ForeignSample, limit: int | None) -> dict[str, int]:
     ended = sample.finish_reason
     if ended is None:
         ended = "length" if limit is not None and sample.completion_tokens >= limit else UNKNOWN

@@ -19,7 +19,6 @@ from typing import NamedTuple
 from util.data.rows import open_rows, problems
 from util.errors import UserError
 from util.generation.order import OnProgress
-from util.generation.rounds import Key
 from util.grading.cluster import ClusterGradingPool
 from util.grading.code import grader, limits_of, longest_s
 from util.grading.code.suites import carry_tests
@@ -28,7 +27,17 @@ from util.grading.pool import GradingPool
 from util.grading.sandbox import Isolation, Limits, require_isolation
 from util.machines.cores import usable_cores
 from util.machines.versions import made_with
-from util.records import Problem, Record, Sample, TestSuite, Verdict, as_finished, ending, worth_another_try
+from util.records import (
+    Key,
+    Problem,
+    Record,
+    Sample,
+    TestSuite,
+    Verdict,
+    as_finished,
+    ending,
+    worth_another_try,
+)
 from util.results.counting import OUTCOMES, Counted, counted
 from util.runs.folder import Run, read_run_json, verdict_line
 from util.runs.journal import file_number, read_lines

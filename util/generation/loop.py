@@ -16,8 +16,8 @@ from functools import partial
 from util.engines.options import Engine
 from util.generation.judging import Grading
 from util.generation.order import Plan, Prompt
-from util.generation.rounds import Key, Rounds, sample_seed, samples_at
-from util.records import Completion, Failure, Problem, Request, Sample, TestSuite
+from util.generation.rounds import Rounds, sample_seed, samples_at
+from util.records import Completion, Failure, Key, Problem, Request, Sample, TestSuite
 from util.runs.batches import RunPlace
 from util.runs.folder import Run
 from util.runs.reader import StoredProblems, read_records

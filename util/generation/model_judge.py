@@ -23,13 +23,13 @@ from util.errors import RunStopped, UserError
 from util.generation.order import OnProgress, Order
 from util.generation.second_opinion import Doubt, Verifier, canaries
 from util.grading.judged import LABEL, grader_name, said_by_judge
-from util.records import NOT_ASKED, Failure, Record, Verdict
+from util.records import NOT_ASKED, Failure, Key, Record, Verdict
 from util.response import solution_part
 from util.runs.folder import Run, find_run
 from util.runs.journal import read_lines
-from util.runs.lines import PROBLEMS, VERDICTS
+from util.runs.lines import PROBLEMS, VERDICTS, key_of
 from util.runs.offsets import key_digest, name_digest
-from util.runs.opinions import NO, YES, Key, OpinionJournal, Opinions, canary_line
+from util.runs.opinions import NO, YES, OpinionJournal, Opinions, canary_line
 from util.runs.reader import read_records, text_digest
 from util.task import Task
 from util.terminal import Progress, number_of, say
@@ -110,9 +110,7 @@ class ModelJudge:
     def check_alone(self) -> None:
         """Raise UserError where another judge, or one that was asked in other words, has said verdicts."""
         last = {
-            key_digest(line["problem_id"], line["temperature"], line["index"]): line["verdict"].get(
-                "grader", ""
-            )
+            key_digest(*key_of(line)): line["verdict"].get("grader", "")
             for _, line in read_lines(self._folder / VERDICTS)
         }
         others = Counter(one for one in last.values() if said_by_judge(one) and one != self.grader)

@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
-from util.records import NOT_JUDGED, Verdict
+from util.records import NOT_JUDGED, Key, Verdict
 
 Name = tuple[str, float]  # (problem id, temperature): what samples are asked for
-Key = tuple[str, float, int]  # a sample: its index besides
 LIKELY = 0.6  # a sample that is wanted with more than this chance is asked rather than a place stays empty
 SURE = 1.96  # standard deviations on either side of 95 % of a normal distribution
 

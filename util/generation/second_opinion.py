@@ -20,12 +20,12 @@ from util.engines.tokens import estimate_tokens
 from util.errors import UserError
 from util.generation.order import OnProgress
 from util.grading.maths.spans import AROUND
-from util.records import NOT_JUDGED, Failure, Record
+from util.records import NOT_JUDGED, Failure, Key, Record
 from util.response import solution_part
 from util.runs.journal import read_lines
 from util.runs.lines import PROBLEMS
 from util.runs.offsets import name_digest
-from util.runs.opinions import AUDIT, NO, UNDECIDED, YES, Key, Opinion, OpinionJournal, Opinions, audit_draw
+from util.runs.opinions import AUDIT, NO, UNDECIDED, YES, Opinion, OpinionJournal, Opinions, audit_draw
 from util.runs.reader import read_records, text_digest
 
 REPLY_TOKENS = 1024  # most of a reply: a verifier may think first

@@ -16,16 +16,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from util.errors import UserError
-from util.records import NOT_JUDGED, Verdict, exact_number
+from util.records import NOT_JUDGED, Key, Verdict, exact_number
 from util.results.counting import outcome_of
 from util.results.estimates import Estimate, mean_of_shares, mean_within
 from util.results.history import told
 from util.results.sides import Side
 from util.runs.folder import read_run_json
+from util.runs.lines import named
 from util.runs.older_layout import GRADER as OLDER_GRADER
 from util.runs.reader import read_records
 from util.runs.repeat import check_command
-from util.runs.theirs import Key, TheirScores, logged_scores, their_metrics, tool_of
+from util.runs.theirs import TheirScores, logged_scores, their_metrics, tool_of
 from util.terminal import closest, number_of
 
 LISTED = 20
@@ -101,11 +102,8 @@ class Flip:
     points: Fraction = Fraction(0)  # what it adds to their number over ours; 1 is all of it
 
     def as_json(self) -> dict:
-        problem_id, temperature, index = self.key
         return {
-            "problem_id": problem_id,
-            "temperature": temperature,
-            "index": index,
+            **named(self.key),
             "theirs": float(self.theirs),
             "their_answer": self.extracted,
             "correct": self.verdict.correct,

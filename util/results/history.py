@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from util.errors import UserError
 from util.records import NOT_ASKED, NOT_JUDGED, Verdict, exact_number
 from util.runs.folder import read_run_json
-from util.runs.journal import read_lines
-from util.runs.lines import VERDICTS
-from util.runs.reader import VerdictLines, read_records
+from util.runs.journal import open_to_read, read_line_at, read_lines
+from util.runs.lines import VERDICTS, key_of
+from util.runs.offsets import key_digest
+from util.runs.reader import read_records
 from util.runs.repeat import next_step
 from util.terminal import number_of
 
@@ -84,22 +86,20 @@ def read_history(folder: Path) -> History:
     if next(read_lines(path), None) is None:
         raise UserError(next_step(folder, samples=sum(1 for _ in read_records(folder))))
     history = History()
-    with VerdictLines(path) as lines:
-        for line, before in _with_previous(path, lines):
-            history.gradings += 1
-            after = Verdict(**line["verdict"])
-            history.graders[after.grader] += 1
-            if before is None:
-                history.samples += 1
-                continue
-            previous = Verdict(**before["verdict"])
-            history.graders[previous.grader] -= 1
-            if before["judged"] != line["judged"]:  # another text: rewritten in between
-                continue
-            history.again[(previous.grader, after.grader)] += 1
-            if _says(previous) != _says(after):
-                key = (line["problem_id"], line["temperature"], line["index"])
-                history.changes.append(Change(*key, previous, after))
+    for line, before in _with_previous(path):
+        history.gradings += 1
+        after = Verdict(**line["verdict"])
+        history.graders[after.grader] += 1
+        if before is None:
+            history.samples += 1
+            continue
+        previous = Verdict(**before["verdict"])
+        history.graders[previous.grader] -= 1
+        if before["judged"] != line["judged"]:  # another text: rewritten in between
+            continue
+        history.again[(previous.grader, after.grader)] += 1
+        if _says(previous) != _says(after):
+            history.changes.append(Change(*key_of(line), previous, after))
     history.graders = +history.graders
     return history
 
@@ -133,10 +133,17 @@ def as_text(folder: Path, history: History, *, most: int | None = LISTED) -> str
     return "\n".join(lines)
 
 
-def _with_previous(path: Path, lines: VerdictLines) -> Iterator[tuple[dict, dict | None]]:
-    for offset, line in read_lines(path):
-        if line["verdict"].get("reason") != NOT_ASKED:  # nothing was said
-            yield line, lines.replace(line, offset)
+def _with_previous(path: Path) -> Iterator[tuple[dict, dict | None]]:
+    """Each line in which something is said, with the one before it about the same sample."""
+    offsets: dict[int, int] = {}
+    with closing(open_to_read(path)) as file:
+        for offset, line in read_lines(path):
+            if line["verdict"].get("reason") == NOT_ASKED:
+                continue
+            digest = key_digest(*key_of(line))
+            before = offsets.get(digest)
+            offsets[digest] = offset
+            yield line, None if before is None else read_line_at(file, before)
 
 
 def _says(verdict: Verdict) -> tuple:

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from util.errors import UserError
-from util.records import SCHEMA, SHARDED_SCHEMA, Problem, Sample, Verdict
+from util.records import SCHEMA, SHARDED_SCHEMA, Key, Problem, Sample, Verdict
 from util.runs.batches import FOLDER as PARTS
 from util.runs.batches import is_paid_for
 from util.runs.journal import (
@@ -46,7 +46,17 @@ from util.runs.journal import (
     remove_empty,
     write_whole,
 )
-from util.runs.lines import BATCHES, FORMATTED, PROBLEMS, SAMPLES, THEIRS, UNFORMATTED, VERDICTS, shortened
+from util.runs.lines import (
+    BATCHES,
+    FORMATTED,
+    PROBLEMS,
+    SAMPLES,
+    THEIRS,
+    UNFORMATTED,
+    VERDICTS,
+    named,
+    shortened,
+)
 from util.runs.lock import LOCK, IsWritten, hold_lock, holder_of
 from util.runs.offsets import name_digest
 from util.runs.reader import SampleSet, has_samples, samples_there, stray_sample
@@ -244,7 +254,7 @@ class Run:
         self.info = self._new_info(settings, made_with)
         self.save_info()
 
-    def note_samples(self, keys: Iterable[tuple[str, float, int]]) -> None:
+    def note_samples(self, keys: Iterable[Key]) -> None:
         """Know of samples that other jobs have written since this one looked."""
         for key in keys:
             self._have.add(*key)
@@ -314,25 +324,23 @@ class Run:
         for sample in told:
             self._samples.append(vars(sample))
 
-    def add_verdict(self, key: tuple[str, float, int], judged: str, verdict: Verdict) -> None:
+    def add_verdict(self, key: Key, judged: str, verdict: Verdict) -> None:
         self.add_verdict_lines(verdict_line(key, judged, verdict))
 
     def add_verdict_lines(self, lines: bytes) -> None:
         """Write verdicts that a grader has made lines of."""
         self._verdicts.append_encoded(lines)
 
-    def add_formatted(self, key: tuple[str, float, int], text: str, by: str) -> None:
+    def add_formatted(self, key: Key, text: str, by: str) -> None:
         """Keep the text of a sample in thought and solution; `by` names the rule or the model."""
         self._add_format(FORMATTED, key, {"text": text, "by": by})
 
-    def add_unformatted(self, key: tuple[str, float, int], reason: str, by: str) -> None:
+    def add_unformatted(self, key: Key, reason: str, by: str) -> None:
         """Keep why a sample could not be formatted, so that nobody pays for it twice."""
         self._add_format(UNFORMATTED, key, {"text": None, "by": by, "reason": reason})
 
-    def _add_format(self, name: str, key: tuple[str, float, int], said: dict) -> None:
-        problem_id, temperature, index = key
-        line = {"problem_id": problem_id, "temperature": temperature, "index": index, **said}
-        self._other(name).append(line)
+    def _add_format(self, name: str, key: Key, said: dict) -> None:
+        self._other(name).append({**named(key), **said})
 
     def sync_formats(self) -> None:
         """Bring to the disk which samples are formatted, and which could not be."""
@@ -340,7 +348,7 @@ class Run:
             if name in self._others:
                 self._others[name].sync()
 
-    def add_theirs(self, key: tuple[str, float, int], their: TheirScore) -> None:
+    def add_theirs(self, key: Key, their: TheirScore) -> None:
         """Keep what another suite said of a sample by a metric, unless it is there.
 
         The sample itself may be missing: where they scored a response that their log does not have.
@@ -430,12 +438,10 @@ def _is_bound(folder: Path) -> bool:
     return has_samples(folder) or is_paid_for(folder)
 
 
-def verdict_line(key: tuple[str, float, int], judged: str, verdict: Verdict) -> bytes:
+def verdict_line(key: Key, judged: str, verdict: Verdict) -> bytes:
     """A line of verdicts.jsonl: what was said of the text with the digest `judged`."""
-    problem_id, temperature, index = key
-    name = {"problem_id": problem_id, "temperature": temperature, "index": index}
     said = {field: value for field, value in vars(verdict).items() if value or field != "rules"}
-    return encoded({**name, "judged": judged, "verdict": said})
+    return encoded({**named(key), "judged": judged, "verdict": said})
 
 
 def read_run_json(folder: Path) -> dict:

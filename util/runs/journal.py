@@ -242,12 +242,6 @@ class JoinedFiles:
         for file in self._files.values():
             file.close()
 
-    def __enter__(self) -> JoinedFiles:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 def _open(path: Path) -> BinaryIO:
     try:

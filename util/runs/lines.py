@@ -1,6 +1,7 @@
 """Does a line of a run's files hold what its readers expect?
 
-Call `misfit`; `FIELDS` says what each file holds, `is_run_file` which files belong to a run.
+Call `misfit`; `FIELDS` says what each file holds, `is_run_file` which files belong to a run. `named` and
+`key_of` write and read by which fields a line names its sample.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from util.records import Verdict
+from util.records import Key, Verdict
 from util.settings import MOST_SAMPLES
 
 PROBLEMS, SAMPLES, FORMATTED, UNFORMATTED, VERDICTS, OPINIONS, THEIRS, BATCHES = (
@@ -142,6 +143,16 @@ _KINDS: dict[Fits, str] = {
 }
 LABELLED: Fields = {"id": _is_text, "gpt_difficulty_parsed": _is_label}
 UNLABELLED: Fields = {"id": _is_text}
+
+
+def named(key: Key) -> dict[str, Any]:
+    """The fields by which a line names its sample."""
+    return dict(zip(_KEY, key, strict=True))
+
+
+def key_of(line: Mapping[str, Any]) -> Key:
+    """The sample that a line names."""
+    return line["problem_id"], line["temperature"], line["index"]
 
 
 def is_run_file(path: Path) -> bool:

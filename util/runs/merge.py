@@ -14,7 +14,7 @@ from util.errors import UserError
 from util.runs.batches import RunPlace, waiting_parts
 from util.runs.folder import Run, read_run_json, spent_by_all, writer_of
 from util.runs.journal import Journal, parsed_line, read_lines
-from util.runs.lines import FORMATTED, OPINIONS, PROBLEMS, SAMPLES, UNFORMATTED, VERDICTS, shortened
+from util.runs.lines import FORMATTED, OPINIONS, PROBLEMS, SAMPLES, UNFORMATTED, VERDICTS, key_of, shortened
 from util.runs.reader import SampleSet, has_samples, sample_from, sample_lines
 from util.runs.repeat import next_step
 from util.runs.theirs import logged_scores, read_theirs
@@ -120,7 +120,7 @@ def _copy_lines(path: Path, to: Path, wanted: SampleSet) -> None:
         return
     with Journal(to) as journal:
         for _, line in read_lines(path):
-            if wanted.has(line["problem_id"], line["temperature"], line["index"]):
+            if wanted.has(*key_of(line)):
                 journal.append(line)
 
 

@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from util.records import Key
 from util.runs.journal import encoded, read_keys
+from util.runs.lines import key_of, named
 
 # The first fields of a line as Journal writes them, and in one spelling only: equal samples have equal bytes.
 # Lines that begin otherwise (an id beyond ASCII, a temperature of five places) are decoded as a whole.
@@ -59,7 +61,7 @@ class SampleLine(NamedTuple):
     """A line about a sample, not decoded. A tuple: one is made for each line of a file."""
 
     offset: int
-    key: tuple[str, float, int]
+    key: Key
     digest: int  # as of `key_digest`
     raw: bytes
 
@@ -84,7 +86,7 @@ def read_samples(path: Path) -> Iterator[SampleLine]:
     """Each line of a file in which every line is about a sample."""
     for offset, found, raw in read_keys(path, _SAMPLE_START):
         if isinstance(found, dict):
-            key = found["problem_id"], found["temperature"], found["index"]
+            key = key_of(found)
             digest = key_digest(*key)
         else:
             problem_id, temperature, index = found.groups()
@@ -94,8 +96,8 @@ def read_samples(path: Path) -> Iterator[SampleLine]:
 
 def key_digest(problem_id: str, temperature: float, index: int) -> int:
     """64 bits that name a sample in this process; a million samples collide with a chance of 3e-8."""
-    key = {"problem_id": problem_id, "temperature": float(temperature), "index": index}
-    return hash(encoded(key)[:-2] + b", ")  # the bytes with which a line about it begins
+    key = problem_id, float(temperature), index
+    return hash(encoded(named(key))[:-2] + b", ")  # the bytes with which a line about it begins
 
 
 def name_digest(*parts: object) -> int:

@@ -12,17 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from util.errors import UserError
-from util.records import Record
+from util.records import Key, Record
 from util.runs.journal import Journal, read_lines
-from util.runs.lines import OPINIONS
+from util.runs.lines import OPINIONS, key_of, named
 from util.runs.offsets import key_digest, name_digest
 from util.runs.reader import text_digest
 from util.terminal import say
 
 UNDECIDED, AUDIT = "undecided", "audit"  # why a sample was asked about; anything else names a kind of canary
 YES, NO, NEITHER = "yes", "no", "neither"
-
-Key = tuple[str, float, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +59,9 @@ class OpinionJournal:
 
     def add(self, key: Key, opinion: Opinion, *, rules: dict) -> None:
         """Write an opinion beside the verdict of the rules that it is about."""
-        problem_id, temperature, index = key
         self._journal.append(
             {
-                "problem_id": problem_id,
-                "temperature": temperature,
-                "index": index,
+                **named(key),
                 "judged": opinion.judged,
                 "answer": opinion.answer,
                 "why": opinion.why,
@@ -102,7 +97,7 @@ class Opinions:
                 which = (opinion.verifier, opinion.why, line["problem_id"], opinion.answer)
                 self._canaries[which] = opinion
             else:
-                digest = key_digest(line["problem_id"], line["temperature"], line["index"])
+                digest = key_digest(*key_of(line))
                 self._samples.setdefault(digest, []).append(opinion)
 
     def __len__(self) -> int:

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from util.errors import UserError
-from util.records import Problem, Record, Sample, Verdict, graded_text
+from util.records import Key, Problem, Record, Sample, Verdict, graded_text
 from util.runs.journal import JoinedFiles, files_of, open_to_read, parsed_line, read_line_at, read_lines
-from util.runs.lines import FORMATTED, PROBLEMS, SAMPLES, UNFORMATTED, VERDICTS
-from util.runs.offsets import SampleLine, key_digest, problem_offsets, read_samples, sample_offsets
+from util.runs.lines import FORMATTED, PROBLEMS, SAMPLES, UNFORMATTED, VERDICTS, key_of
+from util.runs.offsets import SampleLine, problem_offsets, read_samples, sample_offsets
 from util.terminal import say
 
 
@@ -282,7 +282,7 @@ class SampleSet:
     def temperatures(self) -> list[float]:
         return sorted({temperature for _, temperature in self._bits})
 
-    def __iter__(self) -> Iterator[tuple[str, float, int]]:
+    def __iter__(self) -> Iterator[Key]:
         for name, bits in self._bits.items():
             yield from ((*name, index) for index in range(bits.bit_length()) if bits >> index & 1)
 
@@ -303,29 +303,8 @@ def given_up(folder: Path) -> SampleSet:
 def _samples_named(path: Path) -> SampleSet:
     found = SampleSet()
     for _, line in read_lines(path):
-        found.add(line["problem_id"], line["temperature"], line["index"])
+        found.add(*key_of(line))
     return found
-
-
-class VerdictLines:
-    """Finds the earlier line about a sample while verdicts.jsonl is read; keeps offsets, no texts."""
-
-    def __init__(self, path: Path) -> None:
-        self._offsets: dict[int, int] = {}
-        self._file = open_to_read(path)
-
-    def replace(self, line: dict, offset: int) -> dict | None:
-        """The last line about the same sample, if there was one; `line` is from now on the last."""
-        digest = key_digest(line["problem_id"], line["temperature"], line["index"])
-        before = self._offsets.get(digest)
-        self._offsets[digest] = offset
-        return None if before is None else read_line_at(self._file, before)
-
-    def __enter__(self) -> VerdictLines:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
 
 
 def sample_from(line: dict) -> Sample:

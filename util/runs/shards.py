@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from util.errors import RunStopped, UserError
+from util.records import Key
 from util.runs.journal import disk_trouble, file_of, make_folders
 from util.runs.lines import SAMPLES
 from util.runs.lock import (
@@ -57,8 +58,6 @@ LOOK_S, PAUSE_S = 5.0, 0.2  # between two looks at what others do, while there i
 # but of a small run two for each of 128 jobs, so that none of them goes without.
 GROUP_SAMPLES, FEWEST_GROUPS, MOST_GROUPS = 64, 256, 4096
 NEXT_FILES = 10_000  # the files of a shard that was taken for dead and may not be are left alone
-
-Key = tuple[str, float, int]
 
 
 @dataclass(frozen=True)

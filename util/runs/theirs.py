@@ -12,10 +12,10 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from util.records import Key
 from util.runs.journal import open_to_read, read_line_at, read_lines
-from util.runs.lines import THEIRS, is_their_score
+from util.runs.lines import THEIRS, is_their_score, key_of, named
 
-Key = tuple[str, float, int]
 MOST_DIGITS = 40  # before or behind the point: no score has more
 
 
@@ -65,16 +65,15 @@ def tool_of(info: Mapping[str, Any]) -> str:
 
 def their_line(key: Key, their: TheirScore) -> dict[str, Any]:
     """A line of theirs.jsonl; a score that is no number, or a number beyond all reason, is none."""
-    problem_id, temperature, index = key
     score = their.score if is_their_score(their.score) else None
-    said = {"metric": their.metric, "score": score, "extracted": their.extracted}
-    return {"problem_id": problem_id, "temperature": temperature, "index": index, **said}
+    return {**named(key), "metric": their.metric, "score": score, "extracted": their.extracted}
 
 
 def read_theirs(folder: Path) -> Iterator[tuple[int, Key, TheirScore]]:
     """Each line of theirs.jsonl with its offset in bytes; no line where there is no such file."""
     for offset, line in read_lines(folder / THEIRS):
-        key = line["problem_id"], float(line["temperature"]), line["index"]
+        problem_id, temperature, index = key_of(line)
+        key = problem_id, float(temperature), index
         yield offset, key, TheirScore(line["metric"], line["score"], line["extracted"])
 
 
