@@ -193,10 +193,19 @@ class Request:
     stop_loops: bool = False  # whether a text that repeats itself is ended
 
     @property
+    def key(self) -> Key:
+        return (self.problem_id, self.temperature, self.index)
+
+    @property
     def begun(self) -> str:
         """What the answer begins with."""
         last = self.messages[-1]
         return last["content"] if last["role"] == "assistant" else ""
+
+    def __reduce__(self) -> tuple:
+        """To another process it travels without what those who ask know besides, such as open files: engines
+        give back the object that they were given."""
+        return Request, tuple(getattr(self, name) for name in Request.__dataclass_fields__)
 
 
 @dataclass(frozen=True)

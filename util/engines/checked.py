@@ -58,10 +58,6 @@ class AskedRequest(Request):
 
     question: Question = field(kw_only=True)
 
-    def __reduce__(self) -> tuple:
-        """To another process it travels as a bare request; engines give back the object they were given."""
-        return Request, tuple(getattr(self, name) for name in Request.__dataclass_fields__)
-
 
 def ask(
     engine: Engine,

@@ -440,7 +440,7 @@ class OpenAIEngine:
         return outcome
 
     async def _back_off(self, times: int, request: Request) -> None:
-        about = (request.problem_id, request.temperature, request.index, request.seed, times)
+        about = (*request.key, request.seed, times)
         dice = random.Random(" ".join(map(str, about)))
         self._backing_off += 1
         try:

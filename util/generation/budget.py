@@ -116,8 +116,7 @@ class Budgets:
                 under_way[number] = cut
                 yield self._request(cut, number)
 
-        journal = Journal(self._folder / BUDGET)
-        try:
+        with Journal(self._folder / BUDGET) as journal:
             for request, result in engine.generate(requests()):
                 cut = under_way.pop(request.index)
                 if not isinstance(result, Completion):
@@ -127,8 +126,6 @@ class Budgets:
                 journal.append(line)
                 outcome.add(self._note(line))
                 on_progress(result.completion_tokens)
-        finally:
-            journal.close()
         return outcome
 
     def table(

@@ -11,6 +11,7 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -434,11 +435,8 @@ def grade_ungraded(
     with Run(folder, settings=info["settings"], made_with=made_with()) as run:
         judge = Judge(folder, grade_as_recorded(task, info))
         with GradingPool(usable_cores(), judge, symbolic=values["symbolic"]) as pool:
-            grading = Grading(run, pool, references, timeout_s=task.grade_timeout_s)
-            try:
+            with closing(Grading(run, pool, references, timeout_s=task.grade_timeout_s)) as grading:
                 grading.grade_rest(on_progress)
-            finally:
-                grading.close()
             return grading.without_problem
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -72,13 +73,9 @@ OnSample = Callable[[Job, int], None]  # called with the number of completion to
 
 @dataclass(frozen=True)
 class _JobRequest(Request):
-    """A request that knows which job it belongs to; engines give back the object they were given."""
+    """A request that knows which job it belongs to."""
 
     job: Job = field(kw_only=True)
-
-    def __reduce__(self) -> tuple:
-        """To another process it travels as a bare request: the job holds open files."""
-        return Request, tuple(getattr(self, name) for name in Request.__dataclass_fields__)
 
 
 def place_of(request: Request) -> RunPlace:
@@ -165,9 +162,9 @@ def _keep(job: Job, request: Request, result: Completion | Failure, on_sample: O
         job.outcome.failed += 1
         job.outcome.failure = result.message
         if job.rounds is not None:
-            job.rounds.judged((request.problem_id, request.temperature, request.index), None)
+            job.rounds.judged(request.key, None)
         return
-    sample = _sample(request, result)
+    sample = Sample(*request.key, **vars(result))
     offset = job.run.add_sample(sample)
     job.outcome.add(sample)
     if job.rounds is not None and sample.finish_reason == "prompt_too_long":
@@ -256,7 +253,7 @@ def _missing_by_rounds(
 
 
 def _requests(job: Job, has_empty_place: Callable[[], bool]) -> Iterator[_JobRequest | None]:
-    plan, prompts = job.plan, StoredProblems(job.run.folder)
+    plan = job.plan
     system = [{"role": "system", "content": plan.system_prompt}] if plan.system_prompt else []
     begun = [{"role": "assistant", "content": plan.prefill}] if plan.prefill else []
     keys: Iterator[Key | None] = _missing(job.run, job.asked.ids, plan)
@@ -264,7 +261,7 @@ def _requests(job: Job, has_empty_place: Callable[[], bool]) -> Iterator[_JobReq
         keys = _missing_by_rounds(job.grading, job.rounds, job.outcome, has_empty_place)
     elif job.groups is not None:
         keys = _missing_of_groups(job.run, job.groups, plan)
-    try:
+    with closing(StoredProblems(job.run.folder)) as prompts:
         for key in keys:
             if key is None:
                 yield None
@@ -280,18 +277,3 @@ def _requests(job: Job, has_empty_place: Callable[[], bool]) -> Iterator[_JobReq
                 stop_loops=plan.ends_loops(temperature),
                 job=job,
             )
-    finally:
-        prompts.close()
-
-
-def _sample(request: Request, completion: Completion) -> Sample:
-    return Sample(
-        problem_id=request.problem_id,
-        temperature=request.temperature,
-        index=request.index,
-        text=completion.text,
-        reasoning=completion.reasoning,
-        finish_reason=completion.finish_reason,
-        prompt_tokens=completion.prompt_tokens,
-        completion_tokens=completion.completion_tokens,
-    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -183,44 +184,47 @@ class ModelJudge:
         first = next(answered, None)
         if first is None:
             return found
-        understood = Opinions(self._folder).understood(self.name, self.prompt)
-        questions = chain(planted, [first], answered)
         assert engine is not None, "there is a new answer"
-        journal, last = OpinionJournal(self._folder), ""
-        try:
-            # The first one alone, as no other is answered where it is not; then the rest of the planted ones.
-            parts = (islice(questions, 1), islice(questions, max(0, len(planted) - 1)), questions)
-            for number, part in enumerate(parts):
-                for question, text, reply in ask(
-                    engine, part, _read_reply, reminder=REMINDER, tries=TRIES, answers=answers
-                ):
-                    about = question.about
-                    last = text if isinstance(reply, Refused) else last
-                    if isinstance(reply, Failure):
-                        if not answers.requests:
-                            raise UserError(
-                                f"the judge {self.name} does not answer ({reply.message}): name another one"
-                            )
-                        found.failed += 1
-                        found.failure = reply.message
-                    elif isinstance(about, Doubt):
-                        word = _as_opinion(reply)
-                        journal.add(about.key, about.opinion(self._verifier, (word, word)), rules={})
-                    else:
-                        place, answer = about
-                        known[place] = verdict = self._verdict(reply, answer)
-                        found.unreadable += isinstance(reply, Refused)
-                        for sample in alike.pop(place):
-                            note(verdict, sample)
-                is_tried = number == 2 or (number == 1 and planted)
-                if is_tried and answers.refused and not answers.usable and not understood:
-                    raise UserError(
-                        f"no reply of {self.name} has a verdict (the last one: {last[:60]!r}): name another "
-                        "--judge"
-                    )
-        finally:
-            journal.close()
+        with closing(OpinionJournal(self._folder)) as journal:
+            for question, reply in self._replies(engine, planted, chain([first], answered), answers):
+                if isinstance(reply, Failure):
+                    found.failed += 1
+                    found.failure = reply.message
+                elif isinstance(question.about, Doubt):
+                    doubt, word = question.about, _as_opinion(reply)
+                    journal.add(doubt.key, doubt.opinion(self._verifier, (word, word)), rules={})
+                else:
+                    place, answer = question.about
+                    known[place] = verdict = self._verdict(reply, answer)
+                    found.unreadable += isinstance(reply, Refused)
+                    for sample in alike.pop(place):
+                        note(verdict, sample)
         return found
+
+    def _replies(
+        self, engine: Engine, planted: list[Question], others: Iterator[Question], answers: Answers
+    ) -> Iterator[tuple[Question, Judgement | Refused | Failure]]:
+        """What the judge says of each question, the planted ones first."""
+        understood, last = Opinions(self._folder).understood(self.name, self.prompt), ""
+        questions = chain(planted, others)
+        # The first one alone, as no other is answered where it is not; then the rest of the planted ones.
+        parts = (islice(questions, 1), islice(questions, max(0, len(planted) - 1)), questions)
+        for number, part in enumerate(parts):
+            for question, text, reply in ask(
+                engine, part, _read_reply, reminder=REMINDER, tries=TRIES, answers=answers
+            ):
+                if isinstance(reply, Failure) and not answers.requests:
+                    raise UserError(
+                        f"the judge {self.name} does not answer ({reply.message}): name another one"
+                    )
+                last = text if isinstance(reply, Refused) else last
+                yield question, reply
+            is_tried = number == 2 or (number == 1 and planted)
+            if is_tried and answers.refused and not answers.usable and not understood:
+                raise UserError(
+                    f"no reply of {self.name} has a verdict (the last one: {last[:60]!r}): name another "
+                    "--judge"
+                )
 
     def _verdict(self, reply: Judgement | Refused, answer: str) -> Verdict:
         if isinstance(reply, Refused):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -184,8 +185,7 @@ class SecondOpinion:
                     words = write(doubt.question, first, second)
                     yield Question(doubt.key[0], words, REPLY_TOKENS, about=(number, order, doubt))
 
-        journal = OpinionJournal(self._folder)
-        try:
+        with closing(OpinionJournal(self._folder)) as journal:
             for question, text, reply in ask(
                 engine, questions(), _read_reply, reminder=reminder, tries=TRIES, answers=answers
             ):
@@ -198,8 +198,6 @@ class SecondOpinion:
                     self._note(journal, doubt, (there[0], there[1]), asked)
                     del replies[number]
                     on_progress(0)
-        finally:
-            journal.close()
         name, prompt = self._verifier.name, self._verifier.prompt
         if asked.unreadable and not answers.usable and not before.understood(name, prompt):
             raise UserError(
@@ -211,15 +209,12 @@ class SecondOpinion:
     def compare(self, same: Same, *, on_progress: OnProgress = lambda tokens: None) -> Asked:
         """Ask a function, in both orders as well."""
         asked = Asked()
-        journal = OpinionJournal(self._folder)
-        try:
+        with closing(OpinionJournal(self._folder)) as journal:
             for doubt in self._missing(Opinions(self._folder)):
                 said = _word(same(doubt.gold, doubt.answer)), _word(same(doubt.answer, doubt.gold))
                 asked.unreadable += said.count(None)
                 self._note(journal, doubt, said, asked)
                 on_progress(0)
-        finally:
-            journal.close()
         return asked
 
     def _note(
