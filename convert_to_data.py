@@ -55,6 +55,10 @@ KEEP_RULES = ("shortest", "longest", "random", "all")
 ALL, NONE = "all", "none"
 MOST_REASONS = 5  # why extra rows were set aside
 MAX_WEIGHT = 100.0  # copies of a row
+FOR_RESPONSES = (  # flags that rows of problems have no use for
+    "thought extra keep min_tokens max_tokens max_repetition min_solution_words unverified majority weights "
+    "max_rows token_budget no_filter include_unformatted plain_share keep_budget no_extra_columns"
+).split()
 LEAKS = "contaminated.jsonl"  # what was taken out for standing in a benchmark, too
 
 
@@ -334,27 +338,10 @@ def _check_rows(args: argparse.Namespace) -> None:
                 f"{', '.join(RL_FORMATS)}, or leave it out"
             )
         return
-    given = {
-        "--thought": args.thought is not None,
-        "--extra": bool(args.extra),
-        "--keep": args.keep != "shortest",
-        "--min-tokens": args.min_tokens is not None,
-        "--max-tokens": args.max_tokens is not None,
-        "--max-repetition": args.max_repetition != MAX_REPETITION,
-        "--min-solution-words": args.min_solution_words != MIN_SOLUTION_WORDS,
-        "--unverified": args.unverified,
-        "--majority": args.majority is not None,
-        "--weights": bool(args.weights),
-        "--max-rows": args.max_rows is not None,
-        "--token-budget": args.token_budget is not None,
-        "--no-filter": bool(args.no_filter),
-        "--include-unformatted": args.include_unformatted,
-        "--plain-share": args.plain_share is not None,
-        "--keep-budget": args.keep_budget,
-        "--no-extra-columns": args.no_extra_columns,
-    }
-    if any(given.values()):
-        flags = ", ".join(flag for flag, is_given in given.items() if is_given)
+    usual = parse(["--input_dir", ".", "--output", "."])
+    given = [name for name in FOR_RESPONSES if getattr(args, name) != getattr(usual, name)]
+    if given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise UserError(
             f"{flags}: for responses, and --format {args.format} has problems alone: leave it out"
         )

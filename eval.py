@@ -50,9 +50,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         metavar="FILE",
         help="accuracies as JSON; FILE without its ending and .details.json has everything else",
     )
-    parser.add_argument(
-        "--result-dir", type=Path, default=Path("results"), metavar="DIR", help="folder of runs (results)"
-    )
+    cli.add_result_dir_flag(parser)
     parser.add_argument(
         "--report", type=Path, metavar="FILE", help="also write a page of all benchmarks, as report.py does"
     )

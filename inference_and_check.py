@@ -60,9 +60,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         ".jsonl, .csv, .tsv or .parquet file, or hf://datasets/ORG/NAME[@REVISION][:CONFIG/SPLIT]",
     )
     parser.add_argument("--model", required=True, help=cli.MODEL_HELP)
-    parser.add_argument(
-        "--result-dir", type=Path, default=Path("results"), metavar="DIR", help="folder of runs (results)"
-    )
+    cli.add_result_dir_flag(parser)
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--inference", action="store_true", help="only generate")
     mode.add_argument("--check", action="store_true", help="only grade existing samples")

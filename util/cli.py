@@ -261,6 +261,12 @@ def add_count(
     parser.add_argument(flag, type=at_least(least), default=default, metavar="N", help=help)
 
 
+def add_result_dir_flag(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--result-dir", type=Path, default=Path("results"), metavar="DIR", help="folder of runs (results)"
+    )
+
+
 def add_input_flag(parser: argparse._ActionsContainer) -> None:
     """The runs that a step reads; the same in every step after grading."""
     parser.add_argument(

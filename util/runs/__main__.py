@@ -118,9 +118,7 @@ def _add_import_flags(parser: cli.Parser) -> None:
         help=f"token limit that the model answered under ({BY_NAME['max_tokens'].default}); a response of "
         "that length counts as truncated",
     )
-    parser.add_argument(
-        "--result-dir", type=Path, default=Path("results"), metavar="DIR", help="folder of runs (results)"
-    )
+    cli.add_result_dir_flag(parser)
     parser.add_argument(
         "--without-verdicts",
         action="store_true",

@@ -244,15 +244,8 @@ class Export:
         """First pass: find the samples and extra rows that may enter, and count the others."""
         self._find_extras()  # first, as a row that cannot be read should show before a long pass
         stages: Counter[str] = Counter()
-        for origin, folder in enumerate(self._folders):
-            reader = self._readers[origin] = self._open.enter_context(RunReader(folder))
-            opinions = self._opinions.get(folder)
-            for place, record in reader:
-                on_progress()
-                judged = record if opinions is None else opinions.applied(record)
-                if judged is not record and judged.verdict is not None:
-                    self.summary.by_opinion += judged.verdict.correct
-                self._look_at(origin, place, judged, stages)
+        for origin, place, record in self._records(on_progress):
+            self._look_at(origin, place, record, stages)
         if not self.options.include_unjudged:
             self.summary.check_waiting(stages[GENERATED])
         filters = [FILTERS[name].stage for name in self._filters]
@@ -366,6 +359,18 @@ class Export:
 
     # --- the first pass ---
 
+    def _records(self, on_progress: Callable[[], None]) -> Iterator[tuple[int, RecordPlace, Record]]:
+        """Each record of the runs, with the number of its run, as the trusted opinions have it."""
+        for origin, folder in enumerate(self._folders):
+            reader = self._readers[origin] = self._open.enter_context(RunReader(folder))
+            opinions = self._opinions.get(folder)
+            for place, record in reader:
+                on_progress()
+                judged = record if opinions is None else opinions.applied(record)
+                if judged is not record and judged.verdict is not None:
+                    self.summary.by_opinion += judged.verdict.correct
+                yield origin, place, judged
+
     def _look_at(self, origin: int, place: RecordPlace, record: Record, stages: Counter[str]) -> None:
         sample, verdict = record.sample, record.verdict
         stages[GENERATED] += 1
@@ -403,9 +408,8 @@ class Export:
             stages[FILTERS[name].stage] += 1
         if verdict is not None:
             self.summary.graders.add(grader_named(verdict))
-        settings = self.infos[origin]["settings"]
-        problem = (settings.get("task"), settings.get("split"), sample.problem_id)
-        drawn = (self.options.seed, *problem, settings.get("model"), sample.temperature, sample.index)
+        problem, model = self._problem(origin, record), self.infos[origin]["settings"].get("model")
+        drawn = (self.options.seed, *problem, model, sample.temperature, sample.index)
         group, rank = name_digest(*problem), name_digest(*drawn)
         thought = "" if self.options.form == WITHOUT else answer.thought
         candidate = Candidate(
@@ -442,12 +446,13 @@ class Export:
         solution = solution_part(record.graded_text) if may_train(record.sample.finish_reason) else None
         found = None if solution is None or program(solution) else find_answer(solution, lowest="medium")
         answer = None if found is None or found.cause else found.text
-        self._votes.setdefault(self._group(origin, record), Votes()).add(answer)
+        self._votes.setdefault(name_digest(*self._problem(origin, record)), Votes()).add(answer)
         return answer
 
-    def _group(self, origin: int, record: Record) -> int:
+    def _problem(self, origin: int, record: Record) -> tuple[object, ...]:
+        """What names the problem of a record, whichever run asked it."""
         settings = self.infos[origin]["settings"]
-        return name_digest(settings.get("task"), settings.get("split"), record.sample.problem_id)
+        return settings.get("task"), settings.get("split"), record.sample.problem_id
 
     def _elect(self) -> None:
         """Take up the samples that give the answer of most, where enough agree."""
@@ -689,19 +694,16 @@ class Export:
         thought = None if self.options.form != IN_FIELD else "" if plain else answer.thought
         tokens = estimate_tokens(answer.solution) if drop else tokens
         if origin < len(self._folders):
-            label = self._labels.get(candidate.group) if VERDICTS[candidate.verdict] == MAJORITY else None
             example = replace(example, verdict=VERDICTS[candidate.verdict])
-            if self.options.majority is not None:
-                example = replace(
-                    example,
-                    label="" if label is None else label.answer,
-                    agreement="" if label is None else f"{label.agreement:.3f}",
-                )
-        elif self.options.majority is not None:
-            example = replace(example, label="", agreement="")
+        if self.options.majority is not None:
+            label = self._labels.get(candidate.group) if VERDICTS[candidate.verdict] == MAJORITY else None
+            said = ("", "") if label is None else (label.answer, f"{label.agreement:.3f}")
+            example = replace(example, label=said[0], agreement=said[1])
         example = replace(example, response=written(answer, form), thought=thought, tokens=tokens)
         dropped = plain and not answer.plain
-        return output.encode(example), _written(origin, example, rule, plain, dropped, other_system)
+        return output.encode(example), Written.of(
+            origin, example, rule=rule, plain=plain, dropped=dropped, other_system=other_system
+        )
 
     def _system_of(self, message: str | None) -> dict[bool, str | None]:
         """The system message of a run's rows: without a thought (True) and with one."""
@@ -733,31 +735,26 @@ class Written(NamedTuple):
     task: str
     model: str
     tokens: int
-    plain: bool  # without a thought
-    dropped: bool  # the response had one
-    other_system: bool  # than the one that an extra row came with
+    verdict: str
+    has_system: bool
+    plain: bool = False  # without a thought
+    dropped: bool = False  # the response had one
+    other_system: bool = False  # than the one that an extra row came with
     rule: str = ""  # by which thought and solution are known
-    verdict: str = ""
-    has_system: bool = False
 
-
-def _written(
-    origin: int, example: Example, rule: str, plain: bool, dropped: bool, other_system: bool
-) -> Written:
-    return Written(
-        origin=origin,
-        source=example.source,
-        difficulty=example.difficulty,
-        task=example.task,
-        model=example.model,
-        verdict=example.verdict or "",
-        has_system=bool(example.system),
-        tokens=example.tokens,
-        rule=rule,
-        plain=plain,
-        dropped=dropped,
-        other_system=other_system,
-    )
+    @classmethod
+    def of(cls, origin: int, example: Example, **more: Any) -> Written:
+        return cls(
+            origin=origin,
+            source=example.source,
+            difficulty=example.difficulty,
+            task=example.task,
+            model=example.model,
+            tokens=example.tokens,
+            verdict=example.verdict or "",
+            has_system=bool(example.system),
+            **more,
+        )
 
 
 def own_example(record: Record, info: dict, folder: str, system: str | None, tokens: int) -> Example:

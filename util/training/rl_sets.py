@@ -17,7 +17,7 @@ from util.grading.judged import is_of_judge
 from util.records import NOT_JUDGED, Record, TestSuite
 from util.runs.offsets import name_digest
 from util.runs.opinions import Opinions
-from util.runs.reader import RecordPlace, RunReader
+from util.runs.reader import RecordPlace
 from util.training.curation import Candidate
 from util.training.datacard import grader_named
 from util.training.export import GENERATED, Export, ExportOptions, Written, own_example
@@ -80,16 +80,9 @@ class RlExport(Export):
     def collect(self, on_progress: Callable[[], None]) -> None:
         """First pass: count the samples of each problem, and take up the problems within the band."""
         generated = 0
-        for origin, folder in enumerate(self._folders):
-            reader = self._readers[origin] = self._open.enter_context(RunReader(folder))
-            opinions = self._opinions.get(folder)
-            for place, record in reader:
-                on_progress()
-                generated += 1
-                judged = record if opinions is None else opinions.applied(record)
-                if judged is not record and judged.verdict is not None:
-                    self.summary.by_opinion += judged.verdict.correct
-                self._tally(origin, place, judged)
+        for origin, place, record in self._records(on_progress):
+            generated += 1
+            self._tally(origin, place, record)
         if not self.options.include_unjudged:
             self.summary.check_waiting(generated)
         judged_problems = {group: tally for group, tally in self._tallies.items() if tally.n}
@@ -116,8 +109,8 @@ class RlExport(Export):
             )
 
     def _tally(self, origin: int, place: RecordPlace, record: Record) -> None:
-        settings, sample, verdict = self.infos[origin]["settings"], record.sample, record.verdict
-        group = name_digest(settings.get("task"), settings.get("split"), sample.problem_id)
+        sample, verdict = record.sample, record.verdict
+        group = name_digest(*self._problem(origin, record))
         source = self._source_of(origin, record)
         tally = self._tallies.setdefault(group, _Tally(origin, place, sample.problem_id, source))
         if verdict is not None and is_of_judge(verdict.grader):
@@ -127,16 +120,9 @@ class RlExport(Export):
             )
         tally.samples += 1
         tally.tokens += sample.completion_tokens or estimate_tokens(record.text())
-        if verdict is None:
-            self.summary.ungraded += 1
-            self.summary.waiting[self._folders[origin]] += 1
-            self.summary.never_judged += record.formatted is not None
-        elif verdict.reason == "undecided":
-            tally.undecided += 1
-            self.summary.undecided[verdict.cause.partition(":")[0] or "no cause given"] += 1
-        elif verdict.reason in NOT_JUDGED:
-            tally.undecided += 1
-            self.summary.unjudged[verdict.reason] += 1
+        if verdict is None or verdict.reason in ("undecided", *NOT_JUDGED):
+            tally.undecided += verdict is not None
+            self._count_left_out(origin, record)
         else:
             tally.n += 1
             tally.correct += verdict.correct
@@ -174,18 +160,7 @@ class RlExport(Export):
             undecided=tally.undecided,
             mean_tokens=tally.tokens / tally.samples,
         )
-        about = Written(
-            origin=candidate.origin,
-            source=example.source,
-            difficulty=example.difficulty,
-            task=example.task,
-            model=example.model,
-            tokens=candidate.tokens,
-            plain=False,
-            dropped=False,
-            other_system=False,
-        )
-        return output.encode(problem), about
+        return output.encode(problem), Written.of(candidate.origin, example)
 
 
 def _truth(record: Record, suite: TestSuite | None) -> str:
