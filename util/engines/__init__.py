@@ -11,9 +11,9 @@ def open_engine(options: EngineOptions) -> Engine:
     """Start the engine; raises UserError when the model or endpoint cannot be used."""
     name = options.engine_name
     if name == "vllm":
-        from util.engines.vllm_local import VLLMEngine
+        from util.engines.vllm_local import open_vllm_engine
 
-        return VLLMEngine(options)
+        return open_vllm_engine(options)
     if name == "ray":
         from util.engines.ray_models import open_ray_engine
 

@@ -6,15 +6,14 @@ Call `open_ray_engine`. On its node a copy is the same child process as on one m
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from util.engines.options import EngineOptions
-from util.engines.vllm_local import say_if_untried
+from util.engines.vllm_local import ModelCopies
 from util.errors import UserError
 from util.machines.ray_cluster import Cluster, ClusterNode, ClusterPlace, Needs, inventory
 from util.machines.replicas import Died, Event, Replicas
-from util.records import Completion, Failure, Request
+from util.records import Request
 from util.terminal import Waiting
 
 if TYPE_CHECKING:
@@ -23,33 +22,19 @@ if TYPE_CHECKING:
 SAY_S = 5.0  # an actor with nothing to say says so after so long
 
 
-def open_ray_engine(options: EngineOptions) -> RayEngine:
-    """Connect to the cluster and start the replicas; raises UserError when it cannot hold them."""
+def open_ray_engine(options: EngineOptions) -> ModelCopies:
+    """Connect to the cluster and start the replicas, each over tp x pp GPUs of one node.
+
+    Raises UserError when the cluster cannot hold them.
+    """
     if options.dp > 1:
         raise UserError(f"--dp {options.dp} is for copies on one machine: use --replicas with --engine ray")
-    return RayEngine(Cluster(options.ray_address), options)
-
-
-class RayEngine:
-    """Copies of one model on the nodes of a Ray cluster, each over tp x pp GPUs of one node."""
-
-    def __init__(self, cluster: Cluster, options: EngineOptions) -> None:
-        needs = model_needs(cluster.nodes(), options, cluster.address)
-        place = ClusterPlace(cluster, "replica", ModelHost, (options,), needs)
-        with Waiting(f"loading {options.model} on the cluster"):
-            self._replicas = Replicas(place, options.replicas)
-        say_if_untried(self._replicas.version)
-        self.version = f"{self._replicas.version} on ray {cluster.version}"
-        self.model = self._replicas.model
-
-    def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
-        return self._replicas.generate(requests)
-
-    def at_once(self, tokens: int) -> int:
-        return self._replicas.at_once(tokens)
-
-    def close(self) -> None:
-        self._replicas.close()
+    cluster = Cluster(options.ray_address)
+    needs = model_needs(cluster.nodes(), options, cluster.address)
+    place = ClusterPlace(cluster, "replica", ModelHost, (options,), needs)
+    with Waiting(f"loading {options.model} on the cluster"):
+        replicas = Replicas(place, options.replicas)
+    return ModelCopies(replicas, f" on ray {cluster.version}")
 
 
 class ModelHost:

@@ -1,8 +1,8 @@
 """How does vLLM run on this machine?
 
-Open a `VLLMEngine`: child processes of ours, one per copy of the model. They are stepped continuously, so an
-engine never drains between batches, and each sample reaches the journal in the step in which it was finished.
-A child that dies is seen at once, and what it finished is read first.
+Call `open_vllm_engine`: child processes of ours, one per copy of the model. They are stepped continuously, so
+an engine never drains between batches, and each sample reaches the journal in the step in which it was
+finished. A child that dies is seen at once, and what it finished is read first.
 """
 
 from __future__ import annotations
@@ -41,19 +41,27 @@ HUB_NAME = re.compile(r"(?!\.)[\w.-]+(/[\w.-]+)?")
 SHOWN_BYTES = 1 << 12  # of an engine's messages, for the latest one
 
 
-class VLLMEngine:
-    """Copies of one model on this machine (`dp`), each over tp x pp GPUs.
+def open_vllm_engine(options: EngineOptions) -> ModelCopies:
+    """Start copies of the model on this machine (`dp`), each over tp x pp GPUs.
 
-    A copy that dies or stalls is started again. Raises UserError when vLLM is missing or cannot load the
-    model, RunStopped when copies die again and again.
+    Raises UserError when vLLM is missing or cannot load the model.
+    """
+    place = _ThisMachine(options)
+    with Waiting(f"loading {options.model}, its messages go to {place.log}", place.latest_words):
+        replicas = Replicas(place, options.dp)
+    return ModelCopies(replicas)
+
+
+class ModelCopies:
+    """Copies of one model, wherever they run.
+
+    A copy that dies or stalls is started again; RunStopped when copies die again and again.
     """
 
-    def __init__(self, options: EngineOptions) -> None:
-        place = _ThisMachine(options)
-        with Waiting(f"loading {options.model}, its messages go to {place.log}", place.latest_words):
-            self._replicas = Replicas(place, options.dp)
-        self.version, self.model = self._replicas.version, self._replicas.model
-        say_if_untried(self.version)
+    def __init__(self, replicas: Replicas, where: str = "") -> None:
+        say_if_untried(replicas.version)
+        self._replicas = replicas
+        self.version, self.model = f"{replicas.version}{where}", replicas.model
 
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
         return self._replicas.generate(requests)

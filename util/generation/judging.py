@@ -346,11 +346,11 @@ class Grading:
         at_most_s = total / self._pool.workers + longest
         if at_most_s < LONG_S:
             return ""
-        programs = "1 program" if rest.count == 1 else f"{rest.count:,} programs"
         time = f"{at_most_s / 60:.0f} minutes" if at_most_s < 7200 else f"{at_most_s / 3600:,.0f} hours"
         return (
-            f"grading {programs} takes at most {time} on {self._pool.workers} cores that nothing else needs, "
-            "which it would if each of them used up the time of all its tests (--time-limit)"
+            f"grading {number_of(rest.count, 'program')} takes at most {time} on {self._pool.workers} cores "
+            "that nothing else needs, which it would if each of them used up the time of all its tests "
+            "(--time-limit)"
         )
 
     def close(self) -> None:

@@ -45,17 +45,8 @@ class Died:
 Event = Ready | Died | tuple[int, Any]  # (number of a request, its answer)
 
 
-class Replica(Protocol):
-    """One worker, from its start to its end."""
-
-    def ask(self, requests: list[tuple[int, Any]]) -> None:
-        """Hand over numbered requests; if it is dead, `ReplicaPlace.wait` says so."""
-
-    def close(self) -> None: ...
-
-
 class ReplicaPlace(Protocol):
-    """Where replicas run."""
+    """Where replicas run. Each has `ask`, which takes a list of numbered requests, and `close`."""
 
     what: str  # what they are, such as "copy of the model"
 

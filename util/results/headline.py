@@ -24,7 +24,7 @@ from util.results.counting import (
     up_to,
 )
 from util.results.estimates import majority_at_k, mean_of_shares, pass_at_k, tokens_to_first_correct
-from util.terminal import filled
+from util.terminal import filled, number_of
 
 PERCENTILES = (5, 25, 50, 75, 95)
 OF_ATTEMPTED = "correct_of_attempted"
@@ -323,10 +323,8 @@ def about_loops(found: Headline, max_tokens: object) -> str:
     loops = found.apart.get("loop")
     if loops is None:
         return ""
-    texts = (
-        "1 text that repeated itself was"
-        if loops["samples"] == 1
-        else (f"{loops['samples']:,} texts that repeated themselves were")
+    texts = number_of(
+        loops["samples"], "text that repeated itself was", "texts that repeated themselves were"
     )
     if not isinstance(max_tokens, int):
         return f"{texts} ended"

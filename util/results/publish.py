@@ -22,7 +22,7 @@ from util.records import NOT_JUDGED, Record, exact_number
 from util.results.estimates import CONFIDENCE
 from util.results.public import public_info, public_settings, without_places
 from util.results.sides import Side
-from util.runs.journal import make_folders, write_lines, write_whole
+from util.runs.journal import make_folders, sha256_of, sha256_of_text, write_lines, write_whole
 from util.runs.lines import SAMPLES
 from util.runs.reader import read_records
 from util.runs.repeat import command_of
@@ -314,7 +314,7 @@ def _lines(side: Side, origin: Origin, evaluation_id: str, model: str) -> Iterat
             "evaluation_name": side.task,
             "evaluation_result_id": "avg",
             "sample_id": sample.problem_id,
-            "sample_hash": _hash(record.question + (record.answer or "")),
+            "sample_hash": sha256_of_text(record.question + (record.answer or "")),
             "interaction_type": "single_turn",
             **(_told(record) if origin.in_plain_text else _hashed(record)),
             "evaluation": {"score": float(verdict.correct), "is_correct": verdict.correct},
@@ -361,8 +361,8 @@ def _told(record: Record) -> dict[str, Any]:
 def _hashed(record: Record) -> dict[str, Any]:
     """Of problems whose authors ask that nobody reads them in plain text."""
     return {
-        "input": {"raw": f"sha256:{_hash(record.question)}", "reference": []},
-        "output": {"raw": [f"sha256:{_hash(record.graded_text)}"]},
+        "input": {"raw": f"sha256:{sha256_of_text(record.question)}", "reference": []},
+        "output": {"raw": [f"sha256:{sha256_of_text(record.graded_text)}"]},
         "answer_attribution": [],
     }
 
@@ -372,14 +372,8 @@ def _tokens(record: Record) -> dict[str, int]:
     return {"input_tokens": used[0], "output_tokens": used[1], "total_tokens": sum(used)}
 
 
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
-
-
 def _about_samples(samples: Path, place: Path, origin: Origin, side: Side) -> dict[str, Any]:
     with open(samples, "rb") as file:
-        checksum = hashlib.file_digest(file, "sha256").hexdigest()
-        file.seek(0)
         rows = sum(1 for _ in file)
     texts = "texts are hashes, as the authors of the problems ask" if not origin.in_plain_text else ""
     licence = side.facts.info["dataset"].get("licence")
@@ -387,7 +381,7 @@ def _about_samples(samples: Path, place: Path, origin: Origin, side: Side) -> di
         "format": "jsonl",
         "file_path": f"{place.as_posix()}/{samples.name}",
         "hash_algorithm": "sha256",
-        "checksum": checksum,
+        "checksum": sha256_of(samples),
         "total_rows": rows,
         "additional_details": _texts({"licence": licence, "texts": texts}),
     }

@@ -7,7 +7,6 @@ results lie in batches/.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +16,15 @@ from typing import Any, Protocol
 
 from util.errors import UserError
 from util.records import exact_number
-from util.runs.journal import Journal, files_of, make_folders, read_lines, write_lines, write_whole
+from util.runs.journal import (
+    Journal,
+    files_of,
+    make_folders,
+    read_lines,
+    sha256_of_text,
+    write_lines,
+    write_whole,
+)
 from util.runs.lines import BATCHES, SAMPLES
 from util.runs.reader import samples_there
 from util.terminal import number_of
@@ -262,7 +269,7 @@ def name_of(problem_id: str, temperature: float, index: int) -> str:
     """The name of a sample's request in its batch; a long or odd problem is named by a digest."""
     rest = f"/{exact_number(temperature)}/{index}"
     if len(problem_id + rest) > MOST_NAME or not (problem_id.isascii() and problem_id.isprintable()):
-        problem_id = hashlib.sha256(problem_id.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+        problem_id = sha256_of_text(problem_id)[:32]
     return problem_id + rest
 
 

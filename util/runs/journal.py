@@ -280,6 +280,11 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256_of_text(text: str) -> str:
+    """The same of a text, which may hold halves of characters."""
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+
+
 def make_folders(folder: Path) -> None:
     """Make a folder and those above it that are missing."""
     for is_last in (False, False, False, True):

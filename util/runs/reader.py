@@ -6,7 +6,6 @@ so a folder may be larger than memory.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from array import array
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,15 @@ from typing import Any, BinaryIO, NamedTuple
 
 from util.errors import UserError
 from util.records import Key, Problem, Record, Sample, Verdict, graded_text
-from util.runs.journal import JoinedFiles, files_of, open_to_read, parsed_line, read_line_at, read_lines
+from util.runs.journal import (
+    JoinedFiles,
+    files_of,
+    open_to_read,
+    parsed_line,
+    read_line_at,
+    read_lines,
+    sha256_of_text,
+)
 from util.runs.lines import FORMATTED, PROBLEMS, SAMPLES, UNFORMATTED, VERDICTS, key_of
 from util.runs.offsets import SampleLine, problem_offsets, read_samples, sample_offsets
 from util.terminal import say
@@ -314,7 +321,7 @@ def sample_from(line: dict) -> Sample:
 
 def text_digest(text: str) -> str:
     """Names the text that a verdict judged."""
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+    return sha256_of_text(text)[:16]
 
 
 def _open_if_there(stack: ExitStack, path: Path) -> BinaryIO | JoinedFiles:

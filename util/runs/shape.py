@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from util.runs.lines import ABSENT, shortened
 from util.runs.theirs import digits_of
 from util.settings import NOT_RECORDED, SETTINGS, Setting
 
@@ -50,7 +51,6 @@ KINDS: dict[str, tuple[type, ...]] = {  # of values that are no settings, where 
 }
 ALWAYS = ("settings.task", "settings.model")
 WITH_STOPPING = ("asked.stopping.rule", "asked.n")
-ABSENT = object()
 PLACES = {"stopping": "asked.stopping", "engine": "asked.engine"}  # of settings; the others are parts
 
 
@@ -58,27 +58,27 @@ def unfitting(info: Mapping[str, Any]) -> str | None:
     """What is wrong with the first value that is of the wrong kind, in words; None where all are right."""
     for name in (*PARTS, *(name for name in OPTIONAL_PARTS if name in info)):
         if not isinstance(info.get(name), dict):
-            return f"{name} is {_short(info.get(name))}, not an object"
+            return f"{name} is {shortened(info.get(name), 60)}, not an object"
     for path, kinds in KINDS.items():
         value = _value_at(info, path)
         if value is not ABSENT and (not isinstance(value, kinds) or isinstance(value, bool)):
-            return f"{path} is {_short(value)}, not {_named(kinds)}"
+            return f"{path} is {shortened(value, 60)}, not {_named(kinds)}"
     steps = _value_at(info, "asked.at")
     for step in () if steps is ABSENT else [step for some in steps.values() for step in _listed(some)]:
         if not (isinstance(step, list) and len(step) == 2 and all(type(count) is int for count in step)):
-            return f"asked.at has {_short(step)}, not a number of problems and one of samples"
+            return f"asked.at has {shortened(step, 60)}, not a number of problems and one of samples"
     for path in ("groups", "made_with.hardware.gpus", "made_with.left_out"):
         names = _value_at(info, path)
         if names is not ABSENT and not all(isinstance(name, str) for name in names):
-            return f"{path} is {_short(names)}, not a list of names"
+            return f"{path} is {shortened(names, 60)}, not a list of names"
     scores = _value_at(info, "made_with.imported.scores")
     for metric, score in {} if scores is ABSENT else scores.items():
         if not isinstance(score, str) or digits_of(score) != score:
-            return f"made_with.imported.scores.{metric} is {_short(score)}, not a number in quotes"
+            return f"made_with.imported.scores.{metric} is {shortened(score, 60)}, not a number in quotes"
     for setting, value in _settings_in(info):
         if not _fits(setting, value):
             what = setting.flag or setting.name
-            return f"{setting.place}.{setting.name} is {_short(value)}, which {what} cannot be"
+            return f"{setting.place}.{setting.name} is {shortened(value, 60)}, which {what} cannot be"
     is_stopped = _value_at(info, "asked.stopping") not in (None, ABSENT)
     for path in (*ALWAYS, *(WITH_STOPPING if is_stopped else ())):
         if _value_at(info, path) in (None, ABSENT):
@@ -126,8 +126,3 @@ def _reads(setting: Setting, value: Any) -> bool:
 def _named(kinds: tuple[type, ...]) -> str:
     names = {"str": "a text", "dict": "an object", "list": "a list"}
     return names.get(kinds[0].__name__, "a number")
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -12,7 +12,6 @@ asked: where several processes create one file, one of them succeeds, and one cl
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import math
 import os
@@ -29,7 +28,7 @@ from pathlib import Path
 
 from util.errors import RunStopped, UserError
 from util.records import Key
-from util.runs.journal import disk_trouble, file_of, make_folders
+from util.runs.journal import disk_trouble, file_of, make_folders, sha256_of_text
 from util.runs.lines import SAMPLES
 from util.runs.lock import (
     ENDED,
@@ -359,9 +358,7 @@ class Groups:
         size = group_size(len(ids), samples)
         self._presence = presence
         self._ids = [ids[at : at + size] for at in range(0, len(ids), size)]
-        name = hashlib.sha256(
-            "\n".join([asked, str(size), *ids]).encode("utf-8", "backslashreplace")
-        ).hexdigest()[:16]
+        name = sha256_of_text("\n".join([asked, str(size), *ids]))[:16]
         presence.about_to_ask(name)
         self._folder = presence.folder / name
         make_folders(self._folder)
