@@ -245,17 +245,7 @@ def _weight(text: str) -> tuple[str, float]:
 
 
 def run(args: argparse.Namespace) -> int:
-    if None not in (args.min_tokens, args.max_tokens) and args.min_tokens > args.max_tokens:
-        raise UserError(f"--min-tokens {args.min_tokens} is more than --max-tokens {args.max_tokens}")
-    if args.spread and not isinstance(args.keep, int):
-        raise UserError(f"--spread chooses among several, and --keep {args.keep} does not: give --keep K")
-    if args.balance_lengths and args.max_rows is None and args.token_budget is None:
-        raise UserError("--balance-lengths needs a size to share out: give --max-rows or --token-budget")
-    twice = [name for name, number in Counter(name for name, _ in args.weights).items() if number > 1]
-    if twice:
-        raise UserError(f"--weights names the source {twice[0]!r} more than once: give it one weight")
-    if args.thought == WITHOUT and args.plain_share is not None:
-        raise UserError("--thought none leaves every row without a thought: leave --plain-share out")
+    _check_choice(args)
     _check_rows(args)
     _check_output(args)
     if args.push_to_hub:
@@ -268,25 +258,14 @@ def run(args: argparse.Namespace) -> int:
     if args.system_prompt is None and form == WITH_MARKERS:
         named = _message(args, "system_thought")
     options = ExportOptions(
-        keep=args.keep,
-        spread=args.spread,
-        unverified=args.unverified,
-        majority=args.majority,
         mix=Mix(
             dict(args.weights), args.max_rows, args.token_budget, args.max_per_source, args.balance_lengths
         ),
-        min_tokens=args.min_tokens,
-        max_tokens=args.max_tokens,
         limits=Limits(args.min_solution_words, args.max_repetition, frozenset(args.no_filter)),
-        include_unformatted=args.include_unformatted,
-        include_unjudged=args.include_unjudged,
-        plain_share=args.plain_share,
-        keep_budget=args.keep_budget,
-        dedup=args.dedup,
-        seed=args.seed,
         form=form,
         system=named,
         system_of_run=args.system_prompt is None,
+        **cli.fields_of(ExportOptions, args),
     )
     opinions = trusted_opinions(list(runs), args.trust_opinion)
     make_folder_of("--output", args.output.parent)
@@ -309,14 +288,7 @@ def run(args: argparse.Namespace) -> int:
     for note in _notes_on_format(args, export.summary):
         say(note)
     if args.push_to_hub:
-        files = ", ".join(path.name for path in (args.output, card, *others))
-        say(
-            f"UPLOADING {files} to the data set {args.push_to_hub}: private if it is new; a "
-            "public one stays public"
-        )
-        reserved = [name for name in export.summary.counts["task"] if is_reserved(name)]
-        address = publish(args.push_to_hub, args.output, card, others, reserved=reserved)
-        say(f"uploaded to {address}")
+        _upload(args, export.summary, card, others)
     print_result(
         {
             "output": str(args.output),
@@ -327,6 +299,32 @@ def run(args: argparse.Namespace) -> int:
         }
     )
     return 0
+
+
+def _upload(args: argparse.Namespace, summary: Summary, card: Path, others: list[Path]) -> None:
+    files = ", ".join(path.name for path in (args.output, card, *others))
+    say(
+        f"UPLOADING {files} to the data set {args.push_to_hub}: private if it is new; a "
+        "public one stays public"
+    )
+    reserved = [name for name in summary.counts["task"] if is_reserved(name)]
+    address = publish(args.push_to_hub, args.output, card, others, reserved=reserved)
+    say(f"uploaded to {address}")
+
+
+def _check_choice(args: argparse.Namespace) -> None:
+    """Raise UserError where flags that choose rows contradict each other."""
+    if None not in (args.min_tokens, args.max_tokens) and args.min_tokens > args.max_tokens:
+        raise UserError(f"--min-tokens {args.min_tokens} is more than --max-tokens {args.max_tokens}")
+    if args.spread and not isinstance(args.keep, int):
+        raise UserError(f"--spread chooses among several, and --keep {args.keep} does not: give --keep K")
+    if args.balance_lengths and args.max_rows is None and args.token_budget is None:
+        raise UserError("--balance-lengths needs a size to share out: give --max-rows or --token-budget")
+    twice = [name for name, number in Counter(name for name, _ in args.weights).items() if number > 1]
+    if twice:
+        raise UserError(f"--weights names the source {twice[0]!r} more than once: give it one weight")
+    if args.thought == WITHOUT and args.plain_share is not None:
+        raise UserError("--thought none leaves every row without a thought: leave --plain-share out")
 
 
 def _check_rows(args: argparse.Namespace) -> None:

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from util.grading.choice import grade_choice
 from util.grading.maths import grade_maths
-from util.records import Problem, Verdict
+from util.records import Problem, Verdict, by_letter
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 WRITE_LETTER = "Think it through, then write the letter of the right option inside \\boxed{}."
 
 
 def lettered(options: Sequence[str]) -> str:
-    return "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, options, strict=False))
+    return "\n".join(f"{letter}. {text}" for letter, text in by_letter(options).items())
 
 
 def letter_prompt(problem: Problem, model: str) -> str:

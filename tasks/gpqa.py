@@ -3,7 +3,7 @@
 import random
 
 from tasks.common import LETTERS, grade_letter, letter_prompt, right_letter
-from util.records import Problem
+from util.records import Problem, by_letter
 from util.task import Source, Task
 
 OPTIONS = ("Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
@@ -31,7 +31,7 @@ def problem(row: dict) -> Problem:
 
 
 def plain_prompt(problem: Problem, model: str) -> str:
-    options = "\n".join(f"({letter}) {text}" for letter, text in zip(LETTERS, problem.choices, strict=False))
+    options = "\n".join(f"({letter}) {text}" for letter, text in by_letter(problem.choices).items())
     return f"{problem.question}\n{options}\nPut the letter of your choice in \\boxed{{}}."
 
 

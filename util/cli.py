@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from util.engines.adapters import Adapter
     from util.engines.metered import MeteredEngine
     from util.generation.batches import PlaceOf
-    from util.generation.order import Judging, Order, Selection
+    from util.generation.order import Order
     from util.generation.rounds import Stopping
     from util.task import Source, Task
     from util.training.leaks import BenchmarkText
@@ -904,7 +904,7 @@ def _order(
     return Order(
         task,
         plan,
-        selection=Selection(**_fields(Selection, args)),
+        selection=Selection(**fields_of(Selection, args)),
         options=replace(
             options,
             adapter=_adapter(args, options.engine_name),
@@ -913,7 +913,7 @@ def _order(
             thinking_budget=args.thinking_budget,
         ),
         system_prompt_from=origin,
-        judging=Judging(**_fields(Judging, args)),
+        judging=Judging(**fields_of(Judging, args)),
         limits={name: getattr(args, name) for name in task.limits if name in args.given},
         given=args.given,
     )
@@ -955,6 +955,6 @@ def _adapter(args: argparse.Namespace, engine: str) -> Adapter | None:
     return read_adapter(args.lora, is_asked=not getattr(args, "check", False))
 
 
-def _fields(kind: type[Selection | Judging], args: argparse.Namespace) -> dict[str, Any]:
+def fields_of(kind: type[Any], args: argparse.Namespace) -> dict[str, Any]:
     """The flags that are fields of `kind`, as far as the script has them."""
     return {name: getattr(args, name) for name in kind.__dataclass_fields__ if hasattr(args, name)}

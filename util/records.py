@@ -5,7 +5,7 @@ Follow them in order: Problem, Request, Completion, Sample, Verdict, Record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 SCHEMA = 1  # goes up when the meaning of a stored field changes; readers refuse other numbers
@@ -176,6 +176,11 @@ class Problem:
         """The reference of a problem that is judged by its answer."""
         assert isinstance(self.reference, str), self.unusable
         return self.reference
+
+
+def by_letter(choices: Sequence[str]) -> dict[str, str]:
+    """The options of a problem by their letters."""
+    return {chr(ord("A") + place): text for place, text in enumerate(choices)}
 
 
 @dataclass(frozen=True)

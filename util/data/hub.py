@@ -47,10 +47,7 @@ def resolve(path: str, file: str, revision: str) -> str:
         url = hf_hub_url(path, file, repo_type="dataset", revision=revision, endpoint=endpoint())
         return get_hf_file_metadata(url, endpoint=endpoint()).commit_hash
 
-    commit = _persistently(ask, path=path, file=file, revision=revision)
-    if commit is None:
-        raise UserError(f"{endpoint()} does not answer like a data set hub: check HF_ENDPOINT and your proxy")
-    return commit
+    return _known(_persistently(ask, path=path, file=file, revision=revision))
 
 
 def commit_of(path: str, revision: str) -> str:
@@ -61,16 +58,18 @@ def commit_of(path: str, revision: str) -> str:
 
         return HfApi(endpoint=endpoint()).dataset_info(path, revision=revision).sha
 
-    commit = _persistently(
-        ask,
-        path=path,
-        file="the list of files",
-        revision=revision,
-        instead="download its files and name one of them",
-    )
+    instead = "download its files and name one of them"
+    return _known(_persistently(ask, path=path, file="the list of files", revision=revision, instead=instead))
+
+
+def _known(commit: str | None) -> str:
     if commit is None:
-        raise UserError(f"{endpoint()} does not answer like a data set hub: check HF_ENDPOINT and your proxy")
+        raise _no_hub()
     return commit
+
+
+def _no_hub() -> UserError:
+    return UserError(f"{endpoint()} does not answer like a data set hub: check HF_ENDPOINT and your proxy")
 
 
 def fetch(path: str, file: str, commit: str) -> Path:
@@ -111,9 +110,7 @@ def is_intact(local: Path) -> bool | None:
     else:
         return None
     with blob.open("rb") as data:
-        while block := data.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest() == blob.name
+        return hashlib.file_digest(data, lambda: digest).hexdigest() == blob.name
 
 
 def discard(local: Path) -> None:
@@ -332,9 +329,7 @@ def _explained(
             "wait a few minutes, or log in with `hf auth login` for a higher limit"
         )
     if isinstance(error, errors.FileMetadataError):
-        return UserError(
-            f"{endpoint()} does not answer like a data set hub: check HF_ENDPOINT and your proxy"
-        )
+        return _no_hub()
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return RunStopped(
             f"no space left for {file} of {path} in {_cache()}: make room, or set HF_HOME to another disk"

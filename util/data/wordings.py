@@ -13,7 +13,7 @@ from pathlib import Path
 from util import prompts
 from util.data.system_prompts import read_text
 from util.errors import UserError
-from util.records import Problem, TestSuite
+from util.records import Problem, TestSuite, by_letter
 
 LETTER = re.compile(r"\{([A-Z])\}")
 
@@ -63,7 +63,9 @@ def ask_with(text: str) -> Callable[[Problem, str], str]:
 def _question(text: str, problem: Problem, suite: TestSuite) -> str:
     parts = [problem.question]
     if problem.choices and not LETTER.search(text):
-        parts.append("\n".join(f"{letter}. {option}" for letter, option in _lettered(problem).items()))
+        parts.append(
+            "\n".join(f"{letter}. {option}" for letter, option in by_letter(problem.choices).items())
+        )
     is_placed = "{starter_code}" in text or "{function}" in text
     if suite.starter_code.strip() and not is_placed:
         parts.append(f"```python\n{suite.starter_code.rstrip()}\n```")
@@ -74,14 +76,10 @@ def _question(text: str, problem: Problem, suite: TestSuite) -> str:
 
 def _options(text: str, problem: Problem) -> dict[str, str]:
     """The options that the text places; raises UserError where these are not all that the problem has."""
-    placed, options = set(LETTER.findall(text)), _lettered(problem)
+    placed, options = set(LETTER.findall(text)), by_letter(problem.choices)
     if placed and options and placed != options.keys():
         raise UserError(
             f"the wording of --prompt places the options {', '.join(sorted(placed))}, and problem "
             f"{problem.id} has {', '.join(options)}: leave them out, then {{question}} has them below it"
         )
     return options
-
-
-def _lettered(problem: Problem) -> dict[str, str]:
-    return {chr(ord("A") + place): option for place, option in enumerate(problem.choices)}

@@ -21,7 +21,7 @@ from util.engines.tokens import estimate_tokens
 from util.errors import UserError
 from util.generation.order import OnProgress
 from util.grading.maths.spans import AROUND
-from util.records import NOT_JUDGED, Failure, Key, Record
+from util.records import NOT_JUDGED, Failure, Key, Record, by_letter
 from util.response import solution_part
 from util.runs.journal import read_lines
 from util.runs.lines import PROBLEMS
@@ -335,10 +335,7 @@ def _other(gold: str, options: int) -> str:
 
 
 def _with_options(question: str, choices: tuple[str, ...]) -> str:
-    letters = (chr(ord("A") + number) for number in range(len(choices)))
-    return "\n".join(
-        (question, *(f"({letter}) {text}" for letter, text in zip(letters, choices, strict=True)))
-    )
+    return "\n".join((question, *(f"({letter}) {text}" for letter, text in by_letter(choices).items())))
 
 
 def fields(question: str, first: str, second: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from util.errors import RunStopped, UserError
-from util.grading.pool import Exchange, GradingPool
+from util.grading.pool import Exchange, GradingPool, Pool
 from util.machines.replicas import Died, Event, Ready, Replicas
 from util.records import Failure, Verdict
 
@@ -34,7 +34,7 @@ class GradingRequest:
     timeout_s: float
 
 
-class ClusterGradingPool:
+class ClusterGradingPool(Pool):
     """The same as a GradingPool, on the nodes of a cluster. Use as a context manager.
 
     `read` turns a job into its problem's id and what travels to a node. Gradings of a node that is lost are
@@ -59,26 +59,9 @@ class ClusterGradingPool:
         self._thread.join()
         self._graders.close()
 
-    def has_room(self) -> bool:
-        """Whether `submit` would take a grading without waiting."""
-        return self._exchange.has_room()
-
-    @property
-    def pending(self) -> int:
-        """How many gradings were submitted and have no verdict yet."""
-        return self._exchange.pending
-
     def submit(self, key: Any, job: Any, timeout_s: float) -> None:
         """Queue one grading; waits while too many are queued."""
         self._exchange.submit(GradingRequest(key, *self._read(job), timeout_s))
-
-    def completed(self, block: bool) -> list[tuple[Any, Any]]:
-        """Keys and results that are ready; with `block`, at least one as long as any is pending."""
-        return self._exchange.completed(block)
-
-    def fail(self, error: Exception) -> None:
-        """Let every caller see `error`."""
-        self._exchange.fail(error)
 
     def _serve(self) -> None:
         try:

@@ -129,7 +129,30 @@ class Exchange:
             self.changed.notify_all()
 
 
-class GradingPool:
+class Pool:
+    """What its owner sees of gradings that are under way, wherever they are done."""
+
+    _exchange: Exchange
+
+    def has_room(self) -> bool:
+        """Whether `submit` would take a grading without waiting."""
+        return self._exchange.has_room()
+
+    @property
+    def pending(self) -> int:
+        """How many gradings were submitted and have no verdict yet."""
+        return self._exchange.pending
+
+    def completed(self, block: bool) -> list[tuple[Any, Any]]:
+        """Keys and results that are ready; with `block`, at least one as long as any is pending."""
+        return self._exchange.completed(block)
+
+    def fail(self, error: Exception) -> None:
+        """Let every caller see `error`."""
+        self._exchange.fail(error)
+
+
+class GradingPool(Pool):
     """Worker processes that grade; results come back in the order in which they are ready.
 
     Use as a context manager. Each worker has a copy of `work` for as long as it lives and calls it with each
@@ -180,28 +203,11 @@ class GradingPool:
         self._awake.close()
         self._waker.close()
 
-    def has_room(self) -> bool:
-        """Whether `submit` would take a grading without waiting."""
-        return self._exchange.has_room()
-
     def submit(self, key: Any, job: Any, timeout_s: float) -> None:
         """Queue one grading; waits while too many are queued."""
         self._exchange.submit(_Ungraded(key, job, timeout_s))
         if self._is_listening:
             self._wake()
-
-    def completed(self, block: bool) -> list[tuple[Any, Any]]:
-        """Keys and results that are ready; with `block`, at least one as long as any is pending."""
-        return self._exchange.completed(block)
-
-    def fail(self, error: Exception) -> None:
-        """Let every caller see `error`."""
-        self._exchange.fail(error)
-
-    @property
-    def pending(self) -> int:
-        """How many gradings were submitted and have no verdict yet."""
-        return self._exchange.pending
 
     # -- in the thread
 

@@ -69,7 +69,7 @@ class RewardService:
         try:
             call = read_call(message, self.kinds)
         except BadCall as error:
-            future.set_result({**refusal(str(error)), "suite": self.suite})
+            future.set_result(self.refused(str(error)))
             return future
         seconds = self._timeout_s + (START_S if self.kinds[call.kind].is_code else 0.0)
         self._pool.submit(future, call, seconds)
