@@ -13,7 +13,6 @@ if __name__ == "__main__":
     hold_signals()
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +27,7 @@ from util.machines.versions import made_with
 from util.records import TestSuite
 from util.response import IN_FIELD, WITH_MARKERS, WITHOUT
 from util.runs.folder import find_runs, read_run_json
-from util.runs.journal import make_folder_of, sha256_of, write_all
+from util.runs.journal import make_folder_of, sha256_of, whole_json, write_all
 from util.runs.opinions import Opinions, trusted_opinions
 from util.settings import at_least, number_in, plain_digits
 from util.terminal import Progress, number_of, print_result, say
@@ -516,7 +515,7 @@ def _write_card(
     if args.format == "llamafactory":
         info_path, info = dataset_info([args.output])
         files[info_path] = info
-    funnel = {_beside(args.output, "card.json"): json.dumps(counts, ensure_ascii=False, indent=1) + "\n"}
+    funnel = {_beside(args.output, "card.json"): whole_json(counts)}
     write_all(files | funnel)
     return list(files)
 

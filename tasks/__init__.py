@@ -65,10 +65,13 @@ def full_name(name: str, *, what: str, besides: tuple[str, ...] = ()) -> str:
     """
     if is_address(name):
         return name
-    for known in (*FILES, *FAMILIES):
-        if known.lower() == name.lower():
-            return known
-    raise closest(what, name, [*FILES, *FAMILIES, *besides])
+    if (known := _known(name)) is None:
+        raise closest(what, name, [*FILES, *FAMILIES, *besides])
+    return known
+
+
+def _known(name: str) -> str | None:
+    return next((known for known in (*FILES, *FAMILIES) if known.lower() == name.lower()), None)
 
 
 def load_task(name: str, **choice: Any) -> Task:
@@ -107,11 +110,7 @@ def task_of(info: Mapping[str, Any]) -> Task | None:
     """The benchmark that a run.json is about; None where this suite has none of its name."""
     settings = info["settings"]
     said = info.get("dataset", {}).get("address") or settings.get("task") or ""
-    name = (
-        said
-        if is_address(said)
-        else next((known for known in (*FILES, *FAMILIES) if known.lower() == said.lower()), None)
-    )
+    name = said if is_address(said) else _known(said)
     if name is None:
         return None
     narrowed = ("columns", "grade", "split") if is_address(name) else ("release", "start_date", "end_date")

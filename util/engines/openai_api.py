@@ -425,7 +425,7 @@ class OpenAIEngine:
                     outcome = await self._counted(lease.endpoint, request, outcome)
                 tokens_used = outcome.tokens
                 if tries.is_own:
-                    outcome = await self._kept(request, outcome)
+                    outcome = await self._kept(outcome)
                     if isinstance(outcome, Trouble):
                         self._watch.learn(lease.endpoint, outcome)
             elif outcome.heard:
@@ -454,7 +454,7 @@ class OpenAIEngine:
             return self._watch.mean_tokens
         return estimate_tokens(words_of(request)) + request.max_tokens
 
-    async def _kept(self, request: Request, answer: Answer) -> Answer | Trouble:
+    async def _kept(self, answer: Answer) -> Answer | Trouble:
         """The answer of a server that was told the budget; one that did not keep to it is asked otherwise."""
         assert self._budget is not None
         kept = by_its_own(answer, self._budget, await self._token_counter())

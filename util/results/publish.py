@@ -22,7 +22,7 @@ from util.records import NOT_JUDGED, Record, exact_number
 from util.results.estimates import CONFIDENCE
 from util.results.public import public_info, public_settings, without_places
 from util.results.sides import Side
-from util.runs.journal import make_folders, sha256_of, sha256_of_text, write_lines, write_whole
+from util.runs.journal import make_folders, sha256_of, sha256_of_text, whole_json, write_lines, write_whole
 from util.runs.lines import SAMPLES
 from util.runs.reader import read_records
 from util.runs.repeat import command_of
@@ -119,7 +119,7 @@ def write_records(
     else:
         write_lines(samples, _lines(side, origin, record["evaluation_id"], by.model_id))
         record["detailed_evaluation_results"] = _about_samples(samples, place, origin, side)
-    write_whole(path, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
+    write_whole(path, whole_json(record))
     why = _why_no_entry(side, origin)
     entry = Path(folder, "models", by.model_id, ".eval_results", f"{side.task.replace('/', '_')}.yaml")
     if not why:

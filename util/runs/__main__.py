@@ -158,11 +158,7 @@ def _import(args: argparse.Namespace) -> int:
 
 def _import_logs(args: argparse.Namespace, logs: list[Log]) -> list[dict[str, Any]]:
     surveys = _with_responses([(log, survey(log)) for log in _chosen(logs, args.model)])
-    longest = max(found.longest for _, found in surveys)
-    if args.max_tokens is not None and longest > args.max_tokens:
-        raise UserError(
-            f"{args.path} has a response of {longest} tokens: --max-tokens was not {args.max_tokens}"
-        )
+    _check_limit(args.path, max(found.longest for _, found in surveys), args.max_tokens)
     for log, found in surveys:
         for name, rows in found.unlike.items():
             say(
@@ -192,6 +188,11 @@ def _import_logs(args: argparse.Namespace, logs: list[Log]) -> list[dict[str, An
                     "a --result-dir of its own"
                 )
     return [_import_group(args, model, group) for (model, _), group in groups.items()]
+
+
+def _check_limit(path: Path, longest: int, limit: int | None) -> None:
+    if limit is not None and longest > limit:
+        raise UserError(f"{path} has a response of {longest} tokens: --max-tokens was not {limit}")
 
 
 def _with_responses(surveys: list[tuple[Log, Survey]]) -> list[tuple[Log, Survey]]:
@@ -294,9 +295,7 @@ def _import_older(args: argparse.Namespace, path: Path) -> dict[str, Any]:
         raise UserError(f"{path} does not say which benchmark it answers: give --dataset NAME")
     task = tasks.load_task(tasks.full_name(args.dataset, what="data set"))
     content = read_old_file(path)
-    longest = longest_response(content)
-    if args.max_tokens is not None and longest > args.max_tokens:
-        raise UserError(f"{path} has a response of {longest} tokens: --max-tokens was not {args.max_tokens}")
+    _check_limit(path, longest_response(content), args.max_tokens)
     model = args.model or said_beside(path, "configuration", "model", "name") or _model_of(path, task.name)
     limit = args.max_tokens or said_beside(path, "configuration", "sampling_params", "max_tokens")
     most = limit if isinstance(limit, int) else None

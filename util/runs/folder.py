@@ -44,6 +44,7 @@ from util.runs.journal import (
     numbers_of,
     read_lines,
     remove_empty,
+    whole_json,
     write_whole,
 )
 from util.runs.lines import (
@@ -216,7 +217,7 @@ class Run:
             if not self.number:
                 return common
             self._common = {name: common.pop(name) for name in OF_A_JOB if name in common}
-            self._saved = _as_text({**common, **self._common})
+            self._saved = whole_json({**common, **self._common})
             own = file_of(folder / "run.json", self.number)
             return common | (_json_object(own) if own.exists() else {"made_with": made_with})
         if _is_bound(folder):
@@ -370,9 +371,9 @@ class Run:
         info = {**self.info, "schema": SHARDED_SCHEMA if self.presence is not None else SCHEMA}
         if self.number:
             own = {name: info.pop(name) for name in OF_A_JOB if name in info}
-            write_whole(file_of(self.folder / "run.json", self.number), _as_text(own))
+            write_whole(file_of(self.folder / "run.json", self.number), whole_json(own))
             info |= self._common
-        text = _as_text(info)
+        text = whole_json(info)
         if text != self._saved:  # jobs of one run say the same, and say it once
             write_whole(self.folder / "run.json", text)
             self._saved = text
@@ -504,10 +505,6 @@ def _json_object(path: Path) -> dict:
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no JSON object: restore it or start in another --result-dir")
     return content
-
-
-def _as_text(info: dict) -> str:
-    return json.dumps(info, ensure_ascii=False, indent=1) + "\n"
 
 
 def writer_of(folder: Path) -> str | None:

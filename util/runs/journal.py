@@ -333,6 +333,11 @@ def remove_empty(folders: Iterable[Path]) -> None:
             return
 
 
+def whole_json(content: dict) -> str:
+    """The text of a file that holds one JSON object, for people to read, too."""
+    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a whole file beside its target and move it into place, so that readers see the old or the new
     one."""

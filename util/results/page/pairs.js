@@ -153,18 +153,7 @@ async function startPairs() {
   for (const pair of index.pairs) {
     pair.outcomes = [0, 1].map((run) => (rowsIn(pair, run).length ? rowsIn(pair, run).map(outcomeOf) : likelyOutcomes(pair.rates[run])));
   }
-  for (const control of document.querySelectorAll("[data-group]")) {
-    options(control.id, index.pairs.map((pair) => String(pair.about[control.dataset.group] ?? "")),
-      (value) => `${control.dataset.group}: ${value}`);
-  }
-  let waiting;
-  for (const control of pairControls()) {
-    if (control.tagName === "SELECT") control.addEventListener("change", refreshPairs);
-    else control.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(refreshPairs, 200); });
-  }
-  const turn = (by) => { pairPage += by; showPairs(); $("list").scrollIntoView(); };
-  for (const button of document.querySelectorAll(".previous")) button.addEventListener("click", () => turn(-1));
-  for (const button of document.querySelectorAll(".next")) button.addEventListener("click", () => turn(1));
+  listen(index.pairs, pairControls(), refreshPairs, (by) => { pairPage += by; showPairs(); $("list").scrollIntoView(); });
   for (const [id, open] of [["open-all", true], ["close-all", false]]) {
     $(id).addEventListener("click", () => { for (const place of document.querySelectorAll(".pair")) place.open = open; });
   }

@@ -582,6 +582,21 @@ function themed() {
 
 function foldAll(open) { for (const place of document.querySelectorAll("details.sample")) place.open = open; }
 
+// The facts of `items` to choose by, the controls that show the list anew, and the buttons that turn its pages.
+function listen(items, controls, refresh, turn) {
+  for (const control of document.querySelectorAll("[data-group]")) {
+    options(control.id, items.map((item) => String(item.about[control.dataset.group] ?? "")),
+      (value) => `${control.dataset.group}: ${value}`);
+  }
+  let waiting;
+  for (const control of controls) {
+    if (control.tagName === "SELECT") control.addEventListener("change", refresh);
+    else control.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(refresh, 200); });
+  }
+  for (const button of document.querySelectorAll(".previous")) button.addEventListener("click", () => turn(-1));
+  for (const button of document.querySelectorAll(".next")) button.addEventListener("click", () => turn(1));
+}
+
 async function start() {
   themed();
   for (const place of document.querySelectorAll("[data-formula], [data-prose]")) {
@@ -637,18 +652,7 @@ async function startList() {
   options("index", index.index.map(String), (value) => `index ${value}`);
   options("reason", index.reason, (value) => value.replaceAll("_", " "));
   options("finish", index.finish_reason, (value) => `ended by ${value.replaceAll("_", " ")}`);
-  for (const control of document.querySelectorAll("[data-group]")) {
-    options(control.id, index.problems.map((problem) => String(problem.about[control.dataset.group] ?? "")),
-      (value) => `${control.dataset.group}: ${value}`);
-  }
-  let waiting;
-  for (const control of STATE()) {
-    if (control.tagName === "SELECT") control.addEventListener("change", refresh);
-    else control.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(refresh, 200); });
-  }
-  const turn = (by) => { page += by; show(); $("filter").scrollIntoView(); };
-  for (const button of document.querySelectorAll(".previous")) button.addEventListener("click", () => turn(-1));
-  for (const button of document.querySelectorAll(".next")) button.addEventListener("click", () => turn(1));
+  listen(index.problems, STATE(), refresh, (by) => { page += by; show(); $("filter").scrollIntoView(); });
   $("open-all").addEventListener("click", () => foldAll(true));
   $("close-all").addEventListener("click", () => foldAll(false));
   $("download-lines").addEventListener("click", downloadLines);

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from util.engines.checked import Answers
 from util.engines.failures import about_failures
 from util.machines.versions import made_with
 from util.results.page import charts
-from util.runs.journal import write_whole
+from util.runs.journal import whole_json, write_whole
 from util.terminal import number_of
 from util.training.pairs.cutter import Cutter
 from util.training.pairs.variants import OTHER_VARIANT
@@ -66,8 +65,7 @@ def model_trouble(answers: Answers) -> Iterator[str]:
 
 def write_summary(folder: Path, about: dict) -> None:
     """Write pairs-summary.json."""
-    text = json.dumps({**about, "made_with": made_with()}, ensure_ascii=False, indent=1) + "\n"
-    write_whole(folder / SUMMARY, text)
+    write_whole(folder / SUMMARY, whole_json({**about, "made_with": made_with()}))
 
 
 def write_reports(folder: Path, counts: Mapping[str, VariantCounts], cutter: Cutter, about: dict) -> None:
