@@ -336,11 +336,9 @@ def _check_rows(args: argparse.Namespace) -> None:
             )
         return
     usual = parse(["--input_dir", ".", "--output", "."])
-    given = [name for name in FOR_RESPONSES if getattr(args, name) != getattr(usual, name)]
-    if given:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+    if flags := cli.unusual_flags(args, usual, FOR_RESPONSES):
         raise UserError(
-            f"{flags}: for responses, and --format {args.format} has problems alone: leave it out"
+            f"{', '.join(flags)}: for responses, and --format {args.format} has problems alone: leave it out"
         )
     low, high = args.pass_rate_band or (0.0, 1.0)
     if low > high:

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from util.training.pairs.writer import PairWriter
 
 SYMBOLIC_TRIES = 3
+ABOUT_PAIRS = ("SILC", "else_whole", "silc_pairing", "variants", "rewrite_model")  # flags
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -215,14 +216,8 @@ def _common_task(folders: list[Path], infos: list[dict]) -> Task | None:
 
 def _check_no_pairs(args: argparse.Namespace) -> None:
     """Raise UserError for a flag that is about pairs."""
-    given = {
-        "--SILC": args.SILC,
-        "--else-whole": args.else_whole,
-        "--silc-pairing": args.silc_pairing != MARGIN,
-        "--variants": tuple(args.variants) != CUT_VARIANTS,
-        "--rewrite-model": args.rewrite_model is not None,
-    }
-    if flags := [flag for flag, is_given in given.items() if is_given]:
+    usual = parse(["--dataset", ".", "--target-model", "none"])
+    if flags := cli.unusual_flags(args, usual, ABOUT_PAIRS):
         raise UserError(
             f"{flags[0]} is about pairs, and rows of --format {args.format} are in none: leave it out, or "
             f"choose one of {', '.join(PAIR_FORMATS)}"

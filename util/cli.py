@@ -254,6 +254,11 @@ def _terminated(*_: object) -> NoReturn:
     sys.exit(143)
 
 
+def unusual_flags(args: argparse.Namespace, usual: argparse.Namespace, names: Iterable[str]) -> list[str]:
+    """Those of the flags that say something else than usual."""
+    return [f"--{name.replace('_', '-')}" for name in names if getattr(args, name) != getattr(usual, name)]
+
+
 def add_count(
     parser: argparse._ActionsContainer, flag: str, help: str, *, least: int = 1, default: int | None = None
 ) -> None:
