@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from util.errors import UserError
 
@@ -65,7 +65,6 @@ def read_rows(
 
 def _read_parquet(file: Path, columns: tuple[str, ...] | None, wanted: RowFilter) -> Iterator[dict]:
     import pyarrow
-    import pyarrow.compute
     import pyarrow.parquet
 
     try:
@@ -78,18 +77,23 @@ def _read_parquet(file: Path, columns: tuple[str, ...] | None, wanted: RowFilter
                     f"{file} has no column {', '.join(sorted(missing))}: choose another --revision"
                 )
             for batch in table.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
-                if wanted.column is not None:
-                    values = batch.column(wanted.column)
-                    # A value of the file's own: one made from Python imports pandas, where that is installed.
-                    found = {value.as_py(): value for value in values.unique()}
-                    if wanted.seen is not None:
-                        wanted.seen.update(found.keys() - {None})
-                    if wanted.value not in found:
-                        continue
-                    batch = batch.filter(pyarrow.compute.equal(values, found[wanted.value]))
-                yield from batch.to_pylist()
+                yield from (batch if wanted.column is None else _of_value(batch, wanted)).to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
         raise DamagedFile(str(error).splitlines()[0]) from error
+
+
+def _of_value(batch: Any, wanted: RowFilter) -> Any:
+    """The rows of a batch whose column has the value that is wanted."""
+    import pyarrow.compute
+
+    values = batch.column(wanted.column)
+    # A value of the file's own: one made from Python imports pandas, where that is installed.
+    found = {value.as_py(): value for value in values.unique()}
+    if wanted.seen is not None:
+        wanted.seen.update(found.keys() - {None})
+    if wanted.value not in found:
+        return batch.slice(length=0)
+    return batch.filter(pyarrow.compute.equal(values, found[wanted.value]))
 
 
 def _read_jsonl(file: Path, columns: tuple[str, ...] | None, wanted: RowFilter) -> Iterator[dict]:
@@ -147,29 +151,26 @@ def _numbered_jsonl(file: Path, unread: tuple[str, ...], wanted: RowFilter) -> I
 def _read_parquet_with_places(
     file: Path, columns: tuple[str, ...] | None, wanted: RowFilter
 ) -> Iterator[dict]:
-    """Few rows at a time: tests are long."""
     import pyarrow
     import pyarrow.parquet
 
     try:
         with pyarrow.parquet.ParquetFile(file, memory_map=True) as table:
-            index = 0
-            for group in range(table.num_row_groups):
-                position = 0
-                for batch in table.iter_batches(16, row_groups=[group], columns=columns, use_threads=False):
-                    for row in batch.to_pylist():
-                        row["tests_at"] = {
-                            "file": str(file),
-                            "row_group": group,
-                            "row": position,
-                            "index": index,
-                        }
-                        position += 1
-                        index += 1
-                        if wanted.takes(row):
-                            yield row
+            for index, (group, position, row) in enumerate(_placed(table, columns)):
+                place = {"file": str(file), "row_group": group, "row": position, "index": index}
+                row["tests_at"] = place
+                if wanted.takes(row):
+                    yield row
     except (pyarrow.ArrowException, OSError) as error:
         raise DamagedFile(str(error).splitlines()[0]) from error
+
+
+def _placed(table: Any, columns: tuple[str, ...] | None) -> Iterator[tuple[int, int, dict]]:
+    """Each row with its row group and its place there; few at a time are read, as tests are long."""
+    for group in range(table.num_row_groups):
+        batches = table.iter_batches(16, row_groups=[group], columns=columns, use_threads=False)
+        rows = (row for batch in batches for row in batch.to_pylist())
+        yield from ((group, position, row) for position, row in enumerate(rows))
 
 
 def _read_csv(file: Path, columns: tuple[str, ...] | None, wanted: RowFilter) -> Iterator[dict]:
