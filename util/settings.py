@@ -142,12 +142,8 @@ def seconds_or_row(text: str) -> float | str:
     return text if text == "row" else above(0)(text)
 
 
-def json_object(text: str) -> dict[str, Any]:
+def json_object(text: str, such_as: str = '{"max_num_seqs": 64}') -> dict[str, Any]:
     """An argparse type: a JSON object."""
-    return _json_object(text, '{"max_num_seqs": 64}')
-
-
-def _json_object(text: str, such_as: str) -> dict[str, Any]:
     import json
 
     try:
@@ -161,7 +157,7 @@ def _json_object(text: str, such_as: str) -> dict[str, Any]:
 
 def token_scores(text: str) -> dict[str, float]:
     """An argparse type: a JSON object of numbers by the numbers of tokens."""
-    scores = _json_object(text, '{"50256": -100}')
+    scores = json_object(text, '{"50256": -100}')
     for token, score in scores.items():
         if (
             not (token.isascii() and token.isdecimal())

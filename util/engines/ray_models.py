@@ -9,7 +9,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from util.engines.options import EngineOptions
-from util.engines.vllm_local import ModelCopies
+from util.engines.vllm_local import say_if_untried
 from util.errors import UserError
 from util.machines.ray_cluster import Cluster, ClusterNode, ClusterPlace, Needs, inventory
 from util.machines.replicas import Died, Event, Replicas
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SAY_S = 5.0  # an actor with nothing to say says so after so long
 
 
-def open_ray_engine(options: EngineOptions) -> ModelCopies:
+def open_ray_engine(options: EngineOptions) -> Replicas:
     """Connect to the cluster and start the replicas, each over tp x pp GPUs of one node.
 
     Raises UserError when the cluster cannot hold them.
@@ -32,9 +32,11 @@ def open_ray_engine(options: EngineOptions) -> ModelCopies:
     cluster = Cluster(options.ray_address)
     needs = model_needs(cluster.nodes(), options, cluster.address)
     place = ClusterPlace(cluster, "replica", ModelHost, (options,), needs)
+    where = f" on ray {cluster.version}"
     with Waiting(f"loading {options.model} on the cluster"):
-        replicas = Replicas(place, options.replicas)
-    return ModelCopies(replicas, f" on ray {cluster.version}")
+        replicas = Replicas(place, options.replicas, where=where)
+    say_if_untried(replicas.version.removesuffix(where))
+    return replicas
 
 
 class ModelHost:

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from util.engines.embedded import CONTEXT_TOKENS, child_environment, embedded_model
@@ -41,7 +41,7 @@ HUB_NAME = re.compile(r"(?!\.)[\w.-]+(/[\w.-]+)?")
 SHOWN_BYTES = 1 << 12  # of an engine's messages, for the latest one
 
 
-def open_vllm_engine(options: EngineOptions) -> ModelCopies:
+def open_vllm_engine(options: EngineOptions) -> Replicas:
     """Start copies of the model on this machine (`dp`), each over tp x pp GPUs.
 
     Raises UserError when vLLM is missing or cannot load the model.
@@ -49,28 +49,8 @@ def open_vllm_engine(options: EngineOptions) -> ModelCopies:
     place = _ThisMachine(options)
     with Waiting(f"loading {options.model}, its messages go to {place.log}", place.latest_words):
         replicas = Replicas(place, options.dp)
-    return ModelCopies(replicas)
-
-
-class ModelCopies:
-    """Copies of one model, wherever they run.
-
-    A copy that dies or stalls is started again; RunStopped when copies die again and again.
-    """
-
-    def __init__(self, replicas: Replicas, where: str = "") -> None:
-        say_if_untried(replicas.version)
-        self._replicas = replicas
-        self.version, self.model = f"{replicas.version}{where}", replicas.model
-
-    def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
-        return self._replicas.generate(requests)
-
-    def at_once(self, tokens: int) -> int:
-        return self._replicas.at_once(tokens)
-
-    def close(self) -> None:
-        self._replicas.close()
+    say_if_untried(replicas.version)
+    return replicas
 
 
 class _ThisMachine:

@@ -136,8 +136,12 @@ class Replicas:
     the first one cannot begin, RunStopped when all are gone.
     """
 
-    def __init__(self, place: ReplicaPlace, count: int, *, wait_for_all: bool = False) -> None:
+    def __init__(
+        self, place: ReplicaPlace, count: int, *, wait_for_all: bool = False, where: str = ""
+    ) -> None:
+        """`where` they run is said behind the version of each."""
         self._place = place
+        self._where = where
         self._stopped = False
         self._numbers = itertools.count(1)
         self._slots = [_Slot(number) for number in range(count)]
@@ -232,7 +236,7 @@ class Replicas:
         for event in events:
             if isinstance(event, Ready):
                 slot.window = event.window
-                slot.version = self.version = event.version
+                slot.version = self.version = f"{event.version}{self._where}"
                 slot.sequences, slot.cached_tokens = event.sequences, event.cached_tokens
                 self.model = event.model
             elif isinstance(event, Died):

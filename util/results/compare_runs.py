@@ -130,13 +130,29 @@ class SeveralRuns:
 
 def compare_runs(left: Side, right: Side, *, margin: float) -> RunComparison:
     """Compare two runs; those that differ by less than `margin`, a share, count as equivalent."""
-    return _compare(left, right, margin)
+    refuse_different_data(left, right)
+    common = len(left.counts.keys() & right.counts.keys())
+    if not common:
+        raise UserError(
+            f"{left.folder} and {right.folder} have no problem in common that both have graded: "
+            "choose other runs"
+        )
+    return RunComparison(
+        first=left,
+        second=right,
+        paired=compare_shares(left.counts, right.counts),
+        flips=_flips(left, right),
+        warnings=warnings_of(left, right),
+        only_first=len(left.counts) - common,
+        only_second=len(right.counts) - common,
+        margin=margin,
+    )
 
 
 def compare_several(benchmarks: Mapping[str, Sequence[Side]], *, margin: float) -> list[SeveralRuns]:
     """Compare the first run of each benchmark with each of the others, all corrected together."""
     compared = {
-        name: [_compare(first, other, margin) for other in others]
+        name: [compare_runs(first, other, margin=margin) for other in others]
         for name, (first, *others) in benchmarks.items()
     }
     every = [found for comparisons in compared.values() for found in comparisons]
@@ -280,26 +296,6 @@ def equivalence_sentence(found: RunComparison) -> str:
 
 def _problems(flips: Sequence[Flip]) -> str:
     return number_of(len(flips), "problem")
-
-
-def _compare(left: Side, right: Side, margin: float) -> RunComparison:
-    refuse_different_data(left, right)
-    common = len(left.counts.keys() & right.counts.keys())
-    if not common:
-        raise UserError(
-            f"{left.folder} and {right.folder} have no problem in common that both have graded: "
-            "choose other runs"
-        )
-    return RunComparison(
-        first=left,
-        second=right,
-        paired=compare_shares(left.counts, right.counts),
-        flips=_flips(left, right),
-        warnings=warnings_of(left, right),
-        only_first=len(left.counts) - common,
-        only_second=len(right.counts) - common,
-        margin=margin,
-    )
 
 
 def warnings_of(first: Side, second: Side) -> list[str]:

@@ -24,11 +24,21 @@ _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
-class Example:
-    """One training example, whatever the format."""
+class Prompted:
+    """What a row asks."""
 
     system: str | None
-    prompt: str  # the user message
+    prompt: str  # the user message as the run sent it
+
+    def request(self) -> list[dict[str, str]]:
+        message = [{"role": "system", "content": self.system}] if self.system else []
+        return [*message, {"role": "user", "content": self.prompt}]
+
+
+@dataclass(frozen=True)
+class Example(Prompted):
+    """One training example, whatever the format."""
+
     response: str  # as it stands in the row
     question: str
     answer: str | None  # the reference, where it is short text
@@ -63,9 +73,6 @@ class Example:
 
     def messages(self) -> list[dict[str, str]]:
         return [*self.request(), self.reply()]
-
-    def request(self) -> list[dict[str, str]]:
-        return _request(self.system, self.prompt)
 
     def reply(self) -> dict[str, str]:
         return _reply(self.response, self.thought)
@@ -103,36 +110,21 @@ class RlProblem:
 
 
 @dataclass(frozen=True)
-class Pair:
+class Pair(Prompted):
     """Two answers to one prompt, the first one preferred."""
 
-    system: str | None
-    prompt: str  # the user message as the run sent it
     chosen: str
     rejected: str
     thoughts: tuple[str, str] | None = None  # of both, in a field of their own
 
-    def request(self) -> list[dict[str, str]]:
-        return _request(self.system, self.prompt)
-
 
 @dataclass(frozen=True)
-class Judged:
+class Judged(Prompted):
     """An answer to a prompt, and whether it is correct."""
 
-    system: str | None
-    prompt: str  # the user message as the run sent it
     response: str
     thought: str | None  # in a field of its own
     correct: bool
-
-    def request(self) -> list[dict[str, str]]:
-        return _request(self.system, self.prompt)
-
-
-def _request(system: str | None, prompt: str) -> list[dict[str, str]]:
-    message = [{"role": "system", "content": system}] if system else []
-    return [*message, {"role": "user", "content": prompt}]
 
 
 def _reply(text: str, thought: str | None) -> dict[str, str]:
@@ -350,7 +342,7 @@ class ExampleFile:
             else:
                 self._file.write(self._separator() + row)
         except OSError as error:
-            raise self._trouble(error) from error
+            raise disk_trouble(self.path, error) from error
         self.rows += 1
 
     def finish(self) -> str:
@@ -365,7 +357,7 @@ class ExampleFile:
             os.fsync(self._file.fileno())
             return sha256_of(self._part)
         except OSError as error:
-            raise self._trouble(error) from error
+            raise disk_trouble(self.path, error) from error
 
     def commit(self) -> None:
         """Move the finished file into place."""
@@ -373,7 +365,7 @@ class ExampleFile:
             os.replace(self._part, self.path)
             sync_names(self.path.parent)
         except OSError as error:
-            raise self._trouble(error) from error
+            raise disk_trouble(self.path, error) from error
 
     def close(self) -> None:
         """Without a commit before it, nothing stays."""
@@ -383,7 +375,7 @@ class ExampleFile:
         try:
             self._file.close()
         except OSError as error:  # what is buffered does not fit either
-            raise self._trouble(error) from error
+            raise disk_trouble(self.path, error) from error
 
     def __enter__(self) -> ExampleFile:
         return self
@@ -406,9 +398,6 @@ class ExampleFile:
             self._table = pyarrow.parquet.ParquetWriter(self._file, schema)
         self._table.write_table(pyarrow.Table.from_pylist(self._rows, schema=self._table.schema))
         self._rows = []
-
-    def _trouble(self, error: OSError) -> RunStopped:
-        return disk_trouble(self.path, error)
 
 
 def _with_texts(kind: Any) -> Any:
