@@ -34,6 +34,7 @@ from util.records import SCHEMA, SHARDED_SCHEMA, Key, Problem, Sample, Verdict
 from util.runs.batches import FOLDER as PARTS
 from util.runs.batches import is_paid_for
 from util.runs.journal import (
+    Closing,
     Journal,
     check_is_file,
     encoded,
@@ -172,7 +173,7 @@ def check_nobody_writes(run: Path) -> None:
         raise UserError(f"{run} is being written by {writer}: wait for it or stop it")
 
 
-class Run:
+class Run(Closing):
     """A run folder open for its one writer, or for one of several jobs, which has files of its own there.
 
     Raises UserError when the folder cannot be written or another process writes to it.
@@ -426,12 +427,6 @@ class Run:
             if not log.stat().st_size:
                 log.unlink()
         (self.folder / LOCK).unlink(missing_ok=True)
-
-    def __enter__(self) -> Run:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _is_bound(folder: Path) -> bool:

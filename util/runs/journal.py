@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, Self, TextIO
 
 from util.errors import RunStopped, UserError
 from util.runs.lines import FIELDS, PROBLEMS, SAMPLES, Fields, misfit
@@ -34,7 +34,20 @@ JOINED_AT_ONCE = 64  # of the files of one journal, open to read; fewer where a 
 _DECODER = json.JSONDecoder()
 
 
-class Journal:
+class Closing:
+    """What is closed at the end of a `with` block."""
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Journal(Closing):
     """An append-only file of JSON lines, open for one writer.
 
     Opening it cuts off a torn last line. `append` returns once the line belongs to the operating system; a
@@ -99,12 +112,6 @@ class Journal:
             finally:
                 os.close(self._file)
                 self._file = -1
-
-    def __enter__(self) -> Journal:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def encoded(line: dict) -> bytes:

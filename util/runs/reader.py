@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 from util.errors import UserError
 from util.records import Key, Problem, Record, Sample, Verdict, graded_text
 from util.runs.journal import (
+    Closing,
     JoinedFiles,
     files_of,
     open_to_read,
@@ -71,7 +72,7 @@ def read_records(folder: Path) -> Iterator[Record]:
             yield record
 
 
-class RunReader:
+class RunReader(Closing):
     """A run folder open for reading: its records in the order of samples.jsonl, or one again by its place."""
 
     def __init__(self, folder: Path) -> None:
@@ -145,12 +146,6 @@ class RunReader:
 
     def close(self) -> None:
         self._open.close()
-
-    def __enter__(self) -> RunReader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _formatted_text(self, place: RecordPlace) -> str | None:
         if place.formatted < 0:

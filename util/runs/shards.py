@@ -28,7 +28,7 @@ from pathlib import Path
 
 from util.errors import RunStopped, UserError
 from util.records import Key
-from util.runs.journal import disk_trouble, file_of, make_folders, sha256_of_text
+from util.runs.journal import Closing, disk_trouble, file_of, make_folders, sha256_of_text
 from util.runs.lines import SAMPLES
 from util.runs.lock import (
     ENDED,
@@ -151,7 +151,7 @@ def _names(alive: Sequence[Holder]) -> str:
     return f"{alive[0].name}{others}"
 
 
-class Presence:
+class Presence(Closing):
     """This process is one of several jobs that write to a run, or, without a shard, the only writer.
 
     Raises IsWritten where that cannot be.
@@ -217,12 +217,6 @@ class Presence:
             if self.shard is None:
                 self._clean()
             self._path.unlink(missing_ok=True)
-
-    def __enter__(self) -> Presence:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _said(self) -> dict:
         number = {} if self.shard is None else {"shard": str(self.shard), "file": self.number}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from util.records import Key
-from util.runs.journal import open_to_read, read_line_at, read_lines
+from util.runs.journal import Closing, open_to_read, read_line_at, read_lines
 from util.runs.lines import THEIRS, is_their_score, key_of, named
 
 MOST_DIGITS = 40  # before or behind the point: no score has more
@@ -82,7 +82,7 @@ def their_metrics(folder: Path) -> list[str]:
     return list(dict.fromkeys(their.metric for _, _, their in read_theirs(folder)))
 
 
-class TheirScores:
+class TheirScores(Closing):
     """The scores of one metric by sample, in memory; the answers stay in the file until they are asked for.
 
     Of several lines about a sample the first counts.
@@ -104,9 +104,3 @@ class TheirScores:
 
     def close(self) -> None:
         self._file.close()
-
-    def __enter__(self) -> TheirScores:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

@@ -21,7 +21,7 @@ from util.errors import UserError
 from util.machines.cores import usable_cores
 from util.records import NOT_JUDGED, Record, Verdict, exact_number, is_waiting, may_train
 from util.response import IN_FIELD, WITH_TAGS, WITHOUT, program, solution_part
-from util.runs.journal import write_lines
+from util.runs.journal import Closing, write_lines
 from util.runs.offsets import name_digest
 from util.runs.opinions import Opinions
 from util.runs.reader import RecordPlace, RunReader
@@ -205,7 +205,7 @@ class Summary:
         )
 
 
-class Export:
+class Export(Closing):
     """The runs and extra files of one training set, open for reading."""
 
     def __init__(
@@ -350,12 +350,6 @@ class Export:
 
     def close(self) -> None:
         self._open.close()
-
-    def __enter__(self) -> Export:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     # --- the first pass ---
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from util.errors import RunStopped, UserError
-from util.runs.journal import disk_trouble, sha256_of, sync_names
+from util.runs.journal import Closing, disk_trouble, sha256_of, sync_names
 from util.runs.lock import hold_lock
 
 PARQUET_ROWS = 1000
@@ -300,7 +300,7 @@ def check_output(format_name: str, path: Path) -> None:
         raise UserError(f"--format {format_name} writes {' or '.join(fitting)} files: rename --output {path}")
 
 
-class ExampleFile:
+class ExampleFile(Closing):
     """A training file that appears whole or not at all; the old one stays until `commit`."""
 
     def __init__(self, path: Path, format_name: str, *, extra_columns: bool = True) -> None:
@@ -376,12 +376,6 @@ class ExampleFile:
             self._file.close()
         except OSError as error:  # what is buffered does not fit either
             raise disk_trouble(self.path, error) from error
-
-    def __enter__(self) -> ExampleFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _separator(self) -> bytes:
         if self.path.suffix == ".json":
