@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from util.data.rows import RowCounts, Rows
@@ -46,28 +46,18 @@ BEGIN_TRIES, BEGIN_PAUSE_S = 30, 0.4
 FEW_PROBLEMS = 100  # with one sample each, a result says little
 
 
+@dataclass(eq=False)
 class Benchmark:
     """One order with its run folder open for writing and its problems written down."""
 
-    def __init__(
-        self,
-        order: Order,
-        run: Run,
-        asked: Asked,
-        counts: RowCounts,
-        *,
-        may_be_new: bool = True,
-        asked_before: dict | None = None,
-    ) -> None:
-        """`asked_before` is what run.json said of earlier commands."""
-        self.order = order
-        self._may_be_new = may_be_new
-        self._asked_before = asked_before
-        self._has_generated = False
-        self.run = run
-        self.asked = asked
-        self.counts = counts
-        self._engine: Engine | None = None  # what makes the samples
+    order: Order
+    run: Run
+    asked: Asked
+    counts: RowCounts
+    may_be_new: bool = True
+    asked_before: dict | None = None  # what run.json said of earlier commands
+    has_generated: bool = False
+    engine: Engine | None = None  # what makes the samples
 
     def missing(self) -> int:
         """How many samples this command still has to generate; where verdicts decide, those to begin with."""
@@ -97,7 +87,7 @@ class Benchmark:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Close the run; a command that was refused before its first sample leaves none behind."""
-        if kind is not None and issubclass(kind, UserError) and self._may_be_new:
+        if kind is not None and issubclass(kind, UserError) and self.may_be_new:
             self._forget_asking()
             self.run.discard()
         else:
@@ -105,19 +95,19 @@ class Benchmark:
 
     def _forget_asking(self) -> None:
         """What a refused command would have asked is no part of the run, which would lack it from now on."""
-        if self._asked_before is None or self._has_generated or self.order.options.batch is not None:
+        if self.asked_before is None or self.has_generated or self.order.options.batch is not None:
             return
-        if self.run.info["asked"] != self._asked_before:
-            self.run.info["asked"] = self._asked_before
+        if self.run.info["asked"] != self.asked_before:
+            self.run.info["asked"] = self.asked_before
             self.run.save_info()
 
     def note_generation(self, outcome: Outcome) -> None:
         """Add up how long generating took, for the forecasts of later commands, and what was not sent."""
         if not outcome.generated:
             return
-        self._has_generated = True
+        self.has_generated = True
         before = self.run.info.get("generation", {})
-        left_out = {*self.run.info["made_with"].get("left_out", ()), *getattr(self._engine, "left_out", ())}
+        left_out = {*self.run.info["made_with"].get("left_out", ()), *getattr(self.engine, "left_out", ())}
         if left_out:
             self.run.info["made_with"]["left_out"] = sorted(left_out)
         self.run.info["generation"] = {
@@ -127,7 +117,7 @@ class Benchmark:
 
     def note_engine(self, engine: Engine) -> None:
         """Write down which engine makes the samples from here on."""
-        self._engine = engine
+        self.engine = engine
         name = self.order.options.engine_name
         made_with = self.run.info["made_with"]
         made_with["engine"] = getattr(engine, "version", None) or name
