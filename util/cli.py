@@ -750,13 +750,10 @@ def check_judge(args: argparse.Namespace, tasks: Sequence[Task]) -> None:
 
 def check_price(args: argparse.Namespace, model: str) -> None:
     """Raises UserError where a cost is limited and a model has no price."""
-    from util.engines.prices import PRICES, price_of
+    from util.engines.prices import limited_price
 
-    if args.max_cost is not None and price_of(model) is None:
-        raise UserError(
-            f"--max-cost needs the price of {model}: add a line for it to {PRICES}, or limit tokens with "
-            "--max-tokens-total"
-        )
+    if args.max_cost is not None:
+        limited_price(model)
 
 
 def open_within_budget(

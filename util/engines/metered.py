@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from util.engines import open_engine
 from util.engines.deadline import Deadline, shown_time
 from util.engines.options import Engine, EngineOptions
-from util.engines.prices import PRICES, money, price_of
+from util.engines.prices import limited_price, money, price_of
 from util.errors import UserError
 from util.records import Completion, Failure, Request
 
@@ -34,13 +34,9 @@ def open_metered(
     no price, and when the table of prices is damaged.
     """
     limits = []
-    price = price_of(options.model)  # raises where the table is damaged: not once answers are paid for
+    price_of(options.model)  # raises where the table is damaged: not once answers are paid for
     if max_cost is not None:
-        if price is None:
-            raise UserError(
-                f"--max-cost needs the price of {options.model}: add a line for it to {PRICES}, "
-                "or limit tokens with --max-tokens-total"
-            )
+        price = limited_price(options.model)
         if options.batch is not None:
             price = price.in_batches
         limits.append(Limit(max_cost, price.of, "--max-cost", money))

@@ -58,6 +58,17 @@ def price_of(model: str, *, table: Path = PRICES) -> Price | None:
     return found.get(model.removeprefix("openai/"))
 
 
+def limited_price(model: str) -> Price:
+    """The price of a model whose cost is limited; raises UserError where the table has none."""
+    price = price_of(model)
+    if price is None:
+        raise UserError(
+            f"--max-cost needs the price of {model}: add a line for it to {PRICES}, or limit tokens with "
+            "--max-tokens-total"
+        )
+    return price
+
+
 def _read_price(fields: list[str]) -> Price:
     """Raises TypeError for too few or too many numbers, ValueError for what is no price."""
     if not "".join(fields).isascii():

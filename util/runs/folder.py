@@ -59,7 +59,7 @@ from util.runs.lines import (
     named,
     shortened,
 )
-from util.runs.lock import LOCK, IsWritten, hold_lock, holder_of
+from util.runs.lock import LOCK, IsWritten, hold_lock, holder_of, is_written
 from util.runs.offsets import name_digest
 from util.runs.reader import SampleSet, has_samples, samples_there, stray_sample
 from util.runs.shape import unfitting
@@ -170,7 +170,7 @@ def check_nobody_writes(run: Path) -> None:
     """Raise UserError where a command, or a shard, writes to the run just now."""
     writer = writer_of(run)
     if writer is not None:
-        raise UserError(f"{run} is being written by {writer}: wait for it or stop it")
+        raise is_written(str(run), writer)
 
 
 class Run(Closing):

@@ -12,7 +12,7 @@ from typing import Any
 
 from util.errors import UserError
 from util.runs.batches import RunPlace, waiting_parts
-from util.runs.folder import Run, read_run_json, spent_by_all, writer_of
+from util.runs.folder import Run, check_nobody_writes, read_run_json, spent_by_all
 from util.runs.journal import Journal, parsed_line, read_lines
 from util.runs.lines import FORMATTED, OPINIONS, PROBLEMS, SAMPLES, UNFORMATTED, VERDICTS, key_of, shortened
 from util.runs.reader import SampleSet, has_samples, sample_from, sample_lines
@@ -52,8 +52,7 @@ def merge_runs(folders: Sequence[Path], into: Path) -> dict[str, int]:
     for folder, info in zip(folders[1:], infos[1:], strict=True):
         _refuse_unlike(folders[0], infos[0], folder, info)
     for folder in folders:
-        if (writer := writer_of(folder)) is not None:
-            raise UserError(f"{folder} is being written by {writer}: wait for it or stop it")
+        check_nobody_writes(folder)
     first = infos[0]
     for folder, info in zip(folders[1:], infos[1:], strict=True):
         _say_unlike_models(folders[0], first, folder, info)

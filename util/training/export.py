@@ -69,16 +69,17 @@ GENERATED, CORRECT, WHOLE, FORMATTED, FITTING, KEPT, EXTRA, UNIQUE, CLEAN, FINAL
 )
 DRAWN = "drawn"
 AGREED = "agreed on"
+# Of problems for reinforcement learning.
+PROBLEMS, WITH_TRUTH, IN_BAND = "problems with a judged sample", "with a sure reference", "within the band"
 ADVICE = {
     GENERATED: "generate samples first with inference_and_check.py",
     WHOLE: "all correct samples were cut off (generate with more --max-tokens), went in circles, or have a "
     "forced answer (--keep-budget takes those)",
     FORMATTED: "run convert_format.py on the folder; --include-unformatted takes answers without a thought, "
     "--thought none writes all rows without one",
-    "within the band": "widen --pass-rate-band, or sample more (--n)",
-    "problems with a judged sample": "judge with inference_and_check.py --check",
-    "with a sure reference": "the data set has neither answers nor tests for these problems, or several "
-    "answers are right",
+    IN_BAND: "widen --pass-rate-band, or sample more (--n)",
+    PROBLEMS: "judge with inference_and_check.py --check",
+    WITH_TRUTH: "the data set has neither answers nor tests for these problems, or several answers are right",
     FITTING: "widen --min-tokens and --max-tokens",
     FILTERS[SHORT].stage: "lower --min-solution-words, or let a model format the rest with convert_format.py",
     FILTERS[REPETITION].stage: "raise --max-repetition",

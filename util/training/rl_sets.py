@@ -20,10 +20,18 @@ from util.runs.opinions import Opinions
 from util.runs.reader import RecordPlace
 from util.training.curation import Candidate
 from util.training.datacard import grader_named
-from util.training.export import GENERATED, Export, ExportOptions, Written, own_example
+from util.training.export import (
+    GENERATED,
+    IN_BAND,
+    PROBLEMS,
+    WITH_TRUTH,
+    Export,
+    ExportOptions,
+    Written,
+    own_example,
+)
 from util.training.formats import ExampleFile, RlProblem
 
-PROBLEMS, WITH_TRUTH, IN_BAND = "problems with a judged sample", "with a sure reference", "within the band"
 INDEX_BITS = 53  # as many as every reader of JSON keeps
 
 Tests = Callable[[Path], Mapping[str, TestSuite]]  # of a run that is judged by tests, by problem

@@ -31,7 +31,7 @@ from util.results.compare_runs import (
 from util.results.counting import OUTCOMES, groups_of
 from util.results.page.frame import new_page, script_bytes, table
 from util.results.page.gather import Shelf
-from util.results.page.listing import packed_samples, select, turner
+from util.results.page.listing import FOLDING, SEARCH, packed_samples, select, turner
 from util.results.page.names import short_models
 from util.results.sides import Side
 from util.runs.reader import StoredProblems
@@ -202,8 +202,7 @@ def _pairs(found: RunComparison) -> Iterator[dict]:
 
 def _controls(found: RunComparison) -> str:
     outcomes = {name: name.replace("_", " ") for name in OUTCOMES}
-    parts = ['<input id="search" type="search" placeholder="search" aria-label="search" dir="auto">']
-    parts += [select("change", {"": "all problems", **CHANGES}), select("order", ORDERS)]
+    parts = [SEARCH, select("change", {"": "all problems", **CHANGES}), select("order", ORDERS)]
     for letter in "AB":
         options = {
             "": f"any outcome in {letter}",
@@ -214,11 +213,7 @@ def _controls(found: RunComparison) -> str:
         name for side in (found.first, found.second) for name in groups_of(side.facts.info)
     )
     parts += [select(f"about.{name}", {"": f"{name}: all"}, name) for name in groups]
-    parts += [
-        f'<button id="{name}" type="button">{label}</button>'
-        for name, label in (("open-all", "open all"), ("close-all", "close all"))
-    ]
-    return f'<div class="controls">{"".join(parts)}</div>'
+    return f'<div class="controls">{"".join(parts)}{FOLDING}</div>'
 
 
 def _picture(found: RunComparison) -> str:

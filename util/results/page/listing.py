@@ -26,10 +26,11 @@ SAMPLES_PER_PIECE = 50
 INDEXED = ("temperature", "index", "outcome", "reason", "finish_reason", "extracted", "tokens")
 LONGEST_VALUE = 40  # characters of a reference that is looked for in texts
 FILLING = r"\\[,;!]|\\left|\\right|[\s${}]"  # what stands in a formula or not without a difference
-BUTTONS = {
-    "open-all": "open all",
-    "close-all": "close all",
-}
+SEARCH = '<input id="search" type="search" placeholder="search" aria-label="search" dir="auto">'
+FOLDING = "".join(
+    f'<button id="{name}" type="button">{name.replace("-", " ")}</button>'
+    for name in ("open-all", "close-all")
+)
 DOWNLOADS = (
     '<span class="downloads"><span class="faint">download</span><button id="download-lines" type="button">'
     'JSON lines</button><button id="download-table" type="button">CSV</button></span>'
@@ -125,10 +126,7 @@ def _controls(runs: Sequence[RunFacts]) -> str:
         },
     }
     groups = dict.fromkeys(name for run in runs for name in groups_of(run.info))
-    parts = ['<input id="search" type="search" placeholder="search" aria-label="search" dir="auto">']
-    parts += [select(name, options) for name, options in choices.items()]
-    for name, label in BUTTONS.items():
-        parts.append(f'<button id="{name}" type="button">{label}</button>')
+    parts = [SEARCH, *(select(name, options) for name, options in choices.items()), FOLDING]
     more = [select(name, options) for name, options in filters.items()]
     more += [select(f"about.{name}", {"": f"{name}: all"}, name) for name in groups]
     for name in ("problem", "extracted", "reference"):
