@@ -341,10 +341,10 @@ def the_example(folder):
         "how": "box",
         "trust": "high",
         "extracted": "42",
-        "grader": "maths-17",
+        "grader": "maths-18",
     }
     priced = {**boxed, "detail": "number; 1200; 1200", "extracted": "1,200"}
-    cut = {"correct": False, "reason": "truncated", "extracted": None, "grader": "maths-17"}
+    cut = {"correct": False, "reason": "truncated", "extracted": None, "grader": "maths-18"}
     cut["detail"] = "the thought is not closed"
     kinds = [(boxed, (0, "[invalid]"))] * 25 + [(priced, (0, "1,200"))] * 3 + [(cut, (1, "42"))] * 2
     kinds += [(boxed, (1, "42"))] * 140 + [({**boxed, "correct": False}, (0, "42"))] * 30
@@ -385,7 +385,7 @@ def test_the_scores_of_other_suites_logs_are_reproduced(tmp_path, capsys, log, r
     for folder in folders:
         with Run(folder, settings={}, made_with={}) as run:
             for record in read_records(folder):
-                verdict = Verdict(True, extracted="1", grader="maths-17")
+                verdict = Verdict(True, extracted="1", grader="maths-18")
                 run.add_verdict(record.sample.key, text_digest(record.graded_text), verdict)
         for metric in their_metrics(folder):
             _, _, last = reported(capsys, "audit", folder, "--metric", metric)

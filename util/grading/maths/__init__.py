@@ -65,7 +65,7 @@ from util.grading.maths.units import units_agree, words_differ
 from util.records import NO_TIME, Verdict
 from util.response import solution_part
 
-GRADER = "maths-17"
+GRADER = "maths-18"
 
 
 class Comparison(NamedTuple):
@@ -393,9 +393,9 @@ def _decide(gold: str, prediction: str) -> Comparison:
     """The verdict of the tiers that need no symbolic engine; tier "none" where they do not know."""
     if (found := _compare_numbers(gold, prediction)) is not None:
         return found
-    if ("(" in prediction or r"\begin" in prediction) and "\\" in gold:
+    if "\\" in gold and any(sign in prediction for sign in _VECTORS):
         gold = in_components(gold)
-    elif ("(" in gold or r"\begin" in gold) and "\\" in prediction:
+    elif "\\" in prediction and any(sign in gold for sign in _VECTORS):
         prediction = in_components(prediction)
     left, right = clean(gold), clean(prediction)
     if words.same_compound(gold, prediction):
@@ -411,6 +411,8 @@ def _decide(gold: str, prediction: str) -> Comparison:
         return Comparison(False, "string", left, right)
     if left == right:
         return Comparison(True, "string", left, right)
+    if (found := _compare_shapes(left, right) or _compare_bases(left, right)) is not None:
+        return found
     both = f"{left} {right}"
     if "%" in both or r"\circ" in both or "percent" in both or "degree" in both:
         differ = marks_differ(left, right, bool(paid), bool(said))
@@ -445,9 +447,14 @@ def _decide(gold: str, prediction: str) -> Comparison:
     if (found := _compare_as_spelled(left, right)) is not None:
         return found
     verdict = _compare_words(left, right)
+    if verdict is False and words.may_be_same(left, right):
+        return Comparison(False, "unproven", left, right, "one of the two says more than the other")
     if verdict is not None:
         return Comparison(verdict, "text", left, right)
     return _compare_read(left, right)
+
+
+_VECTORS = ("(", r"\begin", r"\langle")  # with which a vector may be written that is no sum
 
 
 def _compare_as_spelled(gold: str, prediction: str) -> Comparison | None:
@@ -495,6 +502,29 @@ def _compare_restated(gold: str, prediction: str) -> Comparison | None:
             equal = number.value == int(match[1], base)
             return Comparison(equal, "number", gold, prediction)
     return None
+
+
+_SHAPE = re.compile(r"(\d{1,9}) ?(?:\\times|x|(?:\\text ?\{ ?)?by(?: ?\})?) ?(\d{1,9})")
+
+
+def _compare_shapes(gold: str, prediction: str) -> Comparison | None:
+    """5 x 3 for 3 x 5, which may be the shape of a matrix: the order of its sides counts."""
+    wanted = _SHAPE.fullmatch(gold)
+    said = _SHAPE.fullmatch(prediction) if wanted else None
+    if wanted is None or said is None or sorted(said.groups()) != sorted(wanted.groups()):
+        return None
+    if said.groups() == wanted.groups():
+        return Comparison(True, "text", gold, prediction)
+    cause = "the two may be shapes, in which the order of the sides counts"
+    return Comparison(False, "unproven", gold, prediction, cause)
+
+
+def _compare_bases(gold: str, prediction: str) -> Comparison | None:
+    """101 for 101_2: the digits are right, and the question may have named the base."""
+    based = _BASED.fullmatch(gold) if "_" in gold else None
+    if based is None or words.unwrapped(prediction) != based[1] or "10" in based.groups()[1:]:
+        return None
+    return Comparison(False, "unproven", gold, prediction, "the answer does not say in which base it is")
 
 
 def _is_shown(value: str, shown: str) -> bool:
@@ -634,6 +664,8 @@ def _compare_read(gold: str, prediction: str) -> Comparison:
     forms = [(gold, prediction)]
     if "\\text" in gold or "\\text" in prediction:
         forms.append((words.unwrapped(gold), words.unwrapped(prediction)))
+    if r"\ast" in gold or r"\ast" in prediction:
+        forms.append((gold.replace(r"\ast", "*"), prediction.replace(r"\ast", "*")))
     if any(_BLANK.sub("", left) == _BLANK.sub("", right) for left, right in forms):
         return Comparison(True, "structure", gold, prediction)
     try:
@@ -652,6 +684,9 @@ def _compare_read(gold: str, prediction: str) -> Comparison:
             other = _same_reading(read(gold, as_list=True), read(prediction, as_list=True))
         except (Unreadable, Undecided):
             other = None
+        if other and is_ambiguous(gold) and is_ambiguous(prediction):
+            cause = "1,234 may be one number or two"
+            return Comparison(False, "unproven", gold, prediction, cause)
         verdict = other if other else verdict
     if not verdict and (unknown := _unknown_sign(gold, prediction)):
         cause = f"what {unknown} says is not known"
@@ -669,12 +704,12 @@ def _unbraced(cleaned: str) -> str:
 
 def _unknown_sign(gold: str, prediction: str) -> str:
     """A command in one of two answers to which the reader gives no meaning; "" without one."""
-    if "\\" not in gold and "\\" not in prediction:
+    if not any(sign in text for text in (gold, prediction) for sign in ("\\", "{-1}")):
         return ""
     for text in (gold, prediction):
         for trait in traits(read(text).tree):
             if trait[0] in ("app", "sym") and trait[1][:1] == "\\":
-                return str(trait[1])
+                return str(trait[1]).removeprefix("\\" if "^" in trait[1] else "")
     return ""
 
 

@@ -95,10 +95,11 @@ def with_degrees(at: Point) -> Point:
     return Point(at, **{**vars(at), "turned": True})
 
 
-def _approximate_symbol(node: Node, at: Point) -> float:
+def _approximate_symbol(node: Node, at: Point) -> complex:
     if node.value not in at:
         raise Unknown(f"no value for {node.value}")
-    return float(at[node.value])
+    value = at[node.value]
+    return value if isinstance(value, complex) else float(value)
 
 
 def _near_floor(x: float) -> float:

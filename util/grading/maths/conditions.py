@@ -12,7 +12,7 @@ from util.grading.maths.digits import precise
 from util.grading.maths.exact import Point, Unknown
 from util.grading.maths.regions import Piece, region
 from util.grading.maths.shapes import SCALARS, signed
-from util.grading.maths.tree import Node, Undecided, replaced, symbols
+from util.grading.maths.tree import Node, Undecided, replaced, symbols, traits
 
 _ORDERS = frozenset(("<", ">", "<=", ">=", "!="))
 _INDICES = frozenset("nkmijlN")  # usual names of whole numbers
@@ -99,6 +99,8 @@ def same_conditions(
     for name in {*kinds} ^ {*others}:
         if name not in _INDICES and any(is_condition(node) and name in symbols(node) for node in formulas):
             raise Undecided(UNSHARED)  # the whole numbers among x > 3
+        if _NATURAL in (kinds.get(name), others.get(name)) and any(map(_is_family, formulas)):
+            raise Undecided(UNSHARED)  # half of the family pi/4 + k pi
     left, right = _by_symbol(gold), _by_symbol(prediction)
     if len(left) == len(right) == 1 and left.keys() != right.keys():
         (ours,), (theirs,) = left, right
@@ -154,7 +156,7 @@ def _goes_without_saying(condition: Node, formulas: tuple[Node, Node]) -> bool:
         return False
     places = (
         _NATURALS
-        if found.variable in _INDICES
+        if found.variable in _INDICES and not any(map(_is_family, formulas))
         else [e + step for e in ends if abs(e) < _FAR for step in _STEPS]
     )
     return all(
@@ -162,6 +164,12 @@ def _goes_without_saying(condition: Node, formulas: tuple[Node, Node]) -> bool:
         or any(_has_no_value(formula, found.variable, place) for formula in formulas)
         for place in places
     )
+
+
+def _is_family(formula: Node) -> bool:
+    """Whether a formula gives angles a period apart, as pi/4 + k pi, for which every whole k is meant."""
+    found = traits(formula)
+    return "func" not in found and ("const", "pi") in found
 
 
 def _end(node: Node) -> Fraction | None:

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from util.grading.maths import words
 from util.grading.maths.ordered import keeps_order
-from util.grading.maths.regions import FLIPPED, region
+from util.grading.maths.regions import FLIPPED, is_empty, region
 from util.grading.maths.scalars import (
     PARAMETERS,
     Said,
@@ -21,6 +21,7 @@ from util.grading.maths.scalars import (
     is_family_of,
     is_roughly_true,
     same_equation,
+    same_if_complex,
     same_values,
     without_rounded,
 )
@@ -47,6 +48,9 @@ from util.grading.maths.tree import Node, Undecided, has, names_in, replaced, sy
 
 MAX_PAIRS = 2500  # of elements compared one by one
 _ZERO = Node("num", (), Fraction(0))
+_ONE_WAY = frozenset(
+    (operator,) for operator in ("in", "notin", "sub", "=>", "->")
+)  # not the other way round
 _SETS = frozenset(("pair", "set", "union", "builder", "domain"))
 
 
@@ -68,6 +72,11 @@ class Judge:
                 verdict = same_values(gold, prediction, self.said, left, right)
                 if verdict and names_in(left) and not keeps_order(gold, prediction):
                     raise Undecided("capital letters may be matrices, and their order differs")
+                if ("func", "abs") in left | right:
+                    said = same_if_complex(gold, prediction, names_in(left | right))
+                    if said is False and verdict:
+                        raise Undecided("the two differ where letters are complex numbers")
+                    return said or verdict
                 return verdict
         if "label" in (gold.kind, prediction.kind):
             if gold.kind == prediction.kind and gold.value != prediction.value:
@@ -114,6 +123,8 @@ class Judge:
                 other.kind in ("pair", "union", "builder") or is_inequality(other) or is_inequality(node)
             ):
                 verdict = self.same_region(gold, prediction)
+                if verdict and is_empty(prediction) and not is_empty(gold):
+                    raise Undecided('what is joined by "and" excludes each other')
                 if verdict is not None:
                     return verdict
         left, right = elements(gold), elements(prediction)
@@ -357,6 +368,9 @@ class Judge:
                 return verdict
         if left and left.name.kind == "sym" and not right and not symbols(left.value):
             return False  # 5x + 2 = 22 is the question to which x = 4 is the answer
+        if gold.value == prediction.value and gold.value in _ONE_WAY:
+            if self.same_in_order(gold.parts, reversed(prediction.parts)):
+                return self.same_in_order(gold.parts, prediction.parts) or False
         if len(gold.parts) == len(prediction.parts) == 2:
             return same_equation(gold, prediction)
         if gold.value == prediction.value:
@@ -445,11 +459,13 @@ def _are_joined_otherwise(gold: Node, prediction: Node) -> bool:
 
     Of one thing "2 and 3" and "2 or 3" are the same two values.
     """
-    if not gold.kind == prediction.kind == "list" or {gold.value, prediction.value} != {"and", "or"}:
+    joints = {gold.value, prediction.value}
+    if not gold.kind == prediction.kind == "list" or len(joints) < 2 or "or" not in joints:
         return False
     if any(part.kind in _CLAIMS or is_inequality(part) for part in gold.parts):
-        return True
-    return len({label(part) for part in gold.parts}) > 1
+        return "and" in joints
+    names, others = ({label(part) for part in node.parts} for node in (gold, prediction))
+    return len(names) > 1 and ("and" in joints or names == others and None not in names)
 
 
 _CLAIMS = frozenset(("sym", "text", "app", "list"))

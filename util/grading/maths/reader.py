@@ -494,7 +494,7 @@ class _Reader:
             elif token in ("%", r"\%"):
                 self.take()
                 tree = Node("pct", (tree,))
-            elif token == r"\degree" or token == r"\deg" and is_number:
+            elif token == r"\degree" or is_number and (token == r"\deg" or self.is_degree_sign()):
                 self.take()
                 tree = Node("deg", (tree,))
             elif token == "'" and tree.kind in ("sym", "app"):
@@ -513,6 +513,10 @@ class _Reader:
                 tree = Node("indexed", (tree,), self.written(start))
             else:
                 return tree
+
+    def is_degree_sign(self) -> bool:
+        """Whether a ring joins nothing, as in 90∘."""
+        return self.peek() == r"\circ" and self.tokens[self.at + 1] in ("", "+", "-", ")", "}", ",", "=")
 
     def unit(self) -> None:
         """Skip a unit behind a value: words, with a power, a quotient or "per"."""
@@ -587,9 +591,11 @@ class _Reader:
         if token in ("e", "i") and self.peek() != "_":
             return Node("const", (), token)
         tree = self.subscript(Node("sym", (), token))
-        if self.follows("^", "{", "-", "1", "}", "(") and token in "fghFGH":
+        if self.follows("^", "{", "-", "1", "}") and token in "fghFGH":
             self.at += 5
-            return self.application(tree._replace(value=f"{token}^-1"))
+            if self.peek() == "(":
+                return self.application(tree._replace(value=f"{token}^-1"))
+            return tree._replace(value=f"\\{token}^-1")  # an inverse function, or 1/f
         if self.follows("{", "(") and token in "fghFGHNPp" and self.closes_twice():
             del self.tokens[self.at]  # f{(x)}, as sympy prints it
         if self.peek() == "(" and token.isupper() and (point := self.point(tree)):
@@ -679,6 +685,7 @@ class _Reader:
             self.take()
             return Node("set")
         outer, self.builder = self.builder, True
+        self.ungroup()
         system = self.peek() in (r"\begin{array}", r"\begin{cases}", r"\begin{aligned}")
         inside = self.statement()
         if system and not self.peek() and inside.kind == "list":
@@ -711,6 +718,7 @@ class _Reader:
     def brackets(self, opening: str) -> Node:
         """A group in brackets, an interval, a pair or a tuple."""
         outer, self.builder, bars, self.bars = self.builder, False, self.bars, 0
+        self.ungroup()
         inside = self.statement()
         self.builder, self.bars = outer, bars
         closing = self.take()
@@ -729,7 +737,15 @@ class _Reader:
             return Node("mul", (inside,))  # (-1) 5 is a product
         return inside
 
+    def ungroup(self) -> None:
+        """Two numbers for the one that stands alone in brackets, as in (12,345): why else the brackets?"""
+        before = self.tokens[self.at - 2] if self.at > 1 else "="
+        is_factor = before not in RELATIONS and before not in SEPARATORS and before not in ("(", "[", r"\{")
+        if "," in self.peek()[1:] and self.tokens[self.at + 1] in CLOSERS and not is_factor:
+            self.tokens[self.at : self.at + 1] = re.split("(,)", self.peek())
+
     def between(self, closing: str) -> Node:
+        self.ungroup()
         inside = self.statement()
         if self.peek() in ("|", r"\rvert") and closing == r"\rvert":
             closing = self.peek()
@@ -862,6 +878,8 @@ class _Reader:
             return Node("func", (self.between(r"\r" + name[1:]),), name[1:])
         if name == "langle":
             inside = self.between(r"\rangle")
+            if inside.kind != "list":
+                return Node("app", (inside,), r"\langle")  # a mean
             return Node("pair" if len(inside.parts) == 2 else "tuple", inside.parts, "()")
         if name == "lbrace":
             return self.braces(r"\rbrace")

@@ -270,6 +270,14 @@ def _list(node: Node) -> Region | None:
     return union if common is not None and not common.pieces else common
 
 
+def is_empty(node: Node) -> bool:
+    """Whether a list says "and" of inequalities that exclude each other, as x < -1 and x > 1."""
+    if node.kind != "list" or node.value != "and":
+        return False
+    common = _common([_region(part) for part in node.parts])
+    return common is not None and not common.pieces
+
+
 _NO_ENDS = frozenset("list set pair tuple rel matrix text domain union label rows".split())
 _KINDS = {
     "pair": _pair, "set": _set, "union": _union, "inter": _intersection,

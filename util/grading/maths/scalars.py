@@ -90,6 +90,27 @@ def same_values(
     return _is_rounding(gold, prediction) or (None if undecided else False)
 
 
+def same_if_complex(gold: Node, prediction: Node, names: frozenset[str]) -> bool | None:
+    """Whether two expressions agree where z and w are complex numbers; None without such a letter."""
+    bars = {name: name[4:-1] for name in names if name.startswith("bar(")}
+    letters = {name for name in names | {*bars.values()} if name.partition("_")[0] in ("z", "w")}
+    if not letters:
+        return None
+    for index in (0, 1):
+        values: dict[str, Any] = {name: coordinate(name, index) for name in names}
+        for name in letters:
+            values[name] = complex(coordinate(name, index), coordinate(name, index + 6))
+        for bar, name in bars.items():
+            values[bar] = values[name].conjugate() if name in letters else values[bar]
+        try:
+            a, b = (approximate(node, Point(values)) for node in (gold, prediction))
+        except Unknown:
+            return None
+        if abs(a - b) > 1e-9 * abs(a):
+            return False
+    return True
+
+
 def _alternates(*nodes: Node) -> bool:
     """Whether a sign alternates, as in (-1)^n: its exponent is a whole number then."""
     for node in nodes:
@@ -155,6 +176,8 @@ def _with_parameter_renamed(
     if len(names - others) != 1 or len(others - names) != 1:
         return None
     (ours,), (theirs,) = names - others, others - names
+    if prediction.kind == "sym" and theirs in _CONSTANTS:
+        return None  # a constant alone
     is_said = ours in said.free or theirs in said.free
     if (
         {ours, theirs} <= _CONSTANTS
@@ -203,7 +226,7 @@ def _readings(left: set, right: set, said: Said) -> list[Point]:
 def _sample(names: Iterable[str], index: int, reading: Point | None = None) -> Point:
     """A sample point, read as `reading` says."""
     values = {name: coordinate(name, index) for name in names}
-    return reading.moved(values) if reading else Point(values)
+    return Point(values) if reading is None else reading.moved(values)
 
 
 def _same_at_points(gold: Node, prediction: Node, names: frozenset[str], reading: Point) -> bool | None:
@@ -413,9 +436,25 @@ def same_equation(gold: Node, prediction: Node) -> bool | None:
     if operator[0] in "<>" and (first.real > 0) != (operator == other):
         return False
     try:
-        return all(abs(ratio - first) * 10**9 <= abs(first) for ratio in ratios[1:])
+        is_same = all(abs(ratio - first) * 10**9 <= abs(first) for ratio in ratios[1:])
     except OverflowError:  # a long fraction and a float
         return None
+    if is_same or operator != "=":
+        return is_same
+    cleared, other_cleared = (_without_denominators(node) for node in (gold, prediction))
+    if (cleared, other_cleared) != (gold, prediction) and same_equation(cleared, other_cleared):
+        raise Undecided("the two may differ where a denominator is zero")
+    return False
+
+
+def _without_denominators(equation: Node) -> Node:
+    """An equation multiplied by all that its terms are divided by, if that holds symbols: PV = nRT."""
+    terms = itertools.chain(*(side.parts if side.kind == "add" else (side,) for side in equation.parts))
+    plain = [term.parts[0] if term.kind == "neg" else term for term in terms]
+    below = [term.parts[1] for term in plain if term.kind == "div" and symbols(term.parts[1])]
+    if not below:
+        return equation
+    return equation._replace(parts=tuple(Node("mul", (side, *below)) for side in equation.parts))
 
 
 def without_rounded(chain: Node) -> Node:

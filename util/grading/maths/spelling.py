@@ -20,7 +20,7 @@ _UNICODE = {
     "⁄": "/", "／": "/", "＝": "=", "≠": r"\ne ", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ",
     "⩾": r"\ge ", "≦": r"\le ",
     "≧": r"\ge ", "＜": "<", "＞": ">", "≈": r"\approx ", "≡": r"\equiv ", "±": r"\pm ",
-    "∓": r"\mp ", "∞": r"\infty ",
+    "≢": r"\nequiv ", "¢": " cents", "∘": r"\circ ", "∓": r"\mp ", "∞": r"\infty ",
     "π": r"\pi ", "𝜋": r"\pi ", "𝝅": r"\pi ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∉": r"\notin ",
     "∅": r"\emptyset ", "∖": r"\setminus ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}",
     "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "√": r"\sqrt ", "∛": r"\sqrt[3]",
@@ -211,6 +211,13 @@ def _without_marks(text: str) -> str:
 
 _BOLD_LETTER = re.compile(r"\\(?:mathbf|boldsymbol|bm)\s*\\?([a-zA-Z])(?![a-zA-Z])")  # a vector
 _PRIMES = re.compile(r"\^\s*(?:\{\s*((?:\\prime\s*|'\s*)+)\}|(\\prime)(?![a-zA-Z]))")
+_MINUTES = re.compile(r"(\d+)\s*\^\s*\{?\s*\\circ\s*\}?\s*(\d\d?)\s*'(?:\s*(\d\d?)\s*(?:''|\"))?(?!')")
+_COMPOSED = re.compile(r"\(\s*([a-zA-Z])\s*\\circ\s*([a-zA-Z])\s*\)\s*\(([^()]{1,20})\)")  # (f o g)(x)
+_NEGATED = re.compile(r"\\not\s*(\\[a-zA-Z]+|[=<>])")
+_NEGATIONS = {
+    "=": r"\ne ", r"\in": r"\notin ", "<": r"\ge ", ">": r"\le ",
+    r"\le": "> ", r"\leq": "> ", r"\ge": "< ", r"\geq": "< ",
+}  # fmt: skip
 _LONE_SIGN = re.compile(r"(?:\\text\s*)?\{\s*([:,])\s*\}")
 
 
@@ -223,13 +230,19 @@ def _in_one_notation(text: str) -> str:
     if _PROGRAM.search(text):
         text = _from_program(text)
     if "\\not" in text:
-        text = text.replace(r"\not=", r"\ne ").replace(r"\not =", r"\ne ").replace(r"\not\in", r"\notin")
+        text = _NEGATED.sub(lambda match: _NEGATIONS.get(match[1]) or rf"\n{match[1][1:]} ", text)
     if r"\prime" in text:
         text = _PRIMES.sub(lambda match: "'" * max(1, match[0].count("prime")), text)
     if "Vert" in text:
         text = text.replace(r"\lVert", r"\|").replace(r"\rVert", r"\|").replace(r"\Vert", r"\|")
     if "." in text and "\\" in text:
         text = _BARE_RECURRING.sub("0.", text)
+    if r"\circ" in text and ")" in text:
+        text = _COMPOSED.sub(r"\1(\2(\3))", text)
+    if r"\circ" in text and "'" in text:
+        text = _MINUTES.sub(
+            lambda m: rf"({m[1]}+\frac{{{m[2]}}}{{60}}+\frac{{{m[3] or 0}}}{{3600}})^\circ", text
+        )
     if r"\circ" in text or "egree" in text:
         text = _TEMPERATURE.sub(lambda match: rf"\text{{ deg{match[1].upper()}}}", text)
     if r"\angle" in text:

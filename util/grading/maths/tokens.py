@@ -44,7 +44,7 @@ RELATIONS = {
     r"\subset": "sub", r"\subseteq": "sub", r"\mapsto": "->",
     r"\propto": "prop", r"\colon": ":",
 }  # fmt: skip
-PRODUCTS = {"*": "*", r"\cdot": "*", r"\times": "*", r"\ast": "*", "/": "/", r"\div": "/", r"\bullet": "*"}
+PRODUCTS = {"*": "*", r"\cdot": "*", r"\times": "*", "/": "/", r"\div": "/", r"\bullet": "*"}
 FUNCTIONS = frozenset(
     "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin acos atan sinh cosh tanh coth"
     " sech csch arsinh arcosh artanh ln"

@@ -112,6 +112,20 @@ def _in_order(words: list[str]) -> str:
     return " ".join(words)
 
 
+def may_be_same(gold: str, prediction: str) -> bool:
+    """Whether one of two answers says all that the other says, and more: an even function is even."""
+    if text_of(gold) is None or text_of(prediction) is None:
+        return False
+    plain, other = normal_text(gold), normal_text(prediction)
+    if "," in plain + other:
+        return False  # one more element
+    left, right = {*plain.split()}, {*other.split()}
+    return bool(left and right) and (left < right or right < left) and (left ^ right).isdisjoint(_ALTERING)
+
+
+_ALTERING = _NEGATIONS | frozenset("and or if unless but than non either both yes one two only".split())
+
+
 def same_text(gold: str, prediction: str) -> bool:
     """Whether two answers in words agree, up to case, articles, order of an enumeration, or a bare name."""
     left, right = normal_text(gold), normal_text(prediction)
