@@ -17,6 +17,7 @@ from typing import NamedTuple
 from util.grading.languages import SCRIPT, SCRIPTS, SPACED, any_of
 from util.grading.maths.beside import (
     SCALE,
+    equal_behind,
     is_part,
     other_before,
     other_behind,
@@ -75,6 +76,8 @@ def find_answer(solution: str, *, lowest: str = "low") -> Found | None:
     solution = without_turn_tokens(mended(solution))
     if not solution.isascii():
         solution = _ORNAMENT.sub("", solution)
+    if end := _END_OF_PROOF.search(solution, max(0, len(solution) - _NEAR)):
+        solution = solution[: end.start()]
     if "\nQ" in solution or "\nProblem" in solution:
         for another in itertools.islice(_NEXT_PROBLEM.finditer(solution), _MOST_PROBLEMS):
             if (found := _find(solution[: another.start()], "high")) is not None:
@@ -105,6 +108,7 @@ def _is_sentence(found: Found) -> bool:
     return found.how == "last line" and _WORDS_FIRST.match(found.text) is not None
 
 
+_END_OF_PROOF = re.compile(r"(?<=\s)\$?\\(?:blacksquare|square|Box|qed|qedsymbol)\$?\s*\Z")
 _ORNAMENT = re.compile("[\U0001f000-\U0001faff\u2600-\u2712\u2714-\u2716\u2719-\u274b\ufe0f]")
 _MOST_PROBLEMS = 8  # of those with which a text goes on, in front of which an answer is looked for
 _NEXT_PROBLEM = re.compile(r"\n[ \t*#]*(?:Question|Q|Problem)(?:[ \t]*\d{1,3})?[ \t*]*[:.]")
@@ -179,7 +183,10 @@ def _closing(text: str, start: int) -> int | None:
 
 
 _OR_ELSE = re.compile(
-    r"[\s$.)*]*(?:,?\s*(?:or|或)\s+(?:(?:possibly\s+)?\$?-?\d|something|maybe)|\s+(?-i:if)\b)", re.IGNORECASE
+    r"[\s$.)*]*(?:,?\s*(?:or|或)\s+(?:(?:possibly\s+)?\$?-?\d|something|maybe|is it)"
+    r"|\s+(?:is (?:the|our|my) (?:\w+ )?answer\s+)?(?-i:if)\b|,?\s*give or take\b"
+    r"|\s+is (?:one (?:of|possible|such)|a possible|another)\b)",
+    re.IGNORECASE,
 )
 _CONCLUDING = re.compile(
     r"\b(?:correct\w*|wrong|wait|actually|instead|check\w*|verif\w+|so|thus|hence|therefore|finally|final"
@@ -269,6 +276,8 @@ def _settled(text: str, before: str, end: int, found: Found) -> Found:
         found = found._replace(about=next(filter(None, about.groups())))
     if not denied and (also := _said_also(found, behind)):
         return also
+    if other := equal_behind(behind, found.text):
+        return found._replace(rival=other)
     if not _LETTERS.search(behind):
         if denied or _REFUTED.match(behind):
             return found._replace(cause=TAKEN_BACK)
@@ -287,6 +296,8 @@ def _settled(text: str, before: str, end: int, found: Found) -> Found:
         later = _last_line(behind[rest:])
         if later is None or later.cause or _CHECKS.match(later.span) or _COMPARES.search(later.span):
             return found
+        if later.span.rpartition("=")[2].strip(" $.*)]\\") == found.text:
+            return found  # it explains the answer, to which it comes
         if _WANTED.search(later.span):
             later = later._replace(text=later.text.rpartition("=")[2].strip())
         elif _CONCLUDES.match(later.span) and not found.of and "=" not in found.text:
@@ -360,7 +371,7 @@ def _comes_to(rest: str) -> Found | None:
     """The number to which the rest of an answer's sentence comes, where it concludes one."""
     if not _DIGIT.search(rest):
         return None
-    kept = REASON.sub("", rest)
+    kept = _EXAMPLE.sub("", REASON.sub("", rest))
     if (sign := _COMES_TO.search(kept)) is None:
         return None
     numbers = [match.group().strip() for match in _NUMBER.finditer(kept, sign.start())]
@@ -440,13 +451,15 @@ _COMES_TO = re.compile(  # in the same sentence: " per box, so 36 in all", " app
     r"|\b(?:insgesamt|всего|au total|en total)\b",
     re.IGNORECASE,
 )
+_EXAMPLE = re.compile(r"\b(?:for (?:example|instance)|e\.g\.).*$", re.IGNORECASE | re.DOTALL)
 _WANTED = re.compile(r"\b(?:requested|desired|required|wanted|asked|final|looking for)\b", re.IGNORECASE)
 _CHECKS = re.compile(
-    r"\W*(?:check|v[eé]rif|proof|indeed|note|remark|here|prob[ea]|comproba|conferi|sprawdz|провер|kontrol)",
+    r"\W*(?:for (?:example|instance)|e\.g"
+    r"|check|v[eé]rif|proof|indeed|note|remark|here|prob[ea]|comproba|conferi|sprawdz|провер|kontrol)",
     re.IGNORECASE,
 )
 _SAME_AGAIN = re.compile(
-    r"[\s$]*(?:is (?:the|our|my) (?:final |correct )?answer\b|=|≈|\\(?:approx|simeq|doteq)\b)"
+    r"[\s$]*(?:(?:,? which )?is (?:the|our|my) (?:final |correct )?answer\b|=|≈|\\(?:approx|simeq|doteq)\b)"
 )
 _IT = (
     r"(?:th(?:is|at|ese)|it|which|he|she|the above"
@@ -467,23 +480,41 @@ _REFUTED = re.compile(  # right behind an answer, of which it is said
     rf"|(?:no|nope|wrong|incorrect|not quite)[.!]|(?:is|was)n['’]t\b|{_DOES_NOT})",
     re.IGNORECASE,
 )
-_RETRACTS = re.compile(
-    rf"\b(?:{_IT}(?:(?: is| was| are|['’]s) {_WRONG}| (?:cannot|can['’]t) be| is(?:n['’]t| what you get))\b"
-    r"|tak(?:e|ing) (?:that|it|this) back\b|i (?:withdraw|retract)\b|start (?:over|again)\b|never ?mind\b"
-    r"|not (?:the|my|our) (?:final|correct|right|actual|real) (?:answer|solution|result)\b"
-    r"|(?:there (?:is|was)|there['’]s|made|had|contains?) an? (?:\w+ )?(?:error|mistake|slip)\b"
-    r"|(?:wait|hmm+|oops|hold on|actually|sorry|correction|updated|scratch that|strike that|i meant"
-    r"|my (?:mistake|bad)|on second thoughts?|reconsider\w*|upon reflection|recompute|redo)\b"
-    r"|edit:|let me (?:correct|fix|redo|recalculate|rethink)\b|i['’]d go with\b|no[,:] (?=\(?[A-J]\b)"
-    r"|(?:correct|right|true|actual|valid) (?:answer|value|result|one) (?:is|should|would)\b"
-    r"|should have been\b|is not (?:a|the) (?:solution|answer|result)\b"
-    r"|no (?!(?:other|further|more|additional|real|negative|second)\b)(?:\w+ )?solutions?\b"
-    r"|it should be\b|first (?:guess|attempt)\b|but (?:the|this) (?:question|problem|task) (?:asks|wants)\b"
-    r"|still (?:have|need) to\b|(?:falsch|faux|equivoqu\w+|неверно|sbagliat\w|errad\w)(?!\w))"
-    r"|(?:^|[.!?;,—–-])[\s$*]*(?:please )?(?:disregard|ignore|forget|strike|discard) "
+_NOT_THIS = (  # said behind an answer, each from the start of a word
+    rf"{_IT}(?: is| was| are|['’]s| (?:may|might|could)(?: well)? be) {_WRONG}\b",
+    rf"{_IT} (?:cannot be|can['’]t be|isn['’]t|is what you get)\b",
+    r"not (?:the|my|our) (?:final|correct|right|actual|real) (?:answer|solution|result)\b",
+    r"is not (?:a|the) (?:solution|answer|result)\b",
+    r"no (?!(?:other|further|more|additional|real|negative|second)\b)(?:\w+ )?solutions?\b",
+    r"(?:falsch|faux|equivoqu\w+|неверно|sbagliat\w|errad\w)(?!\w)",
+    # the writer starts again
+    r"(?:wait|hmm+|oops|hold on|actually|correction|updated|scratch that|strike that|i meant|my bad)\b",
+    r"(?:on second thoughts?|reconsider\w*|upon reflection|recompute|redo|start (?:over|again))\b",
+    r"(?:never ?mind\b|tak(?:e|ing) (?:that|it|this) back|i (?:withdraw|retract)|edit:)",
+    r"first (?:guess|attempt)\b",
+    r"let me (?:correct|fix|redo|recalculate|rethink)\b|i['’]d go with\b|still (?:have|need) to\b",
+    # names a mistake
+    r"(?:there (?:is|was)|there['’]s|made|had|contains?) an? (?:\w+ )?(?:error|mistake|slip)\b|my mistake\b",
+    r"sorry\b(?!,? (?:for|about)\b)",
+    r"(?:sorry|apolog\w+),? (?:for|about) (?:\w+ ){0,3}(?:mistake|error|confusion)s?\b",
+    # names another answer
+    r"(?:correct|right|true|actual|valid) (?:answer|value|result|number|total|one) (?:is|should|would)\b",
+    r"but (?:really|rather)\b",
+    r"should have been\b|it should be\b|no[,:] (?=\(?[A-J]\b)",
+    r"but (?:the|this) (?:question|problem|task) (?:asks|wants)\b",
+    # goes on
+    r"(?:now|(?:we|i) (?:must|have to|need to|should)) (?:subtract|add|multiply|divide|double|halve)\b",
+    # doubts whether it is right, or gives up; a guess is an answer
+    r"(?:i|we) give up\b|(?:i|we) could(?: not|n['’]t) (?:solve|finish|complete)\b",
+    r"(?:i|we)(?:['’]m|['’]re| am| are) (?:\w+ )?(?:not (?:[\w%]+ )?(?:sure|certain|confident)|unsure)\b",
+)
+_DISREGARD = (
+    r"(?:^|[.!?;,—–-])[\s$*]*(?:please )?(?:disregard|ignore|forget|strike|discard) "
     r"(?:everything|what i|the above|(?:that|this|it|my|the)"
     r"(?: (?:last|previous|boxed|answer|result|value|box|calculation|work|attempt))*\s*(?:[.,;!)\n]|\Z))"
-    r"|~~\d|是错误|漏掉|应为|不对|错了|应该是|間違",
+)
+_RETRACTS = re.compile(
+    rf"\b(?:{'|'.join(_NOT_THIS)})|{_DISREGARD}|~~\d|是错误|漏掉|应为|不对|错了|应该是|不(?:太|是很)?确定|間違",
     re.IGNORECASE,
 )
 _FAILS = re.compile(  # said of the answer, if no other value is named in the clause
@@ -539,7 +570,7 @@ _HASHES = re.compile(r"^[ \t]*####[ \t]*(\S.*)$|(?<=\s)####[ \t]+(\S.*)$", re.MU
 _SAYS = re.compile(
     r"s?(?:[^\S\n]+(?:to|for)\s[^.\n]{1,60}?)?[^\S\n]*\**[^\S\n]*"
     r"(?:(?:is|are|was|will be|would be|must be|should be|equals|comes to)\b|[:：=])\**[:：]?"
-    r"|[\"']\s*:\s*(?=[\"'\d$\\-])|[^\S\n]*(?:\*\*[^\S\n]*)?[-–—→.][^\S\n]+(?=[\d$\\-])|\**\s*(?=[\\$])"
+    r"|[\"']\s*:\s*(?=[\"'\d$\\-])|[^\S\n]*(?:\*\*[^\S\n]*)?(?:[-=]>|[-–—→.\]])[^\S\n]+(?=[\d$\\-])|\**\s*(?=[\\$])"
     r"|\**[^\S\n]*\n\s*(?=[\\$\d*-])"
 )
 _CHINESE = re.compile(
@@ -659,6 +690,8 @@ def _declared(text: str) -> Found | None:
         if end < 0:  # "x < 5 is the answer"
             line = text.rfind("\n", 0, start) + 1
             span, behind = text[line:start].strip(), start
+            if span.lower() in ("this", "that", "it", "which", "above"):
+                continue
         else:
             before = text[max(0, start - 80) : start].lower()
             if _UNSURE.search(before) and _UNSURE.search(_NO_DOUBT.sub("", CLAUSE.split(before)[-1])):
@@ -759,7 +792,7 @@ def _bullets(text: str, start: int) -> tuple[str, int] | None:
     return ", ".join(item for item in items if item), match.end()
 
 
-_BEFORE_VALUE = re.compile(r"^(?:=+>|[\s:：*=}…→⇒]|\.\.\.)*")
+_BEFORE_VALUE = re.compile(r"^(?:=+>|[-=]{3,}(?=\s)|[\s:：*=}…→⇒]|\.\.\.)*")
 
 
 def _sentence(text: str, start: int) -> tuple[str, int]:
@@ -773,7 +806,7 @@ def _sentence(text: str, start: int) -> tuple[str, int]:
     if sentence.count("}") > sentence.count("{"):
         sentence = sentence.rstrip("} ")  # of \textbf{Answer: 7}
     sentence = _COPULA.sub("", sentence)
-    return sentence.strip().strip("*").strip(), start + skipped + (end.end() if end else len(shorter))
+    return sentence.strip().strip("*`").strip(), start + skipped + (end.end() if end else len(shorter))
 
 
 # ---------------------------------------------------------------- the end of the text
@@ -792,7 +825,8 @@ _STATES = re.compile(
     re.IGNORECASE,
 )
 _TENTATIVE = re.compile(
-    r"\b(?:let me|let us|let['’]s|try|suppose|assume|consider|if|maybe|perhaps|check(?:ed)?|verify|verified"
+    r"^\W*let\b"
+    r"|\b(?:let me|let us|let['’]s|try|suppose|assume|consider|if|maybe|perhaps|check(?:ed)?|verify|verified"
     r"|i (?:used|tried|tested)|whether"
     r"|need to|would|could|might"
     r"|step \d|case \d|recall|note that|know that|given that|we want|guess|again|see|refer to|test|next"
@@ -952,6 +986,8 @@ def _listed(text: str) -> Found | None:
     if 1 < len(lines) < _MOST_DECLARATIONS and all(map(plain_number, lines)):
         span = ", ".join(lines)
         return Found(span, "last line", "medium", span)
+    if numbered := _part_lines(lines):
+        return numbered
     for line in reversed(lines[-_MOST_DECLARATIONS:]):
         if line in ("or", "and"):
             continue
@@ -966,6 +1002,24 @@ def _listed(text: str) -> Found | None:
         span = ", ".join(f"{name} = {value}" for name, value in zip(names[::-1], values[::-1], strict=True))
         return Found(span, "last line", "medium", span, SEVERAL)
     return None
+
+
+_PART_LINE = re.compile(r"[\s*]*\(([a-h])\)[\s*:]*(.+?)[\s*.]*")
+
+
+def _part_lines(lines: list[str]) -> Found | None:
+    """What the last lines give for (a), (b) and so on, if each gives one value without words."""
+    values: list[str] = []
+    for line in reversed(lines):
+        part = _PART_LINE.fullmatch(line)
+        if part is None or has_words(part[2]):
+            return None
+        values.insert(0, f"({part[1]}) {read_span(part[2]).text}")
+        if part[1] == "a":
+            break
+    is_all = [value[1] for value in values] == [*"abcdefgh"[: len(values)]]
+    span = ", ".join(values)
+    return Found(span, "last line", "medium", span) if is_all and len(values) > 1 else None
 
 
 def _last_sentence(text: str) -> str:

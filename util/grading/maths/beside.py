@@ -50,23 +50,47 @@ _THIN_SPACES = ("\\,", "\\;", "\\!", "\\:")
 _SIGNS, _BEFORE_DOLLAR = frozenset("-−m$€£₹¥"), frozenset("\\-−€£₹¥")
 _NEAR = 40  # characters in front of a box by which it is known to be a part of a formula
 
-_IN_A_FORMULA = re.compile(
-    r"(?:[\d})]|(?<![a-zA-Z\\])[a-z])[^\S\n]*[-+/^][^\S\n]*\Z|\d[.,]?\Z|[\s$][<>][^\S\n]*\Z"
-    r"|\\(?!(?:approx|equiv|to|in|[a-zA-Z]*[rR]ightarrow|implies|q?quad|therefore|iff|sim\w*|cong|pm)\b)[a-zA-Z]+"
-    r"[^\S\n]*[-+/^][^\S\n]*\Z|(?<=[\w)}\]])[_^]\s*\{?[-+\s]*\Z"
-    r"|\\(?:sqrt(?:\[[^\]]*\])?|cdot|times|div|leq?|geq?|neq?|sin|cos|tan|log|ln|exp|overline|bar|hat|vec|tilde)"
-    r"\s*[{(]?\s*\Z"
-    r"|\\(?:[dt]?frac|[dt]?binom)\s*\{(?:[^{}]*\}\s*\{)?[^{}]*\Z|\\\w+_\s*\{[^{}]*\Z"
+_NO_FACTOR = r"approx|equiv|to|in|[a-zA-Z]*[rR]ightarrow|implies|q?quad|therefore|iff|sim\w*|cong|pm"
+_IN_A_FORMULA = re.compile(  # how a text ends that opens a formula of which the box is a part
+    "|".join(
+        (
+            r"(?:[\d})]|(?<![a-zA-Z\\])[a-z])[^\S\n]*[-+/^][^\S\n]*\Z",  # 2 +
+            r"\d[.,]?\Z",  # 2
+            r"[\s$][<>][^\S\n]*\Z",
+            rf"\\(?!(?:{_NO_FACTOR})\b)[a-zA-Z]+[^\S\n]*[-+/^][^\S\n]*\Z",  # \pi -
+            r"(?<=[\w)}\]])[_^]\s*\{?[-+\s]*\Z",  # 10^{
+            r"\\(?:sqrt(?:\[[^\]]*\])?|cdot|times|div|leq?|geq?|neq?|sin|cos|tan|log|ln|exp)\s*[{(]?\s*\Z",
+            r"\\(?:overline|bar|hat|vec|tilde)\s*[{(]?\s*\Z",
+            r"\\(?:[dt]?frac|[dt]?binom)\s*\{(?:[^{}]*\}\s*\{)?[^{}]*\Z",
+            r"\\\w+_\s*\{[^{}]*\Z",
+        )
+    )
 )
-_GOES_INTO = re.compile(
-    r"[.,]\d|[\s$.)*}]*(?:\^(?!\{?\s*(?:\\circ|\\prime|'))|!|[+x×·÷]|\\(?:cdot|times|sqrt|div)\b|\\?%[\s$]*of\s+\$?\d"
-    r"|(?:less|more|fewer|greater|larger|smaller) than\b|squared\b|cubed\b|factorial\b"
-    r"|\?|or (?:(?:perhaps|maybe|even|possibly) )?(?:more|less|fewer|greater|above|below|higher|lower)\b)"
-    r"|(?:\s|\\[,;!])*(?:[/÷]\s*(?:\d|\(|\\(?:sqrt|pi|[dt]?frac)\b|[a-zA-Z](?![a-zA-Z]))"
-    r"|-\s*(?:\d|\\(?:sqrt|pi|[dt]?frac)\b|[b-hj-z](?![a-z]))|_\s*[{\d]|\\(?:[dt]?frac|[dt]?binom)(?![a-z])"
-    r"|[<>](?:\s+[\w\\-]|\d)|[≤≥]|\\(?:leq?|geq?|lt|gt)\b"
-    r"|\s:\s?\d|\|\s*[-+/^*])"
-    r"|(?:\\,)?(?-i:[a-z])(?![a-zA-Z])|(?:\s|\\[,;! ])+[a-z](?:\$|\\[)\]])"
+_FRACTION = r"\\(?:[dt]?frac|[dt]?binom)(?![a-z])"
+_BEHIND_ALL = (  # that closes a formula or a sentence
+    r"\^(?!\{?\s*(?:\\circ|\\prime|'))",  # a power, no degrees
+    r"[!?]|[+x×·÷±]|\\(?:cdot|times|sqrt|div|pm)\b",
+    r"\\?%[\s$]*of\s+\$?\d",
+    r"(?:less|more|fewer|greater|larger|smaller) than\b|squared\b|cubed\b|factorial\b",
+    r"or (?:(?:perhaps|maybe|even|possibly) )?(?:more|less|fewer|greater|above|below|higher|lower)\b",
+)
+_BEHIND_BLANKS = (
+    r"[/÷]\s*(?:\d|\(|\\(?:sqrt|pi|[dt]?frac)\b|[a-zA-Z](?![a-zA-Z]))",
+    r"-\s*(?:\d|\\(?:sqrt|pi|[dt]?frac)\b|[b-hj-z](?![a-z]))",
+    rf"_\s*[{{\d]|{_FRACTION}",
+    r"[<>](?:\s+[\w\\-]|\d)|[≤≥]|\\(?:leq?|geq?|lt|gt)\b",
+    r"\s:\s?\d|\|\s*[-+/^*]",
+)
+_BEHIND_FORMULA = (  # in the same line
+    r"(?:st|nd|rd|th)\b|[:–]\d|,?[^\S\n]*\\[lc]?dots\b",  # 3rd, 3:1, 3–5, 3, ...
+    r"[^\S\n](?:to|through|plus|minus|times|divided by)[^\S\n]\$?\d",
+)
+_GOES_INTO = re.compile(  # how a text begins that goes on with the formula of which the box is a part
+    r"[.,]\d"
+    rf"|[\s$.)*}}]*(?:{'|'.join(_BEHIND_ALL)})"
+    rf"|(?:\s|\\[,;!])*(?:{'|'.join(_BEHIND_BLANKS)})"
+    rf"|[$)}}]*(?:{'|'.join(_BEHIND_FORMULA)})"
+    r"|(?:\\,)?(?-i:[a-z])(?![a-zA-Z])|(?:\s|\\[,;! ])+[a-z](?:\$|\\[)\]])"  # a variable
     r"|[\s$]*and\s+(?:an?|one|two|three|\d+)[\s-]+(?:half|halves|thirds?|quarters?|fourths?|fifths?|\w+ths?)\b",
     re.IGNORECASE,
 )
@@ -94,7 +118,7 @@ _CLOSED = re.compile(r"\A\s*(?:\$\$?|\\[)\]])")
 _MAY_BE_UNIT = re.compile(r"[^\S\n]*[A-Za-zµΩÅ°$€£~\\^{]")
 _DEGREES = re.compile(r"[^\S\n]*(?:\^\s*\\circ|°|degrees?\b)\s*(?:([CF])\b|(Celsius|Fahrenheit)\b)?")
 SCALE = re.compile(
-    r"\s*\$?\s*(\\pi\b|\\?%|(?:thousand|million|billion|trillion|percent|dozen)\b)", re.IGNORECASE
+    r"\s*\$?\s*(\\pi\b|\\?%|(?:hundred|thousand|million|billion|trillion|percent|dozen)\b)", re.IGNORECASE
 )
 _MORE = (  # of a unit: "/s^2", "per hour", "mol^-1"
     r"(?:\s?(?:/|\\cdot\b|·|\bper\b)\s?\(?[A-Za-zµΩÅ]+|\s(?!(?:in|us|pm|as|is|at|a|A|I)\b)[A-Za-zµΩÅ]{1,3}(?![A-Za-z]))"
@@ -155,7 +179,7 @@ def with_unit(value: str, unit: str) -> str:
 _NAME = r"[a-zA-Z](?:_(?:\w|\{[^{}=]{1,12}\})|')?"
 _OR = (
     r"(?:\\(?:text|mathrm|textrm)\s*\{\s*)?\b(?:or|and)\b"
-    r"(?:\s(?:also|else|even|maybe|perhaps|possibly|it (?:could|may|might) be))?\s*\}?"
+    r"(?:\s(?:also|else|even|rather|maybe|perhaps|possibly|it (?:could|may|might) be))?\s*\}?"
     r"|as well as\b|\\(?:lor|vee)\b|或|和"
 )
 _JOINTS = ("or", "nd", ",", ";", "vee", "as well", "或", "和")  # parts of them, to be looked up first
@@ -175,7 +199,7 @@ _TO_DOLLAR = re.compile(r"(?:[^\\$\n]|\\[a-zA-Z,;:! {}])+")  # the rest of a for
 _OPENS = re.compile(r"(?:\$|\\[(\[{]|[(\[{,:])\s*\Z")
 _VARIABLE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]")
 _STANDS_ALONE = re.compile(
-    r"(?:\s|[$)}\]*]|\\[)\],;:! }]|\\right\b)*(?:[.,;:!?(]|\\\\|\\end\b|\Z"
+    r"(?:\s|[$)}\]*]|\\[)\],;:! }]|\\right\b)*(?:[,;:!?(]|\.(?!\w)|\\\\|\\end\b|\Z"
     r"|(?:are|both|too|works?|as well|also|is (?:also|another)|and|or)\b)"
 )
 _REFUSED = re.compile(
@@ -210,6 +234,19 @@ def other_before(before: str, name: str, content: str) -> str:
     is_listed = in_one_formula and (_OPENS.search(ahead) or value[0] in "([{")
     is_joined = is_same and (other_name or joint[1] not in ",;") or _IS_OR.search(joint[1])
     return _unbracketed(value) if is_joined or is_listed and (is_same or not name) else ""
+
+
+_EQUALS = re.compile(r"(?:[\s$*}]|\\[()\[\]])*+=([^\n$]*?)(?:\\[)\]]|[$\n]|\.\s|\Z)")
+
+
+def equal_behind(behind: str, content: str) -> str:
+    """The value that a box is said to equal from behind, or that alone stands below it; "" for none."""
+    near = behind[:_REACH]
+    if (match := _EQUALS.match(near)) is not None:
+        value = match[1].rpartition("=")[2].strip(" .,;*")
+        return value if _is_value(value, content) else ""
+    below = near.strip(" \n.$*\\()[]") if "\n" in near else ""
+    return below if below and plain_number(below) else ""
 
 
 def other_behind(behind: str, name: str, content: str) -> str:

@@ -92,6 +92,8 @@ def _read(span: str, *, declared: bool) -> Statement:
     )
     if _CASE.search(words):
         return Statement(span, CASES)
+    if _PERHAPS.search(words):
+        return Statement(span, UNCLEAR)
     before = _first_kept(words, _CONDITION, needed=_VALUE)
     if _KIND.search(words, len(before)) or _AND_IF.search(words, len(before)):
         return Statement(span, CASES)
@@ -136,6 +138,8 @@ def is_denied(before: str) -> bool:
     """Whether the clause in front of a value denies, doubts or changes it."""
     before_value = before.rstrip("$*([{~\\ ")
     if _OTHER_VALUE.search(_SENTENCE_START.split(before_value)[-1]):
+        return True
+    if _NO_ANSWER.search(before_value):
         return True
     clause = CLAUSE.split(before_value)[-1]
     words = {word.lower() for word in _LONG_WORD.findall(clause)}
@@ -350,7 +354,8 @@ _DENIAL = re.compile(
     re.IGNORECASE,
 )
 _DOUBT = re.compile(  # in front of a value
-    r"\b(?:tempting|naive|erroneous|whether|if|bound|format|box like|students get"
+    r"\b(?:tempting|naive|erroneous|whether|if|suppos(?:e|ing)|bound|format|box like|students get"
+    r"|mistake (?:is|to)|wrongly|guess was"
     rf"|no puede|non può|pas)(?!\w)|至少|至多|\b(?:than|at (?:least|most))\s+{_V}",
     re.IGNORECASE,
 )
@@ -364,6 +369,10 @@ _OTHER_VALUE = re.compile(  # twice the number is, one less than the answer is
     r"|table|theorem|option)s?\b)"
     r"|^\W*(?:the (?:reciprocal|opposite|negative) is\b"
     r"|(?:twice|double|thrice|triple|half)\s+(?:of\s+)?(?:the|our|this|its)\s)",
+    re.IGNORECASE,
+)
+_NO_ANSWER = re.compile(
+    r"\b(?:suppose|assume|doubt|trap|naive|tempting|wrong|false)\b[^.,;:!?\n]*\banswer (?:is|was|were)$",
     re.IGNORECASE,
 )
 _SENTENCE_START = re.compile(r"[.!?]\s|\n")
@@ -400,6 +409,7 @@ _CASE = re.compile(
     r"|when|in))\b|如果|否则|或?当",
     re.IGNORECASE,
 )
+_PERHAPS = re.compile(r"\b(?:maybe|perhaps|possibly|probably|presumably)\b", re.IGNORECASE)
 _CONDITION = re.compile(
     r"[\s,]*\b(?:when|whenever|for|where|with|at(?! (?:the very )?(?:least|most)))\b.*$",
     re.IGNORECASE | re.DOTALL,
@@ -417,7 +427,7 @@ _BOUND = re.compile(
     rf"|(?:lớn|nhỏ|nhiều|ít) hơn {_V}|(?:أكبر|أصغر|أكثر|أقل) من {_V}|{_V}\s*より(?:大き|小さ|多|少な)"
     rf"|{_V} (?:\w+ )?(?:less|more|fewer|larger|smaller|greater) than\b"
     rf"|{_V} (?:or|and) (?:so|more|less|fewer|greater|above|below|higher|lower)\b|{_V}\s*以[上下内]"
-    rf"|(?:大于|小于|多于|少于|不少于|不超过|至少|至多|超过|不到|介于|高于|低于)\s*{_V}",
+    rf"|(?:大于|小于|多于|少于|不少于|不超过|至少|至多|超过|不到|介于|高于|低于)[是为]?\s*{_V}",
     re.IGNORECASE,
 )
 _BOUNDS = re.compile(r"\b(?:lower|upper) bound\b", re.IGNORECASE)
@@ -583,7 +593,16 @@ def _is_neutral(words: str) -> bool:
 
 
 _INEQUALITY = re.compile(r"[<>≤≥]|\\(?:le|ge|lt|gt|leq|geq)\b")
+_CLAIMED = (
+    (r" \text{ or } ", frozenset(("or", "oder", "ou", "或", "或者"))),
+    (r" \text{ and } ", frozenset(("and", "und", "et", "和", "且"))),
+)
 _OF_TWO = re.compile(r"\b(?:sum|product|difference|quotient|ratio|total|average|mean)\b", re.IGNORECASE)
+
+
+def _named_in(value: str) -> str:
+    """The x of x = 5."""
+    return value.partition("=")[0].strip() if "=" in value else ""
 
 
 def _are_joined(between: list[str]) -> bool:
@@ -609,9 +628,9 @@ def _joined(words: str, values: list[str], span: str) -> Statement:
         if _OF_TWO.search(" ".join(tokens[: places[0]])) or not _are_joined(between):
             is_one = _is_compound(tokens, places) and "or" not in between
             return Statement(span, "" if is_one else SEVERAL)
-        if any(_INEQUALITY.search(value) for value in said) and {"or", "或"} & {*between}:
-            return Statement(r" \text{ or } ".join(said))
-        return Statement(", ".join(said))
+        joint = next((joint for joint, signs in _CLAIMED if not signs.isdisjoint(between)), ", ")
+        are_claims = any(map(_INEQUALITY.search, said)) or len({*map(_named_in, said)}) > 1
+        return Statement((joint if are_claims else ", ").join(said))
     if tokens[places[0] + 1 : places[0] + 2] in (["and"], ["or"]) or _ALSO_SPELLED.search(
         " ".join(tokens[places[0] + 1 :])
     ):
