@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import json
 import math
@@ -25,6 +26,7 @@ from util.data.columns import value_at as _at
 from util.data.rows import open_rows
 from util.data.streamed import ONLY_CONFIG
 from util.errors import UserError
+from util.grading.choice import LETTERS as READ_LETTERS
 from util.grading.choice import grade_choice
 from util.grading.code import GRADE_TIMEOUT_S, USUAL_LIMITS, grade_code
 from util.grading.code.places import BadRow
@@ -42,7 +44,10 @@ PAIRED_TESTS = ("inputs", "outputs")  # tests in two columns
 NO_COLUMN = "none"  # stands for a column that is not to be guessed
 FIRST = "first"  # among the columns: the number that the first option has, where answers are numbers
 _RISKY = re.compile(r"[\x7f-\x9f\u2028\u2029]|<(?=[^\s\d=])|\[(?=/?(?:INST|SYS))")
-_LETTERED = re.compile(r"\s*[(\[]?([A-Z])[.):\]]\s+(.*\S)\s*", re.DOTALL)  # "A. red"
+_LETTERED = re.compile(r"\s*[(\[]?([A-Z])[.):\]]\s*(.*\S)\s*", re.DOTALL)  # "A. red"
+_HEAD = re.compile(r"(?:^|(?<=\s))[(\[]?([A-Z])[.):\]](?=\s)")  # of an option, in a text that lists several
+LABELLED = (("label", "text"), ("key", "value"))  # what the parts of an option that is an object are called
+OUTPUTS = ("output", "expected_output", "expected")  # what a test with an "input" may call the other side
 # What a column of an option ends with, behind what all of them begin with.
 _MARKED = re.compile(r"(.*?)[_ -]?([A-Ja-j]|10|[0-9])")
 OPTION_STEMS = ("option", "options", "choice", "choices", "opt", "answer", "ans", "alternative")
@@ -122,6 +127,8 @@ def problem(row: dict, *, columns: Mapping[str, str], grade: str, facts: tuple[s
             reference = _suite(row, columns)
         elif grade == "letter":
             options = options or _listed_options(question)
+            if len(options) > len(READ_LETTERS):
+                raise BadRow(f"{len(options)} options; letters are read up to {READ_LETTERS[-1]}")
             reference = _letter(_at(row, columns["answer"]), options, labels, columns.get(FIRST))
         elif grade == "judge" and options:
             letter = _letter(_at(row, columns["answer"]), options, labels, columns.get(FIRST))
@@ -203,17 +210,14 @@ def _options(row: Mapping[str, Any], name: str | None) -> tuple[tuple[str, ...],
     if name is None:
         return (), ()
     if "," in name:
-        texts = [_at(row, one) for one in name.split(",")]
-        while texts and texts[-1] in (None, ""):  # this row has fewer
-            texts.pop()
+        texts = _without_last_blanks([_at(row, one) for one in name.split(",")])  # this row may have fewer
         marks = [one[len(one.rstrip("0123456789")) :] for one in name.split(",")[: len(texts)]]
         return _unlettered(texts), tuple(marks) if all(marks) else ()
     value = _at(row, name)
+    if not isinstance(value, str | list | Mapping) or not value:
+        return (), ()
     if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            value = None
+        value = _written_options(value)
     labels: Sequence[object] = ()
     if isinstance(value, Mapping):
         if isinstance(value.get("text"), list):
@@ -221,8 +225,46 @@ def _options(row: Mapping[str, Any], name: str | None) -> tuple[tuple[str, ...],
         else:
             value, labels = list(value.values()), list(value)
     if not isinstance(value, list):
-        return (), ()
-    return _unlettered(value), tuple(map(str, labels))
+        raise BadRow(f"the options cannot be read: {str(_at(row, name))[:FACT_CHARS]!r}")
+    if value and isinstance(value[0], Mapping):
+        value, labels = _from_objects(value)
+    value = _without_last_blanks(value)
+    return _unlettered(value), tuple(map(str, labels[: len(value)]))
+
+
+def _written_options(text: str) -> Any:
+    """The options that a text lists: as JSON or in Python's way, behind their letters, or one a line."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    heads: list[re.Match[str]] = []
+    for head in _HEAD.finditer(text.strip()):
+        if head[1] == LETTERS[len(heads)] and (heads or head.start() == 0):
+            heads.append(head)
+    if len(heads) > 1:
+        ends = [*(head.start() for head in heads[1:]), len(text.strip())]
+        return [text.strip()[head.end() : end].strip(" \n,;") for head, end in zip(heads, ends, strict=True)]
+    lines = text.strip().splitlines()
+    return lines if len(lines) > 1 else None
+
+
+def _from_objects(options: Sequence[Any]) -> tuple[list, list]:
+    """The texts and the labels of options that are an object each."""
+    for label, text in LABELLED:
+        if all(isinstance(one, Mapping) and text in one for one in options):
+            labels = [one.get(label) for one in options]
+            return [one[text] for one in options], labels if None not in labels else []
+    raise BadRow(f"the options cannot be read: {str(options[0])[:FACT_CHARS]}")
+
+
+def _without_last_blanks(values: Sequence[object]) -> list:
+    """As tables of a fixed width fill up a row that has fewer options than others."""
+    end = len(values)
+    while end and values[end - 1] in (None, ""):
+        end -= 1
+    return list(values[:end])
 
 
 def _unlettered(options: Sequence[object]) -> tuple[str, ...]:
@@ -276,8 +318,9 @@ def _named_option(value: Any, options: Sequence[str], labels: Sequence[str], fir
     lettered = _LETTERED.fullmatch(text)
     if lettered is not None and lettered[1] in letters and options[letters.index(lettered[1])] == lettered[2]:
         return lettered[1]
-    if options.count(text) == 1:
-        return letters[options.index(text)]
+    for said, known in ((text, list(options)), (text.casefold(), [each.casefold() for each in options])):
+        if known.count(said) == 1:
+            return letters[known.index(said)]
     raise BadRow("the answer is none of the options" if text else "no answer")
 
 
@@ -298,13 +341,14 @@ def _suite(row: Mapping[str, Any], columns: Mapping[str, str]) -> TestSuite:
         row = {"setup": code_of(setup), "test": value, "entry_point": named or function_of(value)}
         return suite_of(row, "asserts", starter_code=starter)
     if isinstance(value, list):
-        pairs = [each for each in value if isinstance(each, Mapping) and {"input", "output"} <= each.keys()]
-        if len(pairs) < len(value):
+        pairs = [each for each in value if isinstance(each, Mapping) and "input" in each]
+        outputs = [each[name] for each in pairs for name in OUTPUTS if name in each]
+        if not len(value) == len(pairs) == len(outputs):
             raise BadRow("a test without input and output")
         inputs = [each["input"] for each in pairs]
         if not named and any(isinstance(one, list | dict) for one in inputs):
             raise BadRow("the tests hand over arguments, and no function is named")
-        value = {"inputs": inputs, "outputs": [each["output"] for each in pairs], "fn_name": named}
+        value = {"inputs": inputs, "outputs": outputs, "fn_name": named}
     elif isinstance(value, dict) and named:
         value = {"fn_name": named, **value}
     text = value if isinstance(value, str) else json.dumps(value)
@@ -392,7 +436,7 @@ def _columns(address: Address, rows: list[dict], named: dict[str, str], grade: s
         for one in () if what == FIRST else name.split(",") if several else (name,):
             if all(_at(row, one) is None for row in rows):
                 raise UserError(f"{address} has no column {one!r}: {_what_is_there(rows)}")
-    by_name = {name.lower(): name for row in rows for name in row}
+    by_name = {spelled(name): name for spelled in (_spelled, str.lower) for row in rows for name in row}
     found = dict(named)
     for what, names in NAMES.items():
         taken = set(found.values())
@@ -415,6 +459,11 @@ def _columns(address: Address, rows: list[dict], named: dict[str, str], grade: s
         if first is not None:
             found[FIRST] = first
     return found
+
+
+def _spelled(name: str) -> str:
+    """A name of a column as `NAMES` writes it: "Final Answer" is final_answer."""
+    return re.sub(r"[\s-]+", "_", name.strip().lower())
 
 
 def _option_columns(rows: list[dict], answer: str | None) -> list[str]:
@@ -477,7 +526,10 @@ def _number_of_first(address: Address, rows: list[dict], columns: Mapping[str, s
     numbers, counts, is_text = [], [], []
     for row in rows:
         value = _at(row, columns["answer"])
-        options, labels = _options(row, columns["options"])
+        try:
+            options, labels = _options(row, columns["options"])
+        except BadRow:  # counted when problems are made
+            continue
         text = str(value).strip()
         if not options or value is None:
             continue
@@ -502,19 +554,29 @@ def _guess_grade(address: Address, rows: list[dict], columns: Mapping[str, str])
     if "tests" in columns:
         return "code"
     kinds: Counter[str] = Counter()
+    unread: list[str] = []
     for row in rows:
-        if _options(row, columns.get("options"))[0]:
+        try:
+            options, _ = _options(row, columns.get("options"))
+        except BadRow as error:
+            unread.append(str(error))
+            continue
+        if options:
             kinds["letter"] += 1
             continue
         value = str(_at(row, columns["answer"]) or "").strip().strip("().")
         asked = _at(row, columns["question"])
         listed = _listed_options(asked if isinstance(asked, str) else "")
         kinds["letter" if len(value) == 1 and value in listed else "maths"] += 1
+    if 2 * len(unread) > len(rows):
+        raise UserError(
+            f"{address}: {unread[0]}: write the options as a JSON list, or say --columns options={NO_COLUMN}"
+        )
     (grade, count), *others = kinds.most_common()
     if others:
         raise UserError(
             f"{address}: of the first {len(rows)} rows {count} look like answers to be graded as {grade} and "
-            f"{len(rows) - count} as {others[0][0]}: split the file, or say --grade"
+            f"{others[0][1]} as {others[0][0]}: split the file, or say --grade"
         )
     return grade
 

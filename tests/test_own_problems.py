@@ -190,6 +190,24 @@ COLUMNS = [
     ({"question": "1+1?", "answer": "So the answer is 2."}, "maths", "2"),
     ({"question": "1+1?", "answer": "정답은 2입니다."}, "maths", "2"),
     ({"question": QUESTION, "choices": ["4", "5"], "answer": 2}, "letter", "B"),
+    ({"question": QUESTION, "options": "['4', 'it is 5']", "answer": "B"}, "letter", "B"),
+    ({"question": QUESTION, "options": "A) 4 B) five C) 6", "answer": "B"}, "letter", "B"),
+    ({"question": QUESTION, "options": "A. 4\nB. five", "answer": "five"}, "letter", "B"),
+    ({"question": QUESTION, "options": "four\nfive\n", "answer": "B"}, "letter", "B"),
+    ({"question": QUESTION, "options": ["A)4", "B)5"], "answer": "B)5"}, "letter", "B"),
+    ({"question": QUESTION, "options": ["4", "five", "", None], "answer": "Five"}, "letter", "B"),
+    ({"question": QUESTION, "options": {"A": "4", "B": "five", "C": None}, "answer": "B"}, "letter", "B"),
+    (
+        {
+            "question": QUESTION,
+            "options": [{"key": "1", "value": "4"}, {"key": "2", "value": "5"}],
+            "answer": "2",
+        },
+        "letter",
+        "B",
+    ),
+    ({"Problem": "1+1?", "Solution": "We add.", "Final Answer": "2"}, "maths", "2"),
+    ({"question": QUESTION, "Option A": "4", "Option B": "five", "Correct Option": "B"}, "letter", "B"),
 ]
 
 
@@ -205,7 +223,7 @@ def test_columns_and_grader_are_guessed(tmp_path, row, grade, answer):
 
 
 def test_programs_are_judged_by_the_tests_of_their_row(tmp_path):
-    tests = [{"input": "2\n", "output": "4\n"}, {"input": "3\n", "output": "6\n"}]
+    tests = [{"input": "2\n", "output": "4\n"}, {"input": "3\n", "expected_output": "6\n"}]
     rows = [
         {"id": 1, "question": "Print twice the number.", "tests": tests},
         {
@@ -261,6 +279,16 @@ UNUSABLE = [
     ({"messages": [USER, {"role": "assistant", "content": "2"}, USER], "answer": "3"}, "a conversation"),
     ({"messages": [{"role": "user", "content": [{"type": "image"}]}], "answer": "3"}, "not all text"),
     ({"question": "add", "tests": [{"input": [1, 2], "output": 3}]}, "no function is named"),
+    ({"question": "add", "tests": [{"input": "1 2", "result": "3"}]}, "a test without input and output"),
+    (
+        {"question": QUESTION, "options": list("abcdefghijk"), "answer": "K"},
+        "11 options; letters are read up",
+    ),
+    ({"question": QUESTION, "options": "4|5|6", "answer": "B"}, "the options cannot be read: '4|5|6'"),
+    (
+        {"question": QUESTION, "options": [{"name": "4"}, {"name": "5"}], "answer": "B"},
+        "options cannot be read",
+    ),
 ]
 
 
@@ -272,6 +300,18 @@ def test_a_row_that_would_be_asked_or_graded_otherwise_than_it_says_is_left_out(
     usable = {name: usable[name] for name in row}
     first, second = problems_of(own_task(file_of(tmp_path, [usable, row])))
     assert not first.unusable and why in second.unusable
+
+
+def test_options_are_shown_without_what_they_were_written_in(tmp_path):
+    written = (
+        "['4', 'five']",
+        "A) 4 B) five",
+        "4\nfive",
+        [{"label": "A", "text": "4"}, {"label": "B", "text": "five"}],
+    )
+    for options in written:
+        task = own_task(file_of(tmp_path, [{"question": QUESTION, "options": options, "answer": "B"}]))
+        assert f"{QUESTION}\n\nA. 4\nB. five\n\n" in task.prompt(problems_of(task)[0], "m")
 
 
 def test_a_row_may_have_fewer_options_and_the_only_message_may_have_parts(tmp_path):
@@ -358,6 +398,11 @@ REFUSED = [
         "of the first 2 rows 1 look like answers to be graded as",
     ),
     ([{"question": QUESTION, "choices": ["3", "4", "5"], "answer": 1}], {}, "first option the number 0 or 1"),
+    (
+        [{"question": QUESTION, "options": "4|5", "answer": "B"}],
+        {},
+        "cannot be read: '4|5': write .* JSON list",
+    ),
     ([], {}, "has no rows"),
     (
         [{"question": QUESTION, "choices": ["3", "4"], "answer": 1}],

@@ -11,8 +11,9 @@ from typing import Any
 # What a column may be called, the likeliest name first; "a.b" is b within a.
 NAMES = {
     "question": "question problem prompt question_content input query instruction task text messages",
-    "answer": "answer final_answer expected_answer reference_answer correct_answer ground_truth gold target "
-    "label answer_index answerkey reward_model.ground_truth solution output response",
+    "answer": "answer final_answer expected_answer reference_answer correct_answer correct_option "
+    "ground_truth gold target label answer_index answerkey reward_model.ground_truth solution output "
+    "response",
     "options": "options choices",
     "tests": "input_output tests test_cases test test_list",
     "setup": "test_imports test_setup_code",
