@@ -23,6 +23,7 @@ from util.grading.choice_words import (
     AS_WELL,
     BEFORE_A_SUBJECT,
     CLAUSE,
+    CONCLUDED,
     COUNTERFACTUAL,
     DENIED_BEHIND,
     DENIED_LINE,
@@ -34,6 +35,7 @@ from util.grading.choice_words import (
     IDIOM,
     LISTED,
     NAMED,
+    ONLY,
     SCRIPT_FRAMES,
     SCRIPT_SUBJECTS,
     SPACED_FRAMES,
@@ -53,7 +55,7 @@ from util.grading.maths.words import normal_text, unwrapped
 from util.records import TRUSTS, Verdict
 from util.response import solution_part
 
-GRADER = "choice-9"
+GRADER = "choice-10"
 LETTERS = "ABCDEFGHIJ"
 
 
@@ -116,7 +118,7 @@ def choose(solution: str, valid: str, texts: tuple[str, ...] = ()) -> Choice:
         return declared or Choice(None)
     if texts and (letter := _declared_text(tail, valid, texts)):
         return Choice(letter, "option text", "medium")
-    return declared or _lone(tail, plain, valid)
+    return declared or _lone(tail, plain, valid, texts)
 
 
 def _joined_to(before: str, behind: str, valid: str) -> list[str]:
@@ -155,7 +157,7 @@ def _as_good(text: str, chosen: str, valid: str) -> list[str]:
     return [
         letter
         for match in _signs(valid).as_good.finditer(text[:_BEHIND])
-        if (letter := match[1] or match[2]) not in chosen
+        if (letter := next(filter(None, match.groups()))) not in chosen
         and not _is_unsure(text[: match.start()])  # "although C is also right" prefers the other one
         and not UNSURE.search(match.group())
     ]
@@ -186,11 +188,19 @@ def _letter_of(answer: str, valid: str, texts: tuple[str, ...]) -> str | None:
         behind = answer[headed.end() - 1 :]
         if signs.another_head.search(behind) or DENIED_BEHIND.match(behind):
             return None
-        return headed.group(1) or headed.group(2)
+        letter = headed.group(1) or headed.group(2)
+        return ", ".join([letter, *_contradicted(letter, behind, valid, texts)])
     if letter := _option_with(said, valid, texts):
         return letter
     declared = _declared(_plain(answer), valid, ())
     return declared and declared.letter
+
+
+def _contradicted(letter: str, behind: str, valid: str, texts: tuple[str, ...]) -> list[str]:
+    """The other letter whose text is all that the line says behind a letter: in "C. London", London is B."""
+    said = behind.split("\n", 1)[0].strip(" ()[].:*$\"'“”‘’–—-").lower()
+    found = [one for one, text in zip(valid, texts, strict=False) if _plain(text).strip(" .").lower() == said]
+    return found if said and letter not in found and len(found) == 1 else []
 
 
 def _option_with(answer: str, valid: str, texts: tuple[str, ...]) -> str | None:
@@ -220,7 +230,8 @@ _QUOTED = re.compile(r"(?<!\w)[\"'“”‘’「『【«]\s*\(?([A-J])\)?\s*[\"
 _CYRILLIC = re.compile(r"(?<=[\s(:—-])[АВСЕ](?!\w)(?!\s+[а-яё])")
 _RUSSIAN_LIST = re.compile(r"(?<!\w)[БГД](?!\w)")
 _LATIN = str.maketrans("АВСЕ", "ABCE")
-_NARROW = {ord("Ａ") + i: LETTERS[i] for i in range(len(LETTERS))}
+_STYLED = "Ａ𝐀𝐴𝑨𝖠𝗔𝘈𝘼𝙰"  # in full width, and the alphabets of bold and italic print
+_NARROW = {ord(first) + i: LETTERS[i] for first in _STYLED for i in range(len(LETTERS))}
 
 
 def _plain(text: str) -> str:
@@ -285,6 +296,7 @@ class _Signs(NamedTuple):
     alone: re.Pattern
     named_alone: re.Pattern
     concluded: re.Pattern
+    only: tuple[re.Pattern, ...]
     mentioned: re.Pattern
 
 
@@ -331,15 +343,8 @@ def _signs(valid: str, is_foreign: bool = False, is_script: bool = False) -> _Si
         named_alone=re.compile(
             rf"(?:option|choice|letter)[\s(\[]*((?-i:[{valid}]))(?!\w)[\s)\].:!。]*", re.IGNORECASE
         ),
-        concluded=re.compile(
-            r"(?:\b(?:so|thus|hence|therefore|is|be|say|think|believe|guess|answer"
-            r"|ans|conclusion|yes|match(?:es|ing)?|correspond(?:s|ing)? to"
-            r"|(?:points|leads|brings)(?: us)? to|leaves"
-            r"|supports|actually|rather|wait|instead|no(?=[\s,.:;–—-]+[(\[]?[A-J]\b))\b|=>|->|∴|→|⇒|[:：])"
-            r"[\s,:：.–—-]*(?:(?:the|with|for|it['’]s|it is|option|choice|letter|answer)\s+)*"
-            rf"[(\[]?([{valid}])[)\]]?(?:\s+it\s+is)?\s*[.!。)]*\s*$",
-            re.IGNORECASE,
-        ),
+        concluded=of(CONCLUDED),
+        only=tuple(map(of, ONLY)),
         mentioned=re.compile(
             rf"\b(?:option|choice)\s*\(?([{valid}])\b(?!['’^/-])|\(([{valid}])\)|选项\s*([{valid}])"
         ),
@@ -376,6 +381,7 @@ def _declared(text: str, valid: str, texts: tuple[str, ...], *, favourable: bool
         letters += [one.group(1).upper() for one in found[:-1] if _in_one_sentence(one, last, text)]
     letters += [one.group(1).upper() for one in also if _follows_in_sentence(last, one, text)]
     letters += _as_good(text[last.end(1) :], last.group(1).upper(), valid)
+    letters += _contradicted(letters[-1], text[last.end(1) :], valid, texts)
     trust = "medium" if last.re is signs.favourable or _may_go_on(last, text, texts) else "high"
     return Choice(", ".join(dict.fromkeys(letters)), "declared", trust)
 
@@ -560,7 +566,8 @@ def _declared_text(text: str, valid: str, texts: tuple[str, ...]) -> str | None:
         if _DENIED_HEAD.match(candidate):
             continue
         if candidate and (chosen := _option_with(unwrapped(clean(candidate)), valid, texts)):
-            return chosen
+            head = headed.match(candidate)
+            return chosen if head is None or chosen in head.groups() else None
     for line in last:
         heads = list(_signs(valid).another_head.finditer(line))
         if (
@@ -579,10 +586,10 @@ def _declared_text(text: str, valid: str, texts: tuple[str, ...]) -> str | None:
 # ---------------------------------------------------------------- letters that stand alone
 
 
-def _lone(text: str, plain: str, valid: str) -> Choice:
+def _lone(text: str, plain: str, valid: str, texts: tuple[str, ...]) -> Choice:
     """The letter that is the last or the first line, in bold, concluded, or the only one mentioned last."""
     signs = _signs(valid)
-    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    lines = [line for written in plain.splitlines() if (line := written.strip(" \t\r").lstrip(_POINTERS))]
     if not lines:
         return Choice(None)
     if len(lines) == 1 and (match := signs.letter.fullmatch(lines[0])) and " is a" not in lines[0]:
@@ -595,15 +602,20 @@ def _lone(text: str, plain: str, valid: str) -> Choice:
     ):
         return Choice(match.group(1), "last line", "medium")
     last = lines[-1][-400:]
-    match = signs.concluded.search(last)
-    if match and match.group(1).isupper() and _is_chosen(match, last, signs):
-        return Choice(match.group(1), "last line", "medium")
+    for sign in (signs.concluded, *signs.only):
+        match = sign.search(last)
+        if match and match.group(1).isupper() and _is_chosen(match, last, signs):
+            said = [part for part in _BEFORE_ITS_LETTER.split(last[: match.start(1)]) if part.strip(" (")]
+            others = _contradicted(match.group(1), said[-1], valid, texts) if said else []
+            return Choice(", ".join([match.group(1), *others]), "last line", "medium")
     heads = [match for line in lines if (match := signs.headed.match(line))]
     if heads and len({match.group(1) or match.group(2) for match in heads}) == 1:
         for line in (lines[-1], lines[0]):
             match = signs.headed.match(line)
             if match and not _denies(line, match.end() - 1, signs):
-                return Choice(match.group(1) or match.group(2), "last line", "medium")
+                letter = match.group(1) or match.group(2)
+                others = _contradicted(letter, line[match.end() - 1 :], valid, texts)
+                return Choice(", ".join([letter, *others]), "last line", "medium")
     bold = re.findall(rf"\*\*\(?([{valid}])\)?[.:]?\*\*", "\n".join(text.rstrip()[-2000:].splitlines()[-3:]))
     if len(set(bold)) == 1 and not (UNSURE.search(lines[-1][-300:]) or _CORRECTS.search(lines[-1][-300:])):
         return Choice(bold[0], "bold", "medium")
@@ -613,6 +625,11 @@ def _lone(text: str, plain: str, valid: str) -> Choice:
     return Choice(letters.pop(), "lone letter", "low")
 
 
+# What an option's text in front of its letter begins and ends with: "is London, which is option" C.
+_BEFORE_ITS_LETTER = re.compile(
+    r"\b(?:is|was|be)\s|[:=]|[\s(,–—-]*\b(?:which is|i\.e\.,?|(?:option|choice|answer)(?=[\s(]*$))"
+)
+_POINTERS = " >✓✔✅☑👉➡\ufe0f"  # in front of a line
 _CORRECTS = re.compile(r"\b(?:wait|no|hmm+|actually|oops|sorry|hold on)\b\s*[,.:;!–—-]", re.IGNORECASE)
 
 

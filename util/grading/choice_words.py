@@ -48,7 +48,7 @@ _ANSWER = r"\b(?:answers?|ans|conclusion|solution|response|result)(?:\s+(?:choic
 _ASIDE = r"(?:\s+(?:to|for)\s+(?:this|the|your)\s+(?:question|problem|multiple[\w -]{0,20}))?"
 _CHOOSE = (
     r"\b(?:choos(?:e|es|ing)|chose|select(?:s|ing|ed)?|pick(?:s|ed|ing)?|go(?:ing)? (?:for|with)"
-    r"|opt(?:ing)? for|mark)"
+    r"|opt(?:ing)? for|settl(?:e|ing) on|mark)"
 )
 FRAMES = (
     # "the answer is (B)", "Answer: B", "Ans. (B)", "answer choice B"
@@ -67,6 +67,8 @@ FRAMES = (
     rf"\b(?:final\s)?(?:answer|choice|option|letter)[\"']\s*[:：]{_SAID}",
     rf"\b(?:leaves|left with)(?:\s+us)?(?:\s+with)?(?:\s+only)?{_KIND}{_SAID}(?=\s*(?:[.!]|$))",
     rf"(?<=n.t )\(?[{{valid}}]\)?,?\s+but{_KIND}{_SAID}(?=\s*(?:[.!]|$))",
+    # "so B it is"
+    rf"\b(?:so|then|therefore|okay|ok),?\s+{_CAPITAL}(?=\s+it\s+is\s*(?:[.!]|$))",
 )
 
 
@@ -89,7 +91,7 @@ SPACED_FRAMES = _frames(SPACED, _BEFORE, r"(?:\s+[^\W\d_]{2,14}(?:['’][^\W\d_]
 _SCRIPT_ANSWER, _SCRIPT_RIGHT = _called(SCRIPTS), any_of(SCRIPTS, "right")
 _SCRIPT_FRAMES = _frames(
     SCRIPTS,
-    rf"[、\s项的]*(?:{_SCRIPT_ANSWER}|보기|옵션|الحرف)?(?:の記号)?",
+    rf"[、\s项的]*(?:{_SCRIPT_ANSWER}|選択肢|보기|옵션|الحرف)?(?:の記号)?",
     rf"(?:ที่ถูกต้อง|ที่ถูก|สุดท้าย|の選択肢|の記号|\s*(?:{_SCRIPT_RIGHT}|النهائية?))*\s*",
     rf"(?:{any_of(SCRIPTS, 'be')})",
 )
@@ -125,11 +127,13 @@ ANSWERS_WRONG = re.compile(
 # "B is correct", "(C) is the right answer"; what is only `FAVOURABLE` counts where nothing else does.
 _SUBJECT = (
     rf"(?:^|(?<=[\s(:,，。；;]))[(\[]?([{{valid}}])[)\].]?\s+{_BE}{_SURELY}"
-    r"\s+(?:the\s+)?(?:only\s+|most\s+|single\s+|best\s+)*(?:WORDS)"
+    r"\s+(?:the\s+|my\s+)?(?:only\s+|most\s+|single\s+|best\s+|final\s+)*(?:WORDS)"
 )
 SUBJECTS = (
     _SUBJECT.replace(
-        "WORDS", r"(?:correct|right)(?!\s+(?:about|that|in))|answer|best\s+(?:answer|choice|option)|one\b"
+        "WORDS",
+        r"(?:correct|right)(?!\s+(?:about|that|in))|answer|best\s+(?:answer|choice|option)"
+        r"|(?<=the |nly |est |gle )one\b(?!\s+(?:of|to (?:avoid|reject|eliminate|exclude|rule out))\b)",
     ),
     # "(B) a lever is correct"
     (
@@ -149,11 +153,13 @@ SPACED_SUBJECTS = (
 )
 SCRIPT_SUBJECTS = (
     (
-        rf"(?<![A-Za-z]){_CAPITAL}[)）]?\s*(?:[项項번]|ข้อ)?\s*(?:[是为為がは이가은는]|เป็น|คือ|هي"
+        rf"(?<![A-Za-z]){_CAPITAL}[)）]?\s*(?:选项|選項|[项項번]|ข้อ)?\s*(?:[是为為がは이가은는]|เป็น|คือ|هي"
         rf"|هو)?\s*(?:{_SCRIPT_RIGHT})"
     ),
 )
-FAVOURABLE = _SUBJECT.replace("WORDS", r"true|accurate|appropriate|valid|likely|best|suitable")
+FAVOURABLE = _SUBJECT.replace(
+    "WORDS", r"true|accurate|appropriate|valid|likely|best|suitable|closest(?!\s+to\s+\(?(?-i:[A-J])\b)"
+)
 ALSO = re.compile(r"\b(?:also|equally)\b", re.IGNORECASE)
 # What may stand right before a bare letter that is a subject; other words make it a name (vitamin C).
 BEFORE_A_SUBJECT = frozenset(
@@ -161,6 +167,33 @@ BEFORE_A_SUBJECT = frozenset(
     " as only both either think believe say is while although though yes no neither nor also conclude if"
     " whether not clearly obviously now finally means actually instead rather find see show shows indeed when"
     " for".split()
+)
+
+# What the last line ends with: "so C", "the answer is Paris (C)", "thus 8 m/s (option C)". A place is no
+# answer in words: "greater than in case (C)".
+_IN_WORDS = (
+    r"\banswer (?:is|was|must be|should be) (?:[^\n:;?!()]{0,80}\s)?"
+    r"(?!(?:in|of|to|as|at|by|or|on|for|and|from|than|with|through|case|part|point|step|figure|graph|equation"
+    r"|statement|region)\s)[^\s:;?!()]+\s(?=\()"
+    r"|\b(?:so|thus|hence|therefore|answer|conclusion)\b[^\n]{1,100}?[(,–—]\s*(?:i\.e\.,?\s+)?"
+    r"(?=(?:option|choice|answer)\b)"
+)
+CONCLUDED = (
+    r"(?:\b(?:so|thus|hence|therefore|is|(?<!could )(?<!might )(?<!may )(?<!can )(?<!well )be|say|think"
+    r"|believe|guess|answer|ans|conclusion|conclude|in summary|in short|listed as|yes|match(?:es|ing)?"
+    r"|correspond(?:s|ing)? to|(?:points|leads|brings)(?: us)? to|leaves|supports|actually|rather|wait"
+    rf"|instead|no(?=[\s,.:;–—-]+[(\[]?[A-J]\b))\b|=>|->|∴|→|⇒|[:：]|{_IN_WORDS})"
+    r"[\s,:：.–—-]*(?:(?:the|with|for|it['’]s|it is|option|choice|letter|answer)\s+)*"
+    r"[(\[]?([{valid}])[)\]]?(?:\s+it\s+is)?\s*[.!。)]*\s*$"
+)
+# "so C remains", "only option C satisfies both"
+_NAMED_LETTER = r"(?:(?:option|choice|answer|statement)\s+)?\(?([{valid}])\)?"
+ONLY = (
+    rf"\b(?:so|thus|hence|therefore)[\s,]+{_NAMED_LETTER}\s+(?:remains|is left)\s*[.!]?\s*$",
+    (
+        rf"\b(?<!not )only\s+{_NAMED_LETTER}\s+(?:remains|is left|works|fits|matches|satisfies|meets|agrees"
+        r"|applies|makes sense)\b"
+    ),
 )
 
 # ---------------------------------------------------------------- denials
@@ -270,6 +303,7 @@ AS_GOOD = (
     r"(?<![\w(])[(\[]?((?-i:[{valid}]))[)\]]?(?![\w'’])[^.!?;\n]{0,40}?"
     rf"(?:(?<!\w){_ALSO}(?!\w)[^.!?;\n]{{0,30}}?(?<!\w){_GOOD}(?!\w)"
     rf"|\b{_GOOD}\b[^.!?;\n]{{0,20}}?\b(?:too|as well|{_ALSO})(?!\w)|\b(?:is|seems) defensible\b)"
+    rf"|\b(?:could|might|may) {_ALSO} be (?:option |choice )?[(\[]?((?-i:[{{valid}}]))(?![\w'’])"
     r"|(?<![A-Za-z])((?-i:[{valid}]))[)）]?[^。，；\n]{0,4}(?:也|同样|も|도|ก็)[^。，；\n]{0,6}"
     rf"(?:{any_of(SCRIPTS, 'right')}|对|對|可以|成立)"
 )
