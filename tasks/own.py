@@ -45,7 +45,9 @@ NO_COLUMN = "none"  # stands for a column that is not to be guessed
 FIRST = "first"  # among the columns: the number that the first option has, where answers are numbers
 _RISKY = re.compile(r"[\x7f-\x9f\u2028\u2029]|<(?=[^\s\d=])|\[(?=/?(?:INST|SYS))")
 _LETTERED = re.compile(r"\s*[(\[]?([A-Z])[.):\]]\s*(.*\S)\s*", re.DOTALL)  # "A. red"
-_HEAD = re.compile(r"(?:^|(?<=\s))[(\[]?([A-Z])[.):\]](?=\s)")  # of an option, in a text that lists several
+_HEAD = re.compile(
+    r"(?:^|(?<=\s))[(\[]?([A-Za-z])\s?[.):\]](?=\s)"
+)  # of an option, in a text that lists several
 LABELLED = (("label", "text"), ("key", "value"))  # what the parts of an option that is an object are called
 OUTPUTS = ("output", "expected_output", "expected")  # what a test with an "input" may call the other side
 # What a column of an option ends with, behind what all of them begin with.
@@ -129,9 +131,9 @@ def problem(row: dict, *, columns: Mapping[str, str], grade: str, facts: tuple[s
             options = options or _listed_options(question)
             if len(options) > len(READ_LETTERS):
                 raise BadRow(f"{len(options)} options; letters are read up to {READ_LETTERS[-1]}")
-            reference = _letter(_at(row, columns["answer"]), options, labels, columns.get(FIRST))
+            reference = _letter(_right_option_at(row, columns), options, labels, columns.get(FIRST))
         elif grade == "judge" and options:
-            letter = _letter(_at(row, columns["answer"]), options, labels, columns.get(FIRST))
+            letter = _letter(_right_option_at(row, columns), options, labels, columns.get(FIRST))
             question += f"\n\n{lettered(options)}"
             reference = f"{letter}. {options[LETTERS.index(letter)]}"
         else:
@@ -182,6 +184,12 @@ def _question(value: Any) -> str:
     return content if isinstance(content, str) else ""
 
 
+def _right_option_at(row: Mapping[str, Any], columns: Mapping[str, str]) -> Any:
+    """What the column of answers holds where it names an option; a table with gaps holds 2 as 2.0."""
+    value = _at(row, columns["answer"])
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _answer(value: Any, *, is_whole: bool) -> str:
     """The answer that a text gives, or the text itself where it `is_whole`."""
     if isinstance(value, list):
@@ -224,10 +232,12 @@ def _options(row: Mapping[str, Any], name: str | None) -> tuple[tuple[str, ...],
             value, labels = value["text"], value.get("label") or ()
         else:
             value, labels = list(value.values()), list(value)
-    if not isinstance(value, list):
-        raise BadRow(f"the options cannot be read: {str(_at(row, name))[:FACT_CHARS]!r}")
-    if value and isinstance(value[0], Mapping):
+    elif isinstance(value, list) and value and all(isinstance(one, tuple) and len(one) == 2 for one in value):
+        value, labels = [text for _, text in value], [label for label, _ in value]  # a map of parquet
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):
         value, labels = _from_objects(value)
+    if not isinstance(value, list) or any(isinstance(one, list | tuple | Mapping) for one in value):
+        raise BadRow(f"the options cannot be read: {str(_at(row, name))[:FACT_CHARS]!r}")
     value = _without_last_blanks(value)
     return _unlettered(value), tuple(map(str, labels[: len(value)]))
 
@@ -241,7 +251,7 @@ def _written_options(text: str) -> Any:
             continue
     heads: list[re.Match[str]] = []
     for head in _HEAD.finditer(text.strip()):
-        if head[1] == LETTERS[len(heads)] and (heads or head.start() == 0):
+        if head[1].upper() == LETTERS[len(heads)] and (heads or head.start() == 0):
             heads.append(head)
     if len(heads) > 1:
         ends = [*(head.start() for head in heads[1:]), len(text.strip())]
@@ -525,7 +535,7 @@ def _number_of_first(address: Address, rows: list[dict], columns: Mapping[str, s
     """The number that the first option has where answers are numbers; None where they are none."""
     numbers, counts, is_text = [], [], []
     for row in rows:
-        value = _at(row, columns["answer"])
+        value = _right_option_at(row, columns)
         try:
             options, labels = _options(row, columns["options"])
         except BadRow:  # counted when problems are made

@@ -207,6 +207,8 @@ COLUMNS = [
         "B",
     ),
     ({"Problem": "1+1?", "Solution": "We add.", "Final Answer": "2"}, "maths", "2"),
+    ({"question": QUESTION, "choices": ["4", "five"], "answer": 0.0}, "letter", "A"),
+    ({"question": QUESTION, "options": "a ) 4 , b ) five , c ) 6", "answer": "b"}, "letter", "B"),
     ({"question": QUESTION, "Option A": "4", "Option B": "five", "Correct Option": "B"}, "letter", "B"),
 ]
 
@@ -289,6 +291,7 @@ UNUSABLE = [
         {"question": QUESTION, "options": [{"name": "4"}, {"name": "5"}], "answer": "B"},
         "options cannot be read",
     ),
+    ({"question": QUESTION, "options": [["4"], ["5"]], "answer": "A"}, "the options cannot be read"),
 ]
 
 
@@ -300,6 +303,19 @@ def test_a_row_that_would_be_asked_or_graded_otherwise_than_it_says_is_left_out(
     usable = {name: usable[name] for name in row}
     first, second = problems_of(own_task(file_of(tmp_path, [usable, row])))
     assert not first.unusable and why in second.unusable
+
+
+def test_the_options_of_a_map_are_shown_and_named_by_its_keys(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    options = pyarrow.array(
+        [[("1", "four"), ("2", "five")]], pyarrow.map_(pyarrow.string(), pyarrow.string())
+    )
+    table = pyarrow.table({"question": [QUESTION], "options": options, "answer": ["2"]})
+    pyarrow.parquet.write_table(table, tmp_path / "own.parquet")
+    (problem,) = problems_of(own_task(str(tmp_path / "own.parquet")))
+    assert (problem.choices, problem.answer) == (("four", "five"), "B")
 
 
 def test_options_are_shown_without_what_they_were_written_in(tmp_path):
