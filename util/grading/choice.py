@@ -603,7 +603,8 @@ def _lone(text: str, plain: str, valid: str, texts: tuple[str, ...]) -> Choice:
         return Choice(match.group(1), "last line", "medium")
     last = lines[-1][-400:]
     for sign in (signs.concluded, *signs.only):
-        match = sign.search(last)
+        found = list(sign.finditer(last))
+        match = found[0] if len(found) == 1 else None
         if match and match.group(1).isupper() and _is_chosen(match, last, signs):
             said = [part for part in _BEFORE_ITS_LETTER.split(last[: match.start(1)]) if part.strip(" (")]
             others = _contradicted(match.group(1), said[-1], valid, texts) if said else []
