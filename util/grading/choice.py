@@ -182,7 +182,7 @@ def _letter_of(answer: str, valid: str, texts: tuple[str, ...]) -> str | None:
     signs = _signs(valid)
     if match := signs.letter.fullmatch(answer):
         return match.group(1).upper()
-    if signs.several.fullmatch(answer):
+    if signs.several.fullmatch(answer) and not _saying(said, valid, texts):  # "both A and B" may be an option
         return ", ".join(dict.fromkeys(re.findall(rf"(?<!\w)[{valid}](?!\w)", answer)))
     if headed := signs.headed.match(answer):
         behind = answer[headed.end() - 1 :]
@@ -203,10 +203,15 @@ def _contradicted(letter: str, behind: str, valid: str, texts: tuple[str, ...]) 
     return found if said and letter not in found and len(found) == 1 else []
 
 
+def _saying(answer: str, valid: str, texts: tuple[str, ...]) -> list[str]:
+    """The letters of the options that say the same in the same words."""
+    wanted = normal_text(answer)
+    return [valid[i] for i, text in enumerate(texts) if normal_text(unwrapped(clean(text))) == wanted]
+
+
 def _option_with(answer: str, valid: str, texts: tuple[str, ...]) -> str | None:
     """The letter of the only option that says what the answer says."""
-    wanted = normal_text(answer)
-    found = [valid[i] for i, text in enumerate(texts) if normal_text(unwrapped(clean(text))) == wanted]
+    found = _saying(answer, valid, texts)
     if not found and len(answer) < 100 and not DENIED_LINE.search(answer):
         found = [
             valid[i]
@@ -325,7 +330,7 @@ def _signs(valid: str, is_foreign: bool = False, is_script: bool = False) -> _Si
             rf"|\s)+\s*[(\[]?[{valid}][)\]]?)+"
         ),
         head=re.compile(
-            rf"(?<![A-Za-z0-9_])([{valid}])(?:\s?[)\]][.:]?|[.:]|\s[-–—](?=\s)"
+            rf"(?<![A-Za-z0-9_])([{valid}])(?:\s?[)\]][.:]?|[.:]|,(?=\s)|\s[-–—](?=\s)"
             rf"|(?<=[Oo]ption [{valid}])(?=\s))\s*[\"“'‘]?"
         ),
         headed=re.compile(rf"(?:[(\[]\s*([{valid}])\s*[)\]]|([{valid}])\s*(?:[.):]|\s[-–—](?=\s)))\s*\S"),

@@ -32,7 +32,7 @@ FOREIGN_PARTS = frozenset(
 # ---------------------------------------------------------------- letters and their frames
 
 _LETTER = (  # the article "a" is no letter
-    r"[(\[（{]?[^\S\n]?(?!(?-i:a)\s+[^\W\d_])([{valid}])(?![A-Za-z0-9_À-ỹА-я'’^/])(?!\s*[+=<>^])(?!-\w)(?!\.\d)"
+    r"[(\[（{]?[^\S\n]?(?!(?-i:a)\s+[^\W\d_])([{valid}])(?![A-Za-z0-9_À-ỹА-я'’^/])(?!\s*[+=<>^∩∪∧∨⊂⊆∈≤≥≠])(?!-\w)(?!\.\d)"
     r"(?!(?-i: [b-df-hj-nqrstvwxz] ))"
 )
 _CAPITAL = _LETTER.replace("([{valid}])", "((?-i:[{valid}]))")
