@@ -10,10 +10,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from util.data.files import READERS
 from util.errors import UserError
 
 SCHEME = "hf://datasets/"
-SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")
+SUFFIXES = (*READERS,)
 _NAME = r"(?P<path>[^/@:#]+/[^/@:#]+)(?:@(?P<revision>[^/:#]+))?"
 _ROWS = re.compile(rf"{SCHEME}{_NAME}(?::(?:(?P<config>[^/#]+)/)?(?P<split>[^/#]+))?")
 _FIELD = re.compile(rf"{SCHEME}{_NAME}(?:/(?P<file>[^#]+))?#(?P<field>.+)")

@@ -44,6 +44,11 @@ class RowFilter:
         return row[self.column] == self.value
 
 
+def ending(path: Path) -> str:
+    """What a file's name says of what it holds, such as ".jsonl", in whichever case it is written."""
+    return path.suffix.lower()
+
+
 def read_rows(
     file: Path,
     wanted: RowFilter,
@@ -57,8 +62,8 @@ def read_rows(
     `columns` are read from parquet (None: all); `unread` are left out of JSON lines. Raises DamagedFile.
     """
     if not with_places:
-        return READERS[file.suffix.lower()](file, columns, wanted)
-    if file.suffix.lower() == ".parquet":
+        return READERS[ending(file)](file, columns, wanted)
+    if ending(file) == ".parquet":
         return _read_parquet_with_places(file, columns, wanted)
     return _read_jsonl_with_places(file, unread, wanted)
 
@@ -180,7 +185,7 @@ def _read_csv(file: Path, columns: tuple[str, ...] | None, wanted: RowFilter) ->
         encoding = "utf-16" if begin.read(2) in UTF_16 else "utf-8-sig"
     with file.open(encoding=encoding, newline="") as lines:
         try:
-            yield from _rows_of_table(lines, "\t,;" if file.suffix.lower() == ".tsv" else ",;\t", wanted)
+            yield from _rows_of_table(lines, "\t,;" if ending(file) == ".tsv" else ",;\t", wanted)
         except UnicodeError as error:
             wrong = "its UTF-16 is cut" if encoding == "utf-16" else f"{_first_odd_line(file)} is not UTF-8"
             raise DamagedFile(f"{wrong}: save it in that encoding") from error
@@ -243,4 +248,4 @@ def _first_odd_line(file: Path) -> str:
     return "its text"
 
 
-READERS = {".parquet": _read_parquet, ".jsonl": _read_jsonl, ".csv": _read_csv, ".tsv": _read_csv}
+READERS = {".jsonl": _read_jsonl, ".csv": _read_csv, ".tsv": _read_csv, ".parquet": _read_parquet}

@@ -12,6 +12,7 @@ from pathlib import Path
 from util import prompts
 from util.data import hub
 from util.data.addresses import read_field
+from util.data.files import READERS, ending
 from util.data.rows import LOCAL, file_names, open_rows
 from util.errors import RunStopped, UserError
 from util.settings import short_name
@@ -25,7 +26,7 @@ SYSTEM_PROMPTS = dict.fromkeys(
 )
 INSTEAD = "system_thought"  # our own words for the same, sent where the field cannot be read
 
-READABLE = (".parquet", ".jsonl", ".csv", ".json")
+READABLE = (*READERS, ".json")
 FIRST_ROW_CHARS = 1 << 24
 
 
@@ -85,7 +86,7 @@ def _of_hub(flag: str, address: str, data_dir: Path | None) -> tuple[str, str]:
     file = named.file or _first_file(path, revision, data_dir)
     source = Source(path, {"first": (file,)}, "first", revision=revision or "main")
     rows = open_rows(source, revision=revision, data_dir=data_dir)
-    row = _first_of_json(rows.local(file)) if file.endswith(".json") else next(iter(rows), None)
+    row = _first_of_json(rows.local(file)) if ending(Path(file)) == ".json" else next(iter(rows), None)
     value = None if row is None else row.get(field)
     if not isinstance(value, str) or not value:
         fields = "no rows" if row is None else f"the fields {', '.join(row)}"
@@ -97,7 +98,7 @@ def _of_hub(flag: str, address: str, data_dir: Path | None) -> tuple[str, str]:
 def _first_file(path: str, revision: str | None, data_dir: Path | None) -> str:
     for folder in ("data", ""):
         for name in file_names(path, folder, revision=revision, data_dir=data_dir):
-            if name.endswith(READABLE):
+            if ending(Path(name)) in READABLE:
                 return name
     raise UserError(
         f"{path} has no file of rows that is understood ({', '.join(READABLE)}): "

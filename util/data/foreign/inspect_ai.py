@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from util.data.files import ending
 from util.data.foreign.samples import (
     ForeignSample,
     Log,
@@ -40,7 +41,7 @@ def fits(content: Mapping[str, Any]) -> bool:
 
 def read(path: Path) -> list[Log]:
     """Raises UserError for a version that is not known."""
-    if path.suffix.lower() == ".eval":
+    if ending(path) == ".eval":
         with _archive(path) as archive:
             names = archive.namelist()
             # A run that was killed has no header: what it began with says the rest.
@@ -89,7 +90,7 @@ def _scores(results: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _samples(path: Path) -> Iterator[dict]:
-    if path.suffix.lower() != ".eval":
+    if ending(path) != ".eval":
         yield from read_object(path).get("samples") or ()
         return
     with _archive(path) as archive:

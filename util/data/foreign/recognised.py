@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from util.data.files import READERS, TABLES, DamagedFile, RowFilter
+from util.data.files import READERS, TABLES, DamagedFile, RowFilter, ending, read_rows
 from util.data.foreign import evalscope, inspect_ai, lighteval, lm_eval, opencompass, rows
 from util.data.foreign.samples import ForeignSample, Log, json_lines, read_object
 from util.errors import UserError
@@ -49,22 +49,22 @@ def open_logs(path: Path, columns: Mapping[str, str], *, read: Collection[Path] 
 
 def is_unknown_json(path: Path) -> bool:
     """Whether a file holds no rows and no log of a suite that is named here."""
-    if not path.is_file() or path.suffix.lower() in (*READERS, ".eval"):
+    if not path.is_file() or ending(path) in (*READERS, ".eval"):
         return False
     try:
         return not _of_json(path)
     except UserError as error:
-        if path.suffix.lower() == ".json":
+        if ending(path) == ".json":
             raise
         raise UserError(f"{path} is no JSON, and its name says nothing else: name {KNOWN}") from error
 
 
 def _logs_below(folder: Path, columns: Mapping[str, str], read: Collection[Path]) -> list[Log]:
     """What known suites wrote below a folder, else the rows there; files of neither are told."""
-    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file()]
+    paths = [path for path in sorted(folder.rglob("*")) if ending(path) in SUFFIXES and path.is_file()]
     found = {path: _logs(path, None) for path in paths if path not in read}
     if not any(found.values()) and not read:
-        return [log for path in paths if path.suffix.lower() in READERS for log in _logs(path, columns)]
+        return [log for path in paths if ending(path) in READERS for log in _logs(path, columns)]
     logs = {(log.path, log.model): log for some in found.values() for log in some}
     others = [
         path for path, some in found.items() if not some and not _is_companion(path.relative_to(folder))
@@ -84,12 +84,11 @@ def _is_companion(path: Path) -> bool:
 
 def _logs(path: Path, columns: Mapping[str, str] | None) -> list[Log]:
     """The logs of a file; with `columns`, rows that no suite wrote count, too."""
-    suffix = path.suffix.lower()
-    if suffix == ".eval":
+    if ending(path) == ".eval":
         return _read(inspect_ai, path)
-    if suffix not in READERS:
+    if ending(path) not in READERS:
         return _of_json(path)
-    first = {} if suffix in TABLES else _first_row(path)
+    first = {} if ending(path) in TABLES else _first_row(path)
     module = next((module for module in LINES if module.fits(first)), None)
     if module is not None:
         return _read(module, path)
@@ -102,10 +101,10 @@ def _of_json(path: Path) -> list[Log]:
 
 
 def _first_row(path: Path) -> Mapping[str, Any]:
-    if path.suffix.lower() == ".jsonl":
+    if ending(path) == ".jsonl":
         return next(json_lines(path), {})
     try:
-        return next(READERS[path.suffix.lower()](path, None, RowFilter(None, None, None)), {})
+        return next(read_rows(path, RowFilter(None, None, None)), {})
     except DamagedFile as error:
         raise UserError(f"{path} cannot be read ({error}): fetch the file again") from error
 

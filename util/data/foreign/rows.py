@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from util.data.columns import NAMES, value_at
-from util.data.files import READERS, TABLES, DamagedFile, RowFilter
+from util.data.files import TABLES, DamagedFile, RowFilter, ending, read_rows
 from util.data.foreign.samples import (
     ForeignSample,
     Log,
@@ -74,11 +74,11 @@ def _model(row: Mapping[str, Any], columns: Mapping[str, str]) -> str | None:
 
 
 def _rows(path: Path) -> Iterator[dict]:
-    if path.suffix.lower() == ".jsonl":
+    if ending(path) == ".jsonl":
         yield from json_lines(path)
         return
     try:
-        yield from READERS[path.suffix.lower()](path, None, RowFilter(None, None, None))
+        yield from read_rows(path, RowFilter(None, None, None))
     except DamagedFile as error:
         raise UserError(f"{path} cannot be read ({error}): mend the file") from error
 
@@ -119,7 +119,7 @@ def _holds(rows: list[dict], name: str, what: str) -> bool:
 
 def _listed(path: Path, value: Any) -> Any:
     """The list that a cell of a table holds as JSON; anything else as it is."""
-    if path.suffix.lower() in TABLES and isinstance(value, str) and value.startswith("["):
+    if ending(path) in TABLES and isinstance(value, str) and value.startswith("["):
         try:
             return json.loads(value)
         except ValueError:
