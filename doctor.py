@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from util import cli
-from util.errors import RunStopped, UserError
+from util.errors import RunStopped, UserError, why
 from util.settings import above
 from util.terminal import print_result, say
 
@@ -240,7 +240,7 @@ def check_data() -> dict[str, bool]:
         tell(
             False,
             "data sets",
-            f"{hub.endpoint()} cannot be reached ({error}): use --data-dir with local copies",
+            f"{hub.endpoint()} cannot be reached ({why(error)}): use --data-dir with local copies",
         )
         return {"open": False, "gated": False}
     return {

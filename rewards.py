@@ -584,7 +584,7 @@ def _serve(args: argparse.Namespace, service: RewardService, token: str | None) 
 
 def _token(args: argparse.Namespace) -> str | None:
     """The token that clients have to send; raises UserError where one is needed and none is given."""
-    from util.errors import UserError
+    from util.errors import UserError, why
     from util.grading.reward_service import is_loopback
 
     token, where = os.environ.get(TOKEN_VARIABLE, "").strip(), TOKEN_VARIABLE
@@ -593,7 +593,9 @@ def _token(args: argparse.Namespace) -> str | None:
         try:
             token = args.token_file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{where} cannot be read ({error}): name a text file with the token") from error
+            raise UserError(
+                f"{where} cannot be read ({why(error)}): name a text file with the token"
+            ) from error
         if not token:
             raise UserError(f"{where} is empty: write a token into it")
     if token and (len(token) < TOKEN_CHARS or not token.isascii() or not token.isprintable()):

@@ -566,15 +566,40 @@ def test_a_model_that_takes_no_temperature_samples_at_its_own(tmp_path):
     [
         (b"--model 'org/name\n", "a quotation mark of this line in FILE is not closed: --model 'org/name"),
         (b"--model \xff\xfe\n", "FILE is not a text file"),
+        (b"--n 4\0\n", "FILE is not a text file (it holds zero bytes): check the path"),
+        (b"#" * 1_100_000, "FILE has more than a million characters: check the path"),
+        (b"--n 4\n@FILE\n", "@FILE reads itself: take the line with its own name out"),
+        (b"@FILE/../FLAGS\n", "cannot be read (Not a directory): name a text file that you may read"),
+        (b"@\n", "@ stands alone: write @FILE"),
         (b"--n 99999999999999999999\n", "--n: 99999999999999999999 is too large: give at most 1000000"),
         (b"--max-tokens 99999999999999999999\n", "--max-tokens: 99999999999999999999 is too large"),
         (b"--engine-args " + b"[" * 100_000 + b"\n", "is not JSON"),
     ],
 )
 def test_flags_in_a_file_that_cannot_be_read_are_refused_in_one_line(tmp_path, capsys, content, why):
-    (tmp_path / "flags").write_bytes(content)
+    path = tmp_path / "flags"
+    path.write_bytes(content.replace(b"@FILE", b"@" + bytes(path)))
+    said = refused_flags(path, capsys)
+    assert why.replace("FILE", str(path)) in said or why in said
+
+
+def test_a_file_of_flags_that_is_none_is_refused_in_our_own_words(tmp_path, capsys):
+    missing, folder, circle, through = (
+        tmp_path / name for name in ("missing", "folder", "circle", "through")
+    )
+    folder.mkdir()
+    circle.symlink_to(circle)
+    through.write_text(f"--n 4\n@{folder / '..' / 'through'}\n")
+    assert f"@{missing} names a file of flags, and {missing} is not there" in refused_flags(missing, capsys)
+    assert f"{folder} cannot be read (Is a directory): name a text file" in refused_flags(folder, capsys)
+    assert f"{circle} cannot be read (Too many levels" in refused_flags(circle, capsys)
+    assert "through reads itself: take the line" in refused_flags(through, capsys)
+
+
+def refused_flags(path, capsys):
     with pytest.raises(SystemExit) as left:
-        inference_and_check.parse(["--dataset", "Warmup", "--model", "m", f"@{tmp_path / 'flags'}"])
+        inference_and_check.parse(["--dataset", "Warmup", "--model", "m", f"@{path}"])
     said = capsys.readouterr().err
-    assert why.replace("FILE", str(tmp_path / "flags")) in said
     assert left.value.code == 2 and said.count("\n") == 1 and len(said) < 1000
+    assert "Errno" not in said
+    return said

@@ -15,7 +15,7 @@ from pathlib import Path
 from util import __version__
 from util.engines.deadline import Deadline, end_of_job, moment, shown_time
 from util.engines.options import BATCH_ENDPOINT, BATCH_FILES, EMBEDDED, STREAM_CHOICES, Engine, EngineOptions
-from util.errors import RunStopped, UserError
+from util.errors import RunStopped, UserError, why
 from util.generation import TRACKERS
 from util.response import THOUGHT_FORMS
 from util.runs.lines import is_run_file
@@ -59,6 +59,7 @@ DO_ABOUT = {  # what the machine refuses, wherever it does, and what the person 
 LARGEST_ALARM_S = 10**6  # twelve days: a deadline beyond it rings nobody
 OVERLAP_WORDS = 13  # in a row, that a question shares with a benchmark's before anybody wonders
 READ_AT_ONCE_BYTES = 256 << 20  # of a benchmark that is read before the first request
+MOST_FLAGS_CHARS = 1 << 20  # of a file of flags
 MESSAGE_CHARS = 800  # of what is wrong with a flag: its value may be a whole file
 
 # What --help does not need is imported where it is used: a script's help is there at once.
@@ -107,28 +108,49 @@ class Parser(argparse.ArgumentParser):
         )
         self.add_argument("--version", action="version", version=f"distillery {__version__}")
 
-    def convert_arg_line_to_args(self, arg_line: str) -> list[str]:
+    def _read_args_from_files(self, arg_strings: list[str]) -> list[str]:
+        return self._with_words_of_files(arg_strings, ())
+
+    def _with_words_of_files(self, words: list[str], within: tuple[str, ...]) -> list[str]:
+        """The words, each @FILE replaced by those of the file; `within` are the files that name this one."""
+        found: list[str] = []
+        for word in words:
+            if not word.startswith("@"):
+                found.append(word)
+                continue
+            name, place = word[1:], os.path.realpath(word[1:])
+            if place in within:
+                self.error(f"@{name} reads itself: take the line with its own name out")
+            found += self._with_words_of_files(self._words_in(name), (*within, place))
+        return found
+
+    def _words_in(self, name: str) -> list[str]:
+        """The flags and values that stand in a file."""
         import shlex
 
+        if not name:
+            self.error("@ stands alone: write @FILE, with the name of a file of flags")
+        file_of_flags = f"@{name} names a file of flags, and {name}"
         try:
-            return shlex.split(arg_line, comments=True)
-        except ValueError:
-            self.error(f"a quotation mark of this line in {self._read} is not closed: {arg_line[:200]}")
-
-    def _read_args_from_files(self, arg_strings: list[str]) -> list[str]:
-        outer = getattr(self, "_read", "")  # argparse calls this again for the words of each file
-        files = self._read = " or ".join(word[1:] for word in arg_strings if word.startswith("@")) or outer
-        try:
-            words = super()._read_args_from_files(arg_strings)
-            for word in set(words).difference(arg_strings):
-                word.encode()  # from Python 3.12 on other bytes are read as surrogates
-            return words
+            with open(name, encoding="utf-8-sig") as file:
+                text = file.read(MOST_FLAGS_CHARS + 1)
+        except FileNotFoundError:
+            self.error(f"{file_of_flags} is not there: check the path")
+        except OSError as error:
+            self.error(f"{file_of_flags} cannot be read ({why(error)}): name a text file that you may read")
         except UnicodeError as error:
-            self.error(f"{files} is not a text file: {error}")
-        except RecursionError:
-            self.error("@FILE reads itself: take the line with its own name out")
-        finally:
-            self._read = outer
+            self.error(f"{file_of_flags} is not a text file ({error}): check the path")
+        if "\0" in text:
+            self.error(f"{file_of_flags} is not a text file (it holds zero bytes): check the path")
+        if len(text) > MOST_FLAGS_CHARS:
+            self.error(f"{file_of_flags} has more than a million characters: check the path")
+        words = []
+        for line in text.splitlines():
+            try:
+                words += shlex.split(line, comments=True)
+            except ValueError:
+                self.error(f"a quotation mark of this line in {name} is not closed: {line[:200]}")
+        return words
 
     def _parse_optional(self, arg_string: str) -> Any:
         return super()._parse_optional(self._as_declared(arg_string))

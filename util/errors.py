@@ -1,6 +1,6 @@
 """Which mistakes can the person at the keyboard fix, and what stops a run without being anyone's mistake?
 
-Raise `UserError` for the first, `RunStopped` for the second.
+Raise `UserError` for the first, `RunStopped` for the second; `why` says what a library found wrong.
 """
 
 
@@ -13,3 +13,8 @@ class RunStopped(Exception):
 
     What is finished is on disk; the same command continues. Exit status 1.
     """
+
+
+def why(error: Exception) -> str:
+    """What an error of Python or the system says, without the system's number for it."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from util.data.hub import MissingFile
 from util.data.rows import Rows, file_names, open_rows
-from util.errors import UserError
+from util.errors import UserError, why
 from util.records import Problem
 from util.task import Source
 from util.terminal import number_of
@@ -184,7 +184,7 @@ def _rows_of(file: Path) -> Iterator[object]:
         with file.open(encoding="utf-8", newline="\n") as text:
             yield from _decoded(text, file)
     except (UnicodeDecodeError, OSError) as error:
-        raise UserError(f"{file} cannot be read ({error}): write it again or move it away") from error
+        raise UserError(f"{file} cannot be read ({why(error)}): write it again or move it away") from error
 
 
 def _decoded(text: TextIO, file: Path) -> Iterator[object]:

@@ -14,7 +14,7 @@ from util.data import hub
 from util.data.addresses import read_field
 from util.data.files import READERS, ending
 from util.data.rows import LOCAL, file_names, open_rows
-from util.errors import RunStopped, UserError
+from util.errors import RunStopped, UserError, why
 from util.settings import short_name
 from util.task import Source
 from util.terminal import say
@@ -76,7 +76,7 @@ def _of_file(flag: str, name: str) -> str:
     try:
         return Path(name).read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{flag} {name} cannot be read as a text file: {error}") from error
+        raise UserError(f"{flag} {name} cannot be read as a text file: {why(error)}") from error
 
 
 def _of_hub(flag: str, address: str, data_dir: Path | None) -> tuple[str, str]:

@@ -29,7 +29,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from util.errors import UserError
+from util.errors import UserError, why
 from util.records import SCHEMA, SHARDED_SCHEMA, Key, Problem, Sample, Verdict
 from util.runs.batches import FOLDER as PARTS
 from util.runs.batches import is_paid_for
@@ -495,7 +495,7 @@ def _json_object(path: Path) -> dict:
         raise
     except (ValueError, OSError, RecursionError) as error:
         raise UserError(
-            f"{path} cannot be read ({error}): restore it or start in another --result-dir"
+            f"{path} cannot be read ({why(error)}): restore it or start in another --result-dir"
         ) from error
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no JSON object: restore it or start in another --result-dir")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from util.errors import UserError
+from util.errors import UserError, why
 from util.results.page import charts
 from util.results.page.frame import table
 
@@ -41,7 +41,7 @@ def _read(path: Path) -> dict:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read ({error}): leave it out or write it again") from error
+        raise UserError(f"{path} cannot be read ({why(error)}): leave it out or write it again") from error
     return content if isinstance(content, dict) else {}
 
 
