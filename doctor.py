@@ -128,14 +128,22 @@ def _tune(args: argparse.Namespace) -> int:
     tuned = tuning.tune(args.output, asked, tries, probe, partial(tuning.check_here, asked))
     write_whole(args.output, tuning.text(tuned, asked, args.model, f"{date.today()}"))
     flags = asked.flags(tuned.best.settings)
-    faster = tuned.best.speed / tuned.base.speed
+    gain = tuned.gain()
     if flags:
         best, base = (asked.shown(one.settings) for one in (tuned.best, tuned.base))
-        say(f"{best}: {faster:.2f} times as fast as {base}")
+        say(f"{best}: {gain.told(base)}")
         say(f"add @{args.output} to a command of this model")
     else:
         say(f"nothing is faster than the engine as it is: {args.output} has no flags")
-    print_result({"output": str(args.output), "flags": flags, "speedup": faster, **tuned.as_json()})
+    print_result(
+        {
+            "output": str(args.output),
+            "flags": flags,
+            "speedup": gain.times,
+            "speedup_samples": gain.samples,
+            **tuned.as_json(),
+        }
+    )
     return 0
 
 

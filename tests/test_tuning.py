@@ -73,6 +73,21 @@ def test_of_many_machines_the_choice_is_within_five_percent_of_the_best_of_all_c
         assert found_by(Machine(factors)).best.speed >= 0.95 * best
 
 
+def test_how_much_faster_the_best_is_is_said_over_all_rounds_that_both_were_in():
+    def probe(settings, n):  # no faster where few are asked
+        factor = 1.5 if n > 8 and settings.get("max_num_seqs") == 128 else 0.2 if settings else 1.0
+        is_first = n == 8 and settings.get("max_num_seqs") == 128
+        return Tried(settings, n, "", 5 * n, characters=int(n * 1e6 * max(factor, is_first)), seconds=n)
+
+    found = choose(SEQUENCES, probe, lambda base, other: HOLD, 8)
+    assert found.best.settings == {"max_num_seqs": 128}
+    gain = found.gain()
+    assert (gain.times, gain.samples, gain.sizes) == (pytest.approx((8 + 16 * 1.5) / 24), 120, (8, 16))
+    told = "1.33 times as fast as the engine as it is, over 120 samples of each (8 + 16 of each problem)"
+    assert gain.told("the engine as it is") == told
+    assert f"# chosen: {told}\n" in tuning.text(found, ASKED, "m", "today")
+
+
 def test_what_is_hardly_faster_is_left_as_the_engine_has_it():
     assert found_by(Machine({("max_num_seqs", "128"): 1.005})).best.settings == {}
 

@@ -81,7 +81,11 @@ class Tried:
     def speed(self) -> float:
         """Characters per second; on a CPU per second of the engine's CPU time, which other programs change
         less. Not tokens: a speculating engine also counts those behind a stop text."""
-        return self.characters / (self.cpu_s or self.seconds)
+        return self.characters / self.took_s
+
+    @property
+    def took_s(self) -> float:
+        return self.cpu_s or self.seconds
 
     def told(self) -> str:
         if self.why_not:
@@ -98,6 +102,22 @@ class Scores:
     told: str
 
 
+@dataclass(frozen=True)
+class Gain:
+    """How much faster one side answered than the other."""
+
+    times: float
+    samples: int  # that each side answered
+    sizes: tuple[int, ...]  # samples of each problem, of the rounds that both were in
+
+    def told(self, other: str) -> str:
+        rounds = " + ".join(map(str, self.sizes))
+        return (
+            f"{self.times:.2f} times as fast as {other}, over {self.samples:,} samples of each ({rounds} of "
+            "each problem)"
+        )
+
+
 Probe = Callable[[Settings, int], Tried]
 Check = Callable[[Tried, Tried], Scores]  # of the engine as it is, and with the settings that won
 
@@ -110,6 +130,23 @@ class Tuned:
     best: Tried
     tried: dict[tuple[int, str], Tried] = field(default_factory=dict)  # by samples of a problem and `key`
     scores: dict[str, Scores] = field(default_factory=dict)  # of settings that were checked, by `key`
+
+    def gain(self) -> Gain:
+        """How much faster the best is than the engine as it is, over all rounds that both were in."""
+        base, best = (
+            {
+                n: one
+                for (n, name), one in self.tried.items()
+                if name == key(side.settings) and not one.why_not
+            }
+            for side in (self.base, self.best)
+        )
+        sizes = sorted(base.keys() & best.keys())
+        speeds = [
+            sum(side[n].characters for n in sizes) / sum(side[n].took_s for n in sizes)
+            for side in (base, best)
+        ]
+        return Gain(speeds[1] / speeds[0], sum(base[n].samples for n in sizes), tuple(sizes))
 
     def as_json(self) -> dict:
         """For the last line of standard output."""
@@ -473,7 +510,9 @@ def text(tuned: Tuned, asked: Asked, model: str, day: str) -> str:
                 f"  {asked.shown(one.settings)}: {one.told()}{f'; {checked.told}' if checked else ''}"
             )
     flags = asked.flags(tuned.best.settings)
-    if not flags:
+    if flags:
+        lines.append(f"chosen: {tuned.gain().told(asked.shown(tuned.base.settings))}")
+    else:
         lines.append("Nothing is faster than the engine as it is: there are no flags.")
     comments = "".join(f"# {' '.join(line.split())}\n" for line in lines)
     return comments + (f"{shlex.join(flags)}\n" if flags else "")
