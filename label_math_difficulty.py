@@ -23,7 +23,7 @@ from pathlib import Path
 from tasks import load_task
 from util import cli, prompts
 from util.data.difficulty import LABELS_FOLDER
-from util.data.rows import open_rows
+from util.data.rows import check_slice, open_rows
 from util.engines.checked import Answers, AskedRequest, Question, Refused, ask
 from util.engines.failures import about_failures
 from util.engines.metered import MeteredEngine
@@ -33,7 +33,7 @@ from util.errors import UserError
 from util.generation.batches import check_no_batch_waits
 from util.records import Failure, Request
 from util.runs.batches import QuestionsPlace, questions_waiting
-from util.settings import at_least
+from util.settings import at_least, end_position
 from util.task import content_id
 from util.terminal import Progress, closest, number_of, print_result, say
 from util.training.ratings import LabelBook, parse_difficulty
@@ -58,7 +58,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--start", type=at_least(0), default=0, metavar="I", help="first problem of the source (0)"
     )
     parser.add_argument(
-        "--end", type=at_least(-1), default=-1, metavar="I", help="problem after the last; -1: all"
+        "--end", type=end_position, default=-1, metavar="I", help="problem after the last; -1: all"
     )
     parser.add_argument(
         "--output-dir",
@@ -84,10 +84,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
-    end = args.end if args.end > 0 else -1
+    check_slice(args.start, args.end)
     with ExitStack() as stack:
         # All are counted before one is asked about: a source that is not known costs nothing.
-        slices = [_open_slice(args, source, end, stack) for source in args.sources]
+        slices = [_open_slice(args, source, stack) for source in args.sources]
         if any(one.missing for one in slices):
             for one in slices:
                 check_no_batch_waits(one.book.batches, args.batch)
@@ -105,12 +105,12 @@ def run(args: argparse.Namespace) -> int:
 class Slice:
     """The problems of one source, with the book of their labels."""
 
-    def __init__(self, args: argparse.Namespace, source: str, end: int, book: LabelBook) -> None:
+    def __init__(self, args: argparse.Namespace, source: str, book: LabelBook) -> None:
         self.source = source
         self.book = book
         self.missing = self.total = self.waiting = self.prompt_tokens = 0
         self.labelled: int | None = None  # None: the list is not written
-        self._args, self._end = args, end
+        self._args = args
         taken_over = 0
         is_waiting = questions_waiting(book.batches)
         for row in self.rows():
@@ -135,7 +135,7 @@ class Slice:
             say(f"{number_of(taken_over, 'label was', 'labels were')} taken over from other slices")
 
     def rows(self) -> Iterator[dict]:
-        return _rows(self._args, self.source, self._end)
+        return _rows(self._args, self.source)
 
     def questions(self) -> Iterator[Question]:
         for row in self.rows():
@@ -166,10 +166,10 @@ class Slice:
         return {"labels": str(self.book.list_path), **about, "labelled": self.labelled}
 
 
-def _open_slice(args: argparse.Namespace, source: str, end: int, stack: ExitStack) -> Slice:
-    name = f"{source}_{args.start}_{end}"
+def _open_slice(args: argparse.Namespace, source: str, stack: ExitStack) -> Slice:
+    name = f"{source}_{args.start}_{args.end}"
     book = LabelBook(args.output_dir, name, retry=args.retry, read_only=args.dry_run)
-    return Slice(args, source, end, stack.enter_context(book))
+    return Slice(args, source, stack.enter_context(book))
 
 
 def _print(told: list[dict]) -> None:
@@ -235,7 +235,7 @@ def _prompt(problem: str) -> str:
     return prompts.render(prompts.load("difficulty"), problem=problem)
 
 
-def _rows(args: argparse.Namespace, source: str, end: int) -> Iterator[dict]:
+def _rows(args: argparse.Namespace, source: str) -> Iterator[dict]:
     """The problems of the slice, each text once."""
     task = load_task("NUMINA")
     rows = open_rows(task.source, revision=args.revision, data_dir=args.data_dir)
@@ -243,7 +243,9 @@ def _rows(args: argparse.Namespace, source: str, end: int) -> Iterator[dict]:
     seen: set[str] = set()
     ids: set[str] = set()
     met = False
-    for row in islice(rows.where("source", chosen, seen=seen), args.start, end if end > 0 else None):
+    for row in islice(
+        rows.where("source", chosen, seen=seen), args.start, None if args.end < 0 else args.end
+    ):
         met = True
         name = content_id(row["problem"])
         if row["problem"] and row["problem"].strip() and name not in ids:
@@ -253,7 +255,7 @@ def _rows(args: argparse.Namespace, source: str, end: int) -> Iterator[dict]:
         raise closest("source", source, sorted(seen))
     if not met:
         raise UserError(
-            f"{source} has no problem from {args.start} to {'the end' if end < 0 else end}: "
+            f"{source} has no problem from {args.start} to {'the end' if args.end < 0 else args.end}: "
             "choose other --start and --end"
         )
 

@@ -133,7 +133,16 @@ def test_an_unknown_source_names_the_known_ones(mirror):
 
 
 @pytest.mark.parametrize(
-    "flags", [("--source", "olympiad"), ("--start", "9"), ("--start", "4", "--end", "2")]
+    "flags",
+    [
+        ("--source", "olympiad"),
+        ("--start", "9"),
+        ("--start", "4", "--end", "2"),
+        ("--start", "2", "--end", "2"),
+        ("--start", "-1"),
+        ("--end", "0"),
+        ("--end", "-2"),
+    ],
 )
 def test_a_command_that_means_no_problem_leaves_no_labels(mirror, flags):
     done = label(mirror, *flags, *paper_engine(mirror.parent, {"text": "[[5]]"}))

@@ -202,10 +202,18 @@ def check_positions(task: Task, source: str | None, start: int, end: int) -> Non
     """Raise UserError when a benchmark cannot have such rows."""
     if source is not None and task.source.by is None:
         raise UserError(f"{task.name} has no sources to choose from: leave out --source {source}")
+    check_slice(start, end)
+
+
+def check_slice(start: int, end: int) -> None:
+    """Raise UserError where no row can lie from `start` to before `end`; an end of -1 is that of the rows."""
     if start < 0:
         raise UserError(f"--start {start} is negative: positions count from 0")
-    if 0 < end < start:
-        raise UserError(f"--end {end} is before --start {start}")
+    if end != -1 and end <= start:
+        raise UserError(
+            f"--start {start} and --end {end} select no rows: --end is the row after the last one, at least "
+            f"{start + 1} here; -1 takes all"
+        )
 
 
 def check_bounds(task: Task, difficulty: tuple[float | None, float | None], *, has_labels: bool) -> None:
