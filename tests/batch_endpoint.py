@@ -68,6 +68,7 @@ class BatchEndpoint:
         self.batches: dict[str, dict] = {}
         self.missing: dict[str, int] = {}  # path -> status: what the vendor does not have
         self.owned_by, self.room, self.stuck = "someone", None, False
+        self.spells: dict[str, dict] = {}  # status -> what is said of a batch that has it
         self.page, self.key, self.dice = page, key, random.Random(seed)
         self.looks: Counter[str] = Counter()
         self.says = "answer to {}".format  # what is answered to a prompt
@@ -135,7 +136,7 @@ class BatchEndpoint:
         self.looks[name] += 1
         if batch["status"] == "validating" and self.looks[name] > 1 and not self.stuck:
             self._run(batch)
-        return batch
+        return batch | self.spells.get(batch["status"], {})
 
     def _run(self, batch: dict) -> None:
         lines = [json.loads(line) for line in self.files[batch["input_file_id"]].splitlines()]

@@ -116,6 +116,47 @@ def test_a_fault_leaves_each_request_with_one_answer_that_was_paid_for_once(tmp_
     assert set(endpoint.asked.values()) == {1}
 
 
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("completed", {"status": "COMPLETED"}),
+        ("completed", {"status": "all done", "completed_at": 1764460800}),
+        ("expired", {"status": "Expired"}),
+        ("cancelled", {"status": "canceled"}),
+        ("cancelled", {"status": "stopped by somebody", "cancelled_at": 1764460800}),
+    ],
+)
+def test_an_end_that_is_spelled_otherwise_is_an_end(tmp_path, end, said):
+    with BatchEndpoint(*([] if end == "completed" else [end])) as endpoint:
+        endpoint.spells = {end: said, "validating": {"status": "Queued"}}
+        samples = Command(tmp_path, endpoint).run()
+        samples = Command(tmp_path, endpoint).run()  # a cancelled one is asked again by another command
+    check_whole(tmp_path, samples)
+    assert set(endpoint.asked.values()) == {1}
+
+
+def test_a_file_that_is_refused_in_capitals_is_refused(tmp_path):
+    with BatchEndpoint("full") as endpoint:
+        endpoint.spells = {"failed": {"status": "FAILED"}}
+        check_whole(tmp_path, Command(tmp_path, endpoint).run())
+    assert endpoint.happened["full"] == 1 and set(endpoint.asked.values()) == {1}
+
+
+def test_a_status_that_nobody_knows_is_asked_for_an_hour_and_then_left_to_a_person(tmp_path, capsys):
+    with BatchEndpoint() as endpoint:
+        endpoint.spells = {"completed": {"status": "resting"}}
+        command = Command(tmp_path, endpoint)
+        with pytest.raises(
+            UserError, match="not known here .batch_3 'resting'.* the same command looks again"
+        ):
+            command.run()
+        assert 3600 <= sum(command.paused) < 4300
+        assert capsys.readouterr().err.count("is 'resting', which is not known here") == 1
+        endpoint.spells = {}
+        check_whole(tmp_path, Command(tmp_path, endpoint).run())
+    assert set(endpoint.asked.values()) == {1} and endpoint.calls["create"] == 1
+
+
 @pytest.mark.parametrize("status", [404, 405, 501])
 @pytest.mark.parametrize("path", ["/files", "/batches"])
 def test_an_interface_that_a_vendor_lacks_is_one_sentence(tmp_path, path, status):

@@ -43,6 +43,9 @@ MOST_MISSING = 3  # times that something may be said to be missing before we bel
 CALL_S = 600.0  # for a call: a file has up to 200 MB
 LISTED_AFTER_S = 5.0  # a batch that was just made may not be listed yet
 ENDED = ("completed", "failed", "expired", "cancelled")
+# Of these OpenAI says the first four. A word that is in neither list may mean anything.
+UNDER_WAY = ("validating", "in_progress", "finalizing", "cancelling", "queued", "pending", "running")
+SPELLED_ALIKE = {"canceled": "cancelled", "canceling": "cancelling"}
 NOT_ASKED = ("batch_expired", "batch_cancelled")  # codes of requests that the end of their batch left out
 _FULL = re.compile(r"token_limit_exceeded|enqueued[ _-]token", re.IGNORECASE)
 _LIMIT = re.compile(r"limit:? *(?:of|is)? *(\d[\d,]*)", re.IGNORECASE)
@@ -410,7 +413,7 @@ def _batch(said: dict) -> Batch:
     listed = errors.get("data") if isinstance(errors, dict) else None
     return Batch(
         name,
-        status,
+        _known_status(status, said),
         output,
         errors_in,
         tuple(
@@ -422,6 +425,16 @@ def _batch(said: dict) -> Batch:
             if isinstance(one, dict)
         ),
     )
+
+
+def _known_status(status: str, said: dict) -> str:
+    """A status as OpenAI spells it: some vendors write it in capitals. A word of their own means an end where
+    the batch has the time of one."""
+    word = "_".join(status.lower().replace("-", " ").split())
+    word = SPELLED_ALIKE.get(word, word)
+    if word in (*ENDED, *UNDER_WAY):
+        return word
+    return next((end for end in ENDED if said.get(f"{end}_at")), word)
 
 
 def _query(query: str) -> list[tuple[str, str]]:

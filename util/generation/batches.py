@@ -20,7 +20,15 @@ from typing import Any, Protocol
 
 from util.engines.failures import REFUSED
 from util.engines.loops import loop_end
-from util.engines.openai_batches import ENDED, Batch, Full, NothingAsked, open_batch_endpoint, read_line
+from util.engines.openai_batches import (
+    ENDED,
+    UNDER_WAY,
+    Batch,
+    Full,
+    NothingAsked,
+    open_batch_endpoint,
+    read_line,
+)
 from util.engines.openai_bodies import Bodies, body_fields, counted, counter_for, seconds_in, words_of
 from util.engines.openai_budget import with_begun
 from util.engines.openai_quirks import LEFT_OUT, LESSONS, NO_STREAM, OWN_BUDGET, STREAM, lesson_of
@@ -39,6 +47,7 @@ MOST_ATTEMPTS = 3  # batches in which one request is asked before it is given up
 MOST_UNSAID = 2  # such batches that have no line about it, though all was done: each may have been paid for
 MOST_FETCHES = 4  # times that results with gaps are fetched
 POLL_S, MOST_POLL_S, SLOWER = 20.0, 300.0, 1.5  # between two looks at a batch
+MOST_UNKNOWN_S = 3600.0  # that batches may have a status which nobody knows, before a person has to look
 SETTLE_S = 5.0  # so long the source may have nothing to ask before what it asked is handed in
 IDLE_S = 0.05
 GROWS_IN_S = 1.0  # a file of results that is being written
@@ -150,6 +159,10 @@ class BatchEngine:
         self._is_full = False
         self._looks = self._fulls = 0  # at batches since something changed; and how often one was full
         self._counter: TokenCounter | None = None
+        self._waited_s = 0.0
+        self._unknown: dict[
+            Path, tuple[str, float]
+        ] = {}  # status of a part that nobody knows, and since when
 
     @property
     def left_out(self) -> list[str]:
@@ -392,12 +405,38 @@ class BatchEngine:
         if under_way and not self._desk.waits:
             raise RunStopped(self._come_back())
         if under_way or self._is_full:
+            self._check_unknown(under_way)
             slower = SLOWER ** min(20, max(self._looks, self._fulls))
-            self._pause(min(self._poll_s * slower, max(self._poll_s, MOST_POLL_S)))
+            wait_s = min(self._poll_s * slower, max(self._poll_s, MOST_POLL_S))
+            self._pause(wait_s)
+            self._waited_s += wait_s
             self._looks += 1
             self._is_full = self._is_full and bool(under_way)
         else:
             self._pause(IDLE_S)  # verdicts decide what to ask next
+
+    def _note_unknown(self, part: Part, status: str) -> None:
+        """Remember since when a batch has a status that may mean anything: nothing of it is taken or asked
+        again."""
+        if status in UNDER_WAY:
+            self._unknown.pop(part.path, None)
+        elif self._unknown.get(part.path, ("", 0.0))[0] != status:
+            self._unknown[part.path] = status, self._waited_s
+            say(
+                f"{self._desk.name} says that batch {part.batch_id} is {status[:40]!r}, which is not known "
+                "here: it is looked at again for a while"
+            )
+
+    def _check_unknown(self, under_way: list[tuple[_Run, Part]]) -> None:
+        """Raises UserError where only batches are waited for whose status nobody has known for long."""
+        parts = [part for _, part in under_way]
+        since = [self._unknown.get(part.path, ("", inf))[1] for part in parts]
+        if parts and self._waited_s - max(since) >= MOST_UNKNOWN_S:
+            named = ", ".join(f"{part.batch_id} {self._unknown[part.path][0][:40]!r}" for part in parts[:3])
+            raise UserError(
+                f"{self._desk.name} calls its batches what is not known here ({named}), and has for an hour: "
+                "look there what became of them; the same command looks again, and asks nothing anew"
+            )
 
     def _look(self) -> None:
         """See which batches have ended, and fetch what they brought."""
@@ -418,7 +457,9 @@ class BatchEngine:
                     f"pay for its answers again, delete batches.jsonl in {run.place.folder}"
                 )
             if batch.status not in ENDED:
+                self._note_unknown(part, batch.status)
                 continue
+            self._unknown.pop(part.path, None)
             self._is_full, self._looks = False, 0
             self._fulls *= batch.full is not None
             if batch.output or batch.errors or batch.status != "failed":
