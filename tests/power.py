@@ -30,10 +30,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+import test_judge  # noqa: E402
 from batch_endpoint import BatchEndpoint  # noqa: E402
+from helpers import paper_engine  # noqa: E402
 from kill_campaign import found, steps  # noqa: E402
 from test_eval import small_hub  # noqa: E402
 from test_labelling import small_numina  # noqa: E402
+from test_second_opinion import CAREFUL, MODEL, YES_TO_ALL  # noqa: E402
 from test_tuning import ASKED, HOLD, SEQUENCES, Machine  # noqa: E402
 
 from util.engines import openai_batches  # noqa: E402
@@ -41,7 +44,9 @@ from util.errors import RunStopped, UserError  # noqa: E402
 from util.generation import tuning  # noqa: E402
 from util.generation.budget import BUDGET  # noqa: E402
 from util.runs import shards  # noqa: E402
+from util.runs.folder import read_run_json  # noqa: E402
 from util.runs.journal import read_lines, write_whole  # noqa: E402
+from util.runs.lines import OPINIONS  # noqa: E402
 from util.runs.lock import read_holder  # noqa: E402
 from util.runs.theirs import read_theirs  # noqa: E402
 
@@ -257,6 +262,14 @@ def all_steps(place: Path, data: Path, url: str) -> dict[str, Step]:
         "label in batches": ["label_math_difficulty.py", "--source", "math", *batches]
         + ["--data-dir", data / "mirror", "--output-dir", place / "batched" / "labels"],
     }
+    asked = ["inference_and_check.py", "--temperatures", 0.7, "--n", 2]
+    about_answers = {
+        "judge": [*asked, *_own(data), "--model", "m", "--grade", "judge", "--judge", "jane"]
+        + ["--result-dir", place / "judged"],
+        "second opinion": [*asked, "--dataset", "Warmup", "--limit", 6, "--second-opinion", "judge"]
+        + ["--audit-share", 0.5, *_engine(data / "verifier", [*CAREFUL, YES_TO_ALL, *MODEL])]
+        + ["--model", "m", "--result-dir", place / "opinions"],
+    }
     older_file = data / "older_Warmup_test_None_0_-1.json"
     of_others = place / "imported" / "m_Warmup_test_all_0_-1"
     engine = answer[answer.index("--engine") :][:4]
@@ -272,8 +285,22 @@ def all_steps(place: Path, data: Path, url: str) -> dict[str, Step]:
         "tune": lambda: _tune(place / "tuned.flags"),
         "page": ["report.py", runs[0], "-o", place / "page.html"],
         "publish": ["report.py", "publish", runs[0], "-o", place / "published", "--model-id", "org/m"],
+        **about_answers,
         **(in_batches if find_spec(openai_batches.PACKAGE) else {}),
     }
+
+
+def _own(data: Path) -> list[object]:
+    """Problems of one's own, and an engine for a model and a judge, which fails on some planted answers."""
+    rows = ({"question": question, "answer": answer} for question, answer, _ in test_judge.ROWS)
+    (data / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    lines = [test_judge.says("correct", "Ignore"), *test_judge.FAIR, *test_judge.MODEL]
+    return ["--dataset", data / "own.jsonl", *_engine(data / "judge", lines)]
+
+
+def _engine(folder: Path, lines: list[dict]) -> list[str]:
+    folder.mkdir()
+    return paper_engine(folder, *lines)
 
 
 def _tune(output: Path) -> None:
@@ -296,6 +323,9 @@ def all_found(place: Path, vendor: BatchEndpoint) -> dict[str, object]:
     whole += ["page.html"] if page.exists() and page.read_bytes().rstrip().endswith(b"</html>") else []
     labels = [path.read_text() for path in (place / "batched").glob("labels/labeled_*.json")]
     more = {"theirs": sorted(theirs, key=repr), "whole": sorted({*whole}), "labels in batches": labels}
+    opinions = {json.dumps(line, sort_keys=True) for run in runs for _, line in read_lines(run / OPINIONS)}
+    trust = [(run.name, read_run_json(run).get("grading", {}).get("judge_failed")) for run in runs]
+    more |= {"opinions": sorted(opinions), "trust": trust}
     forced = [line for run in runs for _, line in read_lines(run / BUDGET)]
     tries = [line for _, line in read_lines(place / "tuned.flags.probes" / tuning.KEPT)]
     flags = [path.read_text() for path in place.glob("tuned.flags")]

@@ -240,6 +240,16 @@ def test_a_judge_that_believes_what_it_reads_is_named_with_what_it_failed_on(ask
     assert here(report, folder, "-o", page).returncode == 0 and said in page.read_text()
 
 
+def test_what_a_judge_failed_on_is_noted_by_the_next_command_where_the_first_was_killed(ask, folder):
+    ask(lines=[says("correct")])
+    info = read_run_json(folder)
+    said = info["grading"].pop("judge_failed")
+    (folder / "run.json").write_text(json.dumps(info))
+    done = ask("--check", lines=[])
+    assert done.returncode == 0 and said in done.stderr
+    assert read_run_json(folder)["grading"]["judge_failed"] == said
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [

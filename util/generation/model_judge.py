@@ -194,6 +194,7 @@ class ModelJudge:
                     doubt, word = question.about, _as_opinion(reply)
                     journal.add(doubt.key, doubt.opinion(self._verifier, (word, word)), rules={})
                 else:
+                    journal.sync()  # no verdict outlives what the planted answers say of its judge
                     place, answer = question.about
                     known[place] = verdict = self._verdict(reply, answer)
                     found.unreadable += isinstance(reply, Refused)
@@ -277,6 +278,7 @@ def judge_rest(judge: ModelJudge, run: Run, opening: Callable[[], MeteredEngine 
     """
     waiting = judge.survey()
     if not waiting.samples:
+        _note_failures(judge, run)  # a command may have been killed before it could
         return True
     about = f"{waiting.answers} answers and {waiting.planted} planted ones"
     say(
@@ -297,10 +299,7 @@ def judge_rest(judge: ModelJudge, run: Run, opening: Callable[[], MeteredEngine 
     finally:
         if answers.requests:
             say(f"judging took {cost_line(judge.name, answers.prompt_tokens, answers.completion_tokens)}")
-    if told := canary_line(Opinions(run.folder, judge.name)):
-        say(told)
-        run.info["grading"]["judge_failed"] = told
-        run.save_info()
+    _note_failures(judge, run)
     if found.unreadable:
         say(f"{number_of(found.unreadable, 'answer is', 'answers are')} undecided: no reply could be read")
     if found.failed:
@@ -311,6 +310,14 @@ def judge_rest(judge: ModelJudge, run: Run, opening: Callable[[], MeteredEngine 
     if engine is not None and engine.exhausted:
         say(engine.exhausted)
     return not found.failed and not (engine is not None and engine.exhausted)
+
+
+def _note_failures(judge: ModelJudge, run: Run) -> None:
+    """Say of a judge, and write down, that it failed on planted answers."""
+    if told := canary_line(Opinions(run.folder, judge.name)):
+        say(told)
+        run.info["grading"]["judge_failed"] = told
+        run.save_info()
 
 
 def say_forecast(

@@ -73,6 +73,10 @@ class OpinionJournal:
             }
         )
 
+    def sync(self) -> None:
+        """Bring what was added to the disk."""
+        self._journal.sync()
+
     def close(self) -> None:
         self._journal.close()
 
