@@ -175,6 +175,49 @@ def test_an_evaluation_that_is_ended_waits_for_no_program(tmp_path):
     assert not (tmp_path / "o.json").exists()
 
 
+DEAF = """
+import importlib, sys, time
+import huggingface_hub
+from util.cli import main
+from util.data import hub
+
+def download(*_, **__):
+    print("DOWNLOADING", file=sys.stderr, flush=True)
+    while True:
+        try:
+            time.sleep(600)
+        except SystemExit:  # as in a client that waits outside of Python
+            pass
+
+hub.resolve = lambda *_: "0" * 40
+huggingface_hub.hf_hub_download = download
+script = importlib.import_module(sys.argv.pop(1))
+main(script.parse, script.run)
+"""
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGUSR1", 1)])
+@pytest.mark.parametrize("command", ["eval", "inference_and_check"])
+def test_a_signal_waits_for_no_download(tmp_path, command, name, status):
+    evals = ["--evals", "math500,aime", "--output-file", tmp_path / "o.json"]
+    which = evals if command == "eval" else ["--dataset", "MATH500"]
+    words = ["--model", "m", *which, "--result-dir", tmp_path, *paper_engine(tmp_path, {"text": "4"})]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HOME": str(tmp_path / "hub")}
+    with subprocess.Popen(
+        [sys.executable, "-c", DEAF, command, *map(str, words)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        try:
+            assert process.stderr is not None
+            assert any("DOWNLOADING" in line for line in process.stderr)
+            process.send_signal(getattr(signal, name))
+            assert process.wait(timeout=30) == status
+        finally:
+            process.kill()
+
+
 @pytest.mark.parametrize(
     ("name", "status", "words"),
     [

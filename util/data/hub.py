@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from util.background import begin
 from util.errors import RunStopped, UserError
 from util.terminal import say
 
@@ -233,7 +234,7 @@ def _persistently(
     wait_s = FIRST_WAIT_S
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return action()
+            return begin(action).result()  # a signal ends us whatever the hub's client waits for
         except (HTTPError, OSError, FileMetadataError, XetDownloadError) as error:
             asked_s = _asked_to_wait_s(error)
             if not _may_pass(error) or attempt == ATTEMPTS or asked_s > LONGEST_WAIT_S:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from util.background import begin
 from util.engines.failures import about_failures
 from util.engines.metered import MeteredEngine
 from util.engines.options import Engine
@@ -43,6 +44,9 @@ from util.terminal import Progress, number_of, say
 
 # Opens the judge's engine after answers of so many prompt and completion tokens; None: the budget is spent.
 OpenJudge = Callable[[int, int], MeteredEngine | None]
+
+
+LOADED_S = 1.0  # rows that are here, when a command ends; a download is left
 
 
 class ResultFiles:
@@ -119,7 +123,7 @@ class Evaluation:
         self.failures: dict[str, str] = {}  # benchmark -> why it is not complete
         self._details: dict[str, dict] = {}
         self._found: dict[str, dict[str, Headline]] = {}  # benchmark -> temperature -> its result
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._loading: list[Future[_Part | None]] = []  # the last one
         self._grader = ThreadPoolExecutor(1, thread_name_prefix="grade")
         self._endings: dict[str, Future[None]] = {}  # by benchmark
         self._gradings: list[Grading] = []
@@ -131,7 +135,7 @@ class Evaluation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._loader.shutdown(wait=True, cancel_futures=True)
+        wait(self._loading, None if kind is None else LOADED_S)
         if kind is not None:  # programs that run would be waited for
             for grading in self._gradings:
                 grading.cancel(_Cancelled())
@@ -194,7 +198,8 @@ class Evaluation:
 
     def _load(self, parts: Iterator[_Part]) -> Future[_Part | None]:
         """Begin to load the next one that has something to generate; None when there is none left."""
-        return self._loader.submit(next, parts, None)
+        self._loading = [begin(lambda: next(parts, None))]
+        return self._loading[0]
 
     def _generate(self, first: _Part, parts: Iterator[_Part]) -> None:
         engine = self._opening()
@@ -229,7 +234,7 @@ class Evaluation:
             if engine.exhausted:
                 raise RunStopped(engine.exhausted)
         except RunStopped as error:
-            self._loader.shutdown()
+            wait(self._loading)
             why, *commands = str(error).split("\n")
             if commands:  # by which the person has batches answered: said once
                 self._say(str(error))
