@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
     if args.report is not None:
         _write_page(args.report, evaluation.folders())
     print_result(evaluation.accuracies())
-    return 1 if evaluation.failures else 0
+    return evaluation.status
 
 
 def _settings(orders: Sequence[Order]) -> dict[str, Any]:

@@ -486,7 +486,7 @@ def _ask_opinions(args: argparse.Namespace, opened: Benchmark, spent: Spent) -> 
                 asked, exhausted = _ask_model(args, opened, opinion, budget, progress)
     except RunStopped as error:  # the rules' numbers are complete: they are reported in any case
         say(f"stopped: {error}")
-        return 1
+        return error.status
     if asked.unreadable:
         say(f"{asked.unreadable} replies of {args.second_opinion} were neither yes nor no")
     if asked.failed:

@@ -53,7 +53,7 @@ def command(capsys) -> Callable[..., Outcome]:
             status = left.code
         except (UserError, RunStopped) as error:
             out, err = capsys.readouterr()
-            return Outcome(2 if isinstance(error, UserError) else 1, f"{err}error: {error}")
+            return Outcome(error.status, f"{err}error: {error}")
         except Exception as error:  # the traceback that a person would see: the finding of this test
             return Outcome(None, f"traceback: {error!r}"[:3000])
         out, err = capsys.readouterr()

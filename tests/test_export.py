@@ -19,7 +19,7 @@ from helpers import ROOT, here, json_lines, last_line, own_process
 from runs_on_paper import PaperSample, write_run
 
 import convert_to_data
-from util.errors import RunStopped, UserError
+from util.errors import DiskTrouble, UserError
 from util.grading.maths import grade_maths
 from util.response import join_parts
 from util.results.page.counts import read_counts
@@ -476,7 +476,7 @@ def test_a_full_disk_leaves_the_old_file_whole(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
 
     done = subprocess.run(command, preexec_fn=small_files_only, capture_output=True, text=True)
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == 2, done.stderr
     assert "cannot write" in done.stderr
     assert (tmp_path / "train.jsonl").read_text() == "the old file\n"
     assert not list(tmp_path.glob(".train*"))
@@ -494,7 +494,7 @@ def test_a_disk_that_fills_up_at_the_card_leaves_nothing_half_done(tmp_path, mon
     flags = ["--input_dir", str(folder), "--output", str(tmp_path / "train.json"), "--decontaminate", "none"]
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", fill_up_at_the_picture)
-        with pytest.raises(RunStopped, match="is full"):
+        with pytest.raises(DiskTrouble, match="is full"):
             convert_to_data.run(convert_to_data.parse(flags))
         assert {path.name for path in tmp_path.iterdir()} == {"run"}
     assert convert_to_data.run(convert_to_data.parse(flags)) == 0

@@ -18,7 +18,7 @@ from util.data import difficulty
 from util.data import rows as hub_rows
 from util.data.files import RowFilter, read_rows
 from util.data.hub import is_commit
-from util.errors import RunStopped, UserError
+from util.errors import DiskTrouble, UserError
 from util.records import Problem, Verdict
 from util.task import Source, Task, content_id
 
@@ -553,7 +553,7 @@ def test_a_hub_that_cannot_be_reached_says_what_to_do(stand_in, monkeypatch):
 @pytest.mark.parametrize(
     ("number", "kind", "message"),
     [
-        (errno.ENOSPC, RunStopped, "no space left .* make room, or set HF_HOME"),
+        (errno.ENOSPC, DiskTrouble, "no space left .* make room, or set HF_HOME"),
         (errno.EROFS, UserError, "cannot use the cache .*Read-only.*set HF_HOME"),
     ],
 )

@@ -17,7 +17,7 @@ import pytest
 from helpers import ROOT, here, wide_lines
 
 from util import terminal
-from util.cli import DO_ABOUT
+from util.errors import DO_ABOUT
 
 FILES = sorted(
     path for path in [*ROOT.glob("util/**/*.py"), *ROOT.glob("tasks/*.py"), *ROOT.glob("*.py")]
@@ -156,7 +156,6 @@ def screen_of(program, columns=100):
 WAITING = """
 from threading import Event
 from util import terminal
-from util.cli import DO_ABOUT
 
 terminal.TELL_S = terminal.TELL_LOG_S = 0.01
 told, words = Event(), iter(["reading", "half 漢" + "-" * 200, "three", "four"])
@@ -362,8 +361,8 @@ def test_a_bar_and_messages_that_cannot_be_written_stop_nothing(tmp_path, shell)
 def test_a_result_that_cannot_be_written_is_one_sentence(tmp_path):
     done, file = speaking(tmp_path, ">/dev/full")
     said = done.stderr.split("message")[1]
-    assert done.returncode == 1 and file == "done"
-    assert "stopped: " in said and "No space left" in said
+    assert done.returncode == 2 and file == "done"
+    assert "error: " in said and "No space left" in said
     assert "Traceback" not in said and "Exception" not in said
 
 

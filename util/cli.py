@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from util import __version__
 from util.engines.deadline import Deadline, end_of_job, moment, shown_time
 from util.engines.options import BATCH_ENDPOINT, BATCH_FILES, EMBEDDED, STREAM_CHOICES, Engine, EngineOptions
-from util.errors import RunStopped, UserError, why
+from util.errors import DO_ABOUT, RunStopped, UserError, not_writable, why
 from util.generation import TRACKERS
 from util.response import THOUGHT_FORMS
 from util.runs.lines import is_run_file
@@ -47,15 +46,6 @@ if TYPE_CHECKING:
     from util.training.leaks import BenchmarkText
 
 FEWEST_FILES = 64  # open in any command; with fewer, one may end somewhere in the middle
-DO_ABOUT = {  # what the machine refuses, wherever it does, and what the person can do about it
-    errno.ENOSPC: "make room on the disk",
-    errno.EDQUOT: "make room on the disk",
-    errno.EFBIG: "raise the limit of the size of files (ulimit -f)",
-    errno.EROFS: "choose a folder that can be written",
-    errno.EACCES: "choose a folder that you may write",
-    errno.EMFILE: "raise the limit of open files (ulimit -n)",
-    errno.ENFILE: "end programs that hold files open",
-}
 LARGEST_ALARM_S = 10**6  # twelve days: a deadline beyond it rings nobody
 OVERLAP_WORDS = 13  # in a row, that a question shares with a benchmark's before anybody wonders
 READ_AT_ONCE_BYTES = 256 << 20  # of a benchmark that is read before the first request
@@ -224,12 +214,9 @@ def main(
         see_to_open_files(fewest_files)
         _wake_before_the_end(args)
         status = run(args)
-    except UserError as error:
-        say(f"error: {error}")
-        status = 2
-    except RunStopped as error:
-        say(f"stopped: {error}")
-        status = 1
+    except (UserError, RunStopped) as error:
+        status = error.status
+        say(f"{'error' if status == 2 else 'stopped'}: {error}")
     except KeyboardInterrupt:
         say("interrupted: what is finished is kept; run the same command again to resume")
         status = 130
@@ -525,9 +512,7 @@ def check_output(flag: str, path: Path) -> None:
     try:
         TemporaryFile(dir=path.parent).close()
     except OSError as error:
-        raise UserError(
-            f"{flag} {path}: {path.parent} is not writable ({error.strerror}), choose another folder"
-        ) from error
+        raise not_writable(path.parent, error, flag) from error
 
 
 def check_no_run_file(flag: str, path: Path) -> None:

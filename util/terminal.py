@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO, cast
 
-from util.errors import RunStopped, UserError
+from util.errors import UserError, disk_trouble
 
 # As tqdm has it, but what a narrow terminal cuts off at the end is the number that matters least.
 BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}, {rate_fmt}]"
@@ -167,7 +167,7 @@ def say(message: str) -> None:
 
 
 def print_text(text: str) -> None:
-    """What a command was asked to show, on standard output, for people. Raises RunStopped when it cannot be
+    """What a command was asked to show, on standard output, for people. Raises DiskTrouble when it cannot be
     written there."""
     _print(wrapped(shown(text)))
 
@@ -181,10 +181,7 @@ def _print(text: str) -> None:
         raise
     except OSError as error:
         give_up_output()
-        raise RunStopped(
-            f"the result cannot be written to standard output ({error.strerror}); everything finished is "
-            "kept: make room, then run the same command again"
-        ) from error
+        raise disk_trouble("the result to standard output", error) from error
 
 
 def print_result(result: dict) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from util.background import begin
-from util.errors import RunStopped, UserError
+from util.errors import DiskTrouble, UserError
 from util.terminal import say
 
 ATTEMPTS = 5  # of anything that may pass: a lost connection, 408, 429, 5xx
@@ -332,7 +332,7 @@ def _explained(
     if isinstance(error, errors.FileMetadataError):
         return _no_hub()
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return RunStopped(
+        return DiskTrouble(
             f"no space left for {file} of {path} in {_cache()}: make room, or set HF_HOME to another disk"
         )
     if _may_pass(error):

@@ -14,7 +14,7 @@ from util.data import hub
 from util.data.addresses import read_field
 from util.data.files import READERS, ending
 from util.data.rows import LOCAL, file_names, open_rows
-from util.errors import RunStopped, UserError, why
+from util.errors import DiskTrouble, RunStopped, UserError, why
 from util.settings import short_name
 from util.task import Source
 from util.terminal import say
@@ -58,16 +58,19 @@ def _trained_with(model: str, data_dir: Path | None) -> tuple[str | None, str | 
     address = SYSTEM_PROMPTS.get(short_name(model))
     if address is None:
         return None, None
-    why = f"{hub.endpoint()} does not answer"
+    reason = f"{hub.endpoint()} does not answer"
     try:
         path = read_field("--system-prompt", address).path
         if data_dir is not None or hub.remembered(path, "main") is not None or hub.answers():
             return _of_hub("--system-prompt", address, data_dir)
+    except DiskTrouble:  # of its cache
+        raise
     except (UserError, RunStopped) as error:
-        why = str(error)
+        reason = str(error)
     say(
         f"WARNING: the system message that {short_name(model)} was trained with cannot be read from "
-        f"{address} ({why}): what is new gets the suite's own wording of it; --system-prompt chooses another"
+        f"{address} ({reason}): what is new gets the suite's own wording of it; --system-prompt chooses "
+        "another"
     )
     return prompts.load(INSTEAD), INSTEAD
 

@@ -19,7 +19,7 @@ from util.background import begin
 from util.engines.failures import about_failures
 from util.engines.metered import MeteredEngine
 from util.engines.options import Engine
-from util.errors import RunStopped, UserError
+from util.errors import DiskTrouble, RunStopped, UserError
 from util.generation.benchmark import (
     Benchmark,
     Results,
@@ -121,6 +121,7 @@ class Evaluation:
         self._log = log
         self._fresh = fresh
         self.failures: dict[str, str] = {}  # benchmark -> why it is not complete
+        self.status = 0  # of the command
         self._details: dict[str, dict] = {}
         self._found: dict[str, dict[str, Headline]] = {}  # benchmark -> temperature -> its result
         self._loading: list[Future[_Part | None]] = []  # the last one
@@ -234,6 +235,7 @@ class Evaluation:
             if engine.exhausted:
                 raise RunStopped(engine.exhausted)
         except RunStopped as error:
+            self.status = error.status
             wait(self._loading)
             why, *commands = str(error).split("\n")
             if commands:  # by which the person has batches answered: said once
@@ -309,7 +311,7 @@ class Evaluation:
                 results = results_of(part.opened)
             self._report(part, results)
         except (UserError, RunStopped) as error:
-            self._fail(name, str(error))
+            self._fail(name, error)
 
     def _report(self, part: _Part, results: Results) -> None:
         opened = part.opened
@@ -361,7 +363,7 @@ class Evaluation:
         try:
             opened = open_benchmark(order, self._result_dir, fresh=self._fresh)
         except (UserError, RunStopped) as error:
-            self._fail(name, str(error))
+            self._fail(name, error)
             return None
         self._say(counts_line(order.task, opened.counts))
         resources = self._opened.enter_context(ExitStack())
@@ -372,14 +374,15 @@ class Evaluation:
             grading = open_grading(opened, resources)
         except UserError as error:
             resources.__exit__(type(error), error, error.__traceback__)
-            self._fail(name, str(error))
+            self._fail(name, error)
             return None
         self._gradings.append(grading)
         job = Job(opened.run, opened.asked, opened.order.plan, grading)
         return _Part(opened, grading, resources, job)
 
-    def _fail(self, name: str, why: str) -> None:
-        self.failures[name] = why
+    def _fail(self, name: str, why: str | UserError | RunStopped) -> None:
+        self.status = max(self.status, why.status if isinstance(why, DiskTrouble) else 1)
+        self.failures[name] = str(why)
         self._say(f"{name} FAILED: {why}")
 
     def _say(self, message: str) -> None:

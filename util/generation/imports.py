@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from util.data.foreign.samples import ForeignSample, Log
-from util.errors import UserError
+from util.errors import UserError, not_writable
 from util.machines.versions import made_with
 from util.records import Key, Problem, Sample
 from util.runs.folder import Run
@@ -129,7 +129,7 @@ def write_problems(found: Survey, task: str, folder: Path) -> Path:
         make_folders(folder)
         write_lines(part, (f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
     except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}; choose another --result-dir") from error
+        raise not_writable(folder, error, "--result-dir") from error
     names = (f"{title}{'' if number == 1 else f'-{number}'}.jsonl" for number in itertools.count(1))
     path = next(
         path

@@ -20,7 +20,7 @@ from util.engines.metered import MeteredEngine
 from util.engines.options import Engine
 from util.engines.prices import cost_line, dollars
 from util.engines.tokens import estimate_tokens
-from util.errors import RunStopped, UserError
+from util.errors import DiskTrouble, RunStopped, UserError
 from util.generation.order import OnProgress, Order
 from util.generation.second_opinion import Doubt, Verifier, canaries
 from util.grading.judged import LABEL, grader_name, said_by_judge
@@ -293,6 +293,8 @@ def judge_rest(judge: ModelJudge, run: Run, opening: Callable[[], MeteredEngine 
     try:
         with Progress(waiting.samples, "judging", "answers") as progress:
             found = judge.ask(run, engine, answers=answers, on_progress=progress.step)
+    except DiskTrouble:
+        raise
     except RunStopped as error:
         say(f"stopped: {error}")
         return False

@@ -26,7 +26,7 @@ from typing import Any
 
 from util.engines.endings import how_ended, latest_words
 from util.engines.vllm_worker import SERVED
-from util.errors import RunStopped, UserError
+from util.errors import DiskTrouble, UserError
 from util.machines.versions import ROOT, gpu_names, made_with
 from util.records import Record
 from util.results.counting import Tally, counted
@@ -55,7 +55,7 @@ CHECKED_PROBLEMS = 50
 LEAST_P = 0.001  # that is written out
 TITLE = "# The fastest settings that `doctor.py tune` found"
 MOST_CHARS = 400  # of why a setting does not fit
-# As the system, and `disk_trouble` in util/runs/journal.py, say it.
+# As the system, and `disk_trouble` in util/errors.py, say it.
 _FULL_DISK = re.compile(r".*(?:No space left on device|Disk quota exceeded|the disk that holds .* is full).*")
 END_S = 60.0  # for a child to end its engine
 PR_SET_PDEATHSIG = 1
@@ -419,10 +419,10 @@ def why_not(status: int | None, messages: str, timeout_s: float | None = None) -
 
 
 def _words_of_try(log: Path) -> str:
-    """What a try said that failed. Raises RunStopped where that says nothing of its settings."""
+    """What a try said that failed. Raises DiskTrouble where that says nothing of its settings."""
     said = _text(log)
     if (full := _FULL_DISK.search(said)) is not None:
-        raise RunStopped(
+        raise DiskTrouble(
             f"a try found the disk full ({full[0].strip()[:MOST_CHARS]}); those that were done are kept: "
             "make room, then run the same command again"
         )

@@ -29,7 +29,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from util.errors import UserError, why
+from util.errors import UserError, not_writable, why
 from util.records import SCHEMA, SHARDED_SCHEMA, Key, Problem, Sample, Verdict
 from util.runs.batches import FOLDER as PARTS
 from util.runs.batches import is_paid_for
@@ -195,9 +195,7 @@ class Run(Closing):
                     for name in (PROBLEMS, SAMPLES, VERDICTS):  # there is a run where these are
                         (folder / name).touch()
             except OSError as error:
-                raise UserError(
-                    f"cannot write to {folder}: {error.strerror}; choose another --result-dir"
-                ) from error
+                raise not_writable(folder, error, "--result-dir") from error
             self.info = self._read_info(settings, made_with)
             self._problems = stack.enter_context(Journal(folder / PROBLEMS, number=self.number))
             self._samples = stack.enter_context(Journal(folder / SAMPLES, number=self.number))

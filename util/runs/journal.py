@@ -23,7 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TextIO
 
-from util.errors import RunStopped, UserError
+from util.errors import UserError, disk_trouble, not_writable
 from util.runs.lines import FIELDS, PROBLEMS, SAMPLES, Fields, misfit
 from util.terminal import say
 
@@ -51,7 +51,7 @@ class Journal(Closing):
     """An append-only file of JSON lines, open for one writer.
 
     Opening it cuts off a torn last line. `append` returns once the line belongs to the operating system; a
-    full disk raises RunStopped and leaves the file with whole lines only.
+    full disk raises DiskTrouble and leaves the file with whole lines only.
     """
 
     def __init__(self, path: Path, *, number: int = 0) -> None:
@@ -62,7 +62,7 @@ class Journal(Closing):
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}; choose another folder") from error
+            raise not_writable(path, error, "folder") from error
         self._end = _cut_torn_tail(self._file, path)
         self._synced_at = time.monotonic()
         self._unsynced = False
@@ -307,11 +307,11 @@ def make_folders(folder: Path) -> None:
 
 
 def make_folder_of(flag: str, folder: Path) -> None:
-    """Raises UserError where a folder that a flag names cannot be made."""
+    """Raises DiskTrouble where a folder that a flag names cannot be made."""
     try:
         make_folders(folder)
     except OSError as error:
-        raise UserError(f"cannot write to {flag} {folder}: {error.strerror}; choose another") from error
+        raise not_writable(folder, error, flag) from error
 
 
 def sync_names(folder: Path) -> None:
@@ -468,12 +468,3 @@ def _cut_torn_tail(file: int, path: Path) -> int:
             _say_zeros(path)
         os.ftruncate(file, end)
     return end
-
-
-def disk_trouble(path: Path, error: OSError) -> RunStopped:
-    """Why a file could not be written, and that nothing is lost."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        what, first = f"the disk that holds {path.parent} is full", "make room"
-    else:
-        what, first = f"cannot write {path}: {error.strerror}", "put that right"
-    return RunStopped(f"{what}; everything finished is kept: {first}, then run the same command again")

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from util.errors import UserError
+from util.errors import UserError, not_writable
 from util.runs.journal import make_folders, missing_folders, remove_empty
 from util.terminal import say
 
@@ -60,9 +60,12 @@ def hold_lock(path: Path, what: str) -> Lock:
     if not _is_at(lock, path):  # whoever had it took it away with a folder that it did not begin
         lock.close()
         return hold_lock(path, what)
-    lock.truncate(0)
-    lock.write(f"process {os.getpid()} on {platform.node()}")
-    lock.flush()
+    try:
+        lock.truncate(0)
+        os.write(lock.fileno(), f"process {os.getpid()} on {platform.node()}".encode())
+    except OSError:  # the disk is full
+        lock.close()
+        raise
     return lock
 
 
@@ -101,8 +104,8 @@ def locked_folder(folder: Path, lock: str, *, flag: str, what: str = "") -> Iter
     """Hold the lock of a folder, which is made where it is not there.
 
     A block that raises UserError has done nothing: then what was made for it is taken away, unless it holds
-    something. Raises UserError when another process has the lock, or the folder, which `flag` names, cannot
-    be written.
+    something. Raises UserError when another process has the lock, DiskTrouble when the folder, which `flag`
+    names, cannot be written.
     """
     made = missing_folders(folder)
     try:
@@ -110,7 +113,7 @@ def locked_folder(folder: Path, lock: str, *, flag: str, what: str = "") -> Iter
         is_new = not (folder / lock).exists()
         held = hold_lock(folder / lock, what or str(folder))
     except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}; choose another {flag}") from error
+        raise not_writable(folder, error, flag) from error
     try:
         yield
     except UserError:

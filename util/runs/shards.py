@@ -26,9 +26,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from util.errors import RunStopped, UserError
+from util.errors import RunStopped, UserError, disk_trouble
 from util.records import Key
-from util.runs.journal import Closing, disk_trouble, file_of, make_folders, sha256_of_text
+from util.runs.journal import Closing, file_of, make_folders, sha256_of_text
 from util.runs.lines import SAMPLES
 from util.runs.lock import (
     ENDED,

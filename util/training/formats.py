@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from util.errors import RunStopped, UserError
-from util.runs.journal import Closing, disk_trouble, sha256_of, sync_names
+from util.errors import RunStopped, UserError, disk_trouble, not_writable
+from util.runs.journal import Closing, sha256_of, sync_names
 from util.runs.lock import hold_lock
 
 PARQUET_ROWS = 1000
@@ -315,7 +315,7 @@ class ExampleFile(Closing):
             self._lock = hold_lock(self._lock_path, str(path))
             self._file = open(self._part, "wb")
         except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}; choose another --output") from error
+            raise not_writable(path, error, "--output") from error
         self._rows: list[dict] = []  # of a parquet file, until there are enough
         self._table: Any = None  # pyarrow's writer, once there are rows
 

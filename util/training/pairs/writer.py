@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from util.engines.tokens import TokenCounter
+from util.errors import disk_trouble
 from util.response import IN_FIELD, WITHOUT
 from util.runs.journal import json_list, write_lines
 from util.training.formats import JUDGED_FORMATS, PAIR_FORMATS, Judged, Pair
@@ -264,8 +265,12 @@ class PairWriter:
 
     def _keep(self, kind: str, note: dict, row: dict) -> None:
         line = json.dumps([note, row], ensure_ascii=False) + "\n"
-        self._places[kind].append(self._spool.tell())
-        self._spool.write(line.encode("utf-8", "backslashreplace"))
+        try:
+            self._places[kind].append(self._spool.tell())
+            self._spool.write(line.encode("utf-8", "backslashreplace"))
+            self._spool.flush()
+        except OSError as error:
+            raise disk_trouble(self._folder / "pairs.jsonl", error) from error
 
     def finish(self) -> dict[str, Path]:
         """Write the file of each variant, with the SILC pairs among its own in an order that follows from
