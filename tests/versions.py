@@ -25,7 +25,7 @@ LEFT_OUT = tuple(
     f"--ignore=tests/test_{name}.py"
     for name in (
         "adapters audit batch_runs benchmarks budget_report chain deadline docs endpoint_runs eval export "
-        "inference kills labelling loops power recipes report sampling second_opinion shards "
+        "full_disk inference kills labelling loops power recipes report sampling second_opinion shards "
         "thinking_budget walk"
     ).split()
 )
