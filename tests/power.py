@@ -324,7 +324,8 @@ def all_found(place: Path, vendor: BatchEndpoint) -> dict[str, object]:
     labels = [path.read_text() for path in (place / "batched").glob("labels/labeled_*.json")]
     more = {"theirs": sorted(theirs, key=repr), "whole": sorted({*whole}), "labels in batches": labels}
     opinions = {json.dumps(line, sort_keys=True) for run in runs for _, line in read_lines(run / OPINIONS)}
-    trust = [(run.name, read_run_json(run).get("grading", {}).get("judge_failed")) for run in runs]
+    begun = [run for run in runs if (run / "run.json").exists()]
+    trust = [(run.name, read_run_json(run).get("grading", {}).get("judge_failed")) for run in begun]
     more |= {"opinions": sorted(opinions), "trust": trust}
     forced = [line for run in runs for _, line in read_lines(run / BUDGET)]
     tries = [line for _, line in read_lines(place / "tuned.flags.probes" / tuning.KEPT)]

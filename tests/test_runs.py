@@ -383,6 +383,11 @@ def test_a_run_that_lost_its_run_json_is_not_passed_over(tmp_path):
     (tmp_path / "a" / "run.json").unlink()
     with pytest.raises(UserError, match=f"no run at {tmp_path}/a: samples.jsonl is there, and run.json"):
         find_runs(tmp_path)
+    (tmp_path / "a" / "samples.jsonl").write_text("")  # of a job that a power cut ended as it began
+    with pytest.raises(
+        UserError, match=f"no run at {tmp_path}/a: nothing was asked there yet; run the command"
+    ):
+        find_runs(tmp_path)
 
 
 def test_a_folder_among_runs_that_may_not_be_looked_into_is_told(tmp_path, monkeypatch, capsys):

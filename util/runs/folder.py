@@ -510,6 +510,8 @@ def _what_is_there(folder: Path) -> str:
     if not folder.is_dir():
         kind = "it is a file" if folder.exists() else "there is no such folder"
         return f"{kind}; name the folder of a run, the one with run.json"
+    if (folder / SAMPLES).exists() and not _is_bound(folder):
+        return "nothing was asked there yet; run the command that began it again"
     if (folder / SAMPLES).exists():
         return f"{SAMPLES} is there, and run.json, which says how it was made, is not; restore it"
     below = next(folder.glob("*/run.json"), None)
