@@ -1,8 +1,10 @@
 """Does the tuning find what is fastest, lose no try, and leave out what changes the scores?"""
 
+import errno
 import itertools
 import json
 import math
+import os
 import random
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from helpers import ROOT, json_lines, paper_engine
 
 import doctor
 import inference_and_check
-from util.errors import RunStopped, UserError
+from util.errors import DiskTrouble, UserError, disk_trouble
 from util.generation import tuning
 from util.generation.tuning import Asked, Scores, Tried, choose, compare, key, stages, tune
 
@@ -254,8 +256,10 @@ def test_each_try_is_a_process_whose_crash_and_hang_are_results(tmp_path):
     assert probe({"stop": "the engine died: out of memory"})[1].why_not == "the engine died: out of memory"
     assert "requests failed (the last one: vLLM refuses it)" in probe({"fail": "vLLM refuses it"})[1].why_not
     assert probe({**good, "delay_s": 60}, timeout_s=0.1)[1].why_not == "it was not done after 0 s"
-    for said in ("[Errno 28] No space left on device", "the disk that holds /runs is full; make room"):
-        with pytest.raises(RunStopped, match="a try found the disk full .*those that were done are kept"):
+    refused = [OSError(number, os.strerror(number)) for number in (errno.ENOSPC, errno.EIO, errno.EROFS)]
+    told = [str(disk_trouble(Path("/runs/samples.jsonl"), error)) for error in refused]
+    for said in ("[Errno 28] No space left on device", *told):
+        with pytest.raises(DiskTrouble, match="the disk stopped a try .*those that were done are kept"):
             probe({"stop": said})
     lost = "was killed by SIGKILL, which is what the system does when memory runs out"
     assert tuning.why_not(-9, "") == f"its process {lost}"

@@ -56,7 +56,10 @@ LEAST_P = 0.001  # that is written out
 TITLE = "# The fastest settings that `doctor.py tune` found"
 MOST_CHARS = 400  # of why a setting does not fit
 # As the system, and `disk_trouble` in util/errors.py, say it.
-_FULL_DISK = re.compile(r".*(?:No space left on device|Disk quota exceeded|the disk that holds .* is full).*")
+_DISK_TROUBLE = re.compile(
+    r".*(?:No space left on device|Disk quota exceeded|(?:the disk that holds|cannot write) .*; everything "
+    "finished is kept).*"
+)
 END_S = 60.0  # for a child to end its engine
 PR_SET_PDEATHSIG = 1
 KEPT = "probes.jsonl"
@@ -421,10 +424,10 @@ def why_not(status: int | None, messages: str, timeout_s: float | None = None) -
 def _words_of_try(log: Path) -> str:
     """What a try said that failed. Raises DiskTrouble where that says nothing of its settings."""
     said = _text(log)
-    if (full := _FULL_DISK.search(said)) is not None:
+    if (trouble := _DISK_TROUBLE.search(said)) is not None:
         raise DiskTrouble(
-            f"a try found the disk full ({full[0].strip()[:MOST_CHARS]}); those that were done are kept: "
-            "make room, then run the same command again"
+            f"the disk stopped a try ({trouble[0].strip()[:MOST_CHARS]}); those that were done are kept: "
+            "make room, or see to the disk, then run the same command again"
         )
     return said
 
