@@ -1,6 +1,7 @@
 """Do whole commands ask in batches as they ask live, at half the price?"""
 
 import json
+import shlex
 
 import pytest
 from batch_endpoint import BatchEndpoint, quick_clients
@@ -14,6 +15,7 @@ import convert_format
 import eval as evaluation
 import inference_and_check
 import label_math_difficulty
+import report
 import response_rewrite
 from util.engines import openai_batches, prices
 from util.generation import batches
@@ -88,6 +90,21 @@ def under_way(tmp_path):
     with BatchEndpoint() as endpoint:
         left_waiting(endpoint, inference_and_check, flags(tmp_path, endpoint.url, "--batch", "--n", 2))
         yield tmp_path / NAME, endpoint
+
+
+def test_what_a_run_without_samples_is_told_to_do_fetches_its_batches(tmp_path, under_way):
+    run, endpoint = under_way
+    page = here(report, run, "-o", tmp_path / "page.html")
+    assert page.returncode == 2 and "no samples yet, but batches" in page.stderr
+    [named] = [line for line in page.stderr.split("\n") if line.startswith("  python ")]
+    assert inference_and_check.parse(shlex.split(named)[2:]).batch == "endpoint"
+    words = [word for word in flags(tmp_path, endpoint.url, "--n", 2) if word != "--inference"]
+    graded = here(inference_and_check, *words, "--check")
+    assert graded.returncode == 2 and "with --inference --batch" in graded.stderr
+    exported = here(convert_format, "--input_dir", tmp_path, "--no-llm")
+    assert exported.returncode == 2 and "fetch those of its batches" in exported.stderr
+    job = here(inference_and_check, *words, "--shard", "1/2")
+    assert job.returncode == 2 and "give --batch instead of --shard" in " ".join(job.stderr.split())
 
 
 def test_a_dry_run_counts_no_request_that_a_batch_was_asked_already(tmp_path, under_way):

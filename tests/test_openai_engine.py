@@ -1074,6 +1074,7 @@ def test_tokens_that_an_endpoint_does_not_count_are_counted_and_limits_hold(faul
         ({"prompt_tokens": 12}, (12, 5)),
         ({"prompt_tokens": 0, "completion_tokens": 0}, (3, 5)),
         ({"prompt_tokens": True, "completion_tokens": -1}, (3, 5)),
+        ({"prompt_tokens": 10**30, "completion_tokens": 1 << 53}, (3, 5)),
         ([], (3, 5)),
         (None, (3, 5)),
     ],

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 SCHEMA = 1  # goes up when the meaning of a stored field changes; readers refuse other numbers
 SHARDED_SCHEMA = 2  # of a run that several jobs have written to
+MOST_COUNTED = 1 << 53  # of a count: as far as every reader of JSON counts exactly
 
 # Why a text was judged as it was. "" belongs to correct verdicts alone.
 REASONS = (

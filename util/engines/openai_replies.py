@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 
 from util.engines.openai_streams import StreamedReply
-from util.records import Completion, end_named
+from util.records import MOST_COUNTED, Completion, end_named
 
 
 class Kind(Enum):
@@ -198,7 +198,8 @@ def _error_fields(reply: object) -> dict:
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    """A number of tokens, None for what can be none: a sample with such a number could not be read again."""
+    return value if type(value) is int and 0 <= value < MOST_COUNTED else None
 
 
 def _encodable(text: str) -> str:

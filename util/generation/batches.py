@@ -37,7 +37,16 @@ from util.engines.options import BATCH_FILES, EngineOptions
 from util.engines.tokens import TokenCounter, estimate_tokens
 from util.errors import RunStopped, UserError
 from util.records import Completion, Failure, Request
-from util.runs.batches import BatchBook, Part, Place, model_asked, name_of, result_lines, waiting_parts
+from util.runs.batches import (
+    BatchBook,
+    Part,
+    Place,
+    fetching_flag,
+    model_asked,
+    name_of,
+    result_lines,
+    waiting_parts,
+)
 from util.runs.journal import replacing
 from util.terminal import number_of, say
 
@@ -105,14 +114,15 @@ def open_batches(
     return BatchEngine(options, desk, place_of, pause=pause)
 
 
-def check_no_batch_waits(place: Place, told: str | None) -> None:
+def check_no_batch_waits(place: Place, told: str | None, *, is_shard: bool = False) -> None:
     """Raises UserError where a command that is told of no batches would pay for what they bring."""
     if told is None and (waiting := waiting_parts(place)):
-        flag = "--batch files" if waiting[0].at == BATCH_FILES else "--batch"
+        flag = " ".join(fetching_flag(waiting))
+        what_to_do = f"give {flag} instead of --shard" if is_shard else f"give {flag} as well"
         raise UserError(
             f"{place.folder} has {number_of(len(waiting), 'batch', 'batches')} whose answers are not "
             f"fetched yet (the first: {waiting[0].batch_id or waiting[0].path}), and asking for "
-            f"them now would pay twice: give {flag} as well"
+            f"them now would pay twice: {what_to_do}"
         )
 
 

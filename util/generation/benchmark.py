@@ -31,7 +31,7 @@ from util.machines.versions import made_with
 from util.records import Problem, exact_number
 from util.results.counting import Counted, Tallies, Tally, counted, groups_of, stopped_early
 from util.results.headline import Headline, Target, headline, target_in
-from util.runs.batches import RunPlace
+from util.runs.batches import RunPlace, fetching_flag, read_parts
 from util.runs.folder import SPENT, Run, find_run, read_run_json, writer_of
 from util.runs.journal import make_folders
 from util.runs.lock import IsWritten
@@ -147,9 +147,10 @@ def open_benchmark(
     folder = find_run(result_dir, order.wanted(), fresh=fresh)
     if must_exist and not has_samples(folder):
         what = f"{folder} has no samples" if (folder / "run.json").exists() else f"no run at {folder}"
-        raise UserError(f"{what}: generate first (same command with --inference)")
+        how = " ".join(["--inference", *fetching_flag(read_parts(folder).open())])
+        raise UserError(f"{what}: generate first (same command with {how} instead of --check)")
     if not must_exist:
-        check_no_batch_waits(RunPlace(folder), order.options.batch)
+        check_no_batch_waits(RunPlace(folder), order.options.batch, is_shard=shard is not None)
     versions = made_with()
     if shard is not None:
         _begin_anew_alone(folder, order, versions)

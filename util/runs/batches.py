@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,6 +30,7 @@ from util.runs.reader import samples_there
 from util.terminal import number_of
 
 FOLDER = "batches"
+FILES = "files"  # where parts are that a person has answered, and the word for it behind --batch
 OF_PART = ("at", "nonce", "attempt", "requests", "tokens")  # what is written down of a part at its beginning
 MOST_NAME = 64  # characters of a request's name
 NOT_ASKED = '{"state": "withdrawn"}\n'  # stands where the requests of a part were
@@ -40,7 +41,7 @@ class Part:
     """Requests that are handed in together."""
 
     number: int
-    at: str  # where: an endpoint's address as it may be shown, or "files"
+    at: str  # where: an endpoint's address as it may be shown, or FILES
     nonce: str  # by which its batch is found again
     attempt: int  # how often its requests are asked with this one
     path: Path  # of its requests
@@ -201,6 +202,11 @@ def questions_waiting(place: QuestionsPlace) -> Callable[[str], bool]:
 def is_paid_for(folder: Path) -> bool:
     """Whether batches of a run may bring samples that are paid for."""
     return bool(read_parts(folder).open())
+
+
+def fetching_flag(parts: Sequence[Part]) -> list[str]:
+    """The words of a command that takes what these parts bring; none for no parts."""
+    return ["--batch", *([FILES] if parts[0].at == FILES else [])] if parts else []
 
 
 class BatchBook:

@@ -145,8 +145,9 @@ def find_runs(folder: Path) -> list[Path]:
         check_nobody_writes(run)
     empty = [run for run in found if not has_samples(run)]
     if len(empty) == len(found):
+        how = "fetch those of its batches" if any(map(is_paid_for, found)) else "generate them"
         raise UserError(
-            f"{folder} has no samples: generate them with inference_and_check.py, then run this command again"
+            f"{folder} has no samples: {how} with inference_and_check.py, then run this command again"
         )
     for run in empty:
         say(f"{run} has no samples")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from util.records import Key, Verdict
+from util.records import MOST_COUNTED, Key, Verdict
 from util.settings import MOST_SAMPLES
 
 PROBLEMS, SAMPLES, FORMATTED, UNFORMATTED, VERDICTS, OPINIONS, THEIRS, BATCHES = (
@@ -24,7 +24,6 @@ PROBLEMS, SAMPLES, FORMATTED, UNFORMATTED, VERDICTS, OPINIONS, THEIRS, BATCHES =
     "batches.jsonl",
 )
 ABSENT = object()  # stands for a field that a line does not have
-MOST_COUNTED = 1 << 53  # of a count: as far as every reader of JSON counts exactly
 Fits = Callable[[Any], bool]
 Fields = Mapping[str, Fits]  # of a line, by name
 

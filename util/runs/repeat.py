@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from util.errors import UserError
+from util.runs.batches import fetching_flag, read_parts
 from util.runs.folder import read_run_json
 from util.runs.reader import samples_there
 from util.settings import SETTINGS, unrecorded, values_of
@@ -39,14 +40,16 @@ def next_step(folder: Path, *, samples: int, ungradable: str = "") -> str:
 
     `ungradable` says why samples that were graded have no verdict that counts.
     """
-    command = [*_command(read_run_json(folder)), "--result-dir", str(folder.parent)]
+    fetching = fetching_flag(read_parts(folder).open())
+    command = [*_command(read_run_json(folder)), *fetching, "--result-dir", str(folder.parent)]
     if ungradable:
         return (
             f"{folder}: {number_of(samples, 'sample')}, none of which could be judged ({ungradable}); "
             f"fix what stopped their grading, then grade them again with\n  {check_command(folder)} --regrade"
         )
     if not samples:
-        return f"{folder} has no samples yet: generate and grade them with\n  {shlex.join(command)}"
+        how = ", but batches that were asked for them: fetch" if fetching else ": generate"
+        return f"{folder} has no samples yet{how} and grade them with\n  {shlex.join(command)}"
     return (
         f"{folder} has {number_of(samples, 'sample')} and no verdicts yet: "
         f"grade them with\n  {check_command(folder)}"
@@ -69,7 +72,8 @@ def more_samples_command(folder: Path, *, n: int) -> str:
     asked = info.get("asked", {})
     warm = [temperature for temperature in asked.get("temperatures", ()) if temperature > 0] or [0.7]
     wanted = {**asked, "temperatures": warm, "n": n, "stopping": None}
-    return shlex.join([*_command({**info, "asked": wanted}), "--result-dir", str(folder.parent)])
+    command = [*_command({**info, "asked": wanted}), *fetching_flag(read_parts(folder).open())]
+    return shlex.join([*command, "--result-dir", str(folder.parent)])
 
 
 def cautions(folder: Path, here: dict) -> list[str]:
