@@ -295,6 +295,8 @@ BAD_INPUT = [
     (["--engine", "vllm", "--api-base", "http://127.0.0.1:9"], "--api-base is for endpoints"),
     (["--engine", "ray", "--keys", "keys.txt"], "--keys is for endpoints"),
     (["--engine", "vllm", "--rpm", "3"], "--rpm is for endpoints"),
+    (["--batch"], "runs here: name the model openai/NAME"),
+    (["--model", "openai/m", "--engine", "vllm", "--batch"], "runs here: leave --engine vllm out"),
     (["--thinking", "off", "--thinking-budget", "9"], "--thinking off asks for no thought"),
     (["--system-prompt", "no_such_prompt"], "no_such_prompt"),
     (["--no-such-flag"], "--no-such-flag"),

@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import termios
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from helpers import ROOT, here, wide_lines
@@ -171,6 +171,12 @@ with terminal.Waiting("loading a model", latest):
     terminal.say("by the way")
 terminal.say("there")
 """
+
+
+def test_a_signal_is_told_of_while_the_bar_is_being_loaded(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tqdm", ModuleType("tqdm"))  # as it is while its first lines are run
+    terminal.say("stopped: the time of this job ends")
+    assert capsys.readouterr().err == "stopped: the time of this job ends\n"
 
 
 def test_while_something_is_waited_for_a_terminal_shows_the_latest_word_and_then_nothing_of_it():

@@ -434,7 +434,9 @@ def _check_batch(args: argparse.Namespace, options: EngineOptions) -> None:
     from util.engines.openai_batches import check_installed
 
     if options.engine_name != "openai":
-        raise UserError(f"--batch is for endpoints: {options.model} runs here; name the model openai/NAME")
+        is_named_so = options.model.startswith("openai/")
+        how = f"leave --engine {options.engine_name} out" if is_named_so else "name the model openai/NAME"
+        raise UserError(f"--batch is for endpoints, and {options.model} runs here: {how}")
     live = ("rpm", "tpm", "concurrency", "thinking_budget")
     given = [f"--{name.replace('_', '-')}" for name in live if getattr(args, name, None) is not None]
     given += ["--stream always"] * (args.stream == "always")

@@ -157,9 +157,9 @@ def filled(pieces: Sequence[str]) -> str:
 def say(message: str) -> None:
     """Lines for people; a progress bar makes room for them."""
     message = wrapped(shown(message))
-    if "tqdm" in sys.modules:
-        from tqdm import tqdm
-
+    # A signal may come while it is being loaded: there is no bar then, and it cannot be imported.
+    tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    if tqdm is not None:
         tqdm.write(message, file=sys.stderr)
         sys.stderr.flush()
     else:
