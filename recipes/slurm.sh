@@ -8,7 +8,7 @@
 # In an array, without Ray: each task is a job of its own with one node, and all work on one run (--shard auto):
 #
 #   sbatch --array 1-8 --gpus-per-node 8 --time 1-0 recipes/slurm.sh inference_and_check.py --dataset NUMINA \
-#       --model Qwen/QwQ-32B-Preview --tp 4 --replicas 2 --max-tokens 16384 --result-dir results
+#       --model Qwen/QwQ-32B-Preview --tp 4 --dp 2 --max-tokens 16384 --result-dir results
 #
 # Results must lie on a disk that the first node, or every task, can write. The command begins no request that would
 # not end within the time limit, and three minutes before it stops; everything is kept, and the job is queued again,

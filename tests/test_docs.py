@@ -23,6 +23,7 @@ from made_runs import make_imported, make_run
 from test_imports import GROUND, ROOMS
 
 from tasks import FAMILIES, FILES, load_task
+from util.cli import asking_options
 from util.generation.order import DEFAULT_PROMPT
 from util.runs.theirs import TheirScore
 from util.training.formats import FORMATS, RL_FORMATS
@@ -107,7 +108,11 @@ def understood(script: str, flags: list[str]) -> bool:
         with pytest.raises(SystemExit) as ended:
             module.parse(flags)
         return ended.value.code == 0
-    return module.parse(flags) is not None
+    args = module.parse(flags)
+    if hasattr(args, "replicas") and getattr(args, "model", None):  # flags of an engine have to go together
+        args.batch = None  # that needs a package
+        asking_options(args)
+    return args is not None
 
 
 def test_the_pictures_in_documents_are_there_and_small():
@@ -172,8 +177,10 @@ def test_a_shown_recipe_exists_and_its_command_is_understood(command):
     assert recipe.is_file() and os.access(recipe.parent, os.R_OK)
     scripts = [position for position, part in enumerate(parts) if part.endswith(".py")]
     assert bool(scripts) == (recipe.name in ("slurm.sh", "ssh_cluster.sh"))
-    for position in scripts:  # the recipe adds the flags of its cluster
-        assert understood(parts[position], [*parts[position + 1 :], "--engine", "ray"])
+    # The recipe adds the flags of its cluster.
+    added = ["--shard", "1/8"] if "--array" in parts else ["--engine", "ray"]
+    for position in scripts:
+        assert understood(parts[position], [*parts[position + 1 :], *added])
 
 
 def test_every_command_of_the_recipe_is_understood(tmp_path):

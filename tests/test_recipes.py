@@ -12,6 +12,7 @@ import yaml
 from helpers import ROOT
 
 import inference_and_check
+from util.cli import asking_options
 
 # Each says what it was asked, and stays until it is told to end where the real one does.
 STAY = (
@@ -196,7 +197,9 @@ def shards_of(text, monkeypatch, names):
         read = subprocess.run(
             ["sh", "-c", f"printf '%s\\n' {words}"], capture_output=True, text=True, check=True
         )
-        yield str(inference_and_check.parse(read.stdout.split("\n")[1:-1]).shard)
+        args = inference_and_check.parse(read.stdout.split("\n")[1:-1])
+        asking_options(args)  # raises where flags do not go together
+        yield str(args.shard)
 
 
 def test_the_recipe_for_skypilot_makes_a_shard_of_each_node_and_tries_status_2_once(tmp_path, monkeypatch):
