@@ -302,7 +302,8 @@ def test_limits_of_what_a_command_spends_hold_at_the_price_of_batches(tmp_path, 
     monkeypatch.setitem(prices.price_of.__kwdefaults__, "table", table)
     with BatchEndpoint() as endpoint:
         dry = here(inference_and_check, *flags(tmp_path, endpoint.url, "--dry-run", "--n", 2))
-        assert "with --batch $0.04 expected, $0.15 at most, if a batch costs 0.25 of that" in dry.stderr
+        told = "with --batch $0.04 expected, $0.15 at most, if a batch costs 0.25 of that, as that file"
+        assert told in dry.stderr
         assert last_line(dry)["batch_dollars"] == last_line(dry)["dollars"] / 4
         # An answer may have 100 tokens, which are 0.025 dollars in a batch; it has 3.
         command = flags(tmp_path, endpoint.url, "--batch", "--n", 2, "--max-cost", 0.051)

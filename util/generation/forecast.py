@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from util.data.rows import RowCounts
-from util.engines.prices import PRICES, dollars, forecast_line, money, price_of
+from util.engines.prices import BATCH_FACTOR, PRICES, dollars, forecast_line, money, price_of
 from util.engines.tokens import open_counter, tokens_per_char
 from util.errors import UserError
 from util.generation.batches import check_no_batch_waits
@@ -84,9 +84,10 @@ class Forecast:
             mean = price.of(self.prompt_tokens, self.completion_tokens)
             most = price.of(self.prompt_tokens, self.most_completion_tokens)
             found.append(f"  {money(mean)} expected, {money(most)} at most, at the prices in {PRICES.name}")
+            why = "as it usually does" if price.batch == BATCH_FACTOR else "as that file says"
             found.append(
                 f"  with --batch {money(price.batch * mean)} expected, {money(price.batch * most)} at most, "
-                f"if a batch costs {price.batch:g} of that, as it usually does"
+                f"if a batch costs {price.batch:g} of that, {why}"
             )
         elif model.startswith("openai/"):
             found.append(f"  {PRICES} has no price for {model}: add a line for it")
