@@ -195,6 +195,15 @@ def test_a_flag_that_does_not_go_with_shards_is_named(ask, flags):
     assert f"error: {flags[0]} " in done.stderr and "leave it or --shard 1/2 out" in done.stderr
 
 
+def test_a_job_with_another_setting_is_told_of_no_flag_that_it_may_not_give(ask):
+    asked, _ = ask
+    assert asked("--limit", 1, "--max-tokens", 9, "--inference").returncode == 0
+    for job, flags in (([], ["--overwrite-settings"]), (["--shard", "1/2"], [])):
+        done = asked("--limit", 1, "--max-tokens", 8, "--inference", *job)
+        assert done.returncode == 2 and "another --result-dir" in done.stderr
+        assert [flag for flag in ["--overwrite-settings"] if flag in done.stderr] == flags
+
+
 @pytest.mark.parametrize("text", ["0/4", "5/4", "4", "a/b", "1/0", "-1/4", "1/20000", ""])
 def test_what_names_no_shard_is_refused(text):
     with pytest.raises(argparse.ArgumentTypeError, match="names no shard: write I/N with I from 1 to N"):

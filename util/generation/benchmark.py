@@ -144,7 +144,7 @@ def open_benchmark(
     The order of what is returned keeps the defaults that the folder was begun with.
     """
     order.check()
-    folder = find_run(result_dir, order.wanted(), fresh=fresh)
+    folder = find_run(result_dir, order.wanted(), fresh=fresh, is_shard=shard is not None)
     if must_exist and not has_samples(folder):
         what = f"{folder} has no samples" if (folder / "run.json").exists() else f"no run at {folder}"
         how = " ".join(["--inference", *fetching_flag(read_parts(folder).open())])

@@ -85,12 +85,13 @@ class Wanted:
     older_name: str = ""  # under which earlier versions began such a run: it is continued there
 
 
-def find_run(result_dir: Path, wanted: Wanted, *, fresh: bool = False) -> Path:
+def find_run(result_dir: Path, wanted: Wanted, *, fresh: bool = False, is_shard: bool = False) -> Path:
     """The folder of `wanted` under `result_dir`, whether it exists or not.
 
     A folder whose settings differ is refused with both values named, unless `fresh`, which takes the next
     free name beside it. Folders made that way are found again without `fresh`. A folder without samples
-    and batches binds nobody: the command that made it failed before the first one.
+    and batches binds nobody: the command that made it failed before the first one. With `is_shard` nothing
+    is said of --overwrite-settings, which one of several jobs may not give.
     """
     if wanted.older_name:
         for folder, found in _beside_each_other(result_dir / wanted.older_name, wanted):
@@ -107,9 +108,10 @@ def find_run(result_dir: Path, wanted: Wanted, *, fresh: bool = False) -> Path:
     if fresh:
         return base.with_name(f"{base.name}-{len(differences) + 1}")
     name, there, here = differences[-1]
+    others = ", another --result-dir, or --overwrite-settings to start a fresh folder beside it"
     raise UserError(
         f"{base} was made with {name} = {shortened(there, 300)}, this command says {shortened(here, 300)}: "
-        "use the same value, another --result-dir, or --overwrite-settings to start a fresh folder beside it"
+        f"use the same value{' or another --result-dir' if is_shard else others}"
     )
 
 
