@@ -99,6 +99,15 @@ def test_an_engine_is_asked_nothing_that_would_not_end_in_time():
     assert "a request takes about 7,200 s: run the same command again" in engine.exhausted
 
 
+def test_of_short_requests_it_is_not_said_that_they_take_no_time():
+    deadline = Deadline(time.time() + 3600)
+    deadline.end = time.time() + deadline.last_s
+    deadline.note(0.3)
+    engine = MeteredEngine(OneByOne(), deadline=deadline)
+    assert not list(engine.generate([Request("0", [{"role": "user", "content": "?"}], 0.0, 0, 0, 9)]))
+    assert "a request takes less than a second: run the same command again" in engine.exhausted
+
+
 def command(tmp_path, *flags, delay_s=600):
     """The second sample of a problem takes so long."""
     answer = {"text": "It is \\boxed{1}."}

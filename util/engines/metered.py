@@ -172,9 +172,11 @@ class MeteredEngine:
         return None
 
     def _stop_in_time(self, deadline: Deadline) -> None:
+        seconds = deadline.expected_s()
+        how_long = f"about {seconds:,.0f} s" if seconds >= 1 else "less than a second"
         self.exhausted = (
-            f"the time of this job ends at {shown_time(deadline.end)}, and a request takes about "
-            f"{deadline.expected_s():,.0f} s: run the same command again for the rest"
+            f"the time of this job ends at {shown_time(deadline.end)}, and a request takes {how_long}: run "
+            "the same command again for the rest"
         )
 
     def _stop(self, limit: Limit, most: list[float]) -> None:
