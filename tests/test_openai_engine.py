@@ -682,10 +682,12 @@ def test_a_model_that_vllm_does_not_serve_is_refused_with_the_names_of_those_it_
     assert not endpoint.requests
 
 
-def test_a_model_that_other_endpoints_do_not_know_stops_the_run():
+def test_a_model_that_other_endpoints_do_not_know_stops_the_run_and_no_key_is_blamed(monkeypatch, capsys):
+    monkeypatch.setenv("OPENAI_API_KEY", FIRST)
     with FaultyEndpoint(Script(model="another")) as endpoint:
         with pytest.raises(UserError, match="does not know the model 'test-model'"):
             ask(engine_for(endpoint), requests(10))
+    assert "API key" not in capsys.readouterr().err
 
 
 def test_an_endpoint_that_lists_no_models_is_asked_all_the_same():

@@ -85,12 +85,13 @@ class KeyPool:
             key.rests_until = max(key.rests_until, self._clock() + seconds)
 
     def drop(self, key: Key, why: str) -> None:
-        """Never use `key` again; the warning shows its last four characters."""
+        """Never use `key` again. A warning shows its last four characters; of the last key whoever stops then
+        says what is the matter, which may be the model that it asked."""
         with self._lock:
             if key.dropped:
                 return
             key.dropped = why
-        if key.secret:
+        if key.secret and len(self):
             say(f"API key {key.tail} is dropped, {len(self)} left: {why}")
 
     def wait_s(self) -> float | None:
