@@ -1,8 +1,10 @@
 """ARC-C: 1,172 grade-school science questions (the challenge set) with three to five options each."""
 
-from tasks.common import LETTERS, grade_letter, letter_prompt, right_letter
+from tasks.common import grade_letter, letter_prompt, right_letter
 from util.records import Problem
 from util.task import Source, Task
+
+LETTERS = "ABCDE"
 
 
 def answer_letter(row: dict) -> str | None:

@@ -1,8 +1,10 @@
 """MMLUPro: 12,032 harder questions of 14 fields with four to ten options each."""
 
-from tasks.common import LETTERS, grade_letter, letter_prompt, right_letter
+from tasks.common import grade_letter, letter_prompt, right_letter
 from util.records import Problem
 from util.task import Source, Task
+
+LETTERS = "ABCDEFGHIJ"
 
 
 def problem(row: dict) -> Problem:
