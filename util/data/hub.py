@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from util.background import begin
+from util.data.background import begin
 from util.errors import DiskTrouble, UserError
 from util.terminal import say
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from util.background import begin
+from util.data.background import begin
 from util.engines.failures import about_failures
 from util.engines.metered import MeteredEngine
 from util.engines.options import Engine
