@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import resource
 import signal
@@ -19,6 +20,7 @@ import socket
 import struct
 import threading
 import time
+import weakref
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -122,7 +124,7 @@ class FaultyEndpoint:
 
     def __init__(self, script: Script | None = None, port: int = 0) -> None:
         self.script = script or Script()
-        self.port = port or _free_port()
+        self.port = port or _reserve_port(self)
         self.requests: list[dict] = []  # bodies of the chat requests, in order of arrival
         self.headers: list[dict[str, str]] = []
         self.arrived: list[float] = []
@@ -547,10 +549,17 @@ def _http(status: int, body: bytes, kind: str = "application/json", header: str 
     return (head + (header + "\r\n" if header else "") + "\r\n").encode() + body
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def _reserve_port(owner: FaultyEndpoint) -> int:
+    """A port that the system gives to nobody else while the owner is there, whether it listens or not.
+
+    Nor may a client that asks in vain reach itself, as it may where the port is any that is free just now.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the server may have it, too
+    held.bind(("127.0.0.1", 0))
+    port = held.getsockname()[1]
+    weakref.finalize(owner, os.close, held.detach())
+    return port
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from util.grading.maths import grade_maths, symbolic
+from util.grading.pool import LOWEST
 from util.grading.sandbox import warm_sandbox
 from util.records import BY_THE_CLOCK, Problem, Verdict
 
@@ -54,7 +55,7 @@ def process(problem: Problem, text: str) -> Verdict:
 
 def ended_by_the_clock(problem: Problem, text: str) -> Verdict:
     """As a program that waits, or (with "busy") one that works where nobody takes its core."""
-    if text == "busy" and os.nice(0) == 0:
+    if text == "busy" and os.nice(0) < LOWEST:
         return Verdict(True)
     return Verdict(False, "timeout", cause=BY_THE_CLOCK)
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import random
 import re
 import signal
+import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable
-from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
@@ -22,10 +25,13 @@ from util.grading.maths import symbolic as symbolic_engine
 from util.records import Problem
 
 ROOT = Path(__file__).resolve().parent.parent
+HANG_S = (
+    600.0  # what a machine that is busy with other things does in the end comes sooner: only a hang does not
+)
 
 
 def own_process(
-    name: str, *flags: object, timeout: float = 300, **environment: str
+    name: str, *flags: object, timeout: float = HANG_S, **environment: str
 ) -> subprocess.CompletedProcess:
     """Run one of the suite's scripts as users start it: for vLLM, or libraries that read the environment."""
     return subprocess.run(
@@ -92,6 +98,28 @@ def asking(*questions: str) -> Callable[[], list[Problem]]:
 
 def json_lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+def wait_until(holds: Callable[[], object], process: subprocess.Popen | None = None) -> None:
+    """Return when it holds; fail at once when the process that is to bring it about has ended without."""
+    end = time.monotonic() + HANG_S
+    while not holds():
+        if process is not None and process.poll() is not None:
+            assert holds(), f"the process ended with {process.returncode} before that"
+            return
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    """A port for a program that takes none from the system, which would give a free one to others meanwhile."""
+    given_from = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    dice = random.SystemRandom()  # other tests look for one at the same time
+    while True:
+        port = dice.randrange(given_from // 2, given_from)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def at_a_terminal() -> None:

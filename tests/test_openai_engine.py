@@ -22,14 +22,14 @@ from pathlib import Path
 
 import pytest
 from faulty_endpoint import STREAM_FAULTS, FaultyEndpoint, Script
-from helpers import ROOT
+from helpers import HANG_S, ROOT, wait_until
 
 from util import cli
 from util.engines.embedded import embedded_model
 from util.engines.keys import KeyPool
 from util.engines.metered import Limit, MeteredEngine
 from util.engines.openai_addresses import address_of, shown_url
-from util.engines.openai_api import OpenAIEngine, open_openai_engine
+from util.engines.openai_api import IDLE_S, OpenAIEngine, open_openai_engine
 from util.engines.openai_dispatch import AdaptiveLimit, Dispatcher, Endpoint
 from util.engines.openai_quirks import api_quirks, lesson_of
 from util.engines.openai_replies import Answer, Kind, Trouble, read_reply, read_stream, retry_after_s
@@ -288,7 +288,7 @@ def test_requests_are_pulled_as_there_is_room_and_in_the_callers_thread():
             threads.add(threading.get_ident())
             yield request(number)
 
-    with FaultyEndpoint(Script(service_s=0.05)) as endpoint:
+    with FaultyEndpoint(Script(gathers=4)) as endpoint:
         engine = engine_for(endpoint, concurrency=4)
         results = engine.generate(source())
         for taken in range(1, 30):
@@ -322,7 +322,7 @@ def test_a_source_with_nothing_to_ask_is_asked_again():
             yield None
         yield request(0)
         while not answered:
-            idle.append(1)
+            idle.append(time.monotonic())
             yield None
         yield request(1)
 
@@ -332,18 +332,23 @@ def test_a_source_with_nothing_to_ask_is_asked_again():
             answered.append(asked.problem_id)
         engine.close()
     assert answered == ["p0", "p1"]
-    assert 1 <= len(idle) <= 10
+    assert idle and len(idle) <= 3 + (idle[-1] - idle[0]) / IDLE_S  # not without pause
 
 
 def test_results_come_as_they_are_ready():
+    ready = []
+
     class Slow(FaultyEndpoint):
         def pick(self, body):
-            first = body["seed"] == 1000 and not self.happened["stall"]
-            return "stall" if first else "ok"
+            return "stall" if body["seed"] == 1000 and len(ready) < 19 else "ok"
 
     with Slow() as endpoint:
-        results = ask(engine_for(endpoint, request_timeout_s=2.0), requests(20))
-    assert [asked.problem_id for asked, _ in results][-1] == "p0" and completed(results) == 20
+        engine = engine_for(endpoint, request_timeout_s=1.0)
+        for asked, outcome in engine.generate(requests(20)):
+            assert isinstance(outcome, Completion)
+            ready.append(asked.problem_id)
+        engine.close()
+    assert ready[-1] == "p0" and len(set(ready)) == 20
 
 
 def test_one_engine_answers_several_runs_one_after_the_other():
@@ -356,18 +361,15 @@ def test_one_engine_answers_several_runs_one_after_the_other():
 
 
 def test_a_run_that_is_left_early_leaves_no_thread_and_no_connection():
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with FaultyEndpoint(Script(service_s=0.02)) as endpoint:
         engine = engine_for(endpoint)
         results = engine.generate(requests(100))
         next(results)
         results.close()
         engine.close()
-        deadline = time.monotonic() + 2
-        while endpoint._connections and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert not endpoint._connections
-    assert threading.active_count() == before
+        wait_until(lambda: not endpoint._connections)
+    assert set(threading.enumerate()) <= before
 
 
 def test_ctrl_c_hands_over_what_is_finished_first():
@@ -376,10 +378,7 @@ def test_ctrl_c_hands_over_what_is_finished_first():
 
         def source():
             yield from requests(4)
-            deadline = time.monotonic() + 5
-            while len(endpoint.requests) < 4 and time.monotonic() < deadline:
-                time.sleep(0.01)
-            time.sleep(0.2)
+            wait_until(lambda: len(endpoint.requests) == 4 and not engine._tasks)
             raise KeyboardInterrupt
 
         kept = []
@@ -466,18 +465,17 @@ def test_the_limit_is_tried_again_late_when_the_refusal_came_late():
 
 
 def test_a_limit_of_requests_per_minute_is_kept():
-    with FaultyEndpoint() as endpoint:
+    with FaultyEndpoint() as endpoint:  # the first at once, 19 more at 20 a second
+        started = time.monotonic()
         ask(engine_for(endpoint, rpm=1200), requests(20))
-    gaps = [after - before for before, after in itertools.pairwise(endpoint.arrived)]
-    assert endpoint.arrived[-1] - endpoint.arrived[0] >= 0.9
-    assert sum(gaps) / len(gaps) < 0.2
+    assert 0.9 < time.monotonic() - started < 60
 
 
 def test_a_limit_of_tokens_per_minute_is_kept():
     with FaultyEndpoint() as endpoint:  # five tokens each: 20 requests are 100 tokens, at 100 a second
         started = time.monotonic()
         ask(engine_for(endpoint, tpm=6000), requests(20))
-    assert 0.7 < time.monotonic() - started < 5
+    assert 0.7 < time.monotonic() - started < 60
 
 
 # What can go wrong
@@ -530,22 +528,21 @@ def test_retry_after_is_obeyed(fault, at_least_s):
 
     with Once(Script(retry_after_s=0.5)) as endpoint:
         ask(engine_for(endpoint, concurrency=1), requests(3))
-    assert endpoint.arrived[1] - endpoint.arrived[0] >= at_least_s
-    assert endpoint.arrived[3] - endpoint.arrived[1] < 0.4
+    assert endpoint.arrived[1] - endpoint.arrived[0] >= at_least_s and len(endpoint.arrived) == 4
 
 
 def test_a_key_that_must_rest_leaves_the_work_to_the_other():
     class Limited(FaultyEndpoint):
         def refusal(self, body, headers):
             if headers["authorization"].endswith(FIRST):
-                return _too_many(30)
+                return _too_many(HANG_S)
             return super().refusal(body, headers)
 
     with Limited() as endpoint:
         engine = engine_for(endpoint, keys=KeyPool([FIRST, SECOND]))
         started = time.monotonic()
         assert completed(ask(engine, requests(40))) == 40
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < HANG_S
     tried = Counter(headers["authorization"][-4:] for headers in endpoint.headers)
     assert tried["1111"] <= 8 and tried["2222"] == 40
 
@@ -754,7 +751,7 @@ def test_more_connections_than_this_machine_can_open_are_said_and_fewer_used(
 
     monkeypatch.setattr("util.engines.openai_transport.EXHAUSTED_S", 0.01)
     monkeypatch.setattr("util.engines.openai_transport._socket", lambda address: Scarce(*address[:3]))
-    with FaultyEndpoint(Script(service_s=0.02)) as endpoint:
+    with FaultyEndpoint(Script(gathers=5)) as endpoint:
         assert completed(ask(engine_for(endpoint, concurrency=12), requests(60))) == 60
     said = capsys.readouterr().err
     assert said.count(words) == 1 and len(said.splitlines()) == 1
@@ -782,7 +779,7 @@ def test_two_thousand_requests_are_in_flight_at_once_where_few_files_were_allowe
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as endpoint:
         url = endpoint.stdout.readline().strip()
         asking = [sys.executable, "-c", MANY, "2000", url]
-        done = subprocess.run(asking, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(asking, cwd=ROOT, capture_output=True, text=True, timeout=HANG_S)
         endpoint.terminate()
         happened = json.loads(endpoint.stdout.readline())
     assert done.stderr == "" and happened == {"models": 1, "ok": 2000, "most_in_flight": 2000}
@@ -1257,7 +1254,7 @@ def first_contact(url):
     started = time.monotonic()
     with pytest.raises(UserError) as stopped:
         ask(engine, requests(3))
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < HANG_S
     return str(stopped.value)
 
 
@@ -1438,10 +1435,13 @@ def test_an_endpoint_that_only_fails_stops_the_run():
 
 
 def test_requests_go_to_the_endpoint_with_the_fewest_in_flight():
-    with FaultyEndpoint(Script(service_s=0.2)) as slow, FaultyEndpoint(Script(service_s=0.02)) as fast:
-        assert completed(ask(engine_for(slow, fast, concurrency=8), requests(80))) == 80
-    assert len(fast.requests) > 2 * len(slow.requests) > 0
-    assert slow.most_in_flight <= 7
+    with FaultyEndpoint(Script(faults={"stall": 1.0})) as slow, FaultyEndpoint() as fast:
+        engine = engine_for(slow, fast, concurrency=8, request_timeout_s=60.0)
+        results = engine.generate(requests(80))
+        assert completed(itertools.islice(results, 60)) == 60
+        results.close()
+        engine.close()
+    assert len(fast.requests) >= 60 and 0 < len(slow.requests) <= 7
 
 
 @pytest.mark.parametrize("fault", ["error_500", "reset_before_headers", "rate_limited"])
@@ -1453,16 +1453,18 @@ def test_an_endpoint_that_only_fails_leaves_the_work_to_the_other(fault):
 
 def test_an_endpoint_that_is_gone_leaves_the_work_to_the_other_until_it_is_back():
     away = FaultyEndpoint(Script(service_s=0.01))
+    as_long_as_needed = itertools.takewhile(lambda _: len(away.requests) <= 50, requests(60_000))
     with FaultyEndpoint(Script(service_s=0.01)) as good:
         engine, done = engine_for(away, good), 0
-        for _, outcome in engine.generate(requests(600)):
-            done += isinstance(outcome, Completion)
+        for _, outcome in engine.generate(as_long_as_needed):
+            assert isinstance(outcome, Completion)
+            done += 1
             if done == 100:
                 assert len(good.requests) >= 100
                 away.start()
         engine.close()
     away.stop()
-    assert done == 600 and len(away.requests) > 50
+    assert len(away.requests) > 50
 
 
 # What a reply means
