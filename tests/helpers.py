@@ -25,9 +25,7 @@ from util.grading.maths import symbolic as symbolic_engine
 from util.records import Problem
 
 ROOT = Path(__file__).resolve().parent.parent
-HANG_S = (
-    600.0  # what a machine that is busy with other things does in the end comes sooner: only a hang does not
-)
+HANG_S = 600.0  # longer than a busy machine takes for anything: only what hangs meets it
 
 
 def own_process(
@@ -111,8 +109,38 @@ def wait_until(holds: Callable[[], object], process: subprocess.Popen | None = N
         time.sleep(0.02)
 
 
+def takes_at_most(
+    times: float, seconds: Callable[[int], float], short: int, long: int, *, least_s: float
+) -> bool:
+    """Whether what is `long` takes at most so many times as long as what is `short` (or `least_s`).
+
+    A machine whose caches others use may be slow for a moment: then it is measured again.
+    """
+    return any(seconds(long) < times * max(seconds(short), least_s) for _ in range(9))
+
+
+def descendants(process: int) -> set[int]:
+    """The processes below this one."""
+    parents = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    found = {process}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {process}
+
+
+def is_running(process: int) -> bool:
+    """Whether there is such a process that has not ended, though its parent may not have looked yet."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def free_port() -> int:
-    """A port for a program that takes none from the system, which would give a free one to others meanwhile."""
+    """A port for a program that has to be told one: the system gives it to nobody else meanwhile."""
     given_from = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     dice = random.SystemRandom()  # other tests look for one at the same time
     while True:

@@ -83,7 +83,7 @@ def everything(pool):
 def test_every_grading_comes_back_once_with_its_own_verdict_though_a_node_leaves(pool):
     with pool([FOREVER], [4]) as open_pool:
         for i in range(200):
-            open_pool.submit(i, (graders.right, PROBLEM, "5" if i % 3 else "6"), 30)
+            open_pool.submit(i, (graders.right, PROBLEM, "5" if i % 3 else "6"), 60)
         found = everything(open_pool)
         assert open_pool.pending == 0
     assert sorted(found) == list(range(200))
@@ -93,8 +93,8 @@ def test_every_grading_comes_back_once_with_its_own_verdict_though_a_node_leaves
 def test_time_limits_and_dead_workers_are_treated_as_here(pool):
     with pool([FOREVER]) as open_pool:
         open_pool.submit("slow", (graders.sleep, PROBLEM, "5"), 0.3)
-        open_pool.submit("dies", (graders.die, PROBLEM, "5"), 30)
-        open_pool.submit("right", (graders.right, PROBLEM, "5"), 30)
+        open_pool.submit("dies", (graders.die, PROBLEM, "5"), 60)
+        open_pool.submit("right", (graders.right, PROBLEM, "5"), 60)
         found = everything(open_pool)
     assert found["slow"].reason == found["dies"].reason == "grader_error"
     assert "over 0.3 s" in found["slow"].detail and "died twice" in found["dies"].detail
@@ -105,7 +105,7 @@ def test_without_any_node_the_run_stops(pool):
     with pool([2], [3]) as open_pool:
         with pytest.raises(RunStopped, match="no grading node is left .*the node left.*same command again"):
             for i in range(10_000):
-                open_pool.submit(i, (graders.right, PROBLEM, "5"), 30)
+                open_pool.submit(i, (graders.right, PROBLEM, "5"), 60)
             everything(open_pool)
 
 

@@ -4,11 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, at_a_terminal
+from helpers import HANG_S, ROOT, at_a_terminal, is_running, wait_until
 
 from util.errors import RunStopped, UserError
 from util.machines.forked import AHEAD, in_order
@@ -105,9 +104,6 @@ def test_workers_end_with_their_parent(number):
     )
     workers = {int(parent.stdout.readline()) for _ in range(40)}
     (os.killpg if number == signal.SIGINT else os.kill)(parent.pid, number)
-    parent.communicate(timeout=20)
-    deadline = time.monotonic() + 10
-    while any(Path(f"/proc/{worker}").exists() for worker in workers) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    left = [worker for worker in workers if Path(f"/proc/{worker}").exists()]
-    assert parent.returncode and workers and not left
+    parent.communicate(timeout=HANG_S)
+    assert parent.returncode and workers
+    wait_until(lambda: not any(map(is_running, workers)))

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import ROOT
+from helpers import HANG_S, ROOT, wait_until
 
 from util.errors import UserError
 from util.runs import lock
@@ -102,7 +102,9 @@ def test_a_stale_lock_is_taken_over_with_a_sentence(tmp_path, no_flock, capsys, 
         ({"pids": "pid:[4]", "pid": 1, "started": "0"}, 200),  # another container
     ],
 )
-def test_a_lock_whose_holder_may_live_is_respected(tmp_path, no_flock, changes, age_s):
+def test_a_lock_whose_holder_may_live_is_respected(tmp_path, no_flock, monkeypatch, changes, age_s):
+    now = time.time()
+    monkeypatch.setattr(lock, "time_of", lambda file: now)  # however long what follows takes
     path = held_by(tmp_path, age_s=age_s, **changes)
     with pytest.raises(UserError, match=r"is being written by process \d+ on \w+"):
         a_run(tmp_path)
@@ -155,10 +157,9 @@ def test_a_lock_is_renewed_and_its_loss_ends_the_process(tmp_path, no_flock, mon
     monkeypatch.setattr(os, "kill", lambda *_: ended.set())
     held, path = hold_lock(tmp_path / "lock", "x"), tmp_path / "lock.held"
     os.utime(path, (0, 0))
-    while path.stat().st_mtime < 1:
-        pass
+    wait_until(lambda: path.stat().st_mtime >= 1)
     path.write_text("{}")
-    assert ended.wait(10)
+    assert ended.wait(HANG_S)
     held.close()
     assert path.exists(), "it is another's now"
 

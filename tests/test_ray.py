@@ -12,18 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, json_lines, last_line, own_process, paper_engine
+from helpers import HANG_S, ROOT, free_port, json_lines, last_line, own_process, paper_engine, wait_until
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements/ray.txt")
 
 START_S = 180  # 5 s on a quiet machine; `ray start` was once seen to hang for good
 STARTS = 3
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 class RayNode:
@@ -105,9 +99,7 @@ def cluster():
 
 def test_more_replicas_than_the_cluster_holds_are_refused_with_what_it_has(tmp_path, cluster):
     flags = ["--dataset", "Warmup", "--model", "embedded", "--engine", "ray", "--result-dir", tmp_path]
-    done = own_process(
-        "inference_and_check.py", *flags, "--ray-address", cluster[0].address, "--replicas", 3, timeout=120
-    )
+    done = own_process("inference_and_check.py", *flags, "--ray-address", cluster[0].address, "--replicas", 3)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "0 GPUs and 2 CPUs on 2 node(s)" in done.stderr and "holds 2: lower --replicas" in done.stderr
 
@@ -121,9 +113,9 @@ def test_without_a_cluster_at_the_address_it_is_said_at_once(tmp_path):
             ("nonsense", "is no address of a Ray cluster"),
             (f"127.0.0.1:{other.getsockname()[1]}", "no Ray cluster at"),  # listens and says nothing
         ):
-            done = own_process("inference_and_check.py", *flags, "--ray-address", address, timeout=60)
+            done = own_process("inference_and_check.py", *flags, "--ray-address", address)
             assert done.returncode == 2 and found in done.stderr and "Traceback" not in done.stderr
-    done = own_process("inference_and_check.py", *flags, timeout=60, RAY_TMPDIR=str(tmp_path), RAY_ADDRESS="")
+    done = own_process("inference_and_check.py", *flags, RAY_TMPDIR=str(tmp_path), RAY_ADDRESS="")
     assert done.returncode == 2 and "belongs to no Ray cluster" in done.stderr
 
 
@@ -188,7 +180,7 @@ def test_killed_replicas_and_nodes_lose_no_sample(tmp_path, cluster):
         wait_until(lambda: count_samples(tmp_path) >= at_kill + 20, driver)
         assert "of 2: it is gone" in messages.read_text()
         head.kill()
-        driver.wait(timeout=START_S)
+        driver.wait(timeout=HANG_S)
     finally:
         driver.kill()
         driver.wait()
@@ -196,20 +188,12 @@ def test_killed_replicas_and_nodes_lose_no_sample(tmp_path, cluster):
     assert driver.returncode == 1 and "Traceback" not in said, said
     assert "the head of the Ray cluster" in said and "same command again" in said, said
     kept = samples_file(tmp_path).read_bytes()
-    done = own_process("inference_and_check.py", *flags, timeout=START_S, OMP_NUM_THREADS="1")
+    done = own_process("inference_and_check.py", *flags, OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
     assert samples_file(tmp_path).read_bytes().startswith(kept)
     keys = [(line["problem_id"], line["index"]) for line in json_lines(samples_file(tmp_path))]
     assert len(keys) == len(set(keys)) == 128
     assert last_line(done)["temperatures"]["0.7"]["judged"] == 128
-
-
-def wait_until(happened, driver):
-    deadline = time.monotonic() + START_S
-    while not happened():
-        assert driver.poll() is None, "the run ended too early"
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def samples_file(folder):

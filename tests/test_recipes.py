@@ -9,18 +9,20 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers import ROOT
+from helpers import HANG_S, ROOT, wait_until
 
 import inference_and_check
 from util.cli import asking_options
 
-# Each says what it was asked, and stays until it is told to end where the real one does.
-STAY = (
+# Each says what it was asked, and stays until it is told to end where the real one does: it listens for that
+# before it says anything.
+LISTEN = (
     'trap \'echo end $NAME >>"$LOG"; until [ -z "$LINGERS" ] || [ -e "$LINGERS" ]; do sleep 0.02; done; '
-    "exit 143' TERM; while :; do sleep 0.05; done"
+    "exit 143' TERM"
 )
+STAY = "while :; do sleep 0.05; done"
 TOOLS = {
-    "ray": f'NAME="ray $2"; echo "ray $* $RAY_AUTH_TOKEN" >>"$LOG"; {STAY}',
+    "ray": f'NAME="ray $2"; {LISTEN}; echo "ray $* $RAY_AUTH_TOKEN" >>"$LOG"; {STAY}',
     "python": f"""
         case "$1" in
         -c) echo a-word; exit 0;;
@@ -28,7 +30,7 @@ TOOLS = {
             echo "wait ${{@:3}}" >>"$LOG"
             while [ -n "$HELD" ] && [ ! -e "$HELD" ]; do sleep 0.02; done; exit 0;;
         esac
-        NAME=command; echo "command $*" >>"$LOG"
+        NAME=command; {LISTEN}; echo "command $*" >>"$LOG"
         if [ -n "$QUICK" ]; then exit "$QUICK"; fi
         {STAY}""",
     "srun": """
@@ -37,9 +39,10 @@ TOOLS = {
             [[ $1 == --ntasks=* ]] && tasks=${1#*=}
             shift
         done
+        trap 'ended=1; kill $(jobs -p)' TERM
         echo "srun$at" >>"$LOG"
         for ((task = 0; task < tasks; task++)); do "$@" & done
-        trap 'kill $(jobs -p)' TERM
+        [ -z "$ended" ] || kill $(jobs -p)
         wait
         wait""",
     "scontrol": 'echo "scontrol $*" >>"$LOG"; if [ "$1" = show ]; then printf "n1\\nn2\\nn3\\n"; fi',
@@ -83,10 +86,7 @@ def recipe(tmp_path):
 
 
 def wait_for(said, line, process):
-    deadline = time.monotonic() + 60
-    while not any(found.startswith(line) for found in said()):
-        assert process.poll() is None and time.monotonic() < deadline, said()
-        time.sleep(0.02)
+    wait_until(lambda: any(found.startswith(line) for found in said()), process)
 
 
 COMMAND = ["inference_and_check.py", "--dataset", "AIME", "--replicas", "3"]
@@ -96,7 +96,7 @@ ASKED = "command inference_and_check.py --dataset AIME --replicas 3 --engine ray
 def test_on_slurm_the_command_runs_on_all_nodes_and_everything_ends_with_it(recipe):
     start, said, _ = recipe
     process = start("slurm.sh", *COMMAND, quick="0")
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=HANG_S) == 0
     lines = said()
     assert "srun --nodes=1 --ntasks=1 --nodelist=n1" in lines
     assert "srun --nodes=2 --ntasks=2 --nodelist=n2,n3" in lines
@@ -111,7 +111,7 @@ def test_on_slurm_a_job_that_runs_out_of_time_stops_cleanly_and_is_queued_again(
     process = start("slurm.sh", *COMMAND)
     wait_for(said, ASKED, process)
     process.send_signal(signal.SIGUSR1)
-    assert process.wait(timeout=60) == 143
+    assert process.wait(timeout=HANG_S) == 143
     lines = said()
     assert lines.index("end command") < lines.index("scontrol requeue 7")
     assert sum(line.startswith("end ray") for line in lines) == 3
@@ -127,7 +127,7 @@ def test_on_slurm_a_command_that_stops_as_its_time_ends_is_queued_again(
     monkeypatch.setenv("SLURM_JOB_START_TIME", str(int(time.time()) - 1000))
     monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + left_s))
     process = start("slurm.sh", *COMMAND, quick=str(status))
-    assert process.wait(timeout=60) == status
+    assert process.wait(timeout=HANG_S) == status
     assert any("requeue" in line for line in said()) == is_queued
 
 
@@ -141,7 +141,7 @@ def test_on_slurm_no_command_begins_after_a_signal_that_came_while_nodes_started
     wait_for(said, "wait", process)
     process.send_signal(number)
     (tmp_path / "go on").touch()
-    assert process.wait(timeout=60) == 143
+    assert process.wait(timeout=HANG_S) == 143
     assert not any(line.startswith("command") for line in said())
     assert any("requeue" in line for line in said()) == is_queued
 
@@ -155,7 +155,7 @@ def test_on_slurm_a_cancelled_job_is_not_queued_again_though_its_time_ends(recip
     wait_for(said, "end command", process)
     process.send_signal(signal.SIGUSR1)
     (tmp_path / "enough").touch()
-    assert process.wait(timeout=60) == 143
+    assert process.wait(timeout=HANG_S) == 143
     assert "end command" in said() and not any("requeue" in line for line in said())
 
 
@@ -164,7 +164,7 @@ def test_in_a_slurm_array_each_task_is_a_shard_without_ray(recipe, monkeypatch, 
     start, said, _ = recipe
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
     process = start("slurm.sh", *COMMAND, quick=str(status))
-    assert process.wait(timeout=60) == status
+    assert process.wait(timeout=HANG_S) == status
     assert said() == ["command inference_and_check.py --dataset AIME --replicas 3 --shard auto"]
 
 
@@ -172,7 +172,7 @@ def test_in_a_slurm_array_a_script_that_knows_no_shards_is_refused(recipe, monke
     start, said, _ = recipe
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
     process = start("slurm.sh", "eval.py", "--evals", "AIME")
-    assert process.wait(timeout=60) == 2 and not any(said())
+    assert process.wait(timeout=HANG_S) == 2 and not any(said())
     assert "submit eval.py without --array" in process.stderr.read().decode()
 
 
@@ -182,7 +182,7 @@ def test_in_a_slurm_array_a_task_that_runs_out_of_time_is_queued_again(recipe, m
     process = start("slurm.sh", *COMMAND)
     wait_for(said, "command", process)
     process.send_signal(signal.SIGUSR1)
-    assert process.wait(timeout=60) == 143
+    assert process.wait(timeout=HANG_S) == 143
     assert said()[-2:] == ["end command", "scontrol requeue 7"]
 
 
@@ -233,7 +233,7 @@ def test_the_recipe_for_kubernetes_makes_a_shard_of_each_pod_and_tries_status_2_
 def test_over_ssh_the_nodes_end_with_the_command_even_if_the_recipe_is_killed(recipe):
     start, said, hosts = recipe
     process = start("ssh_cluster.sh", str(hosts), *COMMAND, quick="1")
-    assert process.wait(timeout=60) == 1
+    assert process.wait(timeout=HANG_S) == 1
     lines = said()
     assert "ssh user@one" in lines and "ssh two" in lines and ASKED in lines
     joined = [line for line in lines if line.startswith("ray start --address n1:7000")]
@@ -241,12 +241,9 @@ def test_over_ssh_the_nodes_end_with_the_command_even_if_the_recipe_is_killed(re
     assert sum(line.startswith("end ray") for line in lines) == 3
 
     process = start("ssh_cluster.sh", str(hosts), *COMMAND)
-    deadline = time.monotonic() + 60
-    while said().count(ASKED) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: said().count(ASKED) == 2, process)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 143
+    assert process.wait(timeout=HANG_S) == 143
     assert sum(line.startswith("end ray") for line in said()) == 6
 
 

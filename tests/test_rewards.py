@@ -7,13 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from contextlib import suppress
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from helpers import ROOT
+from helpers import HANG_S, ROOT, descendants, is_running, wait_until
 
 import rewards
 from tasks import FILES, load_task
@@ -117,33 +114,6 @@ sys.stdin.read()
 """
 
 
-def descendants(process: int) -> set[int]:
-    """The processes below this one."""
-    parents = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-    found = {process}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {process}
-
-
-def wait_for_end_of(processes: set[int], timeout_s: float = 60) -> None:
-    """Return when all have ended; fail when one does not."""
-    end = time.monotonic() + timeout_s
-    while left := {process for process in processes if is_running(process)}:
-        assert time.monotonic() < end, f"still running: {left}"
-        time.sleep(0.05)
-
-
-def is_running(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 @pytest.fixture(scope="module")
 def trainer(tmp_path_factory):
     """What a trainer got, what its log says, and the processes that outlived its kill -9."""
@@ -224,7 +194,7 @@ def test_trl_gets_a_list_with_none_where_nobody_can_tell(trainer):
 def test_the_graders_end_with_a_trainer_that_is_killed(trainer):
     found, _, below = trainer
     assert found and len(below) >= 2
-    wait_for_end_of(below)
+    wait_until(lambda: not any(map(is_running, below)))
 
 
 # --- graders that fail ---
@@ -250,12 +220,13 @@ for number, line in enumerate(sys.stdin):
 def stand_in(tmp_path, monkeypatch):
     """Graders whose process is the stand-in, and how often it was started."""
     monkeypatch.setattr(rewards, "LOOK_S", 0.02)
+    monkeypatch.setattr(rewards, "AGAIN_S", HANG_S)
     made = []
 
     def graders(does, program=sys.executable):
         one = rewards._Graders(60.0, 1, None, None)
         one._command = [program, "-c", STAND_IN, str(tmp_path / "starts"), does]
-        one._silent_s = 0.2 if does == "is silent" else 60
+        one._silent_s = 0.2 if does == "is silent" else HANG_S
         made.append(one)
         return one, lambda: (tmp_path / "starts").read_text().count("started")
 
@@ -421,7 +392,7 @@ def server():
 
 def answered(port, body, *, token=TOKEN, path="/reward", content_type="application/json"):
     """Status and JSON of an answer; `body` is sent as it is if it is bytes."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HANG_S)
     headers = {"Content-Type": content_type, "Authorization": f"Bearer {token}"}
     data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
     connection.request("GET" if body is None else "POST", path, data, headers)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, here, paper_engine
+from helpers import HANG_S, ROOT, here, paper_engine
 
 import inference_and_check
 from util.errors import RunStopped, UserError
@@ -50,7 +50,7 @@ def job_elsewhere(folder, number=3, *, age_s=0.0, **said):
 
 def test_eight_jobs_killed_at_random_on_a_disk_without_locks_end_with_one_run(tmp_path):
     command = [sys.executable, str(ROOT / "tests" / "shard_campaign.py"), str(tmp_path), "5", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=2 * HANG_S)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["met"] > 0 and set(found.pop("ended")) == {0}

@@ -207,7 +207,7 @@ with Progress(340, "AIME") as bar:
 """
     (bar,) = (line for line in screen_of(program, columns) if line)
     assert bar.startswith("MATH500: 100%") and len(bar) <= columns
-    assert re.search(r"340/340 \[00:0\d<00:00, 62.1 % of 340 judged, \d+ tokens/s,", bar)
+    assert re.search(r"340/340 \[\d\d:\d\d<00:00, 62.1 % of 340 judged, \d+ tokens/s,", bar)
 
 
 def test_a_bar_in_a_log_file_fits_80_columns_and_says_its_most_important_numbers_first(capsys):

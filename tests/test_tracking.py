@@ -5,7 +5,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from helpers import here, json_lines, paper_engine
+from helpers import HANG_S, here, json_lines, paper_engine
 
 import eval as evaluation
 import inference_and_check
@@ -76,7 +76,7 @@ def fake(tmp_path, monkeypatch):
     )
 
 
-def tracked(folder, *names, finish_s=20.0, say_so=0):
+def tracked(folder, *names, finish_s=HANG_S, say_so=0):
     """A command that tells its trackers of so many samples."""
     with Tracking(names, name="run", folder=folder, settings=lambda: {"seed": 0}, finish_s=finish_s) as told:
         for number in range(say_so):

@@ -8,11 +8,10 @@ import os
 import random
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, json_lines, paper_engine
+from helpers import HANG_S, ROOT, is_running, json_lines, paper_engine, wait_until
 
 import doctor
 import inference_and_check
@@ -242,7 +241,7 @@ def test_each_try_is_a_process_whose_crash_and_hang_are_results(tmp_path):
     good = {"text": "The answer is 8."}
     words = ["--dataset", "Warmup", "--model", "m", "--max-tokens", "48", "--temperatures", "0.7"]
 
-    def probe(*lines, timeout_s=120.0, **settings):
+    def probe(*lines, timeout_s=HANG_S, **settings):
         flags = paper_engine(tmp_path, *lines)
         asked = Asked([*words, *flags], json.loads(flags[-1]), limit=3, n=2)
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
@@ -255,7 +254,7 @@ def test_each_try_is_a_process_whose_crash_and_hang_are_results(tmp_path):
     assert not shown.fell and "none of the answers are right" in shown.told and "on 3 problems" in shown.told
     assert probe({"stop": "the engine died: out of memory"})[1].why_not == "the engine died: out of memory"
     assert "requests failed (the last one: vLLM refuses it)" in probe({"fail": "vLLM refuses it"})[1].why_not
-    assert probe({**good, "delay_s": 60}, timeout_s=0.1)[1].why_not == "it was not done after 0 s"
+    assert probe({**good, "delay_s": HANG_S}, timeout_s=0.1)[1].why_not == "it was not done after 0 s"
     refused = [OSError(number, os.strerror(number)) for number in (errno.ENOSPC, errno.EIO, errno.EROFS)]
     told = [str(disk_trouble(Path("/runs/samples.jsonl"), error)) for error in refused]
     for said in ("[Errno 28] No space left on device", *told):
@@ -273,27 +272,13 @@ def test_a_try_ends_with_the_tuning_even_when_that_is_killed(tmp_path):
     command = [sys.executable, "-c", program, str(tmp_path / "log"), *words]
     tuning_process = subprocess.Popen(command, cwd=ROOT)
     try:
-        wait_until(lambda: list(tmp_path.glob("runs/*/samples.jsonl")))
+        wait_until(lambda: list(tmp_path.glob("runs/*/samples.jsonl")), tuning_process)
         found = subprocess.run(["pgrep", "-P", str(tuning_process.pid)], capture_output=True, text=True)
         (child,) = found.stdout.split()
     finally:
         tuning_process.kill()
         tuning_process.wait()
-    wait_until(lambda: not is_running(child))
-
-
-def wait_until(is_so):
-    end = time.monotonic() + 120
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def is_running(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    wait_until(lambda: not is_running(int(child)))
 
 
 def test_what_cannot_be_tuned_is_one_sentence(tmp_path):

@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from helpers import ROOT, at_a_terminal, json_lines, make_adapter
+from helpers import ROOT, at_a_terminal, free_port, is_running, json_lines, make_adapter, wait_until
 
 from util.engines.embedded import child_environment, embedded_model
 from util.engines.options import EngineOptions
@@ -122,19 +121,9 @@ def workers_of(process):
     return children_of(process.pid, "vllm_worker")
 
 
-def is_running(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def wait_until_gone(pids, seconds=60):
-    deadline = time.monotonic() + seconds
-    while any(map(is_running, pids)):
-        assert time.monotonic() < deadline, f"engine processes {pids} outlive their parent"
-        time.sleep(0.1)
+def wait_until_gone(pids):
+    """Engine processes do not outlive their parent."""
+    wait_until(lambda: not any(map(is_running, pids)))
 
 
 def test_killed_at_random_moments_the_run_resumes_and_ends_with_exactly_the_wanted_samples(
@@ -181,7 +170,7 @@ def test_copies_killed_by_force_are_started_again_and_ctrl_c_stops_the_run(tmp_p
     wait_for_samples(process, tmp_path, 40)
     engines = workers_of(process)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=START_S)
     assert process.returncode == 130 and "Traceback" not in errors
     assert "copy of the model 1 of 2: its process was killed by SIGKILL" in errors
     assert "; restarting it; " in errors
@@ -272,10 +261,7 @@ def server(advised_cache):
 
     It would fill in what its model's generation_config.json advises wherever a request is silent.
     """
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    serve = Server(port, advised_cache)
+    serve = Server(free_port(), advised_cache)
     serve.start()
     yield serve
     serve.kill()
@@ -380,10 +366,10 @@ def test_a_wrong_key_and_a_wrong_model_name_stop_at_once(tmp_path, start, server
         command(tmp_path, "--model", "openai/embedded", *flags),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=START_S,
         env={**os.environ, "OPENAI_API_KEY": "wrong-key-1234"},
     )
     assert process.returncode == 2 and "1234" in process.stderr and "wrong-key" not in process.stderr
     process = start(tmp_path, "--model", "openai/other", *flags)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=START_S)
     assert process.returncode == 2 and "embedded" in errors
