@@ -131,8 +131,9 @@ class FaultyEndpoint:
         self.happened: Counter[str] = Counter()
         self.in_flight = self.most_in_flight = 0
         self.keep = True  # whether bodies, headers and times are kept
+        self.most_answered: int | None = None  # requests after so many are never answered
         self._random = random.Random(self.script.seed)
-        self._answers = 0
+        self._answers = self._begun = 0
         self._waiting: deque[tuple[_Connection, str, dict]] = deque()
         self._gathered: list[Callable[[], None]] | None = [] if self.script.gathers else None
         self._fill = _fill_parts(self.script.fill)
@@ -280,7 +281,9 @@ class _Connection(asyncio.Protocol):
             endpoint.happened["refused"] += 1
             self.send(refused)
             return
-        fault = endpoint.pick(chat)
+        is_enough = endpoint.most_answered is not None and endpoint._begun >= endpoint.most_answered
+        fault = "stall" if is_enough else endpoint.pick(chat)
+        endpoint._begun += not is_enough
         endpoint.happened[fault] += 1
         if endpoint.script.queues and endpoint.in_flight >= endpoint.script.slots:
             endpoint._waiting.append((self, fault, chat))

@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from helpers import paper_engine  # noqa: E402
+from helpers import HANG_S, paper_engine  # noqa: E402
 from test_eval import small_hub  # noqa: E402
 from test_labelling import small_numina  # noqa: E402
 
@@ -104,7 +104,7 @@ def _finish(name: str, command: list[object]) -> float:
     """Run a command to its end; returns how long it took."""
     started = time.monotonic()
     process = _start(command)
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate(timeout=HANG_S)
     if process.returncode:
         raise SystemExit(f"{name} ended with {process.returncode}: {said.decode()[-2000:]}")
     return time.monotonic() - started
@@ -117,16 +117,17 @@ def campaign(folder: Path, kills: int, seed: int) -> dict[str, object]:
     whole, killed = folder / "whole", folder / "killed"
     whole.mkdir()
     killed.mkdir()
-    lasts = {name: _finish(name, command) for name, command in steps(whole, folder).items()}
-    names = list(lasts)
+    undisturbed = steps(whole, folder)
+    names = list(undisturbed)
     shares = dict.fromkeys(names, kills // len(names))
     for name in dice.sample(names, kills % len(names)):
         shares[name] += 1
     met = 0
     for name, command in steps(killed, folder).items():
+        lasts = _finish(name, undisturbed[name])  # now: the machine may be as busy as a moment later
         for _ in range(shares[name]):
             process = _start(command)
-            time.sleep(dice.uniform(0.2, 1.0) * lasts[name])
+            time.sleep(dice.uniform(0.2, 1.0) * lasts)
             if process.poll() is None:
                 met += 1
                 os.killpg(process.pid, signal.SIGKILL)

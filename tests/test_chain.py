@@ -6,12 +6,11 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import pytest
 from faulty_endpoint import FaultyEndpoint, Script
-from helpers import ROOT, here, json_lines, last_line, paper_engine, script
+from helpers import ROOT, here, json_lines, last_line, paper_engine, script, wait_until
 
 from tasks import load_task
 from util.errors import UserError
@@ -247,18 +246,17 @@ def test_a_killed_command_goes_on_to_the_same_training_file(tmp_path):
 
     folder = raw_run(tmp_path / "killed" / "run", number=8)
     whole = raw_run(tmp_path / "whole" / "run", number=8)
-    with RewritingEndpoint(Script(service_s=0.3)) as endpoint:
+    with RewritingEndpoint() as endpoint:
+        endpoint.most_answered = 3
         command = [sys.executable, str(ROOT / "convert_format.py"), "--input_dir", str(folder)]
         command += [*by_endpoint(endpoint), "--concurrency", "1"]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as running:
-            until = time.monotonic() + 60
-            while not formatted(folder) and time.monotonic() < until:
-                time.sleep(0.02)
+            wait_until(lambda: formatted(folder), running)
             running.send_signal(signal.SIGKILL)
         assert 0 < len(formatted(folder)) < 8
         with (folder / "formatted.jsonl").open("a") as torn:
             torn.write('{"problem_id": "7", "temp')
-        endpoint.script = Script()
+        endpoint.most_answered = None
         convert(folder, *by_endpoint(endpoint))
         convert(whole, *by_endpoint(endpoint))
     texts = [{line["problem_id"]: line["text"] for line in formatted(place)} for place in (folder, whole)]

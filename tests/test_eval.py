@@ -6,12 +6,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from helpers import json_lines, wide_lines
+from helpers import HANG_S, json_lines, wait_until, wide_lines
 
 import eval as evaluation
 import inference_and_check
@@ -197,21 +196,22 @@ def test_a_dead_engine_leaves_what_was_finished(tmp_path, hub):
 
 
 def test_a_killed_evaluation_goes_on_with_equal_results(tmp_path, hub):
-    lines = [
-        {"contains": f"{number}?", "text": rf"\boxed{{{number % 2}}}", "delay_s": 0.05} for number in range(6)
-    ]
-    script = script_of(tmp_path / "script", lines)
+    lines = [{"contains": f"{number}?", "text": rf"\boxed{{{number % 2}}}"} for number in range(6)]
+    hangs = {
+        **lines[4],
+        "contains": "MATH 4?",
+        "delay_s": HANG_S,
+    }  # so that it is not done before it is killed
+    script = script_of(tmp_path / "script", [hangs, *lines])
     command = [sys.executable, "eval.py", *flags(tmp_path, hub, script)]
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     samples = tmp_path / "runs/fake_MATH500_test_all_0_-1/samples.jsonl"
-    end = time.monotonic() + 60
-    while not samples.exists() or samples.read_bytes().count(b"\n") < 3:
-        assert time.monotonic() < end and process.poll() is None
-        time.sleep(0.01)
+    wait_until(lambda: samples.exists() and samples.read_bytes().count(b"\n") >= 3, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    script = script_of(tmp_path / "script", lines)
     kept = samples.read_bytes().rpartition(b"\n")[0]
     assert evaluation.run(evaluation.parse(flags(tmp_path, hub, script))) == 0
     assert samples.read_bytes().startswith(kept)
@@ -542,9 +542,9 @@ def test_a_hub_that_cannot_be_reached_is_not_waited_for(monkeypatch, capsys):
 
 
 def test_whether_the_hub_answers_is_asked_for_a_moment(monkeypatch):
-    def told(head):
+    def told(head, within_s=HANG_S):
         monkeypatch.setattr("huggingface_hub.get_session", lambda: SimpleNamespace(head=head))
-        return hub_of_data.answers(within_s=0.2)
+        return hub_of_data.answers(within_s=within_s)
 
     silence = threading.Event()
 
@@ -553,7 +553,7 @@ def test_whether_the_hub_answers_is_asked_for_a_moment(monkeypatch):
 
     assert told(lambda url: SimpleNamespace(status_code=200))
     assert not told(refused)
-    assert not told(lambda url: silence.wait(30))
+    assert not told(lambda url: silence.wait(HANG_S), within_s=0.2)
     silence.set()
 
 

@@ -5,14 +5,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import pyarrow
 import pyarrow.parquet
 import pytest
 from faulty_endpoint import FaultyEndpoint, Script
-from helpers import ROOT, asking, json_lines, last_line, paper_engine, script
+from helpers import HANG_S, ROOT, asking, json_lines, last_line, paper_engine, script, wait_until
 
 from tasks import load_task
 from util.data.difficulty import read_labels
@@ -276,14 +275,13 @@ def test_an_empty_key_file_is_refused(mirror):
 
 def test_a_killed_command_goes_on_to_the_same_labels(mirror):
     folder = mirror.parent / "labels"
-    slow = paper_engine(mirror.parent, {"text": "[[4]]", "delay_s": 0.3})
+    hangs = {"text": "[[4]]", "contains": QUESTIONS[3], "delay_s": HANG_S}  # not done before it is killed
+    slow = paper_engine(mirror.parent, hangs, {"text": "[[4]]"})
     command = [sys.executable, str(ROOT / "label_math_difficulty.py"), "--source", "math"]
     command += ["--data-dir", str(mirror), "--output-dir", str(folder), *slow]
     journal = folder / "labeled_math_0_-1.jsonl"
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as running:
-        until = time.monotonic() + 60
-        while not (journal.exists() and journal.stat().st_size) and time.monotonic() < until:
-            time.sleep(0.02)
+        wait_until(lambda: journal.exists() and journal.stat().st_size, running)
         running.send_signal(signal.SIGKILL)
     done_before = len(json_lines(journal))
     assert 0 < done_before < 6

@@ -3,11 +3,10 @@
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from faulty_endpoint import FaultyEndpoint, Script
-from helpers import ROOT, json_lines, last_line, own_process, paper_engine, script
+from helpers import HANG_S, ROOT, json_lines, last_line, own_process, paper_engine, script, wait_until
 from made_runs import make_run
 from pair_runs import make_run as make_pair_run
 
@@ -205,7 +204,8 @@ def test_a_comparison_that_fails_is_counted_and_asked_again(ask, folder):
 
 def test_a_killed_run_resumes_without_asking_twice(ask, folder, tmp_path):
     ask(says=[])
-    slow = [{**line, "delay_s": 0.02} for line in (*CAREFUL, YES_TO_ALL)]
+    hangs = {**YES_TO_ALL, "problem_id": "warmup-15", "delay_s": HANG_S}  # not done before it is killed
+    slow = [*CAREFUL, hangs, YES_TO_ALL]
     flags = [
         "--dataset",
         "Warmup",
@@ -220,9 +220,7 @@ def test_a_killed_run_resumes_without_asking_twice(ask, folder, tmp_path):
     flags += ["--second-opinion", "judge", "--audit-share", 1, *paper_engine(tmp_path, *slow)]
     command = [sys.executable, ROOT / "inference_and_check.py", *flags]
     process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while len(opinions_in(folder)) < 5 and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.01)
+    wait_until(lambda: len(opinions_in(folder)) >= 5, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     kept = (folder / "opinions.jsonl").read_bytes()
