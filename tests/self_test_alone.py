@@ -26,6 +26,10 @@ def state() -> dict[str, set[str]]:
     }
 
 
+def left_since(before: dict[str, set[str]]) -> dict[str, list[str]]:
+    return {kind: sorted(found - before[kind]) for kind, found in state().items()}
+
+
 if __name__ == "__main__":
     os.umask(0o022)
     needed = {sys.base_prefix, sys.prefix, Path(__file__).resolve().parent.parent}
@@ -39,7 +43,8 @@ if __name__ == "__main__":
     let_through(paths)
     before = state()
     report = self_test(without=sys.argv[1:])
-    time.sleep(0.2)  # what is ended by its parent's end may take a moment
-    left = {kind: sorted(found - before[kind]) for kind, found in state().items()}
+    end = time.monotonic() + 60  # what is ended by its parent's end may take a moment
+    while any((left := left_since(before)).values()) and time.monotonic() < end:
+        time.sleep(0.02)
     fell = [probe.name for probe in report.probes if not probe.held]
     print(json.dumps({"fell": fell, "left": left, "seen": {p.name: p.seen for p in report.probes}}))

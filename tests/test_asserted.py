@@ -20,7 +20,7 @@ ATTACKS = json_lines(ROOT / "tests/cases/attacks_on_asserts.jsonl")
 HUMANEVAL = (
     ROOT.parent / "shared/data/hub/openai/openai_humaneval/openai_humaneval/test-00000-of-00001.parquet"
 )
-LIMITS = Limits(time_s=0.2, problem_s=20, memory_bytes=512 << 20)
+LIMITS = Limits(time_s=0.5, memory_bytes=512 << 20)
 # What the attacks pretend to satisfy: `add` itself passes.
 TESTS = """import math
 import numpy as np

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import HANG_S
 from test_sandbox import AS_NOBODY, CONTAINER, ROOT
 
 from util.errors import UserError
@@ -36,7 +37,7 @@ needs_root = pytest.mark.skipif(
 def asked(*before, wanted="no-namespace"):
     """The tier and the layers, or None and why programs are refused."""
     command = [*before, sys.executable, "-B", "-c", ASK, wanted]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)
 
@@ -136,7 +137,7 @@ ALONE = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", sys.executable
 
 def self_test_alone(without):
     command = [*ALONE, str(ROOT / "tests" / "self_test_alone.py"), *without.split()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers import HANG_S, is_running, wait_until
 
 from util.errors import UserError
 from util.grading.sandbox import (
@@ -28,7 +29,7 @@ CAMPAIGN = str(ROOT / "tests" / "attack_campaign.py")
 AS_NOBODY = [sys.executable, str(ROOT / "tests" / "nobody.py")]
 CONTAINER = [sys.executable, str(ROOT / "tests" / "container.py")]
 NAMESPACES = ("user", "mount", "pid", "net", "ipc", "uts")
-LIMITS = Limits(time_s=0.5, problem_s=5, memory_bytes=1 << 30, output_bytes=1 << 20)
+LIMITS = Limits(time_s=0.5, memory_bytes=1 << 30, output_bytes=1 << 20)
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0, reason="NOT ROOT: attacks ran as this user alone, not as root and as nobody"
 )
@@ -54,7 +55,7 @@ def folder():
 
 def campaign(folder, *arguments, user=()):
     command = [*user, sys.executable, "-B", CAMPAIGN, str(folder), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=2 * HANG_S)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -147,10 +148,9 @@ def test_nothing_of_one_program_reaches_the_next(sandbox):
 
 
 def test_a_sleeping_and_a_busy_program_are_both_ended(sandbox):
-    for source in ("import time\ntime.sleep(60)", "while True: pass"):
-        began = time.monotonic()
+    for source in ("import time\ntime.sleep(10**6)", "while True: pass"):
         (outcome,) = run(sandbox, source)
-        assert outcome.status == "timeout" and time.monotonic() - began < 30  # of 60
+        assert outcome.status == "timeout" and outcome.code < 2  # not by the time of all tests
 
 
 def test_output_without_end_is_cut_off(sandbox):
@@ -224,24 +224,15 @@ def test_a_sandbox_ends_when_its_process_is_killed():
     source = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
         "from util.grading.sandbox import *\n"
-        "s = Sandbox()\nprint(s.process_id, flush=True)\n"
-        "list(s.run(Program(('import time\\ntime.sleep(50)',)), [b''], Limits(time_s=40)))"
+        "s = Sandbox()\n"
+        "program = Program(('import sys, time\\nif sys.stdin.read(): time.sleep(50)',))\n"
+        "for _ in s.run(program, [b'', b'sleep'], Limits(time_s=40)):\n"
+        "    print(s.process_id, flush=True)\n"
     )
     with subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True) as worker:
         launcher = int(worker.stdout.readline())
-        time.sleep(0.3)
         worker.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 5
-    while is_running(launcher) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not is_running(launcher)
-
-
-def is_running(process):
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    wait_until(lambda: not is_running(launcher))
 
 
 def test_a_dead_sandbox_is_an_error_of_its_own():
@@ -260,7 +251,7 @@ def test_nothing_grows_over_many_programs(sandbox):
     before, descriptors = resident_kb(), len(os.listdir("/proc/self/fd"))
     for _ in range(300):
         run(sandbox, "print(1)")
-    assert resident_kb() - before < 1024 and len(os.listdir("/proc/self/fd")) == descriptors
+    assert resident_kb() - before < 1024 and len(os.listdir("/proc/self/fd")) <= descriptors
 
 
 def test_packages_that_lie_below_tmp_are_found(monkeypatch):
