@@ -13,6 +13,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+from helpers import takes_at_most
 
 from tasks import livecodebench
 from util.errors import UserError
@@ -26,7 +27,7 @@ from util.records import BY_THE_CLOCK, Problem
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "grading"
 CASES = Path(__file__).resolve().parent / "cases" / "code.jsonl"
-SHORT = Limits(time_s=1, problem_s=10)
+SHORT = Limits(time_s=1)
 
 
 def apps(inputs, outputs, function=None):
@@ -83,9 +84,9 @@ def on_one_busy_core():
 def test_a_right_program_on_a_busy_core_keeps_its_verdict():
     with on_one_busy_core():
         began = time.monotonic()
-        verdict = grade_code(echo(1), block(WORK.format(seconds=0.35)), limits=Limits(time_s=0.5))
+        verdict = grade_code(echo(1), block(WORK.format(seconds=0.35)), limits=Limits(time_s=0.7))
         assert verdict.correct, verdict
-        assert time.monotonic() - began > 0.5, "the core was not busy"
+        assert time.monotonic() - began > 0.7, "the core was not busy"
         verdict = grade_code(echo(1), block(WORK.format(seconds=9)), limits=Limits(time_s=0.2))
     assert (verdict.reason, verdict.cause) == ("timeout", "") and "0.2 s of CPU time" in verdict.detail
 
@@ -121,7 +122,7 @@ def test_a_right_program_that_gets_no_core_for_longer_than_its_limit_keeps_its_v
 
 
 def test_many_tests_may_together_use_as_many_times_the_limit():
-    verdict = grade_code(echo(50), block(WORK.format(seconds=0.02)), limits=Limits(time_s=0.045))
+    verdict = grade_code(echo(50), block(WORK.format(seconds=0.02)), limits=Limits(time_s=0.2))
     assert verdict.detail == "passed 50 of 50 tests"
 
 
@@ -142,7 +143,8 @@ def test_a_program_that_waits_ends_by_the_clock_and_its_verdict_says_so(source, 
 
 
 def test_a_program_may_wait_for_less_than_its_limit():
-    assert grade_code(echo(3), block("import time\ntime.sleep(0.3)\nprint(input())"), limits=SHORT).correct
+    limits = Limits(time_s=60)
+    assert grade_code(echo(1), block("import time\ntime.sleep(1.2)\nprint(input())"), limits=limits).correct
 
 
 @pytest.mark.parametrize("tests", [1, 20])
@@ -426,8 +428,8 @@ def test_comparing_takes_time_in_proportion_to_the_output(unit):
             same(text, "2.5")
         return time.process_time() - began
 
-    short, long = (min(seconds(length) for _ in range(2)) for length in (8_000, 128_000))
-    assert long < 48 * max(short, 0.001)  # 16 times as long; were it quadratic, it would take 256 times
+    # 16 times as long; were it quadratic, it would take 256 times
+    assert takes_at_most(48, seconds, 8_000, 128_000, least_s=0.001)
 
 
 def test_a_difference_deep_inside_two_values_is_found_at_once():

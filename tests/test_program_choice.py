@@ -4,6 +4,7 @@
 import time
 
 import pytest
+from helpers import takes_at_most
 
 from util.response import language_of, program, programs, solution_part
 
@@ -385,8 +386,8 @@ def test_choosing_takes_time_in_proportion_to_the_response(unit):
                 language_of(block)
         return time.process_time() - began
 
-    short, long = (min(seconds(length) for _ in range(2)) for length in (2_000, 32_000))
-    assert long < 48 * max(short, 0.002)  # 16 times as long; were it quadratic, it would take 256 times
+    # 16 times as long; were it quadratic, it would take 256 times
+    assert takes_at_most(48, seconds, 2_000, 32_000, least_s=0.002)
 
 
 FENCE = "```"

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers import takes_at_most
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_code_grading import ADD, SUM
@@ -355,8 +356,8 @@ def test_a_response_takes_time_in_proportion_to_its_length(unit):
         program(text)
         return time.process_time() - began
 
-    short, long = (min(seconds(length) for _ in range(2)) for length in (3_000, 48_000))
-    assert long < 48 * max(short, 0.0005)  # 16 times as long; were it quadratic, it would take 256 times
+    # 16 times as long; were it quadratic, it would take 256 times
+    assert takes_at_most(48, seconds, 3_000, 48_000, least_s=0.0005)
 
 
 @pytest.mark.parametrize(
