@@ -1044,7 +1044,8 @@ def test_a_character_in_two_halves_is_whole_again():
     streamed = StreamedReply()
     for half in ("\\ud83d", "\\ude00"):
         streamed.feed(f'data: {{"choices": [{{"delta": {{"content": "{half}"}}}}]}}\n\n'.encode())
-    assert streamed.whole()["choices"][0]["message"]["content"] == "\ud83d\ude00"
+    streamed.feed(b"data: [DONE]\n\n")
+    assert read_stream(streamed).completion.text == "\U0001f600"
 
 
 # What was used
@@ -1633,13 +1634,88 @@ def test_a_refusal_in_the_reply_is_a_finished_sample_and_asked_once():
         (b'{"message":{"content":null},"finish_reason":"function_call"}', "", "tool_calls"),
         (b'{"message":{"content":"So 1"},"finish_reason":"MAX_TOKENS"}', "So 1", "length"),
         (b'{"message":{"content":"So 1"},"finish_reason":"model_length"}', "So 1", "length"),
-        (b'{"message":{"content":"a\\ud83d"},"finish_reason":null}', "a?", "unknown"),
+        (b'{"message":{"content":"a\\ud83d"},"finish_reason":null}', "a\ufffd", "unknown"),
+        (
+            b'{"message":{"content":[{"type":"text","text":"So "},{"type":"text","text":"1"}]}}',
+            "So 1",
+            "unknown",
+        ),
+        (b'{"message":{"content":null,"tool_calls":[{"id":"1"}]},"finish_reason":"stop"}', "", "tool_calls"),
     ],
 )
 def test_answers_are_read_in_all_their_forms(choice, text, finish_reason):
     completion = read_reply(200, {}, b'{"choices":[' + choice + b"]}").completion
     assert (completion.text, completion.finish_reason) == (text, finish_reason)
     assert (completion.prompt_tokens, completion.completion_tokens) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": "So 5.", "reasoning": "", "reasoning_content": "2 + 3"},
+        {"content": "So 5.", "thinking": "2 + 3"},
+        {"content": "So 5.", "reasoning": {"content": "2 + 3"}},
+        {"content": "So 5.", "thinking_blocks": [{"type": "thinking", "thinking": "2 + 3"}]},
+        {"content": "So 5.", "reasoning_details": [{"type": "reasoning.text", "text": "2 + 3"}]},
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "2 + 3"}]},
+                     {"type": "text", "text": "So 5."}]},
+        {"content": [{"type": "reasoning", "summary": [{"type": "summary_text", "text": "2 + 3"}]},
+                     {"type": "output_text", "text": "So 5."}]},
+    ],
+)  # fmt: skip
+def test_a_thought_is_found_wherever_a_server_puts_it(message):
+    at_once = read_reply(200, {}, json.dumps({"choices": [{"message": message}]}).encode())
+    streamed = StreamedReply()
+    streamed.feed(f"data: {json.dumps({'choices': [{'delta': message}]})}\n\ndata: [DONE]\n\n".encode())
+    for answer in (at_once, read_stream(streamed)):
+        assert (answer.completion.text, answer.completion.reasoning) == ("So 5.", "2 + 3")
+
+
+@pytest.mark.parametrize(
+    ("said", "tokens", "finish_reason", "words"),
+    [
+        ("stop", 300, "length", "taken for cut off"),
+        (None, 300, "length", "taken for cut off"),
+        ("stop", 299, "stop", None),
+        ("stop", 301, "stop", None),  # some count a thought that has a limit of its own
+        ("length", 40, "length", "cut an answer off at 40 tokens"),
+        ("length", 300, "length", None),
+    ],
+)
+def test_the_end_of_an_answer_is_told_by_its_tokens(said, tokens, finish_reason, words, capsys):
+    class Ends(FaultyEndpoint):
+        def answer(self, body):
+            choice = {"message": {"content": "So 5"}, "finish_reason": said}
+            return {"choices": [choice], "usage": {"prompt_tokens": 2, "completion_tokens": tokens}}
+
+        def pick(self, body):
+            return "stream_as_json"
+
+    [one] = requests(1)
+    with Ends() as endpoint:
+        engine = engine_for(endpoint)
+        [(_, outcome)] = engine.generate([replace(one, max_tokens=300)])
+        engine.close()
+    assert outcome.finish_reason == finish_reason
+    told = capsys.readouterr().err
+    assert (words in " ".join(told.split())) if words else not told
+
+
+@pytest.mark.parametrize("stream", ["never", "always"])
+def test_another_model_that_answers_is_named_once_and_kept(stream, capsys):
+    class FallsBack(FaultyEndpoint):
+        def answer(self, body):
+            return {**super().answer(body), "model": "another-model"}
+
+        def pick(self, body):
+            return "stream_as_json"
+
+    with FallsBack() as endpoint:
+        engine = engine_for(endpoint, stream=stream)
+        list(engine.generate(requests(2)))
+        engine.close()
+    assert engine.answered_as == ["another-model"]
+    assert capsys.readouterr().err.count("another-model answers (asked: test-model)") == 1
 
 
 @pytest.mark.parametrize("reason", ["abort", "insufficient_system_resource", "network_error"])

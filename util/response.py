@@ -1,7 +1,8 @@
 """What does a response consist of: a thought, a solution, the marks around them, code between fences?
 
 `part` tells thought and solution apart, `solution_part` is what a grader reads, and `program` is the block of
-code that it runs. Nobody else knows how models mark a thought.
+code that it runs; `message_text` and `message_thought` read a message of a chat. Nobody else knows how models
+mark a thought.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import itertools
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 BEGIN_THOUGHT, END_THOUGHT = "<|begin_of_thought|>", "<|end_of_thought|>"
 BEGIN_SOLUTION, END_SOLUTION = "<|begin_of_solution|>", "<|end_of_solution|>"
@@ -264,6 +266,44 @@ def trimmed(text: str) -> str:
     begin = len(text) - len(text.lstrip())
     line = max(text.rfind("\n", 0, begin), text.rfind("\r", 0, begin)) + 1
     return text[line if _FENCE.match(text, line) else begin :].rstrip()
+
+
+# --- messages of a chat, which may come in parts ---
+
+# Where servers and gateways put the thought of a message; the first that says something counts.
+THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "thinking_blocks", "reasoning_details")
+_THOUGHT_KINDS = ("reasoning", "thinking", "thought")  # types of parts begin with one of them
+_WORDS_OF_PART = ("text", "thinking", "reasoning", "content", "summary")
+
+
+def message_text(content: object) -> str:
+    """The answer in a message's content: a text, or those parts of it that are text."""
+    if isinstance(content, list):
+        return "".join(_part_words(part) for part in content if _type_of(part) in ("text", "output_text"))
+    return content if isinstance(content, str) else ""
+
+
+def message_thought(message: Mapping[str, Any]) -> str | None:
+    """The thought that stands apart in a message, in a field of its own or as parts of its content."""
+    for field in THOUGHT_FIELDS:
+        if words := _part_words(message.get(field)):
+            return words
+    content = message.get("content")
+    parts = content if isinstance(content, list) else ()
+    return "".join(_part_words(part) for part in parts if _type_of(part).startswith(_THOUGHT_KINDS)) or None
+
+
+def _type_of(part: object) -> str:
+    return str(part.get("type")) if isinstance(part, Mapping) else ""
+
+
+def _part_words(part: object) -> str:
+    """The words of a part, which may have parts itself."""
+    if isinstance(part, list):
+        return "".join(map(_part_words, part))
+    if isinstance(part, Mapping):
+        return next((words for name in _WORDS_OF_PART if (words := _part_words(part.get(name)))), "")
+    return part if isinstance(part, str) else ""
 
 
 # --- code between fences ---

@@ -106,6 +106,11 @@ class MeteredEngine:
         """Fields of requests that an endpoint refuses."""
         return getattr(self._engine, "left_out", [])
 
+    @property
+    def answered_as(self) -> list[str]:
+        """Other names of the model that an endpoint answers with."""
+        return getattr(self._engine, "answered_as", [])
+
     def generate(self, requests: Iterable[Request | None]) -> Iterator[tuple[Request, Completion | Failure]]:
         """Raises UserError when a limit does not even allow the first request."""
         for request, result in self._engine.generate(self._allowed(requests)):

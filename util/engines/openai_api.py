@@ -200,6 +200,11 @@ class OpenAIEngine:
         learned = set().union(*(endpoint.lessons for endpoint in self._dispatcher.endpoints))
         return sorted(learned.intersection(LEFT_OUT))
 
+    @property
+    def answered_as(self) -> list[str]:
+        """What endpoints call the model that answers, where it is another name than the one asked."""
+        return sorted(self._watch.answered_as)
+
     # The caller's thread
 
     def check_goes_on(self, flag: str) -> None:
@@ -529,6 +534,8 @@ class OpenAIEngine:
             lesson = lesson_of(outcome, known, may_change_stream=may_change)
             if lesson is not None:
                 return replace(outcome, kind=Kind.OTHERWISE, param=lesson)
+        elif tries.limit_sent:
+            return self._watch.with_end(endpoint, outcome, request.max_tokens)
         return outcome
 
 

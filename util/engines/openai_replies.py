@@ -16,6 +16,7 @@ from enum import Enum
 
 from util.engines.openai_streams import StreamedReply
 from util.records import MOST_COUNTED, Completion, end_named
+from util.response import message_text, message_thought
 
 
 class Kind(Enum):
@@ -55,6 +56,7 @@ class Answer:
     completion: Completion
     usage_known: bool
     thought_tokens: int = 0  # what the endpoint says of them; 0: nothing
+    model: str = ""  # who answered, as the endpoint says
 
     @property
     def tokens(self) -> int:
@@ -134,16 +136,16 @@ def _read_answer(reply: object, body: bytes) -> Answer | Trouble:
     finish_reason = end_named(reason) if isinstance(reason, str) and reason else "unknown"
     if finish_reason == "interrupted":
         return Trouble(Kind.BROKEN, f"the endpoint broke off the answer (finish_reason {reason})")
-    text, reasoning = message.get("content"), message.get("reasoning_content") or message.get("reasoning")
-    if not isinstance(reasoning, str):
-        reasoning = None
-    refusal = message.get("refusal")
+    content, reasoning = message.get("content"), message_thought(message)
+    text, refusal = message_text(content), message.get("refusal")
     if not text and isinstance(refusal, str) and refusal:
         text, finish_reason = refusal, "refusal"
-    if text is None and (reasoning is not None or finish_reason in WITHOUT_TEXT):
-        text = ""  # the token limit was reached while thinking, or a filter took the text away
-    if not isinstance(text, str):
-        return Trouble(Kind.BROKEN, f"the reply's content is {type(text).__name__}, not text")
+    elif not text and (message.get("tool_calls") or message.get("function_call")):
+        finish_reason = "tool_calls"  # some servers call this end normal
+    # Without text: the token limit was reached while thinking, or a filter took the text away.
+    is_answer = text or isinstance(content, str) or reasoning is not None or finish_reason in WITHOUT_TEXT
+    if not is_answer:
+        return Trouble(Kind.BROKEN, f"the reply's content is {type(content).__name__}, not text")
     usage = reply.get("usage")
     prompt_tokens, completion_tokens = (
         next((count for name in names if (count := _count(usage.get(name)))), 0)
@@ -162,7 +164,8 @@ def _read_answer(reply: object, body: bytes) -> Answer | Trouble:
     details = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
     thought_tokens = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
     usage_known = prompt_tokens > 0 and (completion_tokens > 0 or is_empty)
-    return Answer(completion, usage_known=usage_known, thought_tokens=thought_tokens or 0)
+    model = reply.get("model")
+    return Answer(completion, usage_known, thought_tokens or 0, model if isinstance(model, str) else "")
 
 
 def _read_error(status: int, headers: Mapping[str, str], reply: object, body: bytes) -> Trouble:
@@ -203,8 +206,8 @@ def _count(value: object) -> int | None:
 
 
 def _encodable(text: str) -> str:
-    """The text without lone surrogates (half an emoji in the JSON): they cannot be stored as UTF-8."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    """The text with the halves of a character joined; one that is alone cannot be stored, and is U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def is_html(headers: Mapping[str, str], body: bytes) -> bool:

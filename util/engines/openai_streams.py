@@ -10,6 +10,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from util.response import message_text, message_thought
+
 # Told the new thought and the new text of each piece; a finish reason ends the answer there.
 Listener = Callable[[str, str], str | None]
 
@@ -67,6 +69,7 @@ class StreamedReply:
         self._message: dict[str, Any] = {}
         self._finish_reason: Any = None
         self._usage: Any = None
+        self._model: Any = None
         self._error: dict | None = None
         self._names_error = False
         self._has_choice = self._is_done = False
@@ -119,7 +122,7 @@ class StreamedReply:
         if self._thought.has_begun:
             message["reasoning_content"] = str(self._thought)
         choices = [{"message": message, "finish_reason": self._finish_reason}] if self._has_choice else []
-        return {"choices": choices, "usage": self._usage}
+        return {"choices": choices, "usage": self._usage, "model": self._model}
 
     def _read(self, line: bytes) -> None:
         line = line.removeprefix(_BOM)
@@ -152,6 +155,7 @@ class StreamedReply:
             return
         if isinstance(chunk.get("usage"), dict):
             self._usage = chunk["usage"]
+        self._model = self._model or chunk.get("model")
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict) and not choice.get("index"):
@@ -166,15 +170,18 @@ class StreamedReply:
             delta = {} if self._chars else choice.get("message")
         if not isinstance(delta, dict):
             return
-        for growing, value in (
-            (self._thought, delta.get("reasoning_content") or delta.get("reasoning")),
-            (self._text, delta.get("content")),
-        ):
-            if isinstance(value, str):
-                growing.add(value)
-                self._chars += len(value)
-            elif value is not None:
-                self._message["content"] = value  # no text: whoever reads the reply says so
+        content = delta.get("content")
+        thought, text = message_thought(delta), message_text(content)
+        if thought is not None:
+            self._thought.add(thought)
+        if text or isinstance(content, str):
+            self._text.add(text)
+        elif content is not None and thought is None:
+            self._message["content"] = content  # no text: whoever reads the reply says so
+        self._chars += len(thought or "") + len(text)
+        for call in ("tool_calls", "function_call"):
+            if delta.get(call):
+                self._message[call] = delta[call]
         refusal = delta.get("refusal")
         if isinstance(refusal, str):
             self._message["refusal"] = self._message.get("refusal", "") + refusal

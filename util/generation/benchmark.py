@@ -107,9 +107,10 @@ class Benchmark:
             return
         self.has_generated = True
         before = self.run.info.get("generation", {})
-        left_out = {*self.run.info["made_with"].get("left_out", ()), *getattr(self.engine, "left_out", ())}
-        if left_out:
-            self.run.info["made_with"]["left_out"] = sorted(left_out)
+        made_with = self.run.info["made_with"]
+        for name in ("left_out", "answered_as"):
+            if told := {*made_with.get(name, ()), *getattr(self.engine, name, ())}:
+                made_with[name] = sorted(told)
         self.run.info["generation"] = {
             name: before.get(name, 0) + getattr(outcome, name) for name in SPENT
         } | {"gpus": self.order.options.gpus}

@@ -31,6 +31,7 @@ KINDS: dict[str, tuple[type, ...]] = {  # of values that are no settings, where 
     "made_with.hardware": OBJECT,
     "made_with.hardware.gpus": LIST,
     "made_with.left_out": LIST,
+    "made_with.answered_as": LIST,
     "made_with.imported.from": TEXT,
     "made_with.imported.scores": OBJECT,
     "prompt.name": TEXT,

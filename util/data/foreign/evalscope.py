@@ -19,9 +19,9 @@ from util.data.foreign.samples import (
     last_of,
     read_object,
     score_of,
-    text_of,
     thought_of,
 )
+from util.response import message_text
 
 TOOL = "evalscope"
 FOLDERS = ("reviews", "predictions")
@@ -100,8 +100,8 @@ def _new(row: dict, output: dict[str, Any]) -> ForeignSample:
     content = last_of("assistant", messages).get("content", score.get("prediction"))
     index = scored.get("generation_index")
     return ForeignSample(
-        question=text_of(asked) if not isinstance(asked, str) else asked,
-        text=text_of(content),
+        question=message_text(asked) if not isinstance(asked, str) else asked,
+        text=message_text(content),
         problem=str(scored["group_id"]) if scored.get("group_id") is not None else "",
         index=index if isinstance(index, int) else None,
         reference=target[0] if isinstance(target, list) and len(target) == 1 else target,
@@ -123,8 +123,8 @@ def _old(row: dict) -> Iterator[ForeignSample]:
         message, review = choice.get("message") or {}, choice.get("review") or {}
         content, gold, found = message.get("content"), review.get("gold"), review.get("pred")
         yield ForeignSample(
-            question=asked if isinstance(asked, str) else text_of(last_of("user", asked).get("content")),
-            text=text_of(content),
+            question=asked if isinstance(asked, str) else message_text(last_of("user", asked).get("content")),
+            text=message_text(content),
             problem=str(row.get("index", "")),
             index=index,
             reference=gold if gold is not None else raw.get("answer"),

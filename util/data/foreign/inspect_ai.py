@@ -22,11 +22,11 @@ from util.data.foreign.samples import (
     number,
     read_object,
     score_of,
-    text_of,
     texts,
     thought_of,
 )
 from util.errors import UserError
+from util.response import message_text
 
 TOOL = "inspect_ai"
 VERSIONS = (1, 2)  # of the log's layout
@@ -137,14 +137,14 @@ def _sample(raw: dict, temperature: float | None) -> ForeignSample:
     choice = (output.get("choices") or [{}])[0]
     content = (choice.get("message") or {}).get("content", output.get("completion"))
     usage, target = output.get("usage") or {}, raw.get("target")
-    prompt = text_of(
+    prompt = message_text(
         last_of("user", [one for one in messages if one.get("role") != "assistant"]).get("content")
     )
-    question = asked if isinstance(asked, str) else text_of(last_of("user", asked).get("content"))
+    question = asked if isinstance(asked, str) else message_text(last_of("user", asked).get("content"))
     missing = "" if output.get("choices") else "failed there" if raw.get("error") else "without a response"
     return ForeignSample(
         question=question,
-        text=text_of(content),
+        text=message_text(content),
         problem=str(raw.get("id")),
         index=count(raw.get("epoch")) - 1 if count(raw.get("epoch")) else None,
         prompt=prompt,

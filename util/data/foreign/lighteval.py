@@ -22,9 +22,9 @@ from util.data.foreign.samples import (
     question_of,
     read_object,
     score_of,
-    text_of,
     texts,
 )
+from util.response import message_text
 
 TOOL = "lighteval"
 TEXTS = ("example", "full_prompt", "instruction")
@@ -103,7 +103,7 @@ def _new(raw: dict) -> dict[str, Any]:
     return {
         "bare": _bare(doc.get("specific")),
         "query": doc.get("query") or "",
-        "prompt": sent if isinstance(sent, str) else text_of(last_of("user", sent).get("content")),
+        "prompt": sent if isinstance(sent, str) else message_text(last_of("user", sent).get("content")),
         "golds": _golds(choices, doc.get("gold_index")),
         "choices": tuple(choices) if len(choices) > 1 else (),
         "responses": response.get("text"),

@@ -22,9 +22,9 @@ from util.data.foreign.samples import (
     question_of,
     read_object,
     score_of,
-    text_of,
     texts,
 )
+from util.response import message_text
 
 TOOL = "lm-evaluation-harness"
 _NAME = re.compile(r"samples_(?P<task>.+?)(?:_(?P<date>\d{4}-\d\d-\d\dT[\d.-]+))?")
@@ -143,7 +143,7 @@ def _asked(arguments: Any) -> tuple[str, dict]:
         prompt = prompt[0]
     if isinstance(prompt, str) and prompt.startswith('[{"'):  # messages, as endpoints were sent them
         try:
-            prompt = text_of(last_of("user", json.loads(prompt)).get("content"))
+            prompt = message_text(last_of("user", json.loads(prompt)).get("content"))
         except ValueError:
             pass
     return prompt if isinstance(prompt, str) else "", options if isinstance(options, dict) else {}

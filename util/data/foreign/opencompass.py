@@ -17,8 +17,8 @@ from util.data.foreign.samples import (
     last_of,
     read_object,
     score_of,
-    text_of,
 )
+from util.response import message_text
 
 TOOL = "OpenCompass"
 _PART = re.compile(r"(?P<task>.+)_(?P<part>\d+)")
@@ -73,7 +73,7 @@ def _samples(parts: list[Path], details: Any) -> Iterator[ForeignSample]:
 
 def _of_row(row: dict, problem: str, told: dict) -> Iterator[ForeignSample]:
     asked, gold, found = row["origin_prompt"], row.get("gold"), row["prediction"]
-    question = asked if isinstance(asked, str) else text_of(last_of("user", asked).get("content"))
+    question = asked if isinstance(asked, str) else message_text(last_of("user", asked).get("content"))
     responses = found if isinstance(found, list) else [found]
     answer, right = told.get("predictions", told.get("pred")), told.get("correct")
     for index, text in enumerate(responses):

@@ -24,11 +24,11 @@ from util.data.foreign.samples import (
     number,
     question_of,
     score_of,
-    text_of,
     texts,
     thought_of,
 )
 from util.errors import UserError
+from util.response import message_text
 from util.terminal import say
 
 TOOL = "rows"
@@ -133,7 +133,7 @@ def _samples(path: Path, columns: Mapping[str, str], model: str | None) -> Itera
         if _model(row, columns) != model:
             continue
         asked = at["question"]
-        question = asked if isinstance(asked, str) else text_of(last_of("user", asked).get("content"))
+        question = asked if isinstance(asked, str) else message_text(last_of("user", asked).get("content"))
         sent = row.get("prompt")
         choices = texts(_listed(path, at.get("options")))
         about: dict[str, Any] = {
@@ -157,7 +157,7 @@ def _samples(path: Path, columns: Mapping[str, str], model: str | None) -> Itera
             answer = extracted if isinstance(extracted, str) else None
             yield ForeignSample(
                 **about,
-                text=text_of(content),
+                text=message_text(content),
                 reasoning=said["reasoning"] if isinstance(said["reasoning"], str) else thought_of(content),
                 finish_reason=end_of(said["finish"]),
                 completion_tokens=count(said["tokens"]),
@@ -181,13 +181,13 @@ def _responses(path: Path, value: Any, *, is_talk: bool) -> list:
         return [last_of("assistant", several).get("content")]
     if not isinstance(several, list) or (isinstance(value, str) and not texts(several)):
         several = [value]
-    elif thought_of(several) or text_of(several):  # the parts of one
+    elif thought_of(several) or message_text(several):  # the parts of one
         return [several]
     found = (
         one.get("content", one.get("text")) if isinstance(one, Mapping) else one for one in several or [None]
     )
     responses = list(found)
-    if any(isinstance(one, list) and not (thought_of(one) or text_of(one)) for one in responses if one):
+    if any(isinstance(one, list) and not (thought_of(one) or message_text(one)) for one in responses if one):
         raise UserError(
             f"{path} has a response that is a list in a list ({str(value)[:60]}): write each as one text"
         )

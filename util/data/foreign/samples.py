@@ -17,6 +17,7 @@ from typing import Any
 from util.data.files import why_no_json
 from util.errors import UserError
 from util.records import end_named
+from util.response import message_thought
 from util.terminal import say
 
 _DECIMAL_COMMA = re.compile(r"\s*([+-]?[0-9]+),([0-9]+)\s*")
@@ -120,22 +121,9 @@ def question_of(bare: str, whole: str, reference: object, choices: tuple[str, ..
     return whole if not bare or (whole and is_letter and says_nothing) else bare
 
 
-def text_of(content: object) -> str:
-    """The text of a message, which may come in parts."""
-    if isinstance(content, list):
-        return "".join(_parts(content, "text"))
-    return content if isinstance(content, str) else ""
-
-
 def thought_of(content: object) -> str | None:
     """The thought that stands apart in a message of parts."""
-    return "".join(_parts(content, "reasoning")) or None if isinstance(content, list) else None
-
-
-def _parts(content: list, kind: str) -> Iterator[str]:
-    for part in content:
-        if isinstance(part, Mapping) and part.get("type") == kind and isinstance(part.get(kind), str):
-            yield part[kind]
+    return message_thought({"content": content})
 
 
 def last_of(role: str, messages: object) -> Mapping[str, Any]:
