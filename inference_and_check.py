@@ -604,7 +604,7 @@ def _report(
     run.json keeps the numbers of the whole folder.
     """
     from util.generation.tracking import result_of
-    from util.results.headline import about_alike, about_loops, summary_line
+    from util.results.headline import about_alike, about_graders, about_loops, summary_line
 
     run, order = opened.run, opened.order
     found_at, without = results.asked(), results.without_doubtful()
@@ -621,6 +621,7 @@ def _report(
         for told in (
             _about_stopping(found),
             about_alike(float(temperature), found),
+            about_graders(found),
             about_loops(found, run.info["settings"].get("max_tokens")),
         ):
             if told:

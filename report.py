@@ -272,7 +272,7 @@ def _temperatures_flag(parser: argparse.ArgumentParser, nargs: str | int) -> Non
 
 def _page(args: argparse.Namespace) -> int:
     from util.records import exact_number
-    from util.results.headline import summary_line
+    from util.results.headline import about_graders, summary_line
     from util.results.named import runs_in
     from util.results.page.counts import read_counts
     from util.results.page.folders import write_page
@@ -292,6 +292,8 @@ def _page(args: argparse.Namespace) -> int:
         summaries[str(facts.folder)] = {exact_number(at): one.as_json()["avg"] for at, one in found}
         for at, one in found:
             say(summary_line(f"{facts.name} at {exact_number(at)}", one))
+            if mixed := about_graders(one):
+                say(mixed)
             if facts.opinions is not None:
                 say(f"  {facts.opinions.headline(exact_number(at), one)}")
         for line in () if facts.opinions is None else facts.opinions.lines():

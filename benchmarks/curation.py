@@ -185,7 +185,7 @@ def print_found(data_dir: Path | None) -> None:
         edited = [(question, edit(question)) for question in plain]
         edited = [(one, other) for one, other in edited if other != one]
         report(f"leaks found, {name}", [text.find(other) is not None for _, other in edited])
-        if name != DROPPED:
+        if name not in (DROPPED, RENAMED):
             report(f"near duplicates found, {name}", [is_near(*pair) for pair in edited])
     for one, other in OPPOSITES:
         pairs = [(q, re.sub(rf"\b{one}\b", other, q, count=1)) for q in plain if re.search(rf"\b{one}\b", q)]
@@ -230,13 +230,25 @@ def shuffled(question: str) -> str:
     return "\n".join((*lines[:-4], *lines[-2:], *lines[-4:-2])) if len(lines) > 4 else question
 
 
+def renamed(question: str) -> str:
+    """Other letters for the unknowns of its formulas."""
+    formula, product = r"\$[^$]*\$|\\\[.*?\\\]", r"\\[a-zA-Z]+|(?<![a-zA-Z])[a-z]{1,3}(?![a-zA-Z])"
+
+    def other(found: re.Match[str]) -> str:
+        return found[0] if found[0][0] == "\\" else found[0].translate(OTHER_LETTERS)
+
+    return re.sub(formula, lambda part: re.sub(product, other, part[0]), question, flags=re.DOTALL)
+
+
 CONTESTS = ("AIME", "AMC23", "MATH500", "GSM8K", "OlympiadBench", "Minerva", "MMLU", "ARC-C")
-DROPPED = "one word in nine dropped"
+DROPPED, RENAMED = "one word in nine dropped", "unknowns renamed"
+OTHER_LETTERS = str.maketrans("abcdefghijklmnopqrstuvwxyz", "pqruvgwhjkzlmntyabcsdefxio")
 EDITS = {
     "LaTeX respelled": respelled,
     "sentences reordered": reordered,
     "options shuffled": shuffled,
     "capitals": str.upper,
+    RENAMED: renamed,
     "a sentence before": lambda question: f"Solve the following problem. {question}",
     DROPPED: lambda question: " ".join(word for at, word in enumerate(question.split()) if at % 9 != 8),
 }

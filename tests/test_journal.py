@@ -25,7 +25,9 @@ def test_what_was_appended_is_read_back_as_it_was(tmp_path):
     assert values(tmp_path / "j.jsonl") == lines
 
 
-@pytest.mark.parametrize("torn", [b'{"n": 2', b'{"n": 2}', b'{"text": "\xc3', b"\x00" * 100_000])
+@pytest.mark.parametrize(
+    "torn", [b'{"n": 2', b'{"n": {"m": 2}', b'"n"', b'{"text": "\xc3', b"\x00" * 100_000]
+)
 def test_a_torn_last_line_is_dropped_and_its_place_taken(tmp_path, capsys, torn):
     path = tmp_path / "j.jsonl"
     path.write_bytes(b'{"n": 1}\n' + torn)
@@ -34,6 +36,18 @@ def test_a_torn_last_line_is_dropped_and_its_place_taken(tmp_path, capsys, torn)
         journal.append({"n": 3})
     assert values(path) == [{"n": 1}, {"n": 3}]
     assert capsys.readouterr().err.count("j.jsonl ends in zero bytes, as a power cut") == (torn[-1:] == b"\0")
+
+
+def test_a_last_line_that_lacks_nothing_but_its_end_is_kept(tmp_path):
+    path = tmp_path / "j.jsonl"
+    path.write_bytes(b'{"n": 1}\n{"n": 2}')
+    [_, (offset, line)] = read_lines(path)
+    assert line == {"n": 2}
+    with open(path, "rb") as file:
+        assert read_line_at(file, offset) == {"n": 2}
+    with Journal(path) as journal:
+        assert journal.append({"n": 3}) == path.read_bytes().index(b'{"n": 3}')
+    assert values(path) == [{"n": 1}, {"n": 2}, {"n": 3}]
 
 
 def test_what_is_cut_off_by_whoever_never_read_it_is_told(tmp_path, capsys):

@@ -91,6 +91,14 @@ def test_every_copy_and_light_edit_is_found(several, edit):
     assert not missed
 
 
+def test_a_copy_that_calls_its_unknowns_otherwise_is_found(several):
+    text = benchmark(
+        *(case["benchmark"] for case in OWN), r"Let $x, y, z > 0$ with $xyz = 2$. Minimize $x^4 + 4y^2$."
+    )
+    assert text.find(r"Let $a, b, c > 0$ with $abc = 2$. Minimize $a^4 + 4b^2$.").how == PASSAGES
+    assert text.find(r"Let $a, b, c > 0$ with $a+b = 7c$. Minimize $5a + b^3 + 9c$.") is None
+
+
 def test_four_in_five_rewordings_with_the_same_numbers_are_found(several):
     rewordings = [case["training"] for case in OWN if case["leak"]]
     found = [leak for leak in map(several.find, rewordings) if leak is not None]

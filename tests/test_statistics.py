@@ -16,7 +16,7 @@ from util.results.estimates import (
     pass_at_k,
     tokens_to_first_correct,
 )
-from util.results.headline import about_alike, about_loops, summarise, summary_line
+from util.results.headline import about_alike, about_graders, about_loops, summarise, summary_line
 from util.results.paired_test import LEVEL, compare_shares, holm, permutation_p, problem_p
 
 
@@ -58,6 +58,15 @@ def line_of(name, found):
 def only(records):
     """The same as numbers."""
     return result(records).as_json()
+
+
+def test_verdicts_of_several_versions_of_a_grader_are_said():
+    def by(*graders):
+        return about_graders(result([record(index=at, grader=name) for at, name in enumerate(graders)]))
+
+    assert "maths-17 (1) and maths-3 (2): `--check --regrade`" in by("maths-3", "maths-3", "maths-17")
+    assert by("code-3 legacy", "code-4 legacy")
+    assert not by("maths-17", "pool-1", "code-4", "code-4 legacy")
 
 
 def test_samples_that_are_all_the_same_text_are_counted_and_said():

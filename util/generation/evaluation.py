@@ -35,7 +35,7 @@ from util.generation.order import Order
 from util.generation.tracking import Tracking, progress_of, result_of
 from util.grading.judged import LABEL
 from util.records import exact_number
-from util.results.headline import Headline, about_alike, summary_line
+from util.results.headline import Headline, about_alike, about_graders, summary_line
 from util.runs.folder import find_run, read_run_json
 from util.runs.journal import write_whole
 from util.runs.reader import has_samples
@@ -338,8 +338,8 @@ class Evaluation:
         for temperature, one in found.items():
             label = name if len(found) == 1 else f"{name} at {temperature}"
             self._say(summary_line(label, one))
-            if alike := about_alike(float(temperature), one):
-                self._say(f"{label}: {alike}")
+            for told in filter(None, (about_alike(float(temperature), one), about_graders(one))):
+                self._say(f"{label}: {told}")
         if others := results.about_others():
             self._say(f"{name}: {others}")
         if part.failure or missing:

@@ -7,6 +7,7 @@ result (terminal, run.json, result files, pages) renders that. `summary_line` is
 from __future__ import annotations
 
 import math
+import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -27,6 +28,7 @@ from util.results.estimates import majority_at_k, mean_of_shares, pass_at_k, tok
 from util.terminal import filled, number_of
 
 PERCENTILES = (5, 25, 50, 75, 95)
+_VERSION = re.compile(r"-\d+")  # of a grader: maths-17
 OF_ATTEMPTED = "correct_of_attempted"
 DETAILS = ("tokens", "tokens_to_first_correct", "groups", "macro", "graders")  # too long for a line of JSON
 
@@ -316,6 +318,15 @@ def about_alike(temperature: float, found: Headline) -> str:
         f"{exact_number(temperature)}: answers of a few tokens may be, others say that "
         "the server does not sample (a cache, defaults of its own, a seed that it ignores)"
     )
+
+
+def about_graders(found: Headline) -> str:
+    """That verdicts of several versions of a grader make up one number, as after an update; else ""."""
+    versions: dict[str, list[str]] = {}
+    for name, count in found.graders.items():
+        versions.setdefault(_VERSION.sub("", name, count=1), []).append(f"{name} ({count:,})")
+    mixed = " and ".join(name for names in versions.values() if len(names) > 1 for name in names)
+    return f"WARNING: judged by {mixed}: `--check --regrade` judges all samples alike" if mixed else ""
 
 
 def about_loops(found: Headline, max_tokens: object) -> str:

@@ -1,7 +1,8 @@
 """How does a finished piece of work get onto the disk so that nothing can take it away again?
 
 One JSON object a line, appended and flushed at once. A line that was torn by a crash or a power cut can
-only be the last one: it is cut off when the file is opened for appending, and its work is done again.
+only be the last one: it is cut off when the file is opened for appending, and its work is done again. One
+that lacks nothing but its end, as some editors leave it, is whole.
 
 Where several jobs write to one run, each has a file of its own of each journal (`samples.3.jsonl`). Who reads
 reads them as one: `files_of` names them, and an offset says which file it lies in.
@@ -197,7 +198,7 @@ def read_keys(path: Path, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, re.
 
 
 def _whole_lines(path: Path) -> Iterator[tuple[int, int, bytes, Path]]:
-    """(offset, number, bytes, file) of each line that ends; of a missing file none."""
+    """(offset, number, bytes, file) of each line that is whole; of a missing file none."""
     for file_number, there in files_of(path):
         try:
             file = _open(there)
@@ -206,7 +207,7 @@ def _whole_lines(path: Path) -> Iterator[tuple[int, int, bytes, Path]]:
         with file:
             offset = file_number * FILE_BYTES
             for number, raw in enumerate(file, start=1):
-                if not raw.endswith(b"\n"):  # being written just now, or torn by a crash
+                if not raw.endswith(b"\n") and not _is_whole(raw):  # being written, or torn by a crash
                     if raw.endswith(b"\0"):
                         _say_zeros(there)
                     break
@@ -454,7 +455,7 @@ def _say_zeros(path: Path) -> None:
 
 
 def _cut_torn_tail(file: int, path: Path) -> int:
-    """Cut the bytes after the last newline and return the length of what is left."""
+    """Cut the bytes after the last newline, or end their line; returns the length of what is there then."""
     end = size = os.fstat(file).st_size
     while end > 0:
         start = max(0, end - TAIL_BYTES)
@@ -463,8 +464,19 @@ def _cut_torn_tail(file: int, path: Path) -> int:
             end = start + newline + 1
             break
         end = start
-    if end != size:
-        if os.pread(file, 1, size - 1) == b"\0":
-            _say_zeros(path)
-        os.ftruncate(file, end)
+    if end == size:
+        return end
+    if os.pread(file, 1, size - 1) == b"\0":
+        _say_zeros(path)
+    elif _is_whole(os.pread(file, size - end, end)):
+        return size + os.write(file, b"\n")
+    os.ftruncate(file, end)
     return end
+
+
+def _is_whole(raw: bytes) -> bool:
+    """Whether a line is an object and no part of one."""
+    try:
+        return raw.rstrip().endswith(b"}") and isinstance(json.loads(raw), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -94,12 +94,13 @@ class BenchmarkText:
         if words:
             self._whole.setdefault(hash(tuple(words)), len(self._owners))
         self._owners.append((benchmark, problem_id))
-        self._grams.append(np.unique(gram_hashes(words, self._span)))
+        said = _nameless(words)
+        self._grams.append(np.unique(gram_hashes(said, self._span)))
         if self.ngram is None:
             self._answers.append(answer)
             self._turns.append(read.turns)
             self._numbers.append(_telling_numbers(words))
-            self._words.append(_hashes(words))
+            self._words.append(_hashes(said))
             self._meanings.append(np.unique(_hashes(meanings(words))))
 
     def close(self) -> None:
@@ -145,8 +146,9 @@ class BenchmarkText:
         words = read.words
         if words and self._whole.get(hash(tuple(words)), -1) not in {-1, *besides}:
             return Look(True, _no_places())
-        hits = self._hits(words)
-        if hits is not None and self._covered(words, hits, besides) is not None:
+        said = _nameless(words)
+        hits = self._hits(said)
+        if hits is not None and self._covered(said, hits, besides) is not None:
             return Look(True, _no_places())
         if self.ngram is None and self._reworded(read, words, besides) is not None:
             return Look(True, _no_places())
@@ -173,8 +175,9 @@ class BenchmarkText:
         whole = self._whole.get(hash(tuple(words)), -1) if words else -1
         if whole not in {-1, *besides}:
             return Leak(*self._owners[whole], SAME, 1.0, (question.strip(),))
-        hits = self._hits(words)
-        covered = None if hits is None else self._covered(words, hits, besides)
+        said = _nameless(words)
+        hits = self._hits(said)
+        covered = None if hits is None else self._covered(said, hits, besides)
         reworded = self._reworded(read, words, besides, answer) if self.ngram is None else None
         if covered is not None and (reworded is None or covered.score >= reworded.score):
             passages = tuple(_joined(words[begin:end]) for begin, end in _runs(covered.positions))
@@ -359,6 +362,12 @@ class _Covered(NamedTuple):
 class _Reworded(NamedTuple):
     owner: int
     score: float
+
+
+def _nameless(words: Sequence[str]) -> list[str]:
+    """The words with one sign for every letter of a formula: a copy may call its unknowns otherwise."""
+    letters = {word for word in words if len(word) == 1 and "a" <= word <= "z"}
+    return ["x" * len(word) if len(word) < 5 and letters.issuperset(word) else word for word in words]
 
 
 def _joined(words: Sequence[str]) -> str:
