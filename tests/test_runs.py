@@ -435,6 +435,33 @@ def test_runs_that_were_made_differently_are_not_merged(tmp_path, settings):
     assert not (tmp_path / "all").exists()
 
 
+def test_samples_of_a_merge_that_stand_behind_others_are_said_and_copies_are_not(tmp_path, capsys):
+    one, copy = a_run_of(tmp_path / "a", 0, 1), a_run_of(tmp_path / "copy", 0, 1)
+    other = a_run_of(tmp_path / "other", 0, 1, 2, text="So {}.")
+    merge_runs([one, copy, other], tmp_path / "all")
+    said = " ".join(capsys.readouterr().err.split())
+    assert (
+        f"{other}: 2 of its samples are not those that an earlier run has" in said and said.count("WARN") == 1
+    )
+
+
+def test_runs_with_unlike_problems_under_one_name_are_not_merged(tmp_path):
+    one = a_run_of(tmp_path / "a", 0)
+    two = a_run_of(tmp_path / "b", 1, problem=replace(PROBLEM, question="What is 2 + 5?"))
+    with pytest.raises(UserError, match=r"'p1': its question is 'What is 2 \+ 2\?' and 'What is 2 \+ 5\?'"):
+        merge_runs([one, two], tmp_path / "all")
+
+
+def test_a_merged_run_keeps_what_all_say_of_their_endpoints(tmp_path):
+    runs = [a_run_of(tmp_path / str(number), number) for number in range(2)]
+    info = json.loads((runs[1] / "run.json").read_text())
+    info["made_with"] |= {"left_out": ["seed"], "answered_as": ["other"]}
+    (runs[1] / "run.json").write_text(json.dumps(info))
+    merge_runs(runs, tmp_path / "all")
+    made_with = read_run_json(tmp_path / "all")["made_with"]
+    assert (made_with["left_out"], made_with["answered_as"]) == (["seed"], ["other"])
+
+
 def test_a_merge_says_where_the_models_of_its_runs_are_not_the_same(tmp_path, capsys):
     runs = [a_run_of(tmp_path / str(number), number) for number in range(4)]
     models = [

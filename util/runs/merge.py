@@ -22,6 +22,7 @@ from util.settings import difference
 from util.terminal import say
 
 SAID_OF_SAMPLES = (FORMATTED, UNFORMATTED, VERDICTS, OPINIONS)  # whose lines name a sample
+OF_A_PROBLEM = ("question", "prompt", "answer", "choices")  # what must agree of one
 OF_THE_ROWS = ("path", "split", "revision", "labels")  # parts of `dataset` that must agree
 
 
@@ -53,6 +54,8 @@ def merge_runs(folders: Sequence[Path], into: Path) -> dict[str, int]:
         _refuse_unlike(folders[0], infos[0], folder, info)
     for folder in folders:
         check_nobody_writes(folder)
+    _refuse_other_problems(folders)
+    _say_other_samples(folders)
     first = infos[0]
     for folder, info in zip(folders[1:], infos[1:], strict=True):
         _say_unlike_models(folders[0], first, folder, info)
@@ -77,6 +80,40 @@ def _refuse_unlike(one: Path, its: dict, other: Path, others: dict) -> None:
                 f"{one} was made with {name} = {shortened(here, 300)}, {other} with "
                 f"{shortened(there, 300)}: only runs of the same settings become one; see all that differs "
                 f"with: report.py compare {one} {other}"
+            )
+
+
+def _refuse_other_problems(folders: Sequence[Path]) -> None:
+    """Raise UserError where runs have unlike problems under one name, as after a file was edited."""
+    met: dict[str, tuple[Path, dict]] = {}
+    for folder in folders:
+        for _, line in read_lines(folder / PROBLEMS):
+            its = {name: line[name] for name in OF_A_PROBLEM if name in line}
+            one, before = met.setdefault(line["id"], (folder, its))
+            name = next((name for name in its.keys() & before.keys() if its[name] != before[name]), None)
+            if name is not None:
+                raise UserError(
+                    f"{one} and {folder} do not mean the same by the problem {line['id']!r}: its {name} is "
+                    f"{shortened(before[name], 200)} and {shortened(its[name], 200)}; only runs of the same "
+                    "problems become one"
+                )
+
+
+def _say_other_samples(folders: Sequence[Path]) -> None:
+    """Say how many samples of a run are others than those of earlier ones that stand in their place."""
+    keys, lines = SampleSet(), set()
+    for folder in folders:
+        others = 0
+        for line in sample_lines(folder):
+            content = hash(line.raw.rstrip())
+            if keys.add(*line.key):
+                lines.add(content)
+            else:
+                others += content not in lines
+        if others:
+            say(
+                f"WARNING: {folder}: {others:,} of its samples are not those that an earlier run has by the "
+                "same problem, temperature and index, and are not taken"
             )
 
 
@@ -124,9 +161,12 @@ def _copy_lines(path: Path, to: Path, wanted: SampleSet) -> None:
 
 
 def _made_with(infos: Sequence[dict]) -> dict[str, Any]:
-    """What the first run says; of other suites' scores those that all log alike: one of a part is none of
-    the whole."""
-    made = infos[0]["made_with"]
+    """What the first run says, and of endpoints what all say; of other suites' scores those that all log
+    alike: one of a part is none of the whole."""
+    made = dict(infos[0]["made_with"])
+    for name in ("left_out", "answered_as"):
+        if told := {one for info in infos for one in info["made_with"].get(name, ())}:
+            made[name] = sorted(told)
     if not isinstance(made.get("imported"), dict):
         return made
     first, *others = map(logged_scores, infos)
