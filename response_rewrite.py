@@ -42,6 +42,7 @@ from util.runs.reader import RecordPlace, RunReader
 from util.settings import number_in
 from util.task import Task
 from util.terminal import Progress, number_of, print_result, say
+from util.training.filters import ends_with_its_problem
 from util.training.formats import JUDGED_FORMATS, PAIR_FORMATS, check_thought_field, dataset_info
 from util.training.pairs.survey import (
     PLAIN,
@@ -401,7 +402,7 @@ def _forms(found: Survey, readers: list[RunReader], form: str) -> FormOf:
     def form_of(number: int) -> str | None:
         record = readers[found.run_of(number)].at(found.place(number))
         answer = read_answer(record.text())
-        if isinstance(answer, NoAnswer):
+        if isinstance(answer, NoAnswer) or not ends_with_its_problem(answer.solution):
             return None
         return PLAIN if answer.plain or form == WITHOUT else THINKING
 

@@ -196,6 +196,15 @@ def test_a_comparison_says_which_side_has_undecided_samples_and_what_they_could_
     assert (found["higher_in_a"], found["higher_in_b"]) == (1, 0)
 
 
+def test_a_comparison_says_where_one_side_was_cut_off_more(tmp_path, capsys):
+    samples = [{"problem_id": f"p{place}", "index": 0} for place in range(4)]
+    cut = [{**samples[0], "correct": False, "reason": "truncated", "finish_reason": "length"}, *samples[1:]]
+    one, other = make_run(tmp_path / "a", samples), make_run(tmp_path / "b", cut)
+    said = "WARNING: the shares cut off differ: 0.0 % and 25.0 % of samples"
+    assert said in compared(capsys, one, other)[0]
+    assert "cut off" not in compared(capsys, one, make_run(tmp_path / "c", samples))[0]
+
+
 def regraded(tmp_path, count=1):
     """An old run, whose verdicts have neither how nor trust nor cause, that today's grader judged again."""
     old = [

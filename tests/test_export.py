@@ -84,6 +84,7 @@ def test_wrong_truncated_ungraded_and_unformatted_samples_stay_out(tmp_path):
         "within the limits": 3,
         "with a solution": 3,
         "with one thought": 3,
+        "about one problem": 3,
         "boxes agree": 3,
         "in one language": 3,
         "not repetitive": 3,
@@ -1162,6 +1163,9 @@ BAD = {
     "tags": PaperSample(
         "tags", "Two?", text=f"<think>{THOUGHT}</think>Hm.<think>Yes.</think>{SOLUTION}", formatted=False
     ),
+    "next": PaperSample(
+        "next", "Six?", response=f"{SOLUTION}\n\nQuestion 2: How many is 3 + 4?\n\\boxed{{9}}"
+    ),
     "boxes": PaperSample("boxes", "Three?", text=f"<think>\\boxed{{8}}</think>{SOLUTION}", formatted=False),
     "language": PaperSample("language", "Four?", response=f"{LONGER} 所以是七。"),
     "repetition": PaperSample("repetition", "Five?", response=f"{LONGER} " * 20),
@@ -1172,7 +1176,7 @@ def test_each_filter_is_counted_in_funnel_and_card_and_can_be_switched_off(tmp_p
     folder = write_run(tmp_path / "run", [*samples(), *BAD.values()])
     done = export(folder, "--dedup", "none")
     funnel = last_line(done)["funnel"]
-    assert [funnel[one.stage] for one in FILTERS.values()] == [7, 6, 5, 4, 3]
+    assert [funnel[one.stage] for one in FILTERS.values()] == [8, 7, 6, 5, 4, 3]
     card = (tmp_path / "train.card.md").read_text()
     for one in FILTERS.values():
         assert f"1 correct sample was left out: {one.against}" in done.stderr and f"{one.against}\n" in card
@@ -1180,7 +1184,7 @@ def test_each_filter_is_counted_in_funnel_and_card_and_can_be_switched_off(tmp_p
     for name in BAD:
         found = rows(folder, "--dedup", "none", "--no-filter", name, "--force")
         assert {row["sample_id"].split("/")[1] for row in found} == {*QUESTIONS, name}
-    assert len(rows(folder, "--dedup", "none", "--no-filter", *BAD, "--force")) == 8
+    assert len(rows(folder, "--dedup", "none", "--no-filter", *BAD, "--force")) == 9
 
 
 TWICE = f"<think>{THOUGHT}</think>Hm.<think>{THOUGHT}</think>{SOLUTION}"

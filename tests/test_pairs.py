@@ -391,6 +391,15 @@ def test_responses_without_a_thought_make_pairs_where_others_cannot(pair, tmp_pa
     assert all("_of_thought" not in json.dumps(row) for row in rows(tmp_path / "out", "whole"))
 
 
+def test_a_response_that_goes_on_with_another_problem_is_on_neither_side(pair, tmp_path):
+    short, middle = (think(attempt(15, padding=padding)) for padding in (2, 6))
+    on = short.replace("<|end_of_solution|>", "Question: And 4 times 4?\nAnswer: 16\n\n<|end_of_solution|>")
+    make_run(tmp_path / "run", {"p": [(on, True), (middle, True), (LONG, True)]})
+    pair("--variants", "whole")
+    [row] = rows(tmp_path / "out", "whole")
+    assert "4 times 4" not in json.dumps(row)
+
+
 def test_a_way_of_pairing_for_silc_wants_silc(pair, tmp_path):
     make_run(tmp_path / "run", {"p": [(LONG, True), (WRONG, False)]})
     with pytest.raises(UserError, match="--silc-pairing next-longer says how --SILC pairs: give --SILC"):

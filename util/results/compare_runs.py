@@ -31,6 +31,7 @@ from util.settings import NOT_RECORDED, SETTINGS, unrecorded, values_of
 from util.terminal import number_of
 
 LETTERS = [*ascii_uppercase, *map(str, range(27, 1000))]  # of runs in a table
+CUT_APART = 0.01  # shares of samples cut off that differ by more are said: the token limit may be the cause
 LISTED = 20  # problems printed on each side; the page lists all
 
 
@@ -344,6 +345,9 @@ def warnings_of(first: Side, second: Side) -> list[str]:
         undecided = sum(side.tally.undecided)
         if undecided:
             found.append(f"undecided samples of {side.folder}, counted as not correct: {undecided}")
+    cut = [side.headline.truncated / max(1, side.headline.samples) for side in (first, second)]
+    if abs(cut[0] - cut[1]) > CUT_APART:
+        found.append(f"the shares cut off differ: {100 * cut[0]:.1f} % and {100 * cut[1]:.1f} % of samples")
     return found
 
 

@@ -132,10 +132,24 @@ def _repeats_little(draft: Draft, limits: Limits) -> bool:
     return repeated_share(draft.text) <= limits.max_repetition
 
 
+def ends_with_its_problem(solution: str) -> bool:
+    """Whether no other problem follows the answer: the grader judges what stands in front of it."""
+    if "\nQ" not in solution and "\nProblem" not in solution:
+        return True
+    from util.grading.maths.answers import goes_on
+
+    return not goes_on(solution)
+
+
+def _is_about_one_problem(draft: Draft, limits: Limits) -> bool:
+    return ends_with_its_problem(draft.answer.solution)
+
+
 SHORT, REPETITION = "short", "repetition"
 FILTERS = {  # quick ones first
     SHORT: Filter("with a solution", "solution too short", _is_long_enough),
     "tags": Filter("with one thought", "more than one thought", _has_one_pair),
+    "next": Filter("about one problem", "another problem follows the answer", _is_about_one_problem),
     "boxes": Filter("boxes agree", "the boxes of thought and solution differ", _boxes_agree),
     "language": Filter("in one language", "languages are mixed", _is_in_one_language),
     REPETITION: Filter("not repetitive", "too much repetition", _repeats_little),

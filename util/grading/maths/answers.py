@@ -78,11 +78,21 @@ def find_answer(solution: str, *, lowest: str = "low") -> Found | None:
         solution = _ORNAMENT.sub("", solution)
     if end := _END_OF_PROOF.search(solution, max(0, len(solution) - _NEAR)):
         solution = solution[: end.start()]
+    return _before_others(solution) or _find(solution, lowest)
+
+
+def goes_on(solution: str) -> bool:
+    """Whether another problem follows the answer, as base models go on."""
+    return _before_others(solution) is not None
+
+
+def _before_others(solution: str) -> Found | None:
+    """The answer in front of other problems with which a text goes on; None where there are none."""
     if "\nQ" in solution or "\nProblem" in solution:
         for another in itertools.islice(_NEXT_PROBLEM.finditer(solution), _MOST_PROBLEMS):
             if (found := _find(solution[: another.start()], "high")) is not None:
-                return found  # base models go on with other problems
-    return _find(solution, lowest)
+                return found
+    return None
 
 
 def _find(solution: str, lowest: str) -> Found | None:
