@@ -29,7 +29,7 @@ from util.response import IN_FIELD, WITH_MARKERS, WITHOUT
 from util.runs.folder import find_runs, read_run_json
 from util.runs.journal import make_folder_of, sha256_of, whole_json, write_all
 from util.runs.opinions import Opinions, trusted_opinions
-from util.settings import at_least, number_in, plain_digits
+from util.settings import at_least, number_in, plain_digits, public_name
 from util.terminal import Progress, number_of, print_result, say
 from util.training.datacard import card, described_file, lengths_picture, token_statistics
 from util.training.drawing import Mix
@@ -533,7 +533,7 @@ def _sources(infos: list[dict], extras: list[Path], origins: Counter[int]) -> li
         if origin < len(infos):
             info = infos[origin]
             data, model = info["dataset"], info["settings"]["model"]
-            name = data.get("path", info["settings"]["task"])
+            name, model = public_name(data.get("path", info["settings"]["task"])), public_name(model)
             place = (name, data.get("split", ""), data.get("revision", ""))
             rows[(*place, data.get("licence") or "not stated", model)] += number
         else:

@@ -61,6 +61,16 @@ def test_each_problem_of_the_band_is_one_row_with_its_pass_rate(tmp_path, capsys
     assert "| pass rates | `0.1 to 0.75` |" in (tmp_path / "rl.card.md").read_text()
 
 
+def test_no_place_of_this_machine_is_in_rows_and_card(tmp_path):
+    folder = write_run(tmp_path / "run", samples(), model="/home/me/models/small-7b")
+    info = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**info, "dataset": {"path": "/home/me/own.jsonl"}}))
+    export(folder)
+    rows = json_lines(tmp_path / "rl.jsonl")
+    assert {(row["data_source"], row["model"]) for row in rows} == {("own.jsonl", "small-7b")}
+    assert "/home/me" not in (tmp_path / "rl.jsonl").read_text() + (tmp_path / "rl.card.md").read_text()
+
+
 def test_undecided_samples_count_apart_and_problems_without_a_verdict_stay_out(tmp_path):
     more = [
         PaperSample("half", QUESTIONS["half"], index=4, correct=False, reason="undecided", cause="why"),

@@ -519,3 +519,8 @@ def short_name(model: str) -> str:
     if name in ("", ".", ".."):  # a folder by its place: take its own name
         name = os.path.basename(os.path.realpath(model))
     return name or model
+
+
+def public_name(name: str) -> str:
+    """A model or data set as others may read it: of a path of this machine its last part."""
+    return short_name(name) if name.startswith(("/", "~", "./", "../")) else name

@@ -25,6 +25,7 @@ from util.runs.journal import Closing, write_lines
 from util.runs.offsets import name_digest
 from util.runs.opinions import Opinions
 from util.runs.reader import RecordPlace, RunReader
+from util.settings import public_name
 from util.training.curation import (
     Candidate,
     Candidates,
@@ -760,12 +761,12 @@ def own_example(record: Record, info: dict, folder: str, system: str | None, tok
         response=record.text(),
         question=record.question,
         answer=record.answer,
-        data_source=info["dataset"].get("path") or settings["task"],
+        data_source=public_name(info["dataset"].get("path") or settings["task"]),
         source=str(about.get("source") or settings["task"]),
         subject=str(about.get("subject") or ""),
         difficulty=_plain(about.get("difficulty", about.get("level"))),
         task=settings["task"],
-        model=settings["model"],
+        model=public_name(settings["model"]),
         sample_id=f"{folder}/{sample.problem_id}/{exact_number(sample.temperature)}/{sample.index}",
         tokens=tokens,
     )
