@@ -159,7 +159,7 @@ def run(args: argparse.Namespace) -> int:
         with ExitStack() as stack:
             grading = None
             if not args.inference:
-                grading = open_grading(opened, stack)
+                grading = open_grading(opened, stack, again=args.regrade)
             if not args.check and args.shard is None:
                 spent = _generate(args, opened, grading, tracking)
             if grading is not None:

@@ -197,6 +197,15 @@ def test_a_check_judges_again_what_the_grader_failed_on_and_says_how_many(run, f
     assert "judged again" not in run("--limit", 3, "--check").stderr
 
 
+def test_verdicts_that_were_made_with_other_flags_stay_with_a_word_unless_all_are_judged_again(run):
+    run("--limit", 2, "--no-symbolic")
+    words = "made with symbolic engine = False, this command says True"
+    for _ in range(2):
+        assert words in " ".join(run("--limit", 2, "--check").stderr.split())
+    assert "WARNING" not in run("--limit", 2, "--check", "--regrade").stderr
+    assert "WARNING" not in run("--limit", 2, "--check").stderr
+
+
 ENDLESS_CHECK = """
 import time
 import inference_and_check

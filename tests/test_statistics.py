@@ -65,8 +65,8 @@ def test_verdicts_of_several_versions_of_a_grader_are_said():
         return about_graders(result([record(index=at, grader=name) for at, name in enumerate(graders)]))
 
     assert "maths-17 (1) and maths-3 (2): `--check --regrade`" in by("maths-3", "maths-3", "maths-17")
-    assert by("code-3 legacy", "code-4 legacy")
-    assert not by("maths-17", "pool-1", "code-4", "code-4 legacy")
+    assert by("code-4", "code-4 legacy")
+    assert not by("maths-17", "pool-1", "code-4", "judge-1", "judge-1 m")
 
 
 def test_samples_that_are_all_the_same_text_are_counted_and_said():

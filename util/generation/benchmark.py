@@ -33,12 +33,13 @@ from util.results.counting import Counted, Tallies, Tally, counted, groups_of, s
 from util.results.headline import Headline, Target, headline, target_in
 from util.runs.batches import RunPlace, fetching_flag, read_parts
 from util.runs.folder import SPENT, Run, find_run, read_run_json, writer_of
-from util.runs.journal import make_folders
+from util.runs.journal import make_folders, read_lines
+from util.runs.lines import VERDICTS
 from util.runs.lock import IsWritten
 from util.runs.reader import has_samples, read_records, text_digest
 from util.runs.repeat import LABELS
 from util.runs.shards import SHARDS, Shard
-from util.settings import SETTINGS, difference, unrecorded
+from util.settings import BY_NAME, SETTINGS, difference, unrecorded
 from util.task import Task
 from util.terminal import number_of, say
 
@@ -324,10 +325,11 @@ def _origin(order: Order, before: dict) -> str | None:
     return order.system_prompt_from
 
 
-def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:
+def open_grading(opened: Benchmark, resources: ExitStack, *, again: bool = False) -> Grading:
     """Graders on all cores, of this machine or of a cluster, for one benchmark; they end with `resources`.
 
-    Writes down how they grade.
+    Writes down how they grade, and warns where verdicts stay that were made otherwise: `again` says that all
+    samples are judged again.
 
     Raises UserError when programs would run with less isolation than was asked for.
     """
@@ -348,12 +350,26 @@ def open_grading(opened: Benchmark, resources: ExitStack) -> Grading:
         pool, note["nodes"] = _cluster_pool(opened.order.options, host, judge)
     else:
         pool = GradingPool(usable_cores(), judge, symbolic=judging.symbolic)
+    if not again:
+        note = _as_there(run, note, "compare" if task.is_code else "symbolic")
     run.info["grading"] = note
     run.save_info()
     resources.enter_context(pool)
     grading = Grading(run, pool, opened.asked.references, timeout_s=task.grade_timeout_s)
     resources.callback(grading.close)
     return grading
+
+
+def _as_there(run: Run, note: dict, name: str) -> dict:
+    """What is written down of grading: where verdicts stay that were made otherwise, how, which is said."""
+    was, now = run.info.get("grading", {}).get(name, note[name]), note[name]
+    if was == now or next(read_lines(run.folder / VERDICTS), None) is None:
+        return note
+    say(
+        f"WARNING: there are verdicts that were made with {BY_NAME[name].label} = {was}, this command says "
+        f"{now}: they stay as they are; --check --regrade judges all samples alike"
+    )
+    return {**note, name: was}
 
 
 def _cluster_pool(options: EngineOptions, host: tuple, judge: Judge) -> tuple[ClusterGradingPool, list[str]]:

@@ -7,7 +7,6 @@ result (terminal, run.json, result files, pages) renders that. `summary_line` is
 from __future__ import annotations
 
 import math
-import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -28,7 +27,6 @@ from util.results.estimates import majority_at_k, mean_of_shares, pass_at_k, tok
 from util.terminal import filled, number_of
 
 PERCENTILES = (5, 25, 50, 75, 95)
-_VERSION = re.compile(r"-\d+")  # of a grader: maths-17
 OF_ATTEMPTED = "correct_of_attempted"
 DETAILS = ("tokens", "tokens_to_first_correct", "groups", "macro", "graders")  # too long for a line of JSON
 
@@ -321,10 +319,11 @@ def about_alike(temperature: float, found: Headline) -> str:
 
 
 def about_graders(found: Headline) -> str:
-    """That verdicts of several versions of a grader make up one number, as after an update; else ""."""
+    """That verdicts of several versions or ways of a grader make up one number; else ""."""
     versions: dict[str, list[str]] = {}
     for name, count in found.graders.items():
-        versions.setdefault(_VERSION.sub("", name, count=1), []).append(f"{name} ({count:,})")
+        if not is_of_judge(name):  # which texts it need not be asked about has another name
+            versions.setdefault(name.partition("-")[0], []).append(f"{name} ({count:,})")
     mixed = " and ".join(name for names in versions.values() if len(names) > 1 for name in names)
     return f"WARNING: judged by {mixed}: `--check --regrade` judges all samples alike" if mixed else ""
 
