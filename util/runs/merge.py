@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from util.errors import UserError
 from util.runs.batches import RunPlace, waiting_parts
@@ -22,7 +22,7 @@ from util.settings import difference
 from util.terminal import say
 
 SAID_OF_SAMPLES = (FORMATTED, UNFORMATTED, VERDICTS, OPINIONS)  # whose lines name a sample
-OF_A_PROBLEM = ("question", "prompt", "answer", "choices")  # what must agree of one
+OF_A_PROBLEM = ("question", "prompt", "answer")  # what must agree of one
 OF_THE_ROWS = ("path", "split", "revision", "labels")  # parts of `dataset` that must agree
 
 
@@ -85,18 +85,23 @@ def _refuse_unlike(one: Path, its: dict, other: Path, others: dict) -> None:
 
 def _refuse_other_problems(folders: Sequence[Path]) -> None:
     """Raise UserError where runs have unlike problems under one name, as after a file was edited."""
-    met: dict[str, tuple[Path, dict]] = {}
-    for folder in folders:
+    met: dict[str, tuple[int, int]] = {}  # of each problem: the first run that has it, and what it says there
+    for number, folder in enumerate(folders):
         for _, line in read_lines(folder / PROBLEMS):
-            its = {name: line[name] for name in OF_A_PROBLEM if name in line}
-            one, before = met.setdefault(line["id"], (folder, its))
-            name = next((name for name in its.keys() & before.keys() if its[name] != before[name]), None)
-            if name is not None:
-                raise UserError(
-                    f"{one} and {folder} do not mean the same by the problem {line['id']!r}: its {name} is "
-                    f"{shortened(before[name], 200)} and {shortened(its[name], 200)}; only runs of the same "
-                    "problems become one"
-                )
+            content = hash(tuple(line[name] for name in OF_A_PROBLEM))
+            first, before = met.setdefault(line["id"], (number, content))
+            if content != before:
+                _refuse_problem(folders[first], folder, line)
+
+
+def _refuse_problem(one: Path, other: Path, line: dict) -> NoReturn:
+    its = next(there for _, there in read_lines(one / PROBLEMS) if there["id"] == line["id"])
+    name = next(name for name in OF_A_PROBLEM if its[name] != line[name])
+    raise UserError(
+        f"{one} and {other} do not mean the same by the problem {line['id']!r}: its {name} is "
+        f"{shortened(its[name], 200)} and {shortened(line[name], 200)}; only runs of the same problems "
+        "become one"
+    )
 
 
 def _say_other_samples(folders: Sequence[Path]) -> None:
