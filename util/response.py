@@ -1,8 +1,8 @@
 """What does a response consist of: a thought, a solution, the marks around them, code between fences?
 
 `part` tells thought and solution apart, `solution_part` is what a grader reads, and `program` is the block of
-code that it runs; `message_text` and `message_thought` read a message of a chat. Nobody else knows how models
-mark a thought.
+code that it runs; `before_other_problems` ends a text where it goes on with another problem; `message_text`
+and `message_thought` read a message of a chat. Nobody else knows how models mark a thought.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import itertools
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -229,6 +229,27 @@ def without_end_of_turn(text: str) -> str:
 def without_turn_tokens(text: str) -> str:
     """A text with line ends in place of the tokens between turns."""
     return _TURN_TOKEN.sub("\n", text) if "<" in text else text
+
+
+def before_other_problems(text: str, is_answered: Callable[[str], bool]) -> str:
+    """A text up to the problem with which it goes on behind its answer, as base models do; else the whole.
+
+    Numbered problems of which the first stands in front of the answer are parts of it.
+    """
+    has_parts = False
+    for problem in itertools.islice(_PROBLEM.finditer(text), _MOST_PROBLEMS):
+        front = text[: problem.start()]
+        if is_answered(front):
+            return text if has_parts and problem["number"] else front
+        has_parts = has_parts or problem["number"] is not None
+    return text
+
+
+_PROBLEM = re.compile(
+    r"(?:\A|\n)[ \t*#]*(?:(?:Next |New )?(?:[Qq]uestion|Q|[Pp]roblem)|Exercise|Human|User|问题|题目)"
+    r"(?:[ \t]*(?P<number>\d{1,3}))?[ \t*]*[:.：]"
+)
+_MOST_PROBLEMS = 8  # of those with which a text goes on, in front of which an answer is looked for
 
 
 def holds_special_tokens(text: str) -> bool:

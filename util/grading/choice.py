@@ -53,7 +53,7 @@ from util.grading.maths.reader import clean
 from util.grading.maths.spans import is_denied
 from util.grading.maths.words import normal_text, unwrapped
 from util.records import TRUSTS, Verdict
-from util.response import solution_part
+from util.response import before_other_problems, solution_part
 
 GRADER = "choice-10"
 LETTERS = "ABCDEFGHIJ"
@@ -97,6 +97,15 @@ def grade_choice(
 
 def choose(solution: str, valid: str, texts: tuple[str, ...] = ()) -> Choice:
     """The chosen letter (several, joined by commas, where the response hedges) and by which sign."""
+
+    def is_answered(text: str) -> bool:
+        found = _choose(text, valid, texts)
+        return found.trust == "high" or found.how == "whole response"
+
+    return _choose(before_other_problems(solution, is_answered), valid, texts)
+
+
+def _choose(solution: str, valid: str, texts: tuple[str, ...]) -> Choice:
     box = boxed_answer(solution)
     tail = solution[-TAIL:]
     for how, span in (("box", box), ("answer tag", tagged_answer(tail))):

@@ -134,8 +134,6 @@ def _repeats_little(draft: Draft, limits: Limits) -> bool:
 
 def ends_with_its_problem(solution: str) -> bool:
     """Whether no other problem follows the answer: the grader judges what stands in front of it."""
-    if "\nQ" not in solution and "\nProblem" not in solution:
-        return True
     from util.grading.maths.answers import goes_on
 
     return not goes_on(solution)

@@ -9,7 +9,6 @@ a conclusion in the last line, a response that is nothing but the answer. Low: t
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from typing import NamedTuple
@@ -49,7 +48,7 @@ from util.grading.maths.spelling import clean, mended
 from util.grading.maths.spoken import in_notation
 from util.grading.maths.units import unit_of
 from util.grading.maths.words import is_compound
-from util.response import without_turn_tokens
+from util.response import before_other_problems, without_turn_tokens
 
 MAX_ANSWER = 4_000  # characters of one answer; what is longer is no answer
 TAIL = 12_000  # characters at the end of a solution in which answers without a box are looked for
@@ -78,21 +77,17 @@ def find_answer(solution: str, *, lowest: str = "low") -> Found | None:
         solution = _ORNAMENT.sub("", solution)
     if end := _END_OF_PROOF.search(solution, max(0, len(solution) - _NEAR)):
         solution = solution[: end.start()]
-    return _before_others(solution) or _find(solution, lowest)
+    front = before_other_problems(solution, _is_answered)
+    return _find(front, lowest if front == solution else "high")
 
 
 def goes_on(solution: str) -> bool:
     """Whether another problem follows the answer, as base models go on."""
-    return _before_others(solution) is not None
+    return before_other_problems(solution, _is_answered) != solution
 
 
-def _before_others(solution: str) -> Found | None:
-    """The answer in front of other problems with which a text goes on; None where there are none."""
-    if "\nQ" in solution or "\nProblem" in solution:
-        for another in itertools.islice(_NEXT_PROBLEM.finditer(solution), _MOST_PROBLEMS):
-            if (found := _find(solution[: another.start()], "high")) is not None:
-                return found
-    return None
+def _is_answered(text: str) -> bool:
+    return _find(text, "high") is not None
 
 
 def _find(solution: str, lowest: str) -> Found | None:
@@ -120,8 +115,6 @@ def _is_sentence(found: Found) -> bool:
 
 _END_OF_PROOF = re.compile(r"(?<=\s)\$?\\(?:blacksquare|square|Box|qed|qedsymbol)\$?\s*\Z")
 _ORNAMENT = re.compile("[\U0001f000-\U0001faff\u2600-\u2712\u2714-\u2716\u2719-\u274b\ufe0f]")
-_MOST_PROBLEMS = 8  # of those with which a text goes on, in front of which an answer is looked for
-_NEXT_PROBLEM = re.compile(r"\n[ \t*#]*(?:Question|Q|Problem)(?:[ \t]*\d{1,3})?[ \t*]*[:.]")
 
 
 def _found(span: str, said: Statement, how: str, trust: str) -> Found:
