@@ -610,7 +610,7 @@ def test_keys_that_are_spent_during_a_run_stop_it_with_all_that_was_answered():
 
     with Allowance() as endpoint:
         engine, kept = engine_for(endpoint, keys=KeyPool([FIRST])), []
-        with pytest.raises(RunStopped, match="quota"):
+        with pytest.raises(RunStopped, match=r"the last one \.\.\.1111: .*quota"):
             for _, outcome in engine.generate(requests(1000)):
                 kept.append(outcome)
         engine.close()

@@ -252,7 +252,8 @@ class Watch:
         elif self._keys.anonymous:
             problem = f"{url} requires an API key ({trouble.message}): set OPENAI_API_KEY or give --keys FILE"
         else:
-            problem = f"{url} accepts none of the API keys: {'; '.join(self._keys.reasons)}"
+            last, why = lease.key.tail, "; ".join(self._keys.reasons)
+            problem = f"{url} accepts none of the API keys, the last one {last}: {why}"
         if self.answers:
             self.finish_outstanding = True
             raise RunStopped(f"{problem}; {KEPT}")
