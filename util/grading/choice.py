@@ -127,7 +127,7 @@ def _choose(solution: str, valid: str, texts: tuple[str, ...]) -> Choice:
         return declared or Choice(None)
     if texts and (letter := _declared_text(tail, valid, texts)):
         return Choice(letter, "option text", "medium")
-    return declared or _lone(tail, plain, valid, texts)
+    return declared or _lone(tail, plain, valid)
 
 
 def _joined_to(before: str, behind: str, valid: str) -> list[str]:
@@ -197,19 +197,11 @@ def _letter_of(answer: str, valid: str, texts: tuple[str, ...]) -> str | None:
         behind = answer[headed.end() - 1 :]
         if signs.another_head.search(behind) or DENIED_BEHIND.match(behind):
             return None
-        letter = headed.group(1) or headed.group(2)
-        return ", ".join([letter, *_contradicted(letter, behind, valid, texts)])
+        return headed.group(1) or headed.group(2)
     if letter := _option_with(said, valid, texts):
         return letter
     declared = _declared(_plain(answer), valid, ())
     return declared and declared.letter
-
-
-def _contradicted(letter: str, behind: str, valid: str, texts: tuple[str, ...]) -> list[str]:
-    """The other letter whose text is all that the line says behind a letter: in "C. London", London is B."""
-    said = behind.split("\n", 1)[0].strip(" ()[].:*$\"'“”‘’–—-").lower()
-    found = [one for one, text in zip(valid, texts, strict=False) if _plain(text).strip(" .").lower() == said]
-    return found if said and letter not in found and len(found) == 1 else []
 
 
 def _saying(answer: str, valid: str, texts: tuple[str, ...]) -> list[str]:
@@ -395,7 +387,6 @@ def _declared(text: str, valid: str, texts: tuple[str, ...], *, favourable: bool
         letters += [one.group(1).upper() for one in found[:-1] if _in_one_sentence(one, last, text)]
     letters += [one.group(1).upper() for one in also if _follows_in_sentence(last, one, text)]
     letters += _as_good(text[last.end(1) :], last.group(1).upper(), valid)
-    letters += _contradicted(letters[-1], text[last.end(1) :], valid, texts)
     trust = "medium" if last.re is signs.favourable or _may_go_on(last, text, texts) else "high"
     return Choice(", ".join(dict.fromkeys(letters)), "declared", trust)
 
@@ -600,7 +591,7 @@ def _declared_text(text: str, valid: str, texts: tuple[str, ...]) -> str | None:
 # ---------------------------------------------------------------- letters that stand alone
 
 
-def _lone(text: str, plain: str, valid: str, texts: tuple[str, ...]) -> Choice:
+def _lone(text: str, plain: str, valid: str) -> Choice:
     """The letter that is the last or the first line, in bold, concluded, or the only one mentioned last."""
     signs = _signs(valid)
     lines = [line for written in plain.splitlines() if (line := written.strip(" \t\r").lstrip(_POINTERS))]
@@ -620,17 +611,13 @@ def _lone(text: str, plain: str, valid: str, texts: tuple[str, ...]) -> Choice:
         found = list(sign.finditer(last))
         match = found[0] if len(found) == 1 else None
         if match and match.group(1).isupper() and _is_chosen(match, last, signs):
-            said = [part for part in _BEFORE_ITS_LETTER.split(last[: match.start(1)]) if part.strip(" (")]
-            others = _contradicted(match.group(1), said[-1], valid, texts) if said else []
-            return Choice(", ".join([match.group(1), *others]), "last line", "medium")
+            return Choice(match.group(1), "last line", "medium")
     heads = [match for line in lines if (match := signs.headed.match(line))]
     if heads and len({match.group(1) or match.group(2) for match in heads}) == 1:
         for line in (lines[-1], lines[0]):
             match = signs.headed.match(line)
             if match and not _denies(line, match.end() - 1, signs):
-                letter = match.group(1) or match.group(2)
-                others = _contradicted(letter, line[match.end() - 1 :], valid, texts)
-                return Choice(", ".join([letter, *others]), "last line", "medium")
+                return Choice(match.group(1) or match.group(2), "last line", "medium")
     bold = re.findall(rf"\*\*\(?([{valid}])\)?[.:]?\*\*", "\n".join(text.rstrip()[-2000:].splitlines()[-3:]))
     if len(set(bold)) == 1 and not (UNSURE.search(lines[-1][-300:]) or _CORRECTS.search(lines[-1][-300:])):
         return Choice(bold[0], "bold", "medium")
@@ -640,10 +627,6 @@ def _lone(text: str, plain: str, valid: str, texts: tuple[str, ...]) -> Choice:
     return Choice(letters.pop(), "lone letter", "low")
 
 
-# What an option's text in front of its letter begins and ends with: "is London, which is option" C.
-_BEFORE_ITS_LETTER = re.compile(
-    r"\b(?:is|was|be)\s|[:=]|[\s(,–—-]*\b(?:which is|i\.e\.,?|(?:option|choice|answer)(?=[\s(]*$))"
-)
 _POINTERS = " >✓✔✅☑👉➡\ufe0f"  # in front of a line
 _CORRECTS = re.compile(r"\b(?:wait|no|hmm+|actually|oops|sorry|hold on)\b\s*[,.:;!–—-]", re.IGNORECASE)
 
