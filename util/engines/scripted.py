@@ -16,6 +16,7 @@ from util.errors import RunStopped, UserError
 from util.records import Completion, Failure, Request
 
 IDLE_S = 0.005
+LONGEST_S = 0.1  # of a sleep
 
 
 class ScriptedEngine:
@@ -60,7 +61,7 @@ class ScriptedEngine:
                 continue
             if line.get("index", request.index) != request.index or line.get("contains", "") not in prompt:
                 continue
-            time.sleep(line.get("delay_s", 0))
+            _pause(line.get("delay_s", 0))
             if "stop" in line:
                 raise RunStopped(line["stop"])
             if "fail" in line:
@@ -79,3 +80,10 @@ class ScriptedEngine:
 
     def close(self) -> None:
         pass
+
+
+def _pause(seconds: float) -> None:
+    """Sleep in short pieces: Python hears a signal that comes just as a sleep begins only at its end."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, LONGEST_S))
