@@ -84,6 +84,7 @@ class ScriptedEngine:
 
 def _pause(seconds: float) -> None:
     """Sleep in short pieces: Python hears a signal that comes just as a sleep begins only at its end."""
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        time.sleep(min(left, LONGEST_S))
+    while seconds > LONGEST_S:
+        time.sleep(LONGEST_S)
+        seconds -= LONGEST_S
+    time.sleep(seconds)
