@@ -18,6 +18,7 @@ import re
 import resource
 import stat
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -35,11 +36,11 @@ JOINED_AT_ONCE = 64  # of the files of one journal, open to read; fewer where a 
 _DECODER = json.JSONDecoder()
 
 
-class Closing:
+class Closing(ABC):
     """What is closed at the end of a `with` block."""
 
-    def close(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def close(self) -> None: ...
 
     def __enter__(self) -> Self:
         return self
