@@ -245,9 +245,12 @@ def before_other_problems(text: str, is_answered: Callable[[str], bool]) -> str:
     return text
 
 
+# "Question 2: ...", or a heading without a colon; "Problem: I forgot ..." is about the answer itself.
 _PROBLEM = re.compile(
-    r"(?:\A|\n)[ \t*#]*(?:(?:Next |New )?(?:[Qq]uestion|Q|[Pp]roblem)|Exercise|Human|User|问题|题目)"
-    r"(?:[ \t]*(?P<number>\d{1,3}))?[ \t*]*[:.：]"
+    r"(?:\A|\n)(?P<heading>[ \t*]{0,8}#[ \t*#]{0,8})?[ \t*]{0,8}"
+    r"(?:(?:Next |New )?(?:[Qq]uestion|Q|[Pp]roblem)|Exercise|Instruction|Human|User|问题|题目)"
+    r"(?:[ \t]*(?P<number>\d{1,3}))?[ \t*]*"
+    r"(?:[:.：](?![\s*]*(?:[Dd]id )?(?:I|[Ww]e|[Tt]his|[Tt]hat|[Mm]y|[Oo]ur)\b)|(?(heading)(?=\n)|(?!)))"
 )
 _MOST_PROBLEMS = 8  # of those with which a text goes on, in front of which an answer is looked for
 

@@ -100,7 +100,7 @@ def choose(solution: str, valid: str, texts: tuple[str, ...] = ()) -> Choice:
 
     def is_answered(text: str) -> bool:
         found = _choose(text, valid, texts)
-        return found.trust == "high" or found.how == "whole response"
+        return found.letter is not None and found.trust != "low"
 
     return _choose(before_other_problems(solution, is_answered), valid, texts)
 
