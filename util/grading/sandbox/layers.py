@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import struct
+from itertools import islice
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -495,21 +496,30 @@ def is_full(folder: str) -> bool:
     """Whether a scratch folder on a shared disk holds more than one with a size of its own could."""
     left_bytes, left_files, folders = SCRATCH_BYTES, SCRATCH_FILES, [folder]
     while folders:
+        path = folders.pop()
         try:
-            with os.scandir(folders.pop()) as entries:
-                for entry in entries:
-                    left_files -= 1
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    else:
-                        left_bytes -= _disk_bytes(entry)
-                    if left_bytes < 0 or left_files < 0:
-                        return True
+            entries = _entries(path)
         except FileNotFoundError:  # removed meanwhile
             continue
-        except OSError:  # closed, or deeper than a path can say
+        except OSError:  # deeper than a path can say
+            return True
+        left_files -= len(entries)
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            else:
+                left_bytes -= _disk_bytes(entry)
+        if left_bytes < 0 or left_files < 0:
             return True
     return False
+
+
+def _entries(folder: str) -> list[os.DirEntry]:
+    """What is in a folder, which is opened if it is closed; not more of it than there may be."""
+    if os.stat(folder).st_mode & 0o500 != 0o500:
+        os.chmod(folder, 0o700)
+    with os.scandir(folder) as entries:
+        return list(islice(entries, SCRATCH_FILES + 1))
 
 
 def _disk_bytes(entry: os.DirEntry) -> int:
