@@ -55,7 +55,7 @@ class Command:
     def run(self, requests=REQUESTS):
         have = self.samples()
         wanted = [one for one in requests if one is None or (one.problem_id, one.index) not in have]
-        engine = open_batches(
+        engine = self.engine = open_batches(
             self.options, place_of=lambda _: RunPlace(self.folder), pause=self.paused.append
         )
         try:
@@ -493,6 +493,21 @@ def test_an_answer_that_goes_in_circles_is_cut_where_a_live_one_would_end(tmp_pa
     with BatchEndpoint("long") as endpoint:
         [sample] = Command(tmp_path, endpoint).run([request(1, stop_loops=True)]).values()
     assert sample["finish_reason"] == "loop" and len(sample["text"]) < 10_000
+
+
+def test_an_answer_of_another_model_or_of_exactly_the_limit_is_seen_as_live(tmp_path, capsys):
+    class Odd(BatchEndpoint):
+        def _answer(self, body):
+            used = {"prompt_tokens": 2, "completion_tokens": body["max_tokens"]}
+            return {**super()._answer(body), "usage": used, "model": "another-model"}
+
+    with Odd() as endpoint:
+        command = Command(tmp_path, endpoint)
+        ends = command.run([replace(request(1), max_tokens=300), request(2)])
+    assert [line["finish_reason"] for line in ends.values()] == ["length", "stop"]
+    told = " ".join(capsys.readouterr().err.split())
+    assert "calls answers of exactly 300 tokens, the limit, finished" in told
+    assert command.engine.answered_as == ["another-model"] and told.count("another-model answers") == 1
 
 
 def test_the_last_requests_of_an_idle_source_are_handed_in(tmp_path):

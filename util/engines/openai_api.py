@@ -203,7 +203,7 @@ class OpenAIEngine:
     @property
     def answered_as(self) -> list[str]:
         """What endpoints call the model that answers, where it is another name than the one asked."""
-        return sorted(self._watch.answered_as)
+        return sorted(self._watch.answers_seen.answered_as)
 
     # The caller's thread
 
@@ -535,7 +535,9 @@ class OpenAIEngine:
             if lesson is not None:
                 return replace(outcome, kind=Kind.OTHERWISE, param=lesson)
         elif tries.limit_sent:
-            return self._watch.with_end(endpoint, outcome, request.max_tokens)
+            return self._watch.answers_seen.with_end(
+                outcome, endpoint.url, max_tokens=request.max_tokens, room=endpoint.room
+            )
         return outcome
 
 

@@ -17,6 +17,7 @@ from enum import Enum
 from util.engines.openai_streams import StreamedReply
 from util.records import MOST_COUNTED, Completion, end_named
 from util.response import message_text, message_thought
+from util.terminal import say
 
 
 class Kind(Enum):
@@ -64,6 +65,45 @@ class Answer:
         return self.completion.prompt_tokens + self.completion.completion_tokens
 
 
+class AnswerWatch:
+    """Sees what is odd about the answers of a model; each kind is said once of an address."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._said: set[tuple[str, str]] = set()  # kind, address
+        self.answered_as: set[str] = set()  # other names than the one asked
+
+    def note_name(self, answer: Answer, url: str) -> None:
+        """Say who answers, if that is not who was asked."""
+        if answer.model and answer.model != self._model and answer.model not in self.answered_as:
+            self.answered_as.add(answer.model)
+            say(f"{url}: {answer.model} answers (asked: {self._model}); run.json has both names")
+
+    def with_end(self, answer: Answer, url: str, *, max_tokens: int, room: float | None) -> Answer:
+        """The answer to a request with a limit, with the end that it must have had.
+
+        `room` is the model's context length, where it is known. Says where the endpoint has a limit of
+        its own.
+        """
+        if not answer.usage_known:
+            return answer
+        done, room = answer.completion, room or math.inf
+        used = done.completion_tokens
+        if done.finish_reason in ("stop", "unknown") and used == max_tokens >= SURE_LIMIT:
+            words = f"{url} calls answers of exactly {used:,} tokens, the limit, finished: they"
+            self._say_once(("end", url), f"{words} are taken for cut off")
+            return replace(answer, completion=replace(done, finish_reason="length"))
+        if done.finish_reason == "length" and used < 0.9 * max_tokens and answer.tokens < 0.9 * room:
+            words = f"{url} cut an answer off at {used:,} tokens, before --max-tokens {max_tokens:,}"
+            self._say_once(("limit", url), f"{words}: see to its own limit or context (said once)")
+        return answer
+
+    def _say_once(self, about: tuple[str, str], words: str) -> None:
+        if about not in self._said:
+            self._said.add(about)
+            say(words)
+
+
 # Error codes of OpenAI that come as 429 although waiting does not help.
 NO_QUOTA = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated")
 # "Prompt or token limit too long" as OpenAI, vLLM, SGLang, llama-server, TGI, Together, DeepSeek, DashScope,
@@ -82,6 +122,7 @@ CONTEXT_WORDS = re.compile(
 )
 # Quotas of tokens are spoken of in the same words.
 _RATE_WORDS = re.compile(r"per (?:minute|day|hour)|\b[TR]P[MD]\b|\bquota\b|rate[ _]limit", re.IGNORECASE)
+SURE_LIMIT = 256  # tokens: so many that an answer does not end by itself exactly there
 WITHOUT_TEXT = ("length", "content_filter", "refusal", "tool_calls")
 KEY_STATUS = (401, 402, 403)  # 402: the account behind the key is empty
 LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import urllib.parse
-from dataclasses import replace
 from typing import NoReturn
 
 from util.engines.keys import Key, KeyPool
 from util.engines.openai_dispatch import MOST_FAILURES, Dispatcher, Endpoint, Lease
 from util.engines.openai_quirks import LESSONS, OWN_BUDGET
-from util.engines.openai_replies import Answer, Kind, Trouble
+from util.engines.openai_replies import Answer, AnswerWatch, Kind, Trouble
 from util.engines.openai_transport import Reply, Transport
 from util.errors import RunStopped, UserError
 from util.terminal import say
@@ -24,7 +22,6 @@ from util.terminal import say
 MOST_REFUSED = 20  # refused requests before any answer: something is wrong with all of them
 MOST_PAGES = 3  # web pages from an endpoint before any proper reply
 MOST_WAIT_S = 60.0
-SURE_LIMIT = 256  # tokens: so many that an answer does not end by itself exactly there
 # Servers, by what they call the owner of a model, that take what a request does not say from the model's own
 # generation_config.json or have defaults of their own.
 FILL_IN = frozenset(("vllm", "sglang", "llamacpp"))
@@ -64,7 +61,7 @@ class Watch:
         self._refused = 0
         self._failing_since: float | None = None
         self._said: set[tuple] = set()
-        self.answered_as: set[str] = set()  # other names than the one asked
+        self.answers_seen = AnswerWatch(model)
 
     def begin(self) -> None:
         """Say that requests begin after a pause: what failed before it does not count."""
@@ -131,21 +128,6 @@ class Watch:
         words = f"{endpoint.url} does not say how many tokens it used: they are {counted_by}"
         self._say_once(("usage", endpoint.url), words)
 
-    def with_end(self, endpoint: Endpoint, answer: Answer, max_tokens: int) -> Answer:
-        """The answer with the end that it must have had; says where an endpoint has a limit of its own."""
-        done = answer.completion
-        used, room = done.completion_tokens, endpoint.room or math.inf
-        if not answer.usage_known:
-            return answer
-        if done.finish_reason in ("stop", "unknown") and used == max_tokens >= SURE_LIMIT:
-            words = f"{endpoint.url} calls answers of exactly {used:,} tokens, the limit, finished: they"
-            self._say_once(("end", endpoint.url), f"{words} are taken for cut off")
-            return replace(answer, completion=replace(done, finish_reason="length"))
-        if done.finish_reason == "length" and used < 0.9 * max_tokens and answer.tokens < 0.9 * room:
-            words = f"{endpoint.url} cut an answer off at {used:,} tokens, before --max-tokens {max_tokens:,}"
-            self._say_once(("limit", endpoint.url), f"{words}: see to its own limit or context (said once)")
-        return answer
-
     def refuse_begun(self, url: str, why: str) -> NoReturn:
         """End a run whose thoughts an endpoint does not go on from."""
         raise UserError(
@@ -164,9 +146,7 @@ class Watch:
         self._note_alive(endpoint)
         endpoint.overtaken = max(endpoint.overtaken, lease.sent_at)
         endpoint.limit.answered(full=endpoint.full)
-        if answer.model and answer.model != self._model and answer.model not in self.answered_as:
-            self.answered_as.add(answer.model)
-            say(f"{endpoint.url}: {answer.model} answers (asked: {self._model}); run.json has both names")
+        self.answers_seen.note_name(answer, endpoint.url)
         self.answers += 1
         self.answered_at = asyncio.get_running_loop().time()
         tokens = answer.tokens

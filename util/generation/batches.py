@@ -32,7 +32,7 @@ from util.engines.openai_batches import (
 from util.engines.openai_bodies import Bodies, body_fields, counted, counter_for, seconds_in, words_of
 from util.engines.openai_budget import with_begun
 from util.engines.openai_quirks import LEFT_OUT, LESSONS, NO_STREAM, OWN_BUDGET, STREAM, lesson_of
-from util.engines.openai_replies import Answer, Kind, Trouble
+from util.engines.openai_replies import Answer, AnswerWatch, Kind, Trouble
 from util.engines.options import BATCH_FILES, EngineOptions
 from util.engines.tokens import TokenCounter, estimate_tokens
 from util.errors import RunStopped, UserError
@@ -168,6 +168,7 @@ class BatchEngine:
         self._most_tokens: int | None = None  # that may wait at the endpoint, where it says so
         self._is_full = False
         self._looks = self._fulls = 0  # at batches since something changed; and how often one was full
+        self._answers = AnswerWatch(self._model)
         self._counter: TokenCounter | None = None
         self._waited_s = 0.0
         self._unknown: dict[
@@ -178,6 +179,11 @@ class BatchEngine:
     def left_out(self) -> list[str]:
         """Fields that the endpoint refuses, so that they are not sent."""
         return sorted(self._lessons().intersection(LEFT_OUT))
+
+    @property
+    def answered_as(self) -> list[str]:
+        """Other names that the endpoint gave the model that answered."""
+        return sorted(self._answers.answered_as)
 
     def _lessons(self) -> set[str]:
         return {lesson for run in self._runs.values() for lesson in run.book.lessons}
@@ -559,7 +565,7 @@ class BatchEngine:
             request = run.asked.pop(name)
             wanted.discard(name)
             answers += 1
-            yield request, self._completion(request, outcome)
+            yield request, self._completion(request, outcome, with_limit=part.names[name])
             if run.place.keeps(name):
                 run.forget(part, name)
             else:  # read from here once more by a command that was killed before it asked on
@@ -584,8 +590,13 @@ class BatchEngine:
         unknown = f", {len(strange):,} lines of its results belong to none of its requests" if strange else ""
         say(f"batch {part.batch_id} is {part.status}: {number_of(answers, 'answer')}{asked_again}{unknown}")
 
-    def _completion(self, request: Request, answer: Answer) -> Completion:
+    def _completion(self, request: Request, answer: Answer, *, with_limit: bool) -> Completion:
         """An answer as a live engine gives it."""
+        self._answers.note_name(answer, self._desk.name)
+        if with_limit:
+            answer = self._answers.with_end(
+                answer, self._desk.name, max_tokens=request.max_tokens, room=self._desk.room
+            )
         if not answer.usage_known:
             if self._counter is None:
                 self._counter = counter_for(self._model)
