@@ -178,7 +178,7 @@ def test_every_probe_falls_when_its_attack_gets_what_it_wants(monkeypatch):
     [
         "i = 0\nwhile True:\n    open(f'f{i}', 'wb').write(b'x' * (30 << 20))\n    i += 1",
         "i = 0\nwhile True:\n    open(f'f{i}', 'wb').close()\n    i += 1",
-        "import os\nos.mkdir('d', 0o300)\nwhile True: pass",
+        "import os\nos.mkdir('d', 0o300)\ni = 0\nwhile True:\n    open(f'd/f{i}', 'wb').close()\n    i += 1",
     ],
 )
 def test_without_a_private_root_a_program_may_not_fill_the_disk_either(source):
