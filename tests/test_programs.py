@@ -15,7 +15,7 @@ from util.errors import UserError
 from util.grading.__main__ import parse, run
 from util.grading.code import grade_code
 from util.grading.code.suites import suite_of
-from util.grading.sandbox import Limits, Program, Sandbox, SandboxError, nodes, warm_sandbox, wire
+from util.grading.sandbox import Limits, Program, Sandbox, SandboxError, layers, nodes, warm_sandbox, wire
 from util.records import REASONS, Problem, Sample
 from util.runs.folder import Run
 
@@ -494,6 +494,45 @@ def test_folders_of_every_kind_are_gone_with_their_program(kind, without):
         ):
             (outcome,) = sandbox.run(Program((source,)), [b""], Limits(time_s=20))
             assert outcome.output == printed, outcome
+
+
+@pytest.mark.parametrize("looked_at", ["", "d"])
+def test_a_folder_that_changes_while_it_is_looked_at_is_not_full(tmp_path, monkeypatch, looked_at):
+    folder, entries = tmp_path / "d", layers._entries
+    folder.mkdir()
+    (folder / "f").touch()
+
+    def change_after(path):
+        found = entries(path)
+        if path == str(tmp_path / looked_at):
+            (folder / "f").unlink()
+            folder.rmdir()
+            folder.touch()
+        return found
+
+    monkeypatch.setattr(layers, "_entries", change_after)
+    assert not layers.is_full(str(tmp_path)) and folder.is_file()
+
+
+WHILE_NOBODY_LOOKS = {
+    "fails": ("raise ValueError('it')", "exit", b""),
+    "prints more than a pipe holds": ("print('x' * 300_000)", "ended", b"x" * 300_000 + b"\n"),
+}
+
+
+@pytest.mark.parametrize("what", WHILE_NOBODY_LOOKS)
+def test_a_program_is_not_idle_because_nobody_could_look_at_it(what):
+    source, status, printed = WHILE_NOBODY_LOOKS[what]
+    source = f"import time\nif input() == '2':\n time.sleep(0.3)\n {source}"
+    with Sandbox() as sandbox:
+        outcomes = sandbox.run(Program((source,)), [b"1", b"2"], Limits(time_s=2))
+        next(outcomes)
+        (zygote,) = children(sandbox.process_id)
+        os.kill(zygote, signal.SIGSTOP)
+        time.sleep(2.4)  # longer than a program may be idle
+        os.kill(zygote, signal.SIGCONT)
+        (outcome,) = outcomes
+    assert (outcome.status, outcome.output) == (status, printed), outcome
 
 
 def forged(*parts):

@@ -492,6 +492,10 @@ def limit_of(process: int, name: int, value: int) -> None:
     resource.prlimit(process, name, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
 
+# A folder that the program, which runs on, has removed, or has put a file or a closed folder in the place of.
+_CHANGED_MEANWHILE = (FileNotFoundError, NotADirectoryError, PermissionError)
+
+
 def is_full(folder: str) -> bool:
     """Whether a scratch folder on a shared disk holds more than one with a size of its own could."""
     left_bytes, left_files, folders = SCRATCH_BYTES, SCRATCH_FILES, [folder]
@@ -499,7 +503,7 @@ def is_full(folder: str) -> bool:
         path = folders.pop()
         try:
             entries = _entries(path)
-        except FileNotFoundError:  # removed meanwhile
+        except _CHANGED_MEANWHILE:
             continue
         except OSError:  # deeper than a path can say
             return True
@@ -525,7 +529,7 @@ def _entries(folder: str) -> list[os.DirEntry]:
 def _disk_bytes(entry: os.DirEntry) -> int:
     try:
         return entry.stat(follow_symlinks=False).st_blocks * 512
-    except FileNotFoundError:  # removed meanwhile
+    except _CHANGED_MEANWHILE:
         return 0
 
 

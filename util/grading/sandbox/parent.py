@@ -25,7 +25,8 @@ from util.errors import UserError
 from util.grading.sandbox import wire
 
 START_S = 600.0  # on a core that others want, with the lowest priority; it takes 0.2 s of CPU time
-ANSWER_SLACK_S = 20.0
+ANSWER_SLACK_S = 300.0  # as above, for ending a program and removing what it has left
+END_S = 60.0  # likewise, for ending all
 CHUNK_BYTES = 1 << 16  # read at a time: more would cost mapping memory
 LAYERS = (  # what "full" isolation consists of
     "mount namespace",
@@ -271,7 +272,7 @@ class Sandbox:
     def _end(self) -> None:
         self._socket.close()
         try:
-            self._process.wait(5)
+            self._process.wait(END_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
