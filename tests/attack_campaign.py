@@ -129,6 +129,9 @@ def main(folder: Path, without: list[str], *, often: bool = True) -> dict:
             reasons[verdict.reason] = reasons.get(verdict.reason, 0) + 1
             if verdict.correct or verdict.reason == "sandbox_error" or spent > SLOWEST_S:
                 succeeded.append([name, mode, layout, verdict.reason, verdict.detail, round(spent, 1)])
+            if parent.warm_sandbox() is not sandbox:
+                succeeded.append([name, mode, layout, "the sandbox had to be started again", "", 0])
+                sandbox = parent.warm_sandbox()
             if not all_right(mode):
                 succeeded.append([name, mode, layout, "the grader no longer works", "", 0])
         if state(folder) != before:

@@ -514,6 +514,19 @@ def test_a_folder_that_changes_while_it_is_looked_at_is_not_full(tmp_path, monke
     assert not layers.is_full(str(tmp_path)) and folder.is_file()
 
 
+@pytest.mark.parametrize("longest", [4094, 4095])
+def test_a_folder_with_files_deeper_than_a_path_can_say_is_full(tmp_path, monkeypatch, longest):
+    monkeypatch.chdir(tmp_path)
+    left = longest - len(str(tmp_path))
+    while left:
+        name = "d" * (left - 1 if left < 200 else 100)
+        os.mkdir(name)
+        os.chdir(name)
+        left -= len(name) + 1
+    Path("file").touch()
+    assert layers.is_full(str(tmp_path))
+
+
 WHILE_NOBODY_LOOKS = {
     "fails": ("raise ValueError('it')", "exit", b""),
     "prints more than a pipe holds": ("print('x' * 300_000)", "ended", b"x" * 300_000 + b"\n"),

@@ -500,19 +500,18 @@ def is_full(folder: str) -> bool:
     """Whether a scratch folder on a shared disk holds more than one with a size of its own could."""
     left_bytes, left_files, folders = SCRATCH_BYTES, SCRATCH_FILES, [folder]
     while folders:
-        path = folders.pop()
         try:
-            entries = _entries(path)
+            entries = _entries(folders.pop())
+            left_files -= len(entries)
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    left_bytes -= _disk_bytes(entry)
         except _CHANGED_MEANWHILE:
             continue
         except OSError:  # deeper than a path can say
             return True
-        left_files -= len(entries)
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(entry.path)
-            else:
-                left_bytes -= _disk_bytes(entry)
         if left_bytes < 0 or left_files < 0:
             return True
     return False
