@@ -1,9 +1,11 @@
 """Do right programs pass in containers and with low limits, or is it said why they would not?"""
 
+import itertools
 import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -171,6 +173,21 @@ def test_every_probe_falls_when_its_attack_gets_what_it_wants(monkeypatch):
     monkeypatch.setattr(selftest, "check_control", lambda sandbox: None)
     held = [probe.name for probe in selftest.self_test().probes if probe.held]
     assert held == ["writing outside"]  # looks at the file itself
+
+
+class Holds(Defeated):
+    def run(self, program, inputs, limits):
+        status = "too large" if "print('x'" in program.sources[0] else "timeout"
+        yield parent.TestOutcome(0, status, b"", "", 0, 0, True)
+
+
+def test_no_probe_falls_because_the_machine_is_slow(monkeypatch):
+    clock = itertools.count(step=100)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(selftest, "Sandbox", lambda without: Holds())
+    monkeypatch.setattr(selftest, "check_control", lambda sandbox: None)
+    fell = [probe.name for probe in selftest.self_test().probes if not probe.held]
+    assert fell == ["outliving the grader"]  # as this one does
 
 
 @pytest.mark.parametrize(
