@@ -338,7 +338,7 @@ def test_tests_that_cannot_be_used_are_nobody_s_fault(grade, tests):
         (TESTS, 0.2, 6.0, None),
         (CALLED, 0.2, 6.0, None),
         (ASSERTED, 0.2, 6.0, None),
-        (TESTS, 90.0, 0.2, False),
+        (TESTS, HANG_S, 0.2, False),
     ],
 )
 def test_a_program_that_uses_up_the_time_for_all_tests_is_undecided(tests, all_s, test_s, correct):

@@ -70,6 +70,7 @@ def fake(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(folder))
     monkeypatch.setenv("HEARD", str(heard))
     monkeypatch.setattr(tracking, "EVERY_S", 0.0)
+    monkeypatch.setitem(Tracking.__init__.__kwdefaults__, "finish_s", HANG_S)  # of commands
     return SimpleNamespace(
         misbehave=lambda how: monkeypatch.setenv("FAKE_TRACKER", how),
         heard=lambda: json_lines(heard) if heard.exists() else [],
