@@ -291,6 +291,30 @@ def test_the_engine_works_for_a_script_that_guards_nothing():
     assert (done.stderr, done.stdout) == ("", "(True, 'symbolic')\n(False, 'symbolic')\n")
 
 
+class StoppedOnce:
+    """The line to a child that was stopped together with its parent, for as long as the clock says."""
+
+    def __init__(self):
+        self.words = [None, symbolic._READY, None, symbolic._YES]
+
+    def poll(self, timeout_s):
+        return self.words[0] is not None or self.words.pop(0) is not None
+
+    def send_bytes(self, question):
+        pass
+
+    def recv_bytes(self):
+        return self.words.pop(0)
+
+
+def test_a_comparison_has_its_time_though_all_were_stopped_meanwhile(monkeypatch):
+    clock = itertools.count(step=1000.0)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    child = symbolic._EngineChild()
+    child.pipe, child.cpu_s = StoppedOnce(), lambda: 0.0
+    assert child.wait_for_start() and child.answer("1", "1")
+
+
 def test_an_engine_that_is_not_ready_makes_no_wrong_answer(monkeypatch):
     def busy(gold, prediction):
         raise symbolic.Busy("the engine is still starting")

@@ -14,6 +14,7 @@ import grading_functions as graders
 import pytest
 from helpers import HANG_S, is_running, wait_until
 
+from util.grading import pool as pool_module
 from util.grading.pool import WAITING_PER_WORKER, GradingPool
 from util.records import Problem
 
@@ -42,6 +43,29 @@ def test_a_grading_over_its_limit_is_a_fault_of_the_grader_and_delays_no_other()
         found = dict(everything(pool))
     assert found["slow"].reason == "grader_error" and "over 0.3 s" in found["slow"].detail
     assert all(found[i].correct for i in range(20))
+
+
+def test_a_grading_has_its_time_though_its_pool_was_stopped_meanwhile(tmp_path, monkeypatch):
+    """As by Ctrl-Z: the worker is stopped, too."""
+    usual, stopped = pool_module.wait, []
+
+    def stopped_once(objects, rest):
+        worker = next(iter(pool._workers), None)
+        if worker and worker.running and worker.jobs and not stopped:
+            stopped.append(worker.process.pid)
+            os.kill(worker.process.pid, signal.SIGSTOP)
+            time.sleep(1.1 + pool_module.STOPPED_S)
+            return []
+        for process in stopped:
+            (tmp_path / "go on").touch()
+            os.kill(process, signal.SIGCONT)
+        return usual(objects, rest)
+
+    monkeypatch.setattr(pool_module, "wait", stopped_once)
+    with GradingPool(1, graders.call) as pool:
+        pool.submit("waits", (graders.wait, PROBLEM, str(tmp_path / "go on")), 1.0)
+        assert dict(everything(pool))["waits"].correct
+    assert stopped
 
 
 def test_a_grading_whose_worker_dies_twice_is_given_up_and_the_others_go_on():

@@ -39,6 +39,7 @@ PAUSE_S = 0.005  # results are sent and taken together after so long, not one by
 SHORT_S = 60.0  # gradings with a higher limit travel alone
 START_S = 600.0  # a worker has to say that it runs by then, on a core that others want, too
 LOWEST = 19  # niceness: at most 1.5 % of a core that somebody else wants
+STOPPED_S = 1.0  # whoever wakes so much too late was stopped, by Ctrl-Z or with the machine, as were workers
 STOP_S = 3.0  # workers that are asked to end are killed after that
 
 _SIZE = struct.Struct("!I")  # before a list of results: how many bytes it has; 0: one more is finished
@@ -289,7 +290,8 @@ class GradingPool(Pool):
         if self._workers and all(len(worker.jobs) > 1 for worker in self._workers if not worker.alone):
             time.sleep(PAUSE_S)
         deadlines = [deadline for worker in self._workers if (deadline := _deadline(worker)) is not None]
-        rest = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        began = time.monotonic()
+        rest = max(0.0, min(deadlines) - began) if deadlines else None
         by_connection: dict[Any, _Worker] = {worker.connection: worker for worker in self._workers}
         for ready in wait([self._awake, *by_connection], rest):
             if ready is self._awake:
@@ -297,7 +299,10 @@ class GradingPool(Pool):
             else:
                 self._receive(by_connection[ready])
         now = time.monotonic()
+        was_stopped = rest is not None and now - began > rest + STOPPED_S
         for worker in list(self._workers):
+            if was_stopped:
+                worker.since += now - began
             deadline = _deadline(worker)
             if deadline is not None and now >= deadline and not worker.connection.poll(0):
                 self._time_out(worker)

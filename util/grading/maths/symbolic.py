@@ -27,7 +27,7 @@ from util.grading.maths.tokens import LETTERS
 CPU_S = 1.5  # of the child for one comparison
 WALL_S = 20.0  # the far end of one comparison, with all waits before it
 START_S = 20.0  # of wall time on top, for a start: it imports sympy (3 s of CPU time)
-LOOK_S = 0.1  # how often the CPU time of a child at work is read
+LOOK_S = 0.1  # how often the CPU time of a child at work is read; looks are counted, as Ctrl-Z stops no clock
 MEMORY_BYTES = 2 << 30
 MOST_CHARS = 300  # of one answer; longer ones are not worth the engine's time
 QUESTIONS_PER_CHILD = 2000  # sympy's caches grow
@@ -152,12 +152,13 @@ class _EngineChild:
         try:
             before = self.cpu_s()
             self.pipe.send_bytes(question)
-            end = time.monotonic() + WALL_S
+            looks = 0
             while not self.pipe.poll(LOOK_S):
+                looks += 1
                 if self.cpu_s() - before > CPU_S:
                     self.start()  # in place of the one that takes too long
                     raise Unanswered(f"it needs more than {CPU_S:g} s of CPU time")
-                if time.monotonic() > end:
+                if looks * LOOK_S > WALL_S:
                     self.start()
                     raise Busy(f"{CPU_S:g} s of CPU time did not pass within {WALL_S:g} s")
             said = self.pipe.recv_bytes()
@@ -210,7 +211,7 @@ class _EngineChild:
         if self.ready:
             return True
         try:
-            if not self.pipe.poll(START_S):
+            if not any(self.pipe.poll(LOOK_S) for _ in range(round(START_S / LOOK_S))):
                 raise Busy("it is still starting")
             said = self.pipe.recv_bytes()
         except (EOFError, OSError):

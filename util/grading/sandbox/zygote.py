@@ -581,7 +581,8 @@ class Trial:
                 self._worked_at, self._worked = now, used + worked
         end = min(self._worked_at + max(limit, SHORTEST_IDLE_S), self._wall + self._clock_s, self._end)
         self._clock = (now >= end) + (now >= self._end)
-        return 0.0 if self._clock else max(min(limit - used, end - now), SLACK_S)
+        # At half of what is left by the clock, so that there is some where we are held up.
+        return 0.0 if self._clock else max(min(limit - used, (end - now) / 2), SLACK_S)
 
     def _times(self) -> bytes:
         used, passed = self._cpu_time() - self._cpu, time.monotonic() - self._wall
