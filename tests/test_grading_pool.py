@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import grading_functions as graders
 import pytest
@@ -45,27 +46,25 @@ def test_a_grading_over_its_limit_is_a_fault_of_the_grader_and_delays_no_other()
     assert all(found[i].correct for i in range(20))
 
 
-def test_a_grading_has_its_time_though_its_pool_was_stopped_meanwhile(tmp_path, monkeypatch):
-    """As by Ctrl-Z: the worker is stopped, too."""
-    usual, stopped = pool_module.wait, []
+def test_a_grading_has_its_time_though_all_were_stopped_meanwhile(tmp_path, monkeypatch):
+    usual, stopped_s, go_on = pool_module.wait, [], tmp_path / "go on"
 
     def stopped_once(objects, rest):
-        worker = next(iter(pool._workers), None)
-        if worker and worker.running and worker.jobs and not stopped:
-            stopped.append(worker.process.pid)
-            os.kill(worker.process.pid, signal.SIGSTOP)
-            time.sleep(1.1 + pool_module.STOPPED_S)
-            return []
-        for process in stopped:
-            (tmp_path / "go on").touch()
-            os.kill(process, signal.SIGCONT)
+        if any(worker.running and worker.jobs for worker in pool._workers):
+            if not stopped_s:
+                stopped_s.append(2 * HANG_S)
+                return []
+            go_on.touch()
         return usual(objects, rest)
 
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + sum(stopped_s), sleep=time.sleep)
+    monkeypatch.setattr(pool_module, "time", clock)
     monkeypatch.setattr(pool_module, "wait", stopped_once)
-    with GradingPool(1, graders.call) as pool:
-        pool.submit("waits", (graders.wait, PROBLEM, str(tmp_path / "go on")), 1.0)
+    pool = GradingPool(1, graders.call)
+    with pool:
+        pool.submit("waits", (graders.wait, PROBLEM, str(go_on)), HANG_S)
         assert dict(everything(pool))["waits"].correct
-    assert stopped
+    assert stopped_s
 
 
 def test_a_grading_whose_worker_dies_twice_is_given_up_and_the_others_go_on():
