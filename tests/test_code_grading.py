@@ -448,7 +448,7 @@ def test_the_lenient_comparison_is_named_in_the_verdict():
     problem = apps(["1"], ["1 2 3"])
     assert not grade_code(problem, block("print('3 2 1')")).correct
     verdict = code.grader(compare="legacy")(problem, block("print('3 2 1')"))
-    assert verdict.correct and verdict.grader == "code-4 legacy"
+    assert verdict.correct and verdict.grader == "code-5 legacy"
     with pytest.raises(UserError, match="--compare exact: choose from"):
         code.grader(compare="exact")
 

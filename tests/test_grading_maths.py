@@ -93,7 +93,7 @@ def test_reasons_tell_why_there_is_no_verdict_on_an_answer():
 
 def test_a_verdict_says_what_was_found_who_decided_and_both_forms():
     verdict = grade_maths(r"\frac12", r"so \boxed{0.5}", symbolic=False)
-    assert (verdict.correct, verdict.extracted, verdict.grader) == (True, "0.5", "maths-18")
+    assert (verdict.correct, verdict.extracted, verdict.grader) == (True, "0.5", "maths-19")
     assert verdict.detail == r"structure; box; \frac12 | 0.5"
 
 
@@ -346,7 +346,7 @@ def test_explain_prints_every_part_of_a_verdict(capsys, tmp_path):
     assert run(parse(["explain", "--gold", r"\frac12", "--response", str(response)])) == 0
     printed = capsys.readouterr().out
     assert (
-        "correct" in printed and "0.5" in printed and "box (high trust)" in printed and "maths-18" in printed
+        "correct" in printed and "0.5" in printed and "box (high trust)" in printed and "maths-19" in printed
     )
 
 

@@ -115,7 +115,7 @@ def test_asterisks_are_taken_out_alone_and_together_with_lines():
 def test_a_prompt_is_followed_when_all_its_rules_are_and_the_verdict_names_those_that_are_not():
     assert grade("One two", NO_COMMA, SHORT).correct
     verdict = grade("Sure, here:\nOne two", NO_COMMA, TWO_BULLETS)
-    assert (verdict.correct, verdict.reason, verdict.grader) == (False, "wrong_answer", "instructions-1")
+    assert (verdict.correct, verdict.reason, verdict.grader) == (False, "wrong_answer", "instructions-2")
     assert verdict.detail == (
         "0 of 2 rules followed; only loosely: punctuation:no_comma; "
         "not: detectable_format:number_bullet_lists"

@@ -18,6 +18,7 @@ from util.records import Record, Sample
 from util.response import (
     END_SOLUTION,
     MARKERS,
+    before_other_problems,
     blocks,
     join_parts,
     opened_thought,
@@ -250,6 +251,30 @@ def test_the_tokens_that_end_a_turn_are_no_text():
     assert without_end_of_turn("a <|return|>\n</s> <｜end▁of▁sentence｜>") == "a"
     assert without_turn_tokens("a<turn|>b") == "a\nb"
     assert grade_code(SUM, f"{CODE}<|im_end|>").correct
+
+
+def test_a_program_for_the_next_turn_of_a_user_is_not_run():
+    turn = "<|im_end|>\n<|im_start|>user\nNext?<|im_end|>\n<|im_start|>assistant\n<think>b</think>"
+    assert grade_code(SUM, f"<think>a</think>{CODE}{turn}{WRONG_CODE}").correct
+    assert not grade_code(SUM, f"<think>a</think>{WRONG_CODE}{turn}{CODE}").correct
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Question: ", "**Question 2**\n", "Question #2: ", "Q2: ", "PROBLEM 2\n", "Problem 2) ",
+        "Problem 2 (hard): ", "### Problem\n", "Another problem: ", "Exercise 2. ", "### Instruction:\n",
+        "[Problem 2] ", "Task 2: ", r"\textbf{Problem 2.} ", "human: ", "第2题：", "例题2：", "下一题：",
+        "用户：", "Pregunta: ", "Problème 2 : ", "Frage: ", "Пример 2. ", "質問：", "문제 2: ",
+        "Here's a similar question: ", "Now solve this problem:\n", "**Let's try another problem.** ",
+        "Voici une autre question : ", "<|user|>\n", "[|user|]", "</s><s>[INST] ", "<|eot_id|>",
+        "<|im_end|>\n<|im_start|>user\n", "<｜User｜>", "user\n",
+    ],
+)  # fmt: skip
+def test_a_text_ends_where_it_goes_on_with_another_problem(head):
+    asked = f"{head}What is 3 + 4?\n7"  # in front of the answer it is the problem itself
+    assert before_other_problems(asked, lambda front: "7" in front) == asked
+    assert before_other_problems(f"7.\n{head}What is 5 + 7?\n12", lambda front: "7" in front).strip() == "7."
 
 
 def test_the_text_of_a_record_holds_the_thought_that_came_apart():

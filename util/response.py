@@ -73,9 +73,10 @@ def part(text: str) -> Parts:
     """Tell thought and solution apart by the marks that models write.
 
     The last closing mark ends the thought, whether or not an opening one was written, as templates put that
-    into the prompt; where a thought is opened behind it, the last thought is open.
+    into the prompt; where a thought is opened behind it, the last thought is open. A turn of the user
+    behind a closed thought ends the solution.
     """
-    body = without_end_of_turn(text)
+    body = without_end_of_turn(_before_next_turn(text))
     end = len(body)
     written = _written_marks(body)
     if not written:
@@ -234,25 +235,15 @@ def without_turn_tokens(text: str) -> str:
 def before_other_problems(text: str, is_answered: Callable[[str], bool]) -> str:
     """A text up to the problem with which it goes on behind its answer, as base models do; else the whole.
 
-    Numbered problems of which the first stands in front of the answer are parts of it.
+    A turn of the user ends a text even where it has no answer. Numbered problems of which the first stands in
+    front of the answer are parts of it, and "Problem: I forgot ..." is a doubt of the answer itself.
     """
     has_parts = False
-    for problem in itertools.islice(_PROBLEM.finditer(text), _MOST_PROBLEMS):
-        front = text[: problem.start()]
-        if is_answered(front):
-            return text if has_parts and problem["number"] else front
-        has_parts = has_parts or problem["number"] is not None
+    for problem in itertools.islice(_next_problems(text), _MOST_PROBLEMS):
+        if problem.ends_turn or not (has_parts and problem.number) and is_answered(text[: problem.begin]):
+            return text[: problem.begin]
+        has_parts = has_parts or problem.number == 1
     return text
-
-
-# "Question 2: ...", or a heading without a colon; "Problem: I forgot ..." is about the answer itself.
-_PROBLEM = re.compile(
-    r"(?:\A|\n)(?P<heading>[ \t*]{0,8}#[ \t*#]{0,8})?[ \t*]{0,8}"
-    r"(?:(?:Next |New )?(?:[Qq]uestion|Q|[Pp]roblem)|Exercise|Instruction|Human|User|问题|题目)"
-    r"(?:[ \t]*(?P<number>\d{1,3}))?[ \t*]*"
-    r"(?:[:.：](?![\s*]*(?:[Dd]id )?(?:I|[Ww]e|[Tt]his|[Tt]hat|[Mm]y|[Oo]ur)\b)|(?(heading)(?=\n)|(?!)))"
-)
-_MOST_PROBLEMS = 8  # of those with which a text goes on, in front of which an answer is looked for
 
 
 def holds_special_tokens(text: str) -> bool:
@@ -963,6 +954,153 @@ _TURN_TOKEN = re.compile("|".join(map(re.escape, (*_ENDS_OF_TURN, *_BEGINS_OF_TU
 # Also those of templates that the grader need not know, such as <|start_header_id|> or <｜User｜>.
 _SPECIAL_TOKEN = re.compile(rf"{_TURN_TOKEN.pattern}|<[|｜][A-Za-z][\w▁]{{3,40}}[|｜]>|\[/?INST\]")
 _TURN_ENDS = re.compile(rf"^(?:{_TURN_TOKEN.pattern})|(?:{_TURN_TOKEN.pattern})[ \t]*$", re.MULTILINE)
+
+
+# --- other problems, with which a text goes on behind its answer ---
+
+_MOST_PROBLEMS = 8  # of those with which a text goes on, in front of which an answer is looked for
+_MOST_WORDS = 1_000  # characters of a question that tell whether it is a problem or a doubt
+_QUESTION = (  # a text may also have a question or a problem with its own answer
+    r"question|problem|questão|pregunta|problema|pergunta|domanda|problème|frage|vraag|вопрос|câu hỏi"
+    r"|问题|题目|問題|題目|質問|问|問|질문|문제|คำถาม|السؤال|سؤال"
+)
+_EXERCISE = (
+    r"exercise|instruction|exercice|ejercicio|exercício|esercizio|aufgabe|übung|opgave|bài"
+    r"|задача|задание|упражнение|练习|习题|練習"
+)
+_EXAMPLE = (  # with a number: without one, an example shows the answer
+    r"example|ejemplo|exemple|exemplo|esempio|beispiel|voorbeeld|пример|task|例题|例題|例|예제"
+)
+_ASKER = (
+    r"user|human|usuario|usuário|utilisateur|utente|benutzer|nutzer|пользователь"
+    r"|用户|用戶|ユーザー|사용자|المستخدم"
+)
+_OTHER = (
+    r"next|new|another|similar|follow-up|practice|bonus|otr[oa]|siguiente|nuev[oa]|autre|prochaine?"
+    r"|nächste[rs]?|neue[rs]?|weitere[rs]?|outr[oa]|próxim[oa]|altr[oa]|prossim[oa]|друг\w+|следующ\w+|нов\w+"
+)
+_HEADING = (
+    r"(?P<dress>[ \t*#\[【]{0,12})(?:\\[a-z]{4,10}\*?\{)?"
+    rf"(?:(?:(?P<other>(?i:{_OTHER})[ \t]|(?:下一|另一|另外一)个?))?"
+    rf"(?:(?P<question>(?i:{_QUESTION})|Q|(?<=[一个])[题道])|(?i:{_EXERCISE})|(?P<example>(?i:{_EXAMPLE}))"
+    rf"|(?P<asker>(?i:{_ASKER})))"
+    r"(?:(?:[ \t#№.]|[Nn][o°º]){0,4}(?P<number>\d{1,3})(?:[ \t]+\((?!\w\))[^()\n]{1,40}\))?)?"
+    r"|第(?P<place>\d{1,3})[题題问問])"
+    r"[ \t\u00a0*\]】}]{0,8}(?P<sign>[:：]|[.．](?!\d)|[)、]|[-–—][ \t]|$|(?<=[\]】]))"
+)
+_LEAD = (  # a line that leads to another problem
+    r"[ \t*]*(?:(?i:here(?:['’]s| is| are)|below is) (?i:an?other|one more|a new|a similar|the next|more)"
+    r"(?i: examples?\b)?|(?i:i have|can you solve|moving on to"
+    r"|(?:(?:now|next),? )?(?:let(?:['’]s| us) )?(?:now )?(?:try|do|solve|answer|move on to|consider))"
+    r" (?i:an?other|one more|a new|a similar|the next|more)"
+    r"|(?:(?i:now|please),? )?(?i:solve|answer|try|consider) (?i:this|the following)"
+    rf"|(?i:aquí|voici|hier|aqui|ecco|вот)\b[^\n:.?!]{{0,20}} (?i:{_OTHER}))"
+    rf"(?:(?<=example)|(?<=examples)| (?i:{_QUESTION}|{_EXERCISE})s?\b)[^\n:.!?]{{0,20}}(?:[:.!?]|$)"
+)
+_ENDS = "|".join(re.escape(token) for token in _ENDS_OF_TURN if token not in ("<|eom_id|>", "<|call|>"))
+_ENDED = (  # at the end of a line, or with another token or the next words at once behind it
+    rf"(?<![^\W\d_][ \t])(?:{_ENDS})(?:\s?(?:{_ENDS})){{0,8}}+"
+    r"(?:[ \t]*\n\s*(?=\S)|[ \t]*(?=[<\[])|(?=[A-Z0-9\u0400-\uffff]))"
+)
+_USER_TURNS = (
+    "<|im_start|>user <|start_header_id|>user <start_of_turn>user <|turn>user <|start|>user <|user|> "
+    "<｜User｜> <|USER_TOKEN|> [|user|] [|Human|] [INST]"
+).split()
+_BY_USER = (  # but not what a tool gives back
+    rf"(?:<[|｜][\w▁]{{3,40}}[|｜]>){{0,4}}(?:{'|'.join(map(re.escape, _USER_TURNS))})(?!\s*<tool_response>)"
+    rf"|(?:{_ENDS})\s*(?:Human|User|Question|Problem|Instruction)\b"
+)
+_BARE = r"(?:^|(?<=[.!?)}\]$*\d]))(?:user|human)[ \t]*$"  # what is left of it in a text without tokens
+_REPLIED = r"(?=(?:.*\n){1,40}?.{0,400}(?:assistant|model|gpt)[ \t]*$)"
+_HEAD = re.compile(rf"\n(?:{_HEADING}|{_LEAD})", re.MULTILINE)
+_TURN = re.compile(rf"(?P<by_user>{_BY_USER}|{_BARE}{_REPLIED})|{_BARE}|{_ENDED}", re.MULTILINE)
+_TURN_SIGNS = ("|>", "｜>", "</s>", "_turn>", "<eos>", "INST]", "|]", "user\n", "human\n")
+_ECHO = re.compile(  # of the prompt, at the head of a text
+    r"\s*(?:<[^<>\n]{1,30}>\s*)*(?:\[INST\]|(?i:system|user|human)\b)|\s*<[|｜](?i:system|user|human)"
+)
+_BLANK = re.compile(rf"(?:\s|{_TURN_TOKEN.pattern})*+")
+_ASKS = re.compile(
+    r"(?:^|[.,;!?]\s+)(?:how (?:many|much|long|far|old|fast|tall)|what (?:is|are|was|were|will|would)"
+    r"|which|find|compute|calculate|determine|evaluate)\b|\bhow (?:many|much)\b[^.?!]*\?"
+    r"|多少|几|幾|何|いくつ|몇|얼마|cuánt|combien|wie ?viel|сколько|quant[oaie]",
+    re.IGNORECASE,
+)
+_OWN = re.compile(  # how a doubt begins
+    r"(?:I|[Ww]e|[Tt]his(?! question refers)|[Tt]hat|[Mm]y|[Oo]ur|[Ww]ait|[Bb]ut|[Dd]id|does"
+    r"|[Ii]s (?:this|that|it|my|our)|[Ww]hat (?:about|if)"
+    r"|(?:[Dd]o|[Hh]ave|[Cc]an|[Aa]m|[Ss]hould|[Aa]re) (?:I|we))\b"
+)
+_IS_WRONG = re.compile(
+    r"\b(?:for[gq][eo]t|miss(?:ed|ing)\b|ignor|overlook|neglect|wrong|mistak|error|incorrect|olvid|oubli|vergess"
+    r"|esquec|dimentic|falsch|забы)|忘|忽略|漏|错|見落|잊|빠뜨",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(r".{0,80}?[.!?。！？]")
+_REPLY = re.compile(r"\n[ \t*#]*(?:(?:Answer|Solution|Response|Assistant)\b[ \t*]*[:\n]|\(?A[.):])")
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Where another problem may begin."""
+
+    begin: int
+    number: int | None = None
+    ends_turn: bool = False  # the text ends there, whatever stands in front
+
+
+def _before_next_turn(text: str) -> str:
+    """A text up to the turn of a user with which it goes on behind its thought and solution."""
+    if not any(turn in text for turn in _USER_TURNS):
+        return text
+    turns = (turn for turn in _TURN.finditer(text) if turn["by_user"])
+    for turn in itertools.islice(turns, _MOST_PROBLEMS):
+        front = without_end_of_turn(text[: turn.start()])
+        marks = [mark for mark in _written_marks(front) if mark.kind in ("open", "close")]
+        if marks and marks[-1].kind == "close" and marks[-1].end < len(front):
+            return front
+    return text
+
+
+def _next_problems(text: str) -> list[_Problem]:
+    padded = "\n" + text
+    found = [
+        _Problem(match.start(), int(match["number"] or match["place"] or 0))
+        for match in _HEAD.finditer(padded)
+        if _heads_problem(padded, match)
+    ]
+    if any(sign in text for sign in _TURN_SIGNS):
+        begin = _BLANK.match(text)
+        blank = len(text) if begin is None or _ECHO.match(text) else begin.end()
+        for match in _TURN.finditer(text):
+            ends = match["by_user"] is not None and match.start() > blank
+            found.append(_Problem(match.start(), ends_turn=ends))
+    return sorted(found, key=lambda problem: problem.begin)
+
+
+def _heads_problem(text: str, match: re.Match[str]) -> bool:
+    """Whether a heading is one of another problem, not a word of the text or a doubt of its own answer."""
+    sign, number = match["sign"], match["number"] or match["place"]
+    if match["asker"] and number or match["example"] and not number:
+        return False
+    if number or match["asker"] and sign:
+        return True
+    if sign == "":
+        may_head = match["other"] or not set("#[【").isdisjoint(match["dress"])
+    else:
+        may_head = sign is None or sign in ":.：．"  # None: a line that leads to a problem
+    return may_head and not ((sign is None or match["question"]) and _is_doubt(text, match.end()))
+
+
+def _is_doubt(text: str, begin: int) -> bool:
+    """Whether a question or a problem is one that a text has with its own answer."""
+    behind = text[begin : begin + _MOST_WORDS].lstrip(" \t\n*_")
+    said = behind.partition("\n")[0]
+    if _ASKS.search(said):
+        return False
+    sentence = _SENTENCE.match(said)
+    if sentence is not None and _IS_WRONG.search(sentence.group()):
+        return True
+    return _OWN.match(said) is not None and not _REPLY.search(behind)
 
 
 def _written_marks(text: str) -> list[Mark]:

@@ -55,7 +55,7 @@ from util.grading.maths.words import normal_text, unwrapped
 from util.records import TRUSTS, Verdict
 from util.response import before_other_problems, solution_part
 
-GRADER = "choice-10"
+GRADER = "choice-11"
 LETTERS = "ABCDEFGHIJ"
 
 

@@ -52,13 +52,17 @@ class NoAnswer:
     why: str
 
 
+_WITH_TOKENS = "special tokens of a chat template in the text"
+
+
 def read_answer(text: str, reasoning: str = "") -> Answer | NoAnswer:
     """Thought and solution of a response; `reasoning` is a thought that stood in a field of its own."""
     parts = part(text)
     if parts.is_open:
         return NoAnswer("the thought is not closed")
     if parts.behind:
-        return NoAnswer("text after the end of the solution")
+        has_tokens = holds_special_tokens(parts.behind)
+        return NoAnswer(_WITH_TOKENS if has_tokens else "text after the end of the solution")
     apart = trimmed(part(reasoning).without_marks()) if reasoning else ""
     within = trimmed(parts.thought) if parts.marks else ""
     thought = "\n\n".join(filter(None, (apart, within)))
@@ -68,7 +72,7 @@ def read_answer(text: str, reasoning: str = "") -> Answer | NoAnswer:
     if any(_holds_marks(one) for one in (answer.thought, answer.solution)):
         return NoAnswer("marks within the thought or the solution")
     if any(map(holds_special_tokens, (answer.thought, answer.solution))):
-        return NoAnswer("special tokens of a chat template in the text")
+        return NoAnswer(_WITH_TOKENS)
     return answer
 
 

@@ -29,7 +29,7 @@ from util.grading.sandbox import (
 from util.records import BY_THE_CLOCK, Problem, TestSuite, Verdict
 from util.response import language_of, programs, solution_part
 
-GRADER = "code-4"
+GRADER = "code-5"
 COMPARISONS = ("ordered", "legacy")
 DEFAULT_LIMITS = Limits()
 USUAL_LIMITS = {

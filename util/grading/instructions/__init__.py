@@ -23,7 +23,7 @@ from util.grading.instructions.language import Missing
 from util.records import FOLLOWED, Problem, Verdict, rules_in_short
 from util.response import part, without_end_of_turn
 
-GRADER = "instructions-1"
+GRADER = "instructions-2"
 RULES = {**ifeval.RULES, **ifbench.RULES}
 
 

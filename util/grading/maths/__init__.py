@@ -25,7 +25,7 @@ from typing import NamedTuple
 from util.grading.languages import writes_decimal_comma
 from util.grading.maths import symbolic as engine
 from util.grading.maths import words
-from util.grading.maths.answers import Found, boxes, find_answer, parts
+from util.grading.maths.answers import Found, boxes, find_in, own_text, parts
 from util.grading.maths.beside import with_unit
 from util.grading.maths.conditions import UNSHARED, same_conditions
 from util.grading.maths.judge import Judge
@@ -65,7 +65,7 @@ from util.grading.maths.units import units_agree, words_differ
 from util.records import NO_TIME, Verdict
 from util.response import solution_part
 
-GRADER = "maths-18"
+GRADER = "maths-19"
 
 
 class Comparison(NamedTuple):
@@ -102,7 +102,8 @@ def grade_maths(
         return Verdict(False, "truncated", detail="the thought is not closed", grader=GRADER)
     if response.endswith("\n"):
         solution += "\n"  # which says that the last line is whole
-    found = find_answer(solution, lowest=accept or least_trust(kind))
+    solution = own_text(solution)
+    found = find_in(solution, lowest=accept or least_trust(kind))
     if found is None:
         return Verdict(False, "no_answer", detail="nothing looks like an answer", grader=GRADER)
     if gold.count("boxed") > 1:

@@ -72,25 +72,38 @@ class Found(NamedTuple):
 
 def find_answer(solution: str, *, lowest: str = "low") -> Found | None:
     """The final answer of a solution by the strongest sign; `lowest` is the least trust that counts."""
-    solution = without_turn_tokens(mended(solution))
-    if not solution.isascii():
-        solution = _ORNAMENT.sub("", solution)
-    if end := _END_OF_PROOF.search(solution, max(0, len(solution) - _NEAR)):
-        solution = solution[: end.start()]
-    front = before_other_problems(solution, _is_answered)
-    return _find(front, lowest if front == solution else "high")
+    return find_in(own_text(solution), lowest=lowest)
+
+
+def own_text(solution: str) -> str:
+    """A solution without its ornaments, up to another problem with which it goes on."""
+    return without_turn_tokens(before_other_problems(_bare(solution), _is_answered))
 
 
 def goes_on(solution: str) -> bool:
     """Whether another problem follows the answer, as base models go on."""
-    return before_other_problems(solution, _is_answered) != solution
+    bare = _bare(solution)
+    return before_other_problems(bare, _is_answered) != bare
+
+
+def _bare(solution: str) -> str:
+    solution = mended(solution)
+    if not solution.isascii():
+        solution = _ORNAMENT.sub("", solution)
+    if end := _END_OF_PROOF.search(solution, max(0, len(solution) - _NEAR)):
+        solution = solution[: end.start()]
+    return solution
 
 
 def _is_answered(text: str) -> bool:
-    return _find(text, "high") is not None
+    found = find_in(without_turn_tokens(text), lowest="medium")
+    if found is None or found.how == "whole response":  # a word alone may be a heading
+        return found is not None and re.search(r"[\d\\]", found.text) is not None
+    return found.trust == "high"
 
 
-def _find(solution: str, lowest: str) -> Found | None:
+def find_in(solution: str, *, lowest: str) -> Found | None:
+    """The final answer of an `own_text`."""
     if (found := _boxed(solution)) is not None:
         return found
     unfinished = solution.rfind("boxed{")
