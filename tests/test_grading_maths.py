@@ -340,6 +340,14 @@ def test_a_text_that_goes_on_with_ever_new_problems_is_read_to_its_end(line):
     assert grade_maths("5", f"The answer is 5.{2_000 * line}", symbolic=False).correct
 
 
+@pytest.mark.parametrize(
+    "text",
+    [r"\boxed{7}" + "\n" * 6_000 + "x", "The answer is 7." + " " * 6_000 + "!", f"x = 7{' ' * 6_000}x"],
+)
+def test_an_answer_with_thousands_of_blanks_behind_it_is_read_at_once(text):
+    assert any(seconds(lambda: grade_maths("7", text, symbolic=False)) < 0.1 for _ in range(9))
+
+
 def test_explain_prints_every_part_of_a_verdict(capsys, tmp_path):
     response = tmp_path / "response.txt"
     response.write_text(r"so it is \boxed{0.5}")

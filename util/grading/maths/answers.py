@@ -176,7 +176,7 @@ def _boxes(text: str) -> list[tuple[int, int, str]]:
 def _standing_boxes(text: str) -> list[tuple[int, int, str]]:
     """The same without those at the end of which the next words say that they are wrong."""
     found = _boxes(text)
-    while found and _REFUTED.match(text, found[-1][1]):
+    while found and _REFUTED.match(text, found[-1][1], found[-1][1] + _BEHIND):
         found.pop()
     return found
 
@@ -295,7 +295,7 @@ def _settled(text: str, before: str, end: int, found: Found) -> Found:
     if other := equal_behind(behind, found.text):
         return found._replace(rival=other)
     if not _LETTERS.search(behind):
-        if denied or _REFUTED.match(behind):
+        if denied or _REFUTED.match(behind[:_BEHIND]):
             return found._replace(cause=TAKEN_BACK)
         later = _signed(behind) if _DIGIT.search(behind) else None
         return found._replace(rival=later.text) if later and later.text != found.text else found
@@ -402,9 +402,9 @@ def _concluded(text: str) -> Found | None:
 
 def is_taken_back(behind: str, *, answer: str = "") -> bool:
     """Whether the text behind an answer takes it back; what is said of another value takes back nothing."""
-    if any(sign.match(behind) for sign in (_REFUTED, _OR_ELSE)):
-        return True
     near = behind[:_BEHIND]
+    if any(sign.match(near) for sign in (_REFUTED, _OR_ELSE)):
+        return True
     if _RETRACTS.search(near):
         return True
     return any(not _is_of_another(near[: match.end()], answer) for match in _FAILS.finditer(near))
@@ -988,6 +988,7 @@ _TELLS = re.compile(  # three apples left; Tim has six
 )
 
 
+_MOST_ROOT = 400  # characters of a line that may be one of several values
 _ROOT = re.compile(
     r"(?:[\w ]{1,40}:[\s*]*)?(?:[-*•]|\d{1,2}[.)])?[\s$(\\[]*([a-zA-Z])(?:_\{?\d\}?|[₀-₉])?\s*=\s*([^=,;]+?)"
     r"(?:\s\([^()\d]+\))?(?:[\s;.,$)\]\\]|\b(?:or|and))*"
@@ -1007,7 +1008,11 @@ def _listed(text: str) -> Found | None:
     for line in reversed(lines[-_MOST_DECLARATIONS:]):
         if line in ("or", "and"):
             continue
-        if not (root := _ROOT.fullmatch(line)) or plain_number(clean(root[2])) is None:
+        if (
+            len(line) > _MOST_ROOT
+            or not (root := _ROOT.fullmatch(line))
+            or plain_number(clean(root[2])) is None
+        ):
             break
         names.append(root[1])
         values.append(root[2].strip())
