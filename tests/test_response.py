@@ -257,6 +257,15 @@ def test_a_program_for_the_next_turn_of_a_user_is_not_run():
     turn = "<|im_end|>\n<|im_start|>user\nNext?<|im_end|>\n<|im_start|>assistant\n<think>b</think>"
     assert grade_code(SUM, f"<think>a</think>{CODE}{turn}{WRONG_CODE}").correct
     assert not grade_code(SUM, f"<think>a</think>{WRONG_CODE}{turn}{CODE}").correct
+    turn = "</s><s>[INST] Next? [/INST]\n"
+    assert grade_code(SUM, f"{CODE}{turn}{WRONG_CODE}").correct
+    assert not grade_code(SUM, f"{WRONG_CODE}{turn}{CODE}").correct
+
+
+def test_a_program_that_writes_turns_is_run_as_a_whole():
+    program = CODE.replace("```python\n", "```python\nturn = '<|im_start|>user [INST]'\n")
+    assert program != CODE and grade_code(SUM, f"It is this.\n{program}").correct
+    assert grade_code(SUM, f"<think>a</think>It is this.\n{program}").correct
 
 
 @pytest.mark.parametrize(

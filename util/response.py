@@ -74,7 +74,7 @@ def part(text: str) -> Parts:
 
     The last closing mark ends the thought, whether or not an opening one was written, as templates put that
     into the prompt; where a thought is opened behind it, the last thought is open. A turn of the user
-    behind a closed thought ends the solution.
+    behind a closed thought, or where none was opened, ends the solution.
     """
     body = without_end_of_turn(_before_next_turn(text))
     end = len(body)
@@ -1056,9 +1056,19 @@ def _before_next_turn(text: str) -> str:
     for turn in itertools.islice(turns, _MOST_PROBLEMS):
         front = without_end_of_turn(text[: turn.start()])
         marks = [mark for mark in _written_marks(front) if mark.kind in ("open", "close")]
-        if marks and marks[-1].kind == "close" and marks[-1].end < len(front):
+        if marks:
+            begin = marks[-1].end if marks[-1].kind == "close" else len(text)
+        else:
+            begin = _head_end(text)
+        if begin < len(front) and front.count("```", begin) % 2 == 0:  # else it is code
             return front
     return text
+
+
+def _head_end(text: str) -> int:
+    """Where a text begins behind blanks and tokens; its end where it begins with an echo of its prompt."""
+    begin = _BLANK.match(text)
+    return len(text) if begin is None or _ECHO.match(text) else begin.end()
 
 
 def _next_problems(text: str) -> list[_Problem]:
@@ -1069,8 +1079,7 @@ def _next_problems(text: str) -> list[_Problem]:
         if _heads_problem(padded, match)
     ]
     if any(sign in text for sign in _TURN_SIGNS):
-        begin = _BLANK.match(text)
-        blank = len(text) if begin is None or _ECHO.match(text) else begin.end()
+        blank = _head_end(text)
         for match in _TURN.finditer(text):
             ends = match["by_user"] is not None and match.start() > blank
             found.append(_Problem(match.start(), ends_turn=ends))
