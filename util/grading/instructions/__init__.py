@@ -21,7 +21,7 @@ from typing import Any
 from util.grading.instructions import ifbench, ifeval
 from util.grading.instructions.language import Missing
 from util.records import FOLLOWED, Problem, Verdict, rules_in_short
-from util.response import part, without_end_of_turn
+from util.response import part
 
 GRADER = "instructions-2"
 RULES = {**ifeval.RULES, **ifbench.RULES}
@@ -37,7 +37,7 @@ def grade_instructions(problem: Problem, response: str) -> Verdict:
     parts = part(response)
     if parts.is_open:
         return Verdict(False, "truncated", detail="the thought is not closed", grader=GRADER)
-    body = without_end_of_turn(response)
+    body = response[: parts.end]
     # As others see it: what follows a thought without white space around it, and everything else as it is.
     text = (parts.solution or "") if parts.marks else body if body != response.rstrip() else response
     try:
