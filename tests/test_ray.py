@@ -26,21 +26,28 @@ class RayNode:
     """A node of a cluster on this machine, with so many CPUs; the first one is its head."""
 
     def __init__(self, folder, cpus, head=None):
-        self.address = head.address if head else f"127.0.0.1:{free_port()}"
-        where = ["--address", self.address] if head else ["--head", "--port", self.address.split(":")[1]]
-        if head is None:
-            where += ["--include-dashboard=false", f"--ray-client-server-port={free_port()}"]
+        self._head = head
         self._log = folder / f"node-{head is not None}.log"
-        self._command = [sys.executable, "-m", "ray.scripts.scripts", "start", *where, f"--num-cpus={cpus}"]
-        self._command += ["--block", "--disable-usage-stats", "--num-gpus=0"]
-        self._command += ["--object-store-memory=100000000"]
+        self._flags = [f"--num-cpus={cpus}", "--num-gpus=0", "--object-store-memory=100000000"]
+        # Else workers have 10002 to 19999, and Ray does not start where `free_port` is one of these.
+        self._flags += ["--min-worker-port=0", "--max-worker-port=0"]
         self._env = {**os.environ, "RAY_TMPDIR": str(folder)}
         self._start()
 
     def _start(self):
+        if self._head:
+            self.address = self._head.address
+            where = ["--address", self.address]
+        else:
+            port = free_port()
+            self.address = f"127.0.0.1:{port}"
+            where = ["--head", f"--port={port}", f"--ray-client-server-port={free_port()}"]
+            where += ["--include-dashboard=false"]
+        command = [sys.executable, "-m", "ray.scripts.scripts", "start", *where, *self._flags]
+        command += ["--block", "--disable-usage-stats"]
         with open(self._log, "w") as log:
             self.process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, start_new_session=True, env=self._env
+                command, stdout=log, stderr=log, start_new_session=True, env=self._env
             )
 
     def wait_until_ready(self):
