@@ -262,10 +262,14 @@ def test_a_program_for_the_next_turn_of_a_user_is_not_run():
     assert not grade_code(SUM, f"{WRONG_CODE}{turn}{CODE}").correct
 
 
-def test_a_program_that_writes_turns_is_run_as_a_whole():
-    program = CODE.replace("```python\n", "```python\nturn = '<|im_start|>user [INST]'\n")
-    assert program != CODE and grade_code(SUM, f"It is this.\n{program}").correct
-    assert grade_code(SUM, f"<think>a</think>It is this.\n{program}").correct
+@pytest.mark.parametrize("fence", ["```", "~~~", "````"])
+def test_a_program_is_run_as_a_whole_whatever_turns_it_writes_or_the_text_speaks_of(fence):
+    program = CODE.replace("```python\n", "```python\nturn = '''<|im_start|>user\n[INST]'''\n")
+    assert program != CODE
+    program = program.replace("```", fence)
+    for thought in ("", "<think>a</think>", "The prompt has [INST] in it.\n</think>"):
+        for spoken in ("", "The prompt has a stray [INST] tag.", "It ends with `<|user|>`."):
+            assert grade_code(SUM, f"{thought}{spoken}\n\n{program}").correct
 
 
 @pytest.mark.parametrize(
@@ -273,9 +277,9 @@ def test_a_program_that_writes_turns_is_run_as_a_whole():
     [
         "Question: ", "**Question 2**\n", "Question #2: ", "Q2: ", "PROBLEM 2\n", "Problem 2) ",
         "Problem 2 (hard): ", "### Problem\n", "Another problem: ", "Exercise 2. ", "### Instruction:\n",
-        "[Problem 2] ", "Task 2: ", r"\textbf{Problem 2.} ", "human: ", "第2题：", "例题2：", "下一题：",
-        "用户：", "Pregunta: ", "Problème 2 : ", "Frage: ", "Пример 2. ", "質問：", "문제 2: ",
-        "Here's a similar question: ", "Now solve this problem:\n", "**Let's try another problem.** ",
+        "[Problem 2] ", r"\textbf{Problem 2.} ", "human: ", "第2题：", "下一题：",
+        "用户：", "Pregunta 2: ", "Problème 2 : ", "Frage 2: ", "Задача 2. ", "質問2：", "문제 2: ",
+        "Here's another question: ", "Now solve this problem:\n", "**Let's try another problem.** ",
         "Voici une autre question : ", "<|user|>\n", "[|user|]", "</s><s>[INST] ", "<|eot_id|>",
         "<|im_end|>\n<|im_start|>user\n", "<｜User｜>", "user\n",
     ],

@@ -238,11 +238,13 @@ def before_other_problems(text: str, is_answered: Callable[[str], bool]) -> str:
     A turn of the user ends a text even where it has no answer. Numbered problems of which the first stands in
     front of the answer are parts of it, and "Problem: I forgot ..." is a doubt of the answer itself.
     """
-    has_parts = False
     for problem in itertools.islice(_next_problems(text), _MOST_PROBLEMS):
-        if problem.ends_turn or not (has_parts and problem.number) and is_answered(text[: problem.begin]):
-            return text[: problem.begin]
-        has_parts = has_parts or problem.number == 1
+        if problem.ends_turn or is_answered(text[: problem.begin]):
+            return (
+                text
+                if problem.is_numbered and _FIRST.search(text[: problem.begin])
+                else text[: problem.begin]
+            )
     return text
 
 
@@ -960,17 +962,15 @@ _TURN_ENDS = re.compile(rf"^(?:{_TURN_TOKEN.pattern})|(?:{_TURN_TOKEN.pattern})[
 
 _MOST_PROBLEMS = 8  # of those with which a text goes on, in front of which an answer is looked for
 _MOST_WORDS = 1_000  # characters of a question that tell whether it is a problem or a doubt
-_QUESTION = (  # a text may also have a question or a problem with its own answer
-    r"question|problem|questão|pregunta|problema|pergunta|domanda|problème|frage|vraag|вопрос|câu hỏi"
-    r"|问题|题目|問題|題目|質問|问|問|질문|문제|คำถาม|السؤال|سؤال"
+_QUESTION = r"question|problem|问题"  # a text may also have one with its own answer
+_DIFFICULTY = re.compile(r"problem|问题", re.IGNORECASE)  # which this may mean, too
+_EXERCISE = r"exercise|instruction|题目"
+_ABROAD = (  # many of these mean a difficulty, too
+    r"questão|pregunta|problema|pergunta|domanda|problème|frage|vraag|вопрос|câu hỏi"
+    r"|問題|題目|質問|问|問|질문|문제|คำถาม|السؤال|سؤال"
+    r"|exercice|ejercicio|exercício|esercizio|aufgabe|übung|opgave|bài|задача|задание|упражнение|练习|习题|練習"
 )
-_EXERCISE = (
-    r"exercise|instruction|exercice|ejercicio|exercício|esercizio|aufgabe|übung|opgave|bài"
-    r"|задача|задание|упражнение|练习|习题|練習"
-)
-_EXAMPLE = (  # with a number: without one, an example shows the answer
-    r"example|ejemplo|exemple|exemplo|esempio|beispiel|voorbeeld|пример|task|例题|例題|例|예제"
-)
+_EXAMPLE = r"example|ejemplo|exemple|exemplo|esempio|beispiel|voorbeeld|пример|task|例题|例題|例|예제"
 _ASKER = (
     r"user|human|usuario|usuário|utilisateur|utente|benutzer|nutzer|пользователь"
     r"|用户|用戶|ユーザー|사용자|المستخدم"
@@ -982,39 +982,50 @@ _OTHER = (
 _HEADING = (
     r"(?P<dress>[ \t*#\[【]{0,12})(?:\\[a-z]{4,10}\*?\{)?"
     rf"(?:(?:(?P<other>(?i:{_OTHER})[ \t]|(?:下一|另一|另外一)个?))?"
-    rf"(?:(?P<question>(?i:{_QUESTION})|Q|(?<=[一个])[题道])|(?i:{_EXERCISE})|(?P<example>(?i:{_EXAMPLE}))"
+    rf"(?:(?P<question>(?i:{_QUESTION})|Q|(?<=[一个])[题道])|(?i:{_EXERCISE})|(?P<abroad>(?i:{_ABROAD}))|(?P<example>(?i:{_EXAMPLE}))"
     rf"|(?P<asker>(?i:{_ASKER})))"
     r"(?:(?:[ \t#№.]|[Nn][o°º]){0,4}(?P<number>\d{1,3})(?:[ \t]+\((?!\w\))[^()\n]{1,40}\))?)?"
     r"|第(?P<place>\d{1,3})[题題问問])"
     r"[ \t\u00a0*\]】}]{0,8}(?P<sign>[:：]|[.．](?!\d)|[)、]|[-–—][ \t]|$|(?<=[\]】]))"
 )
 _LEAD = (  # a line that leads to another problem
-    r"[ \t*]*(?:(?i:here(?:['’]s| is| are)|below is) (?i:an?other|one more|a new|a similar|the next|more)"
-    r"(?i: examples?\b)?|(?i:i have|can you solve|moving on to"
-    r"|(?:(?:now|next),? )?(?:let(?:['’]s| us) )?(?:now )?(?:try|do|solve|answer|move on to|consider))"
-    r" (?i:an?other|one more|a new|a similar|the next|more)"
-    r"|(?:(?i:now|please),? )?(?i:solve|answer|try|consider) (?i:this|the following)"
+    r"[ \t*]*(?:(?i:here(?:['’]s| is)|below is) (?i:an?other|one more|a new|the next)"
+    r"|(?:(?i:now|next),? )?(?:(?i:let['’]s|let us) )?(?:(?i:now) )?(?i:try|do|solve|answer|move on to)"
+    r" (?i:another|one more|a new|the next)"
+    r"|(?i:i have|can you solve) (?i:an?other|one more|a new)"
+    r"|(?:(?i:now|please),? )?(?i:solve|answer) (?i:this|the following)"
     rf"|(?i:aquí|voici|hier|aqui|ecco|вот)\b[^\n:.?!]{{0,20}} (?i:{_OTHER}))"
-    rf"(?:(?<=example)|(?<=examples)| (?i:{_QUESTION}|{_EXERCISE})s?\b)[^\n:.!?]{{0,20}}(?:[:.!?]|$)"
+    rf" (?i:{_QUESTION}|{_EXERCISE}|{_ABROAD})\b[^\n:.!?]{{0,20}}(?:[:.!?]|$)"
 )
-_ENDS = "|".join(re.escape(token) for token in _ENDS_OF_TURN if token not in ("<|eom_id|>", "<|call|>"))
+_FIRST = re.compile(  # said of a part in front of the second one
+    rf"\b(?:{_QUESTION}|{_EXERCISE}|{_ABROAD}|q|part|task|subtask|teil|parte|partie)[ \t]*[(#]?"
+    r"(?:(?:1|one)\b|[ai][).:])"
+    rf"|\bfirst (?:{_QUESTION}|{_EXERCISE}|part|task)\b|第\s*[(（]?\s*[1一]\s*[)）]?\s*[题題问問]",
+    re.IGNORECASE,
+)
+_NO_END = ("<|eom_id|>", "<|call|>", "</s>")  # calls of tools; what strikes a text through in HTML
+_ENDS = "|".join(re.escape(token) for token in _ENDS_OF_TURN if token not in _NO_END)
 _ENDED = (  # at the end of a line, or with another token or the next words at once behind it
     rf"(?<![^\W\d_][ \t])(?:{_ENDS})(?:\s?(?:{_ENDS})){{0,8}}+"
     r"(?:[ \t]*\n\s*(?=\S)|[ \t]*(?=[<\[])|(?=[A-Z0-9\u0400-\uffff]))"
 )
 _USER_TURNS = (
-    "<|im_start|>user <|start_header_id|>user <start_of_turn>user <|turn>user <|start|>user <|user|> "
-    "<｜User｜> <|USER_TOKEN|> [|user|] [|Human|] [INST]"
+    "<|im_start|>user <|start_header_id|>user <|header_start|>user <|start_of_role|>user <start_of_turn>user "
+    "<|turn>user <|start|>user <|user|> <|im_user|> <seed:bos>user <｜User｜> <｜hy_User｜> <|USER_TOKEN|> "
+    "[|user|] [|Human|] [INST]"
 ).split()
-_BY_USER = (  # but not what a tool gives back
-    rf"(?:<[|｜][\w▁]{{3,40}}[|｜]>){{0,4}}(?:{'|'.join(map(re.escape, _USER_TURNS))})(?!\s*<tool_response>)"
-    rf"|(?:{_ENDS})\s*(?:Human|User|Question|Problem|Instruction)\b"
+# A token in the midst of a line is one that a text speaks of; what a tool gives back is no turn of the user.
+_BY_USER = (
+    rf"(?:^[ \t]*|(?:{_ENDS}|</s>)\s*|(?:(?<=[.!?)}}\]$*\d。！？])|(?<=```))(?=<|\[\|))"
+    r"(?:<s>|<seed:eos>|<[|｜][\w▁]{3,40}[|｜]>){0,4}"
+    rf"(?:{'|'.join(map(re.escape, _USER_TURNS))})(?!\s*<tool_response>)"
+    rf"|(?:{_ENDS}|</s>)\s*(?:Human|User|Question|Problem|Instruction)\b"
 )
-_BARE = r"(?:^|(?<=[.!?)}\]$*\d]))(?:user|human)[ \t]*$"  # what is left of it in a text without tokens
-_REPLIED = r"(?=(?:.*\n){1,40}?.{0,400}(?:assistant|model|gpt)[ \t]*$)"
+_BARE = r"(?:^|(?<=[.!?)}\]$*\d]))user[ \t]*$"  # what is left of it in a text without tokens
+_REPLIED = r"(?=(?:.*\n){1,40}?.{0,400}assistant[ \t]*$)"
 _HEAD = re.compile(rf"\n(?:{_HEADING}|{_LEAD})", re.MULTILINE)
 _TURN = re.compile(rf"(?P<by_user>{_BY_USER}|{_BARE}{_REPLIED})|{_BARE}|{_ENDED}", re.MULTILINE)
-_TURN_SIGNS = ("|>", "｜>", "</s>", "_turn>", "<eos>", "INST]", "|]", "user\n", "human\n")
+_TURN_SIGNS = ("|>", "｜>", "</s>", "_turn>", "<eos>", "INST]", "|]", "<seed:", "user\n")
 _ECHO = re.compile(  # of the prompt, at the head of a text
     r"\s*(?:<[^<>\n]{1,30}>\s*)*(?:\[INST\]|(?i:system|user|human)\b)|\s*<[|｜](?i:system|user|human)"
 )
@@ -1022,21 +1033,28 @@ _BLANK = re.compile(rf"(?:\s|{_TURN_TOKEN.pattern})*+")
 _ASKS = re.compile(
     r"(?:^|[.,;!?]\s+)(?:how (?:many|much|long|far|old|fast|tall)|what (?:is|are|was|were|will|would)"
     r"|which|find|compute|calculate|determine|evaluate)\b|\bhow (?:many|much)\b[^.?!]*\?"
-    r"|多少|几|幾|何|いくつ|몇|얼마|cuánt|combien|wie ?viel|сколько|quant[oaie]",
+    r"|多少|几|幾|何|いくつ|몇|얼마",
     re.IGNORECASE,
 )
-_OWN = re.compile(  # how a doubt begins
-    r"(?:I|[Ww]e|[Tt]his(?! question refers)|[Tt]hat|[Mm]y|[Oo]ur|[Ww]ait|[Bb]ut|[Dd]id|does"
-    r"|[Ii]s (?:this|that|it|my|our)|[Ww]hat (?:about|if)"
-    r"|(?:[Dd]o|[Hh]ave|[Cc]an|[Aa]m|[Ss]hould|[Aa]re) (?:I|we))\b"
+_ORDERS = re.compile(
+    r"\?|？|(?:^|[.,;!]\s+)(?:solve|prove|show|simplify|factor|expand|find|compute|calculate|determine|evaluate|let|given"
+    r"|suppose|consider|if|write|name|list|explain|choose)\b|求|计算|解|证明|设|已知",
+    re.IGNORECASE,
+)
+_OWN = re.compile(  # how a doubt begins, or a question with yes or no
+    r"(?:I|[Ww]e|[Tt]his(?! question refers)|[Tt]hat|[Mm]y|[Oo]ur|[Ww]ait|[Bb]ut|[Ww]hat (?:about|if)|[Ww]hy"
+    r"|[Ii]s|[Aa]re|[Aa]m|[Dd]o|[Dd]id|[Dd]oes|[Hh]ave|[Cc]an|[Cc]ould|[Ss]hould|[Ww]ould)\b"
 )
 _IS_WRONG = re.compile(
-    r"\b(?:for[gq][eo]t|miss(?:ed|ing)\b|ignor|overlook|neglect|wrong|mistak|error|incorrect|olvid|oubli|vergess"
-    r"|esquec|dimentic|falsch|забы)|忘|忽略|漏|错|見落|잊|빠뜨",
+    r"\b(?:for[gq][eo]t|miss(?:ed|ing)\b|ignor|overlook|neglect|wrong|mistak|error|incorrect)|忘|忽略|漏|错|遗漏",
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(r".{0,80}?[.!?。！？]")
-_REPLY = re.compile(r"\n[ \t*#]*(?:(?:Answer|Solution|Response|Assistant)\b[ \t*]*[:\n]|\(?A[.):])")
+_REPLY = re.compile(
+    r"\n[ \t*#]*(?:(?:(?:Final )?Answer|Solution|Response|Assistant"
+    r"|Antwort|Lösung|Respuesta|Réponse|Resposta|Risposta"
+    r"|Ответ|Решение|答案|答え|回答|解答|정답|답)(?!\w)[ \t*]*[:：\n]|\(?A[.):])"
+)
 
 
 @dataclass(frozen=True)
@@ -1044,7 +1062,7 @@ class _Problem:
     """Where another problem may begin."""
 
     begin: int
-    number: int | None = None
+    is_numbered: bool = False
     ends_turn: bool = False  # the text ends there, whatever stands in front
 
 
@@ -1055,14 +1073,21 @@ def _before_next_turn(text: str) -> str:
     turns = (turn for turn in _TURN.finditer(text) if turn["by_user"])
     for turn in itertools.islice(turns, _MOST_PROBLEMS):
         front = without_end_of_turn(text[: turn.start()])
-        marks = [mark for mark in _written_marks(front) if mark.kind in ("open", "close")]
+        marks = _marks_of_thoughts(front)
         if marks:
             begin = marks[-1].end if marks[-1].kind == "close" else len(text)
         else:
             begin = _head_end(text)
-        if begin < len(front) and front.count("```", begin) % 2 == 0:  # else it is code
+        if begin >= len(front) or any(front.count(fence, begin) % 2 for fence in ("```", "~~~")):
+            continue  # there is no solution yet, or it is a program that goes on
+        behind = _marks_of_thoughts(text[turn.end() :])
+        if marks or not behind or behind[0].kind == "open":  # else a thought goes on
             return front
     return text
+
+
+def _marks_of_thoughts(text: str) -> list[Mark]:
+    return [mark for mark in _written_marks(text) if mark.kind in ("open", "close")]
 
 
 def _head_end(text: str) -> int:
@@ -1074,7 +1099,7 @@ def _head_end(text: str) -> int:
 def _next_problems(text: str) -> list[_Problem]:
     padded = "\n" + text
     found = [
-        _Problem(match.start(), int(match["number"] or match["place"] or 0))
+        _Problem(match.start(), is_numbered=bool(match["number"] or match["place"]))
         for match in _HEAD.finditer(padded)
         if _heads_problem(padded, match)
     ]
@@ -1089,27 +1114,40 @@ def _next_problems(text: str) -> list[_Problem]:
 def _heads_problem(text: str, match: re.Match[str]) -> bool:
     """Whether a heading is one of another problem, not a word of the text or a doubt of its own answer."""
     sign, number = match["sign"], match["number"] or match["place"]
-    if match["asker"] and number or match["example"] and not number:
-        return False
-    if number or match["asker"] and sign:
+    behind = text[match.end() : match.end() + _MOST_WORDS].lstrip(" \t\n*_")
+    if match["asker"]:
+        return bool(sign) and not number
+    if match["example"]:  # most show the answer
+        return bool(number) and _asks(behind.partition("\n")[0])
+    if number:
         return True
+    if match["abroad"] and not match["other"] and not _REPLY.search(behind):
+        return False
     if sign == "":
         may_head = match["other"] or not set("#[【").isdisjoint(match["dress"])
     else:
         may_head = sign is None or sign in ":.：．"  # None: a line that leads to a problem
-    return may_head and not ((sign is None or match["question"]) and _is_doubt(text, match.end()))
+    may_doubt = sign is None or match["question"]
+    may_tell = not match["other"] and (sign is None or _DIFFICULTY.fullmatch(match["question"] or ""))
+    return bool(may_head) and not (may_doubt and _is_doubt(behind, may_tell=bool(may_tell)))
 
 
-def _is_doubt(text: str, begin: int) -> bool:
-    """Whether a question or a problem is one that a text has with its own answer."""
-    behind = text[begin : begin + _MOST_WORDS].lstrip(" \t\n*_")
+def _is_doubt(behind: str, *, may_tell: bool) -> bool:
+    """Whether a question or a problem, read from behind its heading, is one that a text has with its own
+    answer; `may_tell`: also where it asks for nothing."""
     said = behind.partition("\n")[0]
     if _ASKS.search(said):
         return False
     sentence = _SENTENCE.match(said)
     if sentence is not None and _IS_WRONG.search(sentence.group()):
         return True
-    return _OWN.match(said) is not None and not _REPLY.search(behind)
+    if _REPLY.search(behind):
+        return False
+    return _OWN.match(said) is not None or may_tell and not _asks(behind.partition("\n\n")[0])
+
+
+def _asks(text: str) -> bool:
+    return _ORDERS.search(text) is not None
 
 
 def _written_marks(text: str) -> list[Mark]:

@@ -96,10 +96,12 @@ def _bare(solution: str) -> str:
 
 
 def _is_answered(text: str) -> bool:
-    found = find_in(without_turn_tokens(text), lowest="medium")
-    if found is None or found.how == "whole response":  # a word alone may be a heading
-        return found is not None and re.search(r"[\d\\]", found.text) is not None
-    return found.trust == "high"
+    if _ONLY_NUMBER.fullmatch(text):  # as base models answer
+        return True
+    return find_in(without_turn_tokens(text), lowest="high") is not None
+
+
+_ONLY_NUMBER = re.compile(r"\s*\$?-?\d[\d,.]*(?:/\d+)?%?\$?\s*")
 
 
 def find_in(solution: str, *, lowest: str) -> Found | None:

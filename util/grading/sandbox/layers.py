@@ -518,9 +518,18 @@ def is_full(folder: str) -> bool:
 
 
 def _entries(folder: str) -> list[os.DirEntry]:
-    """What is in a folder, which is opened if it is closed; not more of it than there may be."""
-    if os.stat(folder).st_mode & 0o500 != 0o500:
-        os.chmod(folder, 0o700)
+    """What is in a folder, also in one that is closed; not more of it than there may be."""
+    mode = os.stat(folder).st_mode & 0o7777
+    if mode & 0o500 == 0o500:
+        return _listed(folder)
+    os.chmod(folder, 0o700)
+    try:
+        return _listed(folder)
+    finally:
+        os.chmod(folder, mode)
+
+
+def _listed(folder: str) -> list[os.DirEntry]:
     with os.scandir(folder) as entries:
         return list(islice(entries, SCRATCH_FILES + 1))
 
