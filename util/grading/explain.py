@@ -109,15 +109,18 @@ def explain_program(
     def on_test(test: int, reason: str, detail: str) -> None:
         ended[test] = f"{reason}: {detail}" if reason else "passed"
 
-    verdict = grade_code(
-        problem,
-        response,
-        compare=compare,
-        all_tests=all_tests,
-        limits=limits,
-        time_of_row=time_of_row,
-        on_test=on_test,
-    )
+    for _ in range(2):  # an end by the clock is looked into once more, as the pool of graders does
+        verdict = grade_code(
+            problem,
+            response,
+            compare=compare,
+            all_tests=all_tests,
+            limits=limits,
+            time_of_row=time_of_row,
+            on_test=on_test,
+        )
+        if not verdict.by_the_clock:
+            break
     said = [("verdict", _outcome(as_finished(verdict, finish_reason)))]
     suite, solution = problem.reference, solution_part(response)
     if solution is not None and verdict.extracted is not None:

@@ -40,11 +40,10 @@ _PROCESS = struct.Struct("I")
 SLACK_S = 0.005
 CLOCK_LIMITS = 20  # by the clock, a test may take this many times what it may use of CPU time
 SHORTEST_IDLE_S = 1.0  # a program may be kept waiting for a core that long
-SPIN_S, LONGEST_SPIN_S = (
-    0.02,
-    5.0,
-)  # of our own work, by which we see whether a core is to be had; by the clock
-SLEEPING_SHARE = 0.1  # a program that waits works less than this while we work
+# Of our own work, by which we see whether a core is to be had; others may have it for some ms at a time.
+SPIN_S = 0.06
+LONGEST_SPIN_S = 5.0  # by the clock
+SLEEPING_SHARE = 0.03  # a program that waits works less than this while we work
 MOST_SLOWED = LONGEST_SPIN_S / SPIN_S  # from here on nothing can be told
 WORKING_SHARE = 0.001  # whoever works gets more of a core than this, also at low priority on a busy one
 DISK_LOOK_S = 0.02  # between two looks at what a program has written to a disk that is not its own
