@@ -229,7 +229,7 @@ def test_the_thought_is_not_graded_and_one_that_is_open_has_no_answer():
     assert not grade("One\n", ["format:no_whitespace", {}]).correct  # as other graders see it
     assert grade("One<|im_end|>\n", ["format:no_whitespace", {}]).correct
     turn = "<|im_end|>\n<|im_start|>user\nMore, please."
-    assert grade(f"One{turn}", ["punctuation:no_comma", {}]).correct
+    assert grade(f"<think>\nOne\n</think>\n\nOne{turn}", ["punctuation:no_comma", {}]).correct
     assert grade("<think>\nOne two", NO_COMMA).reason == "truncated"
     empty = grade("<think>\nOne two\n</think>\n", NO_COMMA)
     assert (empty.reason, empty.rules) == ("no_answer", "-")

@@ -280,14 +280,16 @@ def test_a_program_is_run_as_a_whole_whatever_turns_it_writes_or_the_text_speaks
         "[Problem 2] ", r"\textbf{Problem 2.} ", "human: ", "第2题：", "下一题：",
         "用户：", "Pregunta 2: ", "Problème 2 : ", "Frage 2: ", "Задача 2. ", "質問2：", "문제 2: ",
         "Here's another question: ", "Now solve this problem:\n", "**Let's try another problem.** ",
-        "Voici une autre question : ", "<|user|>\n", "[|user|]", "</s><s>[INST] ", "<|eot_id|>",
-        "<|im_end|>\n<|im_start|>user\n", "<｜User｜>", "user\n",
+        "Voici une autre question : ", "<|user|>\n", "[|user|]", "</s><s>[INST] ",
+        "<|im_end|>\n<|im_start|>user\n", "<｜User｜>",
     ],
 )  # fmt: skip
 def test_a_text_ends_where_it_goes_on_with_another_problem(head):
     asked = f"{head}What is 3 + 4?\n7"  # in front of the answer it is the problem itself
-    assert before_other_problems(asked, lambda front: "7" in front) == asked
-    assert before_other_problems(f"7.\n{head}What is 5 + 7?\n12", lambda front: "7" in front).strip() == "7."
+    assert before_other_problems(asked, lambda front, _: "7" in front) == asked
+    assert (
+        before_other_problems(f"7.\n{head}What is 5 + 7?\n12", lambda front, _: "7" in front).strip() == "7."
+    )
 
 
 def test_the_text_of_a_record_holds_the_thought_that_came_apart():

@@ -232,19 +232,16 @@ def without_turn_tokens(text: str) -> str:
     return _TURN_TOKEN.sub("\n", text) if "<" in text else text
 
 
-def before_other_problems(text: str, is_answered: Callable[[str], bool]) -> str:
+def before_other_problems(text: str, is_answered: Callable[[str, bool], bool]) -> str:
     """A text up to the problem with which it goes on behind its answer, as base models do; else the whole.
 
-    A turn of the user ends a text even where it has no answer. Numbered problems of which the first stands in
-    front of the answer are parts of it, and "Problem: I forgot ..." is a doubt of the answer itself.
+    `is_answered` is told the text in front, and whether a turn ended there for sure: then a weak sign does.
+    Numbered problems are parts of the answer where a first one stands in front.
     """
     for problem in itertools.islice(_next_problems(text), _MOST_PROBLEMS):
-        if problem.ends_turn or is_answered(text[: problem.begin]):
-            return (
-                text
-                if problem.is_numbered and _FIRST.search(text[: problem.begin])
-                else text[: problem.begin]
-            )
+        front = text[: problem.begin]
+        if is_answered(front, problem.ends_turn):
+            return text if problem.is_numbered and _FIRST.search(front) else front
     return text
 
 
@@ -379,6 +376,7 @@ class Choice:
 
 def choose_programs(text: str, function: str | None = None) -> Choice:
     """As `programs`."""
+    text = _before_turn_behind_program(text)
     everything = _whole_blocks(text)
     uses = _uses(everything)
     found = everything[::-1]
@@ -976,7 +974,7 @@ _ASKER = (
     r"|用户|用戶|ユーザー|사용자|المستخدم"
 )
 _OTHER = (
-    r"next|new|another|similar|follow-up|practice|bonus|otr[oa]|siguiente|nuev[oa]|autre|prochaine?"
+    r"next|new|another|similar|practice|bonus|otr[oa]|siguiente|nuev[oa]|autre|prochaine?"
     r"|nächste[rs]?|neue[rs]?|weitere[rs]?|outr[oa]|próxim[oa]|altr[oa]|prossim[oa]|друг\w+|следующ\w+|нов\w+"
 )
 _HEADING = (
@@ -990,25 +988,22 @@ _HEADING = (
 )
 _LEAD = (  # a line that leads to another problem
     r"[ \t*]*(?:(?i:here(?:['’]s| is)|below is) (?i:an?other|one more|a new|the next)"
-    r"|(?:(?i:now|next),? )?(?:(?i:let['’]s|let us) )?(?:(?i:now) )?(?i:try|do|solve|answer|move on to)"
+    r"|(?:(?i:now|next),? )?(?:(?i:let['’]s|let us) )?(?:(?i:now) )?(?i:try|do|solve|answer)"
     r" (?i:another|one more|a new|the next)"
     r"|(?i:i have|can you solve) (?i:an?other|one more|a new)"
     r"|(?:(?i:now|please),? )?(?i:solve|answer) (?i:this|the following)"
     rf"|(?i:aquí|voici|hier|aqui|ecco|вот)\b[^\n:.?!]{{0,20}} (?i:{_OTHER}))"
-    rf" (?i:{_QUESTION}|{_EXERCISE}|{_ABROAD})\b[^\n:.!?]{{0,20}}(?:[:.!?]|$)"
+    rf" (?i:{_QUESTION}|{_EXERCISE}|{_ABROAD})\b(?!-)[^\n:.!?]{{0,20}}(?:[:.!?]|$)"
 )
+_PART = rf"{_QUESTION}|{_EXERCISE}|{_ABROAD}|{_EXAMPLE}|q|part|subtask|teil|parte|partie"
 _FIRST = re.compile(  # said of a part in front of the second one
-    rf"\b(?:{_QUESTION}|{_EXERCISE}|{_ABROAD}|q|part|task|subtask|teil|parte|partie)[ \t]*[(#]?"
-    r"(?:(?:1|one)\b|[ai][).:])"
-    rf"|\bfirst (?:{_QUESTION}|{_EXERCISE}|part|task)\b|第\s*[(（]?\s*[1一]\s*[)）]?\s*[题題问問]",
+    rf"\b(?:{_PART})[ \t_]*(?:(?:n[o°º]|№|[#.])[ \t.]*)?[(（]?(?:0?[1１](?!\d)|(?:one|uno)\b|[ai][).:])"
+    rf"|\b(?:first|initial|erste|première?|primer[ao]?|primeir[ao]|prim[ao]|перв\w+|1\.)[ \t]+(?:{_PART})\b"
+    r"|[问問题題例][ \t]*[(（]?[1１一]|第[ \t]*[(（]?[ \t]*[1１一][ \t]*[)）]?[ \t]*小?[题題问問]",
     re.IGNORECASE,
 )
-_NO_END = ("<|eom_id|>", "<|call|>", "</s>")  # calls of tools; what strikes a text through in HTML
-_ENDS = "|".join(re.escape(token) for token in _ENDS_OF_TURN if token not in _NO_END)
-_ENDED = (  # at the end of a line, or with another token or the next words at once behind it
-    rf"(?<![^\W\d_][ \t])(?:{_ENDS})(?:\s?(?:{_ENDS})){{0,8}}+"
-    r"(?:[ \t]*\n\s*(?=\S)|[ \t]*(?=[<\[])|(?=[A-Z0-9\u0400-\uffff]))"
-)
+_ENDS = "|".join(map(re.escape, _ENDS_OF_TURN))
+_ENDED = re.compile(_ENDS)
 _USER_TURNS = (
     "<|im_start|>user <|start_header_id|>user <|header_start|>user <|start_of_role|>user <start_of_turn>user "
     "<|turn>user <|start|>user <|user|> <|im_user|> <seed:bos>user <｜User｜> <｜hy_User｜> <|USER_TOKEN|> "
@@ -1016,20 +1011,16 @@ _USER_TURNS = (
 ).split()
 # A token in the midst of a line is one that a text speaks of; what a tool gives back is no turn of the user.
 _BY_USER = (
-    rf"(?:^[ \t]*|(?:{_ENDS}|</s>)\s*|(?:(?<=[.!?)}}\]$*\d。！？])|(?<=```))(?=<|\[\|))"
+    rf"(?:^[ \t]*|(?:{_ENDS})\s*|(?:(?<=[.!?)}}\]$*\d。！？])|(?<=```))(?=<|\[\|))"
     r"(?:<s>|<seed:eos>|<[|｜][\w▁]{3,40}[|｜]>){0,4}"
     rf"(?:{'|'.join(map(re.escape, _USER_TURNS))})(?!\s*<tool_response>)"
-    rf"|(?:{_ENDS}|</s>)\s*(?:Human|User|Question|Problem|Instruction)\b"
+    rf"|(?:{_ENDS})\s*(?:Human|User|Question|Problem|Instruction)\b"
 )
 _BARE = r"(?:^|(?<=[.!?)}\]$*\d]))user[ \t]*$"  # what is left of it in a text without tokens
 _REPLIED = r"(?=(?:.*\n){1,40}?.{0,400}assistant[ \t]*$)"
 _HEAD = re.compile(rf"\n(?:{_HEADING}|{_LEAD})", re.MULTILINE)
-_TURN = re.compile(rf"(?P<by_user>{_BY_USER}|{_BARE}{_REPLIED})|{_BARE}|{_ENDED}", re.MULTILINE)
+_TURN = re.compile(rf"(?P<by_user>{_BY_USER})|{_BARE}{_REPLIED}", re.MULTILINE)
 _TURN_SIGNS = ("|>", "｜>", "</s>", "_turn>", "<eos>", "INST]", "|]", "<seed:", "user\n")
-_ECHO = re.compile(  # of the prompt, at the head of a text
-    r"\s*(?:<[^<>\n]{1,30}>\s*)*(?:\[INST\]|(?i:system|user|human)\b)|\s*<[|｜](?i:system|user|human)"
-)
-_BLANK = re.compile(rf"(?:\s|{_TURN_TOKEN.pattern})*+")
 _ASKS = re.compile(
     r"(?:^|[.,;!?]\s+)(?:how (?:many|much|long|far|old|fast|tall)|what (?:is|are|was|were|will|would)"
     r"|which|find|compute|calculate|determine|evaluate)\b|\bhow (?:many|much)\b[^.?!]*\?"
@@ -1037,14 +1028,18 @@ _ASKS = re.compile(
     re.IGNORECASE,
 )
 _ORDERS = re.compile(
-    r"\?|？|(?:^|[.,;!]\s+)(?:solve|prove|show|simplify|factor|expand|find|compute|calculate|determine|evaluate|let|given"
-    r"|suppose|consider|if|write|name|list|explain|choose)\b|求|计算|解|证明|设|已知",
+    r"\?|？|(?:^|[.,;!:]\s+)(?:solve|prove|show|simplify|factor|expand|find|compute|calculate|determine|evaluate|write"
+    r"|name|list|explain|choose)\b|求|计算|解|证明",
     re.IGNORECASE,
 )
-_OWN = re.compile(  # how a doubt begins, or a question with yes or no
-    r"(?:I|[Ww]e|[Tt]his(?! question refers)|[Tt]hat|[Mm]y|[Oo]ur|[Ww]ait|[Bb]ut|[Ww]hat (?:about|if)|[Ww]hy"
-    r"|[Ii]s|[Aa]re|[Aa]m|[Dd]o|[Dd]id|[Dd]oes|[Hh]ave|[Cc]an|[Cc]ould|[Ss]hould|[Ww]ould)\b"
+_OWN = re.compile(
+    r"(?:I|[Ww]e|[Tt]his(?! question refers)|[Tt]hat|[Mm]y|[Oo]ur|[Ww]ait|[Bb]ut)\b"
+)  # how a doubt begins
+_YES_OR_NO = re.compile(
+    r"(?:what (?:about|if)|why|is|are|am|do|did|does|have|can|could|should|would)\b", re.IGNORECASE
 )
+_MAY_DOUBT = re.compile(r"(?i:another)|$")  # "Another problem: x = 0 is a solution as well."
+_OWN_WORD = re.compile(r"\b(?:I|we|my|our|this|that)\b")
 _IS_WRONG = re.compile(
     r"\b(?:for[gq][eo]t|miss(?:ed|ing)\b|ignor|overlook|neglect|wrong|mistak|error|incorrect)|忘|忽略|漏|错|遗漏",
     re.IGNORECASE,
@@ -1063,25 +1058,35 @@ class _Problem:
 
     begin: int
     is_numbered: bool = False
-    ends_turn: bool = False  # the text ends there, whatever stands in front
+    ends_turn: bool = False
+
+
+def _turns_of_users(text: str) -> Iterator[re.Match[str]]:
+    """Where turns begin that are not within a program."""
+    if any(turn in text for turn in _USER_TURNS):
+        turns = (turn for turn in _TURN.finditer(text) if turn["by_user"])
+        for turn in itertools.islice(turns, _MOST_PROBLEMS):
+            if all(text.count(fence, 0, turn.start()) % 2 == 0 for fence in ("```", "~~~")):
+                yield turn
 
 
 def _before_next_turn(text: str) -> str:
     """A text up to the turn of a user with which it goes on behind its thought and solution."""
-    if not any(turn in text for turn in _USER_TURNS):
-        return text
-    turns = (turn for turn in _TURN.finditer(text) if turn["by_user"])
-    for turn in itertools.islice(turns, _MOST_PROBLEMS):
+    for turn in _turns_of_users(text):
         front = without_end_of_turn(text[: turn.start()])
         marks = _marks_of_thoughts(front)
-        if marks:
-            begin = marks[-1].end if marks[-1].kind == "close" else len(text)
-        else:
-            begin = _head_end(text)
-        if begin >= len(front) or any(front.count(fence, begin) % 2 for fence in ("```", "~~~")):
-            continue  # there is no solution yet, or it is a program that goes on
-        behind = _marks_of_thoughts(text[turn.end() :])
-        if marks or not behind or behind[0].kind == "open":  # else a thought goes on
+        if not marks or marks[-1].kind == "open" or marks[-1].end >= len(front):
+            continue
+        # Else the solution shows how a turn begins.
+        if turn.group().startswith(_ENDS_OF_TURN) or _marks_of_thoughts(text[turn.end() :]):
+            return front
+    return text
+
+
+def _before_turn_behind_program(text: str) -> str:
+    for turn in _turns_of_users(text):
+        front = text[: turn.start()]
+        if any(front.count(fence) >= 2 for fence in ("```", "~~~")):
             return front
     return text
 
@@ -1090,24 +1095,17 @@ def _marks_of_thoughts(text: str) -> list[Mark]:
     return [mark for mark in _written_marks(text) if mark.kind in ("open", "close")]
 
 
-def _head_end(text: str) -> int:
-    """Where a text begins behind blanks and tokens; its end where it begins with an echo of its prompt."""
-    begin = _BLANK.match(text)
-    return len(text) if begin is None or _ECHO.match(text) else begin.end()
-
-
 def _next_problems(text: str) -> list[_Problem]:
-    padded = "\n" + text
+    padded = "\n" + _ENDED.sub(lambda token: "\n".rjust(len(token.group())), text)
     found = [
         _Problem(match.start(), is_numbered=bool(match["number"] or match["place"]))
         for match in _HEAD.finditer(padded)
         if _heads_problem(padded, match)
     ]
     if any(sign in text for sign in _TURN_SIGNS):
-        blank = _head_end(text)
         for match in _TURN.finditer(text):
-            ends = match["by_user"] is not None and match.start() > blank
-            found.append(_Problem(match.start(), ends_turn=ends))
+            ends_turn = match["by_user"] is None or match.group().startswith(_ENDS_OF_TURN)
+            found.append(_Problem(match.start(), ends_turn=ends_turn))
     return sorted(found, key=lambda problem: problem.begin)
 
 
@@ -1128,7 +1126,8 @@ def _heads_problem(text: str, match: re.Match[str]) -> bool:
     else:
         may_head = sign is None or sign in ":.：．"  # None: a line that leads to a problem
     may_doubt = sign is None or match["question"]
-    may_tell = not match["other"] and (sign is None or _DIFFICULTY.fullmatch(match["question"] or ""))
+    is_difficulty = _DIFFICULTY.fullmatch(match["question"] or "") and _MAY_DOUBT.match(match["other"] or "")
+    may_tell = sign is None or is_difficulty
     return bool(may_head) and not (may_doubt and _is_doubt(behind, may_tell=bool(may_tell)))
 
 
@@ -1136,14 +1135,15 @@ def _is_doubt(behind: str, *, may_tell: bool) -> bool:
     """Whether a question or a problem, read from behind its heading, is one that a text has with its own
     answer; `may_tell`: also where it asks for nothing."""
     said = behind.partition("\n")[0]
+    is_own = _OWN_WORD.search(said) is not None
     if _ASKS.search(said):
-        return False
+        return is_own and _YES_OR_NO.match(said) is not None
     sentence = _SENTENCE.match(said)
-    if sentence is not None and _IS_WRONG.search(sentence.group()):
+    if _OWN.match(said) or sentence is not None and _IS_WRONG.search(sentence.group()):
         return True
-    if _REPLY.search(behind):
-        return False
-    return _OWN.match(said) is not None or may_tell and not _asks(behind.partition("\n\n")[0])
+    if _YES_OR_NO.match(said):
+        return is_own or not _REPLY.search(behind)
+    return may_tell and not _REPLY.search(behind) and not _asks(behind.partition("\n\n")[0])
 
 
 def _asks(text: str) -> bool:

@@ -98,9 +98,9 @@ def grade_choice(
 def choose(solution: str, valid: str, texts: tuple[str, ...] = ()) -> Choice:
     """The chosen letter (several, joined by commas, where the response hedges) and by which sign."""
 
-    def is_answered(text: str) -> bool:
+    def is_answered(text: str, ends_turn: bool) -> bool:
         found = _choose(text, valid, texts)
-        return found.letter is not None and found.trust != "low"
+        return found.letter is not None and (ends_turn or found.trust != "low")
 
     return _choose(before_other_problems(solution, is_answered), valid, texts)
 

@@ -95,13 +95,13 @@ def _bare(solution: str) -> str:
     return solution
 
 
-def _is_answered(text: str) -> bool:
+def _is_answered(text: str, ends_turn: bool) -> bool:
     if _ONLY_NUMBER.fullmatch(text):  # as base models answer
         return True
-    return find_in(without_turn_tokens(text), lowest="high") is not None
+    return find_in(without_turn_tokens(text), lowest="low" if ends_turn else "high") is not None
 
 
-_ONLY_NUMBER = re.compile(r"\s*\$?-?\d[\d,.]*(?:/\d+)?%?\$?\s*")
+_ONLY_NUMBER = re.compile(r"\s*\$?-?\d+(?:[.,/]\d+)*%?\$?\s*")
 
 
 def find_in(solution: str, *, lowest: str) -> Found | None:
