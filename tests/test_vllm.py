@@ -173,7 +173,7 @@ def test_copies_killed_by_force_are_started_again_and_ctrl_c_stops_the_run(tmp_p
     _, errors = process.communicate(timeout=START_S)
     assert process.returncode == 130 and "Traceback" not in errors
     assert "copy of the model 1 of 2: its process was killed by SIGKILL" in errors
-    assert "; restarting it; " in errors
+    assert "; restarting it" in errors  # and what it had, if it was ready by then
     wait_until_gone(engines)
     kept = whole_lines(tmp_path)
 

@@ -980,8 +980,8 @@ _OTHER = (
 _HEADING = (
     r"(?P<dress>[ \t*#\[【]{0,12})(?:\\[a-z]{4,10}\*?\{)?"
     rf"(?:(?:(?P<other>(?i:{_OTHER})[ \t]|(?:下一|另一|另外一)个?))?"
-    rf"(?:(?P<question>(?i:{_QUESTION})|Q|(?<=[一个])[题道])|(?i:{_EXERCISE})|(?P<abroad>(?i:{_ABROAD}))|(?P<example>(?i:{_EXAMPLE}))"
-    rf"|(?P<asker>(?i:{_ASKER})))"
+    rf"(?:(?P<question>(?i:{_QUESTION})|Q|(?<=[一个])[题道])|(?i:{_EXERCISE})"
+    rf"|(?P<abroad>(?i:{_ABROAD}))|(?P<example>(?i:{_EXAMPLE}))|(?P<asker>(?i:{_ASKER})))"
     r"(?:(?:[ \t#№.]|[Nn][o°º]){0,4}(?P<number>\d{1,3})(?:[ \t]+\((?!\w\))[^()\n]{1,40}\))?)?"
     r"|第(?P<place>\d{1,3})[题題问問])"
     r"[ \t\u00a0*\]】}]{0,8}(?P<sign>[:：]|[.．](?!\d)|[)、]|[-–—][ \t]|$|(?<=[\]】]))"
@@ -1032,9 +1032,9 @@ _ORDERS = re.compile(
     r"|name|list|explain|choose)\b|求|计算|解|证明",
     re.IGNORECASE,
 )
-_OWN = re.compile(
+_OWN = re.compile(  # how a doubt begins
     r"(?:I|[Ww]e|[Tt]his(?! question refers)|[Tt]hat|[Mm]y|[Oo]ur|[Ww]ait|[Bb]ut)\b"
-)  # how a doubt begins
+)
 _YES_OR_NO = re.compile(
     r"(?:what (?:about|if)|why|is|are|am|do|did|does|have|can|could|should|would)\b", re.IGNORECASE
 )
