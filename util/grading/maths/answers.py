@@ -54,6 +54,7 @@ MAX_ANSWER = 4_000  # characters of one answer; what is longer is no answer
 TAIL = 12_000  # characters at the end of a solution in which answers without a box are looked for
 MAX_BOXES = 200
 _CALCULATION = re.compile(r"<<[^<>\n]{1,200}>>")  # as in "9 * 2 = $<<9*2=18>>18"
+_ONLY_NUMBER = re.compile(r"\s*\$?-?\d+(?:[.,/]\d+)*%?\$?\s*")  # as base models answer
 
 
 class Found(NamedTuple):
@@ -96,12 +97,9 @@ def _bare(solution: str) -> str:
 
 
 def _is_answered(text: str, ends_turn: bool) -> bool:
-    if _ONLY_NUMBER.fullmatch(text):  # as base models answer
+    if _ONLY_NUMBER.fullmatch(text):
         return True
     return find_in(without_turn_tokens(text), lowest="low" if ends_turn else "high") is not None
-
-
-_ONLY_NUMBER = re.compile(r"\s*\$?-?\d+(?:[.,/]\d+)*%?\$?\s*")
 
 
 def find_in(solution: str, *, lowest: str) -> Found | None:
